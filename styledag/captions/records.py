@@ -1,0 +1,31 @@
+"""What is said of a picture, and by whom."""
+
+from dataclasses import dataclass
+
+from styledag.images.records import CuratedImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionedImage:
+    """One picture with its caption.
+
+    Attributes:
+        image: The picture.
+        raw_caption: Word for word as its source gave it.
+        caption: Cleaned, in the style's template, within CLIP's 77 tokens.
+        source: ``blip``, ``page`` or ``hand``.
+        rules_version: Version of the cleaning rules.
+        rule_hits: Rules that changed something.
+    """
+
+    image: CuratedImage
+    raw_caption: str
+    caption: str
+    source: str
+    rules_version: str
+    rule_hits: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Unique by the JPEG's content."""
+        return self.image.sha256

@@ -1,0 +1,1 @@
+"""raw_images: pictures exactly as the sources serve them, with provenance."""

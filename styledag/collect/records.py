@@ -1,0 +1,48 @@
+"""What is known of a picture as it was found."""
+
+from dataclasses import dataclass, field
+
+from styledag.manifest import VOLATILE
+
+UNKNOWN_LICENCE = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a picture comes from; carried through the graph to the dataset and the lineage.
+
+    Attributes:
+        url: Address of the picture itself; for a folder, its POSIX path inside the folder.
+        page_url: Page that showed it; empty for a folder.
+        title: The page's title for it.
+        alt: The picture's alternative text.
+        description: The page's text about it.
+        licence: As the source states it, or ``unknown``.
+        author: As the source states it.
+    """
+
+    url: str
+    page_url: str = ""
+    title: str = ""
+    alt: str = ""
+    description: str = ""
+    licence: str = UNKNOWN_LICENCE
+    author: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawImage:
+    """One picture exactly as its source served it; its bytes are the blob ``sha256``."""
+
+    origin: Origin
+    sha256: str
+    sha1: str
+    size_bytes: int
+    content_type: str
+    etag: str = field(default="", metadata=VOLATILE)
+    last_modified: str = field(default="", metadata=VOLATILE)
+
+    @property
+    def key(self) -> str:
+        """Unique by the picture's address."""
+        return self.origin.url

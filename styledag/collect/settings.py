@@ -1,0 +1,101 @@
+"""What a style file says of its sources."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from styledag.settings import STRICT, check_settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchSettings:
+    """Manners and limits of one source over HTTP."""
+
+    __pydantic_config__ = STRICT
+
+    contact: str = setting(
+        "https://github.com/styledag/styledag",
+        identity=False,
+        help="Address in the User-Agent by which a site's owner can reach you.",
+    )
+    delay_s: float = setting(
+        1.0, ge=0, identity=False, help="Least seconds between two requests to one host."
+    )
+    timeout_s: float = setting(
+        30.0, gt=0, identity=False, help="Most seconds that one request may take in all."
+    )
+    retries: int = setting(
+        3, ge=0, le=10, identity=False, help="Further tries after 429, 5xx or a broken connection."
+    )
+    max_pages: int = setting(1_000, ge=1, help="Most pages to read.")
+    max_images: int = setting(10_000, ge=1, help="Most pictures to take.")
+    max_image_bytes: int = setting(
+        50_000_000, ge=1, help="A picture larger than this is rejected."
+    )
+    max_page_bytes: int = setting(5_000_000, ge=1, help="A page larger than this is refused.")
+    allow_private_hosts: tuple[str, ...] = setting(
+        (), identity=False, help="Host names on private or loopback addresses that may be asked."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HtmlSource:
+    """Any web site, read page by page: lists of links, their next pages, and picture pages."""
+
+    __pydantic_config__ = STRICT
+
+    type: Literal["html"] = setting(help="A web site.")
+    start: tuple[str, ...] = setting(min_length=1, help="URLs of the pages to begin at.")
+    next_page: str | None = setting(
+        None, help="CSS selector of the link from one list page to the next."
+    )
+    item_link: str | None = setting(
+        None,
+        help="CSS selector of links from a list page to picture pages; without it, pictures are "
+        "taken from the start pages themselves.",
+    )
+    image: str = setting("img", help="CSS selector of the pictures on a picture page.")
+    title: str | None = setting("h1", help="CSS selector of the title on a picture page.")
+    description: str | None = setting(
+        None, help="CSS selector of the description on a picture page."
+    )
+    licence: str | None = setting(None, help="CSS selector of the licence on a picture page.")
+    author: str | None = setting(None, help="CSS selector of the author on a picture page.")
+    fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaWikiSource:
+    """A wiki that runs MediaWiki, such as Wikipedia, Commons or a Fandom wiki, by its API."""
+
+    __pydantic_config__ = STRICT
+
+    type: Literal["mediawiki"] = setting(help="A MediaWiki site.")
+    api: str = setting(help="URL of api.php; on Fandom https://NAME.fandom.com/api.php.")
+    categories: tuple[str, ...] = setting(
+        min_length=1, help="Categories whose files, and whose pages' files, are taken."
+    )
+    fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource:
+    """Pictures that are on the disk already, in any tree of folders."""
+
+    __pydantic_config__ = STRICT
+
+    type: Literal["folder"] = setting(help="A folder on the disk.")
+    path: str = setting(min_length=1, help="The folder, relative to the project.")
+    licence: str = setting("unknown", help="Licence of all the pictures in it.")
+    author: str = setting("", help="Author of all the pictures in it.")
+    max_image_bytes: int = setting(
+        50_000_000, ge=1, help="A picture larger than this is rejected."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+SourceSettings = HtmlSource | MediaWikiSource | FolderSource

@@ -1,0 +1,1 @@
+"""The graph: assets, partitions and resources. The only code that knows Dagster."""

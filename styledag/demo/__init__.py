@@ -1,0 +1,1 @@
+"""The demo: real artwork, served by a small wiki on the loopback."""

@@ -1,0 +1,1 @@
+"""encoded_dataset, ema_unet, checkpoint: the EMA fine-tune, without Dagster."""

@@ -1,0 +1,59 @@
+"""Every error that styledag raises on purpose, sorted by who can act on it."""
+
+
+class StyledagError(Exception):
+    """Base of all errors that name what is wrong, what was found and what to do."""
+
+
+class StyleFileError(StyledagError):
+    """A style file says something that cannot be meant; its author can mend it."""
+
+
+class SourceError(StyledagError):
+    """A source of pictures did not give what it was asked for; its operator may know why."""
+
+
+class ImageError(StyledagError):
+    """One picture cannot be used; the stage counts it under :attr:`reason` and goes on.
+
+    Args:
+        reason: Short snake-case word under which the rejection is counted.
+        detail: What was found, for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class DataError(StyledagError):
+    """The pictures or captions at hand do not suffice for the stage; the style's author can act."""
+
+
+class ModelError(StyledagError):
+    """A base, captioner or scorer is missing, or is not what it should be."""
+
+
+class TrainingError(StyledagError):
+    """Training cannot start or go on; the recipe's author can act."""
+
+
+class DeviceError(StyledagError):
+    """The machine lacks the device, memory or number format that was asked for."""
+
+
+class StorageError(StyledagError):
+    """The artifact store cannot be read or written; the machine's owner can act."""
+
+
+class ArtifactMissingError(StorageError):
+    """An artifact that was asked for has not been materialised yet."""
+
+
+class ArtifactBusyError(StorageError):
+    """Another process is building the same artifact right now."""
+
+
+class LineageError(StyledagError):
+    """A question about lineage names nothing that is known."""

@@ -1,0 +1,1 @@
+"""jpeg_images and curated_images: RGB JPEG, copies dropped, families capped."""

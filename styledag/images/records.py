@@ -1,0 +1,65 @@
+"""What is known of a picture once it is a JPEG, and once it is curated."""
+
+from dataclasses import dataclass
+
+from styledag.collect.records import Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class JpegImage:
+    """One RGB JPEG of the declared size; its bytes are the blob ``sha256``.
+
+    Attributes:
+        origin: Where the picture comes from.
+        raw_sha256: Blob it was made from.
+        sha256: Blob of the JPEG.
+        size_px: Side of the JPEG.
+        raw_width_px: Width of the original, upright.
+        raw_height_px: Height of the original, upright.
+        raw_format: Pillow's name of the original's format.
+        frames: Frames of the original; only the first is kept.
+        notes: Reasons for what was done beyond the ordinary, such as ``icc_ignored``.
+    """
+
+    origin: Origin
+    raw_sha256: str
+    sha256: str
+    size_px: int
+    raw_width_px: int
+    raw_height_px: int
+    raw_format: str
+    frames: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Unique by the picture's address."""
+        return self.origin.url
+
+
+@dataclass(frozen=True, kw_only=True)
+class CuratedImage:
+    """One picture to train on.
+
+    Attributes:
+        origin: Where the picture comes from.
+        raw_sha256: Blob as the source served it.
+        sha256: Blob of the JPEG; the sample id from here on.
+        size_px: Side of the JPEG.
+        family: sha256 of the JPEG at the centre of its family of near-duplicates.
+        family_size: Members of the family before the cap.
+        copies: Addresses of the copies that were dropped in its favour.
+    """
+
+    origin: Origin
+    raw_sha256: str
+    sha256: str
+    size_px: int
+    family: str
+    family_size: int
+    copies: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Unique by the JPEG's content."""
+        return self.sha256

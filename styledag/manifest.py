@@ -1,0 +1,161 @@
+"""The typed table, one row an image, that an image stage hands to the next."""
+
+import dataclasses
+import types
+import typing
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+KEPT = "manifest.parquet"
+REJECTED = "rejected.parquet"
+VOLATILE = {"volatile": True}
+"""Field metadata of what may change without the content changing, such as an ETag."""
+
+
+class ManifestRow(Protocol):
+    """A frozen dataclass of strings, numbers, tuples and further such dataclasses."""
+
+    __dataclass_fields__: typing.ClassVar[dict[str, Any]]
+
+    @property
+    def key(self) -> str:
+        """What the row is unique by and sorted by."""
+
+
+Row = TypeVar("Row", bound=ManifestRow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """One picture that a stage leaves out.
+
+    Attributes:
+        subject: What was rejected: a URL or a sha256.
+        reason: Short snake-case word under which it is counted.
+        detail: What was found, for a person.
+    """
+
+    subject: str
+    reason: str
+    detail: str = ""
+
+    @property
+    def key(self) -> str:
+        """Unique by subject."""
+        return self.subject
+
+
+@dataclass(frozen=True)
+class Manifest(Generic[Row]):
+    """The rows a stage kept and those it rejected; sorted by key, so that order says nothing."""
+
+    rows: tuple[Row, ...]
+    rejected: tuple[Rejection, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "rejected"):
+            in_order = tuple(sorted(getattr(self, name), key=lambda row: row.key))
+            object.__setattr__(self, name, in_order)
+        keys = Counter(row.key for row in self.rows)
+        twice = [key for key, count in keys.items() if count > 1]
+        if twice:
+            raise ValueError(f"manifest has {len(twice)} keys more than once, first {twice[0]!r}")
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """Counts: ``found`` = ``kept`` + the sum of ``rejected_<reason>``."""
+        reasons = Counter(f"rejected_{rejection.reason}" for rejection in self.rejected)
+        kept = len(self.rows)
+        return {"found": kept + len(self.rejected), "kept": kept, **dict(sorted(reasons.items()))}
+
+    def write(self, folder: Path) -> None:
+        """Write ``manifest.parquet`` and ``rejected.parquet`` into a folder."""
+        row_type = type(self.rows[0]) if self.rows else Rejection
+        write_rows(folder / KEPT, self.rows, row_type)
+        write_rows(folder / REJECTED, self.rejected, Rejection)
+
+    @classmethod
+    def read(cls, folder: Path, row_type: type[Row]) -> "Manifest[Row]":
+        """Read what :meth:`write` wrote."""
+        return cls(
+            tuple(read_rows(folder / KEPT, row_type)),
+            tuple(read_rows(folder / REJECTED, Rejection)),
+        )
+
+
+def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
+    """Write dataclass rows as Parquet, with a schema from their types."""
+    volatile = [f.name for f in dataclasses.fields(row_type) if f.metadata.get("volatile")]
+    schema = arrow_schema(row_type).with_metadata({"styledag.volatile": ",".join(volatile)})
+    table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=schema)
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
+    """Read dataclass rows from Parquet.
+
+    Raises:
+        ValueError: If the file's columns are not the row type's fields.
+    """
+    table = pq.read_table(path)
+    if table.num_rows == 0:
+        return []
+    expected = arrow_schema(row_type)
+    if table.schema.names != expected.names:
+        raise ValueError(
+            f"{path} has columns {table.schema.names}, but {row_type.__name__} needs "
+            f"{expected.names}"
+        )
+    return [_from_plain(row, row_type) for row in table.to_pylist()]
+
+
+def arrow_schema(row_type: type[Any]) -> pa.Schema:
+    """Return the Arrow schema of a row dataclass."""
+    return pa.schema(
+        [pa.field(name, _arrow_type(hint)) for name, hint in _hints(row_type).items()]
+    )
+
+
+_SCALARS: Mapping[type, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+}
+
+
+def _hints(row_type: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(row_type)
+    return {f.name: hints[f.name] for f in dataclasses.fields(row_type)}
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if dataclasses.is_dataclass(hint):
+        return pa.struct(
+            [pa.field(name, _arrow_type(inner)) for name, inner in _hints(hint).items()]
+        )
+    args = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return pa.list_(_arrow_type(args[0]))
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return _arrow_type(next(arg for arg in args if arg is not type(None)))
+    raise TypeError(f"a manifest row cannot hold {hint!r}")
+
+
+def _from_plain(value: Any, hint: Any) -> Any:
+    if value is None or hint in _SCALARS:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return hint(**{name: _from_plain(value[name], h) for name, h in _hints(hint).items()})
+    args = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        return tuple(_from_plain(item, args[0]) for item in value)
+    return _from_plain(value, next(arg for arg in args if arg is not type(None)))

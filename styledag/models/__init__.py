@@ -1,0 +1,1 @@
+"""Models from outside the graph: where they come from, their version, and the device they run on."""

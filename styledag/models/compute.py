@@ -1,0 +1,101 @@
+"""The device, number format and memory that computing stages run with."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from styledag.errors import DeviceError
+from styledag.settings import STRICT, check_settings, setting
+
+if TYPE_CHECKING:
+    import torch
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeSettings:
+    """What a machine shall compute with."""
+
+    __pydantic_config__ = STRICT
+
+    device: Literal["auto", "cuda", "mps", "cpu"] = setting(
+        "auto", help="Device; auto takes CUDA, else MPS, else the CPU."
+    )
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
+        "auto", help="Number format of inference and autocast; auto is bfloat16 on CUDA, else float32."
+    )
+    compile: bool = setting(False, help="Compile the UNet with torch.compile before training.")
+    memory_budget_gib: float | None = setting(
+        None, gt=0, help="Most device memory that one process may take; CUDA and MPS only."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device that is really there.
+
+    Attributes:
+        device: Where tensors go.
+        dtype: Number format of inference, and of autocast in training.
+        compile: Whether the UNet is compiled before training.
+    """
+
+    device: "torch.device"
+    dtype: "torch.dtype"
+    compile: bool = False
+
+
+def resolve_compute(settings: ComputeSettings) -> Compute:
+    """Return the device and number format that the settings ask for.
+
+    Raises:
+        DeviceError: If the device isn't there, or cannot do the number format or the budget.
+    """
+    import torch
+
+    device = _device(settings.device)
+    if settings.dtype == "auto":
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    else:
+        dtype = {
+            "float32": torch.float32,
+            "float16": torch.float16,
+            "bfloat16": torch.bfloat16,
+        }[settings.dtype]
+    if device.type == "cpu" and dtype == torch.float16:
+        raise DeviceError("the CPU has no fast float16: set dtype to float32 or bfloat16")
+    if settings.memory_budget_gib is not None:
+        _limit_memory(device, settings.memory_budget_gib)
+    return Compute(device, dtype, settings.compile)
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(each for each in ("cuda", "mps", "cpu") if available[each])
+    if not available[name]:
+        there = ", ".join(each for each, is_there in available.items() if is_there)
+        raise DeviceError(f"device {name!r} was asked for, but this machine has only: {there}")
+    return torch.device(name)
+
+
+def _limit_memory(device: "torch.device", budget_gib: float) -> None:
+    import torch
+
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, budget_gib * _GIB / total), device)
+    elif device.type == "mps":
+        total = torch.mps.recommended_max_memory()
+        torch.mps.set_per_process_memory_fraction(min(2.0, budget_gib * _GIB / total))
+    else:
+        raise DeviceError("a memory budget cannot be enforced on the CPU: leave it out")

@@ -1,0 +1,1 @@
+"""sample_grid, evolution, denoising: pictures that follow from prompt and seed alone."""

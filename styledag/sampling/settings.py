@@ -1,0 +1,39 @@
+"""What a style file says of the pictures that show a model."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from styledag.settings import STRICT, check_settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSettings:
+    """Prompts, seeds and the sampler; one and the same for grids, GIFs and scores."""
+
+    __pydantic_config__ = STRICT
+
+    prompts: tuple[str, ...] = setting(
+        min_length=1, help="Prompts; some inside the style's subjects, some outside."
+    )
+    seeds: tuple[int, ...] = setting(
+        (0, 1, 2, 3), min_length=1, help="Seeds; a picture follows from prompt and seed alone."
+    )
+    negative_prompt: str = setting("", help="What guidance leads away from.")
+    scheduler: Literal["ddim", "dpm++", "euler_a"] = setting(
+        "dpm++", help="Sampler: DDIM, DPM-Solver++ 2M, or Euler ancestral."
+    )
+    num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of one picture.")
+    guidance_scale: float = setting(
+        7.5, ge=1, le=50, help="Classifier-free guidance; 1 is without."
+    )
+    batch_size: int = setting(4, ge=1, identity=False, help="Pictures denoised at a time.")
+    denoising_every_steps: int = setting(
+        1, ge=1, help="Denoising steps between two frames of the denoising GIF."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        for name in ("prompts", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} holds a value twice")

@@ -1,0 +1,1 @@
+"""scores: style, retention and copying of every checkpoint and blend."""

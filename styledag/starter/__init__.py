@@ -1,0 +1,1 @@
+"""The starter: Stable Diffusion, BLIP and CLIP in their own formats, small enough for a CPU."""

@@ -1,0 +1,1 @@
+"""The artifact store: content-addressed, atomic, per-item cached, on any fsspec file system."""

@@ -1,0 +1,152 @@
+"""Atomic reads and writes on a folder or on any fsspec URL."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from styledag.errors import StorageError
+
+
+class Files:
+    """One root, local or remote, below which whole files appear at once or not at all.
+
+    Args:
+        url: A folder or an fsspec URL such as ``s3://bucket/store``.
+        cache: Local folder for what a remote root has to be copied to; unused for a local root.
+
+    Raises:
+        StorageError: If the URL's protocol is unknown or its package is not installed.
+    """
+
+    def __init__(self, url: str, *, cache: Path) -> None:
+        try:
+            self.fs, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as exc:
+            raise StorageError(f"store {url!r} cannot be opened: {exc}") from exc
+        self.root = root.rstrip("/")
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+        self.cache = Path(self.root) if self.is_local else cache
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or ``None`` if there is none."""
+        try:
+            return bytes(self.fs.cat_file(self._at(name)))
+        except FileNotFoundError:
+            return None
+
+    def read_many(self, names: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the contents of those files that exist, by name."""
+        if self.is_local:
+            found = ((name, self.read(name)) for name in names)
+            return {name: content for name, content in found if content is not None}
+        by_path = {self._at(name): name for name in names}
+        if not by_path:
+            return {}
+        contents = self.fs.cat(list(by_path), on_error="omit", recursive=False)
+        if isinstance(contents, bytes):
+            contents = {next(iter(by_path)): contents}
+        return {by_path[path]: content for path, content in contents.items()}
+
+    def exists(self, name: str) -> bool:
+        """Return whether the file is there."""
+        return bool(self.fs.exists(self._at(name)))
+
+    def names(self, folder: str) -> list[str]:
+        """Return the sorted names directly below a folder; empty if it is not there."""
+        try:
+            paths = self.fs.ls(self._at(folder), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a whole file; a reader or a killed writer never leaves or sees half of one."""
+        path = self._at(name)
+        with storage_errors(path):
+            if not self.is_local:
+                self.fs.pipe_file(path, content)
+                return
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(f"{path}.{uuid.uuid4().hex}.partial")
+            try:
+                partial.write_bytes(content)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def publish(self, folder: Path, name: str, *, last: str) -> None:
+        """Make a finished local folder appear under ``name``; a folder already there wins.
+
+        Args:
+            folder: Finished local folder; gone afterwards.
+            name: Where it shall appear.
+            last: File in it that marks it as whole, so that it is uploaded after all others.
+        """
+        path = self._at(name)
+        with storage_errors(path):
+            if self.is_local:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    folder.rename(path)
+                except OSError as exc:
+                    if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                return
+            inside = sorted(file for file in folder.rglob("*") if file.is_file())
+            for file in sorted(inside, key=lambda file: file.name == last):
+                self.fs.put_file(str(file), f"{path}/{file.relative_to(folder).as_posix()}")
+
+    def local(self, name: str) -> Path:
+        """Return a local path to a file or a folder, copying it once from a remote root.
+
+        Raises:
+            StorageError: If there is no such file or folder.
+        """
+        if self.is_local:
+            path = Path(self._at(name))
+            if not path.exists():
+                raise StorageError(f"{path} is missing from the store")
+            return path
+        target = self.cache / "copies" / name
+        if not target.exists():
+            partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            with storage_errors(str(target)):
+                try:
+                    self.fs.get(self._at(name), str(partial), recursive=True)
+                except FileNotFoundError as exc:
+                    raise StorageError(f"{self._at(name)} is missing from the store") from exc
+                partial.rename(target)
+        return target
+
+    def describe(self, name: str) -> str:
+        """Return the full path or URL of a name, for a person."""
+        return self._at(name) if self.is_local else str(self.fs.unstrip_protocol(self._at(name)))
+
+    def _at(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+
+@contextmanager
+def storage_errors(path: str) -> Iterator[None]:
+    """Turn the operating system's errors into ones that say what to do.
+
+    Raises:
+        StorageError: In place of any ``OSError``.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno == errno.ENOSPC:
+            raise StorageError(
+                f"no space left on the disk that holds {path}: free some, then run again; "
+                "what was there before is untouched"
+            ) from exc
+        reason = os.strerror(exc.errno) if exc.errno else str(exc)
+        raise StorageError(f"cannot write {path}: {reason}") from exc

@@ -1,0 +1,218 @@
+"""The artifact store: build once, publish atomically, find again by what went in."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from styledag.errors import ArtifactBusyError, ArtifactMissingError
+from styledag.progress import Progress, SilentProgress
+from styledag.settings import canonical_json
+from styledag.store.artifact import Artifact, Build, Facts, Input, artifact_name
+from styledag.store.blobs import Blobs
+from styledag.store.digest import RECORD_FILE, content_files, content_version, file_digest
+from styledag.store.files import Files, storage_errors
+from styledag.store.items import Items
+from styledag.store.workspace import Workspace
+
+Body = Callable[[Workspace], Facts]
+"""A stage: writes the artifact's files into the workspace and returns what it states of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What shall be built, and everything that decides its content.
+
+    Attributes:
+        asset: Asset's name.
+        partition: Partition's name in the store, parts joined by ``/``.
+        code_version: The stage's own version.
+        settings: JSON of the settings that decide content.
+        inputs: What the stage reads.
+        world: True if something beyond the inputs decides the content, as a web site does; such
+            a build always runs, and leaves it to its items to do no work twice.
+    """
+
+    asset: str
+    partition: str
+    code_version: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[Input] = ()
+    world: bool = False
+
+    @property
+    def key(self) -> str:
+        """sha256 of everything that decides the content."""
+        parts = {
+            "asset": self.asset,
+            "code_version": self.code_version,
+            "settings": self.settings,
+            "inputs": sorted((each.name, each.partition, each.version) for each in self.inputs),
+        }
+        return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Built:
+    """The outcome of :meth:`Store.build`.
+
+    Attributes:
+        artifact: What now is the partition's current artifact.
+        cached: Whether it was there already, so that the stage did not run.
+        work: What the stage really did, by kind.
+    """
+
+    artifact: Artifact
+    cached: bool
+    work: Mapping[str, int]
+
+
+class Store:
+    """Artifacts, blobs and items below one root.
+
+    Args:
+        url: A folder or an fsspec URL.
+        cache: Local folder for work in progress and copies when the root is remote.
+    """
+
+    def __init__(self, url: str, *, cache: Path | None = None) -> None:
+        self.url = url
+        self.files = Files(url, cache=cache or Path.home() / ".cache" / "styledag")
+        self.blobs = Blobs(self.files)
+        self.items = Items(self.files)
+
+    def build(self, target: Target, body: Body, *, progress: Progress | None = None) -> Built:
+        """Return the target's artifact, building it only if it isn't there.
+
+        The body works in a scratch folder that a killed build leaves for the next try. Nothing
+        appears under the artifact's name before all of it is there.
+
+        Raises:
+            ArtifactBusyError: If another process is building the same target.
+            StorageError: If the store cannot be written.
+        """
+        found = None if target.world else self._find(target)
+        if found is not None:
+            self._set_head(found.build)
+            return Built(found, cached=True, work={})
+        with self._work_folder(target) as work_folder:
+            folder = work_folder / "artifact"
+            scratch = work_folder / "scratch"
+            with storage_errors(str(work_folder)):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                scratch.mkdir(exist_ok=True)
+                workspace = Workspace(
+                    folder, scratch, self.blobs, self.items, progress or SilentProgress()
+                )
+                facts = body(workspace)
+            artifact = self._publish(target, folder, facts)
+            shutil.rmtree(work_folder, ignore_errors=True)
+        return Built(artifact, cached=False, work=dict(workspace.work))
+
+    def current(self, asset: str, partition: str) -> Artifact | None:
+        """Return the artifact that the newest build of a partition gave, or ``None``."""
+        head = self.files.read(_head_name(asset, partition))
+        if head is None:
+            return None
+        return self._artifact(asset, partition, json.loads(head)["key"])
+
+    def require(self, asset: str, partition: str) -> Artifact:
+        """Return the current artifact of a partition.
+
+        Raises:
+            ArtifactMissingError: If there is none; the message says what to materialise.
+        """
+        artifact = self.current(asset, partition)
+        if artifact is None:
+            raise ArtifactMissingError(
+                f"{asset} of {partition} is not in {self.url}: materialise it first"
+            )
+        return artifact
+
+    def by_version(self, asset: str, partition: str, version: str) -> Artifact:
+        """Return an artifact by its version, current or not.
+
+        Raises:
+            ArtifactMissingError: If the store does not hold it.
+        """
+        name = artifact_name(asset, partition, version)
+        record = self.files.read(f"{name}/{RECORD_FILE}")
+        if record is None:
+            raise ArtifactMissingError(f"{self.files.describe(name)} is not in the store")
+        return Artifact(Build.from_json(record), self.files)
+
+    def partitions(self, asset: str, prefix: str) -> list[str]:
+        """Return the current partitions of an asset below ``prefix``, sorted."""
+        names = self.files.names(f"heads/{asset}/{prefix}")
+        return [f"{prefix}/{name.removesuffix('.json')}" for name in names]
+
+    def _find(self, target: Target) -> Artifact | None:
+        return self._artifact(target.asset, target.partition, target.key)
+
+    def _artifact(self, asset: str, partition: str, key: str) -> Artifact | None:
+        record = self.files.read(_build_name(asset, partition, key))
+        if record is None:
+            return None
+        artifact = Artifact(Build.from_json(record), self.files)
+        return artifact if self.files.exists(f"{artifact.name}/{RECORD_FILE}") else None
+
+    def _publish(self, target: Target, folder: Path, facts: Facts) -> Artifact:
+        digests = {name: file_digest(path) for name, path in content_files(folder).items()}
+        version = content_version(digests)
+        build = Build(
+            asset=target.asset,
+            partition=target.partition,
+            # The key cannot name what the world held, so there the content itself does.
+            key=version if target.world else target.key,
+            version=version,
+            code_version=target.code_version,
+            settings=target.settings,
+            inputs=tuple(target.inputs),
+            facts=facts,
+            files=digests,
+        )
+        with storage_errors(str(folder)):
+            (folder / RECORD_FILE).write_bytes(build.to_json())
+        artifact = Artifact(build, self.files)
+        if not self.files.exists(f"{artifact.name}/{RECORD_FILE}"):
+            self.files.publish(folder, artifact.name, last=RECORD_FILE)
+        self.files.write(_build_name(build.asset, build.partition, build.key), build.to_json())
+        self._set_head(build)
+        return artifact
+
+    def _set_head(self, build: Build) -> None:
+        name = _head_name(build.asset, build.partition)
+        head = canonical_json({"key": build.key, "version": build.version}).encode()
+        if self.files.read(name) != head:
+            self.files.write(name, head)
+
+    @contextmanager
+    def _work_folder(self, target: Target) -> Iterator[Path]:
+        folder = self.files.cache / "work" / target.asset / target.partition / target.key
+        lock = folder.with_suffix(".lock")
+        with storage_errors(str(lock)):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            handle = lock.open("a")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise ArtifactBusyError(
+                    f"another process is building {target.asset} of {target.partition}: "
+                    "wait for it to end, then run again"
+                ) from exc
+            yield folder
+
+
+def _build_name(asset: str, partition: str, key: str) -> str:
+    return f"builds/{asset}/{partition}/{key}.json"
+
+
+def _head_name(asset: str, partition: str) -> str:
+    return f"heads/{asset}/{partition}.json"

@@ -1,0 +1,1 @@
+"""The style file: what it may say, how it is read, and how its mistakes are reported."""

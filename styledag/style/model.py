@@ -1,0 +1,49 @@
+"""The style file as a typed object."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from styledag.captions.settings import CaptionSettings
+from styledag.collect.settings import SourceSettings
+from styledag.dataset.settings import DatasetSettings
+from styledag.diffusion.recipe import Recipe
+from styledag.images.settings import CurationSettings, ImageSettings
+from styledag.merging.settings import BlendSettings
+from styledag.models.reference import ModelReference
+from styledag.sampling.settings import SampleSettings
+from styledag.scoring.settings import ScoreSettings
+
+STYLE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+RECIPE_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+
+Source = Annotated[SourceSettings, Field(discriminator="type")]
+RecipeName = Annotated[str, StringConstraints(pattern=RECIPE_NAME)]
+
+
+class Style(BaseModel):
+    """A visual style and everything that is made of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    description: str = Field("", description="One sentence about the style, for a reader.")
+    base: ModelReference = Field(description="The text-to-image model that is fine-tuned.")
+    sources: tuple[Source, ...] = Field(min_length=1, description="Where the pictures are.")
+    images: ImageSettings = Field(
+        default_factory=ImageSettings, description="How pictures become RGB JPEG."
+    )
+    curation: CurationSettings = Field(
+        default_factory=CurationSettings, description="Which pictures are left out."
+    )
+    captions: CaptionSettings = Field(description="What is said of each picture.")
+    dataset: DatasetSettings = Field(
+        default_factory=DatasetSettings, description="The Hugging Face dataset."
+    )
+    recipes: dict[RecipeName, Recipe] = Field(
+        min_length=1, description="Ways of training; each gives a model called style.recipe."
+    )
+    blends: BlendSettings = Field(
+        default_factory=BlendSettings, description="Shares of the fine-tune to mix into the base."
+    )
+    samples: SampleSettings = Field(description="Prompts, seeds and the sampler.")
+    scores: ScoreSettings = Field(description="How checkpoints and blends are judged.")
