@@ -96,7 +96,7 @@ class Store:
             ArtifactBusyError: If another process is building the same target.
             StorageError: If the store cannot be written.
         """
-        found = None if target.world else self._find(target)
+        found = None if target.world else self.find(target)
         if found is not None:
             self._set_head(found.build)
             return Built(found, cached=True, work={})
@@ -114,6 +114,10 @@ class Store:
             artifact = self._publish(target, folder, facts)
             shutil.rmtree(work_folder, ignore_errors=True)
         return Built(artifact, cached=False, work=dict(workspace.work))
+
+    def find(self, target: Target) -> Artifact | None:
+        """Return the artifact that an earlier build of just this target gave, or ``None``."""
+        return self._artifact(target.asset, target.partition, target.key)
 
     def current(self, asset: str, partition: str) -> Artifact | None:
         """Return the artifact that the newest build of a partition gave, or ``None``."""
@@ -152,8 +156,6 @@ class Store:
         names = self.files.names(f"heads/{asset}/{prefix}")
         return [f"{prefix}/{name.removesuffix('.json')}" for name in names]
 
-    def _find(self, target: Target) -> Artifact | None:
-        return self._artifact(target.asset, target.partition, target.key)
 
     def _artifact(self, asset: str, partition: str, key: str) -> Artifact | None:
         record = self.files.read(_build_name(asset, partition, key))
