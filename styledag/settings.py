@@ -13,7 +13,7 @@ from dataclasses import MISSING, asdict, field, fields, is_dataclass
 from typing import Any
 
 STRICT = {"extra": "forbid", "strict": True}
-"""Value for ``__pydantic_config__`` of a settings class: unknown keys and wrong types are refused."""
+"""``__pydantic_config__`` of a settings class: unknown keys and wrong types are refused."""
 
 _BOUNDS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
     "ge": (operator.ge, "at least"),

@@ -1,1 +1,1 @@
-"""Models from outside the graph: where they come from, their version, and the device they run on."""
+"""Models from outside the graph: their files, their version, and what they run on."""

@@ -22,7 +22,8 @@ class ComputeSettings:
         "auto", help="Device; auto takes CUDA, else MPS, else the CPU."
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
-        "auto", help="Number format of inference and autocast; auto is bfloat16 on CUDA, else float32."
+        "auto",
+        help="Number format of inference and autocast; auto is bfloat16 on CUDA, else float32.",
     )
     compile: bool = setting(False, help="Compile the UNet with torch.compile before training.")
     memory_budget_gib: float | None = setting(

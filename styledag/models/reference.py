@@ -98,9 +98,7 @@ def _from_hub(reference: ModelReference) -> Path:
     wanted = ["*.json", "*.txt", "*.safetensors", "*/*.json", "*/*.txt", "*/*.safetensors"]
     try:
         return Path(
-            snapshot_download(
-                reference.model, revision=reference.revision, allow_patterns=wanted
-            )
+            snapshot_download(reference.model, revision=reference.revision, allow_patterns=wanted)
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as exc:
         raise ModelError(

@@ -50,7 +50,9 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path) -> str:
     """Return the version that a folder's content has."""
-    return content_version({name: file_digest(path) for name, path in content_files(folder).items()})
+    return content_version(
+        {name: file_digest(path) for name, path in content_files(folder).items()}
+    )
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

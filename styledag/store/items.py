@@ -45,9 +45,7 @@ class Items:
 
     def get_many_json(self, namespace: str, keys: Sequence[str]) -> Mapping[str, Any]:
         """Return the results that are known and sound, as JSON, by key."""
-        parsed = {
-            key: _parsed(content) for key, content in self.get_many(namespace, keys).items()
-        }
+        parsed = {key: _parsed(content) for key, content in self.get_many(namespace, keys).items()}
         return {key: value for key, value in parsed.items() if value is not None}
 
     def put_json(self, namespace: str, key: str, value: Any) -> None:

@@ -156,7 +156,6 @@ class Store:
         names = self.files.names(f"heads/{asset}/{prefix}")
         return [f"{prefix}/{name.removesuffix('.json')}" for name in names]
 
-
     def _artifact(self, asset: str, partition: str, key: str) -> Artifact | None:
         record = self.files.read(_build_name(asset, partition, key))
         if record is None:

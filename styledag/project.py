@@ -1,0 +1,62 @@
+"""The project: the folder that holds the style files, the models and the store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from styledag.errors import StyledagError, StyleFileError
+from styledag.style.load import load_style, style_paths
+from styledag.style.model import Style
+
+MARK = "dagster.yaml"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where things are.
+
+    Attributes:
+        root: Folder with ``dagster.yaml`` and ``data/``.
+        store_url: Folder or fsspec URL of the artifact store.
+    """
+
+    root: Path
+    store_url: str
+
+    @classmethod
+    def at(cls, root: Path, store_url: str | None = None) -> "Project":
+        """Return the project in a folder; its store is ``data/store`` unless named."""
+        return cls(root, store_url or str(root / "data" / "store"))
+
+    @classmethod
+    def find(cls, start: Path, store_url: str | None = None) -> "Project":
+        """Return the project that a folder lies in.
+
+        Raises:
+            StyledagError: If neither the folder nor any above it has a ``dagster.yaml``.
+        """
+        for folder in (start, *start.parents):
+            if (folder / MARK).is_file():
+                return cls.at(folder, store_url)
+        raise StyledagError(
+            f"{start} lies in no styledag project: change into a folder that has a {MARK}"
+        )
+
+    @property
+    def styles_folder(self) -> Path:
+        """Folder of the style files."""
+        return self.root / "data" / "styles"
+
+    def style(self, name: str) -> Style:
+        """Return a style by its name.
+
+        Raises:
+            StyleFileError: If there is no such file, or it says something that cannot be meant.
+        """
+        paths = style_paths(self.styles_folder)
+        if name not in paths:
+            there = ", ".join(paths) or "none"
+            raise StyleFileError(
+                f"there is no style {name!r} in {self.styles_folder} (there: {there}); "
+                f"`styledag new {name}` writes one"
+            )
+        return load_style(paths[name])
