@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from styledag.starter.init import init_starter
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 
@@ -19,3 +20,11 @@ def workspace(tmp_path: Path, store: Store) -> Workspace:
     folder.mkdir(parents=True)
     scratch.mkdir()
     return Workspace(folder, scratch, store.blobs, store.items)
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a starter with random weights; to be read only."""
+    folder = tmp_path_factory.mktemp("starter") / "starter"
+    init_starter(folder, seed=0)
+    return folder
