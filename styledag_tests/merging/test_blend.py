@@ -1,0 +1,186 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from styledag.errors import ModelError, StorageError
+from styledag.merging.blend import CONFIG, WEIGHTS, blend_amount, blend_unet
+from styledag.settings import canonical_json
+from styledag.store.digest import folder_digest
+
+PARENTS = {"base": "b" * 64, "tuned": "t" * 64}
+
+
+def write_unet(folder: Path, seed: int, dtype: torch.dtype = torch.float32) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            attention_head_dim=4,
+            cross_attention_dim=8,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        )
+    unet.to(dtype).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_unet(tmp_path_factory.mktemp("base"), 0)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_unet(tmp_path_factory.mktemp("tuned"), 1)
+
+
+def edited(folder: Path, copy: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    copy.mkdir()
+    (copy / CONFIG).write_text((folder / CONFIG).read_text())
+    save_file(tensors, copy / WEIGHTS)
+    return copy
+
+
+def test_weight_one_half_is_the_mean_and_diffusers_loads_it(
+    base: Path, tuned: Path, tmp_path: Path
+) -> None:
+    facts = blend_unet(base, tuned, 0.5, tmp_path / "out", parents=PARENTS, base_share=0.2)
+    unet = UNet2DConditionModel.from_pretrained(tmp_path / "out")
+    ours, theirs = load_file(base / WEIGHTS), load_file(tuned / WEIGHTS)
+    for name, tensor in unet.state_dict().items():
+        torch.testing.assert_close(tensor, (ours[name] + theirs[name]) / 2)
+    assert facts["amount"] == pytest.approx(0.4)
+    assert facts["parameters"] == sum(tensor.numel() for tensor in ours.values())
+    json.loads(canonical_json(facts))
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_the_ends_give_back_the_parents_bit_for_bit(
+    base: Path, tuned: Path, tmp_path: Path, weight: float
+) -> None:
+    blend_unet(base, tuned, weight, tmp_path, parents=PARENTS, base_share=0)
+    blended, parent = load_file(tmp_path / WEIGHTS), load_file((base, tuned)[int(weight)] / WEIGHTS)
+    assert all(torch.equal(blended[name], tensor) for name, tensor in parent.items())
+
+
+def test_each_tensor_takes_the_wider_format(base: Path, tmp_path: Path) -> None:
+    half = write_unet(tmp_path / "half", 1, torch.float16)
+    facts = blend_unet(base, half, 1.0, tmp_path / "out", parents=PARENTS, base_share=0)
+    assert facts["dtypes"] == ["float32"]
+    blended, parent = load_file(tmp_path / "out" / WEIGHTS), load_file(half / WEIGHTS)
+    assert all(torch.equal(blended[name], tensor.float()) for name, tensor in parent.items())
+    facts = blend_unet(half, half, 0.3, tmp_path / "halves", parents=PARENTS, base_share=0)
+    assert facts["dtypes"] == ["float16"]
+
+
+def test_the_header_tells_where_the_blend_comes_from(
+    base: Path, tuned: Path, tmp_path: Path
+) -> None:
+    blend_unet(base, tuned, 0.75, tmp_path, parents=PARENTS, base_share=0.2)
+    with safe_open(tmp_path / WEIGHTS, "pt") as opened:
+        metadata = opened.metadata()
+    assert metadata == {
+        "format": "pt",
+        "styledag.base": "b" * 64,
+        "styledag.tuned": "t" * 64,
+        "styledag.method": "lerp",
+        "styledag.weight": "0.75",
+        "styledag.amount": repr(0.75 * 0.8),
+    }
+
+
+def test_content_does_not_follow_from_where_it_lies(
+    base: Path, tuned: Path, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        blend_unet(base, tuned, 0.5, tmp_path / name, parents=PARENTS, base_share=0)
+    assert folder_digest(tmp_path / "one") == folder_digest(tmp_path / "two")
+    assert "_name_or_path" not in json.loads((tmp_path / "one" / CONFIG).read_text())
+
+
+def test_a_tensor_in_one_parent_only_is_named(base: Path, tmp_path: Path) -> None:
+    tensors = load_file(base / WEIGHTS)
+    del tensors["conv_in.bias"]
+    tuned = edited(base, tmp_path / "tuned", tensors)
+    with pytest.raises(ModelError, match=r"'conv_in\.bias' is only in"):
+        blend_unet(base, tuned, 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
+
+
+def test_another_shape_is_named(base: Path, tmp_path: Path) -> None:
+    tensors = load_file(base / WEIGHTS)
+    tensors["conv_in.bias"] = tensors["conv_in.bias"][:4].clone()
+    tuned = edited(base, tmp_path / "tuned", tensors)
+    with pytest.raises(ModelError, match=r"'conv_in\.bias' is \[8\].*but \[4\]"):
+        blend_unet(base, tuned, 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_nan_is_named_and_leaves_no_weights(base: Path, tmp_path: Path, bad: float) -> None:
+    tensors = load_file(base / WEIGHTS)
+    tensors["conv_in.bias"][3] = bad
+    tuned = edited(base, tmp_path / "tuned", tensors)
+    with pytest.raises(ModelError, match=r"'conv_in\.bias' holds NaN"):
+        blend_unet(base, tuned, 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_another_configuration_is_named(base: Path, tuned: Path, tmp_path: Path) -> None:
+    other = edited(tuned, tmp_path / "other", load_file(tuned / WEIGHTS))
+    config = json.loads((other / CONFIG).read_text())
+    (other / CONFIG).write_text(json.dumps(config | {"attention_head_dim": 2}))
+    with pytest.raises(ModelError, match=r"'attention_head_dim' is 4 in .*, but 2 in"):
+        blend_unet(base, other, 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
+
+
+def test_a_full_disk_ends_in_one_sentence(base: Path, tuned: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StorageError, match="cannot write"):
+        blend_unet(base, tuned, 0.5, tmp_path / "file", parents=PARENTS, base_share=0)
+
+
+def test_a_weight_beyond_the_parents_is_refused(base: Path, tuned: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"weight is 1\.5"):
+        blend_unet(base, tuned, 1.5, tmp_path, parents=PARENTS, base_share=0)
+
+
+def test_the_amount_is_corrected_for_the_base_in_the_average() -> None:
+    assert blend_amount(1.0, 0.22) == pytest.approx(0.78)
+    assert blend_amount(0.5, 0.0) == 0.5
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
+    large = {f"layer.{n}": torch.zeros(8_000_000) for n in range(5)}  # 160 MB
+    for name in ("base", "tuned"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CONFIG).write_text("{}")
+        save_file(large, tmp_path / name / WEIGHTS)
+    code = (
+        "import resource, sys, torch\n"
+        "from pathlib import Path\n"
+        "import styledag.merging.tensor_file, styledag.merging.lerp\n"
+        "from styledag.merging.blend import blend_unet\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "root = Path(sys.argv[1])\n"
+        "blend_unet(root / 'base', root / 'tuned', 0.5, root / 'out',"
+        " parents={}, base_share=0)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert int(run.stdout) < 120 * 1024  # kilobytes
+
+
+def test_the_module_is_importable_without_torch() -> None:
+    code = "import styledag.merging.blend, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
