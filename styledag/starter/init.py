@@ -11,20 +11,17 @@ CARD = """\
 # The starter, with random weights
 
 Three models in the formats of the big ones, small enough for a CPU. Their weights are **random**
-(seed {seed}): everything runs on them and nothing they make means anything. They were made by
-`styledag starter init`.
+(seed {seed}): everything runs on them, and what they make means nothing. They were made by
+`styledag starter init`. The vocabularies are trained on the Unicode names of emoji. Weights are
+stored as float16 and computed with as float32.
 
-| folder | class | what it is |
-| --- | --- | --- |
-| `stable-diffusion/` | `StableDiffusionPipeline` | 64 px; latents 16x16x4; UNet of 64, 128 and 192 \
-channels with cross-attention on the lower two levels; autoencoder of 16, 32 and 64 channels; \
-Stable Diffusion's noise schedule, epsilon prediction |
-| `clip/` | `CLIPModel`, `CLIPProcessor` | text tower of 3 layers and vision tower of 4 layers, both \
-128 wide; the text tower is the pipeline's text encoder |
-| `blip/` | `BlipForConditionalGeneration`, `BlipProcessor` | 3 vision layers, 3 text layers, \
-128 wide |
-
-The vocabularies are trained on the Unicode names of emoji. Weights are stored as float16.
+- `stable-diffusion/` is a `StableDiffusionPipeline` at 64 px: an `AutoencoderKL` of 16, 32 and 64
+  channels with latents of 16x16x4, a `UNet2DConditionModel` of 64, 128 and 192 channels with
+  cross-attention on the lower two levels, Stable Diffusion's noise schedule, epsilon prediction.
+- `clip/` is a `CLIPModel` with its `CLIPProcessor`: a text tower of 3 and a vision tower of 4
+  layers, both 128 wide. The text tower is the pipeline's text encoder.
+- `blip/` is a `BlipForConditionalGeneration` with its `BlipProcessor`: 3 vision and 3 text layers,
+  128 wide.
 """
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.starter.clip import SIZE_PX, TEXT_WIDTH
-from styledag.starter.weights import save_half
+from styledag.starter.weights import name_float32
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 LATENT_CHANNELS = 4
 LATENT_SIZE = 16
 """Side of the latents of a picture of :data:`~styledag.starter.clip.SIZE_PX`."""
+SCALING_FACTOR = 0.96
+"""Brings the random autoencoder's latents to unit variance, as measured on random pictures."""
 
 
 def build_vae() -> "AutoencoderKL":
@@ -28,7 +30,7 @@ def build_vae() -> "AutoencoderKL":
         layers_per_block=1,
         norm_num_groups=8,
         mid_block_add_attention=False,
-        scaling_factor=1.0,
+        scaling_factor=SCALING_FACTOR,
     ).eval()
 
 
@@ -72,19 +74,21 @@ def save_pipeline(
     tokenizer: "CLIPTokenizer",
     folder: Path,
 ) -> None:
-    """Write models as a folder that ``StableDiffusionPipeline.from_pretrained`` reads."""
+    """Write models as a folder that ``StableDiffusionPipeline.from_pretrained`` reads.
+
+    Their weights are stored as float16, and the models themselves become float16.
+    """
     from diffusers import StableDiffusionPipeline
 
     pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=text_encoder,
+        vae=vae.half(),
+        text_encoder=text_encoder.half(),
         tokenizer=tokenizer,
-        unet=unet,
+        unet=unet.half(),
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
-    for name in ("unet", "vae", "text_encoder"):
-        save_half(getattr(pipeline, name), folder / name)
+    name_float32(folder / "text_encoder" / "config.json")

@@ -6,25 +6,22 @@ from typing import Any
 
 
 def save_half(model: Any, folder: Path) -> None:
-    """Write a model's folder with float16 weights; the model itself becomes float16.
+    """Write a transformers model's folder with float16 weights; the model becomes float16 too."""
+    model.half().save_pretrained(folder)
+    name_float32(folder / "config.json")
 
-    The configuration names float32, so that plain ``from_pretrained`` computes in float32, which
-    a CPU does far better than float16.
+
+def name_float32(path: Path) -> None:
+    """Let a transformers model compute in float32 however its weights are stored.
+
+    Plain ``from_pretrained`` takes the type that ``config.json`` names, and a CPU is far slower in
+    float16. diffusers takes float32 by itself.
 
     Args:
-        model: A transformers or diffusers model.
-        folder: Where its ``config.json`` and safetensors go.
+        path: The model's ``config.json``, which is written anew.
     """
-    model.half().save_pretrained(folder)
-    path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    if "dtype" in config:
-        _name_float32(config)
-        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _name_float32(config: dict[str, Any]) -> None:
-    config["dtype"] = "float32"
-    for value in config.values():
-        if isinstance(value, dict) and "dtype" in value:
-            _name_float32(value)
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        if "dtype" in part:
+            part["dtype"] = "float32"
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
