@@ -36,8 +36,11 @@ class CurationSettings:
     __pydantic_config__ = STRICT
 
     copy_hash_distance: int = setting(
-        4, ge=0, le=16, help="Pictures whose 64-bit perceptual hashes differ in at most this many "
-        "bits may be copies."
+        4,
+        ge=0,
+        le=16,
+        help="Pictures whose 64-bit perceptual hashes differ in at most this many "
+        "bits may be copies.",
     )
     copy_similarity: float = setting(
         0.98, ge=0, le=1, help="... and are copies if their embeddings are at least this similar."

@@ -1,0 +1,29 @@
+"""RGB pixels become a JPEG that holds nothing else."""
+
+import io
+
+import PIL
+from PIL import Image, features
+
+_CODECS = ("libjpeg_turbo", "jpg", "webp", "avif", "zlib", "libtiff", "littlecms2")
+
+
+def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
+    """Return a baseline JPEG without metadata and without chroma subsampling (4:4:4).
+
+    The same pixels give the same bytes wherever :func:`codec_versions` are the same.
+
+    Args:
+        image: Mode RGB; only its pixels are used.
+        quality: libjpeg's quality, 1 to 100.
+    """
+    pixels_only = Image.frombytes("RGB", image.size, image.tobytes())
+    file = io.BytesIO()
+    pixels_only.save(file, "JPEG", quality=quality, subsampling=0)
+    return file.getvalue()
+
+
+def codec_versions() -> dict[str, str]:
+    """Return the versions of Pillow and of the libraries in it that decide a JPEG's bytes."""
+    versions = {name: features.version(name) for name in _CODECS if features.check(name)}
+    return {"pillow": PIL.__version__, **{name: str(found) for name, found in versions.items()}}

@@ -1,0 +1,84 @@
+"""Every way in which a picture can be see-through, as one colour picture and one alpha channel."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from styledag.errors import ImageError
+
+_SIXTEEN_TO_EIGHT = 257
+_WITH_ALPHA = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
+_LEVEL_OF_BITS = {"L;2": 85, "L;4": 17}
+_AS_RGB = frozenset({"RGB", "RGBX", "YCbCr"})
+
+
+def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Return the colours (mode L, RGB or CMYK, 8 bits) and the alpha (mode L), if there is one.
+
+    Alpha channels, palettes with alpha and the key colour of PNG's tRNS and of GIF all count.
+    16-bit grey is divided by 257, so that 65535 becomes 255, and not clipped.
+
+    Args:
+        image: A loaded picture of any mode.
+
+    Raises:
+        ImageError: If the mode has no agreed range, such as 32-bit floats (``unsupported_mode``).
+    """
+    mode = image.mode
+    if mode == "P":
+        mode = "PA" if image.has_transparency_data else "RGBX"
+    if mode in _WITH_ALPHA:
+        *colours, alpha = image.convert(_WITH_ALPHA[mode]).split()
+        return Image.merge("L" if len(colours) == 1 else "RGB", colours), alpha
+    if mode == "CMYK":
+        return image, None
+    if mode.startswith("I;16"):
+        values = np.asarray(image)
+        eight_bits = (values.astype(np.uint32) + _SIXTEEN_TO_EIGHT // 2) // _SIXTEEN_TO_EIGHT
+        return Image.fromarray(eight_bits.astype(np.uint8)), _keyed_alpha(values, image)
+    if mode in ("1", "L"):
+        grey = image.convert("L")
+        return grey, _keyed_alpha(np.asarray(grey), image)
+    if mode in _AS_RGB:
+        rgb = image.convert("RGB")
+        return rgb, _keyed_alpha(np.asarray(rgb), image)
+    raise ImageError("unsupported_mode", f"pixels of mode {mode} have no agreed range of values")
+
+
+def composite(
+    colours: Image.Image, alpha: Image.Image | None, background: tuple[int, ...]
+) -> Image.Image:
+    """Return RGB colours over a plain background, as far as alpha lets it through."""
+    if alpha is None:
+        return colours
+    below = Image.new("RGB", colours.size, background)
+    return Image.composite(colours, below, alpha)
+
+
+def scale_key_colour(file: ImageFile.ImageFile) -> None:
+    """Put a PNG's key colour, stated in the file's bits, into the range of its loaded pixels.
+
+    Args:
+        file: Opened and not yet loaded; its ``info["transparency"]`` is changed.
+    """
+    key = file.info.get("transparency")
+    if file.format != "PNG" or key is None or not file.tile:
+        return
+    bits = file.tile[0].args
+    if isinstance(key, tuple) and bits == "RGB;16B":
+        file.info["transparency"] = tuple(part >> 8 for part in key)
+    elif isinstance(key, int) and bits in _LEVEL_OF_BITS:
+        file.info["transparency"] = key * _LEVEL_OF_BITS[bits]
+
+
+def _keyed_alpha(values: NDArray[np.generic], image: Image.Image) -> Image.Image | None:
+    """Return alpha 0 where the values equal the key colour that the file states."""
+    key = image.info.get("transparency")
+    if key is None:
+        return None
+    if isinstance(key, bytes):
+        raise ImageError("damaged", f"{image.mode} pixels with a palette's transparency")
+    clear = values == np.asarray(key, dtype=np.int64)
+    if clear.ndim == 3:
+        clear = clear.all(axis=2)
+    return Image.fromarray(np.where(clear, 0, 255).astype(np.uint8))

@@ -1,0 +1,141 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from styledag.errors import DataError, StorageError
+from styledag.images.normalise import normalise_images
+from styledag.images.records import JpegImage
+from styledag.images.settings import ImageSettings
+from styledag.manifest import Manifest
+from styledag.store.digest import folder_digest
+from styledag.store.workspace import Workspace
+from styledag_tests.images.pictures import noisy, plain, raw_manifest, saved
+
+SETTINGS = ImageSettings(size_px=32)
+
+
+def again(workspace: Workspace, folder: Path) -> Workspace:
+    """Another run on the same store."""
+    folder.mkdir()
+    return Workspace(folder, workspace.scratch, workspace.blobs, workspace.items)
+
+
+def three_pictures() -> dict[str, bytes]:
+    return {f"{seed}.png": saved(noisy(seed)) for seed in range(3)}
+
+
+def test_every_picture_becomes_a_jpeg_of_the_declared_size(workspace: Workspace) -> None:
+    contents = {**three_pictures(), "wide.gif": saved(plain("red", (300, 10)), "GIF")}
+    raw = raw_manifest(workspace, **contents)
+    jpegs = normalise_images(raw, SETTINGS, workspace)
+    assert [row.origin for row in jpegs.rows] == [row.origin for row in raw.rows]
+    for row in jpegs.rows:
+        image = Image.open(io.BytesIO(workspace.blobs.read(row.sha256)))
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (32, 32))
+    wide = jpegs.rows[-1]
+    assert (wide.raw_format, wide.raw_width_px, wide.raw_height_px) == ("GIF", 300, 10)
+    assert Manifest.read(workspace.folder, JpegImage) == jpegs
+
+
+def test_what_cannot_be_used_is_counted_by_reason(workspace: Workspace) -> None:
+    contents = {
+        **three_pictures(),
+        "half.png": saved(noisy(9, (200, 200)))[:900],
+        "bomb.png": saved(plain("red", (400, 400))),
+        "page.jpg": b"<html><body>Not found</body></html>",
+        "drawing.svg": b"<svg/>",
+    }
+    settings = replace(SETTINGS, max_pixels=100_000)
+    jpegs = normalise_images(raw_manifest(workspace, **contents), settings, workspace)
+    assert jpegs.facts == {
+        "found": 7,
+        "kept": 3,
+        "rejected_damaged": 1,
+        "rejected_not_a_picture": 1,
+        "rejected_too_many_pixels": 1,
+        "rejected_unsupported_format": 1,
+    }
+    assert {each.subject for each in jpegs.rejected} == {
+        f"http://pictures.test/{name}"
+        for name in ("half.png", "bomb.png", "page.jpg", "drawing.svg")
+    }
+
+
+def test_a_second_run_decodes_nothing_and_gives_the_same(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    raw = raw_manifest(workspace, **three_pictures(), bad=b"<svg/>")
+    first = normalise_images(raw, SETTINGS, workspace)
+    assert workspace.work == {"decodes": 4}
+    second = again(workspace, tmp_path / "second")
+    assert normalise_images(raw, SETTINGS, second) == first
+    assert not second.work
+    assert folder_digest(second.folder) == folder_digest(workspace.folder)
+
+
+def test_one_added_picture_is_the_only_one_decoded(workspace: Workspace, tmp_path: Path) -> None:
+    normalise_images(raw_manifest(workspace, **three_pictures()), SETTINGS, workspace)
+    second = again(workspace, tmp_path / "second")
+    more = raw_manifest(second, **three_pictures(), new=saved(noisy(7)))
+    assert len(normalise_images(more, SETTINGS, second).rows) == 4
+    assert second.work == {"decodes": 1}
+
+
+def test_other_settings_are_another_picture(workspace: Workspace, tmp_path: Path) -> None:
+    raw = raw_manifest(workspace, one=saved(noisy(1)))
+    normalise_images(raw, SETTINGS, workspace)
+    second = again(workspace, tmp_path / "second")
+    normalise_images(raw, replace(SETTINGS, quality=80), second)
+    assert second.work == {"decodes": 1}
+
+
+def test_one_picture_at_two_addresses_is_decoded_once(workspace: Workspace) -> None:
+    jpegs = normalise_images(
+        raw_manifest(workspace, a=saved(noisy(1)), b=saved(noisy(1))), SETTINGS, workspace
+    )
+    assert len({row.sha256 for row in jpegs.rows}) == 1
+    assert len(jpegs.rows) == 2
+    assert workspace.work == {"decodes": 1}
+
+
+def test_a_lost_blob_is_made_again(workspace: Workspace, tmp_path: Path) -> None:
+    raw = raw_manifest(workspace, **three_pictures())
+    first = normalise_images(raw, SETTINGS, workspace)
+    workspace.blobs.path(first.rows[0].sha256).unlink()
+    second = again(workspace, tmp_path / "second")
+    assert normalise_images(raw, SETTINGS, second) == first
+    assert second.work == {"decodes": 1}
+    assert second.blobs.has(first.rows[0].sha256)
+
+
+def test_a_damaged_item_is_made_again(workspace: Workspace, tmp_path: Path) -> None:
+    raw = raw_manifest(workspace, one=saved(noisy(1)))
+    first = normalise_images(raw, SETTINGS, workspace)
+    for item in (tmp_path / "store" / "items").rglob("*"):
+        if item.is_file():
+            item.write_bytes(b"{half")
+    second = again(workspace, tmp_path / "second")
+    assert normalise_images(raw, SETTINGS, second) == first
+    assert second.work == {"decodes": 1}
+
+
+def test_nothing_kept_names_the_commonest_reasons(workspace: Workspace) -> None:
+    raw = raw_manifest(workspace, a=b"<svg/>", b=b"<svg />", c=b"")
+    with pytest.raises(DataError, match=r"2 unsupported_format, 1 empty.*pictures.test/a") as error:
+        normalise_images(raw, SETTINGS, workspace)
+    assert "\n" not in str(error.value)
+
+
+def test_no_pictures_at_all_is_said(workspace: Workspace) -> None:
+    with pytest.raises(DataError, match="no pictures to normalise"):
+        normalise_images(Manifest(()), SETTINGS, workspace)
+
+
+def test_a_missing_raw_blob_is_the_stores_fault(workspace: Workspace) -> None:
+    raw = raw_manifest(workspace, one=saved(noisy(1)))
+    workspace.blobs.path(raw.rows[0].sha256).unlink()
+    with pytest.raises(StorageError, match="missing"):
+        normalise_images(raw, SETTINGS, workspace)
