@@ -117,9 +117,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
 
 def arrow_schema(row_type: type[Any]) -> pa.Schema:
     """Return the Arrow schema of a row dataclass."""
-    return pa.schema(
-        [pa.field(name, _arrow_type(hint)) for name, hint in _hints(row_type).items()]
-    )
+    return pa.schema([pa.field(name, _arrow_type(hint)) for name, hint in _hints(row_type).items()])
 
 
 _SCALARS: Mapping[type, pa.DataType] = {

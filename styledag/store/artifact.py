@@ -30,6 +30,11 @@ class Input:
     version: str
     build: str = ""
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What decides content: where a model from outside lies does not."""
+        return self.name, self.partition if self.build else "", self.version
+
 
 @dataclass(frozen=True, kw_only=True)
 class Build:

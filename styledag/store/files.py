@@ -35,10 +35,12 @@ class Files:
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file, or ``None`` if there is none."""
-        try:
-            return bytes(self.fs.cat_file(self._at(name)))
-        except FileNotFoundError:
-            return None
+        path = self._at(name)
+        with storage_errors(path):
+            try:
+                return bytes(self.fs.cat_file(path))
+            except FileNotFoundError:
+                return None
 
     def read_many(self, names: Sequence[str]) -> Mapping[str, bytes]:
         """Return the contents of those files that exist, by name."""
@@ -149,4 +151,4 @@ def storage_errors(path: str) -> Iterator[None]:
                 "what was there before is untouched"
             ) from exc
         reason = os.strerror(exc.errno) if exc.errno else str(exc)
-        raise StorageError(f"cannot write {path}: {reason}") from exc
+        raise StorageError(f"cannot use {path}: {reason}") from exc

@@ -52,7 +52,7 @@ class Target:
             "asset": self.asset,
             "code_version": self.code_version,
             "settings": self.settings,
-            "inputs": sorted((each.name, each.partition, each.version) for each in self.inputs),
+            "inputs": sorted(each.identity for each in self.inputs),
         }
         return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
@@ -150,6 +150,20 @@ class Store:
         if record is None:
             raise ArtifactMissingError(f"{self.files.describe(name)} is not in the store")
         return Artifact(Build.from_json(record), self.files)
+
+    def resolve(self, upstream: Input) -> Artifact:
+        """Return the artifact that a build names as its input.
+
+        Raises:
+            ArtifactMissingError: If the store does not hold it any more.
+        """
+        artifact = self._artifact(upstream.name, upstream.partition, upstream.build)
+        if artifact is None:
+            raise ArtifactMissingError(
+                f"{upstream.name} of {upstream.partition}, version {upstream.version[:12]}, is no "
+                f"longer in {self.url}"
+            )
+        return artifact
 
     def partitions(self, asset: str, prefix: str) -> list[str]:
         """Return the current partitions of an asset below ``prefix``, sorted."""

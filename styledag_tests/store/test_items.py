@@ -1,0 +1,44 @@
+"""The per-item cache and the blobs: damage costs work, never a wrong result."""
+
+import hashlib
+
+import pytest
+
+from styledag.collect.settings import FolderSource
+from styledag.errors import StorageError
+from styledag.store.items import item_key
+from styledag.store.store import Store
+
+
+def test_results_come_back_by_key(store: Store) -> None:
+    store.items.put_json("captions", item_key(sha256="a"), {"caption": "a cat"})
+    store.items.put("moments", item_key(sha256="a"), b"\x00\x01")
+    keys = [item_key(sha256=name) for name in "ab"]
+    assert store.items.get_many_json("captions", keys) == {keys[0]: {"caption": "a cat"}}
+    assert store.items.get("moments", keys[0]) == b"\x00\x01"
+    assert store.items.get_json("captions", keys[1]) is None
+
+
+def test_a_damaged_result_counts_as_unknown(store: Store) -> None:
+    key = item_key(sha256="a")
+    store.items.put("captions", key, b'{"caption": "a c')
+    assert store.items.get_json("captions", key) is None
+    assert store.items.get_many_json("captions", [key]) == {}
+
+
+def test_a_key_follows_from_every_part() -> None:
+    source = FolderSource(type="folder", path="pictures")
+    assert item_key(a=1, b=source) == item_key(b=source, a=1)
+    assert item_key(a=1) != item_key(a=2) != item_key(b=2)
+
+
+def test_blobs_lie_under_their_sha256_once(store: Store) -> None:
+    sha256 = store.blobs.put(b"picture")
+    assert sha256 == store.blobs.put(b"picture") == hashlib.sha256(b"picture").hexdigest()
+    assert store.blobs.read(sha256) == store.blobs.path(sha256).read_bytes() == b"picture"
+    assert store.blobs.has(sha256)
+
+
+def test_a_missing_blob_is_named(store: Store) -> None:
+    with pytest.raises(StorageError, match="f" * 64):
+        store.blobs.read("f" * 64)

@@ -1,0 +1,122 @@
+"""Style files: what is wrong is said with file, line, key and the nearest valid one."""
+
+from pathlib import Path
+
+import pytest
+
+from styledag.errors import StyleFileError
+from styledag.style.load import load_style, style_paths
+from styledag.style.template import write_new_style
+
+SOUND = """\
+base: {model: data/starter/stable-diffusion}
+sources:
+  - type: folder
+    path: pictures
+images:
+  size_px: 64
+captions:
+  captioner: {model: data/starter/blip}
+recipes:
+  full:
+    epochs: 2
+samples:
+  prompts: [a cat, a dog]
+scores:
+  scorer: {model: data/starter/clip}
+"""
+
+
+def write(tmp_path: Path, text: str, name: str = "cats") -> Path:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
+    style = load_style(write(tmp_path, SOUND))
+    assert style.images.size_px == 64
+    assert style.recipes["full"].epochs == 2
+    assert style.recipes["full"].ema.base_share == 0.2
+    assert style.blends.weights == (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "line", "said"),
+    [
+        ("size_px: 64", "size: 64", 6, "images.size: unknown key; did you mean 'size_px'?"),
+        ("epochs: 2", "epochs: 0", 11, "recipes.full.epochs: input should be greater than or"),
+        ("size_px: 64", 'size_px: "64"', 6, 'valid integer; found "64"'),
+        ("size_px: 64", "size_px: 63", 6, "multiple of 8; found 63"),
+        ("type: folder", "type: foldr", 3, "unknown type 'foldr'; did you mean 'folder'?"),
+        ("    path: pictures", "    pth: pictures", 4, "unknown key; did you mean 'path'?"),
+        ("  - type: folder\n    path", "  - path", 3, "this key is required, but missing: type"),
+        ("scores:", "scorse:", 14, "scorse: unknown key; did you mean 'scores'?"),
+        ("[a cat, a dog]", "[a cat, a cat]", 12, "prompts holds a value twice"),
+        ("epochs: 2", "trained: unets", 11, "found \"unets\"; did you mean 'unet'?"),
+        ("epochs: 2", "epochs: 2\n    epochs: 3", 12, "key 'epochs' is given twice"),
+        ("epochs: 2", "epochs: [2", 12, "this is no YAML"),
+        ("epochs: 2", "ema: {mode: none, decay: 0.5}", 11, "EMA mode 'none' has no decay"),
+        ("full:", "Full:", 10, "recipes.Full: string should match pattern"),
+        ("epochs: 2", "epochs: 2020-01-01", 11, "valid integer"),
+        ("epochs: 2", "horizontal_flip: yes", 11, 'valid boolean; found "yes"'),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, find: str, replace: str, line: int, said: str) -> None:
+    assert find in SOUND
+    path = write(tmp_path, SOUND.replace(find, replace))
+    with pytest.raises(StyleFileError) as caught:
+        load_style(path)
+    assert f"{path}:{line}:" in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = SOUND.replace("size_px: 64", "size: 64").replace("epochs: 2", "epochs: 0")
+    with pytest.raises(StyleFileError) as caught:
+        load_style(write(tmp_path, text))
+    lines = [int(each.split(":")[1]) for each in str(caught.value).splitlines()]
+    assert lines == [6, 11]
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(StyleFileError, match=r"cats\.yaml:1"):
+        load_style(write(tmp_path, text))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cats.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(StyleFileError, match="cannot be read"):
+        load_style(path)
+
+
+def test_a_name_that_is_no_styles_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StyleFileError, match="rename it"):
+        load_style(write(tmp_path, SOUND, name="Cats, dogs"))
+
+
+def test_a_new_style_is_sound_and_never_overwrites(tmp_path: Path) -> None:
+    path = write_new_style("hiroshige", tmp_path)
+    style = load_style(path)
+    assert style.base.model.startswith("stable-diffusion-v1-5/")
+    assert {source.type for source in style.sources} == {"mediawiki"}
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(StyleFileError, match="already"):
+        write_new_style("hiroshige", tmp_path)
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_the_sources_that_a_new_style_comments_out_are_sound_too(tmp_path: Path) -> None:
+    path = write_new_style("hiroshige", tmp_path)
+    text = path.read_text(encoding="utf-8")
+    commented = text.replace("  # - type", "  - type").replace("  #   ", "    ")
+    path.write_text(commented, encoding="utf-8")
+    assert [source.type for source in load_style(path).sources] == ["mediawiki", "html", "folder"]
+
+
+def test_styles_are_listed_by_name(tmp_path: Path) -> None:
+    for name in ("dogs", "cats"):
+        write(tmp_path, SOUND, name)
+    assert list(style_paths(tmp_path)) == ["cats", "dogs"]

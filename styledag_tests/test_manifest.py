@@ -1,0 +1,82 @@
+"""Manifests: typed rows survive, counts add up, order and volatile columns decide nothing."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from styledag.collect.records import Origin, RawImage
+from styledag.images.records import JpegImage
+from styledag.manifest import KEPT, Manifest, Rejection
+from styledag.store.digest import folder_digest
+
+
+def raw_image(url: str, etag: str = "") -> RawImage:
+    return RawImage(
+        origin=Origin(url=url, title="Cat – “Ünïcode”"),
+        sha256=url * 2,
+        sha1=url,
+        size_bytes=3,
+        content_type="image/png",
+        etag=etag,
+    )
+
+
+def test_rows_survive_with_nested_and_repeated_fields(tmp_path: Path) -> None:
+    row = JpegImage(
+        origin=Origin(url="u"),
+        raw_sha256="r",
+        sha256="s",
+        size_px=64,
+        raw_width_px=72,
+        raw_height_px=70,
+        raw_format="PNG",
+        notes=("icc_ignored",),
+    )
+    manifest = Manifest((row,), (Rejection(subject="v", reason="truncated"),))
+    manifest.write(tmp_path)
+    assert Manifest.read(tmp_path, JpegImage) == manifest
+
+
+def test_counts_add_up() -> None:
+    rejected = tuple(Rejection(subject=str(i), reason="gone") for i in range(3))
+    manifest = Manifest((raw_image("a"), raw_image("b")), rejected)
+    assert manifest.facts == {"found": 5, "kept": 2, "rejected_gone": 3}
+
+
+def test_order_and_volatile_columns_leave_the_version(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "other")]
+    manifests = [
+        Manifest((raw_image("a", etag="1"), raw_image("b"))),
+        Manifest((raw_image("b"), raw_image("a", etag="2"))),
+        Manifest((raw_image("b"), raw_image("c"))),
+    ]
+    for folder, manifest in zip(folders, manifests, strict=True):
+        folder.mkdir()
+        manifest.write(folder)
+    one, two, other = (folder_digest(folder) for folder in folders)
+    assert one == two != other
+
+
+def test_the_parquet_writer_leaves_the_version(tmp_path: Path) -> None:
+    Manifest((raw_image("a"), raw_image("b"))).write(tmp_path)
+    before = folder_digest(tmp_path)
+    table = pq.read_table(tmp_path / KEPT)
+    pq.write_table(table, tmp_path / KEPT, compression="none", row_group_size=1)
+    assert folder_digest(tmp_path) == before
+
+
+def test_a_key_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than once"):
+        Manifest((raw_image("a"), raw_image("a")))
+
+
+def test_an_empty_manifest_can_be_read(tmp_path: Path) -> None:
+    Manifest[RawImage](()).write(tmp_path)
+    assert Manifest.read(tmp_path, RawImage).facts == {"found": 0, "kept": 0}
+
+
+def test_a_file_of_other_rows_is_refused(tmp_path: Path) -> None:
+    Manifest((raw_image("a"),)).write(tmp_path)
+    with pytest.raises(ValueError, match="JpegImage"):
+        Manifest.read(tmp_path, JpegImage)
