@@ -13,6 +13,20 @@ class SourceError(StyledagError):
     """A source of pictures did not give what it was asked for; its operator may know why."""
 
 
+class FetchError(SourceError):
+    """One address did not give what it was asked for; the source counts it and goes on.
+
+    Args:
+        reason: Short snake-case word under which the rejection is counted.
+        detail: What was found, for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{detail} ({reason})")
+        self.reason = reason
+        self.detail = detail
+
+
 class ImageError(StyledagError):
     """One picture cannot be used; the stage counts it under :attr:`reason` and goes on.
 

@@ -28,9 +28,7 @@ class FetchSettings:
     )
     max_pages: int = setting(1_000, ge=1, help="Most pages to read.")
     max_images: int = setting(10_000, ge=1, help="Most pictures to take.")
-    max_image_bytes: int = setting(
-        50_000_000, ge=1, help="A picture larger than this is rejected."
-    )
+    max_image_bytes: int = setting(50_000_000, ge=1, help="A picture larger than this is rejected.")
     max_page_bytes: int = setting(5_000_000, ge=1, help="A page larger than this is refused.")
     allow_private_hosts: tuple[str, ...] = setting(
         (), identity=False, help="Host names on private or loopback addresses that may be asked."
@@ -90,9 +88,7 @@ class FolderSource:
     path: str = setting(min_length=1, help="The folder, relative to the project.")
     licence: str = setting("unknown", help="Licence of all the pictures in it.")
     author: str = setting("", help="Author of all the pictures in it.")
-    max_image_bytes: int = setting(
-        50_000_000, ge=1, help="A picture larger than this is rejected."
-    )
+    max_image_bytes: int = setting(50_000_000, ge=1, help="A picture larger than this is rejected.")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -1,0 +1,79 @@
+"""Which addresses may be asked: public ones over HTTP, and nothing inside the own network."""
+
+import ipaddress
+import socket
+from collections.abc import Collection
+from urllib.parse import SplitResult, urlsplit
+
+from styledag.errors import FetchError
+
+SocketAddress = tuple[int, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+"""Address family and socket address, as :func:`socket.getaddrinfo` gives them."""
+
+
+def checked_url(url: str) -> SplitResult:
+    """Return the parts of a URL that may be asked.
+
+    Raises:
+        FetchError: ``invalid_url``, ``scheme_refused`` or ``credentials_refused``.
+    """
+    try:
+        parts = urlsplit(url)
+        port_is_sound = parts.port is None or parts.port > 0
+    except ValueError as exc:
+        raise FetchError("invalid_url", f"{url[:200]!r} is not a URL: {exc}") from exc
+    if parts.scheme not in ("http", "https"):
+        raise FetchError("scheme_refused", f"{parts.scheme or 'no scheme'!r} is not http or https")
+    if not parts.hostname or not port_is_sound:
+        raise FetchError("invalid_url", f"{url[:200]!r} names no host")
+    if parts.username is not None or parts.password is not None:
+        raise FetchError("credentials_refused", "the URL carries a user name or password")
+    return parts
+
+
+def checked_addresses(
+    host: str, port: int, *, private_hosts: Collection[str] = ()
+) -> list[SocketAddress]:
+    """Resolve a host and return its addresses, once every one of them has been checked.
+
+    Whoever connects has to connect to one of these: a second look-up may answer otherwise.
+
+    Args:
+        host: A name or an address in any notation that the system's resolver takes.
+        port: Port that shall be asked.
+        private_hosts: Hosts, as they stand in URLs, that may lie on private addresses.
+
+    Raises:
+        FetchError: ``host_not_found``, or ``private_address`` if any address is not public.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise FetchError("host_not_found", f"host {host} cannot be resolved") from exc
+    addresses: list[SocketAddress] = [(each[0], each[4]) for each in found]
+    if host.lower() not in {each.lower() for each in private_hosts}:
+        for _, address in addresses:
+            if not _is_public(str(address[0])):
+                raise FetchError(
+                    "private_address",
+                    f"host {host} lies on {address[0]}, which is not public; if it is yours, name "
+                    "it under fetch.allow_private_hosts",
+                )
+    return addresses
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        # An IPv4 address inside an IPv6 one reaches what the IPv4 address reaches.
+        inner = address.ipv4_mapped or address.sixtofour or _translated(address)
+        if inner is not None:
+            return _is_public(str(inner))
+    return address.is_global and not address.is_multicast
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address in a NAT64 one (RFC 6052, section 2.1)."""
+    if address in ipaddress.IPv6Network("64:ff9b::/96"):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None

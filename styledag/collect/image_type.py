@@ -1,0 +1,43 @@
+"""What kind of picture some bytes are, by how they begin."""
+
+_MAGIC = (
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF87a", "image/gif"),
+    (0, b"GIF89a", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (0, b"BM", "image/bmp"),
+    (0, b"II*\x00", "image/tiff"),
+    (0, b"MM\x00*", "image/tiff"),
+    (4, b"ftypavif", "image/avif"),
+    (4, b"ftypavis", "image/avif"),
+    (4, b"ftypheic", "image/heic"),
+    (4, b"ftypheix", "image/heic"),
+    (4, b"ftypmif1", "image/heif"),
+    (0, b"\x00\x00\x00\x0cjP  ", "image/jp2"),
+    (0, b"\x00\x00\x00\x0cJXL ", "image/jxl"),
+    (0, b"\xff\x0a", "image/jxl"),
+    (0, b"\x00\x00\x01\x00", "image/x-icon"),
+)
+
+
+def image_type(body: bytes, declared: str = "") -> str:
+    """Return the media type of a picture, or an empty string if the bytes are none.
+
+    Args:
+        body: The bytes, or their first few hundred.
+        declared: The ``Content-Type`` that came with them; believed for formats that are not
+            known here, unless the bytes are plainly a page.
+    """
+    for at, magic, media_type in _MAGIC:
+        if body[at : at + len(magic)] == magic:
+            return media_type
+    media_type = declared.partition(";")[0].strip().lower()
+    if media_type.startswith("image/") and body and not _is_page(body):
+        return media_type
+    return ""
+
+
+def _is_page(body: bytes) -> bool:
+    head = body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"{"))
