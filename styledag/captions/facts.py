@@ -1,0 +1,53 @@
+"""Figures of a style's captions: who said them, how long they are, how often they repeat."""
+
+from collections import Counter
+from pathlib import Path
+
+from styledag.captions.length import Tokens
+from styledag.captions.overrides import read_overrides
+from styledag.captions.records import CaptionedImage
+from styledag.manifest import Manifest
+from styledag.store.artifact import Facts
+
+
+def caption_facts(
+    captioned: Manifest[CaptionedImage], tokens: Tokens, *, overrides: Path | None = None
+) -> Facts:
+    """Return counts and shares over all captions.
+
+    Args:
+        captioned: The captioned pictures.
+        tokens: Counts tokens as the base's text encoder will.
+        overrides: CSV of a person's captions; what in it names no picture is stated.
+
+    Returns:
+        The manifest's own counts; captions by source and by rule; the commonest caption and its
+        share of all; mean and most tokens, the two special ones included; how many were cut.
+
+    Raises:
+        StyleFileError: If the CSV is wrong.
+    """
+    rows = captioned.rows
+    sources = Counter(row.source for row in rows)
+    rules = Counter(hit for row in rows for hit in row.rule_hits)
+    facts: dict[str, object] = {
+        **captioned.facts,
+        **{f"source_{source}": sources[source] for source in ("blip", "page", "hand")},
+        **{f"rule_{rule}": count for rule, count in sorted(rules.items())},
+        "cut_to_fit": rules["cut"],
+    }
+    if rows:
+        lengths = [tokens.count(row.caption) for row in rows]
+        counts = Counter(row.caption for row in rows)
+        commonest = min(counts, key=lambda caption: (-counts[caption], caption))
+        facts |= {
+            "distinct_captions": len(counts),
+            "commonest_caption": commonest,
+            "commonest_caption_share": round(counts[commonest] / len(rows), 4),
+            "mean_tokens": round(sum(lengths) / len(lengths), 2),
+            "most_tokens": max(lengths),
+        }
+    if overrides is not None:
+        unmatched = read_overrides(overrides).unmatched(row.image for row in rows)
+        facts |= {"overrides_unmatched": len(unmatched), "overrides_unmatched_first": unmatched[:5]}
+    return facts

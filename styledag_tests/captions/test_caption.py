@@ -1,0 +1,216 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from styledag.captions.blip import BlipCaptioner
+from styledag.captions.caption import caption_images
+from styledag.captions.facts import caption_facts
+from styledag.captions.length import ClipTokens
+from styledag.captions.records import CaptionedImage
+from styledag.captions.settings import CaptionSettings
+from styledag.collect.records import Origin
+from styledag.errors import StorageError
+from styledag.manifest import Manifest
+from styledag.models.compute import Compute
+from styledag.models.reference import ModelReference
+from styledag.store.workspace import Workspace
+from styledag_tests.captions.pictures import COLOURS, curated, curated_manifest
+
+SETTINGS = CaptionSettings(captioner=ModelReference(model="starter/blip"), batch_size=3)
+
+
+class Narrator:
+    """Says what it is told to, and remembers how it was asked."""
+
+    def __init__(self, says: str = "a cat", version: str = "v1", dies_at: int | None = None):
+        self.says, self.version, self.dies_at = says, version, dies_at
+        self.batches: list[int] = []
+
+    def __call__(self, images: Sequence[Image.Image], settings: CaptionSettings) -> list[str]:
+        assert settings.num_beams >= 1
+        if len(self.batches) == self.dies_at:
+            raise KeyboardInterrupt
+        self.batches.append(len(images))
+        assert all(image.mode == "RGB" for image in images)
+        return [self.says] * len(images)
+
+
+@pytest.fixture(scope="module")
+def tokens(starter: Path) -> ClipTokens:
+    return ClipTokens(starter / "stable-diffusion")
+
+
+@pytest.fixture
+def caption(workspace: Workspace, tokens: ClipTokens):
+    def run(manifest, settings=SETTINGS, captioner=None, **more) -> Manifest[CaptionedImage]:
+        workspace.work.clear()
+        return caption_images(
+            manifest, settings, workspace, captioner=captioner or Narrator(), tokens=tokens, **more
+        )
+
+    return run
+
+
+def test_real_captioner_captions_every_picture_once(
+    workspace: Workspace, caption, starter: Path
+) -> None:
+    manifest = curated_manifest(workspace, *COLOURS)
+    blip = BlipCaptioner(starter / "blip", "v1", Compute(torch.device("cpu"), torch.float32))
+    settings = replace(SETTINGS, num_beams=2, max_new_tokens=4)
+    first = caption(manifest, settings, blip)
+    assert first.facts == {"found": 8, "kept": 8}
+    assert {row.image for row in first.rows} == set(manifest.rows)
+    assert {row.source for row in first.rows} == {"blip"}
+    assert workspace.work == {"captions": 8}
+    unloaded = BlipCaptioner(starter / "nowhere", "v1", blip._compute)
+    assert caption(manifest, settings, unloaded) == first
+    assert not workspace.work
+
+
+def test_one_more_picture_is_one_more_question(workspace: Workspace, caption) -> None:
+    caption(curated_manifest(workspace, "red", "green"))
+    narrator = Narrator()
+    caption(curated_manifest(workspace, "red", "green", "blue"), captioner=narrator)
+    assert narrator.batches == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "asked"),
+    [
+        ({"template": "{caption}, again"}, []),
+        ({"batch_size": 1}, []),
+        ({"source": "page"}, []),
+        ({"num_beams": 1}, [2]),
+        ({"max_new_tokens": 5}, [2]),
+        ({"prefix": "a drawing of"}, [2]),
+    ],
+)
+def test_only_what_decides_a_raw_caption_asks_again(
+    workspace: Workspace, caption, change, asked: list[int]
+) -> None:
+    manifest = curated_manifest(workspace, "red", "green")
+    caption(manifest)
+    narrator = Narrator()
+    caption(manifest, replace(SETTINGS, **change), captioner=narrator)
+    assert narrator.batches == asked
+
+
+def test_another_captioner_is_asked_again(workspace: Workspace, caption) -> None:
+    manifest = curated_manifest(workspace, "red")
+    caption(manifest)
+    assert caption(manifest, captioner=Narrator("a dog", "v2")).rows[0].caption == "a dog"
+
+
+def test_interrupted_run_keeps_finished_batches(workspace: Workspace, caption) -> None:
+    manifest = curated_manifest(workspace, *COLOURS)
+    with pytest.raises(KeyboardInterrupt):
+        caption(manifest, captioner=Narrator(dies_at=2))
+    rest = Narrator()
+    again = caption(manifest, captioner=rest)
+    assert rest.batches == [2]
+    assert again.facts["kept"] == 8
+
+
+def test_raw_caption_rules_and_template_are_kept_apart(workspace: Workspace, caption) -> None:
+    narrator = Narrator("there is a hat on top of a hat")
+    settings = replace(SETTINGS, template="{caption}, in red")
+    row = caption(curated_manifest(workspace, "red"), settings, narrator).rows[0]
+    assert row.raw_caption == "there is a hat on top of a hat"
+    assert row.caption == "a hat, in red"
+    assert row.rule_hits == ("opening", "loop")
+    assert row.rules_version
+
+
+def test_long_caption_is_cut_and_counted(workspace: Workspace, caption, tokens: ClipTokens) -> None:
+    narrator = Narrator(" ".join(f"cat{number}" for number in range(500)))
+    manifest = caption(curated_manifest(workspace, "red"), captioner=narrator)
+    assert tokens.count(manifest.rows[0].caption) <= 77
+    assert "cut" in manifest.rows[0].rule_hits
+    assert caption_facts(manifest, tokens)["cut_to_fit"] == 1
+
+
+def test_empty_caption_falls_back_to_the_title_or_is_rejected(
+    workspace: Workspace, caption
+) -> None:
+    titled, bare = curated(workspace, "red", title="Red Square"), curated(workspace, "blue")
+    manifest = caption(Manifest((titled, bare)), captioner=Narrator("there is"))
+    assert [(row.caption, row.source) for row in manifest.rows] == [("Red Square", "page")]
+    assert [(each.subject, each.reason) for each in manifest.rejected] == [
+        (bare.sha256, "empty_caption")
+    ]
+    assert manifest.facts == {"found": 2, "kept": 1, "rejected_empty_caption": 1}
+
+
+def test_page_titles_are_text_and_missing_ones_are_asked_for(workspace: Workspace, caption) -> None:
+    hostile = "<script>alert(1)</script>\x00 {caption}\u202e\n| cell"
+    titled, bare = curated(workspace, "red", title=hostile), curated(workspace, "blue")
+    narrator = Narrator()
+    manifest = caption(Manifest((titled, bare)), replace(SETTINGS, source="page"), narrator)
+    said = {row.image.sha256: row for row in manifest.rows}
+    assert said[titled.sha256].caption == "<script>alert(1)</script> {caption} | cell"
+    assert said[titled.sha256].raw_caption == hostile
+    assert (said[bare.sha256].caption, said[bare.sha256].source) == ("a cat", "blip")
+    assert narrator.batches == [1]
+
+
+def test_person_wins_and_the_captioner_is_not_asked(
+    workspace: Workspace, caption, tmp_path: Path, tokens: ClipTokens
+) -> None:
+    by_url, by_hash = curated(workspace, "red", title="Red"), curated(workspace, "blue")
+    path = tmp_path / "captions.csv"
+    path.write_text(
+        f"image,caption\n{by_url.origin.url},there is a hat hat\n{by_hash.sha256},the sea\n"
+        "https://gone.example/1.png,gone\n"
+    )
+    narrator = Narrator()
+    manifest = caption(
+        Manifest((by_url, by_hash, curated(workspace, "green"))),
+        replace(SETTINGS, source="page", template="{caption}!"),
+        narrator,
+        overrides=path,
+    )
+    said = {row.image.sha256: row for row in manifest.rows}
+    assert said[by_url.sha256].caption == "there is a hat hat!"
+    assert said[by_hash.sha256].source == "hand"
+    assert narrator.batches == [1]
+    facts = caption_facts(manifest, tokens, overrides=path)
+    assert (facts["source_hand"], facts["source_blip"], facts["source_page"]) == (2, 1, 0)
+    assert facts["overrides_unmatched"] == 1
+    assert list(facts["overrides_unmatched_first"]) == ["https://gone.example/1.png"]
+
+
+def test_facts_show_a_collapsed_captioner(
+    workspace: Workspace, caption, tokens: ClipTokens
+) -> None:
+    titled = curated(workspace, "white", title="one two three")
+    rows = (*curated_manifest(workspace, "red", "green", "blue").rows, titled)
+    facts = caption_facts(caption(Manifest(rows), replace(SETTINGS, source="page")), tokens)
+    assert (facts["commonest_caption"], facts["commonest_caption_share"]) == ("a cat", 0.75)
+    assert facts["distinct_captions"] == 2
+    assert (facts["mean_tokens"], facts["most_tokens"]) == (4.25, 5)
+
+
+def test_manifest_survives_its_file(workspace: Workspace, caption, tmp_path: Path) -> None:
+    origin = Origin(url="https://a.example/x", title="שלום 👨\u200d👩\u200d👧")
+    manifest = caption(
+        Manifest((curated(workspace, "red", origin=origin),)), replace(SETTINGS, source="page")
+    )
+    manifest.write(tmp_path)
+    assert Manifest.read(tmp_path, CaptionedImage) == manifest
+
+
+def test_no_pictures_is_no_captions(workspace: Workspace, caption, tokens: ClipTokens) -> None:
+    empty = caption(Manifest(()))
+    assert caption_facts(empty, tokens)["found"] == 0
+    assert not workspace.work
+
+
+def test_damaged_blob_is_named(workspace: Workspace, caption) -> None:
+    damaged = workspace.blobs.put(b"not a picture")
+    image = curated(workspace, "red", sha256=damaged)
+    with pytest.raises(StorageError, match=damaged):
+        caption(Manifest((image,)))
