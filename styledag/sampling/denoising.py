@@ -1,0 +1,85 @@
+"""How a picture emerges from noise: one GIF for each prompt and seed over denoising steps."""
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image
+
+from styledag.sampling import sampler as sampling
+from styledag.sampling.gif import HOLD_MS, labelled_frame, write_gif
+from styledag.sampling.index import GIFS, GifFile, prompt_folders, write_index
+from styledag.sampling.sampler import Pair, Sampler
+from styledag.store.artifact import Facts
+from styledag.store.items import item_key
+from styledag.store.workspace import Workspace
+
+CODE_VERSION = f"1.{sampling.CODE_VERSION}"
+NAMESPACE = "denoising"
+DURATION_MS = 3_000
+"""How long a GIF takes, less the rest on the finished picture."""
+
+
+def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
+    """Draw every prompt and seed step by step, and return the figures.
+
+    Writes ``gifs/<prompt>/<seed>.gif`` with ``gifs.json``: the decoded latents from pure noise to
+    the finished picture, every ``denoising_every_steps`` steps, with a rest on the last.
+
+    Args:
+        sampler: The model, and what to ask it for.
+        workspace: Where the GIFs go.
+
+    Raises:
+        DeviceError: If the device's memory does not suffice for a batch.
+        ModelError: If a model cannot be loaded, or gives NaN.
+        StyleFileError: If a prompt is longer than the base reads.
+    """
+    settings = sampler.settings
+    folders = prompt_folders(settings.prompts)
+    keys = {pair: _gif_key(sampler, pair) for pair in sampler.pairs}
+    with workspace.progress.task("denoising", len(keys)) as advance:
+        known = dict(workspace.items.get_many(NAMESPACE, list(keys.values())))
+        missing = [pair for pair, key in keys.items() if key not in known]
+        advance(len(keys) - len(missing))
+        for start in range(0, len(missing), settings.batch_size):
+            batch = missing[start : start + settings.batch_size]
+            for pair, content in zip(batch, _gifs(sampler, batch), strict=True):
+                known[keys[pair]] = content
+                workspace.items.put(NAMESPACE, keys[pair], content)
+            workspace.work["samples"] += len(batch)
+            advance(len(batch))
+    entries = []
+    for prompt, seed in keys:
+        name = f"gifs/{folders[prompt]}/{seed}.gif"
+        (workspace.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace.folder / name).write_bytes(known[keys[prompt, seed]])
+        entries.append(GifFile(prompt=prompt, seed=seed, file=name))
+    write_index(workspace.folder / GIFS, entries)
+    return {"gifs": len(entries), "steps": settings.num_inference_steps}
+
+
+def _gifs(sampler: Sampler, batch: Sequence[Pair]) -> list[bytes]:
+    """Return one GIF for each prompt and seed of a batch."""
+    settings = sampler.settings
+    every, last = settings.denoising_every_steps, settings.num_inference_steps
+    frames: list[list[Image.Image]] = [[] for _ in batch]
+    for number, images in enumerate(sampler.frames(batch, every_steps=every)):
+        label = f"step {min(number * every, last)} of {last}"
+        for own, image in zip(frames, images, strict=True):
+            own.append(labelled_frame([image], label))
+    frame_ms = max(40, DURATION_MS // len(frames[0]) // 10 * 10)
+    durations_ms = [frame_ms] * (len(frames[0]) - 1) + [HOLD_MS]
+    contents = []
+    for own in frames:
+        buffer = io.BytesIO()
+        write_gif(buffer, own, durations_ms)
+        contents.append(buffer.getvalue())
+    return contents
+
+
+def _gif_key(sampler: Sampler, pair: Pair) -> str:
+    return item_key(
+        code=CODE_VERSION,
+        picture=sampler.picture_key(pair),
+        every_steps=sampler.settings.denoising_every_steps,
+    )

@@ -1,0 +1,64 @@
+"""Prompts by seeds of one model, labelled."""
+
+from styledag.sampling import sampler as sampling
+from styledag.sampling.contact_sheet import contact_sheet
+from styledag.sampling.index import SAMPLES, SampleFile, prompt_folders, write_index
+from styledag.sampling.sampler import Sampler
+from styledag.store.artifact import Facts
+from styledag.store.workspace import Workspace
+
+CODE_VERSION = f"1.{sampling.CODE_VERSION}"
+GRID = "grid.png"
+
+
+def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> Facts:
+    """Draw every prompt with every seed and return the figures of the grid.
+
+    Writes ``grid.png``; each picture as ``samples/<prompt>/<seed>.png`` with its provenance; and
+    ``samples.json``, which :func:`~styledag.sampling.index.read_samples` reads.
+
+    Args:
+        sampler: The model, and what to ask it for.
+        workspace: Where the grid goes.
+        title: Headline of the grid.
+
+    Raises:
+        DeviceError: If the device's memory does not suffice for a batch.
+        ModelError: If a model cannot be loaded, or gives NaN.
+        StyleFileError: If a prompt is longer than the base reads.
+    """
+    settings = sampler.settings
+    with workspace.progress.task("samples", len(sampler.pairs)) as advance:
+        samples = sampler.draw(sampler.pairs, workspace, advance)
+    folders = prompt_folders(settings.prompts)
+    entries = []
+    for sample in samples:
+        name = f"samples/{folders[sample.prompt]}/{sample.seed}.png"
+        path = workspace.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sample.png)
+        entries.append(SampleFile(prompt=sample.prompt, seed=sample.seed, file=name))
+    images = iter([sample.image for sample in samples])
+    sheet = contact_sheet(
+        [[next(images) for _ in settings.seeds] for _ in settings.prompts],
+        title=title,
+        row_labels=settings.prompts,
+        column_labels=[f"seed {seed}" for seed in settings.seeds],
+    )
+    sheet.save(workspace.folder / GRID, "PNG")
+    write_index(
+        workspace.folder / SAMPLES,
+        entries,
+        title=title,
+        base_version=sampler.base_version,
+        model_version=sampler.unet_version,
+        scheduler=settings.scheduler,
+        steps=settings.num_inference_steps,
+        guidance_scale=settings.guidance_scale,
+    )
+    return {
+        "samples": len(samples),
+        "prompts": len(settings.prompts),
+        "seeds": len(settings.seeds),
+        "size_px": list(samples[0].image.size),
+    }

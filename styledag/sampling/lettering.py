@@ -1,0 +1,83 @@
+"""Words on pictures, wrapped to the room there is."""
+
+from PIL import Image, ImageDraw, ImageFont
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+_LINE_HEIGHT = 1.3
+
+
+def label_font(size_px: int) -> Font:
+    """Return the font that Pillow carries, so that labels are the same on every machine."""
+    return ImageFont.load_default(size_px)
+
+
+def wrapped(text: str, font: Font, width_px: int, max_lines: int) -> list[str]:
+    """Return text in lines that fit a width; what finds no room ends in an ellipsis.
+
+    A word wider than the line is broken.
+    """
+    lines = [""]
+    for word in text.split():
+        rest = word
+        while rest:
+            joined = f"{lines[-1]} {rest}".strip()
+            if font.getlength(joined) <= width_px:
+                lines[-1], rest = joined, ""
+            elif lines[-1]:
+                lines.append("")
+            else:
+                fits = _fitting(rest, font, width_px)
+                lines[-1], rest = rest[:fits], rest[fits:]
+                if rest:
+                    lines.append("")
+    if len(lines) <= max_lines:
+        return lines
+    last = lines[max_lines - 1]
+    while last and font.getlength(last + _ELLIPSIS) > width_px:
+        last = last[:-1]
+    return [*lines[: max_lines - 1], last.rstrip() + _ELLIPSIS]
+
+
+def line_height_px(size_px: int) -> int:
+    """Return the distance between two lines of a font of ``size_px``."""
+    return round(size_px * _LINE_HEIGHT)
+
+
+def text_picture(
+    text: str,
+    size_px: tuple[int, int],
+    font_px: int,
+    *,
+    centred: bool,
+    ink: str = "#1a1a1a",
+    paper: str = "#ffffff",
+) -> Image.Image:
+    """Return text on plain paper, wrapped and in the middle of the height.
+
+    Args:
+        text: What is written.
+        size_px: Width and height.
+        font_px: Height of the letters.
+        centred: Whether lines stand in the middle of the width, or at its left.
+        ink: Colour of the letters.
+        paper: Colour under them.
+    """
+    width, height = size_px
+    picture = Image.new("RGB", size_px, paper)
+    draw, font = ImageDraw.Draw(picture), label_font(font_px)
+    step = line_height_px(font_px)
+    lines = wrapped(text, font, width, max(1, height // step))
+    top = (height - step * len(lines)) / 2 + step / 2
+    for number, line in enumerate(lines):
+        position = (width / 2 if centred else 0, top + number * step)
+        draw.text(position, line, fill=ink, font=font, anchor="mm" if centred else "lm")
+    return picture
+
+
+def _fitting(word: str, font: Font, width_px: int) -> int:
+    """Return how many letters of a word fit a width; at least one."""
+    count = len(word)
+    while count > 1 and font.getlength(word[:count]) > width_px:
+        count -= 1
+    return count

@@ -1,0 +1,27 @@
+"""The noise a picture starts from; it follows from prompt and seed alone."""
+
+from collections.abc import Sequence
+
+import torch
+
+from styledag.randomness import generator_for
+
+
+def sample_generators(pairs: Sequence[tuple[str, int]]) -> list[torch.Generator]:
+    """Return one CPU generator for each (prompt, seed), for its first and its ancestral noise.
+
+    No generator is shared, so neither a further prompt nor another batch changes a picture.
+    """
+    return [generator_for("sample", prompt, seed) for prompt, seed in pairs]
+
+
+def initial_noise(
+    generators: Sequence[torch.Generator], shape: tuple[int, int, int]
+) -> torch.Tensor:
+    """Return standard normal noise, float32 on the CPU, [len(generators), *shape].
+
+    Args:
+        generators: One a picture; each is advanced.
+        shape: Channels, height and width of the latents.
+    """
+    return torch.stack([torch.randn(shape, generator=generator) for generator in generators])

@@ -1,0 +1,35 @@
+"""PNG that says itself what it was asked for and which model drew it."""
+
+import io
+from collections.abc import Mapping
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+PREFIX = "styledag."
+
+
+def png_with_provenance(image: Image.Image, provenance: Mapping[str, str]) -> bytes:
+    """Return a picture as PNG with ``styledag.<name>`` text chunks.
+
+    Args:
+        image: The picture.
+        provenance: Text by name, such as ``prompt`` and ``seed``.
+    """
+    chunks = PngInfo()
+    for name, text in sorted(provenance.items()):
+        chunks.add_itxt(f"{PREFIX}{name}", text)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=chunks)
+    return buffer.getvalue()
+
+
+def read_provenance(png: bytes) -> Mapping[str, str]:
+    """Return what :func:`png_with_provenance` wrote; empty for any other PNG."""
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        chunks: Mapping[str, str] = getattr(image, "text", {})
+        return {
+            name.removeprefix(PREFIX): str(text)
+            for name, text in chunks.items()
+            if name.startswith(PREFIX)
+        }

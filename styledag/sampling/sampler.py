@@ -1,0 +1,216 @@
+"""The one sampler behind previews, grids and GIFs, so that they agree and share pictures."""
+
+import io
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from styledag.errors import DeviceError
+from styledag.progress import Advance
+from styledag.sampling.provenance import png_with_provenance
+from styledag.sampling.settings import SampleSettings
+from styledag.store.items import item_key
+from styledag.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from styledag.models.compute import Compute
+    from styledag.sampling.base_parts import BaseParts
+    from styledag.sampling.denoiser import Denoiser
+
+CODE_VERSION = "1"
+NAMESPACE = "samples"
+
+Pair = tuple[str, int]
+"""A prompt and a seed."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture.
+
+    Attributes:
+        prompt: What was asked for.
+        seed: Its seed.
+        png: The picture with its provenance.
+    """
+
+    prompt: str
+    seed: int
+    png: bytes
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture, RGB."""
+        with Image.open(io.BytesIO(self.png), formats=["PNG"]) as image:
+            return image.convert("RGB")
+
+
+class Sampler:
+    """Draws pictures with one UNet; models are loaded only once a picture is missing.
+
+    A picture follows from the versions, prompt, seed, negative prompt, scheduler, steps and
+    guidance. Device, number format and batch change it by rounding alone.
+
+    Args:
+        base: Base in ``StableDiffusionPipeline``'s layout.
+        settings: Prompts, seeds and how to sample.
+        compute: Where and how to compute.
+        base_version: Version of the base's content.
+        unet: Folder of the UNet to draw with; the base's own when left out.
+        unet_version: Version of its content; required with ``unet``.
+
+    Raises:
+        ValueError: If one of ``unet`` and ``unet_version`` is given without the other.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        settings: SampleSettings,
+        compute: "Compute",
+        *,
+        base_version: str,
+        unet: Path | None = None,
+        unet_version: str | None = None,
+    ) -> None:
+        if (unet is None) != (unet_version is None):
+            raise ValueError("a UNet needs its version, and a version its UNet")
+        self.base = base
+        self.settings = settings
+        self.compute = compute
+        self.base_version = base_version
+        self.unet = unet or base / "unet"
+        self.unet_version = unet_version or base_version
+        self._parts: BaseParts | None = None
+        self._denoiser: Denoiser | None = None
+
+    def with_unet(self, unet: Path, version: str) -> "Sampler":
+        """Return a sampler with another UNet that shares the base's loaded parts.
+
+        Args:
+            unet: Folder of the UNet.
+            version: Version of its content.
+        """
+        other = Sampler(
+            self.base,
+            self.settings,
+            self.compute,
+            base_version=self.base_version,
+            unet=unet,
+            unet_version=version,
+        )
+        other._parts = self.parts
+        return other
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Every prompt with every seed, prompt by prompt."""
+        return tuple(
+            (prompt, seed) for prompt in self.settings.prompts for seed in self.settings.seeds
+        )
+
+    @property
+    def parts(self) -> "BaseParts":
+        """The base's parts, which other samplers of the base may share."""
+        from styledag.sampling.base_parts import BaseParts
+
+        if self._parts is None:
+            self._parts = BaseParts(self.base, self.compute)
+        return self._parts
+
+    @property
+    def denoiser(self) -> "Denoiser":
+        """The loaded models.
+
+        Raises:
+            ModelError: If one of them cannot be loaded.
+        """
+        from styledag.sampling.denoiser import Denoiser
+
+        if self._denoiser is None:
+            self._denoiser = Denoiser(self.parts, self.unet, self.settings)
+        return self._denoiser
+
+    def draw(
+        self, pairs: Sequence[Pair], workspace: Workspace, advance: Advance
+    ) -> tuple[Sample, ...]:
+        """Return the pictures of prompts and seeds, drawing only those that are not known yet.
+
+        Each batch is remembered at once, so a kill loses one batch at the most.
+
+        Args:
+            pairs: Prompts and seeds.
+            workspace: Remembers pictures, and counts those really drawn under ``samples``.
+            advance: Told of each picture, drawn or known.
+
+        Raises:
+            DeviceError: If the device's memory does not suffice for a batch.
+            ModelError: If a model cannot be loaded, or gives NaN.
+            StyleFileError: If a prompt is longer than the base reads.
+        """
+        keys = {pair: self.picture_key(pair) for pair in pairs}
+        known = dict(workspace.items.get_many(NAMESPACE, list(keys.values())))
+        missing = [pair for pair, key in keys.items() if key not in known]
+        advance(len(keys) - len(missing))
+        for start in range(0, len(missing), self.settings.batch_size):
+            batch = missing[start : start + self.settings.batch_size]
+            for pair, image in zip(batch, self._drawn(batch), strict=True):
+                known[keys[pair]] = png_with_provenance(image, self.provenance(pair))
+                workspace.items.put(NAMESPACE, keys[pair], known[keys[pair]])
+            workspace.work["samples"] += len(batch)
+            advance(len(batch))
+        return tuple(Sample(*pair, known[keys[pair]]) for pair in pairs)
+
+    def frames(self, pairs: Sequence[Pair], *, every_steps: int) -> Iterator[list[Image.Image]]:
+        """Yield the pictures of a batch as they emerge: the noise first, the finished ones last.
+
+        Args:
+            pairs: Prompts and seeds of one batch; one picture of each is in every frame.
+            every_steps: Denoising steps between two frames.
+        """
+        last = self.settings.num_inference_steps
+        with _memory_errors(self.settings):
+            for step, latents in enumerate(self.denoiser.denoise(pairs)):
+                if step % every_steps == 0 or step == last:
+                    yield self.denoiser.decode(latents, pairs)
+
+    def picture_key(self, pair: Pair) -> str:
+        """Return the key under which a picture is remembered."""
+        return item_key(code=CODE_VERSION, **self.provenance(pair))
+
+    def provenance(self, pair: Pair) -> Mapping[str, str]:
+        """Return all that decides a picture, as text."""
+        prompt, seed = pair
+        return {
+            "base_version": self.base_version,
+            "model_version": self.unet_version,
+            "prompt": prompt,
+            "seed": str(seed),
+            "negative_prompt": self.settings.negative_prompt,
+            "scheduler": self.settings.scheduler,
+            "steps": str(self.settings.num_inference_steps),
+            "guidance_scale": repr(float(self.settings.guidance_scale)),
+        }
+
+    def _drawn(self, batch: Sequence[Pair]) -> list[Image.Image]:
+        with _memory_errors(self.settings):
+            (latents,) = deque(self.denoiser.denoise(batch), maxlen=1)
+            return self.denoiser.decode(latents, batch)
+
+
+@contextmanager
+def _memory_errors(settings: SampleSettings) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as exc:
+        raise DeviceError(
+            f"the device has not the memory to draw {settings.batch_size} pictures at a time: "
+            "set samples.batch_size lower"
+        ) from exc

@@ -1,0 +1,71 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from styledag.sampling.grid import draw_sample_grid
+from styledag.sampling.index import read_samples
+from styledag.sampling.provenance import read_provenance
+from styledag.sampling.sampler import Sampler
+from styledag.settings import canonical_json
+from styledag.store.digest import folder_digest
+from styledag.store.workspace import Workspace
+
+MakeSampler = Callable[..., Sampler]
+
+
+def test_a_grid_has_every_prompt_with_every_seed(
+    make_sampler: MakeSampler, workspace: Workspace
+) -> None:
+    facts = draw_sample_grid(make_sampler(), workspace, title="twemoji.full, weight 0.5")
+    samples = read_samples(workspace.folder)
+    assert list(samples) == [
+        ("a red apple", 0),
+        ("a red apple", 1),
+        ("a small dog", 0),
+        ("a small dog", 1),
+    ]
+    path = samples["a small dog", 1]
+    assert path.relative_to(workspace.folder).as_posix() == "samples/a-small-dog-02/1.png"
+    provenance = read_provenance(path.read_bytes())
+    assert (provenance["prompt"], provenance["seed"]) == ("a small dog", "1")
+    assert facts == {"samples": 4, "prompts": 2, "seeds": 2, "size_px": [64, 64]}
+    canonical_json(facts)
+
+
+def test_the_grid_shows_the_pictures_in_their_places(
+    make_sampler: MakeSampler, workspace: Workspace
+) -> None:
+    draw_sample_grid(make_sampler(), workspace, title="t")
+    sheet = np.asarray(Image.open(workspace.folder / "grid.png")).astype(int)
+    places = []
+    for path in read_samples(workspace.folder).values():
+        large = Image.open(path).resize((128, 128), Image.Resampling.LANCZOS)
+        places.append(_place(sheet, np.asarray(large).astype(int)))
+    (top, left), (first_top, right), (bottom, low_left), _ = places
+    assert top == first_top < bottom
+    assert left == low_left < right
+
+
+def test_a_second_grid_draws_nothing_and_is_the_same(
+    make_sampler: MakeSampler, workspace: Workspace, tmp_path: Path
+) -> None:
+    draw_sample_grid(make_sampler(), workspace, title="t")
+    again = Workspace(tmp_path / "again", workspace.scratch, workspace.blobs, workspace.items)
+    again.folder.mkdir()
+    draw_sample_grid(make_sampler(), again, title="t")
+    assert not again.work
+    assert folder_digest(again.folder) == folder_digest(workspace.folder)
+
+
+def _place(sheet: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
+    height, width = picture.shape[:2]
+    for top in range(sheet.shape[0] - height + 1):
+        rows = sheet[top, :, :]
+        for left in range(sheet.shape[1] - width + 1):
+            if (rows[left : left + width] == picture[0]).all() and (
+                sheet[top : top + height, left : left + width] == picture
+            ).all():
+                return top, left
+    raise AssertionError("the picture is not on the sheet")
