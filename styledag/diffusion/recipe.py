@@ -25,8 +25,11 @@ class EmaSettings:
         None, gt=0, lt=1, help="Mode base: share of the base left in the average at the run's end."
     )
     decay: float | None = setting(
-        None, ge=0, lt=1, help="Mode base: the decay itself, instead of base_share; mode warmup: "
-        "the decay's upper limit, 0.9999 when left out."
+        None,
+        ge=0,
+        lt=1,
+        help="Mode base: the decay itself, instead of base_share; mode warmup: "
+        "the decay's upper limit, 0.9999 when left out.",
     )
 
     def __post_init__(self) -> None:
@@ -34,7 +37,9 @@ class EmaSettings:
         if self.mode == "base" and (self.base_share is None) == (self.decay is None):
             raise ValueError("EMA mode 'base' needs base_share or decay, and not both")
         if self.mode != "base" and self.base_share is not None:
-            raise ValueError(f"EMA mode {self.mode!r} holds no share of the base: remove base_share")
+            raise ValueError(
+                f"EMA mode {self.mode!r} holds no share of the base: remove base_share"
+            )
         if self.mode == "none" and self.decay is not None:
             raise ValueError("EMA mode 'none' has no decay: remove it")
 

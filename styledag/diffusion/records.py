@@ -1,0 +1,68 @@
+"""What training says of itself: steps, snapshots and the result. Standard library only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLog:
+    """One optimiser step; the same on every run with the same inputs.
+
+    Attributes:
+        step: Optimiser steps taken, this one included.
+        epoch: The pass over the training split that it belongs to; from 1.
+        samples: Pictures that it saw.
+        loss: Their mean loss, weighted as the recipe says.
+        learning_rate: AdamW's learning rate.
+        grad_norm: Norm of the gradient before it was clipped.
+    """
+
+    step: int
+    epoch: int
+    samples: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The averaged UNet after an epoch.
+
+    Attributes:
+        epoch: Epochs passed.
+        step: Optimiser steps taken.
+        folder: The UNet in diffusers' layout (``config.json`` and float16 safetensors). It is
+            there until the receiver returns; that of the last epoch stays.
+        loss: Mean training loss over the epoch's pictures.
+        validation_loss: Mean loss of the averaged UNet on the validation split, always with the
+            same noise; ``None`` if the split is empty.
+        base_share: Share of the base's weights that the average still holds.
+    """
+
+    epoch: int
+    step: int
+    folder: Path
+    loss: float
+    validation_loss: float | None
+    base_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """The outcome of a run, whether or not it was interrupted.
+
+    Attributes:
+        final: Snapshot of the last epoch, with its folder.
+        snapshots: All snapshots in order; only the last one's folder is still there.
+        log: Every optimiser step of the run.
+        seconds: Time that this process took; a resumed run counts from its resumption.
+        images_per_s: Pictures trained on in this process over the time spent on training steps;
+            0 if nothing was left to do.
+    """
+
+    final: Snapshot
+    snapshots: tuple[Snapshot, ...]
+    log: tuple[StepLog, ...]
+    seconds: float
+    images_per_s: float

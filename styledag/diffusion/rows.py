@@ -1,0 +1,104 @@
+"""Rows of equal tensors: cached one by one, and stacked into one safetensors file."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from styledag.progress import Advance
+from styledag.store.files import storage_errors
+from styledag.store.items import Items
+
+Row = Mapping[str, Tensor]
+"""Tensors of one item by name; of the same shapes and types for every item."""
+
+_CHUNK_ROWS = 256
+_TYPE_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16"}
+
+
+def cached_rows(
+    items: Items,
+    namespace: str,
+    keys: Sequence[str],
+    make: Callable[[Sequence[int]], Iterable[Row]],
+    advance: Advance,
+) -> Iterator[Row]:
+    """Yield the row of each key, making and remembering those that are not known.
+
+    Memory stays flat in the number of keys.
+
+    Args:
+        items: Where rows are remembered.
+        namespace: What they are called there.
+        keys: Keys in the order in which rows shall come.
+        make: Makes the rows of the given positions in ``keys``, in their order.
+        advance: Told of each row once it is remembered.
+    """
+    for start in range(0, len(keys), _CHUNK_ROWS):
+        chunk = keys[start : start + _CHUNK_ROWS]
+        parsed = {key: _parsed(found) for key, found in items.get_many(namespace, chunk).items()}
+        rows = {key: row for key, row in parsed.items() if row is not None}
+        advance(len(rows))
+        missing = [at for at, key in enumerate(chunk, start) if key not in rows]
+        if missing:
+            for at, row in zip(missing, make(missing), strict=True):
+                items.put(namespace, keys[at], safetensors.torch.save(dict(row)))
+                rows[keys[at]] = row
+                advance(1)
+        for key in chunk:
+            yield rows[key]
+
+
+def write_stacked(path: Path, rows: Iterable[Row], count: int) -> None:
+    """Write rows as one safetensors file whose tensors have the rows as first dimension.
+
+    The bytes follow from the rows alone. No more than one row is held at a time.
+
+    Args:
+        path: File to write.
+        rows: Just ``count`` rows, float32 or bfloat16.
+        count: Number of rows; above 0.
+
+    Raises:
+        StorageError: If the file cannot be written.
+    """
+    with storage_errors(str(path)), path.open("wb") as file:
+        starts: dict[str, int] = {}
+        for at, row in enumerate(rows):
+            if not starts:
+                header, starts = _header(row, count)
+                file.write(header)
+            for name, tensor in row.items():
+                content = tensor.contiguous().view(torch.uint8).numpy().tobytes()
+                file.seek(starts[name] + at * len(content))
+                file.write(content)
+
+
+def _header(row: Row, count: int) -> tuple[bytes, dict[str, int]]:
+    described: dict[str, object] = {}
+    offsets: dict[str, int] = {}
+    end = 0
+    for name, tensor in sorted(row.items()):
+        offsets[name] = end
+        end += count * tensor.nbytes
+        described[name] = {
+            "dtype": _TYPE_NAMES[tensor.dtype],
+            "shape": [count, *tensor.shape],
+            "data_offsets": [offsets[name], end],
+        }
+    listing = json.dumps(described, separators=(",", ":")).encode()
+    listing += b" " * (-len(listing) % 8)
+    header = len(listing).to_bytes(8, "little") + listing
+    return header, {name: len(header) + offset for name, offset in offsets.items()}
+
+
+def _parsed(content: bytes) -> Row | None:
+    try:
+        row: Row = safetensors.torch.load(content)
+    except SafetensorError:
+        return None
+    return row

@@ -1,0 +1,55 @@
+"""ema_unet and checkpoint: fine-tune a base's UNet, exactly and resumably."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from styledag.diffusion.encoded import EncodedDataset
+from styledag.diffusion.recipe import Recipe
+from styledag.diffusion.records import Snapshot, TrainingResult
+from styledag.models.compute import Compute
+from styledag.progress import Progress
+
+CODE_VERSION = "1"
+
+
+def train_unet(
+    encoded: EncodedDataset,
+    base: Path,
+    recipe: Recipe,
+    *,
+    compute: Compute,
+    scratch: Path,
+    on_snapshot: Callable[[Snapshot], None],
+    progress: Progress,
+    work: Counter[str],
+) -> TrainingResult:
+    """Fine-tune the UNet of a base and hand over its averaged weights while training runs.
+
+    A killed run that is started again with the same ``scratch`` goes on from its newest state,
+    and on one machine's CPU ends in the same weights, bit for bit.
+
+    Args:
+        encoded: Pictures and captions, encoded by the same base.
+        base: Folder of the base in diffusers' layout; its UNet and scheduler are read.
+        recipe: What is trained, for how long and with which average.
+        compute: Device and number format of autocast; weights and averages stay float32.
+        scratch: Folder for states and snapshots, of this run alone.
+        on_snapshot: Receives each snapshot, and may move its folder away. After a kill it
+            receives a snapshot again that it may have seen, with the same content.
+        progress: Sees one task of all optimiser steps, with ``loss`` and ``images_per_s``.
+        work: Counts ``steps``, the optimiser steps really done.
+
+    Raises:
+        DataError: If the training split is empty or lacks what the recipe asks for.
+        ModelError: If the base cannot be loaded, or does not fit the encoded dataset.
+        TrainingError: If the loss or a gradient is NaN or infinite, memory runs out, or the
+            recipe cannot be followed. Snapshots handed over before stay as they are.
+        StorageError: If the disk is full or cannot be written.
+    """
+    from styledag.diffusion.memory import memory_errors
+    from styledag.diffusion.trainer import Trainer
+
+    with memory_errors(recipe):
+        trainer = Trainer(encoded, base, recipe, compute=compute, scratch=scratch, work=work)
+        return trainer.run(on_snapshot, progress)

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from styledag.diffusion.base import load_unet
+from styledag.diffusion.trainable import Trained, select_trainable
+from styledag.errors import TrainingError
+
+
+@pytest.mark.parametrize(
+    ("trained", "parts"),
+    [("attention", ("attn1", "attn2")), ("cross_attention", ("attn2",))],
+)
+def test_only_the_named_layers_are_trained(
+    base: Path, trained: Trained, parts: tuple[str, ...]
+) -> None:
+    unet = load_unet(base)
+    selected = select_trainable(unet, trained)
+    for name, parameter in unet.named_parameters():
+        wanted = any(f".{part}." in name for part in parts)
+        assert parameter.requires_grad == wanted == (name in selected)
+    assert 0 < len(selected) < len(list(unet.parameters()))
+
+
+def test_whole_unet_can_be_trained_after_a_part_of_it(base: Path) -> None:
+    unet = load_unet(base)
+    select_trainable(unet, "cross_attention")
+    assert len(select_trainable(unet, "unet")) == len(list(unet.parameters()))
+    assert all(parameter.requires_grad for parameter in unet.parameters())
+
+
+def test_model_without_attention_is_refused() -> None:
+    with pytest.raises(TrainingError, match="attn1 or attn2"):
+        select_trainable(nn.Sequential(nn.Linear(2, 2)), "attention")
