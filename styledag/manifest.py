@@ -136,7 +136,7 @@ def _hints(row_type: type[Any]) -> dict[str, Any]:
 def _arrow_type(hint: Any) -> pa.DataType:
     if hint in _SCALARS:
         return _SCALARS[hint]
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return pa.struct(
             [pa.field(name, _arrow_type(inner)) for name, inner in _hints(hint).items()]
         )
@@ -151,7 +151,7 @@ def _arrow_type(hint: Any) -> pa.DataType:
 def _from_plain(value: Any, hint: Any) -> Any:
     if value is None or hint in _SCALARS:
         return value
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return hint(**{name: _from_plain(value[name], h) for name, h in _hints(hint).items()})
     args = typing.get_args(hint)
     if typing.get_origin(hint) is tuple:

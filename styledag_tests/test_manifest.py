@@ -13,7 +13,7 @@ from styledag.store.digest import folder_digest
 
 def raw_image(url: str, etag: str = "") -> RawImage:
     return RawImage(
-        origin=Origin(url=url, title="Cat – “Ünïcode”"),
+        origin=Origin(url=url, title="Cat, Ünïcode \U0001f408"),
         sha256=url * 2,
         sha1=url,
         size_bytes=3,

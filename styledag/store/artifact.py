@@ -7,7 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from styledag.errors import StorageError
 from styledag.settings import canonical_json
+from styledag.store.digest import content_files, file_digest
 from styledag.store.files import Files
 
 Facts = Mapping[str, Any]
@@ -119,6 +121,22 @@ class Artifact:
             StorageError: If it is missing.
         """
         return self.files.local(self.name)
+
+    def verify(self) -> None:
+        """Read every file again and compare it with the digest it was published under.
+
+        Raises:
+            StorageError: Naming the first file that is missing or differs.
+        """
+        found = content_files(self.folder)
+        for name, digest in self.build.files.items():
+            if name not in found:
+                raise StorageError(f"{self.location}/{name} is missing: materialise it again")
+            if file_digest(found[name]) != digest:
+                raise StorageError(
+                    f"{self.location}/{name} is not what was published: remove the folder and "
+                    "materialise it again"
+                )
 
     def as_input(self) -> Input:
         """Return this artifact as an input of a further build."""

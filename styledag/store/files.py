@@ -82,6 +82,13 @@ class Files:
             finally:
                 partial.unlink(missing_ok=True)
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        path = self._at(name)
+        with storage_errors(path):
+            if self.fs.exists(path):
+                self.fs.rm_file(path)
+
     def publish(self, folder: Path, name: str, *, last: str) -> None:
         """Make a finished local folder appear under ``name``; a folder already there wins.
 

@@ -63,7 +63,8 @@ class Built:
 
     Attributes:
         artifact: What now is the partition's current artifact.
-        cached: Whether it was there already, so that the stage did not run.
+        cached: Whether it was there already: the stage did not run or, where only the world
+            could tell, ran and found nothing to do.
         work: What the stage really did, by kind.
     """
 
@@ -96,6 +97,7 @@ class Store:
             ArtifactBusyError: If another process is building the same target.
             StorageError: If the store cannot be written.
         """
+        before = self.current(target.asset, target.partition)
         found = None if target.world else self.find(target)
         if found is not None:
             self._set_head(found.build)
@@ -113,7 +115,12 @@ class Store:
                 facts = body(workspace)
             artifact = self._publish(target, folder, facts)
             shutil.rmtree(work_folder, ignore_errors=True)
-        return Built(artifact, cached=False, work=dict(workspace.work))
+        unchanged = before is not None and before.version == artifact.version
+        return Built(
+            artifact,
+            cached=target.world and unchanged and not workspace.work,
+            work=dict(workspace.work),
+        )
 
     def find(self, target: Target) -> Artifact | None:
         """Return the artifact that an earlier build of just this target gave, or ``None``."""

@@ -1,0 +1,56 @@
+"""Progress as bars on a terminal, and as one line a stage where there is none."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+from styledag.progress import Advance
+
+
+class BarsProgress:
+    """Shows every task as a bar that vanishes when it is done.
+
+    Args:
+        console: Where to; without a terminal nothing moves, and only the end is said.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def task(self, description: str, total: int | None) -> Iterator[Advance]:
+        """Show one task while it runs, and say how long it took."""
+        started_at = time.monotonic()
+        finished = 0
+        bars = RichProgress(
+            TextColumn("  {task.description:<24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        with bars:
+            bar = bars.add_task(description, total=total, figures="")
+
+            def advance(done: int = 1, /, **figures: float) -> None:
+                nonlocal finished
+                finished += done
+                shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                bars.update(bar, advance=done, figures=shown)
+
+            yield advance
+        if finished:
+            elapsed_s = time.monotonic() - started_at
+            self._console.print(f"  [dim]{description}: {finished} in {elapsed_s:.1f} s[/dim]")

@@ -1,0 +1,56 @@
+"""The `styledag` command. Loads no stage before one is asked for."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from styledag import __version__
+from styledag.cli.context import Session
+from styledag.cli.lineage import lineage
+from styledag.cli.run import demo, run
+from styledag.cli.starter import starter
+from styledag.cli.status import doctor, status
+from styledag.cli.style import new, schema
+from styledag.cli.wiki import wiki
+from styledag.errors import StyledagError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="styledag")
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder with dagster.yaml; found from the current folder upwards unless named.",
+)
+@click.option(
+    "--store",
+    envvar="STYLEDAG_STORE",
+    help="Folder or fsspec URL of the artifact store; data/store unless named.",
+)
+@click.pass_context
+def cli(context: click.Context, project: Path | None, store: str | None) -> None:
+    """Turn a visual style, declared in one YAML file, into a text-to-image model.
+
+    The web UI over the same graph is `dagster dev`, or `make ui`.
+    """
+    context.obj = Session(project, store)
+
+
+for command in (demo, run, new, status, lineage, doctor, starter, wiki, schema):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every error that styledag raises on purpose is one clear sentence."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+    except StyledagError as exc:
+        click.echo(f"error: {exc}", err=True)
+        sys.exit(1)

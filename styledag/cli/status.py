@@ -1,0 +1,69 @@
+"""`styledag status` and `styledag doctor`: what is there, and whether all that is needed is."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+from rich.table import Table
+
+from styledag.cli.context import Session, pass_session
+
+_COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken": "red"}
+
+
+@click.command()
+@click.argument("style", required=False)
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@pass_session
+def status(session: Session, style: str | None, *, as_json: bool) -> None:
+    """Show each asset of a style, or of all: what is there, what is out of date and why."""
+    from styledag.graph.graph import Graph
+    from styledag.graph.status import AssetStatus, style_status
+    from styledag.style.load import style_paths
+
+    project = session.project
+    graph = Graph(project)
+    names = [style] if style else list(style_paths(project.styles_folder))
+    states: dict[str, list[AssetStatus]] = {name: style_status(graph, name) for name in names}
+    if as_json:
+        plain = {name: [asdict(each) for each in rows] for name, rows in states.items()}
+        click.echo(json.dumps(plain, indent=2))
+        return
+    for name, rows in states.items():
+        table = Table("asset", "partition", "state", "version", "why", title=name, box=None)
+        for row in rows:
+            colour = _COLOURS[row.state]
+            table.add_row(
+                row.asset,
+                row.partition,
+                f"[{colour}]{row.state}[/{colour}]",
+                (row.version or "")[:12],
+                row.why,
+            )
+        session.console.print(table)
+
+
+@click.command()
+@click.argument("style", required=False)
+@pass_session
+def doctor(session: Session, style: str | None) -> None:
+    """Check the machine, and a style or all of them, before anything runs."""
+    from styledag.cli.checks import Finding, check_machine, check_style
+    from styledag.graph.graph import Graph
+    from styledag.style.load import style_paths
+
+    graph = Graph(session.project)
+
+    def findings() -> Iterator[Finding]:
+        yield from check_machine(graph)
+        for name in [style] if style else style_paths(session.project.styles_folder):
+            yield from check_style(graph, name)
+
+    failed = 0
+    for finding in findings():
+        mark = "[green]ok  [/green]" if finding.is_fine else "[red]FAIL[/red]"
+        session.console.print(f"{mark} {finding.subject}: {finding.detail}")
+        failed += not finding.is_fine
+    if failed:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,82 @@
+"""Checkpoints: stored, and logged to their own partition, while training goes on."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from styledag.defs.materialise import GraphRun, built_metadata
+from styledag.defs.partitions import EPOCH_DIMENSION, MODEL_DIMENSION, checkpoint_key
+from styledag.defs.previews import picture_of
+from styledag.graph.model_plans import plan_checkpoint
+from styledag.graph.model_stages import THUMBNAILS, GetCompute, store_checkpoint
+from styledag.graph.names import ModelName, epoch_key
+from styledag.store.artifact import Input
+from styledag.store.store import Built
+
+if TYPE_CHECKING:
+    from styledag.diffusion.records import Snapshot
+
+ASSET = "checkpoint"
+
+
+@dataclass(frozen=True)
+class CheckpointLog:
+    """Publishes the snapshots of one training run.
+
+    Attributes:
+        context: The running asset.
+        graph: Project, store and who shows progress.
+        model: The model being trained.
+        get_compute: Finds the device that draws the thumbnails.
+    """
+
+    context: dg.AssetExecutionContext
+    graph: GraphRun
+    model: ModelName
+    get_compute: GetCompute
+
+    def publish(self, snapshot: "Snapshot") -> None:
+        """Store one snapshot and log it to its own partition of ``checkpoint``.
+
+        It may be called again for a snapshot that an interrupted run had published: nothing is
+        stored or drawn twice.
+        """
+        plan = plan_checkpoint(self.graph.graph, self.model, snapshot.epoch)
+        built = self.graph.graph.store.build(
+            plan.target, partial(store_checkpoint, snapshot, self.get_compute, plan)
+        )
+        log_checkpoint(self.context, self.model, epoch_key(snapshot.epoch), built)
+
+
+def log_checkpoint(
+    context: dg.AssetExecutionContext, model: ModelName, epoch: str, built: Built
+) -> None:
+    """Log a stored checkpoint as a materialisation of its own partition."""
+    context.instance.add_dynamic_partitions(EPOCH_DIMENSION, [epoch])
+    artifact = built.artifact
+    key = checkpoint_key(model, epoch)
+    context.log_event(
+        dg.AssetMaterialization(
+            ASSET,
+            partition=key,
+            description=f"Snapshot {epoch} of {model}",
+            metadata=built_metadata(built, picture_of(THUMBNAILS)),
+            tags={
+                "dagster/data_version": artifact.version,
+                "dagster/data_version_is_user_provided": "true",
+                "dagster/code_version": artifact.build.code_version,
+                f"dagster/partition/{EPOCH_DIMENSION}": epoch,
+                f"dagster/partition/{MODEL_DIMENSION}": str(model),
+                **dict(_input_tag(each) for each in artifact.build.inputs if each.build),
+            },
+        )
+    )
+
+
+def _input_tag(upstream: Input) -> tuple[str, str]:
+    """Return the tag by which Dagster tells whether a checkpoint is stale."""
+    digest = hashlib.sha256(upstream.version.encode()).hexdigest()
+    return f"dagster/input_data_version/{upstream.name}", digest

@@ -1,0 +1,49 @@
+"""All assets and resources of one project, wired together."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from styledag.defs.materialise import GraphRun
+from styledag.defs.model_assets import model_assets
+from styledag.defs.partitions import read_partitions
+from styledag.defs.picture_assets import picture_assets
+from styledag.defs.resources import ComputeResource, ProgressOf, log_progress
+from styledag.graph.graph import Graph
+from styledag.models.compute import ComputeSettings
+from styledag.project import Project
+
+
+def build_definitions(
+    project: Project,
+    *,
+    progress_of: ProgressOf = log_progress,
+    compute: ComputeSettings | None = None,
+) -> dg.Definitions:
+    """Return the graph of a project.
+
+    Args:
+        project: Where the style files and the store are.
+        progress_of: Who shows each materialisation's progress; the run's log unless named.
+        compute: Device and number format; found out at run time unless named.
+    """
+    partitions = read_partitions(project)
+    assets: Sequence[dg.AssetsDefinition] = [
+        *picture_assets(partitions),
+        *model_assets(partitions),
+    ]
+    settings = compute or ComputeSettings()
+    return dg.Definitions(
+        assets=dg.with_source_code_references(assets),
+        resources={
+            "graph": GraphRun(Graph(project), progress_of),
+            "compute": ComputeResource(
+                device=settings.device,
+                dtype=settings.dtype,
+                compile=settings.compile,
+                memory_budget_gib=settings.memory_budget_gib,
+            ),
+        },
+        # One process for a run: torch and the models are loaded once, and the GPU is not shared.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,87 @@
+"""What assets are given: the GPU, and where progress is shown."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol
+
+import dagster as dg
+from pydantic import Field
+
+from styledag.models.compute import Compute, ComputeSettings, resolve_compute
+from styledag.progress import Advance, Progress
+
+
+class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The device that a run computes with; asking for one that isn't there is an error."""
+
+    device: Literal["auto", "cuda", "mps", "cpu"] = Field(
+        "auto", description="Device; auto takes CUDA, else MPS, else the CPU."
+    )
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="Number format of inference and autocast."
+    )
+    compile: bool = Field(False, description="Compile the UNet before training.")
+    memory_budget_gib: float | None = Field(
+        None, description="Most device memory that one process may take."
+    )
+
+    def resolve(self) -> Compute:
+        """Return the device that is really there; imports torch.
+
+        Raises:
+            DeviceError: If it isn't.
+        """
+        return resolve_compute(
+            ComputeSettings(
+                device=self.device,
+                dtype=self.dtype,
+                compile=self.compile,
+                memory_budget_gib=self.memory_budget_gib,
+            )
+        )
+
+
+class ProgressOf(Protocol):
+    """Gives each materialisation somebody who shows its progress."""
+
+    def __call__(self, context: dg.AssetExecutionContext) -> Progress:
+        """Return who shows the progress of one materialisation."""
+
+
+class LogProgress:
+    """Says in a run's log how far a stage is, at most every few seconds.
+
+    Args:
+        log: The run's log.
+        every_s: Least seconds between two lines.
+    """
+
+    def __init__(self, log: logging.Logger, *, every_s: float = 10.0) -> None:
+        self._log = log
+        self._every_s = every_s
+
+    @contextmanager
+    def task(self, description: str, total: int | None) -> Iterator[Advance]:
+        """Log the start, now and then the state, and the end of one task."""
+        finished = 0
+        said_at = started_at = time.monotonic()
+
+        def advance(done: int = 1, /, **figures: float) -> None:
+            nonlocal finished, said_at
+            finished += done
+            now = time.monotonic()
+            if now - said_at >= self._every_s:
+                said_at = now
+                shown = "".join(f", {name} {value:.4g}" for name, value in figures.items())
+                self._log.info(f"{description}: {finished} of {total or '?'}{shown}")
+
+        yield advance
+        if finished:
+            self._log.info(f"{description}: {finished} in {time.monotonic() - started_at:.1f} s")
+
+
+def log_progress(context: dg.AssetExecutionContext) -> Progress:
+    """Return progress that goes to the run's log, as the web UI shows it."""
+    return LogProgress(context.log)

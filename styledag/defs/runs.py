@@ -1,0 +1,162 @@
+"""Runs of the graph in this process, recorded in the same history as the web UI's."""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from styledag.defs.partitions import blend_key
+from styledag.errors import StyledagError
+from styledag.graph.graph import Graph
+from styledag.graph.names import ModelName, weight_key
+
+PICTURE_ASSETS = (
+    "style",
+    "raw_images",
+    "jpeg_images",
+    "curated_images",
+    "captions",
+    "image_dataset",
+)
+TRAINING_ASSETS = ("encoded_dataset", "ema_unet")
+BLEND_ASSETS = ("merged_unet", "sample_grid")
+SHOWING_ASSETS = ("evolution", "denoising", "scores", "model_report")
+
+_PID_TAG, _HOST_TAG = "styledag/pid", "styledag/host"
+_UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+
+
+class RunFailedError(StyledagError):
+    """A materialisation failed; the message is the failure's own sentence."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Assets that one run materialises for one partition."""
+
+    assets: tuple[str, ...]
+    partition: str
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """One materialisation that a run logged.
+
+    Attributes:
+        asset: Asset's name.
+        partition: Dagster's partition key.
+        metadata: Plain values as the web UI shows them.
+    """
+
+    asset: str
+    partition: str
+    metadata: Mapping[str, Any]
+
+
+def steps_of(graph: Graph, style: str, recipes: Sequence[str] = ()) -> list[Step]:
+    """Return the runs that bring a style up to date, in order.
+
+    Args:
+        graph: Project and store.
+        style: The style.
+        recipes: Only these of its recipes; all when empty.
+
+    Raises:
+        StyleFileError: If the style or a recipe is not declared.
+    """
+    declared = graph.style(style)
+    steps = [Step(PICTURE_ASSETS, style)]
+    for recipe in recipes or tuple(declared.recipes):
+        model = ModelName(style, recipe)
+        graph.recipe(model)
+        steps.append(Step(TRAINING_ASSETS, str(model)))
+        steps += [
+            Step(BLEND_ASSETS, blend_key(model, weight_key(weight)))
+            for weight in declared.blends.weights
+        ]
+        steps.append(Step(SHOWING_ASSETS, str(model)))
+    return steps
+
+
+def run_step(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, step: Step
+) -> list[Materialised]:
+    """Materialise one step and return what was logged.
+
+    Raises:
+        RunFailedError: With the sentence of what failed.
+    """
+    job = definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=step.partition,
+        asset_selection=[dg.AssetKey(asset) for asset in step.assets],
+        raise_on_error=False,
+        tags={_PID_TAG: str(os.getpid()), _HOST_TAG: socket.gethostname()},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    if not result.success:
+        raise RunFailedError(_sentence(result))
+    return [
+        Materialised(
+            event.asset_key.to_user_string(),
+            event.partition or "",
+            {name: value.value for name, value in event.materialization.metadata.items()},
+        )
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    ]
+
+
+@contextmanager
+def open_history(root: Path) -> Iterator[dg.DagsterInstance]:
+    """Open Dagster's records: those of ``DAGSTER_HOME``, else those of the project.
+
+    Runs whose process is gone (killed, or lost to a power cut) are marked as failed, and the
+    pools that they held are set free.
+    """
+    if os.environ.get("DAGSTER_HOME"):
+        opened = dg.DagsterInstance.get()
+    else:
+        opened = dg.DagsterInstance.from_config(str(root))
+    with opened as instance:
+        _end_dead_runs(instance)
+        yield instance
+
+
+def _end_dead_runs(instance: dg.DagsterInstance) -> None:
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        if run.tags.get(_HOST_TAG) != socket.gethostname() or _is_alive(int(run.tags[_PID_TAG])):
+            continue
+        instance.report_run_failed(run, "The process of this run is gone; run it again to go on.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _sentence(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        failure = event.step_failure_data
+        if failure.user_failure_data is not None and failure.user_failure_data.description:
+            return str(failure.user_failure_data.description)
+        if failure.error is not None:
+            cause = failure.error
+            while cause.cause is not None:
+                cause = cause.cause
+            return f"{event.step_key} failed: {cause.to_string()}"
+    return "the run failed; the web UI (`make ui`) shows its log"

@@ -1,0 +1,1 @@
+"""The graph without Dagster: what each artifact is built from, what is stale, and the lineage."""

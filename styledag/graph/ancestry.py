@@ -1,0 +1,143 @@
+"""The answer to: what was this trained on, with what, and where is each picture from?"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from styledag.dataset.read import read_dataset
+from styledag.errors import LineageError
+from styledag.graph.lineage import find_ancestor, trace
+from styledag.graph.names import epoch_key, model_part, weight_key
+from styledag.store.artifact import Artifact
+from styledag.store.store import Store
+
+_NAME = re.compile(r"^(?P<model>[^@:]+\.[^@:]+)(?:@e?(?P<epoch>\d+)|:(?P<weight>[01](?:\.\d+)?))?$")
+
+
+@dataclass(frozen=True)
+class LineageStep:
+    """One artifact or outside model on the way back to the sources."""
+
+    asset: str
+    partition: str
+    version: str
+    code_version: str
+
+
+@dataclass(frozen=True)
+class TracedImage:
+    """One training picture and where it came from."""
+
+    sha256: str
+    url: str
+    page_url: str
+    title: str
+    licence: str
+    author: str
+    caption: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """All that an artifact came from.
+
+    Attributes:
+        asset: Asset's name.
+        partition: Its partition.
+        version: sha256 of its content.
+        recipe: The recipe that trained it.
+        dataset_version: Version of the ``image_dataset`` that it saw.
+        steps: Everything on the way back to the sources, nearest first.
+        pictures: Number of pictures in the dataset.
+        licences: Pictures by licence.
+        images: Every picture, if asked for.
+    """
+
+    asset: str
+    partition: str
+    version: str
+    recipe: Mapping[str, Any]
+    dataset_version: str
+    steps: tuple[LineageStep, ...]
+    pictures: int
+    licences: Mapping[str, int]
+    images: tuple[TracedImage, ...]
+
+
+def find_artifact(store: Store, name: str) -> Artifact:
+    """Return the artifact that ``MODEL``, ``MODEL@EPOCH`` or ``MODEL:WEIGHT`` names.
+
+    Raises:
+        LineageError: If the name has another form.
+        ArtifactMissingError: If it was never made.
+    """
+    match = _NAME.match(name)
+    if match is None:
+        raise LineageError(
+            f"{name!r} names no model: expected STYLE.RECIPE, STYLE.RECIPE@EPOCH or "
+            "STYLE.RECIPE:WEIGHT"
+        )
+    model = match["model"]
+    if match["epoch"]:
+        return store.require("checkpoint", model_part(model, epoch_key(int(match["epoch"]))))
+    if match["weight"]:
+        return store.require("merged_unet", model_part(model, weight_key(float(match["weight"]))))
+    return store.require("ema_unet", model)
+
+
+def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) -> Lineage:
+    """Return all that an artifact came from.
+
+    Args:
+        store: Where it lies.
+        artifact: A checkpoint, a model or a blend.
+        images: Whether to list every picture.
+
+    Raises:
+        LineageError: If a build that it came from is no longer in the store.
+    """
+    ancestors = trace(store, artifact)
+    dataset = find_ancestor(store, artifact, "image_dataset")
+    traced = tuple(
+        TracedImage(
+            sha256=row.id,
+            url=row.origin.url,
+            page_url=row.origin.page_url,
+            title=row.origin.title,
+            licence=row.origin.licence,
+            author=row.origin.author,
+            caption=row.text,
+            split=row.split,
+        )
+        for row in read_dataset(dataset.folder)
+    )
+    return Lineage(
+        asset=artifact.asset,
+        partition=artifact.partition,
+        version=artifact.version,
+        recipe=_recipe(store, artifact),
+        dataset_version=dataset.version,
+        steps=tuple(
+            LineageStep(
+                asset=each.input.name,
+                partition=each.input.partition,
+                version=each.input.version,
+                code_version=each.artifact.build.code_version if each.artifact else "",
+            )
+            for each in ancestors[1:]
+        ),
+        pictures=len(traced),
+        licences=dict(Counter(each.licence for each in traced).most_common()),
+        images=traced if images else (),
+    )
+
+
+def _recipe(store: Store, artifact: Artifact) -> Mapping[str, Any]:
+    for ancestor in trace(store, artifact):
+        if ancestor.artifact is not None and "Recipe" in ancestor.artifact.build.settings:
+            recipe: Mapping[str, Any] = ancestor.artifact.build.settings["Recipe"]
+            return recipe
+    raise LineageError(f"{artifact.asset} of {artifact.partition} was trained by no recipe")

@@ -1,0 +1,216 @@
+"""Runs the stages of a model on what its plans name."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from styledag.graph.graph import Graph
+from styledag.graph.model_plans import plan_checkpoint
+from styledag.graph.names import ModelName
+from styledag.graph.plan import Plan
+from styledag.graph.snapshots import (
+    SNAPSHOTS_FILE,
+    StoredSnapshot,
+    link_tree,
+    read_snapshots,
+    unet_version,
+)
+from styledag.store.artifact import Artifact, Facts
+from styledag.store.digest import folder_digest
+from styledag.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from styledag.diffusion.records import Snapshot, TrainingResult
+    from styledag.models.compute import Compute
+    from styledag.sampling.sampler import Sampler
+
+GetCompute = Callable[[], "Compute"]
+"""Finds the device when it is first needed, so that a cached build never imports torch."""
+
+UNET = "unet"
+THUMBNAILS = "thumbnails.png"
+TRAINING_LOG = "training_log.json"
+_THUMBNAIL_PROMPTS = 6
+
+
+def encode(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
+    """Encode the dataset's pictures and captions with the base's own encoders."""
+    from styledag.dataset.read import read_dataset
+    from styledag.diffusion.encode import EncodeSample, encode_dataset
+
+    samples = [
+        EncodeSample(
+            id=row.id, caption=row.text, split=row.split, name=row.origin.url, image_sha256=row.id
+        )
+        for row in read_dataset(plan.folder("image_dataset"))
+    ]
+    base = plan.models["base_encoders"]
+    return encode_dataset(
+        samples,
+        base.folder,
+        base_version=base.version,
+        compute=get_compute(),
+        workspace=workspace,
+        flip=plan.target.settings["flip"],
+    )
+
+
+def fine_tune(
+    graph: Graph,
+    publish: Callable[["Snapshot"], None],
+    get_compute: GetCompute,
+    plan: Plan,
+    workspace: Workspace,
+) -> Facts:
+    """Train, publish each snapshot while training runs, and keep the last as the model."""
+    from styledag.diffusion.encoded import EncodedDataset
+    from styledag.diffusion.train import train_unet
+
+    model = ModelName.parse(plan.target.partition)
+    result = train_unet(
+        EncodedDataset.open(plan.folder("encoded_dataset")),
+        plan.models["base_unet"].folder,
+        graph.recipe(model),
+        compute=get_compute(),
+        scratch=workspace.scratch,
+        on_snapshot=publish,
+        progress=workspace.progress,
+        work=workspace.work,
+    )
+    stored = [_stored(graph, model, snapshot) for snapshot in result.snapshots]
+    link_tree(result.final.folder, workspace.folder / UNET)
+    _write_json(workspace, SNAPSHOTS_FILE, [asdict(each) for each in stored])
+    _write_json(workspace, TRAINING_LOG, [asdict(step) for step in result.log])
+    return _training_facts(result)
+
+
+def store_checkpoint(
+    snapshot: "Snapshot", get_compute: GetCompute, plan: Plan, workspace: Workspace
+) -> Facts:
+    """Store one snapshot with thumbnails: the first prompts, one seed each."""
+    from styledag.sampling.contact_sheet import contact_sheet
+
+    unet = workspace.folder / UNET
+    link_tree(snapshot.folder, unet)
+    sampler = _sampler(plan, get_compute).with_unet(unet, folder_digest(unet))
+    settings = sampler.settings
+    pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
+    with workspace.progress.task("thumbnails", len(pairs)) as advance:
+        samples = sampler.draw(pairs, workspace, advance)
+    sheet = contact_sheet(
+        [[sample.image for sample in samples]],
+        title=f"epoch {snapshot.epoch}",
+        row_labels=[f"seed {settings.seeds[0]}"],
+        column_labels=[sample.prompt for sample in samples],
+    )
+    sheet.save(workspace.folder / THUMBNAILS, "PNG")
+    dataset = plan.upstream["encoded_dataset"].build.inputs[0]
+    return {
+        "epoch": snapshot.epoch,
+        "step": snapshot.step,
+        "loss": snapshot.loss,
+        "validation_loss": snapshot.validation_loss,
+        "base_share": snapshot.base_share,
+        "dataset_version": dataset.version,
+    }
+
+
+def blend(plan: Plan, workspace: Workspace) -> Facts:
+    """Blend the base's UNet with the fine-tune's."""
+    from styledag.merging.blend import blend_unet
+
+    base, tuned = plan.models["base_unet"], plan.upstream["ema_unet"]
+    return blend_unet(
+        base.folder / UNET,
+        tuned.folder / UNET,
+        float(plan.target.settings["weight"]),
+        workspace.folder,
+        parents={"base": base.version, "tuned": tuned.version},
+        base_share=tuned.facts["base_share"],
+    )
+
+
+def draw_grid(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
+    """Draw the prompts by seeds of one blend."""
+    from styledag.sampling.grid import draw_sample_grid
+
+    merged = plan.upstream["merged_unet"]
+    sampler = _sampler(plan, get_compute).with_unet(merged.folder, merged.version)
+    title = merged.partition.replace("/", " at weight ")
+    facts = draw_sample_grid(sampler, workspace, title=title)
+    return {**facts, "weight": merged.facts["weight"], "amount": merged.facts["amount"]}
+
+
+def draw_evolution(
+    graph: Graph, get_compute: GetCompute, plan: Plan, workspace: Workspace
+) -> Facts:
+    """Draw every prompt over the snapshots that training left."""
+    from styledag.sampling import evolution
+
+    model = plan.upstream["ema_unet"]
+    snapshots = [
+        evolution.SnapshotUnet(
+            epoch=each.epoch,
+            folder=checkpoint_of(graph, each).folder / UNET,
+            version=each.unet_version,
+        )
+        for each in read_snapshots(model)
+    ]
+    return evolution.draw_evolution(_sampler(plan, get_compute), snapshots, workspace)
+
+
+def draw_denoising(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
+    """Draw the fine-tune's denoising steps."""
+    from styledag.sampling import denoising
+
+    unet = plan.folder("ema_unet") / UNET
+    sampler = _sampler(plan, get_compute).with_unet(unet, folder_digest(unet))
+    return denoising.draw_denoising(sampler, workspace)
+
+
+def checkpoint_of(graph: Graph, snapshot: StoredSnapshot) -> Artifact:
+    """Return the checkpoint that a model's snapshot was stored as."""
+    return graph.store.by_version("checkpoint", snapshot.partition, snapshot.version)
+
+
+def _stored(graph: Graph, model: ModelName, snapshot: "Snapshot") -> StoredSnapshot:
+    target = plan_checkpoint(graph, model, snapshot.epoch).target
+    artifact = graph.store.find(target)
+    if artifact is None:
+        artifact = graph.store.require(target.asset, target.partition)
+    return StoredSnapshot(
+        epoch=snapshot.epoch,
+        step=snapshot.step,
+        loss=snapshot.loss,
+        validation_loss=snapshot.validation_loss,
+        base_share=snapshot.base_share,
+        partition=target.partition,
+        version=artifact.version,
+        unet_version=unet_version(artifact.build.files),
+    )
+
+
+def _training_facts(result: "TrainingResult") -> Facts:
+    final = result.final
+    return {
+        "epochs": final.epoch,
+        "steps": final.step,
+        "snapshots": len(result.snapshots),
+        "loss": final.loss,
+        "validation_loss": final.validation_loss,
+        "base_share": final.base_share,
+        "images_per_s": result.images_per_s,
+        "seconds": result.seconds,
+    }
+
+
+def _sampler(plan: Plan, get_compute: GetCompute) -> "Sampler":
+    from styledag.sampling.sampler import Sampler
+
+    base = plan.models["base"]
+    return Sampler(base.folder, plan.style.samples, get_compute(), base_version=base.version)
+
+
+def _write_json(workspace: Workspace, name: str, content: object) -> None:
+    (workspace.folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
