@@ -20,6 +20,9 @@ from styledag.errors import FetchError
 
 CHUNK_BYTES = 65_536
 
+_PLAIN = (OSError, ValueError)
+"""What ``requests`` lets through unmapped: it parses even a redirect that it shall not follow."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -63,7 +66,7 @@ class Transport:
             self._dialler.deadline = deadline
             try:
                 return self._exchange(url, headers, max_bytes)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, *_PLAIN) as exc:
                 if deadline.expired:
                     raise self._timeout() from exc
                 raise self._fetch_error(exc) from exc

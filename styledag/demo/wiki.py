@@ -93,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = f"styledag-wiki/{__version__}"
     sys_version = ""
     timeout = 30
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         answer = self.wiki.site.answer(self.path)

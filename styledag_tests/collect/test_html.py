@@ -1,0 +1,239 @@
+"""A web site is read page by page, and nothing of it is lost silently."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from styledag.collect.collect import collect_images
+from styledag.collect.records import RawImage
+from styledag.collect.settings import FetchSettings, HtmlSource
+from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.errors import SourceError, StyleFileError
+from styledag.manifest import Manifest
+from styledag.store.store import Store
+from styledag.store.workspace import Workspace
+from styledag_tests.collect.servers import PNG, Reply, Route, page, picture, serving
+
+FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=5, allow_private_hosts=("127.0.0.1",))
+
+
+def wiki_source(wiki: DemoWiki, *categories: str) -> HtmlSource:
+    return HtmlSource(
+        type="html",
+        start=tuple(f"{wiki.url}/category/{category}" for category in categories),
+        next_page="a.next",
+        item_link="a.item",
+        image="img.artwork",
+        description="p.description",
+        licence="a.licence",
+        author=".author",
+        fetch=FETCH,
+    )
+
+
+def another(store: Store, tmp_path: Path, name: str) -> Workspace:
+    folder = tmp_path / name / "artifact"
+    folder.mkdir(parents=True)
+    return Workspace(folder, folder.parent, store.blobs, store.items)
+
+
+def site_source(url: str, **changes: object) -> HtmlSource:
+    settings = {"item_link": "a.item", "next_page": "a.next", "fetch": FETCH, **changes}
+    return HtmlSource(type="html", start=(f"{url}/",), **settings)  # type: ignore[arg-type]
+
+
+def run(sources: Sequence[HtmlSource], workspace: Workspace, tmp_path: Path) -> Manifest[RawImage]:
+    return collect_images(sources, workspace, project=tmp_path)
+
+
+def test_the_wiki_is_collected_with_provenance(workspace: Workspace, tmp_path: Path) -> None:
+    with serve_wiki(port=0, limit_per_category=30) as wiki:
+        manifest = run([wiki_source(wiki, "animals", "clocks")], workspace, tmp_path)
+        assert wiki.served[200, "image"] == 54
+    assert manifest.facts == {"found": 54, "kept": 54}
+    assert workspace.work == {"downloads": 54, "pages": 54 + 3 + 1}
+    assert Manifest.read(workspace.folder, RawImage) == manifest
+    monkey = next(row for row in manifest.rows if row.origin.title == "Monkey")
+    assert monkey.origin.page_url == f"{wiki.url}/wiki/monkey"
+    assert monkey.origin.alt == "Monkey"
+    assert monkey.origin.licence == "CC BY 4.0"
+    assert "contributors" in monkey.origin.author
+    assert "Animals & Nature" in monkey.origin.description
+    assert (monkey.content_type, monkey.size_bytes) == (
+        "image/png",
+        len(workspace.blobs.read(monkey.sha256)),
+    )
+
+
+def test_a_second_run_receives_nothing_and_one_more_picture_is_one_download(
+    workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    extra = tmp_path / "extra"
+    with serve_wiki(port=0, limit_per_category=6, extra=extra) as wiki:
+        source = wiki_source(wiki, "animals", "food")
+        first = run([source], workspace, tmp_path)
+
+        second = another(store, tmp_path, "second")
+        wiki.served.clear()
+        assert run([source], second, tmp_path) == first
+        assert not second.work
+        assert {status for status, _ in wiki.served} == {304}
+
+        (extra / "animals").mkdir(parents=True)
+        Image.new("RGB", (72, 72), "red").save(extra / "animals" / "red-panda.png")
+        third = another(store, tmp_path, "third")
+        grown = run([source], third, tmp_path)
+        assert third.work == {"downloads": 1, "pages": 2}
+        assert len(grown.rows) == len(first.rows) + 1
+
+
+def test_each_failure_is_counted_under_its_reason(workspace: Workspace, tmp_path: Path) -> None:
+    items = ["good", "gone", "forbidden", "robots", "bare", "fake", "large", "moved"]
+    images = {name: f'<h1>{name}</h1><img src="/{name}.png">' for name in items}
+    links = "".join(f'<a class="item" href="/{name}">x</a>' for name in items)
+    routes: dict[str, Route] = {
+        "/": page(links),
+        "/robots.txt": Reply(b"User-agent: *\nDisallow: /robots.png\n"),
+        **{f"/{name}": page(html) for name, html in images.items()},
+        "/gone": Reply(b"", 404),
+        "/bare": page("<h1>bare</h1>"),
+        "/good.png": picture(),
+        "/forbidden.png": Reply(b"", 403),
+        "/robots.png": picture(),
+        "/fake.png": page("<!doctype html><p>log in"),
+        "/large.png": picture(PNG + b"x" * 60_000_000),
+        "/moved.png": Reply(b"", 302, headers={"Location": "http://169.254.169.254/x.png"}),
+    }
+    with serving(routes) as site:
+        manifest = run([site_source(site.url)], workspace, tmp_path)
+    assert manifest.facts == {
+        "found": 8,
+        "kept": 1,
+        "rejected_http_403": 1,
+        "rejected_http_404": 1,
+        "rejected_no_picture_on_page": 1,
+        "rejected_not_an_image": 1,
+        "rejected_private_address": 1,
+        "rejected_robots_refused": 1,
+        "rejected_too_large": 1,
+    }
+    assert manifest.rows[0].origin.licence == "unknown"
+    assert {row.subject for row in manifest.rejected if row.reason == "http_404"} == {
+        f"{site.url}/gone"
+    }
+
+
+def test_a_picture_on_two_pages_counts_once_for_the_first(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    routes: dict[str, Route] = {
+        "/": page('<a class="item" href="/b">b</a><a class="item" href="/a">a</a>'),
+        "/a": page('<h1>A</h1><img src="/p.png">'),
+        "/b": page('<h1>B</h1><img src="/p.png"><img src="/p.png#x">'),
+        "/p.png": picture(),
+    }
+    with serving(routes) as site:
+        manifest = run([site_source(site.url)], workspace, tmp_path)
+        assert site.asked["/p.png"] == 1
+    assert manifest.facts == {"found": 1, "kept": 1}
+    assert manifest.rows[0].origin.title == "A"
+
+
+@pytest.mark.timeout(20)
+def test_pagination_that_runs_in_a_circle_ends(workspace: Workspace, tmp_path: Path) -> None:
+    routes: dict[str, Route] = {
+        "/": page('<a class="item" href="/a">a</a><a class="next" href="/?p=2">next</a>'),
+        "/?p=2": page('<a class="next" href="/">next</a>'),
+        "/a": page('<img src="/p.png">'),
+        "/p.png": picture(),
+    }
+    with serving(routes) as site:
+        assert len(run([site_source(site.url)], workspace, tmp_path).rows) == 1
+        assert site.asked["/"] == 1
+
+
+def test_what_is_over_the_budgets_is_counted(workspace: Workspace, tmp_path: Path) -> None:
+    links = "".join(f'<a class="item" href="/{n}">x</a>' for n in range(4))
+    routes: dict[str, Route] = {"/": page(links)}
+    for n in range(4):
+        routes[f"/{n}"] = page(f'<img src="/{n}a.png"><img src="/{n}b.png">')
+        routes[f"/{n}a.png"] = routes[f"/{n}b.png"] = picture()
+    small = FetchSettings(delay_s=0, max_pages=4, max_images=5, allow_private_hosts=("127.0.0.1",))
+    with serving(routes) as site:
+        manifest = run([site_source(site.url, fetch=small)], workspace, tmp_path)
+    assert manifest.facts == {
+        "found": 7,
+        "kept": 5,
+        "rejected_over_max_images": 1,
+        "rejected_over_max_pages": 1,
+    }
+
+
+def test_pictures_may_stand_on_the_start_pages(workspace: Workspace, tmp_path: Path) -> None:
+    routes: dict[str, Route] = {
+        "/": page('<img src="a.png" alt="An  a">'),
+        "/a.png": picture(),
+    }
+    with serving(routes) as site:
+        manifest = run([site_source(site.url, item_link=None)], workspace, tmp_path)
+    assert [row.origin.alt for row in manifest.rows] == ["An a"]
+
+
+def test_an_unreachable_site_is_named_with_the_reason(workspace: Workspace, tmp_path: Path) -> None:
+    with serving({}) as site:
+        pass
+    with pytest.raises(SourceError, match=rf"{site.url}/ cannot be read: .*refused.*run again"):
+        run([site_source(site.url)], workspace, tmp_path)
+    assert list(workspace.folder.iterdir()) == []
+
+
+def test_a_failing_source_does_not_lose_the_work_of_the_others(
+    workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    with (
+        serving({"/": Reply(b"", 403)}) as closed,
+        serve_wiki(port=0, limit_per_category=2) as wiki,
+    ):
+        sources = [site_source(closed.url), wiki_source(wiki, "animals")]
+        with pytest.raises(SourceError, match="http_403"):
+            run(sources, workspace, tmp_path)
+        assert workspace.work["downloads"] == 2
+        again = another(store, tmp_path, "again")
+        run(sources[1:], again, tmp_path)
+        assert not again.work
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>nothing", r"item_link 'a\.item' matches nothing on http://127.0.0.1:\d+/;"),
+        ('<a class="item" href="/b">b</a>', r"image 'img' matches no picture on the pages"),
+    ],
+)
+def test_a_site_without_pictures_names_the_selector(
+    workspace: Workspace, tmp_path: Path, html: str, expected: str
+) -> None:
+    with (
+        serving({"/": page(html), "/b": page("<p>b")}) as site,
+        pytest.raises(SourceError, match=expected),
+    ):
+        run([site_source(site.url)], workspace, tmp_path)
+
+
+def test_a_site_whose_pictures_are_all_refused_says_why(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    routes: dict[str, Route] = {"/": page('<img src="/a.png">'), "/a.png": Reply(b"", 403)}
+    with serving(routes) as site, pytest.raises(SourceError, match=r"http_403 1; .*/a\.png"):
+        run([site_source(site.url, item_link=None)], workspace, tmp_path)
+
+
+def test_a_bad_selector_is_refused_before_anything_is_asked(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with serving({}) as site:
+        with pytest.raises(StyleFileError, match="image"):
+            run([site_source(site.url, image="img[")], workspace, tmp_path)
+        assert not site.asked
