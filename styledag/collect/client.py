@@ -121,8 +121,8 @@ class Client:
             FetchError: With the reason for which it can't be had; ``not_an_image`` if what came
                 is something else.
         """
-        known = self._bodies.find(url) if sha1 else None
-        if known is not None and known.sha1 == sha1.lower():
+        known = self._bodies.find(url)
+        if known is not None and self._needs_no_asking(known, sha1.lower()):
             self._unchanged += 1
             received = known
         else:
@@ -131,6 +131,9 @@ class Client:
             said = received.content_type or "no content type"
             raise FetchError("not_an_image", f"the answer is no picture ({said})")
         return received
+
+    def _needs_no_asking(self, known: Received, sha1: str) -> bool:
+        return known.sha1 == sha1 if sha1 else self._bodies.is_of_this_build(known)
 
     def _fetch(
         self, url: str, kind: str, max_bytes: int, *, obey_robots: bool = True

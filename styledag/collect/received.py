@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from styledag.collect.image_type import image_type
@@ -71,10 +72,25 @@ class ReceivedBodies:
         """Remember a body; once this returns, no kill can lose it."""
         self._workspace.blobs.put(body)
         self._workspace.items.put_json(NAMESPACE, item_key(url=received.url), asdict(received))
+        if not received.validators:
+            mark = self._mark(received)
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def is_of_this_build(self, received: Received) -> bool:
+        """Return whether a killed try of this same build received the body.
+
+        Only for what has no validators: the rest can be asked for conditionally.
+        """
+        return self._mark(received).exists()
 
     def body(self, received: Received) -> bytes:
         """Return the bytes."""
         return self._workspace.blobs.read(received.sha256)
+
+    def _mark(self, received: Received) -> Path:
+        name = item_key(url=received.url, sha256=received.sha256)
+        return self._workspace.scratch / "received" / name
 
 
 def _from_json(found: Any) -> Received | None:

@@ -3,6 +3,7 @@
 import functools
 import http.client
 import socket
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -119,9 +120,13 @@ def _too_large(max_bytes: int) -> FetchError:
 
 
 def _innermost(exc: BaseException) -> str:
-    """Return the words of the first cause, without addresses of objects in memory."""
+    """Return the words of the first cause, without what differs from machine to machine."""
     while exc.__context__ is not None:
         exc = exc.__context__
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return exc.verify_message
+    if isinstance(exc, ssl.SSLError):
+        return (exc.reason or "failed").lower().replace("_", " ")
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror
     if isinstance(exc, http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
@@ -164,7 +169,7 @@ class _CheckedConnection(HTTPConnection):
         return super().getresponse()
 
 
-class _CheckedTlsConnection(HTTPSConnection, _CheckedConnection):
+class _CheckedTlsConnection(_CheckedConnection, HTTPSConnection):
     """urllib3 takes host name and SNI from the URL, whatever address the socket is dialled to."""
 
 
