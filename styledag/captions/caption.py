@@ -15,6 +15,7 @@ from styledag.captions.settings import CaptionSettings
 from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest, Rejection
+from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
@@ -34,7 +35,7 @@ def caption_images(
     tokens: Tokens,
     overrides: Path | None = None,
 ) -> Manifest[CaptionedImage]:
-    """Return every picture with its caption, and those of which nothing can be said.
+    """Write and return every picture with its caption, and those of which nothing can be said.
 
     A person's caption comes first, then the page's title or the captioner as the settings say, and
     the other of the two where that is empty. A raw caption is asked for once per picture, captioner
@@ -43,7 +44,7 @@ def caption_images(
     Args:
         curated: The pictures; their JPEGs are blobs of the workspace.
         settings: Who says it, and how.
-        workspace: Counts asked captions under ``captions``.
+        workspace: Where the manifest goes; counts asked captions under ``captions``.
         captioner: Asked for what nobody has said yet.
         tokens: Counts tokens as the base's text encoder will.
         overrides: CSV of a person's captions.
@@ -83,7 +84,10 @@ def caption_images(
                 rule_hits=(*cleaned.hits, *(("cut",) if cut else ())),
             )
         )
-    return Manifest(tuple(rows), tuple(rejected))
+    manifest = Manifest(tuple(rows), tuple(rejected))
+    with storage_errors(str(workspace.folder)):
+        manifest.write(workspace.folder)
+    return manifest
 
 
 def _chosen(

@@ -23,7 +23,9 @@ class CaptionSettings:
         help="CSV in the project with columns image (URL or sha256) and caption; it always wins.",
     )
     template: str = setting(
-        "{caption}", pattern=r"\{caption\}", help="How the caption is said; {caption} stands for it."
+        "{caption}",
+        pattern=r"\{caption\}",
+        help="How the caption is said; {caption} stands for it.",
     )
     prefix: str = setting("", help="Words that BLIP continues; taken off its answer again.")
     batch_size: int = setting(16, ge=1, identity=False, help="Pictures captioned at a time.")

@@ -194,13 +194,12 @@ def test_facts_show_a_collapsed_captioner(
     assert (facts["mean_tokens"], facts["most_tokens"]) == (4.25, 5)
 
 
-def test_manifest_survives_its_file(workspace: Workspace, caption, tmp_path: Path) -> None:
+def test_manifest_lies_in_the_workspace(workspace: Workspace, caption) -> None:
     origin = Origin(url="https://a.example/x", title="שלום 👨\u200d👩\u200d👧")
-    manifest = caption(
-        Manifest((curated(workspace, "red", origin=origin),)), replace(SETTINGS, source="page")
-    )
-    manifest.write(tmp_path)
-    assert Manifest.read(tmp_path, CaptionedImage) == manifest
+    pictures = (curated(workspace, "red", origin=origin), curated(workspace, "blue"))
+    manifest = caption(Manifest(pictures), captioner=Narrator("there is"))
+    assert manifest.facts == {"found": 2, "kept": 1, "rejected_empty_caption": 1}
+    assert Manifest.read(workspace.folder, CaptionedImage) == manifest
 
 
 def test_no_pictures_is_no_captions(workspace: Workspace, caption, tokens: ClipTokens) -> None:

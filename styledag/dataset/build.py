@@ -1,0 +1,108 @@
+"""Make captioned pictures into a Hugging Face dataset that plain ``load_dataset`` reads."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from styledag.captions.records import CaptionedImage
+from styledag.dataset.card import dataset_card
+from styledag.dataset.columns import dataset_row, dataset_schema
+from styledag.dataset.settings import DatasetSettings
+from styledag.dataset.shards import write_shards
+from styledag.dataset.split import SPLITS, Split, split_of
+from styledag.errors import DataError
+from styledag.manifest import Manifest
+from styledag.store.artifact import Facts
+from styledag.store.files import storage_errors
+from styledag.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from styledag.progress import Advance
+
+CODE_VERSION = "1"
+DATA_FOLDER = "data"
+CARD_FILE = "README.md"
+
+
+def build_image_dataset(
+    captioned: Manifest[CaptionedImage],
+    settings: DatasetSettings,
+    workspace: Workspace,
+    *,
+    style: str,
+    description: str,
+) -> Facts:
+    """Write the dataset's Parquet shards and its card into the workspace.
+
+    Pictures are read one by one and their bytes are stored as they are. Families of near-duplicates
+    lie whole in one split, which a hash of the family decides.
+
+    Args:
+        captioned: The pictures; their JPEGs are blobs of the workspace.
+        settings: Share of the validation split, and the card's title.
+        workspace: Where the dataset goes.
+        style: The style's name, for the card.
+        description: One sentence about the style, for the card.
+
+    Returns:
+        Counts of pictures by split and licence, of families and of shards, and the shards' bytes.
+
+    Raises:
+        DataError: If there is no picture, or none is left for training.
+        StorageError: If a picture is missing from the store, or the disk is full.
+    """
+    splits = _split(captioned.rows, settings.validation_share)
+    schema = dataset_schema()
+    folder = workspace.folder / DATA_FOLDER
+    size_bytes, shards = 0, 0
+    with (
+        storage_errors(str(workspace.folder)),
+        workspace.progress.task("dataset", len(captioned.rows)) as advance,
+    ):
+        folder.mkdir()
+        for split in SPLITS:
+            written = write_shards(folder, split, _rows(splits[split], workspace, advance), schema)
+            shards += len(written)
+            size_bytes += sum(path.stat().st_size for path in written)
+        card = dataset_card(
+            captioned, splits, title=settings.title or style, description=description
+        )
+        (workspace.folder / CARD_FILE).write_text(card, encoding="utf-8")
+    return {
+        "pictures": len(captioned.rows),
+        **{split: len(splits[split]) for split in SPLITS},
+        "families": len({row.image.family for row in captioned.rows}),
+        "shards": shards,
+        "size_bytes": size_bytes,
+        "licences": dict(
+            sorted(Counter(row.image.origin.licence for row in captioned.rows).items())
+        ),
+    }
+
+
+def _split(
+    rows: Sequence[CaptionedImage], validation_share: float
+) -> dict[Split, list[CaptionedImage]]:
+    splits: dict[Split, list[CaptionedImage]] = {split: [] for split in SPLITS}
+    for row in rows:
+        splits[split_of(row.image.family, validation_share)].append(row)
+    if not rows:
+        raise DataError(
+            "there is no captioned picture to make a dataset of: see what the stages before "
+            "rejected, and why"
+        )
+    if not splits["train"]:
+        families = len({row.image.family for row in rows})
+        raise DataError(
+            f"all {families} families of pictures fall into the validation split and none is left "
+            f"to train on: lower dataset.validation_share (now {validation_share}), or add pictures"
+        )
+    return splits
+
+
+def _rows(
+    captioned: Sequence[CaptionedImage], workspace: Workspace, advance: "Advance"
+) -> Iterator[dict[str, Any]]:
+    for row in captioned:
+        yield dataset_row(row, workspace.blobs.read(row.image.sha256))
+        advance()

@@ -1,0 +1,52 @@
+"""The columns of the dataset, and a captioned picture as one of its rows."""
+
+from typing import TYPE_CHECKING, Any
+
+from styledag.captions.records import CaptionedImage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXT_COLUMNS = (
+    "text",
+    "id",
+    "family",
+    "url",
+    "page_url",
+    "title",
+    "licence",
+    "author",
+    "caption_source",
+    "raw_caption",
+)
+
+
+def dataset_schema() -> "pa.Schema":
+    """Return the Arrow schema, with what tells ``datasets`` that ``image`` holds pictures."""
+    from datasets import Features, Image, Value
+
+    columns = {"image": Image()} | {name: Value("string") for name in TEXT_COLUMNS}
+    return Features(columns).arrow_schema
+
+
+def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
+    """Return one row; the JPEG's bytes are stored as they are, and not encoded again.
+
+    Args:
+        captioned: The picture and its caption.
+        jpeg: Content of the picture's blob.
+    """
+    image, origin = captioned.image, captioned.image.origin
+    return {
+        "image": {"bytes": jpeg, "path": f"{image.sha256}.jpg"},
+        "text": captioned.caption,
+        "id": image.sha256,
+        "family": image.family,
+        "url": origin.url,
+        "page_url": origin.page_url,
+        "title": origin.title,
+        "licence": origin.licence,
+        "author": origin.author,
+        "caption_source": captioned.source,
+        "raw_caption": captioned.raw_caption,
+    }

@@ -1,0 +1,84 @@
+"""Read a dataset row by row, without the ``datasets`` library."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from styledag.collect.records import Origin
+from styledag.dataset.split import SPLITS, Split
+from styledag.errors import DataError
+
+_BATCH_ROWS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRow:
+    """One picture of a dataset.
+
+    Attributes:
+        id: sha256 of the JPEG.
+        text: Caption to train on.
+        jpeg: The picture's bytes.
+        split: Part of the dataset that it belongs to.
+        family: Name of its family of near-duplicates.
+        origin: Where it comes from, as far as the dataset holds it.
+        caption_source: ``blip``, ``page`` or ``hand``.
+        raw_caption: As its source gave it.
+    """
+
+    id: str
+    text: str
+    jpeg: bytes
+    split: Split
+    family: str
+    origin: Origin
+    caption_source: str
+    raw_caption: str
+
+
+def read_dataset(folder: Path) -> Iterator[DatasetRow]:
+    """Yield a dataset's rows, training split first, each split sorted by id.
+
+    Args:
+        folder: As :func:`~styledag.dataset.build.build_image_dataset` wrote it.
+
+    Raises:
+        DataError: If the folder holds no dataset, or a shard cannot be read.
+    """
+    shards = {split: sorted((folder / "data").glob(f"{split}-*.parquet")) for split in SPLITS}
+    if not any(shards.values()):
+        raise DataError(f"{folder} holds no dataset: materialise image_dataset first")
+    for split in SPLITS:
+        for path in shards[split]:
+            yield from _rows(path, split)
+
+
+def _rows(path: Path, split: Split) -> Iterator[DatasetRow]:
+    try:
+        with pq.ParquetFile(path) as shard:
+            for batch in shard.iter_batches(batch_size=_BATCH_ROWS):
+                for row in batch.to_pylist():
+                    yield _row(row, split)
+    except (pa.ArrowException, OSError, KeyError) as exc:
+        raise DataError(
+            f"{path} is no shard of a dataset ({type(exc).__name__}: {exc}): remove it and "
+            "materialise image_dataset again"
+        ) from exc
+
+
+def _row(row: Mapping[str, Any], split: Split) -> DatasetRow:
+    origin = {name: row[name] for name in ("url", "page_url", "title", "licence", "author")}
+    return DatasetRow(
+        id=row["id"],
+        text=row["text"],
+        jpeg=row["image"]["bytes"],
+        split=split,
+        family=row["family"],
+        origin=Origin(**origin),
+        caption_source=row["caption_source"],
+        raw_caption=row["raw_caption"],
+    )
