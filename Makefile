@@ -1,0 +1,65 @@
+# Everything runs in a virtual environment of its own, made from the lock file on first use.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make the virtual environment
+
+.PHONY: demo
+demo: $(READY) ## Run the whole graph on the starter and a small wiki on this machine
+	$(BIN)/styledag demo
+
+.PHONY: ui
+ui: $(READY) ## Open the web UI on the same history, with the demo's wiki beside it
+	@$(BIN)/styledag wiki & wiki=$$!; trap 'kill $$wiki 2>/dev/null' EXIT INT TERM; \
+	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
+
+.PHONY: test
+test: $(READY) lint ## Lint, then run every test that needs no GPU and less than minutes
+	$(BIN)/python -m pytest
+
+.PHONY: test-slow
+test-slow: $(READY) ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+.PHONY: lint
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(READY) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: schema
+schema: $(READY) ## Write the style file's JSON schema anew
+	$(BIN)/styledag schema > data/styles/style.schema.json
+
+.PHONY: lock
+lock: ## Pin the newest versions that the ranges allow
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet 'torch==2.13.0'
+	build/lock/bin/python -m pip install --quiet --editable '.[demo,ui,dev]'
+	{ sed -n '/^#/p' requirements.lock; \
+	  build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; \
+	} > build/requirements.lock && mv build/requirements.lock requirements.lock
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; artifacts under data/ stay
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache
