@@ -1,0 +1,260 @@
+"""What a report is made of: plain values that the graph reads out of artifacts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from styledag.report.data import DataSection
+from styledag.store.artifact import Input
+
+Samples: TypeAlias = Mapping[tuple[str, int], Path]
+"""PNG of each (prompt, seed); one that is missing is shown as such."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """The blend or snapshot to use, and the rule that picked it.
+
+    Attributes:
+        name: Its name for a person, such as ``twemoji.full at weight 0.75``.
+        rule: One sentence that says how it was picked.
+        weight: The blend's weight, 0 to 1; ``None`` where a snapshot is recommended.
+        epoch: The snapshot's epoch; ``None`` where a blend is recommended.
+
+    Raises:
+        ValueError: If it names neither or both.
+    """
+
+    name: str
+    rule: str
+    weight: float | None = None
+    epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.weight is None) == (self.epoch is None):
+            raise ValueError(f"recommendation {self.name!r} needs a weight or an epoch, not both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendSection:
+    """One blend of base and fine-tune.
+
+    Attributes:
+        weight: Alpha: 0 is the base, 1 the trained weights.
+        amount: Share of the fine-tune really in it, 0 to 1: alpha, corrected for the base that the
+            moving average still holds.
+        samples: Its pictures.
+    """
+
+    weight: float
+    amount: float
+    samples: Samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotSection:
+    """The moving average after one epoch.
+
+    Attributes:
+        epoch: Passes over the training split; 0 is the base.
+        loss: Mean training loss of the epoch; ``None`` where unknown.
+        validation_loss: Loss on the validation split; ``None`` without one.
+        base_share: Share of the base that the average still holds, 0 to 1.
+        samples: Its pictures; may be empty.
+    """
+
+    epoch: int
+    loss: float | None = None
+    validation_loss: float | None = None
+    base_share: float | None = None
+    samples: Samples = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossLog:
+    """The training loss, step by step.
+
+    Attributes:
+        steps: Optimiser steps, rising.
+        losses: Loss of each.
+        steps_per_epoch: Optimiser steps in one epoch; turns steps into epochs on the axis.
+
+    Raises:
+        ValueError: If the two differ in length, or an epoch has no step.
+    """
+
+    steps: tuple[int, ...] = ()
+    losses: tuple[float, ...] = ()
+    steps_per_epoch: float = 1.0
+
+    def __post_init__(self) -> None:
+        if len(self.steps) != len(self.losses):
+            raise ValueError(f"{len(self.steps)} steps, but {len(self.losses)} losses")
+        if not (math.isfinite(self.steps_per_epoch) and self.steps_per_epoch > 0):
+            raise ValueError(f"steps_per_epoch is {self.steps_per_epoch!r}, but must be above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRow:
+    """The scores of one blend or checkpoint.
+
+    Attributes:
+        name: Its name, unique in the report.
+        kind: ``blend`` or ``checkpoint``.
+        weight: A blend's weight, 0 to 1.
+        epoch: A checkpoint's epoch.
+        amount: Share of the fine-tune really in it, 0 to 1.
+        style: How near its samples come to held-out pictures of the style; higher is nearer.
+        style_low: Lower end of the interval around ``style``.
+        style_high: Upper end of it.
+        cmmd: CLIP maximum mean discrepancy to the held-out pictures; lower is nearer.
+        retention: How well the subjects of the prompts survive; higher is better.
+        retention_low: Lower end of the interval around ``retention``.
+        retention_high: Upper end of it.
+        copying: Share of samples, 0 to 1, that lie too near to a training picture.
+        diversity: How much samples of one prompt differ between seeds; higher is more.
+        on_front: Whether no other row is better in style and in retention at once.
+    """
+
+    name: str
+    kind: Literal["blend", "checkpoint"]
+    weight: float | None = None
+    epoch: int | None = None
+    amount: float | None = None
+    style: float | None = None
+    style_low: float | None = None
+    style_high: float | None = None
+    cmmd: float | None = None
+    retention: float | None = None
+    retention_low: float | None = None
+    retention_high: float | None = None
+    copying: float | None = None
+    diversity: float | None = None
+    on_front: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestPair:
+    """A sample beside the training picture that it is most like.
+
+    Attributes:
+        sample: PNG of the sample.
+        prompt: What it was asked for with.
+        seed: Its seed.
+        training_jpeg: The training picture's bytes.
+        similarity: Cosine between the two, -1 to 1, as the scorer's CLIP sees them.
+        url: Where the training picture comes from.
+        title: The training picture's title at its source.
+        is_copy: Whether the sample counts as a copy.
+    """
+
+    sample: Path
+    prompt: str
+    seed: int
+    training_jpeg: bytes
+    similarity: float
+    url: str = ""
+    title: str = ""
+    is_copy: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineageStep:
+    """One artifact that the model was made from, or through.
+
+    Attributes:
+        asset: Asset's name, such as ``captions``.
+        partition: Its partition.
+        version: sha256 of its content.
+        code_version: Version of the stage that made it.
+        inputs: What that stage read.
+    """
+
+    asset: str
+    partition: str
+    version: str
+    code_version: str
+    inputs: tuple[Input, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReport:
+    """Everything that the page about one model shows.
+
+    Attributes:
+        model: The model's name, ``style.recipe``.
+        description: The style's description.
+        version: sha256 of the trained weights.
+        prompts: Prompts, in the order of the style file.
+        seeds: Seeds, in the order of the style file.
+        data: What it was trained on.
+        recommended: The blend or snapshot to use; ``None`` where nothing could be scored.
+        blends: Blends by rising weight.
+        snapshots: Snapshots by rising epoch.
+        evolution: For a prompt, the GIF over the snapshots.
+        denoising: For a prompt, the GIF over the denoising steps.
+        loss: The training log.
+        scores: Scores of blends and checkpoints, in the order to be listed.
+        nearest: Samples beside their nearest training pictures, the most similar first.
+        copy_similarity: Cosine from which a sample counts as a copy.
+        recipe: The recipe as in the style file; values may be mappings themselves.
+        lineage: Artifacts from the sources to the model.
+        previous_version: Version of this model before this one; empty for the first.
+        changes: One sentence for each thing that differs from the previous version.
+
+    Raises:
+        ValueError: If what is recommended is neither among the blends nor the snapshots.
+    """
+
+    model: str
+    description: str
+    version: str
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    data: DataSection
+    recommended: Recommendation | None = None
+    blends: tuple[BlendSection, ...] = ()
+    snapshots: tuple[SnapshotSection, ...] = ()
+    evolution: Mapping[str, Path] = field(default_factory=dict)
+    denoising: Mapping[str, Path] = field(default_factory=dict)
+    loss: LossLog = field(default_factory=LossLog)
+    scores: tuple[ScoreRow, ...] = ()
+    nearest: tuple[NearestPair, ...] = ()
+    copy_similarity: float | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    lineage: tuple[LineageStep, ...] = ()
+    previous_version: str = ""
+    changes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.recommended is not None and self._recommended_section is None:
+            raise ValueError(f"{self.recommended.name!r} is recommended, but is not in the report")
+
+    @property
+    def best_samples(self) -> Samples:
+        """Pictures of what is recommended; without that, of the last blend or snapshot."""
+        if self._recommended_section is not None:
+            return self._recommended_section.samples
+        sections = self.blends or self.snapshots
+        return sections[-1].samples if sections else {}
+
+    def is_recommended(self, *, weight: float | None = None, epoch: int | None = None) -> bool:
+        """Return whether the blend of a weight, or the snapshot of an epoch, is recommended."""
+        pick = self.recommended
+        if pick is None:
+            return False
+        if weight is not None and pick.weight is not None:
+            return math.isclose(weight, pick.weight, abs_tol=1e-9)
+        return epoch is not None and epoch == pick.epoch
+
+    @property
+    def _recommended_section(self) -> BlendSection | SnapshotSection | None:
+        for blend in self.blends:
+            if self.is_recommended(weight=blend.weight):
+                return blend
+        for snapshot in self.snapshots:
+            if self.is_recommended(epoch=snapshot.epoch):
+                return snapshot
+        return None

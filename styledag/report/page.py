@@ -1,0 +1,107 @@
+"""The page as HTML: templates, style sheet and script put together, everything escaped."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from styledag.report import shown, wording
+from styledag.report.loss_chart import loss_chart, not_finite
+from styledag.report.model import ModelReport, ScoreRow
+from styledag.report.pictures import Album
+from styledag.report.score_chart import score_chart
+
+_FOLDER = Path(__file__).parent
+
+
+def render(report: ModelReport, stills: Album, animations: Album) -> str:
+    """Return the whole page.
+
+    Args:
+        report: What it tells.
+        stills: The still pictures that found room.
+        animations: The animations that found room.
+    """
+    style, script = _asset("report.css"), _asset("report.js")
+    weights, snapshots = shown.weight_stops(report), shown.snapshot_stops(report)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            pictures={**stills.pictures, **animations.pictures},
+            stills=stills,
+            animations=animations,
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            weights=weights,
+            weight_start=shown.first_shown(weights),
+            snapshots=snapshots,
+            snapshot_start=shown.first_shown(snapshots),
+            best_score=_best_score(report),
+            base_share=next((s.base_share for s in reversed(report.snapshots)), None),
+            loss_chart=loss_chart(report.loss, report.snapshots),
+            losses_not_finite=not_finite(report.loss),
+            score_chart=score_chart(report),
+            recipe=shown.recipe_rows(report.recipe),
+            steps={step.version: index for index, step in enumerate(report.lineage, start=1)},
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "plain": wording.plain,
+        "web_address": wording.web_address,
+        "short_version": wording.short_version,
+        "number": wording.number,
+        "percent": wording.percent,
+        "setting": wording.setting,
+    }
+    environment.filters.update(filters)
+    environment.globals.update(
+        max_nearest=shown.MAX_NEAREST,
+        max_families=shown.MAX_FAMILIES,
+        max_captions=shown.MAX_CAPTIONS,
+    )
+    return environment
+
+
+def _best_score(report: ModelReport) -> ScoreRow | None:
+    for row in report.scores:
+        if report.is_recommended(weight=row.weight, epoch=row.epoch):
+            return row
+    return None
+
+
+def _asset(name: str) -> Markup:
+    return Markup((_FOLDER / name).read_text(encoding="utf-8"))
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a content security policy: nothing runs and nothing loads but what is inlined."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "img-src data:",
+            f"style-src '{_hash(style)}'",
+            f"script-src '{_hash(script)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

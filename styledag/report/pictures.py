@@ -1,0 +1,215 @@
+"""Pictures as data URIs, scaled down together until they fit into a number of bytes."""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from PIL import Image
+
+from styledag.errors import StorageError
+from styledag.report.animation import as_webp, strip
+
+Source: TypeAlias = Path | bytes
+"""A picture's file, or its bytes."""
+
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
+"""Formats that may be shown, with their media types."""
+
+_SAMPLED = 16
+_TAG_BYTES = 256
+_HOPE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A picture that a page would like to show.
+
+    Attributes:
+        source: The picture.
+        uses: How often the page shows it; each takes its bytes anew.
+        moving: ``True`` for an animation, to be shown with a strip of its frames.
+    """
+
+    source: Source
+    uses: int = 1
+    moving: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """A picture as a page shows it.
+
+    Attributes:
+        uri: The ``data:`` URI.
+        width_px: Width.
+        height_px: Height.
+        strip: For an animation, a few of its frames side by side.
+    """
+
+    uri: str
+    width_px: int
+    height_px: int
+    strip: "Embedded | None" = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that one showing of it takes, its HTML tag included."""
+        return _TAG_BYTES + len(self.uri) + (self.strip.size_bytes if self.strip else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Album:
+    """What became of the pictures that were wanted.
+
+    Attributes:
+        pictures: Those that are shown, by their source.
+        side_px: Longer side at most of recompressed pictures; ``None`` where all are as they were.
+        left_out: How many found no room.
+        size_bytes: What those that are shown take.
+    """
+
+    pictures: Mapping[Source, Embedded] = field(default_factory=dict)
+    side_px: int | None = None
+    left_out: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Level:
+    side_px: int
+    quality: int
+
+
+_LEVELS = (
+    _Level(768, 90),
+    _Level(512, 84),
+    _Level(384, 82),
+    _Level(288, 80),
+    _Level(208, 76),
+    _Level(144, 70),
+    _Level(96, 62),
+)
+
+
+def embed(wanted: Sequence[Wanted], max_bytes: int) -> Album:
+    """Return pictures as data URIs that together take at most ``max_bytes``.
+
+    Pictures are embedded as they are where that fits. Else all are recompressed, and scaled down to
+    the largest size at which they fit; where none does, the last of ``wanted`` are left out.
+
+    Args:
+        wanted: The pictures, the most important first, each source once.
+        max_bytes: Room for their data URIs.
+
+    Raises:
+        StorageError: If a file is missing or is not a picture of :data:`FORMATS`.
+    """
+    for level in (None, *_LEVELS):
+        last = level is _LEVELS[-1]
+        if not last and _estimated_bytes(wanted, level) > max_bytes * _HOPE:
+            continue
+        pictures = {each.source: _embedded(each, level) for each in wanted}
+        if last or _total_bytes(wanted, pictures) <= max_bytes:
+            break
+    kept = _within(wanted, pictures, max_bytes)
+    side_px = level.side_px if level is not None else None
+    return Album(
+        pictures=kept,
+        side_px=side_px,
+        left_out=len(pictures) - len(kept),
+        size_bytes=_total_bytes((each for each in wanted if each.source in kept), kept),
+    )
+
+
+def _estimated_bytes(wanted: Sequence[Wanted], level: _Level | None) -> float:
+    sampled = wanted[:: max(1, len(wanted) // _SAMPLED)]
+    pictures = {each.source: _embedded(each, level) for each in sampled}
+    return _total_bytes(sampled, pictures) * len(wanted) / max(1, len(sampled))
+
+
+def _total_bytes(wanted: Iterable[Wanted], pictures: Mapping[Source, Embedded]) -> int:
+    return sum(each.uses * pictures[each.source].size_bytes for each in wanted)
+
+
+def _within(
+    wanted: Iterable[Wanted], pictures: Mapping[Source, Embedded], max_bytes: int
+) -> dict[Source, Embedded]:
+    kept: dict[Source, Embedded] = {}
+    room = max_bytes
+    for each in wanted:
+        cost = each.uses * pictures[each.source].size_bytes
+        if cost > room:
+            continue
+        room -= cost
+        kept[each.source] = pictures[each.source]
+    return kept
+
+
+def _embedded(wanted: Wanted, level: _Level | None) -> Embedded:
+    content = _content(wanted.source)
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
+            image.load()
+            return _developed(image, content, level, moving=wanted.moving)
+    except (OSError, SyntaxError, ValueError, EOFError) as exc:
+        raise StorageError(
+            f"{_describe(wanted.source)} is not a readable picture ({exc}); "
+            f"build what made it once more"
+        ) from exc
+
+
+def _developed(
+    image: Image.Image, content: bytes, level: _Level | None, *, moving: bool
+) -> Embedded:
+    media_type = FORMATS[image.format or ""]
+    size = image.size
+    if level is not None:
+        smaller, smaller_size = _scaled(image, level, moving=moving)
+        if len(smaller) < len(content) or smaller_size != size:
+            media_type, content, size = FORMATS["WEBP"], smaller, smaller_size
+    frames = strip(image) if moving else None
+    return Embedded(
+        uri=_data_uri(media_type, content),
+        width_px=size[0],
+        height_px=size[1],
+        strip=None if frames is None else _plain(frames),
+    )
+
+
+def _scaled(image: Image.Image, level: _Level, *, moving: bool) -> tuple[bytes, tuple[int, int]]:
+    if moving:
+        return as_webp(image, level.side_px, level.quality)
+    small = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    small.thumbnail((level.side_px, level.side_px), Image.Resampling.LANCZOS)
+    return _webp(small, level.quality), small.size
+
+
+def _plain(image: Image.Image) -> Embedded:
+    uri = _data_uri("image/webp", _webp(image, 80))
+    return Embedded(uri=uri, width_px=image.width, height_px=image.height)
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=quality, method=4)
+    return buffer.getvalue()
+
+
+def _data_uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _content(source: Source) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    try:
+        return source.read_bytes()
+    except OSError as exc:
+        raise StorageError(f"{source} cannot be read: {exc.strerror}") from exc
+
+
+def _describe(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else f"a picture of {len(source)} bytes"

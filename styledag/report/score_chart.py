@@ -1,0 +1,166 @@
+"""Style against retention: every scored blend and checkpoint, with the Pareto front."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from styledag.report.chart import Axis, axis, chart, element, inside, polyline, x_px, y_px
+from styledag.report.model import ModelReport, ScoreRow
+from styledag.report.wording import number, plain
+
+_CHAR_PX, _LINE_PX = 7.4, 15.0
+_Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class _Point:
+    row: ScoreRow
+    anchor: str
+    x: float
+    y: float
+    recommended: bool
+
+
+def score_chart(report: ModelReport) -> Markup | None:
+    """Return the scatter as SVG, or ``None`` where no row has both scores.
+
+    A point is a link to ``#score-N``, the row of the N-th score in the table.
+    """
+    scored = [
+        (f"score-{index}", row)
+        for index, row in enumerate(report.scores, start=1)
+        if _known(row.style) and _known(row.retention)
+    ]
+    if not scored:
+        return None
+    rows = [row for _, row in scored]
+    x = axis("Retention of the subject →", _extent(rows, "retention"))
+    y = axis("Nearness to the style →", _extent(rows, "style"))
+    points = [_placed(anchor, row, x, y, report) for anchor, row in scored]
+    front = sorted(
+        (point for point in points if point.row.on_front), key=lambda point: (point.x, point.y)
+    )
+    marks: list[Markup] = [bar for point in points for bar in _bars(point.row, x, y)]
+    if len(front) > 1:
+        marks.append(polyline([(point.x, point.y) for point in front], "front"))
+    marks += [_mark(point) for point in sorted(points, key=lambda point: point.recommended)]
+    marks += _labels(points)
+    return chart("scores-chart", "group", _description(points), x, y, *marks)
+
+
+def stop_key(*, weight: float | None = None, epoch: int | None = None) -> str:
+    """Return what ties a point to the pictures of its weight or epoch; empty without either."""
+    if weight is not None:
+        return f"w{weight:.2f}"
+    return "" if epoch is None else f"e{epoch}"
+
+
+def row_label(row: ScoreRow) -> str:
+    """Return the shortest name of a row."""
+    return stop_key(weight=row.weight, epoch=row.epoch).removeprefix("w") or plain(row.name, 12)
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _extent(rows: Sequence[ScoreRow], score: str) -> Iterable[float]:
+    for row in rows:
+        for end in ("", "_low", "_high"):
+            value = getattr(row, score + end)
+            if value is not None:
+                yield value
+
+
+def _placed(anchor: str, row: ScoreRow, x: Axis, y: Axis, report: ModelReport) -> _Point:
+    recommended = report.is_recommended(weight=row.weight, epoch=row.epoch)
+    at_x, at_y = x_px(x, row.retention or 0.0), y_px(y, row.style or 0.0)
+    return _Point(row, anchor, at_x, at_y, recommended)
+
+
+def _bars(row: ScoreRow, x: Axis, y: Axis) -> list[Markup]:
+    at_x, at_y = x_px(x, row.retention or 0.0), y_px(y, row.style or 0.0)
+    bars = []
+    if row.style_low is not None and row.style_high is not None:
+        low, high = y_px(y, row.style_low), y_px(y, row.style_high)
+        bars.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_="interval"))
+    if row.retention_low is not None and row.retention_high is not None:
+        low, high = x_px(x, row.retention_low), x_px(x, row.retention_high)
+        bars.append(element("line", x1=low, x2=high, y1=at_y, y2=at_y, class_="interval"))
+    return bars
+
+
+def _mark(point: _Point) -> Markup:
+    row = point.row
+    told = f"{plain(row.name)}: style {number(row.style)}, retention {number(row.retention)}"
+    if point.recommended:
+        told += ", recommended"
+    parts = [element("title", told)]
+    if point.recommended:
+        parts.append(element("circle", cx=point.x, cy=point.y, r=11, class_="ring"))
+    if row.kind == "blend":
+        parts.append(element("circle", cx=point.x, cy=point.y, r=5.5, class_="dot blend"))
+    else:
+        corners = ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0))
+        shown = " ".join(f"{point.x + dx:.1f},{point.y + dy:.1f}" for dx, dy in corners)
+        parts.append(element("polygon", points=shown, class_="dot checkpoint"))
+    which = stop_key(weight=row.weight, epoch=row.epoch)
+    return element("a", *parts, href=f"#{point.anchor}", aria_label=told, data_stop=which)
+
+
+def _labels(points: Sequence[_Point]) -> list[Markup]:
+    """Label points where there is room; one without room is named by its title alone."""
+    taken: list[_Box] = [(point.x - 6, point.y - 6, 12, 12) for point in points]
+    labels = []
+    for point in sorted(points, key=lambda point: (not point.recommended, not point.row.on_front)):
+        text = row_label(point.row)
+        box = _free_box(point, _CHAR_PX * len(text), taken)
+        if box is None:
+            continue
+        taken.append(box)
+        name = "point chosen" if point.recommended else "point"
+        at = {"x": box[0], "y": box[1] + _LINE_PX - 3.5}
+        labels.append(element("text", text, **at, class_=name, aria_hidden="true"))
+    return labels
+
+
+def _free_box(point: _Point, width: float, taken: Sequence[_Box]) -> _Box | None:
+    gap = 13.0 if point.recommended else 8.5
+    half = _LINE_PX / 2
+    corners = (
+        (point.x + gap, point.y - gap - half),
+        (point.x + gap, point.y - half),
+        (point.x + gap, point.y + gap - half),
+        (point.x - gap - width, point.y + gap - half),
+        (point.x - gap - width, point.y - half),
+        (point.x - gap - width, point.y - gap - half),
+        (point.x - width / 2, point.y - gap - _LINE_PX),
+        (point.x - width / 2, point.y + gap),
+    )
+    for left, top in corners:
+        box = (left, top, width, _LINE_PX)
+        if inside(*box) and not any(_overlap(box, other) for other in taken):
+            return box
+    return None
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return (
+        one[0] < other[0] + other[2]
+        and other[0] < one[0] + one[2]
+        and one[1] < other[1] + other[3]
+        and other[1] < one[1] + one[3]
+    )
+
+
+def _description(points: Sequence[_Point]) -> str:
+    best_style = max(points, key=lambda point: point.row.style or 0.0).row
+    best_kept = max(points, key=lambda point: point.row.retention or 0.0).row
+    told = (
+        f"Style against retention for {len(points)} models: {plain(best_style.name)} is nearest to "
+        f"the style, {plain(best_kept.name)} keeps the subjects best"
+    )
+    chosen = [plain(point.row.name) for point in points if point.recommended]
+    return told + (f"; {chosen[0]} is recommended" if chosen else "")

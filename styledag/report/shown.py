@@ -1,0 +1,146 @@
+"""What of a report is shown, and which pictures that takes, the most important first."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from styledag.diffusion.recipe import Recipe
+from styledag.report.model import ModelReport, Samples
+from styledag.report.pictures import Source, Wanted
+from styledag.report.score_chart import stop_key
+from styledag.report.wording import number, percent
+
+MAX_NEAREST = 24
+MAX_FAMILIES = 24
+MAX_CAPTIONS = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """One position of a slider.
+
+    Attributes:
+        key: Ties it to its point in the chart of scores.
+        tick: Label below the slider.
+        label: What is shown there, for a person.
+        samples: Its pictures.
+        recommended: Whether it is the recommended one.
+    """
+
+    key: str
+    tick: str
+    label: str
+    samples: Samples
+    recommended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeRow:
+    """One line of the recipe: the key in the style file, its value and what it means."""
+
+    key: str
+    value: Any
+    help: str
+
+
+def weight_stops(report: ModelReport) -> tuple[Stop, ...]:
+    """Return the positions of the slider over weights."""
+    return tuple(
+        Stop(
+            key=stop_key(weight=blend.weight),
+            tick=number(blend.weight, 2),
+            label=f"Weight {number(blend.weight, 2)}, {percent(blend.amount)} fine-tune",
+            samples=blend.samples,
+            recommended=report.is_recommended(weight=blend.weight),
+        )
+        for blend in report.blends
+        if blend.samples
+    )
+
+
+def snapshot_stops(report: ModelReport) -> tuple[Stop, ...]:
+    """Return the positions of the slider over snapshots."""
+    return tuple(
+        Stop(
+            key=stop_key(epoch=snapshot.epoch),
+            tick=str(snapshot.epoch),
+            label=_snapshot_label(snapshot.epoch, snapshot.base_share),
+            samples=snapshot.samples,
+            recommended=report.is_recommended(epoch=snapshot.epoch),
+        )
+        for snapshot in report.snapshots
+        if snapshot.samples
+    )
+
+
+def first_shown(stops: tuple[Stop, ...]) -> int:
+    """Return the position a slider starts at: the recommended one, else the last."""
+    picked = [index for index, stop in enumerate(stops) if stop.recommended]
+    return picked[0] if picked else len(stops) - 1
+
+
+def wanted_stills(report: ModelReport) -> list[Wanted]:
+    """Return the still pictures that the page shows."""
+    return _counted(_stills(report))
+
+
+def wanted_animations(report: ModelReport) -> list[Wanted]:
+    """Return the animations that the page shows."""
+    paths = [
+        gifs[prompt]
+        for gifs in (report.evolution, report.denoising)
+        for prompt in report.prompts
+        if prompt in gifs
+    ]
+    return _counted(paths, moving=True)
+
+
+def recipe_rows(recipe: Mapping[str, Any]) -> tuple[RecipeRow, ...]:
+    """Return a recipe line by line, nested keys joined by dots, with the style file's help."""
+    return tuple(_recipe_rows(recipe, "", Recipe))
+
+
+def _snapshot_label(epoch: int, base_share: float | None) -> str:
+    if epoch == 0:
+        return "Epoch 0, the base"
+    share = "" if base_share is None else f", average holds {percent(base_share)} base"
+    return f"Epoch {epoch}{share}"
+
+
+def _stills(report: ModelReport) -> Iterator[Source]:
+    yield from _sampled(report, [report.best_samples])
+    for pair in report.nearest[:MAX_NEAREST]:
+        yield pair.sample
+        yield pair.training_jpeg
+    yield from (family.medoid_jpeg for family in report.data.families[:MAX_FAMILIES])
+    yield from (sample.jpeg for sample in report.data.captions[:MAX_CAPTIONS])
+    yield from _sampled(report, [stop.samples for stop in weight_stops(report)])
+    yield from _sampled(report, [stop.samples for stop in snapshot_stops(report)])
+
+
+def _sampled(report: ModelReport, columns: Iterable[Samples]) -> Iterator[Source]:
+    """Yield pictures seed by seed, so that what finds no room are the last seeds."""
+    columns = tuple(columns)
+    for seed in report.seeds:
+        for prompt in report.prompts:
+            for samples in columns:
+                if (prompt, seed) in samples:
+                    yield samples[prompt, seed]
+
+
+def _counted(sources: Iterable[Source], *, moving: bool = False) -> list[Wanted]:
+    uses: dict[Source, int] = {}
+    for source in sources:
+        uses[source] = uses.get(source, 0) + 1
+    return [Wanted(source=source, uses=count, moving=moving) for source, count in uses.items()]
+
+
+def _recipe_rows(values: Mapping[str, Any], prefix: str, settings: Any) -> Iterator[RecipeRow]:
+    known = getattr(settings, "__dataclass_fields__", {})
+    for key, value in values.items():
+        field = known.get(key)
+        if isinstance(value, Mapping):
+            yield from _recipe_rows(value, f"{prefix}{key}.", getattr(field, "type", None))
+            continue
+        told = field.metadata.get("description", "") if field is not None else ""
+        yield RecipeRow(key=f"{prefix}{key}", value=value, help=told)

@@ -1,0 +1,178 @@
+"""A small report with everything in it, on pictures made for it."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from styledag.report.data import CaptionSample, DataSection, Family, SourceCount, StageCount
+from styledag.report.model import (
+    BlendSection,
+    LineageStep,
+    LossLog,
+    ModelReport,
+    NearestPair,
+    Recommendation,
+    ScoreRow,
+    SnapshotSection,
+)
+from styledag.store.artifact import Input
+
+PROMPTS = ("a red fox", "a lighthouse at night")
+SEEDS = (0, 1, 7)
+WEIGHTS = (0.0, 0.5, 1.0)
+EPOCHS = (0, 1, 2)
+
+
+def picture(name: str, size_px: int = 24) -> Image.Image:
+    """A picture of noise that follows from its name."""
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    noise = np.random.default_rng(seed).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+def png(folder: Path, name: str, size_px: int = 24) -> Path:
+    path = folder / f"{name}.png"
+    picture(name, size_px).save(path)
+    return path
+
+
+def jpeg(name: str, size_px: int = 24) -> bytes:
+    buffer = io.BytesIO()
+    picture(name, size_px).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def gif(folder: Path, name: str, frames: int = 4, size_px: int = 24) -> Path:
+    path = folder / f"{name}.gif"
+    first, *others = [picture(f"{name}{index}", size_px) for index in range(frames)]
+    first.save(path, save_all=True, append_images=others, duration=80, loop=0)
+    return path
+
+
+def samples(folder: Path, name: str, size_px: int = 24) -> Mapping[tuple[str, int], Path]:
+    return {
+        (prompt, seed): png(folder, f"{name}-{index}-{seed}", size_px)
+        for index, prompt in enumerate(PROMPTS)
+        for seed in SEEDS
+    }
+
+
+def version(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def example_report(folder: Path, size_px: int = 24) -> ModelReport:
+    blends = tuple(
+        BlendSection(
+            weight=weight, amount=0.8 * weight, samples=samples(folder, f"w{weight}", size_px)
+        )
+        for weight in WEIGHTS
+    )
+    snapshots = tuple(
+        SnapshotSection(
+            epoch=epoch,
+            loss=0.2 - 0.01 * epoch if epoch else None,
+            validation_loss=0.25 - 0.01 * epoch,
+            base_share=1 - 0.4 * epoch,
+            samples=samples(folder, f"e{epoch}", size_px),
+        )
+        for epoch in EPOCHS
+    )
+    return ModelReport(
+        model="twemoji.full",
+        description="Flat, friendly emoji.",
+        version=version("ema_unet"),
+        prompts=PROMPTS,
+        seeds=SEEDS,
+        data=example_data(),
+        recommended=Recommendation(
+            name="twemoji.full at weight 0.50", rule="It is nearest to the style.", weight=0.5
+        ),
+        blends=blends,
+        snapshots=snapshots,
+        evolution={prompt: gif(folder, f"evo{i}") for i, prompt in enumerate(PROMPTS)},
+        denoising={prompt: gif(folder, f"den{i}") for i, prompt in enumerate(PROMPTS)},
+        loss=LossLog(steps=(1, 2, 3, 4), losses=(0.3, 0.25, 0.22, 0.2), steps_per_epoch=2),
+        scores=example_scores(),
+        nearest=(
+            NearestPair(
+                sample=blends[1].samples[PROMPTS[0], 0],
+                prompt=PROMPTS[0],
+                seed=0,
+                training_jpeg=jpeg("nearest"),
+                similarity=0.97,
+                url="https://example.org/wiki/fox",
+                title="Fox",
+                is_copy=True,
+            ),
+        ),
+        copy_similarity=0.95,
+        recipe={"trained": "unet", "learning_rate": 1e-4, "ema": {"mode": "base"}},
+        lineage=(
+            LineageStep(
+                asset="captions", partition="twemoji", version=version("captions"), code_version="3"
+            ),
+            LineageStep(
+                asset="ema_unet",
+                partition="twemoji.full",
+                version=version("ema_unet"),
+                code_version="1",
+                inputs=(
+                    Input(name="captions", partition="twemoji", version=version("captions")),
+                    Input(name="base", partition="data/starter", version=version("base")),
+                ),
+            ),
+        ),
+        previous_version=version("before"),
+        changes=("12 pictures were added.",),
+    )
+
+
+def example_scores() -> tuple[ScoreRow, ...]:
+    blends = (
+        ScoreRow(
+            name=f"twemoji.full at weight {weight:.2f}",
+            kind="blend",
+            weight=weight,
+            amount=0.8 * weight,
+            style=0.2 + 0.5 * weight,
+            style_low=0.1 + 0.5 * weight,
+            style_high=0.3 + 0.5 * weight,
+            retention=1 - 0.3 * weight,
+            copying=0.02,
+            diversity=0.4,
+            on_front=True,
+        )
+        for weight in WEIGHTS
+    )
+    dominated = ScoreRow(
+        name="after epoch 1", kind="checkpoint", epoch=1, style=0.15, retention=0.6, cmmd=0.9
+    )
+    return (*blends, dominated)
+
+
+def example_data() -> DataSection:
+    return DataSection(
+        stages=(
+            StageCount(stage="raw_images", found=12, kept=10, rejected={"not_found": 2}),
+            StageCount(stage="jpeg_images", found=10, kept=10),
+        ),
+        families=(Family(medoid_jpeg=jpeg("family"), size=24, title="one o'clock"),),
+        captions=(
+            CaptionSample(
+                jpeg=jpeg("caption"),
+                caption="a drawing of a fox",
+                source="blip",
+                url="https://example.org/wiki/fox",
+                title="Fox",
+            ),
+        ),
+        licences={"CC BY 4.0": 9, "unknown": 1},
+        sources=(SourceCount(address="https://example.org/", kind="html", pictures=10),),
+        training_pictures=9,
+        validation_pictures=1,
+    )

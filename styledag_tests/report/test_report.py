@@ -1,0 +1,246 @@
+"""The page as a whole: self-contained, complete, small enough, and the same every time."""
+
+import base64
+import hashlib
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from styledag.errors import DataError, StorageError
+from styledag.report import report as report_module
+from styledag.report.data import DataSection
+from styledag.report.model import LossLog, ModelReport
+from styledag.report.report import write_report
+from styledag_tests.report.example import EPOCHS, PROMPTS, SEEDS, WEIGHTS, example_report, png
+
+
+def page_of(report: ModelReport, folder: Path) -> BeautifulSoup:
+    folder.mkdir(exist_ok=True)
+    write_report(report, folder)
+    return BeautifulSoup((folder / "report.html").read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> ModelReport:
+    return example_report(tmp_path)
+
+
+def test_page_loads_nothing_from_anywhere(report: ModelReport, tmp_path: Path) -> None:
+    page = page_of(report, tmp_path / "page")
+    sources = [tag["src"] for tag in page.find_all(src=True)]
+    assert sources
+    assert all(source.startswith("data:image/") for source in sources)
+    assert not page.find_all(["link", "iframe", "object", "embed", "base", "form"])
+    assert all(tag.name == "a" for tag in page.find_all(href=True))
+    style = page.find("style").string
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = page.find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+
+def test_policy_allows_exactly_the_inlined_script_and_style(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    page = page_of(report, tmp_path / "page")
+    policy = page.find("meta", {"http-equiv": "Content-Security-Policy"})["content"]
+    for name in ("script", "style"):
+        [tag] = page.find_all(name)
+        digest = base64.b64encode(hashlib.sha256(tag.string.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert not page.find_all(style=True), "the policy would ignore style attributes"
+    handlers = [key for tag in page.find_all() for key in tag.attrs if key.startswith("on")]
+    assert not handlers, "the policy would ignore event handlers"
+
+
+def test_every_prompt_shows_every_weight_snapshot_and_seed(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    page = page_of(report, tmp_path / "page")
+    sections = page.select(".prompt")
+    assert [section.h3.get_text(strip=True) for section in sections] == list(PROMPTS)
+    for section in sections:
+        stops = [stop["data-stop"] for stop in section.select(".stop")]
+        assert stops == [*(f"w{weight:.2f}" for weight in WEIGHTS), *(f"e{e}" for e in EPOCHS)]
+        for stop in section.select(".stop"):
+            assert len(stop.find_all("img")) == len(SEEDS)
+        assert len(section.select("img.moving")) == 2
+        assert len(section.select("img.strip")) == 2
+    gallery = page.select_one(".gallery")
+    assert len(gallery.find_all("img")) == len(PROMPTS) * len(SEEDS)
+
+
+def test_sliders_have_a_name_a_value_text_and_start_at_the_recommended_weight(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    page = page_of(report, tmp_path / "page")
+    sliders = page.find_all("input", type="range")
+    assert len(sliders) == 2 * len(PROMPTS)
+    for slider in sliders:
+        assert page.find("label", {"for": slider["id"]}).get_text(strip=True)
+    first = sliders[0]
+    assert (first["min"], first["max"], first["value"]) == ("0", "2", "1")
+    assert first["aria-valuetext"] == "Weight 0.50, 40% fine-tune"
+    assert page.select_one(".stop.current")["data-stop"] == "w0.50"
+
+
+def test_page_is_accessible_in_what_a_parser_can_see(report: ModelReport, tmp_path: Path) -> None:
+    page = page_of(report, tmp_path / "page")
+    assert page.html["lang"] == "en"
+    assert all(image.get("alt") for image in page.find_all("img"))
+    levels = [int(tag.name[1]) for tag in page.find_all(["h1", "h2", "h3", "h4"])]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    for table in page.find_all("table"):
+        assert table.caption.get_text(strip=True)
+        assert all(head.get("scope") in ("row", "col") for head in table.find_all("th"))
+    ids = [tag["id"] for tag in page.find_all(id=True)]
+    assert len(ids) == len(set(ids))
+    named = [*page.find_all(attrs={"aria-labelledby": True})]
+    assert {tag["aria-labelledby"] for tag in named} <= set(ids)
+    fragments = {a["href"][1:] for a in page.find_all("a", href=True) if a["href"][0] == "#"}
+    assert fragments <= set(ids)
+
+
+def test_same_report_gives_same_bytes(tmp_path: Path) -> None:
+    pages = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_report(example_report(folder), folder)
+        pages.append((folder / "report.html").read_bytes())
+    assert pages[0] == pages[1]
+    assert str(tmp_path).encode() not in pages[0]
+
+
+def test_facts_count_what_the_page_shows(report: ModelReport, tmp_path: Path) -> None:
+    facts = write_report(report, tmp_path)
+    grid = len(PROMPTS) * len(SEEDS)
+    assert facts == {
+        "size_bytes": (tmp_path / "report.html").stat().st_size,
+        "pictures": grid * (len(WEIGHTS) + len(EPOCHS)) + 3,
+        "animations": 2 * len(PROMPTS),
+        "left_out": 0,
+        "side_px": 0,
+    }
+
+
+def test_large_pictures_are_made_smaller_until_the_page_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "MAX_BYTES", 700_000)
+    facts = write_report(example_report(tmp_path, size_px=160), tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert facts["size_bytes"] == len(page.encode()) <= 700_000
+    assert 0 < facts["side_px"] < 160
+    assert facts["left_out"] == 0
+    assert f"no more than {facts['side_px']} pixels" in page
+
+
+def test_what_finds_no_room_is_said_and_the_best_pictures_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "MAX_BYTES", 290_000)
+    page = page_of(example_report(tmp_path, size_px=160), tmp_path)
+    facts = write_report(example_report(tmp_path, size_px=160), tmp_path)
+    assert facts["size_bytes"] <= 290_000
+    assert facts["left_out"] > 0
+    assert "Left out for want of room" in page.footer.get_text()
+    assert len(page.select_one(".gallery").find_all("img")) == len(PROMPTS) * len(SEEDS)
+    assert page.select(".stop .gap")
+
+
+def test_page_stands_without_everything_that_may_be_missing(tmp_path: Path) -> None:
+    bare = ModelReport(
+        model="twemoji.full",
+        description="",
+        version="0" * 64,
+        prompts=PROMPTS,
+        seeds=SEEDS,
+        data=DataSection(),
+    )
+    page = page_of(bare, tmp_path)
+    assert page.h1.get_text() == "twemoji.full"
+    assert not page.find_all("img")
+    assert "no scores" in page.select_one("#scores").get_text()
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"evolution": {}, "denoising": {}},
+        {"scores": ()},
+        {"loss": LossLog()},
+        {"snapshots": ()},
+        {"recommended": None, "scores": ()},
+        {"nearest": (), "copy_similarity": None},
+        {"lineage": (), "recipe": {}, "changes": (), "previous_version": ""},
+    ],
+    ids=lambda missing: "+".join(missing),
+)
+def test_page_stands_without_one_part(
+    report: ModelReport, tmp_path: Path, missing: dict[str, object]
+) -> None:
+    page = page_of(replace(report, **missing), tmp_path / "page")
+    assert len(page.select(".gallery img")) == len(PROMPTS) * len(SEEDS)
+    fragments = {a["href"][1:] for a in page.find_all("a", href=True) if a["href"][0] == "#"}
+    assert fragments <= {tag["id"] for tag in page.find_all(id=True)}
+
+
+def test_loss_without_validation_draws_training_alone(report: ModelReport, tmp_path: Path) -> None:
+    snapshots = tuple(replace(each, validation_loss=None) for each in report.snapshots)
+    page = page_of(replace(report, snapshots=snapshots), tmp_path / "page")
+    assert page.select("#loss .train")
+    assert not page.select("#loss .validation")
+
+
+def test_a_picture_that_was_not_sampled_is_said_to_be_missing(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    first, *others = report.blends
+    fewer = {key: path for key, path in first.samples.items() if key != (PROMPTS[1], SEEDS[2])}
+    page = page_of(
+        replace(report, blends=(replace(first, samples=fewer), *others)), tmp_path / "page"
+    )
+    [gap] = page.select(".gap")
+    assert gap.get_text(strip=True) == "not sampled"
+    assert PROMPTS[1] in gap["aria-label"]
+
+
+def test_missing_or_broken_picture_is_named(report: ModelReport, tmp_path: Path) -> None:
+    path = report.blends[1].samples[PROMPTS[0], 0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200])
+    with pytest.raises(StorageError, match=path.name):
+        write_report(report, tmp_path)
+    path.unlink()
+    with pytest.raises(StorageError, match=path.name):
+        write_report(report, tmp_path)
+
+
+def test_page_that_cannot_be_written_is_a_storage_error(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageError, match=r"report\.html"):
+        write_report(report, tmp_path / "nowhere")
+
+
+def test_text_without_room_for_it_is_refused(
+    report: ModelReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "MAX_BYTES", 110_000)
+    with pytest.raises(DataError, match="without a picture"):
+        write_report(report, tmp_path)
+
+
+def test_unused_pictures_are_not_read(report: ModelReport, tmp_path: Path) -> None:
+    stray = png(tmp_path, "stray")
+    stray.write_bytes(b"no picture")
+    first, *others = report.blends
+    with_stray = {**first.samples, ("another prompt", 0): stray}
+    write_report(replace(report, blends=(replace(first, samples=with_stray), *others)), tmp_path)
