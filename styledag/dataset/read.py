@@ -60,9 +60,11 @@ def read_dataset(folder: Path) -> Iterator[DatasetRow]:
 def _rows(path: Path, split: Split) -> Iterator[DatasetRow]:
     try:
         with pq.ParquetFile(path) as shard:
-            for batch in shard.iter_batches(batch_size=_BATCH_ROWS):
-                for row in batch.to_pylist():
-                    yield _row(row, split)
+            # Not iter_batches, which reads row groups ahead without bound.
+            for number in range(shard.num_row_groups):
+                for batch in shard.read_row_group(number).to_batches(max_chunksize=_BATCH_ROWS):
+                    for row in batch.to_pylist():
+                        yield _row(row, split)
     except (pa.ArrowException, OSError, KeyError) as exc:
         raise DataError(
             f"{path} is no shard of a dataset ({type(exc).__name__}: {exc}): remove it and "
