@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from PIL import Image
 
 from styledag.sampling.cells import cell
-from styledag.sampling.lettering import line_height_px, text_picture
+from styledag.sampling.lettering import label_font, line_height_px, text_picture, wrapped
 
 _PAPER = "#ffffff"
 _GAP_PX = 6
 _MARGIN_PX = 16
 _MIN_FONT_PX = 14
+_MAX_HEADER_LINES = 3
 
 
 def contact_sheet(
@@ -26,14 +27,18 @@ def contact_sheet(
         pictures: Rows of pictures of one size.
         title: Headline.
         row_labels: One a row, wrapped to the row's height.
-        column_labels: One a column.
+        column_labels: One a column, wrapped to three lines.
     """
     rows = [[cell(picture) for picture in row] for row in pictures]
     width, height = rows[0][0].size
     font_px = max(_MIN_FONT_PX, width // 16)
     label_width = max(160, width * 2 // 3)
     title_height = 2 * line_height_px(font_px + 4)
-    header_height = line_height_px(font_px) + _GAP_PX
+    font = label_font(font_px)
+    header_lines = max(
+        len(wrapped(label, font, width, _MAX_HEADER_LINES)) for label in column_labels
+    )
+    header_height = header_lines * line_height_px(font_px) + _GAP_PX
     left = _MARGIN_PX + label_width + 2 * _GAP_PX
     top = _MARGIN_PX + title_height + header_height
     sheet = Image.new(

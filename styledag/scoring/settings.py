@@ -14,8 +14,11 @@ class ScoreSettings:
 
     scorer: ModelReference = setting(help="A CLIPModel, text and vision.")
     copying_percentile: float = setting(
-        5.0, gt=0, lt=100, help="A sample nearer to a training picture than this percentile of the "
-        "held-out pictures is called a copy."
+        5.0,
+        gt=0,
+        lt=100,
+        help="A sample nearer to a training picture than this percentile of the "
+        "held-out pictures is called a copy.",
     )
     batch_size: int = setting(32, ge=1, identity=False, help="Pictures embedded at a time.")
 

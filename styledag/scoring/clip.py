@@ -1,0 +1,155 @@
+"""CLIP's two towers: pictures and texts as unit vectors in one space."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from styledag.errors import ModelError, StyleFileError
+from styledag.images.similarity import Float32
+
+if TYPE_CHECKING:
+    import torch
+
+    from styledag.models.compute import Compute
+
+PROCESSING = "pil"
+"""The picture's preprocessing: by Pillow on every machine, with torchvision installed or not."""
+
+
+class ClipScorer:
+    """Embeds pictures and texts with a ``CLIPModel``, loaded when first needed.
+
+    It is float32 whatever the machine's number format, so that scores agree between machines.
+
+    Args:
+        folder: A ``CLIPModel`` with its processor and tokenizer, as ``transformers`` saves them.
+        version: Version of the folder's content.
+        get_compute: Finds the device, when the first picture or text is embedded.
+        batch_size: Pictures or texts embedded at a time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        version: str,
+        get_compute: Callable[[], "Compute"],
+        *,
+        batch_size: int = 32,
+    ) -> None:
+        self.folder = folder
+        self.version = f"clip-{PROCESSING}-{version}"
+        self._get_compute = get_compute
+        self.batch_size = batch_size
+
+    def __call__(self, images: Sequence[Image.Image]) -> Float32:
+        """Return one L2-normalised row for each picture, float32 ``[n, d]``.
+
+        Raises:
+            ModelError: If the model cannot be loaded, or gives NaN.
+        """
+        batches = []
+        for batch in _batches(images, self.batch_size):
+            inputs = self._image_processor(
+                [image.convert("RGB") for image in batch], return_tensors="pt"
+            )
+            batches.append(self._features("image", inputs))
+        return self._rows(batches)
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32:
+        """Return one L2-normalised row for each text, float32 ``[n, d]``.
+
+        Raises:
+            ModelError: If the model cannot be loaded, or gives NaN.
+            StyleFileError: If a text is longer than the model reads.
+        """
+        batches = []
+        for batch in _batches(texts, self.batch_size):
+            inputs = self._tokenizer(list(batch), padding=True, return_tensors="pt")
+            self._check_length(batch, inputs)
+            batches.append(self._features("text", inputs))
+        return self._rows(batches)
+
+    @cached_property
+    def _device(self) -> "torch.device":
+        return self._get_compute().device
+
+    @cached_property
+    def _model(self) -> Any:
+        import torch
+        from transformers import CLIPModel
+
+        model, loading = self._loaded(
+            CLIPModel, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+        missing = sorted(loading["missing_keys"])
+        if missing:
+            raise ModelError(
+                f"{self.folder} lacks {missing[0]!r} and {len(missing) - 1} further weights of a "
+                "CLIPModel: name a scorer with text and vision towers"
+            )
+        return model.to(self._device).eval()
+
+    @cached_property
+    def _image_processor(self) -> Any:
+        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+        return self._loaded(CLIPImageProcessorPil)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return self._loaded(AutoTokenizer)
+
+    def _loaded(self, kind: Any, **options: Any) -> Any:
+        from safetensors import SafetensorError
+
+        if not (self.folder / "config.json").is_file():
+            raise ModelError(
+                f"{self.folder} holds no CLIPModel (config.json is missing): name a scorer as "
+                "transformers saves it"
+            )
+        try:
+            return kind.from_pretrained(self.folder, local_files_only=True, **options)
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
+            raise ModelError(
+                f"{self.folder} cannot be loaded as a scorer ({type(exc).__name__}: {exc}): "
+                "restore the folder, or name a CLIPModel with its processor"
+            ) from exc
+
+    def _features(self, tower: str, inputs: Any) -> Float32:
+        import torch
+
+        model = self._model
+        on_device = {name: tensor.to(self._device) for name, tensor in inputs.items()}
+        embed = model.get_image_features if tower == "image" else model.get_text_features
+        with torch.inference_mode():
+            features = embed(**on_device).pooler_output.float()
+            unit = torch.nn.functional.normalize(features, dim=-1)
+        rows: Float32 = unit.cpu().numpy()
+        return rows
+
+    def _rows(self, batches: Sequence[Float32]) -> Float32:
+        if not batches:
+            return np.empty((0, int(self._model.config.projection_dim)), np.float32)
+        rows = np.concatenate(batches)
+        if not np.isfinite(rows).all():
+            raise ModelError(f"scorer {self.folder} gives NaN: its weights are damaged")
+        return rows
+
+    def _check_length(self, texts: Sequence[str], inputs: Any) -> None:
+        longest = int(self._model.config.text_config.max_position_embeddings)
+        for text, mask in zip(texts, inputs["attention_mask"], strict=True):
+            if int(mask.sum()) > longest:
+                raise StyleFileError(
+                    f"prompt {text!r} is {int(mask.sum())} tokens long, but the scorer reads "
+                    f"{longest}: shorten it"
+                )
+
+
+def _batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,50 @@
+"""Whether samples are copies of training pictures, measured against what is usual."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styledag.images.similarity import Float32
+from styledag.scoring.style import Float64
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest training picture of each picture.
+
+    Attributes:
+        index: Its row, [n].
+        similarity: Cosine to it, [n].
+    """
+
+    index: NDArray[np.int64]
+    similarity: Float64
+
+
+def nearest(pictures: Float32, training: Float32) -> Nearest:
+    """Return the nearest training picture of each picture.
+
+    Args:
+        pictures: Unit embeddings [n, d].
+        training: Unit embeddings [m, d], at least one.
+    """
+    similarity = pictures.astype(np.float64) @ training.astype(np.float64).T  # [n, m]
+    index = similarity.argmax(1)
+    return Nearest(index, similarity[np.arange(len(pictures)), index])
+
+
+def copying_threshold(heldout: Float32, training: Float32, percentile: float) -> float:
+    """Return the similarity above which a picture counts as a copy.
+
+    Held-out pictures are of the style and were not trained on: how near they come to a training
+    picture is what honest pictures do. The limit is the ``percentile`` of their distances to the
+    nearest: a sample that is nearer than that, more similar than the result, is called a copy.
+
+    Args:
+        heldout: Unit embeddings [n, d], at least one.
+        training: Unit embeddings [m, d], at least one.
+        percentile: 0 to 100.
+    """
+    distances = 1 - nearest(heldout, training).similarity
+    return float(1 - np.percentile(distances, percentile))

@@ -1,0 +1,92 @@
+"""Embeddings of pictures and texts, each computed once and remembered."""
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from styledag.errors import DataError
+from styledag.images.embedding import Embedder
+from styledag.images.similarity import Float32
+from styledag.store.items import item_key
+from styledag.store.workspace import Workspace
+
+NAMESPACE = "scorer_embeddings"
+
+
+class Scorer(Embedder, Protocol):
+    """Turns texts as well as pictures into unit vectors of one space."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32:
+        """Return one L2-normalised row for each text, float32 ``[n, d]``."""
+
+
+def picture_embeddings(
+    pictures: Mapping[str, Callable[[], bytes]],
+    scorer: Embedder,
+    workspace: Workspace,
+    *,
+    batch_size: int,
+) -> Mapping[str, Float32]:
+    """Return the embedding of each picture, computing only those that are not known.
+
+    Args:
+        pictures: What reads a picture's bytes, by the sha256 of them.
+        scorer: Embeds them.
+        workspace: Remembers embeddings, and counts those really computed under ``embeddings``.
+        batch_size: Pictures in memory at a time.
+
+    Raises:
+        DataError: If a picture cannot be decoded.
+    """
+
+    def embed(batch: Sequence[str]) -> Float32:
+        return scorer([_decoded(sha256, pictures[sha256]()) for sha256 in batch])
+
+    keys = {sha256: item_key(scorer=scorer.version, picture=sha256) for sha256 in sorted(pictures)}
+    return _remembered(keys, embed, workspace, batch_size)
+
+
+def text_embeddings(
+    texts: Sequence[str], scorer: Scorer, workspace: Workspace, *, batch_size: int
+) -> Mapping[str, Float32]:
+    """Return the embedding of each text, computing only those that are not known."""
+    keys = {text: item_key(scorer=scorer.version, text=text) for text in sorted(set(texts))}
+    return _remembered(keys, scorer.embed_texts, workspace, batch_size)
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the sha256 of a picture's bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _remembered(
+    keys: Mapping[str, str],
+    embed: Callable[[Sequence[str]], Float32],
+    workspace: Workspace,
+    batch_size: int,
+) -> Mapping[str, Float32]:
+    known = workspace.items.get_many(NAMESPACE, list(keys.values()))
+    rows = {name: np.frombuffer(known[key], "<f4") for name, key in keys.items() if key in known}
+    missing = [name for name in keys if name not in rows]
+    with workspace.progress.task("embeddings", len(keys)) as advance:
+        advance(len(rows))
+        for start in range(0, len(missing), batch_size):
+            batch = missing[start : start + batch_size]
+            for name, row in zip(batch, embed(batch), strict=True):
+                rows[name] = row
+                workspace.items.put(NAMESPACE, keys[name], row.astype("<f4").tobytes())
+            workspace.work["embeddings"] += len(batch)
+            advance(len(batch))
+    return rows
+
+
+def _decoded(sha256: str, content: bytes) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as exc:
+        raise DataError(f"picture {sha256} cannot be decoded ({exc}): make it anew") from exc

@@ -1,0 +1,158 @@
+"""All scores of one candidate from embeddings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from styledag.images.similarity import Float32
+from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
+from styledag.scoring.copying import copying_threshold, nearest
+from styledag.scoring.diversity import diversity
+from styledag.scoring.records import Candidate, Estimate, NearestRow, Pair, ScoreRow
+from styledag.scoring.retention import retention, text_retention, text_similarity
+from styledag.scoring.style import Float64, StyleDistance, style_gain
+
+_DECIMALS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """What candidates are measured against.
+
+    Attributes:
+        reference: Unit embeddings of the style's pictures; fewer than 2 leave style unmeasured.
+        training: Unit embeddings of the training pictures, [m, d].
+        training_ids: sha256 of each training picture.
+        threshold: Similarity above which a sample is a copy; ``None`` leaves copying unmeasured.
+        base: Unit embedding of the base's picture of each prompt and seed.
+        prompts: Unit embedding of each prompt's text.
+    """
+
+    reference: Float32
+    training: Float32
+    training_ids: Sequence[str]
+    threshold: float | None
+    base: Mapping[Pair, Float32]
+    prompts: Mapping[str, Float32]
+
+    def row(self, place: int, candidate: Candidate, samples: Float32) -> ScoreRow:
+        """Return a candidate's scores, not yet compared with the others.
+
+        Args:
+            place: The candidate's place among all.
+            candidate: It.
+            samples: Unit embeddings of its samples, in their order.
+        """
+        pairs = list(candidate.samples)
+        kept = retention(samples, np.stack([self.base[pair] for pair in pairs]))
+        shown = text_similarity(samples, np.stack([self.prompts[prompt] for prompt, _ in pairs]))
+        base_shown = text_similarity(
+            np.stack([self.base[pair] for pair in pairs]),
+            np.stack([self.prompts[prompt] for prompt, _ in pairs]),
+        )
+        cmmd, style = self._style(pairs, samples)
+        return ScoreRow(
+            place=place,
+            name=candidate.name,
+            kind=candidate.kind,
+            weight=candidate.weight,
+            epoch=candidate.epoch,
+            amount=candidate.amount,
+            samples=len(pairs),
+            cmmd=cmmd,
+            style=style,
+            retention=_mean("retention", pairs, kept),
+            text_similarity=_mean("text_similarity", pairs, shown),
+            text_retention=_rounded(text_retention(float(shown.mean()), float(base_shown.mean()))),
+            copying=self._copying(pairs, samples),
+            diversity=_rounded(diversity(samples, [prompt for prompt, _ in pairs])),
+        )
+
+    def nearest_rows(
+        self, candidate: Candidate, sha256s: Sequence[str], samples: Float32
+    ) -> list[NearestRow]:
+        """Return the nearest training picture of each sample; none without training pictures.
+
+        Args:
+            candidate: Whose samples they are.
+            sha256s: sha256 of each sample's file.
+            samples: Unit embeddings of its samples, in their order.
+        """
+        if not self.training_ids:
+            return []
+        found = nearest(samples, self.training)
+        return [
+            NearestRow(
+                name=candidate.name,
+                prompt=prompt,
+                seed=seed,
+                sample_sha256=sha256s[number],
+                training_sha256=self.training_ids[int(found.index[number])],
+                similarity=round(float(found.similarity[number]), _DECIMALS),
+                is_copy=self._is_copy(float(found.similarity[number])),
+            )
+            for number, (prompt, seed) in enumerate(candidate.samples)
+        ]
+
+    def _is_copy(self, similarity: float) -> bool | None:
+        return None if self.threshold is None else similarity > self.threshold
+
+    def _copying(self, pairs: Sequence[Pair], samples: Float32) -> Estimate:
+        if self.threshold is None:
+            return Estimate()
+        copied = nearest(samples, self.training).similarity > self.threshold
+        return _mean("copying", pairs, copied.astype(np.float64))
+
+    def _distance(self, samples: Float32) -> StyleDistance | None:
+        if min(len(samples), len(self.reference)) < 2:
+            return None
+        return StyleDistance(samples, self.reference)
+
+    def _style(self, pairs: Sequence[Pair], samples: Float32) -> tuple[Estimate, Estimate]:
+        """Return CMMD and style; a resample takes the same prompts of the base's pictures."""
+        distance = self._distance(samples)
+        base = self._distance(np.stack([self.base[pair] for pair in pairs]))
+        if distance is None or base is None:
+            return Estimate(), Estimate()
+
+        def gain(counts: Counts | None = None) -> float | None:
+            own, bases = distance(counts), base(counts)
+            return None if own is None or bases is None else style_gain(own, bases)
+
+        return (
+            _estimate(distance(), distance, pairs, "cmmd"),
+            _estimate(gain(), gain, pairs, "style"),
+        )
+
+
+def threshold_for(heldout: Float32, training: Float32, percentile: float) -> float | None:
+    """Return the similarity above which a sample is a copy; ``None`` if that cannot be said.
+
+    Args:
+        heldout: Unit embeddings of the held-out pictures; at least 2 are needed.
+        training: Unit embeddings of the training pictures; at least 1 is needed.
+        percentile: Of the held-out pictures' distances to training.
+    """
+    if len(heldout) < 2 or not len(training):
+        return None
+    return copying_threshold(heldout, training, percentile)
+
+
+def _mean(field: str, pairs: Sequence[Pair], values: Float64) -> Estimate:
+    return _estimate(float(values.mean()), weighted_mean(values), pairs, field)
+
+
+def _estimate(
+    value: float | None,
+    statistic: Callable[[Counts], float | None],
+    pairs: Sequence[Pair],
+    field: str,
+) -> Estimate:
+    prompts, seeds = zip(*pairs, strict=True)
+    low, high = bootstrap(statistic, prompts, seeds, field)
+    return Estimate(_rounded(value), _rounded(low), _rounded(high))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DECIMALS)

@@ -1,0 +1,241 @@
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from styledag.errors import DataError, StorageError
+from styledag.manifest import read_rows
+from styledag.models.compute import Compute
+from styledag.models.reference import ModelReference
+from styledag.scoring.clip import ClipScorer
+from styledag.scoring.records import Candidate, NearestRow, Pair, ScoreRow
+from styledag.scoring.score import NEAREST, NO_HELDOUT, NO_STYLE, SCORES, SUMMARY, score_model
+from styledag.scoring.settings import ScoreSettings
+from styledag.settings import canonical_json
+from styledag.store.workspace import Workspace
+
+PROMPTS = ("a red apple", "a small dog", "a blue car")
+SEEDS = (0, 1)
+
+
+@pytest.fixture
+def scorer(starter: Path) -> ClipScorer:
+    return ClipScorer(
+        starter / "clip", "v" * 64, lambda: Compute(torch.device("cpu"), torch.float32)
+    )
+
+
+def picture(subject: str, seed: int, style: float) -> Image.Image:
+    """Subject and seed as grey stripes; style turns it towards a yellow plane."""
+    random = np.random.default_rng([*subject.encode(), seed])
+    stripes = random.integers(0, 256, (16, 1, 1)).repeat(4, 0).repeat(64, 1).repeat(3, 2)
+    yellow = np.array([255, 220, 0]) + random.integers(-20, 1, (64, 64, 1))
+    mixed = (1 - style) * stripes + style * yellow
+    return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def drawn(
+    folder: Path, style: float, prompts: tuple[str, ...] = PROMPTS, seeds: tuple[int, ...] = SEEDS
+) -> Mapping[Pair, Path]:
+    samples = {}
+    for prompt in prompts:
+        for seed in seeds:
+            path = folder / f"{style}-{prompt}-{seed}.png"
+            path.write_bytes(png(picture(prompt, seed, style)))
+            samples[prompt, seed] = path
+    return samples
+
+
+def blend(folder: Path, weight: float, **drawing: tuple) -> Candidate:
+    return Candidate(
+        name=f"weight {weight}",
+        kind="blend",
+        weight=weight,
+        amount=weight,
+        samples=drawn(folder, 0.8 * weight, **drawing),
+    )
+
+
+def style_pictures(workspace: Workspace, first: int, count: int) -> list[str]:
+    return [
+        workspace.blobs.put(jpeg(picture("of the style", number, 0.85)))
+        for number in range(first, first + count)
+    ]
+
+
+def judged(
+    workspace: Workspace, scorer: ClipScorer, candidates: list[Candidate], **changed: object
+) -> dict:
+    arguments = {
+        "base_samples": candidates[0].samples if candidates else {},
+        "style_train": style_pictures(workspace, 0, 8),
+        "style_heldout": style_pictures(workspace, 100, 6),
+        "scorer": scorer,
+        "settings": ScoreSettings(scorer=ModelReference(model="clip")),
+        "workspace": workspace,
+        **changed,
+    }
+    return dict(score_model(candidates, **arguments))  # type: ignore[arg-type]
+
+
+def rows_of(workspace: Workspace) -> list[ScoreRow]:
+    return read_rows(workspace.folder / SCORES, ScoreRow)
+
+
+def test_style_rises_and_retention_falls_with_weight(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    weights = (0.0, 0.25, 0.5, 0.75, 1.0)
+    facts = judged(workspace, scorer, [blend(tmp_path, weight) for weight in weights])
+    rows = rows_of(workspace)
+    styles = [row.style.value for row in rows]
+    retentions = [row.retention.value for row in rows]
+    assert styles == sorted(styles)
+    assert retentions == sorted(retentions, reverse=True)
+    assert styles[0] == pytest.approx(0, abs=1e-5)
+    assert retentions[0] == pytest.approx(1, abs=1e-5)
+    assert rows[0].text_retention in (None, 1)
+    for row in rows:
+        assert row.samples == 6
+        assert row.style.low <= row.style.value <= row.style.high
+        assert row.retention.low <= row.retention.value <= row.retention.high
+        assert row.diversity > 0
+    taken = [row for row in rows if row.recommended]
+    assert [row.name for row in taken] == [facts["recommended"]]
+    assert 0 < taken[0].weight < 1
+    assert taken[0].on_front
+    assert facts["notes"] == []
+    canonical_json(facts)
+    summary = json.loads((workspace.folder / SUMMARY).read_text())
+    assert summary["recommended"] == facts["recommended"]
+    assert len(summary["scores"]) == 5
+
+
+def test_a_planted_copy_is_found_and_named(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    training = style_pictures(workspace, 0, 8)
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5)]
+    copied = candidates[1].samples["a small dog", 1]
+    copied.write_bytes(workspace.blobs.read(training[3]))
+    facts = judged(workspace, scorer, candidates)
+    nearest = read_rows(workspace.folder / NEAREST, NearestRow)
+    copies = [row for row in nearest if row.is_copy]
+    assert [(row.name, row.prompt, row.seed) for row in copies] == [
+        ("weight 0.5", "a small dog", 1)
+    ]
+    assert copies[0].training_sha256 == training[3]
+    assert copies[0].similarity == pytest.approx(1, abs=1e-5)
+    assert len(nearest) == 12
+    assert facts["copies"] == 1
+    assert [row.copying.value for row in rows_of(workspace)] == pytest.approx([0, 1 / 6], abs=1e-5)
+
+
+def test_checkpoints_stand_beside_blends(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    checkpoint = Candidate(
+        name="epoch 3", kind="checkpoint", epoch=3, amount=0.6, samples=drawn(tmp_path, 0.6)
+    )
+    judged(workspace, scorer, [blend(tmp_path, 0.0), blend(tmp_path, 1.0), checkpoint])
+    row = rows_of(workspace)[2]
+    assert (row.kind, row.epoch, row.weight, row.amount) == ("checkpoint", 3, None, 0.6)
+    assert row.recommended
+
+
+def test_a_second_run_embeds_nothing(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
+    first = judged(workspace, scorer, candidates)
+    assert workspace.work["embeddings"] == 12 + 14 + 3
+    before = rows_of(workspace)
+    workspace.work.clear()
+    assert judged(workspace, scorer, candidates) == first
+    assert not workspace.work
+    assert rows_of(workspace) == before
+
+
+def test_without_held_out_pictures_style_is_measured_on_training(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
+    facts = judged(workspace, scorer, candidates, style_heldout=[])
+    assert facts["notes"] == [NO_HELDOUT]
+    assert facts["style_reference"] == "training"
+    rows = rows_of(workspace)
+    assert all(row.copying.value is None for row in rows)
+    assert all(row.style.value is not None for row in rows)
+    assert {row.is_copy for row in read_rows(workspace.folder / NEAREST, NearestRow)} == {None}
+
+
+def test_a_single_picture_of_each_model_has_no_style_and_no_recommendation(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    candidates = [
+        blend(tmp_path, weight, prompts=("a red apple",), seeds=(0,)) for weight in (0.0, 1.0)
+    ]
+    facts = judged(workspace, scorer, candidates)
+    assert facts["recommended"] is None
+    assert facts["notes"] == [NO_STYLE]
+    row = rows_of(workspace)[1]
+    assert row.style.value is None
+    assert row.diversity is None
+    assert row.retention.value is not None
+    assert row.retention.low is None
+
+
+def test_models_that_draw_the_same_are_told_apart_by_the_least_fine_tune(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    same = drawn(tmp_path, 0.5)
+    candidates = [
+        Candidate(name=f"w{weight}", kind="blend", weight=weight, amount=weight, samples=same)
+        for weight in (0.0, 0.5, 1.0)
+    ]
+    assert judged(workspace, scorer, candidates)["recommended"] == "w0.5"
+
+
+def test_a_picture_that_the_base_lacks_is_named(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    more = blend(tmp_path, 1.0, seeds=(0, 1, 2))
+    with pytest.raises(DataError, match=r"no picture of '.*' with seed 2, which weight 1\.0 has"):
+        judged(workspace, scorer, [blend(tmp_path, 0.0), more])
+
+
+def test_nothing_to_judge_by_is_said(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, 0.0)]
+    with pytest.raises(DataError, match="no blend and no checkpoint"):
+        judged(workspace, scorer, [])
+    with pytest.raises(DataError, match="no picture of the style"):
+        judged(workspace, scorer, candidates, style_train=[], style_heldout=[])
+    next(iter(candidates[0].samples.values())).unlink()
+    with pytest.raises(StorageError, match="cannot be read"):
+        judged(workspace, scorer, candidates)
+
+
+def test_the_module_is_importable_without_torch() -> None:
+    code = "import styledag.scoring.score, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
