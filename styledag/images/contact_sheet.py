@@ -1,0 +1,173 @@
+"""The contact sheet: a page and a picture of what curation kept, capped and left out."""
+
+import base64
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import jinja2
+
+from styledag.images.family_strip import family_strip
+from styledag.images.records import CuratedImage, JpegImage
+from styledag.images.thumbnails import thumbnail
+from styledag.manifest import Manifest
+from styledag.store.workspace import Workspace
+
+SHEET_FILE = "contact_sheet.html"
+STRIP_FILE = "families.jpg"
+
+_MOST_BYTES = 2_700_000
+_BYTES_OF_MARKUP = 250
+_SHOWN_BY_CAP = "family_cap"
+
+
+@dataclass(frozen=True)
+class SheetFamily:
+    """A family as curation found it.
+
+    Attributes:
+        members: The medoid, then from the most to the least like it.
+        kept: How many of the first of them are kept.
+    """
+
+    members: tuple[JpegImage, ...]
+    kept: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture on the page; the template escapes its words.
+
+    Attributes:
+        name: Its title, or else its address.
+        url: Address of the picture.
+        detail: Why it was left out, or how many copies it stands for.
+        kept: Whether it was kept.
+        thumbnail: base64 of a small JPEG.
+    """
+
+    name: str
+    url: str
+    detail: str
+    kept: bool
+    thumbnail: str
+
+    @property
+    def link(self) -> str:
+        """The address if a browser may follow it, else empty."""
+        return self.url if self.url.startswith(("http://", "https://")) else ""
+
+
+@dataclass
+class Section:
+    """Pictures under one heading, and how many more there are than the page has room for."""
+
+    heading: str
+    pictures: list[Picture] = field(default_factory=list)
+    not_shown: int = 0
+
+
+def write_contact_sheet(
+    manifest: Manifest[CuratedImage],
+    families: Sequence[SheetFamily],
+    jpegs: Manifest[JpegImage],
+    workspace: Workspace,
+) -> None:
+    """Write ``contact_sheet.html`` and ``families.jpg`` into the workspace's folder.
+
+    The page holds everything it needs and stays below 3 MB: what finds no room is counted on it.
+    Families come first, the largest on top, then what was left out, by reason.
+
+    Args:
+        manifest: What curation kept and rejected.
+        families: Every picture that was kept or capped, in its family.
+        jpegs: What it was given.
+        workspace: Where the files go and thumbnails are kept.
+    """
+    families = sorted(families, key=lambda family: (-len(family.members), family.members[0].sha256))
+    sections = list(_Page(workspace).sections(manifest, families, jpegs))
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("styledag.images", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("contact_sheet.html.j2").render(
+        facts=manifest.facts,
+        families=sum(1 for family in families if len(family.members) > 1),
+        not_shown=sum(section.not_shown for section in sections),
+        sections=[section for section in sections if section.pictures],
+    )
+    (workspace.folder / SHEET_FILE).write_text(page, encoding="utf-8")
+    (workspace.folder / STRIP_FILE).write_bytes(
+        family_strip([[image.sha256 for image in family.members] for family in families], workspace)
+    )
+
+
+class _Page:
+    """Fills sections until the page is full."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._bytes_left = _MOST_BYTES
+
+    def sections(
+        self,
+        manifest: Manifest[CuratedImage],
+        families: Sequence[SheetFamily],
+        jpegs: Manifest[JpegImage],
+    ) -> Iterator[Section]:
+        copies = {row.sha256: len(row.copies) for row in manifest.rows}
+        for family in families:
+            if len(family.members) > 1:
+                yield self._section(_heading(family), self._members(family, copies))
+        alone = [family for family in families if len(family.members) == 1]
+        members = (each for family in alone for each in self._members(family, copies))
+        yield self._section(f"On their own: {len(alone)}", members)
+        by_url = {image.origin.url: image for image in jpegs.rows}
+        by_reason = defaultdict(list)
+        for rejection in manifest.rejected:
+            if rejection.reason != _SHOWN_BY_CAP:
+                by_reason[rejection.reason].append((by_url[rejection.subject], rejection.detail))
+        for reason, left_out in sorted(by_reason.items()):
+            rows = ((image, detail, False) for image, detail in left_out)
+            yield self._section(f"Left out, {reason}: {len(left_out)}", rows)
+
+    def _members(
+        self, family: SheetFamily, copies: Mapping[str, int]
+    ) -> Iterator[tuple[JpegImage, str, bool]]:
+        for place, image in enumerate(family.members):
+            count = copies.get(image.sha256, 0)
+            yield image, f"stands for {count} copies" if count else "", place < family.kept
+
+    def _section(self, heading: str, rows: Iterator[tuple[JpegImage, str, bool]]) -> Section:
+        section = Section(heading)
+        for image, detail, kept in rows:
+            picture = self._picture(image, detail, kept=kept) if self._bytes_left > 0 else None
+            if picture is None:
+                section.not_shown += 1
+            else:
+                section.pictures.append(picture)
+        return section
+
+    def _picture(self, image: JpegImage, detail: str, *, kept: bool) -> Picture | None:
+        """Return the picture, or ``None`` and a full page if it finds no room."""
+        encoded = base64.b64encode(thumbnail(image.sha256, self._workspace)).decode()
+        url = image.origin.url
+        picture = Picture(image.origin.title or url, url, detail, kept, encoded)
+        # An escaped character takes six bytes at the most, and name, URL and detail stand twice.
+        words = 12 * len(picture.name + 2 * url + detail)
+        needed = len(encoded) + words + _BYTES_OF_MARKUP
+        if needed > self._bytes_left:
+            self._bytes_left = 0
+            return None
+        self._bytes_left -= needed
+        return picture
+
+
+def _heading(family: SheetFamily) -> str:
+    centre = family.members[0].origin
+    capped = len(family.members) - family.kept
+    words = f"Family of {len(family.members)} around {centre.title or centre.url}"
+    return f"{words}: {family.kept} kept, {capped} capped" if capped else words

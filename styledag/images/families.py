@@ -1,0 +1,66 @@
+"""Families: pictures that look alike, each around the one that most of them are like."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from styledag.images.similarity import Float32, count_alike, product_for
+
+
+@dataclass(frozen=True)
+class Family:
+    """Near-duplicates by their position in the list that was searched.
+
+    Attributes:
+        medoid: The one at the centre.
+        members: All of them: the medoid, then from the most to the least like it.
+        similarities: To the medoid, in the same order; the first is 1.
+    """
+
+    medoid: int
+    members: tuple[int, ...]
+    similarities: tuple[float, ...]
+
+
+def find_families(vectors: Float32, least: float) -> Iterator[Family]:
+    """Yield every picture's family, a picture on its own being a family of one.
+
+    The picture with most others at least ``least`` alike takes them, then the same among those
+    that are left. So nobody is in a family but through its centre, and likeness does not chain.
+    Ties go to the earlier picture: give them in an order that says nothing, such as by sha256.
+
+    Args:
+        vectors: Comparable unit vectors, ``[n, d]``.
+        least: Smallest similarity to the centre.
+    """
+    least = product_for(least)
+    left = np.arange(len(vectors))
+    neighbours = count_alike(vectors, vectors, least)
+    while len(left):
+        alone = neighbours <= 1
+        yield from (Family(int(at), (int(at),), (1.0,)) for at in left[alone])
+        left, neighbours = left[~alone], neighbours[~alone]
+        if not len(left):
+            return
+        centre = int(np.argmax(neighbours))
+        rows = vectors[left]
+        similarities = rows @ rows[centre]
+        inside = similarities >= least
+        inside[centre] = True
+        yield _family(left, centre, similarities, inside)
+        neighbours = neighbours[~inside] - count_alike(rows[inside], rows[~inside], least)
+        left = left[~inside]
+
+
+def _family(
+    left: NDArray[np.intp], centre: int, similarities: Float32, inside: NDArray[np.bool_]
+) -> Family:
+    others = [int(at) for at in np.flatnonzero(inside) if at != centre]
+    others.sort(key=lambda at: (-similarities[at], at))
+    return Family(
+        int(left[centre]),
+        tuple(int(left[at]) for at in (centre, *others)),
+        (1.0, *(float(similarities[at]) for at in others)),
+    )

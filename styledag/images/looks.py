@@ -1,0 +1,97 @@
+"""What is measured once on each JPEG: hash, contrast, coarse colours and embedding."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import imagehash
+import numpy as np
+import PIL
+from PIL import Image, ImageStat
+
+from styledag.images.embedding import Embedder
+from styledag.images.similarity import Float32
+from styledag.store.items import item_key
+from styledag.store.workspace import Workspace
+
+HASH_BITS = 64
+COLOUR_CELLS = 4
+_LOOKS, _EMBEDDINGS = "look", "embedding"
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one JPEG looks like.
+
+    Attributes:
+        phash: Perceptual hash as 16 hexadecimal digits.
+        contrast: Standard deviation of luma, 0 to 127.5.
+        colours: Mean colours of 4 by 4 cells, 48 bytes as hexadecimal digits.
+    """
+
+    phash: str
+    contrast: float
+    colours: str
+
+
+def open_jpeg(sha256: str, workspace: Workspace) -> Image.Image:
+    """Return the pixels of a JPEG blob."""
+    with Image.open(io.BytesIO(workspace.blobs.read(sha256)), formats=("JPEG",)) as image:
+        return image.convert("RGB")
+
+
+def measure_looks(
+    sha256s: Sequence[str], code_version: str, workspace: Workspace
+) -> Mapping[str, Look]:
+    """Return each JPEG's look, measuring those that are not known (``work["hashes"]``)."""
+    versions = {"imagehash": imagehash.__version__, "pillow": PIL.__version__}
+    keys = {
+        sha256: item_key(jpeg=sha256, code_version=code_version, **versions) for sha256 in sha256s
+    }
+    known = workspace.items.get_many_json(_LOOKS, list(keys.values()))
+    looks: dict[str, Look] = {}
+    with workspace.progress.task("perceptual hashes", len(keys)) as advance:
+        for sha256, key in keys.items():
+            found = known.get(key)
+            if found is None:
+                found = _measured(open_jpeg(sha256, workspace))
+                workspace.work["hashes"] += 1
+                workspace.items.put_json(_LOOKS, key, found)
+            looks[sha256] = Look(**found)
+            advance(1)
+    return looks
+
+
+def embed_jpegs(sha256s: Sequence[str], embed: Embedder, workspace: Workspace) -> Float32:
+    """Return the JPEGs' embeddings, float32 ``[n, d]``, in the given order.
+
+    Those that are not known are embedded in batches (``work["embeddings"]``) and kept.
+    """
+    keys = {sha256: item_key(jpeg=sha256, embedder=embed.version) for sha256 in sha256s}
+    contents = dict(workspace.items.get_many(_EMBEDDINGS, list(keys.values())))
+    unknown = [sha256 for sha256, key in keys.items() if not contents.get(key)]
+    with workspace.progress.task("embeddings", len(keys)) as advance:
+        advance(len(keys) - len(unknown))
+        for start in range(0, len(unknown), _BATCH):
+            batch = unknown[start : start + _BATCH]
+            vectors = embed([open_jpeg(sha256, workspace) for sha256 in batch])
+            for sha256, vector in zip(batch, vectors, strict=True):
+                contents[keys[sha256]] = vector.astype("<f4").tobytes()
+                workspace.items.put(_EMBEDDINGS, keys[sha256], contents[keys[sha256]])
+            workspace.work["embeddings"] += len(batch)
+            advance(len(batch))
+    if not sha256s:
+        return np.zeros((0, 1), dtype=np.float32)
+    rows = [np.frombuffer(contents[keys[sha256]], dtype="<f4") for sha256 in sha256s]
+    return np.stack(rows).astype(np.float32)
+
+
+def _measured(image: Image.Image) -> dict[str, str | float]:
+    contrast = ImageStat.Stat(image.convert("L")).stddev[0]
+    cells = image.resize((COLOUR_CELLS, COLOUR_CELLS), Image.Resampling.BOX)
+    return {
+        "phash": str(imagehash.phash(image)),
+        "contrast": round(float(contrast), 6),
+        "colours": cells.tobytes().hex(),
+    }

@@ -1,0 +1,39 @@
+"""Small pictures of JPEG blobs, made once and kept."""
+
+import io
+
+import PIL
+from PIL import Image
+
+from styledag.images.encode import encode_jpeg
+from styledag.store.items import item_key
+from styledag.store.workspace import Workspace
+
+THUMBNAIL_PX = 64
+
+_NAMESPACE = "thumbnail"
+_QUALITY = 70
+
+
+def thumbnail(sha256: str, workspace: Workspace) -> bytes:
+    """Return a JPEG of at most 64 by 64 pixels of a picture (``work["thumbnails"]``).
+
+    Args:
+        sha256: Blob of the JPEG it shows.
+        workspace: Where thumbnails are kept.
+    """
+    key = item_key(jpeg=sha256, size_px=THUMBNAIL_PX, quality=_QUALITY, pillow=PIL.__version__)
+    content = workspace.items.get(_NAMESPACE, key)
+    if not content:
+        content = _shrunk(workspace.blobs.read(sha256))
+        workspace.work["thumbnails"] += 1
+        workspace.items.put(_NAMESPACE, key, content)
+    return content
+
+
+def _shrunk(jpeg: bytes) -> bytes:
+    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        image.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
+        small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    return encode_jpeg(small, quality=_QUALITY)
