@@ -44,7 +44,9 @@ def as_webp(image: Image.Image, side_px: int, quality: int) -> tuple[bytes, tupl
 
 
 def strip(image: Image.Image) -> Image.Image:
-    """Return a few frames of an animation side by side, from the first to the last new one.
+    """Return a few frames of an animation in one picture, from the first to the last new one.
+
+    They stand side by side, or one below the other where a frame is itself a row of pictures.
 
     Frames that were seen before are skipped, so a loop that runs forwards and backwards is shown
     once forwards.
@@ -60,12 +62,13 @@ def strip(image: Image.Image) -> Image.Image:
             small.thumbnail((STRIP_FRAME_PX * 4, STRIP_FRAME_PX), Image.Resampling.LANCZOS)
             seen[digest] = small
     frames = _spread(list(seen.values()), STRIP_FRAMES)
-    width_px = sum(frame.width + _STRIP_GAP_PX for frame in frames) - _STRIP_GAP_PX
-    sheet = Image.new("RGB", (width_px, frames[0].height), "white")
-    left_px = 0
-    for frame in frames:
-        sheet.paste(frame, (left_px, 0))
-        left_px += frame.width + _STRIP_GAP_PX
+    width_px, height_px = frames[0].size
+    down = width_px > 2 * height_px
+    step_px = _STRIP_GAP_PX + (height_px if down else width_px)
+    length_px = step_px * len(frames) - _STRIP_GAP_PX
+    sheet = Image.new("RGB", (width_px, length_px) if down else (length_px, height_px), "white")
+    for index, frame in enumerate(frames):
+        sheet.paste(frame, (0, index * step_px) if down else (index * step_px, 0))
     return sheet
 
 

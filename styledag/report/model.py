@@ -19,7 +19,7 @@ class Recommendation:
 
     Attributes:
         name: Its name for a person, such as ``twemoji.full at weight 0.75``.
-        rule: One sentence that says how it was picked.
+        rule: How it was picked, to be read after a colon, such as ``the highest mean of ...``.
         weight: The blend's weight, 0 to 1; ``None`` where a snapshot is recommended.
         epoch: The snapshot's epoch; ``None`` where a blend is recommended.
 
@@ -106,13 +106,15 @@ class ScoreRow:
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
         amount: Share of the fine-tune really in it, 0 to 1.
-        style: How near its samples come to held-out pictures of the style; higher is nearer.
+        style: Share of the base's distance to the style that it has covered
+            (:func:`~styledag.scoring.style.style_gain`); higher is nearer.
         style_low: Lower end of the interval around ``style``.
         style_high: Upper end of it.
         cmmd: CLIP maximum mean discrepancy to the held-out pictures; lower is nearer.
-        retention: How well the subjects of the prompts survive; higher is better.
+        retention: Mean likeness of its pictures to the base's own of the same prompt and seed.
         retention_low: Lower end of the interval around ``retention``.
         retention_high: Upper end of it.
+        text_similarity: Mean likeness of picture and prompt; higher is better.
         copying: Share of samples, 0 to 1, that lie too near to a training picture.
         diversity: How much samples of one prompt differ between seeds; higher is more.
         on_front: Whether no other row is better in style and in retention at once.
@@ -130,6 +132,7 @@ class ScoreRow:
     retention: float | None = None
     retention_low: float | None = None
     retention_high: float | None = None
+    text_similarity: float | None = None
     copying: float | None = None
     diversity: float | None = None
     on_front: bool = False
@@ -147,7 +150,7 @@ class NearestPair:
         similarity: Cosine between the two, -1 to 1, as the scorer's CLIP sees them.
         url: Where the training picture comes from.
         title: The training picture's title at its source.
-        is_copy: Whether the sample counts as a copy.
+        is_copy: Whether the sample counts as a copy; ``None`` where that could not be judged.
     """
 
     sample: Path
@@ -157,7 +160,7 @@ class NearestPair:
     similarity: float
     url: str = ""
     title: str = ""
-    is_copy: bool = False
+    is_copy: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +200,7 @@ class ModelReport:
         denoising: For a prompt, the GIF over the denoising steps.
         loss: The training log.
         scores: Scores of blends and checkpoints, in the order to be listed.
+        score_notes: What could not be measured and why, a sentence each.
         nearest: Samples beside their nearest training pictures, the most similar first.
         copy_similarity: Cosine from which a sample counts as a copy.
         recipe: The recipe as in the style file; values may be mappings themselves.
@@ -221,6 +225,7 @@ class ModelReport:
     denoising: Mapping[str, Path] = field(default_factory=dict)
     loss: LossLog = field(default_factory=LossLog)
     scores: tuple[ScoreRow, ...] = ()
+    score_notes: tuple[str, ...] = ()
     nearest: tuple[NearestPair, ...] = ()
     copy_similarity: float | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)

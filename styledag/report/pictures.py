@@ -2,7 +2,8 @@
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +19,8 @@ Source: TypeAlias = Path | bytes
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 """Formats that may be shown, with their media types."""
 
-_SAMPLED = 16
+_SAMPLED = 4
+_STRIP_QUALITY = 80
 _TAG_BYTES = 256
 _HOPE = 0.95
 
@@ -107,27 +109,28 @@ def embed(wanted: Sequence[Wanted], max_bytes: int) -> Album:
     Raises:
         StorageError: If a file is missing or is not a picture of :data:`FORMATS`.
     """
+    strips = {each.source: _strip(each.source) for each in wanted if each.moving}
+    sampled = wanted[:: max(1, len(wanted) // _SAMPLED)]
     for level in (None, *_LEVELS):
         last = level is _LEVELS[-1]
-        if not last and _estimated_bytes(wanted, level) > max_bytes * _HOPE:
+        pictures = {each.source: _embedded(each, level, strips) for each in sampled}
+        estimate = _total_bytes(sampled, pictures) * len(wanted) / max(1, len(sampled))
+        if estimate > max_bytes * _HOPE and not last:
             continue
-        pictures = {each.source: _embedded(each, level) for each in wanted}
+        pictures |= {
+            each.source: _embedded(each, level, strips)
+            for each in wanted
+            if each.source not in pictures
+        }
         if last or _total_bytes(wanted, pictures) <= max_bytes:
             break
     kept = _within(wanted, pictures, max_bytes)
-    side_px = level.side_px if level is not None else None
     return Album(
         pictures=kept,
-        side_px=side_px,
+        side_px=None if level is None else level.side_px,
         left_out=len(pictures) - len(kept),
         size_bytes=_total_bytes((each for each in wanted if each.source in kept), kept),
     )
-
-
-def _estimated_bytes(wanted: Sequence[Wanted], level: _Level | None) -> float:
-    sampled = wanted[:: max(1, len(wanted) // _SAMPLED)]
-    pictures = {each.source: _embedded(each, level) for each in sampled}
-    return _total_bytes(sampled, pictures) * len(wanted) / max(1, len(sampled))
 
 
 def _total_bytes(wanted: Iterable[Wanted], pictures: Mapping[Source, Embedded]) -> int:
@@ -148,35 +151,40 @@ def _within(
     return kept
 
 
-def _embedded(wanted: Wanted, level: _Level | None) -> Embedded:
-    content = _content(wanted.source)
-    try:
-        with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
-            image.load()
-            return _developed(image, content, level, moving=wanted.moving)
-    except (OSError, SyntaxError, ValueError, EOFError) as exc:
-        raise StorageError(
-            f"{_describe(wanted.source)} is not a readable picture ({exc}); "
-            f"build what made it once more"
-        ) from exc
-
-
-def _developed(
-    image: Image.Image, content: bytes, level: _Level | None, *, moving: bool
-) -> Embedded:
-    media_type = FORMATS[image.format or ""]
-    size = image.size
-    if level is not None:
-        smaller, smaller_size = _scaled(image, level, moving=moving)
-        if len(smaller) < len(content) or smaller_size != size:
-            media_type, content, size = FORMATS["WEBP"], smaller, smaller_size
-    frames = strip(image) if moving else None
+def _embedded(wanted: Wanted, level: _Level | None, strips: Mapping[Source, Embedded]) -> Embedded:
+    with _opened(wanted.source) as (image, content):
+        media_type, size = FORMATS[image.format or ""], image.size
+        if level is not None:
+            smaller, smaller_size = _scaled(image, level, moving=wanted.moving)
+            if len(smaller) < len(content) or smaller_size != size:
+                media_type, content, size = FORMATS["WEBP"], smaller, smaller_size
     return Embedded(
         uri=_data_uri(media_type, content),
         width_px=size[0],
         height_px=size[1],
-        strip=None if frames is None else _plain(frames),
+        strip=strips.get(wanted.source),
     )
+
+
+def _strip(source: Source) -> Embedded:
+    with _opened(source) as (image, _):
+        frames = strip(image)
+    uri = _data_uri(FORMATS["WEBP"], _webp(frames, _STRIP_QUALITY))
+    return Embedded(uri=uri, width_px=frames.width, height_px=frames.height)
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[Image.Image, bytes]]:
+    """Open a picture and map whatever Pillow says of a broken one."""
+    content = _content(source)
+    try:
+        with Image.open(io.BytesIO(content), formats=tuple(FORMATS)) as image:
+            image.load()
+            yield image, content
+    except (OSError, SyntaxError, ValueError, EOFError) as exc:
+        raise StorageError(
+            f"{_describe(source)} is not a readable picture ({exc}); build what made it once more"
+        ) from exc
 
 
 def _scaled(image: Image.Image, level: _Level, *, moving: bool) -> tuple[bytes, tuple[int, int]]:
@@ -185,11 +193,6 @@ def _scaled(image: Image.Image, level: _Level, *, moving: bool) -> tuple[bytes, 
     small = image.convert("RGBA" if image.has_transparency_data else "RGB")
     small.thumbnail((level.side_px, level.side_px), Image.Resampling.LANCZOS)
     return _webp(small, level.quality), small.size
-
-
-def _plain(image: Image.Image) -> Embedded:
-    uri = _data_uri("image/webp", _webp(image, 80))
-    return Embedded(uri=uri, width_px=image.width, height_px=image.height)
 
 
 def _webp(image: Image.Image, quality: int) -> bytes:

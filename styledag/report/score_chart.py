@@ -36,8 +36,8 @@ def score_chart(report: ModelReport) -> Markup | None:
     if not scored:
         return None
     rows = [row for _, row in scored]
-    x = axis("Retention of the subject →", _extent(rows, "retention"))
-    y = axis("Nearness to the style →", _extent(rows, "style"))
+    x = axis("Retention →", _extent(rows, "retention"))
+    y = axis("Style →", _extent(rows, "style"))
     points = [_placed(anchor, row, x, y, report) for anchor, row in scored]
     front = sorted(
         (point for point in points if point.row.on_front), key=lambda point: (point.x, point.y)

@@ -54,6 +54,7 @@ def hostile_report(folder: Path) -> ModelReport:
         data=data,
         scores=scores,
         nearest=(pair,),
+        score_notes=(HOSTILE,),
         recipe={HOSTILE: HOSTILE},
         changes=(HOSTILE,),
     )
@@ -78,6 +79,7 @@ def test_hostile_text_is_shown_as_it_was_written(page: BeautifulSoup) -> None:
     for shown in (
         page.select_one(".captions bdi"),
         page.select_one(".changes li"),
+        page.select_one(".notes li"),
         page.select_one("header .lead"),
     ):
         assert "<script>alert(1)</script>" in shown.get_text()

@@ -77,6 +77,15 @@ def test_strip_shows_each_frame_once_of_a_loop_that_runs_back(tmp_path: Path) ->
         assert all(abs(a - b) < 24 for a, b in zip(seen, colour, strict=True))
 
 
+def test_strip_of_frames_that_are_rows_goes_downwards(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (80, 20), colour) for colour in ("red", "lime")]
+    path = tmp_path / "rows.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], loop=0)
+    strip = embed([Wanted(source=path, moving=True)], 1_000_000).pictures[path].strip
+    assert strip is not None
+    assert decoded(strip).size == (80, 20 + 4 + 20)
+
+
 def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "sample.png"
     page.write_text("<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>")
