@@ -1,6 +1,6 @@
 """CLIP's two towers: pictures and texts as unit vectors in one space."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,6 @@ from styledag.errors import ModelError, StyleFileError
 from styledag.images.similarity import Float32
 
 if TYPE_CHECKING:
-    import torch
-
     from styledag.models.compute import Compute
 
 PROCESSING = "pil"
@@ -28,7 +26,7 @@ class ClipScorer:
     Args:
         folder: A ``CLIPModel`` with its processor and tokenizer, as ``transformers`` saves them.
         version: Version of the folder's content.
-        get_compute: Finds the device, when the first picture or text is embedded.
+        compute: Device to compute on.
         batch_size: Pictures or texts embedded at a time.
     """
 
@@ -36,13 +34,12 @@ class ClipScorer:
         self,
         folder: Path,
         version: str,
-        get_compute: Callable[[], "Compute"],
-        *,
+        compute: "Compute",
         batch_size: int = 32,
     ) -> None:
         self.folder = folder
         self.version = f"clip-{PROCESSING}-{version}"
-        self._get_compute = get_compute
+        self._device = compute.device
         self.batch_size = batch_size
 
     def __call__(self, images: Sequence[Image.Image]) -> Float32:
@@ -72,10 +69,6 @@ class ClipScorer:
             self._check_length(batch, inputs)
             batches.append(self._features("text", inputs))
         return self._rows(batches)
-
-    @cached_property
-    def _device(self) -> "torch.device":
-        return self._get_compute().device
 
     @cached_property
     def _model(self) -> Any:

@@ -12,13 +12,12 @@ from styledag.models.compute import Compute
 from styledag.scoring.clip import ClipScorer
 
 
-def cpu() -> Compute:
-    return Compute(torch.device("cpu"), torch.float32)
+CPU = Compute(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture
 def scorer(starter: Path) -> ClipScorer:
-    return ClipScorer(starter / "clip", "v" * 64, cpu, batch_size=2)
+    return ClipScorer(starter / "clip", "v" * 64, CPU, batch_size=2)
 
 
 def pictures(count: int) -> list[Image.Image]:
@@ -46,7 +45,7 @@ def test_rows_are_unit_vectors_whatever_the_batch(scorer: ClipScorer, starter: P
     rows = scorer(images)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
-    alone = ClipScorer(starter / "clip", "v", cpu, batch_size=5)
+    alone = ClipScorer(starter / "clip", "v", CPU, batch_size=5)
     np.testing.assert_allclose(alone(images), rows, atol=1e-5)
     texts = ["a", "a much longer text about a red apple on a hill"]
     together = scorer.embed_texts(texts)
@@ -58,14 +57,14 @@ def test_no_picture_is_no_row(scorer: ClipScorer) -> None:
 
 
 def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
-    scorer = ClipScorer(tmp_path, "v", cpu)
+    scorer = ClipScorer(tmp_path, "v", CPU)
     assert scorer.version.endswith("v")
     with pytest.raises(ModelError, match="holds no CLIPModel"):
         scorer.embed_texts(["a"])
 
 
 def test_a_tower_too_few_is_refused(starter: Path) -> None:
-    scorer = ClipScorer(starter / "stable-diffusion" / "text_encoder", "v", cpu)
+    scorer = ClipScorer(starter / "stable-diffusion" / "text_encoder", "v", CPU)
     with pytest.raises(ModelError):
         scorer(pictures(1))
 

@@ -27,9 +27,7 @@ SEEDS = (0, 1)
 
 @pytest.fixture
 def scorer(starter: Path) -> ClipScorer:
-    return ClipScorer(
-        starter / "clip", "v" * 64, lambda: Compute(torch.device("cpu"), torch.float32)
-    )
+    return ClipScorer(starter / "clip", "v" * 64, Compute(torch.device("cpu"), torch.float32))
 
 
 def picture(subject: str, seed: int, style: float) -> Image.Image:
