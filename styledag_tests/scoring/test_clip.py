@@ -11,7 +11,6 @@ from styledag.errors import ModelError, StyleFileError
 from styledag.models.compute import Compute
 from styledag.scoring.clip import ClipScorer
 
-
 CPU = Compute(torch.device("cpu"), torch.float32)
 
 
