@@ -12,13 +12,14 @@ from styledag.diffusion.base import vae_scaling_factor
 from styledag.errors import DataError
 from styledag.models.compute import Compute
 from styledag.settings import canonical_json
-from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    # The store's own modules need pyarrow, which a bare training machine lacks.
     from styledag.diffusion.rows import Row
+    from styledag.store.artifact import Facts
 
 CODE_VERSION = "1"
 
@@ -55,7 +56,7 @@ def encode_dataset(
     workspace: Workspace,
     batch_size: int = 8,
     flip: bool,
-) -> Facts:
+) -> "Facts":
     """Write posterior moments and text states of a dataset into the workspace.
 
     Only pictures and captions that were never encoded by this base are; the models are loaded

@@ -17,6 +17,7 @@ from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 
 SIZE_PX = 16
+TEXT_WIDTH = 32
 CPU = Compute(torch.device("cpu"), torch.float32)
 
 Encode = Callable[..., EncodedDataset]
@@ -56,14 +57,29 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def base(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The starter's text encoder with a VAE and a UNet of a few thousand weights."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
+    """The starter's tokenizer with models of a few thousand weights."""
+    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     folder = tmp_path_factory.mktemp("base")
-    for part in ("tokenizer", "text_encoder", "scheduler"):
-        shutil.copytree(starter / "stable-diffusion" / part, folder / part)
+    shutil.copytree(starter / "stable-diffusion" / "tokenizer", folder / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    text_config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=2 * TEXT_WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+    ).save_pretrained(folder / "scheduler")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        CLIPTextModel(text_config).save_pretrained(folder / "text_encoder")
         AutoencoderKL(
             sample_size=SIZE_PX,
             latent_channels=4,
@@ -81,7 +97,7 @@ def base(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
             attention_head_dim=4,
-            cross_attention_dim=128,
+            cross_attention_dim=TEXT_WIDTH,
         ).save_pretrained(folder / "unet")
     return folder
 

@@ -65,7 +65,10 @@ def test_numbers_change_with_epoch_and_run_seed(encode: Encode) -> None:
     other = Batches(encoded, dataclasses.replace(RECIPE, seed=8), timesteps=1000)
     batches = Batches(encoded, RECIPE, timesteps=1000)
     first = batches.training_batch(encoded.train, 1)
-    for further in (batches.training_batch(encoded.train, 2), other.training_batch(encoded.train, 1)):
+    for further in (
+        batches.training_batch(encoded.train, 2),
+        other.training_batch(encoded.train, 1),
+    ):
         assert not torch.equal(first.noise, further.noise)
         assert not torch.equal(first.latents, further.latents)
         assert not torch.equal(first.timesteps, further.timesteps)

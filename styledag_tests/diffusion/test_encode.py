@@ -149,7 +149,7 @@ def test_files_hold_what_any_reader_of_safetensors_expects(
     moments = load_file(workspace.folder / "moments.safetensors")
     assert moments["mean"].shape == moments["logvar"].shape == (5, 2, 4, 8, 8)
     states = load_file(workspace.folder / "text_states.safetensors")["text_states"]
-    assert states.shape == (4, 77, 128)
+    assert states.shape == (4, 77, 32)
     index = json.loads((workspace.folder / "samples.json").read_text())
     assert [each["id"] for each in index["samples"]] == sorted(each.id for each in samples)
     assert facts["train"] == 3
