@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import jinja2
+from markupsafe import escape
 
 from styledag.images.family_strip import family_strip
 from styledag.images.records import CuratedImage, JpegImage
@@ -76,7 +77,8 @@ def write_contact_sheet(
     """Write ``contact_sheet.html`` and ``families.jpg`` into the workspace's folder.
 
     The page holds everything it needs and stays below 3 MB: what finds no room is counted on it.
-    Families come first, the largest on top, then what was left out, by reason.
+    Families come first, the largest on top, then what was left out, by
+    reason, then the pictures that are like no other.
 
     Args:
         manifest: What curation kept and rejected.
@@ -122,9 +124,6 @@ class _Page:
         for family in families:
             if len(family.members) > 1:
                 yield self._section(_heading(family), self._members(family, copies))
-        alone = [family for family in families if len(family.members) == 1]
-        members = (each for family in alone for each in self._members(family, copies))
-        yield self._section(f"On their own: {len(alone)}", members)
         by_url = {image.origin.url: image for image in jpegs.rows}
         by_reason = defaultdict(list)
         for rejection in manifest.rejected:
@@ -133,6 +132,9 @@ class _Page:
         for reason, left_out in sorted(by_reason.items()):
             rows = ((image, detail, False) for image, detail in left_out)
             yield self._section(f"Left out, {reason}: {len(left_out)}", rows)
+        alone = [family for family in families if len(family.members) == 1]
+        members = (each for family in alone for each in self._members(family, copies))
+        yield self._section(f"On their own: {len(alone)}", members)
 
     def _members(
         self, family: SheetFamily, copies: Mapping[str, int]
@@ -156,9 +158,8 @@ class _Page:
         encoded = base64.b64encode(thumbnail(image.sha256, self._workspace)).decode()
         url = image.origin.url
         picture = Picture(image.origin.title or url, url, detail, kept, encoded)
-        # An escaped character takes six bytes at the most, and name, URL and detail stand twice.
-        words = 12 * len(picture.name + 2 * url + detail)
-        needed = len(encoded) + words + _BYTES_OF_MARKUP
+        words = str(escape(2 * picture.name + 2 * url + detail)).encode()  # as often as they stand
+        needed = len(encoded) + len(words) + _BYTES_OF_MARKUP
         if needed > self._bytes_left:
             self._bytes_left = 0
             return None

@@ -50,6 +50,8 @@ def _candidates(
     looks: Sequence[Look], vectors: Float32, most_distance: int, least_similarity: float
 ) -> Iterator[tuple[int, int]]:
     """Yield pairs of positions ``(earlier, later)``, sorted by the earlier one."""
+    if not looks:
+        return
     signs = _unit_signs(looks)
     colours = _bytes([look.colours for look in looks]).astype(np.int16)
     # Of two unit vectors of +-1/8, each bit that differs takes 2/64 off the product.

@@ -1,0 +1,176 @@
+import io
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from styledag.errors import DataError
+from styledag.images.curate import curate_images
+from styledag.images.embedding import PixelEmbedder
+from styledag.images.looks import open_jpeg
+from styledag.images.records import CuratedImage, JpegImage
+from styledag.images.settings import CurationSettings
+from styledag.manifest import Manifest
+from styledag.store.digest import folder_digest
+from styledag.store.workspace import Workspace
+from styledag_tests.images.pictures import jpeg_image, noisy, plain, saved
+from styledag_tests.images.test_embedding import face
+
+SETTINGS = CurationSettings(embedding="pixels", family_similarity=0.93)
+HANDS = [(70, 128), (190, 128), (128, 190), (80, 80), (176, 80)]
+
+
+def curate(
+    rows: list[JpegImage], workspace: Workspace, settings: CurationSettings = SETTINGS
+) -> Manifest[CuratedImage]:
+    return curate_images(Manifest(tuple(rows)), settings, workspace, embed=PixelEmbedder())
+
+
+def again(workspace: Workspace, folder: Path) -> Workspace:
+    folder.mkdir()
+    return Workspace(folder, workspace.scratch, workspace.blobs, workspace.items)
+
+
+def mixture(workspace: Workspace) -> list[JpegImage]:
+    """Five clock faces, four other pictures, a copy at quality 60, an exact one, a blank one."""
+    return [
+        *(jpeg_image(face(hand), f"clock{at}", workspace) for at, hand in enumerate(HANDS)),
+        *(jpeg_image(noisy(seed), f"blots{seed}", workspace) for seed in range(4)),
+        jpeg_image(noisy(0), "blots0-small", workspace, raw_size=(32, 32), quality=60),
+        jpeg_image(noisy(1), "blots1-large", workspace, raw_size=(900, 900)),
+        jpeg_image(plain("red", (64, 64)), "plain", workspace),
+    ]
+
+
+def reasons(manifest: Manifest[CuratedImage]) -> dict[str, str]:
+    return {each.subject.rsplit("/", 1)[-1]: each.reason for each in manifest.rejected}
+
+
+def test_copies_blanks_and_families_are_found(workspace: Workspace) -> None:
+    found = curate(mixture(workspace), workspace)
+    assert found.facts == {"found": 12, "kept": 9, "rejected_blank": 1, "rejected_copy": 2}
+    assert reasons(found) == {"plain": "blank", "blots0-small": "copy", "blots1": "copy"}
+    assert Manifest.read(workspace.folder, CuratedImage) == found
+    clocks = [row for row in found.rows if row.origin.title.startswith("clock")]
+    assert {row.family_size for row in clocks} == {5}
+    assert len({row.family for row in clocks}) == 1
+    assert clocks[0].family in {row.sha256 for row in clocks}
+    others = [row for row in found.rows if row not in clocks]
+    assert all(row.family == row.sha256 and row.family_size == 1 for row in others)
+
+
+def test_the_largest_original_is_kept_and_names_its_copies(workspace: Workspace) -> None:
+    found = curate(mixture(workspace), workspace)
+    copies = {row.origin.title: row.copies for row in found.rows if row.copies}
+    assert copies == {
+        "blots0": ("http://pictures.test/blots0-small",),
+        "blots1-large": ("http://pictures.test/blots1",),
+    }
+    near = next(each for each in found.rejected if each.subject.endswith("blots0-small"))
+    assert near.detail.startswith("copy of http://pictures.test/blots0: hash distance ")
+
+
+def test_copies_of_a_copy_go_to_what_is_kept(workspace: Workspace) -> None:
+    rows = [
+        jpeg_image(noisy(0), "large", workspace, raw_size=(99, 99)),
+        jpeg_image(noisy(0), "small", workspace, quality=60),
+        jpeg_image(noisy(0), "small-again", workspace, quality=60),
+        jpeg_image(noisy(1), "other", workspace),
+    ]
+    found = curate(rows, workspace)
+    assert found.facts == {"found": 4, "kept": 2, "rejected_copy": 2}
+    (keeper,) = (row for row in found.rows if row.copies)
+    assert keeper.origin.title == "large"
+    assert keeper.copies == ("http://pictures.test/small", "http://pictures.test/small-again")
+
+
+def test_one_drawing_in_two_colours_is_no_copy(workspace: Workspace) -> None:
+    rows = [
+        jpeg_image(face(HANDS[0], rim), rim.lstrip("#"), workspace)
+        for rim in ("#99aab5", "#ff4010")
+    ]
+    assert curate(rows, workspace).facts == {"found": 2, "kept": 2}
+
+
+def test_a_cap_keeps_the_centre_and_those_most_like_it(workspace: Workspace) -> None:
+    rows = mixture(workspace)
+    full = curate(rows, workspace)
+    capped = curate(rows, workspace, replace(SETTINGS, family_cap=2))
+    assert capped.facts["rejected_family_cap"] == 3
+    assert capped.facts["found"] == 12
+    assert capped.facts["kept"] == 6
+    clocks = [row for row in capped.rows if row.family_size == 5]
+    assert len(clocks) == 2
+    assert clocks[0].family in {row.sha256 for row in clocks}
+    assert {row.family for row in clocks} <= {row.family for row in full.rows}
+    rest = [each for each in capped.rejected if each.reason == "family_cap"]
+    (member,) = (row for row in clocks if row.sha256 != row.family)
+    images = [open_jpeg(each, workspace) for each in (member.family, member.sha256)]
+    centre_vector, vector = PixelEmbedder()(images)
+    assert all(
+        float(each.detail.rsplit(" ", 1)[-1]) <= vector @ centre_vector + 0.002 for each in rest
+    )
+    alone = curate(rows, workspace, replace(SETTINGS, family_cap=1))
+    assert all(row.family == row.sha256 for row in alone.rows)
+
+
+def test_size_and_shape_of_the_original_are_filtered_without_looking(workspace: Workspace) -> None:
+    rows = [
+        jpeg_image(noisy(0), "fine", workspace),
+        jpeg_image(noisy(1), "small", workspace, raw_size=(400, 31)),
+        jpeg_image(noisy(2), "wide", workspace, raw_size=(400, 39)),
+        jpeg_image(noisy(3), "tall", workspace, raw_size=(39, 400)),
+        jpeg_image(noisy(4), "just", workspace, raw_size=(320, 32)),
+    ]
+    found = curate(rows, workspace, replace(SETTINGS, min_side_px=32))
+    assert reasons(found) == {"small": "too_small", "wide": "too_narrow", "tall": "too_narrow"}
+    assert workspace.work["hashes"] == workspace.work["embeddings"] == 2
+
+
+def test_the_order_of_the_rows_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    rows = mixture(workspace)
+    settings = replace(SETTINGS, family_cap=3)
+    first = curate(rows, workspace, settings)
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        other = again(workspace, tmp_path / f"run{seed}")
+        shuffled = Manifest(())
+        object.__setattr__(shuffled, "rows", tuple(rows))
+        assert curate_images(shuffled, settings, other, embed=PixelEmbedder()) == first
+        assert folder_digest(other.folder) == folder_digest(workspace.folder)
+
+
+def test_a_second_run_works_on_nothing_and_an_added_picture_on_one(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    rows = mixture(workspace)
+    first = curate(rows, workspace)
+    second = again(workspace, tmp_path / "second")
+    assert curate(rows, second) == first
+    assert not second.work
+    third = again(workspace, tmp_path / "third")
+    curate([*rows, jpeg_image(noisy(77), "new", workspace)], third)
+    assert third.work == {"hashes": 1, "embeddings": 1, "thumbnails": 1}
+
+
+def test_what_jpeg_images_rejected_is_not_counted_again(workspace: Workspace) -> None:
+    found = curate(mixture(workspace), workspace)
+    assert {row.sha256 for row in found.rows} <= {row.sha256 for row in mixture(workspace)}
+    assert found.facts["found"] == len(mixture(workspace))
+
+
+def test_nothing_kept_is_said_with_its_reasons(workspace: Workspace) -> None:
+    rows = [jpeg_image(plain("red"), "a", workspace), jpeg_image(plain("blue"), "b", workspace)]
+    with pytest.raises(DataError, match=r"none of 2 pictures .2 blank.*curation"):
+        curate(rows, workspace)
+    with pytest.raises(DataError, match="no pictures to curate"):
+        curate([], workspace)
+
+
+def test_every_kept_blob_is_a_picture(workspace: Workspace) -> None:
+    for row in curate(mixture(workspace), workspace).rows:
+        content = workspace.blobs.read(row.sha256)
+        assert Image.open(io.BytesIO(content)).size == (64, 64)
+        assert content != saved(noisy(0), "JPEG", quality=60, subsampling=0)
