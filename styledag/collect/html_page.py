@@ -5,8 +5,7 @@ import warnings
 from collections.abc import Iterator
 
 import soupsieve
-from bs4 import BeautifulSoup, Tag
-from bs4.builder import XMLParsedAsHTMLWarning
+from bs4 import BeautifulSoup, Tag, XMLParsedAsHTMLWarning
 
 from styledag.collect.client import Page, absolute_url
 from styledag.collect.srcset import offered

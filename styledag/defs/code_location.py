@@ -1,5 +1,6 @@
 """All assets and resources of one project, wired together."""
 
+import warnings
 from collections.abc import Sequence
 
 import dagster as dg
@@ -34,7 +35,7 @@ def build_definitions(
     ]
     settings = compute or ComputeSettings()
     return dg.Definitions(
-        assets=dg.with_source_code_references(assets),
+        assets=_with_code_references(assets),
         resources={
             "graph": GraphRun(Graph(project), progress_of),
             "compute": ComputeResource(
@@ -47,3 +48,16 @@ def build_definitions(
         # One process for a run: torch and the models are loaded once, and the GPU is not shared.
         executor=dg.in_process_executor,
     )
+
+
+def _with_code_references(
+    assets: Sequence[dg.AssetsDefinition],
+) -> Sequence[dg.AssetsDefinition]:
+    """Let the web UI link each asset to its source; the feature warns that it is in beta."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return [
+            asset
+            for asset in dg.with_source_code_references(assets)
+            if isinstance(asset, dg.AssetsDefinition)
+        ]

@@ -17,9 +17,7 @@ from styledag.store.artifact import Artifact, Facts, Input
 from styledag.store.store import Built
 from styledag.store.workspace import Workspace
 
-AssetDecorator = Callable[
-    ..., Callable[[Callable[..., dg.MaterializeResult[Any]]], dg.AssetsDefinition]
-]
+AssetDecorator = Callable[..., Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]]
 """``dagster.asset`` with what a group of assets shares already filled in."""
 Stage = Callable[[Plan, Workspace], Facts]
 """Makes what a plan says, in a workspace, and returns what it states of it."""
@@ -46,7 +44,7 @@ class GraphRun:
         stage: Stage,
         *,
         preview: Preview | None = None,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """Return the result of one asset's materialisation.
 
         Args:

@@ -1,7 +1,6 @@
 """The assets of a model: from the encoded dataset to the page about it."""
 
 from functools import partial
-from typing import Any
 
 import dagster as dg
 
@@ -56,7 +55,7 @@ def _training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """VAE posterior moments and text-encoder states, one row a picture and its mirror image.
 
         Made once by the base's frozen parts, so that training never runs them.
@@ -73,7 +72,7 @@ def _training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """The fine-tuned UNet of a recipe, one a model: the moving average after the last epoch.
 
         While it trains, every snapshot appears as its own partition of `checkpoint`. A run that
@@ -98,7 +97,7 @@ def _training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     )
     def checkpoint(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """One snapshot of a training run, one an epoch, with its loss and thumbnails.
 
         Logged live by `ema_unet`. Materialising it by hand checks the stored files byte by byte.
@@ -128,7 +127,7 @@ def _blend_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_blend(kinds={"safetensors"}, code_version=blend.CODE_VERSION, deps=["ema_unet"])
     def merged_unet(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """One blend of base and fine-tune, one a weight.
 
         Its parents' versions, the method and the real amount of fine-tune are in its header.
@@ -150,7 +149,7 @@ def _blend_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """Prompts by seeds of one blend, labelled; a picture follows from prompt and seed alone."""
         model, weight = model_and_key(context, WEIGHT_DIMENSION)
         return graph.materialise(
@@ -181,7 +180,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """How pictures change over training, one GIF a prompt and seed, the base first."""
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
@@ -200,7 +199,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """How pictures emerge from noise, one GIF a prompt and seed over the denoising steps."""
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
@@ -223,7 +222,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """Style, retention and copying, one row a checkpoint or blend, and the recommended one."""
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
@@ -239,7 +238,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     )
     def model_report(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """One self-contained page about a model, one a model: pictures, scores, data, lineage."""
         model = ModelName.parse(context.partition_key)
         return graph.materialise(

@@ -1,7 +1,6 @@
 """The assets of a style: from its file to a Hugging Face dataset."""
 
 from functools import partial
-from typing import Any
 
 import dagster as dg
 
@@ -36,7 +35,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_style(kinds={"yaml"}, code_version=style_plans.STYLE_CODE_VERSION)
     def style(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """The style file in its resolved form: one JSON document, all defaults filled in."""
         return graph.materialise(
             context, lambda: style_plans.plan_style(graph.graph, context.partition_key), _resolve
@@ -50,7 +49,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     )
     def raw_images(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """Pictures exactly as their sources serve them, one row a picture.
 
         With provenance: page, address, title, alternative text, licence, author, ETag, hashes.
@@ -70,7 +69,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     )
     def jpeg_images(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """RGB JPEGs of the declared size, one row a picture.
 
         What no decoder can read is rejected by reason.
@@ -93,7 +92,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """The pictures to train on, one row a picture.
 
         Copies are dropped, families of near-duplicates capped, poor quality left out.
@@ -117,7 +116,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext,
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """What each picture shows, one row a picture.
 
         The raw caption, the cleaned caption, and who said it: BLIP, the page, or a person, who
@@ -133,7 +132,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_style(kinds={"huggingface", "parquet"}, code_version=build.CODE_VERSION, deps=[captions])
     def image_dataset(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         """A folder that `datasets.load_dataset` reads, one row a picture.
 
         With provenance and a card; families of near-duplicates lie whole in one split.
@@ -175,7 +174,10 @@ def _curate(compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts
     if "scorer" in plan.models:
         scorer = plan.models["scorer"]
         embed = ClipScorer(
-            scorer.folder, scorer.version, compute.resolve, batch_size=plan.style.scores.batch_size
+            scorer.folder,
+            scorer.version,
+            compute.resolve(),
+            batch_size=plan.style.scores.batch_size,
         )
     jpegs = Manifest.read(plan.folder("jpeg_images"), JpegImage)
     return curate.curate_images(jpegs, plan.style.curation, workspace, embed=embed).facts

@@ -13,7 +13,7 @@ from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress
 
 
-class ComputeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+class ComputeResource(dg.ConfigurableResource):
     """The device that a run computes with; asking for one that isn't there is an error."""
 
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(

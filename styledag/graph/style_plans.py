@@ -8,6 +8,7 @@ from styledag.dataset import build
 from styledag.graph.graph import Graph
 from styledag.graph.plan import Plan, Planner, merged_identity
 from styledag.images import curate, normalise
+from styledag.images.encode import codec_versions
 
 STYLE_CODE_VERSION = "1"
 
@@ -30,9 +31,7 @@ def plan_jpeg_images(graph: Graph, style: str) -> Plan:
     """Plan the RGB JPEGs."""
     planner = Planner(graph, "jpeg_images", style, style)
     planner.read("raw_images", style)
-    return planner.plan(
-        normalise.CODE_VERSION, planner.style.images, codec=normalise.codec_versions()
-    )
+    return planner.plan(normalise.CODE_VERSION, planner.style.images, codec=codec_versions())
 
 
 def plan_curated_images(graph: Graph, style: str) -> Plan:

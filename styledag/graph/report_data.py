@@ -1,0 +1,90 @@
+"""What a model was trained on, read out of the artifacts that it came from."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from styledag.captions.records import CaptionedImage
+from styledag.dataset.read import DatasetRow, read_dataset
+from styledag.graph.lineage import Ancestor
+from styledag.manifest import Manifest
+from styledag.report.data import CaptionSample, DataSection, Family, SourceCount, StageCount
+from styledag.store.artifact import Artifact, Facts
+
+IMAGE_STAGES = ("raw_images", "jpeg_images", "curated_images", "captions")
+_FAMILIES, _CAPTIONS = 12, 16
+
+
+def data_section(ancestors: Sequence[Ancestor]) -> DataSection:
+    """Return counts, families, captions, licences and sources of a model's pictures."""
+    artifacts = {
+        ancestor.input.name: ancestor.artifact
+        for ancestor in ancestors
+        if ancestor.artifact is not None
+    }
+    rows = {row.id: row for row in read_dataset(artifacts["image_dataset"].folder)}
+    splits = Counter(row.split for row in rows.values())
+    licences = Counter(row.origin.licence for row in rows.values())
+    return DataSection(
+        stages=tuple(_stage_count(name, artifacts[name].facts) for name in IMAGE_STAGES),
+        families=_families(artifacts["captions"], rows),
+        captions=_captions(list(rows.values())),
+        licences=dict(licences.most_common()),
+        sources=_sources(rows.values()),
+        training_pictures=splits["train"],
+        validation_pictures=splits["validation"],
+    )
+
+
+def _stage_count(stage: str, facts: Facts) -> StageCount:
+    prefix = "rejected_"
+    rejected = {
+        name.removeprefix(prefix): count for name, count in facts.items() if name.startswith(prefix)
+    }
+    return StageCount(stage=stage, found=facts["found"], kept=facts["kept"], rejected=rejected)
+
+
+def _families(captions: Artifact, rows: Mapping[str, DatasetRow]) -> tuple[Family, ...]:
+    sizes = {
+        row.image.family: row.image.family_size
+        for row in Manifest.read(captions.folder, CaptionedImage).rows
+        if row.image.family_size > 1 and row.image.family in rows
+    }
+    largest = sorted(sizes, key=lambda family: (-sizes[family], family))[:_FAMILIES]
+    return tuple(
+        Family(
+            medoid_jpeg=rows[family].jpeg,
+            size=sizes[family],
+            title=rows[family].origin.title,
+        )
+        for family in largest
+    )
+
+
+def _captions(rows: Sequence[DatasetRow]) -> tuple[CaptionSample, ...]:
+    # Sorted by sha256, so the first ones are a fair and stable draw.
+    return tuple(
+        CaptionSample(
+            jpeg=row.jpeg,
+            caption=row.text,
+            source=row.caption_source,
+            url=row.origin.url,
+            title=row.origin.title,
+        )
+        for row in sorted(rows, key=lambda row: row.id)[:_CAPTIONS]
+    )
+
+
+def _sources(rows: Iterable[DatasetRow]) -> tuple[SourceCount, ...]:
+    counts = Counter(_place(row.origin.page_url or row.origin.url) for row in rows)
+    return tuple(
+        SourceCount(address=address, kind=kind, pictures=count)
+        for (address, kind), count in counts.most_common()
+    )
+
+
+def _place(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    if parts.scheme and parts.netloc:
+        return f"{parts.scheme}://{parts.netloc}/", "web"
+    return "pictures on the disk", "folder"

@@ -1,0 +1,77 @@
+"""Judges what a model's grids and snapshots show."""
+
+from styledag.graph.model_stages import GetCompute
+from styledag.graph.names import weight_key
+from styledag.graph.plan import Plan
+from styledag.graph.snapshots import read_snapshots
+from styledag.merging.blend import blend_amount
+from styledag.sampling.index import read_frames, read_samples
+from styledag.scoring.records import Candidate
+from styledag.store.artifact import Artifact, Facts
+from styledag.store.workspace import Workspace
+
+
+def judge(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
+    """Score every blend and checkpoint of a model by the pictures that it drew."""
+    from styledag.dataset.read import read_dataset
+    from styledag.scoring.clip import ClipScorer
+    from styledag.scoring.score import score_model
+
+    settings, scorer = plan.style.scores, plan.models["scorer"]
+    rows = list(read_dataset(plan.folder("image_dataset")))
+    return score_model(
+        [*_blends(plan), *_checkpoints(plan)],
+        base_samples=read_frames(plan.folder("evolution"))[0],
+        style_train=[row.id for row in rows if row.split == "train"],
+        style_heldout=[row.id for row in rows if row.split == "validation"],
+        scorer=ClipScorer(
+            scorer.folder, scorer.version, get_compute(), batch_size=settings.batch_size
+        ),
+        settings=settings,
+        workspace=workspace,
+    )
+
+
+def blend_name(weight: float) -> str:
+    """Return what scores and report call a blend."""
+    return f"weight {weight_key(weight)}"
+
+
+def checkpoint_name(epoch: int) -> str:
+    """Return what scores and report call a checkpoint."""
+    return f"epoch {epoch}"
+
+
+def grids_of(plan: Plan) -> dict[float, Artifact]:
+    """Return the sample grids that a plan reads, by rising weight."""
+    return {
+        weight: plan.upstream[f"sample_grid/{weight_key(weight)}"]
+        for weight in plan.style.blends.weights
+    }
+
+
+def _blends(plan: Plan) -> list[Candidate]:
+    return [
+        Candidate(
+            name=blend_name(weight),
+            kind="blend",
+            amount=grid.facts["amount"],
+            samples=read_samples(grid.folder),
+            weight=weight,
+        )
+        for weight, grid in grids_of(plan).items()
+    ]
+
+
+def _checkpoints(plan: Plan) -> list[Candidate]:
+    frames = read_frames(plan.folder("evolution"))
+    return [
+        Candidate(
+            name=checkpoint_name(snapshot.epoch),
+            kind="checkpoint",
+            amount=blend_amount(1.0, snapshot.base_share),
+            samples=frames[snapshot.epoch],
+            epoch=snapshot.epoch,
+        )
+        for snapshot in read_snapshots(plan.upstream["ema_unet"])
+    ]
