@@ -36,22 +36,25 @@ def find_families(vectors: Float32, least: float) -> Iterator[Family]:
         least: Smallest similarity to the centre.
     """
     least = product_for(least)
-    left = np.arange(len(vectors))
-    neighbours = count_alike(vectors, vectors, least)
+    left, rows = np.arange(len(vectors)), vectors
+    neighbours = count_alike(rows, rows, least)
+    free = np.ones(len(left), dtype=np.bool_)
     while len(left):
-        alone = neighbours <= 1
+        alone = free & (neighbours <= 1)
         yield from (Family(int(at), (int(at),), (1.0,)) for at in left[alone])
-        left, neighbours = left[~alone], neighbours[~alone]
-        if not len(left):
+        free &= ~alone
+        if 2 * np.count_nonzero(free) < len(left):  # copying rows each time would cost the most
+            left, rows, neighbours = left[free], rows[free], neighbours[free]
+            free = np.ones(len(left), dtype=np.bool_)
+        if not free.any():
             return
-        centre = int(np.argmax(neighbours))
-        rows = vectors[left]
+        centre = int(np.argmax(np.where(free, neighbours, 0)))
         similarities = rows @ rows[centre]
-        inside = similarities >= least
+        inside = free & (similarities >= least)
         inside[centre] = True
         yield _family(left, centre, similarities, inside)
-        neighbours = neighbours[~inside] - count_alike(rows[inside], rows[~inside], least)
-        left = left[~inside]
+        neighbours = neighbours - count_alike(rows[inside], rows, least)
+        free &= ~inside
 
 
 def _family(
