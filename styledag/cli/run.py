@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from styledag.cli.context import Session, pass_session
 from styledag.project import Project
 
 if TYPE_CHECKING:
-    from styledag.defs.runs import Materialised
+    from styledag.store.store import Built
 
 DEMO_STYLE = "twemoji"
 Device = Literal["auto", "cuda", "mps", "cpu"]
@@ -72,62 +72,55 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
     project, console = session.project, session.console
     os.chdir(project.root)
     started_at = time.monotonic()
+    done: list[Built] = []
+
+    def on_built(built: "Built") -> None:
+        done.append(built)
+        _say(console, built)
+
     steps = steps_of(Graph(project), style, recipes)
     definitions = build_definitions(
         project,
         progress_of=lambda _: BarsProgress(console),
+        on_built=on_built,
         compute=ComputeSettings(device=device),
     )
-    done: list[Materialised] = []
     with open_history(project.root) as instance:
         for step in steps:
-            for materialised in run_step(definitions, instance, step):
-                _say(console, materialised)
-                done.append(materialised)
+            run_step(definitions, instance, step)
     _say_end(console, project, done, time.monotonic() - started_at)
 
 
-def _say(console: Console, materialised: "Materialised") -> None:
-    metadata = materialised.metadata
-    figures = [f"{metadata['kept']} of {metadata['found']} kept"] if "found" in metadata else []
+def _say(console: Console, built: "Built") -> None:
+    artifact, facts = built.artifact, built.artifact.facts
+    figures = [f"{facts['kept']} of {facts['found']} kept"] if "found" in facts else []
     figures += [
         f"{count} {name.removeprefix('rejected_').replace('_', ' ')}"
-        for name, count in metadata.items()
+        for name, count in facts.items()
         if name.startswith("rejected_")
     ]
-    work = _work(materialised)
-    did = ", ".join(f"{count} {kind}" for kind, count in work.items())
-    figures.append(did or ("unchanged" if metadata["cached"] else "made anew"))
+    did = ", ".join(f"{count} {kind}" for kind, count in sorted(built.work.items()))
+    figures.append(did or ("unchanged" if built.cached else "made anew"))
     console.print(
-        f"[bold]{materialised.asset:<16}[/bold] {materialised.partition:<22} "
-        f"[cyan]{metadata['version'][:12]}[/cyan]  {'; '.join(figures)}"
+        f"[bold]{artifact.asset:<16}[/bold] {artifact.partition:<20} "
+        f"[cyan]{artifact.version[:12]}[/cyan]  {'; '.join(figures)}"
     )
 
 
-def _say_end(
-    console: Console, project: Project, done: "list[Materialised]", elapsed_s: float
-) -> None:
+def _say_end(console: Console, project: Project, done: "Sequence[Built]", elapsed_s: float) -> None:
     work: Counter[str] = Counter()
-    for materialised in done:
-        work.update(_work(materialised))
+    for built in done:
+        work.update(built.work)
     console.print()
     if work:
         did = ", ".join(f"{count} {kind}" for kind, count in sorted(work.items()))
         console.print(f"done in {elapsed_s:.0f} s: {did}")
     else:
-        console.print(f"nothing changed: looked at everything in {elapsed_s:.0f} s and redid none")
-    for materialised in done:
-        if materialised.asset == "model_report":
-            report = Path(materialised.metadata["location"]) / "report.html"
-            console.print(f"report of {materialised.partition}: {_shown(report, project.root)}")
-
-
-def _work(materialised: "Materialised") -> dict[str, int]:
-    return {
-        name.removeprefix("did_"): count
-        for name, count in materialised.metadata.items()
-        if name.startswith("did_")
-    }
+        console.print(f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone")
+    for built in done:
+        if built.artifact.asset == "model_report":
+            report = built.artifact.folder / "report.html"
+            console.print(f"report of {built.artifact.partition}: {_shown(report, project.root)}")
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -48,6 +48,7 @@ class CheckpointLog:
         built = self.graph.graph.store.build(
             plan.target, partial(store_checkpoint, snapshot, self.get_compute, plan)
         )
+        self.graph.on_built(built)
         log_checkpoint(self.context, self.model, epoch_key(snapshot.epoch), built)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from styledag.defs.materialise import GraphRun
+from styledag.defs.materialise import GraphRun, OnBuilt, tell_nobody
 from styledag.defs.model_assets import model_assets
 from styledag.defs.partitions import read_partitions
 from styledag.defs.picture_assets import picture_assets
@@ -19,6 +19,7 @@ def build_definitions(
     project: Project,
     *,
     progress_of: ProgressOf = log_progress,
+    on_built: OnBuilt = tell_nobody,
     compute: ComputeSettings | None = None,
 ) -> dg.Definitions:
     """Return the graph of a project.
@@ -26,6 +27,7 @@ def build_definitions(
     Args:
         project: Where the style files and the store are.
         progress_of: Who shows each materialisation's progress; the run's log unless named.
+        on_built: Told of each artifact as soon as it is there.
         compute: Device and number format; found out at run time unless named.
     """
     partitions = read_partitions(project)
@@ -37,7 +39,7 @@ def build_definitions(
     return dg.Definitions(
         assets=_with_code_references(assets),
         resources={
-            "graph": GraphRun(Graph(project), progress_of),
+            "graph": GraphRun(Graph(project), progress_of, on_built),
             "compute": ComputeResource(
                 device=settings.device,
                 dtype=settings.dtype,

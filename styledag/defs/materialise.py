@@ -24,6 +24,12 @@ Stage = Callable[[Plan, Workspace], Facts]
 Preview = Callable[[Artifact], bytes | None]
 """Makes the thumbnail of an artifact: JPEG or GIF of at most 60 KB."""
 
+OnBuilt = Callable[[Built], None]
+
+
+def tell_nobody(_built: Built) -> None:
+    """Nobody watches a run of the web UI; its log has it all."""
+
 
 @dataclass(frozen=True)
 class GraphRun:
@@ -32,10 +38,12 @@ class GraphRun:
     Attributes:
         graph: Project and store.
         progress_of: Who shows each materialisation's progress.
+        on_built: Told of each artifact as soon as it is there.
     """
 
     graph: Graph
     progress_of: ProgressOf
+    on_built: OnBuilt = tell_nobody
 
     def materialise(
         self,
@@ -61,6 +69,7 @@ class GraphRun:
             built = self.graph.store.build(
                 plan.target, partial(stage, plan), progress=self.progress_of(context)
             )
+            self.on_built(built)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(built.artifact.version),
                 metadata=built_metadata(built, preview),

@@ -212,6 +212,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         kinds={"transformers", "numpy"},
         code_version=score.CODE_VERSION,
         deps=[
+            "ema_unet",
             "sample_grid",
             evolution,
             dg.AssetDep("image_dataset", partition_mapping=partitions.style_to_models),
@@ -234,7 +235,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_model(
         kinds={"html"},
         code_version=report.CODE_VERSION,
-        deps=["sample_grid", evolution, denoising, scores],
+        deps=["ema_unet", "sample_grid", evolution, denoising, scores],
     )
     def model_report(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]

@@ -77,6 +77,7 @@ def plan_scores(graph: Graph, model: ModelName) -> Plan:
     """Plan the judgement of every checkpoint and blend."""
     planner = Planner(graph, "scores", str(model), model.style)
     _read_grids(planner, model)
+    planner.read("ema_unet", str(model))
     planner.read("evolution", str(model))
     planner.read("image_dataset", model.style)
     planner.use("scorer", graph.model(planner.style.scores.scorer))

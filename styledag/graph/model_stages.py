@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.graph.graph import Graph
@@ -14,9 +15,9 @@ from styledag.graph.snapshots import (
     StoredSnapshot,
     link_tree,
     read_snapshots,
-    unet_version,
 )
-from styledag.store.artifact import Artifact, Facts
+from styledag.models.weights import weights_version
+from styledag.store.artifact import Facts
 from styledag.store.digest import folder_digest
 from styledag.store.workspace import Workspace
 
@@ -93,7 +94,7 @@ def store_checkpoint(
 
     unet = workspace.folder / UNET
     link_tree(snapshot.folder, unet)
-    sampler = _sampler(plan, get_compute).with_unet(unet, folder_digest(unet))
+    sampler = _sampler(plan, workspace, get_compute, unet, known_as=folder_digest(unet))
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
     with workspace.progress.task("thumbnails", len(pairs)) as advance:
@@ -136,7 +137,7 @@ def draw_grid(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Fact
     from styledag.sampling.grid import draw_sample_grid
 
     merged = plan.upstream["merged_unet"]
-    sampler = _sampler(plan, get_compute).with_unet(merged.folder, merged.version)
+    sampler = _sampler(plan, workspace, get_compute, merged.folder, known_as=merged.version)
     title = merged.partition.replace("/", " at weight ")
     facts = draw_sample_grid(sampler, workspace, title=title)
     return {**facts, "weight": merged.facts["weight"], "amount": merged.facts["amount"]}
@@ -149,29 +150,25 @@ def draw_evolution(
     from styledag.sampling import evolution
 
     model = plan.upstream["ema_unet"]
-    snapshots = [
-        evolution.SnapshotUnet(
-            epoch=each.epoch,
-            folder=checkpoint_of(graph, each).folder / UNET,
-            version=each.unet_version,
-        )
-        for each in read_snapshots(model)
-    ]
-    return evolution.draw_evolution(_sampler(plan, get_compute), snapshots, workspace)
+    snapshots = []
+    for each in read_snapshots(model):
+        checkpoint = graph.store.by_version("checkpoint", each.partition, each.version)
+        folder = checkpoint.folder / UNET
+        version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
+        snapshots.append(evolution.SnapshotUnet(each.epoch, folder, version))
+    base = plan.models["base"]
+    sampler = _sampler(plan, workspace, get_compute, base.folder / UNET, known_as=base.version)
+    return evolution.draw_evolution(sampler, snapshots, workspace)
 
 
 def draw_denoising(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
     """Draw the fine-tune's denoising steps."""
     from styledag.sampling import denoising
 
-    unet = plan.folder("ema_unet") / UNET
-    sampler = _sampler(plan, get_compute).with_unet(unet, folder_digest(unet))
+    model = plan.upstream["ema_unet"]
+    unet = model.folder / UNET
+    sampler = _sampler(plan, workspace, get_compute, unet, known_as=model.version)
     return denoising.draw_denoising(sampler, workspace)
-
-
-def checkpoint_of(graph: Graph, snapshot: StoredSnapshot) -> Artifact:
-    """Return the checkpoint that a model's snapshot was stored as."""
-    return graph.store.by_version("checkpoint", snapshot.partition, snapshot.version)
 
 
 def _stored(graph: Graph, model: ModelName, snapshot: "Snapshot") -> StoredSnapshot:
@@ -187,7 +184,6 @@ def _stored(graph: Graph, model: ModelName, snapshot: "Snapshot") -> StoredSnaps
         base_share=snapshot.base_share,
         partition=target.partition,
         version=artifact.version,
-        unet_version=unet_version(artifact.build.files),
     )
 
 
@@ -205,11 +201,20 @@ def _training_facts(result: "TrainingResult") -> Facts:
     }
 
 
-def _sampler(plan: Plan, get_compute: GetCompute) -> "Sampler":
+def _sampler(
+    plan: Plan, workspace: Workspace, get_compute: GetCompute, unet: Path, *, known_as: str
+) -> "Sampler":
     from styledag.sampling.sampler import Sampler
 
     base = plan.models["base"]
-    return Sampler(base.folder, plan.style.samples, get_compute(), base_version=base.version)
+    return Sampler(
+        base.folder,
+        plan.style.samples,
+        get_compute(),
+        base_version=base.version,
+        unet=unet,
+        unet_version=weights_version(unet, known_as=known_as, items=workspace.items),
+    )
 
 
 def _write_json(workspace: Workspace, name: str, content: object) -> None:

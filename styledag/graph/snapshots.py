@@ -3,15 +3,12 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from styledag.store.artifact import Artifact
-from styledag.store.digest import content_version
 
 SNAPSHOTS_FILE = "snapshots.json"
-_UNET_PREFIX = "unet/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +23,6 @@ class StoredSnapshot:
         base_share: Share of the base that the average still holds.
         partition: Partition of ``checkpoint`` in the store.
         version: Version of the checkpoint.
-        unet_version: Version of its UNet alone, which pictures are remembered by.
     """
 
     epoch: int
@@ -36,24 +32,12 @@ class StoredSnapshot:
     base_share: float
     partition: str
     version: str
-    unet_version: str
 
 
 def read_snapshots(model: Artifact) -> list[StoredSnapshot]:
     """Return the checkpoints of an ``ema_unet``, by rising epoch."""
     content = (model.folder / SNAPSHOTS_FILE).read_text(encoding="utf-8")
     return [StoredSnapshot(**each) for each in json.loads(content)]
-
-
-def unet_version(files: Mapping[str, str]) -> str:
-    """Return the version of the UNet folder inside an artifact with these files' digests."""
-    return content_version(
-        {
-            name.removeprefix(_UNET_PREFIX): digest
-            for name, digest in files.items()
-            if name.startswith(_UNET_PREFIX)
-        }
-    )
 
 
 def link_tree(source: Path, target: Path) -> None:

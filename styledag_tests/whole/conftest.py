@@ -1,0 +1,47 @@
+"""One wiki and one undisturbed run of everything, shared by the tests of the whole graph."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.project import Project
+from styledag_tests.whole.small_project import CATEGORIES, Outcome, make_project, run_all
+
+
+@pytest.fixture
+def in_folder() -> Iterator[None]:
+    """Give the test's changes of the current folder back."""
+    before = Path.cwd()
+    yield
+    os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def wiki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWiki]:
+    extra = tmp_path_factory.mktemp("wiki")
+    with serve_wiki(port=0, extra=extra, categories=CATEGORIES) as site:
+        yield site
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A project after one run of everything."""
+
+    project: Project
+    outcome: Outcome
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, starter: Path, wiki: DemoWiki
+) -> Undisturbed:
+    before = Path.cwd()
+    project = make_project(tmp_path_factory.mktemp("undisturbed"), starter, wiki.url)
+    os.chdir(project.root)
+    outcome = run_all(project)
+    os.chdir(before)
+    return Undisturbed(project, outcome)

@@ -1,0 +1,57 @@
+"""kill -9 in every stage, one after another: the next run ends in the same content."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from styledag.demo.wiki import DemoWiki
+from styledag_tests.whole.conftest import Undisturbed
+from styledag_tests.whole.small_project import make_project, run_all
+
+PLACES = (
+    ("http", 9),
+    ("publish raw_images", 1),
+    ("jpeg", 5),
+    ("captions", 7),
+    ("moments", 4),
+    ("train", 2),
+    ("publish checkpoint", 2),
+    ("merge", 200),
+    ("samples", 3),
+    ("publish model_report", 1),
+)
+
+
+@pytest.mark.usefixtures("in_folder")
+@pytest.mark.timeout(900)
+def test_a_run_killed_in_every_stage_ends_in_the_same_versions(
+    tmp_path: Path, starter: Path, wiki: DemoWiki, undisturbed: Undisturbed
+) -> None:
+    project = make_project(tmp_path / "killed", starter, wiki.url)
+    for place, count in PLACES:
+        killed = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "styledag_tests.whole.killed_run",
+                str(project.root),
+                place,
+                str(count),
+            ],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert killed.returncode == -signal.SIGKILL, f"{place}: {killed.stderr[-3000:]}"
+    os.chdir(project.root)
+    finished = run_all(project)
+    versions = finished.versions
+    expected = undisturbed.outcome.versions
+    assert versions == {key: expected[key] for key in versions}
+    assert {key[0] for key in versions} == {key[0] for key in expected} - {"checkpoint"}
+    assert list((project.root / "data/store/work").rglob("artifact")) == []
