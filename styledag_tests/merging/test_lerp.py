@@ -36,3 +36,10 @@ def test_half_precision_is_rounded_once() -> None:
     base, tuned = (torch.rand(500, generator=random).half() for _ in range(2))
     exact = base.double() + 0.3 * (tuned.double() - base.double())
     assert torch.equal(lerp(base, tuned, 0.3), exact.half())
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_the_ends_keep_the_sign_of_zero(weight: float) -> None:
+    parents = torch.tensor([-0.0, 1.0]), torch.tensor([1.0, -0.0])
+    blended = lerp(*parents, weight)
+    assert torch.equal(blended.signbit(), parents[int(weight)].signbit())
