@@ -1,0 +1,131 @@
+"""The cards that lie beside the starter's models: data, architecture, figures and limits."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from styledag.starter.train import Training
+
+COMMAND = """\
+```
+python -m styledag.starter.train --work .starter
+python -m styledag.starter.assemble --work .starter --out data/starter
+python -m styledag.starter.evaluate --work .starter --starter data/starter
+```"""
+
+DATA = """\
+Drawings of {subjects} subjects, {drawings} in all, at 64 px on white:
+
+- Noto, by Google, from the npm package `emoji-datasource-google` 16.0.0 (package MIT, copyright Cal
+  Henderson; artwork Apache License 2.0, copyright Google);
+- Fluent 3D, by Microsoft, from the npm package `@lobehub/fluent-emoji-3d` 1.1.0 (MIT).
+
+Names are Unicode's, short names, and some plainer ones; flags, symbols and components are left
+out. Twemoji, which the figures are measured on, was never trained on."""
+
+TITLES = {
+    "clip": "CLIP",
+    "blip": "BLIP",
+    "stable-diffusion": "Stable Diffusion",
+}
+
+ABOUT = {
+    "clip": """\
+A `CLIPModel`: a text tower of 3 and a vision tower of 4 layers, both 128 wide, pictures of 64 px in
+patches of 8 px, a vocabulary of its own. Trained contrastively on drawings and names; then the
+vision tower alone went on, as the text tower was in use as the pipeline's text encoder.""",
+    "blip": """\
+A `BlipForConditionalGeneration`: 3 vision and 3 text layers, 128 wide, a vocabulary of its own. Its
+vision tower starts from CLIP's. It says the plain name of what it sees.""",
+    "stable-diffusion": """\
+A `StableDiffusionPipeline` at 64 px: an `AutoencoderKL` of 16, 32, 64 and 96 channels with latents
+of 8x8x16; a `UNet2DConditionModel` of 128 and 192 channels with cross-attention on both levels;
+Stable Diffusion's noise schedule and epsilon prediction; CLIP's frozen text tower. The UNet was
+trained with 10 % empty captions and min-SNR 5, and its weights are an exponential moving average.
+"a drawing of a ..." asks for Noto's manner and "a 3d render of a ..." for Fluent's.""",
+}
+
+GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
+    "clip": (("clip_top5", "picture to name, top 5 of 400", "Twemoji, never seen", "60 %"),),
+    "blip": (
+        ("blip_named", "caption holds the subject's head noun", "400 Twemoji, never seen", "40 %"),
+    ),
+    "stable-diffusion": (
+        ("psnr_db", "autoencoder's PSNR", "400 Twemoji, never seen", "28 dB"),
+        (
+            "recognised_top5",
+            "subject recognised, top 5 of 400, by a CLIP of another seed and split",
+            "100 subjects x 4 seeds",
+            "60 %",
+        ),
+        (
+            "taken_for_twemoji",
+            "taken for Twemoji by a judge of artists",
+            "the same samples",
+            "at most 10 %",
+        ),
+    ),
+}
+
+LIMITS = """\
+It knows its subjects and little else: what no caption named, it cannot draw or name, and prompts
+that combine subjects mostly give one of them. Drawings are small and plain. It is meant for trying
+the whole of styledag without a GPU, for tests, and for nothing else."""
+
+GRIDS = """\
+## Samples
+
+100 subjects, seed 0: ![subjects](samples/subjects.png)
+
+Prompts that combine known words, seeds 0 and 1: ![combinations](samples/combinations.png)
+"""
+
+
+def write_cards(folder: Path, figures: Mapping[str, float], training: "Training") -> None:
+    """Write ``README.md`` beside each of the starter's models.
+
+    Args:
+        folder: The starter.
+        figures: Measured figures by name.
+        training: Where the logs and the data are.
+    """
+    pictures = training.pictures
+    data = DATA.format(subjects=len(pictures.subjects), drawings=len(pictures.pixels))
+    for model, title in TITLES.items():
+        parts = [
+            f"---\nlicense: mit\nlibrary_name: {_library(model)}\n---\n# The starter's {title}",
+            ABOUT[model],
+            f"## Data\n\n{data}",
+            f"## Training\n\n{_lengths(folder / model)}\n\nMade by\n\n{COMMAND}",
+            f"## Figures\n\n{_table(GOALS[model], figures)}",
+            f"## Limits\n\n{LIMITS}",
+        ]
+        if model == "stable-diffusion":
+            parts.append(GRIDS)
+        (folder / model / "README.md").write_text("\n\n".join(parts).rstrip() + "\n", "utf-8")
+
+
+def _library(model: str) -> str:
+    return "diffusers" if model == "stable-diffusion" else "transformers"
+
+
+def _lengths(folder: Path) -> str:
+    lines = ["| recipe | steps | minutes of computing |", "| --- | --- | --- |"]
+    for log in sorted((folder / "training").glob("*.log.jsonl")):
+        last = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+        name = log.name.removesuffix(".log.jsonl")
+        lines.append(
+            f"| [{name}](training/{log.name}) | {last['step']} | {last['seconds'] / 60:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _table(goals: tuple[tuple[str, str, str, str], ...], figures: Mapping[str, float]) -> str:
+    lines = ["| what | on | goal | reached |", "| --- | --- | --- | --- |"]
+    for name, what, measured_on, goal in goals:
+        value = figures[name]
+        said = f"{value:.1f} dB" if name.endswith("_db") else f"{100 * value:.1f} %"
+        lines.append(f"| {what} | {measured_on} | {goal} | {said} |")
+    return "\n".join(lines)

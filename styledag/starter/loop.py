@@ -1,0 +1,211 @@
+"""The loop that every recipe of the starter runs in: resumable, logged, and the same on a GPU."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from styledag.randomness import generator_for
+
+LOG_EVERY_STEPS = 25
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopSettings:
+    """How long and how fast a recipe trains.
+
+    Attributes:
+        name: The recipe's name; its files are called so, and its random numbers follow from it.
+        steps: Optimiser steps of the whole run.
+        learning_rate: AdamW's rate after the warm-up.
+        warmup_steps: Steps over which the rate first rises.
+        decay_steps: Steps at the end over which it falls to 0 along a line. A run whose ``steps``
+            were raised before the fall began is the same as one that was that long all along.
+        weight_decay: AdamW's decoupled weight decay, of matrices only.
+        ema_decay: Upper limit of the average's decay; 0 keeps no average.
+        bfloat16: Whether layers compute in bfloat16; weights and averages are float32.
+        seed: What the data's order and the noise follow from.
+        save_every_s: Seconds between two states to resume from.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    warmup_steps: int = 100
+    decay_steps: int = 1000
+    weight_decay: float = 0.01
+    ema_decay: float = 0.999
+    bfloat16: bool = True
+    seed: int = 0
+    save_every_s: float = 60.0
+
+
+@dataclass
+class Loop:
+    """A model in training.
+
+    Attributes:
+        model: What is trained.
+        settings: How.
+        folder: Where the state, the log and whatever ``report`` writes go.
+        device: Where the model is.
+    """
+
+    model: nn.Module
+    settings: LoopSettings
+    folder: Path
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        matrices = [p for p in self.parameters if p.ndim > 1]
+        vectors = [p for p in self.parameters if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": settings.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+            betas=(0.9, 0.99),
+            foreach=True,
+        )
+        self.averages = [p.detach().clone() for p in self.parameters]
+        self.step = 0
+        self.seconds = 0.0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._resume()
+
+    @property
+    def _state_path(self) -> Path:
+        return self.folder / f"{self.settings.name}.state.pt"
+
+    def run(
+        self,
+        loss_of: Callable[[torch.Generator], Tensor],
+        *,
+        report: Callable[[], dict[str, float]] | None = None,
+        report_every_steps: int = 500,
+    ) -> None:
+        """Train to the last step, from wherever an earlier run was stopped.
+
+        Args:
+            loss_of: Gives a step's loss, a scalar, with that step's own random numbers.
+            report: Gives figures for the log, called with the averages in place.
+            report_every_steps: How often.
+        """
+        settings = self.settings
+        saved_at = time.monotonic()
+        losses: list[float] = []
+        while self.step < settings.steps:
+            began = time.monotonic()
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * self._share_of_rate()
+            self.model.train()
+            generator = generator_for(settings.seed, settings.name, self.step)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16):
+                loss = loss_of(generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
+            self.optimizer.step()
+            self.step += 1
+            self._average()
+            losses.append(float(loss.detach()))
+            self.seconds += time.monotonic() - began
+            if self.step % LOG_EVERY_STEPS == 0:
+                self.log(loss=sum(losses) / len(losses))
+                losses.clear()
+            last = self.step == settings.steps
+            if report and (last or self.step % report_every_steps == 0):
+                self.log(**self.with_averages(report))
+            if last or time.monotonic() - saved_at > settings.save_every_s:
+                self.save()
+                saved_at = time.monotonic()
+
+    def with_averages(self, function: Callable[[], T]) -> T:
+        """Return what a function returns while the model holds its averages."""
+        if not self.settings.ema_decay:
+            return self._evaluated(function)
+        self._swap()
+        try:
+            return self._evaluated(function)
+        finally:
+            self._swap()
+
+    def adopt_averages(self) -> None:
+        """Leave the averages in the model, ready for use: the end of a run."""
+        if self.settings.ema_decay:
+            self._swap()
+        self.model.eval().requires_grad_(False)
+
+    def log(self, **figures: float) -> None:
+        """Write a line of figures into the log."""
+        line = {"step": self.step, "seconds": round(self.seconds, 1)}
+        line |= {name: round(value, 5) for name, value in figures.items()}
+        with (self.folder / f"{self.settings.name}.log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def save(self) -> None:
+        """Write what is needed to go on, whole or not at all."""
+        state: dict[str, Any] = {
+            "parameters": [p.detach() for p in self.parameters],
+            "averages": self.averages,
+            "optimizer": self.optimizer.state_dict(),
+            "buffers": dict(self.model.named_buffers()),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        written = self._state_path.with_suffix(".new")
+        torch.save(state, written)
+        written.replace(self._state_path)
+
+    def _resume(self) -> None:
+        if not self._state_path.exists():
+            return
+        state = torch.load(self._state_path, map_location=self.device, weights_only=True)
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, state["parameters"], strict=True):
+                parameter.copy_(value)
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(state["buffers"][name])
+        self.averages = state["averages"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def _share_of_rate(self) -> float:
+        settings = self.settings
+        rise = (self.step + 1) / (settings.warmup_steps + 1)
+        fall = (settings.steps - self.step) / max(1, settings.decay_steps)
+        return min(1.0, rise, fall)
+
+    def _average(self) -> None:
+        decay = self.settings.ema_decay
+        if not decay:
+            return
+        # An average over a tenth of the steps so far at first, so that it forgets the start.
+        decay = min(decay, 1 - 10 / (10 + self.step))
+        values = [p.detach() for p in self.parameters]
+        torch._foreach_lerp_(self.averages, values, 1 - decay)
+
+    def _swap(self) -> None:
+        for at, parameter in enumerate(self.parameters):
+            parameter.data, self.averages[at] = self.averages[at], parameter.data
+
+    def _evaluated(self, function: Callable[[], T]) -> T:
+        self.model.eval()
+        with torch.no_grad():
+            return function()
+
+
+def psnr_db(mean_squared_error: float) -> float:
+    """Return the peak signal-to-noise ratio of an error on pixels between 0 and 1, in dB."""
+    return -10 * math.log10(mean_squared_error)

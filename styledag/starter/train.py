@@ -1,0 +1,207 @@
+"""Train the starter from nothing: ``python -m styledag.starter.train --work FOLDER [STAGE ...]``.
+
+Stages follow each other, and each goes on where it was stopped. Two can run side by side, each in
+a process of its own, once what they start from is there: the autoencoder beside CLIP, BLIP and the
+decoder beside the UNet. No Dagster is needed, and with a GPU it is used.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from styledag.starter import autoencoder_recipe, blip_recipe, clip_recipe, unet_recipe
+from styledag.starter.autoencoder_recipe import train_autoencoder, train_decoder
+from styledag.starter.blip_recipe import train_blip
+from styledag.starter.clip_recipe import train_clip
+from styledag.starter.loop import LoopSettings
+from styledag.starter.pictures import Pictures, read_all_drawings, read_measured, read_pictures
+from styledag.starter.pixels import tiled
+from styledag.starter.unet_recipe import TextStates, encode_pictures, sample_pictures, train_unet
+from styledag.starter.vocabulary import clip_tokenizer
+from styledag.starter.whiten import standardise_latents
+
+LOOKED_AT = (
+    "a drawing of a panda face", "a drawing of an apple", "a drawing of an octopus",
+    "a drawing of a rocket", "a drawing of a car", "a drawing of a house", "a drawing of a hammer",
+    "a drawing of a bicycle", "a 3d render of a panda face", "a 3d render of a rocket",
+    "a 3d render of a house", "a 3d render of a guitar", "a drawing of a castle",
+    "a drawing of an owl", "a drawing of a pizza", "a drawing of a sailboat",
+)  # fmt: skip
+"""Prompts of the samples that are drawn during training."""
+
+
+@dataclass
+class Training:
+    """All stages, with what they have in common read only once.
+
+    Attributes:
+        work: Folder of downloads, states and logs.
+        device: Where to train.
+        steps: Lengths of stages by their settings' name, where they differ from the recipe's.
+    """
+
+    work: Path
+    device: torch.device
+    steps: Mapping[str, int]
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The drawings to learn from."""
+        return read_pictures(self.work / "packages")
+
+    @cached_property
+    def measured(self) -> tuple[list[int], Tensor]:
+        """The unseen drawings to measure on."""
+        return read_measured(self.pictures.subjects)
+
+    @property
+    def folder(self) -> Path:
+        """Where states and logs are."""
+        return self.work / "run"
+
+    def settings(self, recipe: LoopSettings) -> LoopSettings:
+        """Return a recipe's settings, with the length that was asked for."""
+        return replace(recipe, steps=self.steps.get(recipe.name, recipe.steps))
+
+    def autoencoder(self) -> Any:
+        """Return the autoencoder as its first stage leaves it, its latents standardised."""
+        vae = train_autoencoder(
+            read_all_drawings(self.work / "packages"),
+            self.measured[1],
+            self.folder,
+            settings=self.settings(autoencoder_recipe.WHOLE),
+            device=self.device,
+        )
+        standardise_latents(vae, self.pictures.pixels)
+        return vae
+
+    def decoder(self) -> Any:
+        """Return the autoencoder with the decoder that was trained further."""
+        return train_decoder(
+            self.autoencoder(),
+            read_all_drawings(self.work / "packages"),
+            self.measured[1],
+            self.folder,
+            settings=self.settings(autoencoder_recipe.DECODER),
+            device=self.device,
+        )
+
+    def clip(self) -> Any:
+        """Return CLIP as its first stage leaves it; its text tower is final."""
+        return train_clip(
+            self.pictures,
+            self.measured,
+            self.folder,
+            settings=self.settings(clip_recipe.WHOLE),
+            device=self.device,
+        )
+
+    def clip_vision(self) -> Any:
+        """Return CLIP with the vision tower that was trained further."""
+        return train_clip(
+            self.pictures,
+            self.measured,
+            self.folder,
+            settings=self.settings(clip_recipe.VISION),
+            device=self.device,
+            start=self.clip(),
+        )
+
+    def blip(self) -> Any:
+        """Return BLIP."""
+        return train_blip(
+            self.pictures,
+            self.measured,
+            self.folder,
+            clip=self.clip(),
+            settings=self.settings(blip_recipe.SETTINGS),
+            device=self.device,
+        )
+
+    def unet(self) -> Any:
+        """Return the UNet; samples are drawn into the log's folder now and then."""
+        vae, clip = self.autoencoder(), self.clip()
+        text = TextStates(clip.text_model.eval(), clip_tokenizer())
+
+        def report(unet: Any, step: int) -> dict[str, float]:
+            drawn = sample_pictures(unet, vae, text, list(LOOKED_AT))
+            save_grid(drawn, self.folder / "samples" / f"{step:06d}.png", columns=8)
+            return {}
+
+        return train_unet(
+            self.pictures,
+            encode_pictures(vae, self.pictures.pixels, self.device),
+            text,
+            self.folder,
+            settings=self.settings(unet_recipe.SETTINGS),
+            device=self.device,
+            report=report,
+        )
+
+
+STAGES: Mapping[str, Callable[[Training], Any]] = {
+    "autoencoder": Training.autoencoder,
+    "clip": Training.clip,
+    "unet": Training.unet,
+    "decoder": Training.decoder,
+    "clip-vision": Training.clip_vision,
+    "blip": Training.blip,
+}
+"""In the order in which they follow each other."""
+
+
+def save_grid(pixels: Tensor, path: Path, *, columns: int) -> None:
+    """Write pictures side by side as one PNG.
+
+    Args:
+        pixels: Between 0 and 1. # BCHW
+        path: File to write.
+        columns: Pictures in a row.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grid = (tiled(pixels.cpu(), columns=columns) * 255).round().to(torch.uint8)
+    Image.fromarray(grid.permute(1, 2, 0).numpy()).save(path)
+
+
+def arguments_of(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what all of the starter's commands take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--work", type=Path, default=Path(".starter"), help="downloads and states")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's")
+    parser.add_argument(
+        "--steps", action="append", default=[], metavar="STAGE=N", help="another length"
+    )
+    return parser
+
+
+def training_of(arguments: argparse.Namespace) -> Training:
+    """Return the training that a command line asks for."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pairs = (pair.partition("=") for pair in arguments.steps)
+    return Training(arguments.work, device, {name: int(count) for name, _, count in pairs})
+
+
+def main() -> None:
+    """Train the stages named on the command line, or all of them."""
+    parser = arguments_of(__doc__)
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=", ".join(STAGES))
+    arguments = parser.parse_args()
+    unknown = [stage for stage in arguments.stages if stage not in STAGES]
+    if unknown:
+        parser.error(f"unknown stage {unknown[0]!r}: choose from {', '.join(STAGES)}")
+    training = training_of(arguments)
+    for stage in arguments.stages or STAGES:
+        STAGES[stage](training)
+
+
+if __name__ == "__main__":
+    main()

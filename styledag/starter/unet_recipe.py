@@ -1,0 +1,215 @@
+"""Train the starter's UNet: on the autoencoder's latents, told by CLIP's frozen text states."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from styledag.diffusion.loss import DiffusionLoss
+from styledag.randomness import generator_for
+from styledag.starter.loop import Loop, LoopSettings
+from styledag.starter.pictures import Pictures
+from styledag.starter.pixels import parts_of
+from styledag.starter.stable_diffusion import build_scheduler, build_unet
+from styledag.starter.subjects import Subject
+from styledag.starter.weights import quieten_branches
+from styledag.starter.wording import caption, chance
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+BATCH_SIZE = 32
+CAPTION_DROPOUT = 0.1
+MIN_SNR_GAMMA = 5.0
+REST_SHARE = 0.4
+"""How often a subject outside :data:`CORE` is shown for each time that one inside it is."""
+FLUENT_SHARE = 0.6
+
+CORE = ("animal", "plant", "food", "drink", "transport", "place-building", "place-religious",
+        "tool", "lock", "musical")  # fmt: skip
+"""Beginnings of the subcategories that the demo teaches and asks for."""
+
+SETTINGS = LoopSettings(
+    name="unet",
+    steps=4000,
+    learning_rate=8e-4,
+    warmup_steps=200,
+    decay_steps=1500,
+    ema_decay=0.998,
+)
+
+
+class TextStates:
+    """The frozen text encoder's states of captions, each computed once.
+
+    Args:
+        encoder: CLIP's text tower, trained and frozen.
+        tokenizer: Its tokenizer; captions are padded to its longest, as the pipeline does.
+    """
+
+    def __init__(self, encoder: "CLIPTextModel", tokenizer: "CLIPTokenizer") -> None:
+        self._encoder, self._tokenizer = encoder, tokenizer
+        self._known: dict[str, Tensor] = {}
+
+    def of(self, captions: list[str]) -> Tensor:
+        """Return the captions' states; [captions, tokens, width]."""
+        new = [text for text in dict.fromkeys(captions) if text not in self._known]
+        if new:
+            with torch.no_grad(), torch.autocast(self._encoder.device.type, enabled=False):
+                tokens = self._tokenizer(
+                    new, padding="max_length", truncation=True, return_tensors="pt"
+                )
+                ids = tokens.input_ids.to(self._encoder.device)
+                states = self._encoder(ids).last_hidden_state
+            self._known.update(zip(new, states.to(torch.float16), strict=True))
+        return torch.stack([self._known[text] for text in captions]).float()
+
+
+def shares(pictures: Pictures) -> Tensor:
+    """Return how often each drawing is shown, in relation to the others; B."""
+    core = torch.tensor([is_core(subject) for subject in pictures.subjects])
+    by_subject = torch.where(core, 1.0, REST_SHARE)[pictures.subject_of]
+    return by_subject * torch.where(pictures.artist_of == 1, FLUENT_SHARE, 1.0)
+
+
+def is_core(subject: Subject) -> bool:
+    """Return whether the subject is one that the demo teaches or asks for."""
+    return subject.subcategory.startswith(CORE)
+
+
+def train_unet(
+    pictures: Pictures,
+    latents: Mapping[str, Tensor],
+    text: TextStates,
+    folder: Path,
+    *,
+    settings: LoopSettings,
+    device: torch.device,
+    report: "Callable[[UNet2DConditionModel, int], dict[str, float]] | None" = None,
+) -> "UNet2DConditionModel":
+    """Return a UNet that was trained to see the noise in the drawings' latents.
+
+    Args:
+        pictures: What is drawn and by whom.
+        latents: ``mean`` and ``std`` of the drawings' scaled latents. # BCHW
+        text: States of captions.
+        folder: Where state and log go.
+        settings: Length and rates.
+        device: Where to train.
+        report: Gives figures for the log, such as of samples, with the averages in place.
+    """
+    from diffusers.models.attention_processor import AttnProcessor
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        unet = build_unet().to(device)
+    quieten_branches(unet)
+    if device.type == "cpu":
+        # Written out, attention's backward pass is faster in bfloat16 than torch's own.
+        unet.set_attn_processor(AttnProcessor())
+    loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
+    share = shares(pictures)
+    loop = Loop(unet, settings, folder, device)
+    loop.run(
+        lambda generator: _loss(unet, loss, pictures, latents, share, text, generator),
+        report=None if report is None else lambda: report(unet, loop.step),
+        report_every_steps=400,
+    )
+    loop.adopt_averages()
+    return unet
+
+
+def encode_pictures(
+    vae: "AutoencoderKL", pixels: Tensor, device: torch.device
+) -> dict[str, Tensor]:
+    """Return ``mean`` and ``std`` of drawings' latents, scaled; BCHW.
+
+    Args:
+        vae: The trained autoencoder.
+        pixels: Drawings, uint8. # BCHW
+        device: Where to compute.
+    """
+    means, deviations = [], []
+    scale = float(vae.config.scaling_factor)
+    with torch.no_grad():
+        for part in parts_of(pixels):
+            posterior = vae.encode(part.to(device).float() / 127.5 - 1).latent_dist
+            means.append(posterior.mean * scale)
+            deviations.append(posterior.std * scale)
+    return {"mean": torch.cat(means), "std": torch.cat(deviations)}
+
+
+def _loss(
+    unet: "UNet2DConditionModel",
+    loss: DiffusionLoss,
+    pictures: Pictures,
+    latents: Mapping[str, Tensor],
+    share: Tensor,
+    text: TextStates,
+    generator: torch.Generator,
+) -> Tensor:
+    at = torch.multinomial(share, BATCH_SIZE, generator=generator)
+    captions = [
+        ""
+        if chance(generator) < CAPTION_DROPOUT
+        else caption(
+            pictures.subjects[int(pictures.subject_of[one])],
+            int(pictures.artist_of[one]),
+            generator,
+        )
+        for one in at.tolist()
+    ]
+    mean, std = latents["mean"][at], latents["std"][at]
+    shape = mean.shape
+    clean = mean + std * torch.randn(shape, generator=generator).to(mean.device)
+    noise = torch.randn(shape, generator=generator).to(mean.device)
+    # One timestep of each of as many equal parts of the schedule: less noise in the loss.
+    places = (torch.arange(len(at)) + torch.rand(len(at), generator=generator)) / len(at)
+    places = places[torch.randperm(len(at), generator=generator)]
+    timesteps = (places * loss.timesteps).long().clamp(max=loss.timesteps - 1).to(mean.device)
+    states = text.of(captions)
+    said = unet(loss.noisy(clean, noise, timesteps), timesteps, states).sample
+    return loss.per_sample(said, noise, timesteps).mean()
+
+
+def sample_pictures(
+    unet: nn.Module,
+    vae: "AutoencoderKL",
+    text: TextStates,
+    prompts: list[str],
+    *,
+    seed: int = 0,
+    steps: int = 25,
+    guidance_scale: float = 4.0,
+) -> Tensor:
+    """Return a picture for each prompt, by DDIM, between 0 and 1; BCHW.
+
+    Args:
+        unet: A UNet.
+        vae: Its autoencoder.
+        text: States of captions.
+        prompts: What to draw.
+        seed: A picture follows from prompt and seed alone.
+        steps: Denoising steps.
+        guidance_scale: Classifier-free guidance.
+    """
+    scheduler = build_scheduler()
+    scheduler.set_timesteps(steps)
+    device = next(unet.parameters()).device
+    config: Any = unet.config
+    shape = (config.in_channels, config.sample_size, config.sample_size)
+    noise = [torch.randn(shape, generator=generator_for(prompt, seed)) for prompt in prompts]
+    latents = torch.stack(noise).to(device)
+    states = torch.cat([text.of([""] * len(prompts)), text.of(prompts)])
+    with torch.no_grad():
+        for timestep in scheduler.timesteps:
+            both = unet(torch.cat([latents, latents]), timestep, states).sample.float()
+            empty, told = both.chunk(2)
+            said = empty + guidance_scale * (told - empty)
+            latents = scheduler.step(said, timestep, latents).prev_sample
+        pixels = vae.decode(latents / vae.config.scaling_factor).sample.float()
+    drawn: Tensor = (pixels / 2 + 0.5).clamp(0, 1)
+    return drawn
