@@ -13,6 +13,7 @@ from styledag.captions.captioner import decoding_identity
 from styledag.captions.settings import CaptionSettings
 from styledag.errors import DeviceError, ModelError
 from styledag.models.compute import Compute
+from styledag.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -85,14 +86,15 @@ class BlipCaptioner:
         from transformers import BlipForConditionalGeneration, BlipProcessor
 
         try:
-            processor = BlipProcessor.from_pretrained(self._folder, local_files_only=True)
-            model, loading = BlipForConditionalGeneration.from_pretrained(
-                self._folder,
-                dtype=self._compute.dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
+            with quiet_transformers():
+                processor = BlipProcessor.from_pretrained(self._folder, local_files_only=True)
+                model, loading = BlipForConditionalGeneration.from_pretrained(
+                    self._folder,
+                    dtype=self._compute.dtype,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                )
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
             raise ModelError(
                 f"captioner {self._folder} cannot be loaded ({type(exc).__name__}: {exc}): it must "

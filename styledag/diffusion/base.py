@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
+from styledag.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +63,7 @@ def load_text_encoder(
     from transformers import CLIPTextModel
 
     folder = base / "text_encoder"
-    with _model_errors(folder), _no_bars():
+    with _model_errors(folder), quiet_transformers():
         model, loading = CLIPTextModel.from_pretrained(
             folder,
             dtype=dtype or torch.float32,
@@ -158,20 +159,6 @@ def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
                 f"{', '.join(names[:3])} ({len(names)} in all): restore the folder, "
                 "or name another base"
             )
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Keep transformers from drawing its own progress bars into ours."""
-    from transformers.utils import logging
-
-    was_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_on:
-            logging.enable_progress_bar()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from PIL import Image
 
 from styledag.errors import ModelError, StyleFileError
 from styledag.images.similarity import Float32
+from styledag.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     from styledag.models.compute import Compute
@@ -107,7 +108,8 @@ class ClipScorer:
                 "transformers saves it"
             )
         try:
-            return kind.from_pretrained(self.folder, local_files_only=True, **options)
+            with quiet_transformers():
+                return kind.from_pretrained(self.folder, local_files_only=True, **options)
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
             raise ModelError(
                 f"{self.folder} cannot be loaded as a scorer ({type(exc).__name__}: {exc}): "

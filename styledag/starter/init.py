@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from styledag.errors import ModelError, StorageError
+from styledag.models.quiet import quiet_transformers
 from styledag.store.digest import folder_digest
 
 CARD = """\
@@ -44,7 +45,8 @@ def init_starter(folder: Path, *, seed: int = 0, overwrite: bool = False) -> Non
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as work:
             made = Path(work) / "starter"
-            _write(made, seed)
+            with quiet_transformers():
+                _write(made, seed)
             _publish(made, folder, Path(work) / "replaced", overwrite=overwrite)
     except OSError as exc:
         raise StorageError(

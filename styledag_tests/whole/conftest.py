@@ -21,9 +21,14 @@ def in_folder() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def wiki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoWiki]:
-    extra = tmp_path_factory.mktemp("wiki")
-    with serve_wiki(port=0, extra=extra, categories=CATEGORIES) as site:
+def wiki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of pictures that the wiki shows besides its artwork."""
+    return tmp_path_factory.mktemp("wiki")
+
+
+@pytest.fixture(scope="session")
+def wiki(wiki_folder: Path) -> Iterator[DemoWiki]:
+    with serve_wiki(port=0, extra=wiki_folder, categories=CATEGORIES) as site:
         yield site
 
 

@@ -15,12 +15,12 @@ from styledag_tests.whole.small_project import STYLE, make_project, run_all
 
 @pytest.mark.usefixtures("in_folder")
 def test_one_more_picture_costs_one_of_everything_and_then_training(
-    tmp_path: Path, starter: Path, wiki: DemoWiki
+    tmp_path: Path, starter: Path, wiki: DemoWiki, wiki_folder: Path
 ) -> None:
     project = make_project(tmp_path, starter, wiki.url)
     os.chdir(project.root)
     before = run_all(project)
-    added = Path(wiki.site.extra) / "animals" / "purple-dragon.png"
+    added = wiki_folder / "animals" / "purple-dragon.png"
     added.parent.mkdir(exist_ok=True)
     picture = Image.radial_gradient("L").resize((72, 72))
     Image.merge("RGB", (picture, Image.new("L", (72, 72), 30), picture)).save(added)

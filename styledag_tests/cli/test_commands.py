@@ -1,0 +1,76 @@
+"""The commands that look but do not run, and the time it takes to ask."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from styledag.cli.main import cli
+from styledag.style.schema import SCHEMA_FILE, style_schema
+from styledag_tests.whole.small_project import STYLE, make_project
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def root(tmp_path: Path, starter: Path) -> Path:
+    return make_project(tmp_path, starter, "http://127.0.0.1:1").root
+
+
+def call(root: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(cli, ["--project", str(root), *arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_status_names_what_was_never_made(root: Path) -> None:
+    exit_code, output = call(root, "status", STYLE, "--json")
+    rows = json.loads(output)[STYLE]
+    assert exit_code == 0
+    assert {row["state"] for row in rows} == {"missing"}
+    assert [row["asset"] for row in rows][:2] == ["style", "raw_images"]
+    assert any(row["partition"] == f"{STYLE}.full/0.50" for row in rows)
+
+
+def test_status_as_a_table_shows_every_asset(root: Path) -> None:
+    _, output = call(root, "status")
+    assert "model_report" in output
+    assert "missing" in output
+
+
+def test_doctor_is_content_with_a_sound_style(root: Path) -> None:
+    exit_code, output = call(root, "doctor", STYLE)
+    assert exit_code == 0, output
+    assert "FAIL" not in output
+
+
+def test_doctor_finds_a_missing_model(root: Path) -> None:
+    path = root / "data" / "styles" / f"{STYLE}.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("/clip", "/no-clip"), "utf-8")
+    exit_code, output = call(root, "doctor", STYLE)
+    assert exit_code == 1
+    assert "FAIL" in output
+    assert "no-clip" in output
+
+
+def test_new_writes_a_style_that_doctor_reads(root: Path) -> None:
+    assert call(root, "new", "hiroshige")[0] == 0
+    assert (root / "data" / "styles" / "hiroshige.yaml").is_file()
+    assert (root / "data" / "styles" / SCHEMA_FILE).read_text("utf-8") == style_schema()
+    assert "style hiroshige" in call(root, "doctor", "hiroshige")[1]
+
+
+def test_the_committed_schema_is_the_current_one() -> None:
+    committed = REPOSITORY / "data" / "styles" / SCHEMA_FILE
+    assert committed.read_text("utf-8") == style_schema(), "run `make schema`"
+
+
+def test_starter_init_writes_where_it_is_told_and_never_over_another(tmp_path: Path) -> None:
+    folder = tmp_path / "starter"
+    shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
+    assert call(tmp_path, "starter", "init", "--folder", str(folder))[0] == 0
+    assert (folder / "stable-diffusion" / "model_index.json").is_file()
+    assert call(tmp_path, "starter", "init", "--folder", str(folder))[0] == 0

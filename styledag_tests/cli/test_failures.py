@@ -1,0 +1,128 @@
+"""What goes wrong ends in one clear sentence, a non-zero exit, and leaves what was there."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.store.store import Store
+from styledag_tests.whole.small_project import CATEGORIES, STYLE, make_project
+
+
+@pytest.fixture(scope="module")
+def wiki() -> Iterator[DemoWiki]:
+    with serve_wiki(port=0, categories=CATEGORIES) as site:
+        yield site
+
+
+@pytest.fixture
+def root(tmp_path: Path, starter: Path, wiki: DemoWiki) -> Path:
+    return make_project(tmp_path / "project", starter, wiki.url).root
+
+
+def styledag(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "styledag", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
+def edit(root: Path, find: str, replace: str) -> None:
+    path = root / "data" / "styles" / f"{STYLE}.yaml"
+    text = path.read_text(encoding="utf-8")
+    changed = re.sub(find, replace, text, flags=re.DOTALL)
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+
+
+BREAK: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a bad style file": (
+        lambda root: edit(root, "size_px: 64", "size: 64"),
+        r"small\.yaml:\d+: images\.size: unknown key; did you mean 'size_px'\?",
+    ),
+    "an unknown style": (
+        lambda root: (root / "data" / "styles" / f"{STYLE}.yaml").unlink(),
+        "there is no style 'small'",
+    ),
+    "an unreachable site": (
+        lambda root: edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1"),
+        r"http://127\.0\.0\.1:1/",
+    ),
+    "a source with no picture": (
+        lambda root: edit(root, "img.artwork", "img.nothing"),
+        "img.nothing",
+    ),
+    "a missing captioner": (
+        lambda root: edit(root, "/blip", "/no-blip"),
+        "no-blip.*is no folder of the project",
+    ),
+    "a missing base": (
+        lambda root: edit(root, "/stable-diffusion", "/no-base"),
+        "no-base.*is no folder of the project",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BREAK)
+def test_a_failure_is_one_clear_sentence(root: Path, what: str) -> None:
+    spoil, sentence = BREAK[what]
+    spoil(root)
+    run = styledag(root, "run", STYLE)
+    assert run.returncode == 1
+    assert re.search(rf"^error: .*{sentence}", run.stderr, re.MULTILINE), run.stderr
+    assert "Traceback" not in run.stderr + run.stdout
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_a_failure_leaves_what_was_there(root: Path) -> None:
+    edit(root, "/blip", "/no-blip")
+    styledag(root, "run", STYLE)
+    before = Store(str(root / "data/store")).require("raw_images", STYLE)
+    edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1")
+    assert styledag(root, "run", STYLE).returncode == 1
+    after = Store(str(root / "data/store")).require("raw_images", STYLE)
+    assert after.version == before.version
+    after.verify()
+
+
+def test_a_device_that_is_not_there_is_an_error(root: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    run = styledag(root, "run", STYLE, "--device", "cuda")
+    assert run.returncode == 1
+    assert "'cuda' was asked for, but this machine has only" in run.stderr
+
+
+def _small_disk(folder: Path, size: str) -> bool:
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if shutil.which("mount") is None:
+        return False
+    return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+
+def test_a_full_disk_is_said_and_mended_by_room(root: Path) -> None:
+    disk = root / "data" / "store"
+    if not _small_disk(disk, "300k"):
+        pytest.skip("mounting a small disk needs privileges")
+    try:
+        run = styledag(root, "run", STYLE)
+        assert run.returncode == 1
+        assert re.search(r"^error: no space left on the disk that holds .*store", run.stderr)
+        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+        edit(root, "/blip", "/no-blip")
+        assert "no-blip" in styledag(root, "run", STYLE).stderr
+        Store(str(disk)).require("curated_images", STYLE).verify()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
