@@ -31,19 +31,19 @@ WHOLE = LoopSettings(
 )
 VISION = LoopSettings(
     name="clip-vision",
-    steps=3000,
-    learning_rate=6e-4,
+    steps=1200,
+    learning_rate=8e-4,
     weight_decay=0.1,
-    decay_steps=2000,
+    decay_steps=800,
     ema_decay=0.998,
     seed=1,
 )
 JUDGE = LoopSettings(
     name="judge",
-    steps=2500,
+    steps=1500,
     learning_rate=1e-3,
     weight_decay=0.1,
-    decay_steps=1000,
+    decay_steps=500,
     ema_decay=0.998,
     seed=17,
 )

@@ -94,8 +94,19 @@ def read_emoji(folder: Path) -> tuple[Emoji, ...]:
 
 
 def read_artist(folder: Path, artist: Artist) -> dict[str, np.ndarray]:
-    """Return an artist's drawings by code: on white, uint8, HWC, of :data:`SIZE_PX`."""
-    return dict(_drawings(_archive(folder, PACKAGES[artist]), _FOLDERS[artist]))
+    """Return an artist's drawings by code: on white, uint8, HWC, of :data:`SIZE_PX`.
+
+    They are decoded once, and kept beside the archive.
+    """
+    archive = _archive(folder, PACKAGES[artist])
+    decoded = archive.with_suffix(".npz")
+    if not decoded.exists():
+        found = dict(_drawings(archive, _FOLDERS[artist]))
+        written = archive.with_suffix(".new.npz")
+        np.savez(written, codes=np.array(list(found)), pixels=np.stack(list(found.values())))
+        written.replace(decoded)
+    with np.load(decoded) as arrays:
+        return dict(zip(arrays["codes"].tolist(), arrays["pixels"], strict=True))
 
 
 def read_twemoji() -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
-BATCH_SIZE = 32
+BATCH_SIZE = 24
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
 REST_SHARE = 0.4
@@ -34,10 +34,10 @@ CORE = ("animal", "plant", "food", "drink", "transport", "place-building", "plac
 
 SETTINGS = LoopSettings(
     name="unet",
-    steps=4000,
+    steps=3000,
     learning_rate=8e-4,
     warmup_steps=200,
-    decay_steps=1500,
+    decay_steps=900,
     ema_decay=0.998,
 )
 
@@ -116,7 +116,7 @@ def train_unet(
     loop.run(
         lambda generator: _loss(unet, loss, pictures, latents, share, text, generator),
         report=None if report is None else lambda: report(unet, loop.step),
-        report_every_steps=400,
+        report_every_steps=300,
     )
     loop.adopt_averages()
     return unet

@@ -1,0 +1,67 @@
+"""The training loop: resumable, averaged, and left in a usable state."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from styledag.starter.loop import Loop, LoopSettings, psnr_db
+
+SETTINGS = LoopSettings(
+    name="line", steps=40, learning_rate=0.05, warmup_steps=4, decay_steps=10, bfloat16=False
+)
+
+
+def _loop(folder: Path, settings: LoopSettings) -> tuple[nn.Linear, Loop]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 1)
+    return model, Loop(model, settings, folder, torch.device("cpu"))
+
+
+def _trained(folder: Path, settings: LoopSettings) -> nn.Linear:
+    model, loop = _loop(folder, settings)
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        x = torch.randn(8, 3, generator=generator)
+        return (model(x)[:, 0] - x.sum(dim=1)).square().mean()
+
+    loop.run(loss_of)
+    loop.adopt_averages()
+    return model
+
+
+def test_a_stopped_run_ends_in_the_same_weights(tmp_path: Path) -> None:
+    whole = _trained(tmp_path / "whole", SETTINGS)
+    # Stopped before the rate falls, the same schedule goes on.
+    _trained(tmp_path / "parts", replace(SETTINGS, steps=20, decay_steps=1))
+    resumed = _trained(tmp_path / "parts", SETTINGS)
+    assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_training_brings_the_averages_close_to_the_answer(tmp_path: Path) -> None:
+    model = _trained(tmp_path, replace(SETTINGS, steps=300, ema_decay=0.9))
+    torch.testing.assert_close(model.weight, torch.ones(1, 3), atol=0.05, rtol=0)
+
+
+def test_a_finished_run_takes_no_step_when_asked_again(tmp_path: Path) -> None:
+    first = _trained(tmp_path, SETTINGS)
+    lines = (tmp_path / "line.log.jsonl").read_text()
+    again = _trained(tmp_path, SETTINGS)
+    assert torch.equal(first.weight, again.weight)
+    assert (tmp_path / "line.log.jsonl").read_text() == lines
+
+
+def test_frozen_parameters_stay_as_they_are(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1))
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    loop = Loop(model, SETTINGS, tmp_path, torch.device("cpu"))
+    loop.run(lambda generator: model(torch.randn(8, 3, generator=generator)).square().mean())
+    assert torch.equal(model[0].weight, before)
+
+
+def test_a_tenth_of_the_range_is_20_db() -> None:
+    assert psnr_db(0.1**2) == pytest.approx(20)
