@@ -1,0 +1,84 @@
+"""The graph as Dagster sees it: the design's edges, and a reader who never saw the code."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from styledag.defs.code_location import build_definitions
+from styledag_tests.whole.small_project import STYLE, make_project
+
+EDGES = {
+    "style": set(),
+    "raw_images": {"style"},
+    "jpeg_images": {"raw_images"},
+    "curated_images": {"jpeg_images"},
+    "captions": {"curated_images"},
+    "image_dataset": {"captions"},
+    "encoded_dataset": {"image_dataset"},
+    "ema_unet": {"encoded_dataset"},
+    "checkpoint": {"encoded_dataset"},
+    "merged_unet": {"ema_unet"},
+    "sample_grid": {"merged_unet"},
+    "evolution": {"ema_unet", "checkpoint"},
+    "denoising": {"ema_unet"},
+    "scores": {"ema_unet", "sample_grid", "evolution", "image_dataset"},
+    "model_report": {"ema_unet", "sample_grid", "evolution", "denoising", "scores"},
+}
+
+
+@pytest.fixture
+def definitions(tmp_path: Path, starter: Path) -> dg.Definitions:
+    return build_definitions(make_project(tmp_path, starter, "http://127.0.0.1:1"))
+
+
+def test_the_graph_has_the_edges_of_the_design(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    edges = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert edges == EDGES
+
+
+def test_every_asset_explains_itself(definitions: dg.Definitions) -> None:
+    for spec in definitions.resolve_all_asset_specs():
+        assert spec.description, spec.key
+        assert spec.group_name in {"pictures", "training", "blends", "results"}
+        assert spec.kinds
+        assert spec.owners
+        assert spec.code_version
+        assert spec.partitions_def is not None
+
+
+def test_what_computes_runs_in_the_pool_of_the_gpu(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    pools = {key.to_user_string(): graph.get(key).pools for key in graph.get_all_asset_keys()}
+    assert {name for name, pool in pools.items() if pool == {"gpu"}} == {
+        "curated_images",
+        "captions",
+        "encoded_dataset",
+        "ema_unet",
+        "sample_grid",
+        "evolution",
+        "denoising",
+        "scores",
+    }
+
+
+def test_a_style_maps_to_its_models(tmp_path: Path, starter: Path) -> None:
+    from styledag.defs.partitions import read_partitions
+
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    second = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
+    (project.styles_folder / "second.yaml").write_text(
+        second.replace("  full:\n", "  attention:\n    trained: attention\n"), "utf-8"
+    )
+    partitions = read_partitions(project)
+    assert partitions.models.get_partition_keys() == ["second.attention", f"{STYLE}.full"]
+    mapped = partitions.style_to_models.get_downstream_partitions_for_partitions(
+        partitions.styles.subset_with_partition_keys([STYLE]),
+        partitions.styles,
+        partitions.models,
+    )
+    assert set(mapped.get_partition_keys()) == {f"{STYLE}.full"}

@@ -1,0 +1,64 @@
+"""Questions about lineage that name nothing, and lineages that break off."""
+
+from pathlib import Path
+
+import pytest
+
+from styledag.errors import ArtifactMissingError, LineageError
+from styledag.graph.ancestry import find_artifact
+from styledag.graph.lineage import find_ancestor, trace
+from styledag.store.store import Store, Target
+from styledag.store.workspace import Workspace
+
+
+def write(workspace: Workspace) -> dict[str, int]:
+    (workspace.folder / "content").write_text("content")
+    return {}
+
+
+@pytest.mark.parametrize("name", ["twemoji", "twemoji.full@", "twemoji.full@last", "a.b:2", ""])
+def test_a_name_of_another_form_is_refused(store: Store, name: str) -> None:
+    with pytest.raises(LineageError, match=r"expected STYLE\.RECIPE"):
+        find_artifact(store, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.b", "ema_unet of a.b"),
+        ("a.b@7", "checkpoint of a.b/e007"),
+        ("a.b@e7", "checkpoint of a.b/e007"),
+        ("a.b:0.5", "merged_unet of a.b/0.50"),
+    ],
+)
+def test_what_was_never_made_is_named(store: Store, name: str, said: str) -> None:
+    with pytest.raises(ArtifactMissingError, match=said):
+        find_artifact(store, name)
+
+
+def chain(store: Store) -> list[Target]:
+    raw = Target(asset="raw_images", partition="a", code_version="1")
+    built = store.build(raw, write).artifact
+    jpeg = Target(asset="jpeg_images", partition="a", code_version="1", inputs=(built.as_input(),))
+    return [raw, jpeg]
+
+
+def test_a_lineage_names_each_ancestor_once(store: Store) -> None:
+    _, jpeg = chain(store)
+    artifact = store.build(jpeg, write).artifact
+    assert [(each.depth, each.input.name) for each in trace(store, artifact)] == [
+        (0, "jpeg_images"),
+        (1, "raw_images"),
+    ]
+    assert find_ancestor(store, artifact, "raw_images").asset == "raw_images"
+    with pytest.raises(LineageError, match="came from no captions"):
+        find_ancestor(store, artifact, "captions")
+
+
+def test_a_lineage_that_breaks_off_says_where(store: Store) -> None:
+    _, jpeg = chain(store)
+    artifact = store.build(jpeg, write).artifact
+    for record in Path(store.files.root).glob("builds/raw_images/**/*.json"):
+        record.unlink()
+    with pytest.raises(LineageError, match="raw_images of a"):
+        trace(store, artifact)

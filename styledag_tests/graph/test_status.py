@@ -1,0 +1,71 @@
+"""Status says what a change of the style file would make anew, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from styledag.graph.graph import Graph
+from styledag.graph.status import AssetStatus, style_status
+from styledag.graph.style_plans import (
+    plan_curated_images,
+    plan_jpeg_images,
+    plan_raw_images,
+    plan_style,
+)
+from styledag.project import Project
+from styledag.store.workspace import Workspace
+from styledag_tests.whole.small_project import STYLE, make_project
+
+
+def write(workspace: Workspace) -> dict[str, int]:
+    (workspace.folder / "content").write_text("content")
+    return {}
+
+
+@pytest.fixture
+def project(tmp_path: Path, starter: Path) -> Project:
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    graph = Graph(project)
+    for plan in (plan_style, plan_raw_images, plan_jpeg_images):
+        graph.store.build(plan(graph, STYLE).target, write)
+    return project
+
+
+def state_of(project: Project, asset: str) -> AssetStatus:
+    return next(each for each in style_status(Graph(project), STYLE) if each.asset == asset)
+
+
+def edit(project: Project, find: str, replace: str) -> None:
+    path = project.styles_folder / f"{STYLE}.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert find in text
+    path.write_text(text.replace(find, replace), encoding="utf-8")
+
+
+def test_what_is_there_is_current_and_what_follows_is_missing(project: Project) -> None:
+    assert state_of(project, "jpeg_images").state == "current"
+    curated = state_of(project, "curated_images")
+    assert (curated.state, curated.version) == ("missing", None)
+    assert "jpeg_images" not in curated.why
+
+
+def test_a_changed_setting_is_named(project: Project) -> None:
+    edit(project, "mode: pad", "mode: crop")
+    jpeg = state_of(project, "jpeg_images")
+    assert (jpeg.state, jpeg.why) == ("outdated", "settings changed: ImageSettings")
+    assert state_of(project, "raw_images").state == "current"
+
+
+def test_politeness_makes_nothing_anew(project: Project) -> None:
+    edit(project, "delay_s: 0", "delay_s: 2")
+    assert state_of(project, "jpeg_images").state == "current"
+
+
+def test_a_missing_model_breaks_only_what_reads_it(project: Project) -> None:
+    edit(project, "/blip", "/no-blip")
+    graph = Graph(project)
+    graph.store.build(plan_curated_images(graph, STYLE).target, write)
+    captions = state_of(project, "captions")
+    assert captions.state == "broken"
+    assert "no-blip" in captions.why
+    assert state_of(project, "curated_images").state == "current"
