@@ -1,6 +1,7 @@
 """Checkpoints: stored, and logged to their own partition, while training goes on."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from styledag.diffusion.records import Snapshot
 
 ASSET = "checkpoint"
+_NEWEST_EVENTS = 100
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,38 @@ def log_checkpoint(
                 "dagster/code_version": artifact.build.code_version,
                 f"dagster/partition/{EPOCH_DIMENSION}": epoch,
                 f"dagster/partition/{MODEL_DIMENSION}": str(model),
-                **dict(_input_tag(each) for each in artifact.build.inputs if each.build),
+                **_input_tags(context.instance, artifact.build.inputs),
             },
         )
     )
 
 
-def _input_tag(upstream: Input) -> tuple[str, str]:
-    """Return the tag by which Dagster tells whether a checkpoint is stale."""
-    digest = hashlib.sha256(upstream.version.encode()).hexdigest()
-    return f"dagster/input_data_version/{upstream.name}", digest
+def _input_tags(instance: dg.DagsterInstance, inputs: Sequence[Input]) -> dict[str, str]:
+    """Return the tags by which Dagster tells whether a checkpoint is stale.
+
+    Both are needed: an input's version, and which event of its partition announced it.
+    """
+    tags = {}
+    for upstream in (each for each in inputs if each.build):
+        digest = hashlib.sha256(upstream.version.encode()).hexdigest()
+        tags[f"dagster/input_data_version/{upstream.name}"] = digest
+        tags[f"dagster/input_event_pointer/{upstream.name}"] = _event_pointer(instance, upstream)
+    return tags
+
+
+def _event_pointer(instance: dg.DagsterInstance, upstream: Input) -> str:
+    """Return the id of the newest event that announced just this version, ``NULL`` if none did."""
+    announced = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(upstream.name), asset_partitions=[upstream.partition]
+        ),
+        limit=_NEWEST_EVENTS,
+    ).records
+    return next(
+        (
+            str(record.storage_id)
+            for record in announced
+            if (record.event_log_entry.tags or {}).get("dagster/data_version") == upstream.version
+        ),
+        "NULL",
+    )
