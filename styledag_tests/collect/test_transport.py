@@ -69,7 +69,7 @@ def site(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsSite
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
     context.sni_callback = lambda _socket, name, _context: site.names.append(str(name))
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
         server.socket = context.wrap_socket(server.socket, server_side=True)
         server.daemon_threads, server.block_on_close = True, False
         site.url = f"https://{HOST}:{server.server_port}"
