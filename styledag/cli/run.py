@@ -43,7 +43,7 @@ def run(session: Session, name: str, device: Device) -> None:
 @pass_session
 def demo(session: Session, device: Device) -> None:
     """Run the whole graph on the starter and a small wiki on this machine."""
-    from styledag.demo.wiki import serve_wiki
+    from styledag.demo.wiki import shared_wiki
 
     root = session.project.root
     if not (root / "data" / "starter").is_dir():
@@ -51,8 +51,8 @@ def demo(session: Session, device: Device) -> None:
 
         session.console.print("building the starter's architecture with random weights")
         init_starter(root / "data" / "starter")
-    with serve_wiki(extra=root / "data" / "wiki") as site:
-        session.console.print(f"the demo's wiki is at {site.url}")
+    with shared_wiki(extra=root / "data" / "wiki") as url:
+        session.console.print(f"the demo's wiki is at {url}")
         bring_up_to_date(session, DEMO_STYLE, [], device)
     session.console.print("browse the graph and its pictures: make ui")
 

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from styledag import __version__
 from styledag.demo.wiki_artwork import twemoji_articles
 from styledag.demo.wiki_site import Answer, WikiSite
@@ -20,6 +22,7 @@ logger = logging.getLogger("styledag.demo")
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8931
+SERVER_NAME = "styledag-wiki"
 
 
 class DemoWiki:
@@ -87,10 +90,38 @@ def serve_wiki(
             thread.join()
 
 
+@contextmanager
+def shared_wiki(*, extra: Path | None = None) -> Iterator[str]:
+    """Yield the address of the wiki on its own port: the one that runs there, else a new one.
+
+    Args:
+        extra: As for :func:`serve_wiki`; a wiki that runs already keeps its own.
+
+    Raises:
+        StyledagError: If something else has taken the port, or the artwork is not installed.
+    """
+    url = f"http://{LOOPBACK}:{DEFAULT_PORT}"
+    if _is_wiki(url):
+        yield url
+        return
+    with serve_wiki(port=DEFAULT_PORT, extra=extra) as wiki:
+        yield wiki.url
+
+
+def _is_wiki(url: str) -> bool:
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy stands before the loopback
+        try:
+            answer = session.head(url, timeout=2)
+        except requests.RequestException:
+            return False
+    return answer.headers.get("Server", "").startswith(SERVER_NAME)
+
+
 class _Handler(BaseHTTPRequestHandler):
     wiki: DemoWiki
     protocol_version = "HTTP/1.1"
-    server_version = f"styledag-wiki/{__version__}"
+    server_version = f"{SERVER_NAME}/{__version__}"
     sys_version = ""
     timeout = 30
     disable_nagle_algorithm = True

