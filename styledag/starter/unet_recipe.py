@@ -64,8 +64,8 @@ class TextStates:
                 )
                 ids = tokens.input_ids.to(self._encoder.device)
                 states = self._encoder(ids).last_hidden_state
-            self._known.update(zip(new, states.to(torch.float16), strict=True))
-        return torch.stack([self._known[text] for text in captions]).float()
+            self._known.update(zip(new, states, strict=True))
+        return torch.stack([self._known[text] for text in captions])
 
 
 def shares(pictures: Pictures) -> Tensor:

@@ -1,0 +1,112 @@
+"""The starter's training as a code location of its own: ``dagster dev -m``, or ``make starter``.
+
+The same stages run without Dagster: ``python -m styledag.starter.train``.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from styledag.starter.train import Training
+
+GROUP = "starter"
+
+
+class StarterConfig(dg.Config):
+    """Where the starter is trained and put.
+
+    Attributes:
+        work: Folder of downloads, states and logs.
+        out: Folder of the finished starter.
+        threads: CPU threads; 0 leaves torch's own number.
+    """
+
+    work: str = ".starter"
+    out: str = "data/starter"
+    threads: int = 0
+
+
+def training_of(config: StarterConfig) -> "Training":
+    """Return the training that a run is configured for."""
+    import torch
+
+    from styledag.starter.train import Training
+
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Training(Path(config.work), device, {})
+
+
+def trained(config: StarterConfig, stage: str) -> dg.MaterializeResult[None]:
+    """Train a stage to its end, from wherever it was stopped, and report its last figures."""
+    from styledag.starter.train import STAGES
+
+    training = training_of(config)
+    STAGES[stage](training)
+    log = training.folder / f"{stage}.log.jsonl"
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    figures = {name: value for line in lines for name, value in line.items()}
+    return dg.MaterializeResult(metadata={**figures, "log": dg.MetadataValue.path(str(log))})
+
+
+@dg.asset(group_name=GROUP)
+def autoencoder(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """The autoencoder that the UNet draws in the latents of."""
+    return trained(config, "autoencoder")
+
+
+@dg.asset(group_name=GROUP)
+def clip(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """CLIP; its text tower is final, and becomes the pipeline's."""
+    return trained(config, "clip")
+
+
+@dg.asset(group_name=GROUP, deps=[autoencoder])
+def decoder(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """The autoencoder with a better decoder; its latents are the same."""
+    return trained(config, "decoder")
+
+
+@dg.asset(group_name=GROUP, deps=[clip])
+def clip_vision(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """CLIP with a better vision tower; its text states are the same."""
+    return trained(config, "clip-vision")
+
+
+@dg.asset(group_name=GROUP, deps=[clip])
+def blip(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """BLIP, whose vision tower starts from CLIP's."""
+    return trained(config, "blip")
+
+
+@dg.asset(group_name=GROUP, deps=[autoencoder, clip])
+def unet(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """The UNet, told by CLIP's frozen text states."""
+    return trained(config, "unet")
+
+
+@dg.asset(group_name=GROUP, deps=[decoder, clip_vision, blip, unet])
+def starter(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """The starter's folder: three models in the formats of the big ones."""
+    from styledag.starter.assemble import assemble
+
+    assemble(training_of(config), Path(config.out))
+    return dg.MaterializeResult(metadata={"folder": dg.MetadataValue.path(config.out)})
+
+
+@dg.asset(group_name=GROUP, deps=[starter])
+def starter_figures(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """The starter's figures, measured by judges of their own and written into its cards."""
+    from styledag.starter.evaluate import evaluate
+
+    return dg.MaterializeResult(metadata=dict(evaluate(training_of(config), Path(config.out))))
+
+
+defs = dg.Definitions(
+    assets=[autoencoder, clip, decoder, clip_vision, blip, unet, starter, starter_figures],
+    jobs=[dg.define_asset_job("train_starter", selection=dg.AssetSelection.groups(GROUP))],
+)

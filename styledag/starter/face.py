@@ -1,0 +1,181 @@
+"""Try what the demo promises: ``python -m styledag.starter.face`` fine-tunes a starter on Twemoji.
+
+Twemoji's animals and food are taught, with the package's own training; then vehicles, buildings
+and tools are asked for, over all weights of the blend, and the judges say what they see.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from styledag.diffusion.encoded import EncodedDataset, EncodedSample
+from styledag.diffusion.recipe import EmaSettings, Recipe
+from styledag.diffusion.records import Snapshot
+from styledag.diffusion.train import train_unet
+from styledag.merging.lerp import lerp
+from styledag.models.compute import Compute
+from styledag.progress import SilentProgress
+from styledag.starter.clip_recipe import name_embeddings, picture_embeddings, top_share
+from styledag.starter.evaluate import artist_judge, artists_drawings, subject_judge
+from styledag.starter.figures import GUIDANCE_SCALE, Models, drawn, load_models
+from styledag.starter.judges import TWEMOJI
+from styledag.starter.pixels import parts_of
+from styledag.starter.subjects import STYLE_CATEGORIES, Subject, with_article
+from styledag.starter.train import Training, arguments_of, save_grid, training_of
+from styledag.starter.vocabulary import clip_tokenizer
+
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+ASKED_KINDS = ("transport", "place-building", "place-religious", "tool", "lock")
+SEEDS = (0, 1)
+
+
+def style_pictures(training: Training) -> tuple[list[Subject], Tensor]:
+    """Return the style's subjects and Twemoji's drawings of them, uint8, BCHW."""
+    at, pixels = artists_drawings(training.pictures)["twemoji"]
+    subjects = [training.pictures.subjects[one] for one in at.tolist()]
+    taught = torch.tensor([subject.category in STYLE_CATEGORIES for subject in subjects])
+    return [subject for subject in subjects if subject.category in STYLE_CATEGORIES], pixels[taught]
+
+
+def asked_for(subjects: tuple[Subject, ...], positions: list[int]) -> list[int]:
+    """Return those of the measured subjects that the demo asks for, outside the style's."""
+    return [at for at in positions if subjects[at].subcategory.startswith(ASKED_KINDS)]
+
+
+def encoded(models: Models, captions: list[str], pixels: Tensor) -> EncodedDataset:
+    """Return pictures and captions as training reads them, without mirrored ones.
+
+    Args:
+        models: The starter.
+        captions: One for each picture.
+        pixels: Drawings, uint8. # BCHW
+    """
+    shown = pixels.float() / 127.5 - 1
+    with torch.no_grad():
+        parts = [models.vae.encode(part).latent_dist for part in parts_of(shown)]
+    distinct = tuple(sorted({"", *captions}))
+    return EncodedDataset(
+        samples=tuple(
+            EncodedSample(id=f"{row:064d}", caption=distinct.index(text), split="train", row=row)
+            for row, text in enumerate(captions)
+        ),
+        captions=distinct,
+        flip=False,
+        scaling_factor=models.vae.config.scaling_factor,
+        mean=torch.cat([part.mean for part in parts])[:, None],
+        logvar=torch.cat([part.logvar for part in parts])[:, None],
+        text_states=models.text.of(list(distinct)),
+    )
+
+
+def recipe_of(arguments: argparse.Namespace, pictures: int) -> Recipe:
+    """Return the recipe that the command line asks for."""
+    steps_an_epoch = math.ceil(pictures / arguments.batch_size)
+    return Recipe(
+        trained=arguments.trained,
+        epochs=max(1, round(arguments.finetune_steps / steps_an_epoch)),
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        lr_schedule="linear",
+        lr_warmup_steps=10,
+        horizontal_flip=False,
+        min_snr_gamma=5.0,
+        ema=EmaSettings(mode="base", base_share=arguments.base_share),
+        snapshot_every_epochs=999,
+        save_state_every_steps=10_000,
+    )
+
+
+def try_face(
+    training: Training, starter: Path, arguments: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Return, for each weight, the shares taken for Twemoji and recognised; write a grid.
+
+    Args:
+        training: Where pictures and judges are.
+        starter: The starter's folder.
+        arguments: The recipe's settings.
+    """
+    models = load_models(starter)
+    subjects, pixels = style_pictures(training)
+    prefix = arguments.prefix
+    captions = [f"{prefix}{with_article(subject.name)}" for subject in subjects]
+    scratch = training.folder / "face"
+    shutil.rmtree(scratch, ignore_errors=True)
+    result = train_unet(
+        encoded(models, captions, pixels),
+        starter / "stable-diffusion",
+        recipe_of(arguments, len(captions)),
+        compute=Compute(torch.device("cpu"), torch.bfloat16),
+        scratch=scratch,
+        on_snapshot=_nothing,
+        progress=SilentProgress(),
+        work=Counter(),
+    )
+    tuned = _weights_of(result.final.folder)
+    positions = training.measured[0]
+    known = training.pictures.subjects
+    asked = asked_for(known, positions)
+    prompts = [f"{prefix}{with_article(known[at].name)}" for at in asked]
+    base = {name: value.clone() for name, value in models.unet.state_dict().items()}
+    artists, clip = artist_judge(training), subject_judge(training)
+    names = name_embeddings(clip, clip_tokenizer(), tuple(known[at] for at in positions))
+    right = torch.tensor([positions.index(at) for at in asked]).repeat(len(SEEDS))
+    said: dict[str, list[float]] = {"weight": [], "twemoji": [], "recognised": []}
+    rows = []
+    for weight in WEIGHTS:
+        models.unet.load_state_dict(_blend(base, tuned, weight))
+        samples = torch.cat([drawn(models, prompts, seed) for seed in SEEDS])
+        said["weight"].append(weight)
+        said["twemoji"].append(artists.share_of(samples, TWEMOJI))
+        said["recognised"].append(top_share(picture_embeddings(clip, samples), names, right))
+        rows.append(samples[: len(prompts) : 3])
+    save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
+    said["seconds"] = [result.seconds]
+    return said
+
+
+def _nothing(snapshot: Snapshot) -> None:
+    del snapshot
+
+
+def _weights_of(folder: Path) -> dict[str, Tensor]:
+    from diffusers import UNet2DConditionModel
+
+    unet: Any = UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32)
+    return dict(unet.state_dict())
+
+
+def _blend(
+    base: Mapping[str, Tensor], tuned: Mapping[str, Tensor], weight: float
+) -> dict[str, Tensor]:
+    return {name: lerp(value, tuned[name], weight) for name, value in base.items()}
+
+
+def main() -> None:
+    """Fine-tune and judge as the command line says, and say the shares as JSON."""
+    parser = arguments_of(__doc__)
+    parser.add_argument("--starter", type=Path, default=Path("data/starter"))
+    parser.add_argument("--grid", type=Path, default=Path("face.png"))
+    parser.add_argument("--prefix", default="a drawing of ")
+    parser.add_argument("--trained", default="unet")
+    parser.add_argument("--finetune-steps", type=int, default=350)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=3e-4)
+    parser.add_argument("--base-share", type=float, default=0.02)
+    arguments = parser.parse_args()
+    said = try_face(training_of(arguments), arguments.starter, arguments)
+    sys.stdout.write(json.dumps({"guidance_scale": GUIDANCE_SCALE, **said}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
