@@ -102,8 +102,9 @@ def built_metadata(built: Built, preview: Preview | None = None) -> dict[str, An
         **{f"did_{kind}": count for kind, count in sorted(built.work.items())},
         **{name: _metadata_value(value) for name, value in artifact.facts.items()},
         "location": dg.MetadataValue.path(artifact.location),
-        "made_from": dg.MetadataValue.md(_inputs_table(artifact.build.inputs)),
     }
+    if artifact.build.inputs:
+        metadata["made_from"] = dg.MetadataValue.md(_inputs_table(artifact.build.inputs))
     picture = preview(artifact) if preview is not None else None
     if picture is not None:
         metadata["preview"] = dg.MetadataValue.md(_inline_picture(picture))
@@ -115,6 +116,9 @@ def _metadata_value(value: Any) -> Any:
         return "none"
     if isinstance(value, list | tuple | dict):
         return dg.MetadataValue.json(value)
+    if isinstance(value, float):
+        # For the eye: 0.45 instead of 0.44999999999999996; the artifact keeps every digit.
+        return float(f"{value:.6g}")
     return value
 
 
