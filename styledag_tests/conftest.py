@@ -1,12 +1,22 @@
 """Fixtures that every stage's tests share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from styledag.starter.init import init_starter
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    """Give every test the same number of threads, which float sums follow from to the last bit."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

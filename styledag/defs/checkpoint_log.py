@@ -14,6 +14,7 @@ from styledag.defs.previews import picture_of
 from styledag.graph.model_plans import plan_checkpoint
 from styledag.graph.model_stages import THUMBNAILS, GetCompute, store_checkpoint
 from styledag.graph.names import ModelName, epoch_key
+from styledag.graph.snapshots import read_snapshots
 from styledag.store.artifact import Input
 from styledag.store.store import Built
 
@@ -52,6 +53,23 @@ class CheckpointLog:
         )
         self.graph.on_built(built)
         log_checkpoint(self.context, self.model, epoch_key(snapshot.epoch), built)
+
+    def announce_kept(self) -> None:
+        """Make the checkpoints of the current model the current ones, where they are not.
+
+        A recipe that is taken back finds its model again without training; so it must find its
+        checkpoints, and a history that was removed must hear of them anew.
+        """
+        store = self.graph.graph.store
+        for snapshot in read_snapshots(store.require("ema_unet", str(self.model))):
+            kept = store.by_version(ASSET, snapshot.partition, snapshot.version)
+            store.make_current(kept)
+            epoch = epoch_key(snapshot.epoch)
+            key = checkpoint_key(self.model, epoch)
+            announced = _newest_events(self.context.instance, ASSET, key, limit=1)
+            if [_version(record) for record in announced] != [kept.version]:
+                built = Built(kept, cached=True, work={})
+                log_checkpoint(self.context, self.model, epoch, built)
 
 
 def log_checkpoint(
@@ -94,17 +112,21 @@ def _input_tags(instance: dg.DagsterInstance, inputs: Sequence[Input]) -> dict[s
 
 def _event_pointer(instance: dg.DagsterInstance, upstream: Input) -> str:
     """Return the id of the newest event that announced just this version, ``NULL`` if none did."""
-    announced = instance.fetch_materializations(
-        dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey(upstream.name), asset_partitions=[upstream.partition]
-        ),
-        limit=_NEWEST_EVENTS,
-    ).records
+    events = _newest_events(instance, upstream.name, upstream.partition, limit=_NEWEST_EVENTS)
     return next(
-        (
-            str(record.storage_id)
-            for record in announced
-            if (record.event_log_entry.tags or {}).get("dagster/data_version") == upstream.version
-        ),
+        (str(record.storage_id) for record in events if _version(record) == upstream.version),
         "NULL",
     )
+
+
+def _newest_events(
+    instance: dg.DagsterInstance, asset: str, partition: str, *, limit: int
+) -> Sequence[dg.EventLogRecord]:
+    return instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition]),
+        limit=limit,
+    ).records
+
+
+def _version(record: dg.EventLogRecord) -> str | None:
+    return (record.event_log_entry.tags or {}).get("dagster/data_version")

@@ -79,12 +79,15 @@ def _training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         was killed goes on where it was.
         """
         model = ModelName.parse(context.partition_key)
-        publish = CheckpointLog(context, graph, model, compute.resolve).publish
-        return graph.materialise(
+        checkpoints = CheckpointLog(context, graph, model, compute.resolve)
+        result = graph.materialise(
             context,
             lambda: model_plans.plan_ema_unet(graph.graph, model),
-            partial(model_stages.fine_tune, graph.graph, publish, compute.resolve),
+            partial(model_stages.fine_tune, graph.graph, checkpoints.publish, compute.resolve),
         )
+        with failures():
+            checkpoints.announce_kept()
+        return result
 
     @dg.asset(
         partitions_def=partitions.checkpoints,

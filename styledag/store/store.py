@@ -177,6 +177,10 @@ class Store:
         names = self.files.names(f"heads/{asset}/{prefix}")
         return [f"{prefix}/{name.removesuffix('.json')}" for name in names]
 
+    def make_current(self, artifact: Artifact) -> None:
+        """Make an artifact that the store holds the current one of its partition."""
+        self._set_head(artifact.build)
+
     def _artifact(self, asset: str, partition: str, key: str) -> Artifact | None:
         record = self.files.read(_build_name(asset, partition, key))
         if record is None:
@@ -201,6 +205,7 @@ class Store:
         )
         with storage_errors(str(folder)):
             (folder / RECORD_FILE).write_bytes(build.to_json())
+            _share(folder)
         artifact = Artifact(build, self.files)
         if not self.files.exists(f"{artifact.name}/{RECORD_FILE}"):
             self.files.publish(folder, artifact.name, last=RECORD_FILE)
@@ -230,6 +235,14 @@ class Store:
                     "wait for it to end, then run again"
                 ) from exc
             yield folder
+
+
+def _share(folder: Path) -> None:
+    """Let whoever may read the folder read its files; safetensors lets their owner alone."""
+    mode = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def _build_name(asset: str, partition: str, key: str) -> str:

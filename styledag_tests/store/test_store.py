@@ -213,3 +213,25 @@ def test_artifacts_of_a_remote_store_are_copied_once(tmp_path: Path) -> None:
     folder = artifact.folder
     fsspec.filesystem("memory").rm(store.files.root, recursive=True)
     assert Artifact(artifact.build, store.files).folder == folder
+
+
+def test_files_can_be_read_by_whoever_may_read_the_folder(store: Store) -> None:
+    def write_secretly(workspace: Workspace) -> dict[str, int]:
+        (workspace.folder / "weights").write_text("weights")
+        (workspace.folder / "weights").chmod(0o600)
+        return {}
+
+    folder = store.build(target(), write_secretly).artifact.folder
+    assert (folder / "weights").stat().st_mode & 0o777 == folder.stat().st_mode & 0o666
+
+
+def test_an_older_artifact_can_be_made_current_again(any_store: Store) -> None:
+    old = any_store.build(target(), write_greeting).artifact
+
+    def write_other(workspace: Workspace) -> dict[str, int]:
+        (workspace.folder / "greeting.txt").write_text("good bye")
+        return {}
+
+    any_store.build(target(code_version="2"), write_other)
+    any_store.make_current(old)
+    assert any_store.require("jpeg_images", "twemoji").version == old.version

@@ -1,0 +1,72 @@
+"""Checkpoints in Dagster's records: fresh when logged, and those of the model that is current."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
+
+from styledag.defs.code_location import build_definitions
+from styledag.defs.partitions import checkpoint_key
+from styledag.defs.runs import open_history, run_step, steps_of
+from styledag.demo.wiki import DemoWiki
+from styledag.graph.ancestry import find_artifact
+from styledag.graph.graph import Graph
+from styledag.graph.names import ModelName
+from styledag.project import Project
+from styledag_tests.whole.conftest import Undisturbed
+from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+
+KEY = checkpoint_key(ModelName.parse(MODEL), "e001")
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_checkpoint_is_fresh_once_it_is_logged(undisturbed: Undisturbed) -> None:
+    os.chdir(undisturbed.project.root)
+    definitions = build_definitions(undisturbed.project)
+    with open_history(undisturbed.project.root) as instance:
+        resolver = CachingStaleStatusResolver(
+            instance, definitions.resolve_asset_graph(), LoadingContextForTest(instance)
+        )
+        status = resolver.get_status(dg.AssetKey("checkpoint"), partition_key=KEY)
+    assert status.value == "FRESH"
+
+
+def train(project: Project) -> None:
+    definitions = build_definitions(project)
+    with open_history(project.root) as instance:
+        for step in steps_of(Graph(project), STYLE)[:2]:
+            run_step(definitions, instance, step)
+
+
+def announced(project: Project) -> str:
+    with open_history(project.root) as instance:
+        record = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey("checkpoint"), asset_partitions=[KEY]),
+            limit=1,
+        ).records[0]
+    return str((record.event_log_entry.tags or {})["dagster/data_version"])
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_recipe_taken_back_finds_its_checkpoints_again(
+    tmp_path: Path, starter: Path, wiki: DemoWiki
+) -> None:
+    project = make_project(tmp_path, starter, wiki.url)
+    os.chdir(project.root)
+    path = project.styles_folder / f"{STYLE}.yaml"
+    first_text = path.read_text("utf-8")
+    versions = []
+    for text in (
+        first_text,
+        first_text.replace("epochs: 2", "epochs: 2\n    seed: 1"),
+        first_text,
+    ):
+        path.write_text(text, "utf-8")
+        train(project)
+        found = find_artifact(Graph(project).store, f"{MODEL}@1")
+        assert announced(project) == found.version
+        versions.append(found.version)
+    assert versions[0] == versions[2] != versions[1]
