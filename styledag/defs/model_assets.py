@@ -190,6 +190,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             context,
             lambda: model_plans.plan_evolution(graph.graph, model),
             partial(model_stages.draw_evolution, graph.graph, compute.resolve),
+            preview=picture_of("gifs/*/all.gif"),
         )
 
     @of_model(
@@ -209,6 +210,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             context,
             lambda: model_plans.plan_denoising(graph.graph, model),
             partial(model_stages.draw_denoising, compute.resolve),
+            preview=picture_of("gifs/*/*.gif"),
         )
 
     @of_model(

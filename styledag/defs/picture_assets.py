@@ -11,7 +11,7 @@ from styledag.collect.records import RawImage
 from styledag.dataset import build
 from styledag.defs.materialise import AssetDecorator, GraphRun, nothing_lost
 from styledag.defs.partitions import Partitions
-from styledag.defs.previews import first_pictures, picture_of
+from styledag.defs.previews import dataset_pictures, first_pictures, picture_of
 from styledag.defs.resources import ComputeResource
 from styledag.graph import style_plans
 from styledag.graph.plan import Plan
@@ -59,6 +59,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             context,
             lambda: style_plans.plan_raw_images(graph.graph, context.partition_key),
             partial(_collect, graph),
+            preview=first_pictures(RawImage, lambda row: row.sha256),
         )
 
     @of_style(
@@ -141,6 +142,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             context,
             lambda: style_plans.plan_image_dataset(graph.graph, context.partition_key),
             _build_dataset,
+            preview=dataset_pictures,
         )
 
     return [style, raw_images, jpeg_images, curated_images, captions, image_dataset]

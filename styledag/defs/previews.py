@@ -1,17 +1,23 @@
 """Thumbnails of artifacts for the web UI: at most 60 KB each."""
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
+from styledag.dataset.read import read_dataset
+from styledag.errors import ImageError
+from styledag.images.decode import decode_picture
 from styledag.manifest import Manifest
 from styledag.pictures import thumbnail_jpeg
 from styledag.store.artifact import Artifact
 from styledag.store.blobs import Blobs
 
-_COLUMNS, _ROWS, _CELL_PX = 8, 3, 96
+_MAX_BYTES = 60_000
+_MAX_PIXELS = 25_000_000
+_COLUMNS, _SHOWN, _CELL_PX = 8, 24, 96
 
 
 def first_pictures(
@@ -21,35 +27,52 @@ def first_pictures(
 
     Args:
         row_type: What its rows are.
-        sha256_of: Gives the blob of a row's JPEG.
+        sha256_of: Gives the blob of a row's picture.
     """
 
     def preview(artifact: Artifact) -> bytes | None:
-        rows = Manifest.read(artifact.folder, row_type).rows[: _COLUMNS * _ROWS]
         blobs = Blobs(artifact.files)
-        return _mosaic([blobs.read(sha256_of(row)) for row in rows]) if rows else None
+        rows = Manifest.read(artifact.folder, row_type).rows[:_SHOWN]
+        return _mosaic(blobs.read(sha256_of(row)) for row in rows)
 
     return preview
 
 
-def picture_of(name: str) -> Callable[[Artifact], bytes | None]:
-    """Return a preview that shows one picture of an artifact, made small."""
+def dataset_pictures(artifact: Artifact) -> bytes | None:
+    """Return the first pictures of a dataset."""
+    return _mosaic(row.jpeg for row in islice(read_dataset(artifact.folder), _SHOWN))
+
+
+def picture_of(pattern: str) -> Callable[[Artifact], bytes | None]:
+    """Return a preview that shows the first picture that matches, made small.
+
+    A GIF that is small enough is shown as it is; of a larger one, the frame in its middle.
+    """
 
     def preview(artifact: Artifact) -> bytes | None:
-        path = artifact.folder / name
-        if not path.is_file():
+        path = min(artifact.folder.glob(pattern), default=None)
+        if path is None:
             return None
+        if path.suffix == ".gif" and path.stat().st_size <= _MAX_BYTES:
+            return path.read_bytes()
         with Image.open(path) as image:
-            return thumbnail_jpeg(image)
+            image.seek(getattr(image, "n_frames", 1) // 2)
+            return thumbnail_jpeg(image, _MAX_BYTES)
 
     return preview
 
 
-def _mosaic(jpegs: Sequence[bytes]) -> bytes:
-    rows = -(-len(jpegs) // _COLUMNS)
+def _mosaic(pictures: Iterable[bytes]) -> bytes | None:
+    cells = []
+    for picture in pictures:
+        # A source's own pictures are shown before any stage has looked at them.
+        with suppress(ImageError):
+            image = decode_picture(picture, background="#ffffff", max_pixels=_MAX_PIXELS).image
+            cells.append(ImageOps.pad(image, (_CELL_PX, _CELL_PX), color="white"))
+    if not cells:
+        return None
+    rows = -(-len(cells) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * _CELL_PX, rows * _CELL_PX), "white")
-    for place, jpeg in enumerate(jpegs):
-        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
-            cell = image.resize((_CELL_PX, _CELL_PX), Image.Resampling.LANCZOS)
+    for place, cell in enumerate(cells):
         sheet.paste(cell, (place % _COLUMNS * _CELL_PX, place // _COLUMNS * _CELL_PX))
-    return thumbnail_jpeg(sheet)
+    return thumbnail_jpeg(sheet, _MAX_BYTES)
