@@ -23,11 +23,11 @@ MAX_NEW_TOKENS = 16
 
 SETTINGS = LoopSettings(
     name="blip",
-    steps=1200,
+    steps=3600,
     learning_rate=1e-3,
     weight_decay=0.05,
     warmup_steps=100,
-    decay_steps=600,
+    decay_steps=1200,
     ema_decay=0.998,
 )
 
@@ -57,7 +57,6 @@ def train_blip(
         model = build_blip(tokenizer)
     lend_vision(clip, model, pictures.pixels[:256].float() / 255)
     model.to(device)
-    model.set_attn_implementation("eager")
     loop = Loop(model, settings, folder, device)
     loop.run(
         lambda generator: _loss(model, tokenizer, pictures, generator, device),

@@ -35,7 +35,6 @@ from styledag.starter.pictures import ARTISTS, Pictures, as_tensor
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.starter.vocabulary import clip_tokenizer
 
-ASKED = 100
 JUDGE_SPLIT_SEED = 17
 JUDGE_SHOWN_SHARE = 0.75
 ARTIST_HELD_OUT_EVERY = 5
@@ -100,7 +99,7 @@ def evaluate(training: Training, folder: Path) -> dict[str, float]:
     subjects = training.pictures.subjects
     positions, _ = training.measured
     figures = seen_figures(models, subjects, training.measured)
-    asked = asked_subjects(subjects, positions, ASKED)
+    asked = asked_subjects(subjects, positions)
     samples = drawn_subjects(models, [subjects[at] for at in asked])
     judge = subject_judge(training)
     names = name_embeddings(judge, clip_tokenizer(), tuple(subjects[at] for at in positions))
@@ -110,7 +109,7 @@ def evaluate(training: Training, folder: Path) -> dict[str, float]:
         samples, ARTIST_NAMES.index("twemoji")
     )
     card = folder / "stable-diffusion"
-    save_grid(samples[:ASKED], card / "samples" / "subjects.png", columns=20)
+    save_grid(samples[: len(asked)], card / "samples" / "subjects.png", columns=20)
     combined = torch.cat([drawn(models, list(COMBINATIONS), seed) for seed in SEEDS[:2]])
     save_grid(combined, card / "samples" / "combinations.png", columns=10)
     write_cards(folder, figures, training)

@@ -15,7 +15,7 @@ from styledag.starter.clip_recipe import (
     top_share,
 )
 from styledag.starter.subjects import Subject, with_article
-from styledag.starter.unet_recipe import TextStates, is_core, sample_pictures
+from styledag.starter.unet_recipe import TextStates, is_in_focus, sample_pictures
 
 GUIDANCE_SCALE = 4.0
 SAMPLING_STEPS = 25
@@ -89,16 +89,14 @@ def seen_figures(
     }
 
 
-def asked_subjects(subjects: tuple[Subject, ...], positions: list[int], count: int) -> list[int]:
-    """Return evenly chosen subjects of the kinds that the demo teaches and asks for.
+def asked_subjects(subjects: tuple[Subject, ...], positions: list[int]) -> list[int]:
+    """Return the subjects that samples are asked of: those that the UNet was shown often.
 
     Args:
         subjects: All subjects.
-        positions: Those to choose from, which are the names that a sample is compared with.
-        count: How many to choose.
+        positions: Those to choose from, whose names a sample is compared with.
     """
-    core = [at for at in positions if is_core(subjects[at])]
-    return [core[at * len(core) // count] for at in range(count)]
+    return [at for at in positions if is_in_focus(subjects[at])]
 
 
 def drawn_subjects(models: Models, subjects: list[Subject]) -> Tensor:

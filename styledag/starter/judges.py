@@ -12,11 +12,11 @@ from styledag.starter.pixels import blurred, moved, parts_of
 
 ARTIST_NAMES = ("noto", "fluent", "twemoji")
 TWEMOJI = ARTIST_NAMES.index("twemoji")
-BATCH_SIZE = 64
+BATCH_SIZE = 32
 WIDTHS = (24, 48, 96)
 
 ARTIST_JUDGE = LoopSettings(
-    name="artist-judge", steps=700, learning_rate=2e-3, warmup_steps=30, decay_steps=500,
+    name="artist-judge", steps=300, learning_rate=2e-3, warmup_steps=30, decay_steps=200,
     weight_decay=0.05, ema_decay=0.99, seed=23,
 )  # fmt: skip
 

@@ -24,17 +24,34 @@ if TYPE_CHECKING:
 BATCH_SIZE = 24
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
-REST_SHARE = 0.4
-"""How often a subject outside :data:`CORE` is shown for each time that one inside it is."""
-FLUENT_SHARE = 0.6
+FOCUS_FROM_STEP = 1000
+"""Before this step all drawings are shown; from then on, subjects in focus."""
+REST_SHARE = 0.004
+"""How often another drawing is then shown for each time that one of a subject in focus is."""
+CORE_REST_SHARE, FLUENT_SHARE = 0.1, 0.35
+"""Before, how often a drawing outside :data:`CORE` is shown, and one by Fluent."""
 
 CORE = ("animal", "plant", "food", "drink", "transport", "place-building", "place-religious",
         "tool", "lock", "musical")  # fmt: skip
 """Beginnings of the subcategories that the demo teaches and asks for."""
 
+FOCUS = (
+    "panda face", "cat face", "dog face", "fox face", "lion face", "tiger face", "frog face",
+    "rabbit face", "bear face", "koala", "penguin", "owl", "octopus", "whale", "fish", "butterfly",
+    "ladybug", "turtle", "snail", "elephant", "apple", "banana", "pizza", "strawberry",
+    "watermelon", "hamburger", "doughnut", "cupcake", "carrot", "sunflower", "tulip", "cactus",
+    "palm tree", "mushroom", "rocket", "car", "house", "hammer", "bicycle", "bus", "taxi",
+    "fire engine", "tractor", "truck", "airplane", "helicopter", "sailboat", "ship", "train",
+    "flying saucer", "motor scooter", "castle", "church", "school", "hospital", "factory", "tent",
+    "tokyo tower", "wrench", "axe", "screwdriver", "key", "lock", "gear", "magnet", "scissors",
+    "guitar", "trumpet", "umbrella", "star", "sun", "snowman", "trophy", "soccer ball", "crown",
+    "light bulb", "alarm clock", "balloon", "bell", "robot face",
+)  # fmt: skip
+"""Subjects that are drawn again and again: what the demo asks for, and their like."""
+
 SETTINGS = LoopSettings(
     name="unet",
-    steps=3000,
+    steps=1700,
     learning_rate=8e-4,
     warmup_steps=200,
     decay_steps=900,
@@ -68,16 +85,26 @@ class TextStates:
         return torch.stack([self._known[text] for text in captions])
 
 
-def shares(pictures: Pictures) -> Tensor:
-    """Return how often each drawing is shown, in relation to the others; B."""
-    core = torch.tensor([is_core(subject) for subject in pictures.subjects])
-    by_subject = torch.where(core, 1.0, REST_SHARE)[pictures.subject_of]
-    return by_subject * torch.where(pictures.artist_of == 1, FLUENT_SHARE, 1.0)
+def shares(pictures: Pictures, *, focused: bool) -> Tensor:
+    """Return how often each drawing is shown, in relation to the others; B.
+
+    Args:
+        pictures: All drawings.
+        focused: Whether subjects in focus make up nearly all.
+    """
+    if not focused:
+        core = [subject.subcategory.startswith(CORE) for subject in pictures.subjects]
+        known = torch.tensor(core)[pictures.subject_of]
+        by_artist = torch.where(pictures.artist_of == 1, FLUENT_SHARE, 1.0)
+        return by_artist * torch.where(known, 1.0, CORE_REST_SHARE)
+    focus = torch.tensor([is_in_focus(subject) for subject in pictures.subjects])
+    in_focus = focus[pictures.subject_of] & (pictures.artist_of == 0)
+    return torch.where(in_focus, 1.0, REST_SHARE)
 
 
-def is_core(subject: Subject) -> bool:
-    """Return whether the subject is one that the demo teaches or asks for."""
-    return subject.subcategory.startswith(CORE)
+def is_in_focus(subject: Subject) -> bool:
+    """Return whether the subject is one that is drawn again and again."""
+    return subject.name in FOCUS
 
 
 def train_unet(
@@ -111,10 +138,15 @@ def train_unet(
         # Written out, attention's backward pass is faster in bfloat16 than torch's own.
         unet.set_attn_processor(AttnProcessor())
     loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
-    share = shares(pictures)
+    broad, narrow = shares(pictures, focused=False), shares(pictures, focused=True)
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        share = broad if loop.step < FOCUS_FROM_STEP else narrow
+        return _loss(unet, loss, pictures, latents, share, text, generator)
+
     loop = Loop(unet, settings, folder, device)
     loop.run(
-        lambda generator: _loss(unet, loss, pictures, latents, share, text, generator),
+        loss_of,
         report=None if report is None else lambda: report(unet, loop.step),
         report_every_steps=300,
     )
