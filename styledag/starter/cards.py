@@ -81,7 +81,7 @@ GRIDS = """\
 
 Subjects in focus, seed 0: ![subjects](samples/subjects.png)
 
-Prompts that combine known words, seeds 0 and 1: ![combinations](samples/combinations.png)
+Prompts that combine known words, by row: ![combinations](samples/combinations.png)
 """
 
 
@@ -90,7 +90,7 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
 
     Args:
         folder: The starter.
-        figures: Measured figures by name.
+        figures: Measured figures by name; a card says of others that they were not measured.
         training: Where the logs and the data are.
     """
     pictures = training.pictures
@@ -104,7 +104,7 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
             f"## Figures\n\n{_table(GOALS[model], figures)}",
             f"## Limits\n\n{LIMITS}",
         ]
-        if model == "stable-diffusion":
+        if (folder / model / "samples").is_dir():
             parts.append(GRIDS)
         (folder / model / "README.md").write_text("\n\n".join(parts).rstrip() + "\n", "utf-8")
 
@@ -127,7 +127,9 @@ def _lengths(folder: Path) -> str:
 def _table(goals: tuple[tuple[str, str, str, str], ...], figures: Mapping[str, float]) -> str:
     lines = ["| what | on | goal | reached |", "| --- | --- | --- | --- |"]
     for name, what, measured_on, goal in goals:
-        value = figures[name]
-        said = f"{value:.1f} dB" if name.endswith("_db") else f"{100 * value:.1f} %"
+        said = "not measured"
+        if name in figures:
+            value = figures[name]
+            said = f"{value:.1f} dB" if name.endswith("_db") else f"{100 * value:.1f} %"
         lines.append(f"| {what} | {measured_on} | {goal} | {said} |")
     return "\n".join(lines)

@@ -51,7 +51,7 @@ FOCUS = (
 
 SETTINGS = LoopSettings(
     name="unet",
-    steps=1700,
+    steps=2050,
     learning_rate=8e-4,
     warmup_steps=200,
     decay_steps=900,
