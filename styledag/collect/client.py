@@ -182,7 +182,8 @@ class Client:
         delay_s = self.settings.delay_s
         if obey_robots:
             delay_s = max(delay_s, self._robots.delay_s(url))
-        agent = f"{AGENT}/{__version__} (+{self.settings.contact})"
+        contact = f" (+{self.settings.contact})" if self.settings.contact else ""
+        agent = f"{AGENT}/{__version__}{contact}"
         attempt = 0
         while True:
             last = attempt >= self.settings.retries

@@ -13,9 +13,9 @@ class FetchSettings:
     __pydantic_config__ = STRICT
 
     contact: str = setting(
-        "https://github.com/styledag/styledag",
+        "",
         identity=False,
-        help="Address in the User-Agent by which a site's owner can reach you.",
+        help="Address in the User-Agent by which a site's owner can reach you; polite to give.",
     )
     delay_s: float = setting(
         1.0, ge=0, identity=False, help="Least seconds between two requests to one host."
