@@ -69,7 +69,7 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
     from styledag.graph.graph import Graph
     from styledag.models.compute import ComputeSettings
 
-    project, console = session.project, beyond_capture(session.console)
+    project, console = session.project, session.console
     os.chdir(project.root)
     started_at = time.monotonic()
     done: list[Built] = []
@@ -89,16 +89,6 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
         for step in steps:
             run_step(definitions, instance, step)
     _say_end(console, project, done, time.monotonic() - started_at)
-
-
-def beyond_capture(console: Console) -> Console:
-    """Return a console on the terminal itself.
-
-    While a stage runs, Dagster leads this process's standard output into the run's log, where no
-    bar can move; a copy of the descriptor from before still leads to the terminal.
-    """
-    terminal = os.fdopen(os.dup(console.file.fileno()), "w", encoding="utf-8")
-    return Console(file=terminal, highlight=False, soft_wrap=True)
 
 
 def _say(console: Console, built: "Built") -> None:

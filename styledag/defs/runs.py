@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 
 from styledag.defs.partitions import blend_key
 from styledag.errors import StyledagError
@@ -28,6 +29,14 @@ BLEND_ASSETS = ("merged_unet", "sample_grid")
 SHOWING_ASSETS = ("evolution", "denoising", "scores", "model_report")
 
 _PID_TAG, _HOST_TAG = "styledag/pid", "styledag/host"
+_UNCAPTURED = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+}
+"""Runs in a terminal keep their output there: captured, no bar would move."""
+_INTERRUPTION = "DagsterExecutionInterruptedError"
 _UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 
 
@@ -90,6 +99,7 @@ def run_step(
 
     Raises:
         RunFailedError: With the sentence of what failed.
+        KeyboardInterrupt: If somebody interrupted it.
     """
     job = definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
@@ -120,11 +130,9 @@ def open_history(root: Path) -> Iterator[dg.DagsterInstance]:
     Runs whose process is gone (killed, or lost to a power cut) are marked as failed, and the
     pools that they held are set free.
     """
-    if os.environ.get("DAGSTER_HOME"):
-        opened = dg.DagsterInstance.get()
-    else:
-        opened = dg.DagsterInstance.from_config(str(root))
-    with opened as instance:
+    home = os.environ.get("DAGSTER_HOME") or str(root)
+    reference = InstanceRef.from_dir(home, overrides=_UNCAPTURED)
+    with dg.DagsterInstance.from_ref(reference) as instance:
         _end_dead_runs(instance)
         yield instance
 
@@ -158,5 +166,7 @@ def _sentence(result: dg.ExecuteInProcessResult) -> str:
             cause = failure.error
             while cause.cause is not None:
                 cause = cause.cause
+            if cause.cls_name == _INTERRUPTION:
+                raise KeyboardInterrupt
             return f"{event.step_key} failed: {cause.to_string()}"
     return "the run failed; the web UI (`make ui`) shows its log"

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from styledag.captions.records import CaptionedImage
+from styledag.collect.records import Origin
 from styledag.graph.graph import Graph
 from styledag.graph.lineage import Ancestor, find_ancestor, trace
 from styledag.graph.model_stages import TRAINING_LOG
@@ -11,7 +13,7 @@ from styledag.graph.plan import Plan
 from styledag.graph.report_data import data_section
 from styledag.graph.score_stage import grids_of
 from styledag.graph.snapshots import read_snapshots
-from styledag.manifest import read_rows
+from styledag.manifest import Manifest, read_rows
 from styledag.report.model import (
     BlendSection,
     LineageStep,
@@ -161,10 +163,7 @@ def _nearest(graph: Graph, plan: Plan, scores: list[records.ScoreRow]) -> tuple[
     )
 
 
-def _origins(captions: Artifact) -> dict[str, Any]:
-    from styledag.captions.records import CaptionedImage
-    from styledag.manifest import Manifest
-
+def _origins(captions: Artifact) -> dict[str, Origin]:
     rows = Manifest.read(captions.folder, CaptionedImage).rows
     return {row.image.sha256: row.image.origin for row in rows}
 
