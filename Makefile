@@ -50,6 +50,15 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: starter
+starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; goes on where it was stopped
+	$(BIN)/python -m styledag.starter.train --work .starter
+	$(BIN)/python -m styledag.starter.assemble --work .starter --out data/starter
+
+.PHONY: starter-eval
+starter-eval: $(READY) ## Measure the starter on what it has never seen, and write its cards
+	$(BIN)/python -m styledag.starter.evaluate --work .starter --starter data/starter
+
 .PHONY: schema
 schema: $(READY) ## Write the style file's JSON schema anew
 	$(BIN)/styledag schema > data/styles/style.schema.json

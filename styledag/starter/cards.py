@@ -34,17 +34,18 @@ TITLES = {
 ABOUT = {
     "clip": """\
 A `CLIPModel`: a text tower of 3 and a vision tower of 4 layers, both 128 wide, pictures of 64 px in
-patches of 8 px, a vocabulary of its own. Trained contrastively on drawings and names; then the
-vision tower alone went on, as the text tower was in use as the pipeline's text encoder.""",
+patches of 8 px, a vocabulary of its own. Trained contrastively on drawings and names. The text
+tower is the pipeline's text encoder; `clip-vision`, where it ran, trained the other tower.""",
     "blip": """\
 A `BlipForConditionalGeneration`: 3 vision and 3 text layers, 128 wide, a vocabulary of its own. Its
 vision tower starts from CLIP's. It says the plain name of what it sees.""",
     "stable-diffusion": """\
-A `StableDiffusionPipeline` at 64 px: an `AutoencoderKL` of 16, 32, 64 and 96 channels with latents
-of 8x8x16; a `UNet2DConditionModel` of 128 and 192 channels with cross-attention on both levels;
-Stable Diffusion's noise schedule and epsilon prediction; CLIP's frozen text tower. The UNet was
-trained with 10 % empty captions and min-SNR 5, and its weights are an exponential moving average.
-"a drawing of a ..." asks for Noto's manner and "a 3d render of a ..." for Fluent's.
+A `StableDiffusionPipeline` at 64 px: an `AutoencoderKL` of 16, 32 and 64 channels with latents of
+16x16x4; a `UNet2DConditionModel` of 64, 128 and 192 channels with cross-attention on the lower two
+levels; Stable Diffusion's noise schedule and epsilon prediction; CLIP's frozen text tower. The UNet
+was trained with 10 % empty captions and min-SNR 5, and its weights are an exponential moving
+average.
+"a drawing of a ..." asks for Noto's manner; of Fluent's ("a 3d render of a ...") it saw too little.
 After a first part on all drawings, 80 subjects in Noto's drawing made up nearly all that the UNet
 was shown (`FOCUS` in `styledag/starter/unet_recipe.py`); of the others it knows little.""",
 }
@@ -97,7 +98,8 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
     data = DATA.format(subjects=len(pictures.subjects), drawings=len(pictures.pixels))
     for model, title in TITLES.items():
         parts = [
-            f"---\nlicense: mit\nlibrary_name: {_library(model)}\n---\n# The starter's {title}",
+            f"---\nlicense: apache-2.0\nlibrary_name: {_library(model)}\n---",
+            f"# The starter's {title}",
             ABOUT[model],
             f"## Data\n\n{data}",
             f"## Training\n\n{_lengths(folder / model)}\n\nMade by\n\n{COMMAND}",
