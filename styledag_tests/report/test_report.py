@@ -243,4 +243,6 @@ def test_unused_pictures_are_not_read(report: ModelReport, tmp_path: Path) -> No
     stray.write_bytes(b"no picture")
     first, *others = report.blends
     with_stray = {**first.samples, ("another prompt", 0): stray}
-    write_report(replace(report, blends=(replace(first, samples=with_stray), *others)), tmp_path)
+    expected = write_report(report, tmp_path)
+    strayed = replace(report, blends=(replace(first, samples=with_stray), *others))
+    assert write_report(strayed, tmp_path) == expected
