@@ -18,7 +18,7 @@ ABSOLUTE_WEIGHT = 0.2
 CROP_PX = 32
 
 WHOLE = LoopSettings(
-    name="autoencoder", steps=2100, learning_rate=2e-3, decay_steps=600, ema_decay=0.998
+    name="autoencoder", steps=6000, learning_rate=1.5e-3, decay_steps=3000, ema_decay=0.998
 )
 DECODER = LoopSettings(
     name="decoder", steps=2000, learning_rate=1e-3, decay_steps=1500, ema_decay=0.998, seed=1
@@ -26,7 +26,13 @@ DECODER = LoopSettings(
 
 
 def train_autoencoder(
-    pixels: Tensor, held_out: Tensor, folder: Path, *, settings: LoopSettings, device: torch.device
+    pixels: Tensor,
+    held_out: Tensor,
+    folder: Path,
+    *,
+    settings: LoopSettings,
+    device: torch.device,
+    start: Any | None = None,
 ) -> Any:
     """Return an autoencoder that was trained on pictures.
 
@@ -36,11 +42,14 @@ def train_autoencoder(
         folder: Where state and log go.
         settings: Length and rates.
         device: Where to train.
+        start: An autoencoder to go on from, in place of random weights; changed in place.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        vae = build_vae().to(device)
-    quieten_branches(vae)
+    if start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            start = build_vae()
+        quieten_branches(start)
+    vae = start.to(device).requires_grad_(True)
     loop = Loop(vae, settings, folder, device)
     loop.run(
         lambda generator: autoencoder_loss(vae, pixels, generator, device=device),

@@ -23,11 +23,11 @@ MAX_NEW_TOKENS = 16
 
 SETTINGS = LoopSettings(
     name="blip",
-    steps=3600,
+    steps=6000,
     learning_rate=1e-3,
     weight_decay=0.05,
     warmup_steps=100,
-    decay_steps=1200,
+    decay_steps=3000,
     ema_decay=0.998,
 )
 
@@ -40,6 +40,7 @@ def train_blip(
     clip: "CLIPModel",
     settings: LoopSettings,
     device: torch.device,
+    start: "BlipForConditionalGeneration | None" = None,
 ) -> "BlipForConditionalGeneration":
     """Return a BLIP that names drawings.
 
@@ -50,13 +51,15 @@ def train_blip(
         clip: A trained CLIP, from whose vision tower BLIP's starts.
         settings: Length and rates.
         device: Where to train.
+        start: A BLIP whose text tower goes on, in place of random weights; changed in place.
     """
     tokenizer = bert_tokenizer()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        model = build_blip(tokenizer)
-    lend_vision(clip, model, pictures.pixels[:256].float() / 255)
-    model.to(device)
+    if start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            start = build_blip(tokenizer)
+    lend_vision(clip, start, pictures.pixels[:256].float() / 255)
+    model = start.to(device).requires_grad_(True)
     loop = Loop(model, settings, folder, device)
     loop.run(
         lambda generator: _loss(model, tokenizer, pictures, generator, device),

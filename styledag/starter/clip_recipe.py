@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from styledag.starter.clip import build_clip
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pictures import Pictures
+from styledag.starter.pictures import DRAWN_ARTISTS, Pictures
 from styledag.starter.pixels import parts_of, redrawn
 from styledag.starter.subjects import Subject, with_article
 from styledag.starter.vocabulary import clip_tokenizer
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 BATCH_SUBJECTS = 48
 BOTH_ARTISTS = 12
-"""Of a batch's subjects, how many are shown by both artists, so that the manner is learned too."""
+"""Of a batch's subjects, how many Noto and Fluent both show, so that the manner is learned too."""
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's own normalisation, which its image processor applies."""
 
 WHOLE = LoopSettings(
-    name="clip", steps=1500, learning_rate=1e-3, weight_decay=0.1, decay_steps=500, ema_decay=0.998
+    name="clip", steps=6000, learning_rate=1e-3, weight_decay=0.1, decay_steps=3000, ema_decay=0.998
 )
 VISION = LoopSettings(
     name="clip-vision",
@@ -57,6 +57,7 @@ def train_clip(
     settings: LoopSettings,
     device: torch.device,
     start: "CLIPModel | None" = None,
+    vision_only: bool = False,
     shown: Tensor | None = None,
 ) -> "CLIPModel":
     """Return a CLIP that was trained contrastively on drawings and names.
@@ -67,18 +68,19 @@ def train_clip(
         folder: Where state and log go.
         settings: Length and rates.
         device: Where to train.
-        start: A trained CLIP of which only the vision tower shall go on, its text being in use.
+        start: A CLIP to go on from, in place of random weights; changed in place.
+        vision_only: Whether its text tower stays as it is, being in use.
         shown: Which drawings may be shown; all, if not given. # B, bool
     """
     tokenizer = clip_tokenizer()
     if start is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            model = build_clip(tokenizer).to(device)
-    else:
-        model = start.to(device)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith(("vision_model.", "visual_projection.")))
+            start = build_clip(tokenizer)
+    model = start.to(device)
+    for name, parameter in model.named_parameters():
+        is_vision = name.startswith(("vision_model.", "visual_projection."))
+        parameter.requires_grad_(is_vision or not vision_only)
     position = pictures.position
     if shown is not None:
         hidden = (position >= 0) & ~shown[position.clamp(min=0)]
@@ -103,7 +105,7 @@ def contrastive_loss(
     generator: torch.Generator,
     device: torch.device,
 ) -> Tensor:
-    """Return CLIP's loss on a random batch: no two subjects alike, but by both artists for some.
+    """Return CLIP's loss on a random batch: no two subjects alike, but by two artists for some.
 
     Args:
         model: A CLIP.
@@ -115,14 +117,14 @@ def contrastive_loss(
     """
     usable = (position >= 0).any(dim=1).nonzero()[:, 0]
     chosen = usable[torch.randperm(len(usable), generator=generator)[:BATCH_SUBJECTS]]
-    first = torch.randint(0, 2, (len(chosen),), generator=generator)
     at, captions = [], []
-    for rank, (subject, artist) in enumerate(zip(chosen.tolist(), first.tolist(), strict=True)):
-        both = rank < BOTH_ARTISTS and bool((position[subject] >= 0).all())
+    for rank, subject in enumerate(chosen.tolist()):
+        both = rank < BOTH_ARTISTS and bool((position[subject, :DRAWN_ARTISTS] >= 0).all())
         if both:
-            artists = [artist, 1 - artist]
+            artists = list(range(DRAWN_ARTISTS))
         else:
-            artists = [artist if int(position[subject, artist]) >= 0 else 1 - artist]
+            drew = (position[subject] >= 0).nonzero()[:, 0]
+            artists = [int(drew[torch.randint(len(drew), (), generator=generator)])]
         for one in artists:
             at.append(int(position[subject, one]))
             manner = True if both else None

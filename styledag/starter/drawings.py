@@ -1,7 +1,8 @@
-"""The drawings that the starter learns from: two artists' pictures, through the npm client.
+"""The drawings that the starter learns from: four artists' pictures, through the npm client.
 
-Noto comes from ``emoji-datasource-google`` (MIT; the artwork is Apache-2.0), Fluent 3D from
-``@lobehub/fluent-emoji-3d`` (MIT). Twemoji, the demo's style, is only ever measured on.
+Noto and its predecessor, Blob, come from ``emoji-datasource-google`` (MIT; the artwork is
+Apache-2.0), Fluent 3D from ``@lobehub/fluent-emoji-3d`` (MIT), EmojiOne 2 from ``emojione`` (the
+artwork is CC BY 4.0). Twemoji, the demo's style, is only ever measured on.
 """
 
 import io
@@ -18,17 +19,21 @@ from PIL import Image
 
 from styledag.errors import ModelError
 
-Artist = Literal["noto", "fluent", "twemoji"]
+Artist = Literal["noto", "fluent", "blob", "emojione"]
 
 PACKAGES: Mapping[Artist, str] = {
     "noto": "emoji-datasource-google@16.0.0",
     "fluent": "@lobehub/fluent-emoji-3d@1.1.0",
+    "blob": "emoji-datasource-google@3.0.0",
+    "emojione": "emojione@2.2.7",
 }
 SIZE_PX = 64
 
 _FOLDERS: Mapping[Artist, str] = {
     "noto": "package/img/google/64/",
     "fluent": "package/assets/",
+    "blob": "package/img/google/64/",
+    "emojione": "package/assets/png/",
 }
 
 

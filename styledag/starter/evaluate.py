@@ -31,7 +31,7 @@ from styledag.starter.figures import (
     seen_figures,
 )
 from styledag.starter.judges import ARTIST_JUDGE, ARTIST_NAMES, ArtistJudge, train_artist_judge
-from styledag.starter.pictures import ARTISTS, Pictures, as_tensor
+from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures, as_tensor
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.starter.vocabulary import clip_tokenizer
 
@@ -80,7 +80,7 @@ def artists_drawings(pictures: Pictures) -> dict[str, tuple[Tensor, Tensor]]:
             pictures.subject_of[pictures.artist_of == at],
             pictures.pixels[pictures.artist_of == at],
         )
-        for at, name in enumerate(ARTISTS)
+        for at, name in enumerate(ARTISTS[:DRAWN_ARTISTS])
     }
     twemoji = read_twemoji()
     known = [at for at, subject in enumerate(pictures.subjects) if subject.code in twemoji]

@@ -16,7 +16,9 @@ from styledag.starter.drawings import (
 )
 from styledag.starter.subjects import Subject, choose_subjects
 
-ARTISTS: tuple[Artist, ...] = ("noto", "fluent")
+ARTISTS: tuple[Artist, ...] = ("noto", "fluent", "blob", "emojione")
+"""Noto's and Fluent's manners are what the UNet learns; the other two teach what subjects are."""
+DRAWN_ARTISTS = 2
 
 _NEVER_DRAWN = ("Flags", "Component", "Symbols")
 
@@ -74,7 +76,7 @@ def read_pictures(packages: Path) -> Pictures:
 
 
 def read_all_drawings(packages: Path) -> Tensor:
-    """Return every drawing of both artists but signs and flags, uint8, BCHW: for pixels alone."""
+    """Return every drawing of all artists but signs and flags, uint8, BCHW: for pixels alone."""
     fetch_packages(packages)
     signs = {row.code for row in read_emoji(packages) if row.category in _NEVER_DRAWN}
     return as_tensor(

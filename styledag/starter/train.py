@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
+from transformers import BlipForConditionalGeneration, CLIPModel
 
+from styledag.diffusion.base import load_unet, load_vae
 from styledag.starter import autoencoder_recipe, blip_recipe, clip_recipe, unet_recipe
 from styledag.starter.autoencoder_recipe import train_autoencoder, train_decoder
 from styledag.starter.blip_recipe import train_blip
@@ -45,11 +47,13 @@ class Training:
         work: Folder of downloads, states and logs.
         device: Where to train.
         steps: Lengths of stages by their settings' name, where they differ from the recipe's.
+        start: A starter whose weights the stages go on from, in place of random ones.
     """
 
     work: Path
     device: torch.device
     steps: Mapping[str, int]
+    start: Path | None = None
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -78,6 +82,7 @@ class Training:
             self.folder,
             settings=self.settings(autoencoder_recipe.WHOLE),
             device=self.device,
+            start=load_vae(self.start / "stable-diffusion") if self.start else None,
         )
         standardise_latents(vae, self.pictures.pixels)
         return vae
@@ -101,6 +106,7 @@ class Training:
             self.folder,
             settings=self.settings(clip_recipe.WHOLE),
             device=self.device,
+            start=CLIPModel.from_pretrained(self.start / "clip") if self.start else None,
         )
 
     def clip_vision(self) -> Any:
@@ -112,6 +118,7 @@ class Training:
             settings=self.settings(clip_recipe.VISION),
             device=self.device,
             start=self.clip(),
+            vision_only=True,
         )
 
     def blip(self) -> Any:
@@ -123,6 +130,9 @@ class Training:
             clip=self.clip(),
             settings=self.settings(blip_recipe.SETTINGS),
             device=self.device,
+            start=BlipForConditionalGeneration.from_pretrained(self.start / "blip")
+            if self.start
+            else None,
         )
 
     def unet(self) -> Any:
@@ -142,6 +152,7 @@ class Training:
             self.folder,
             settings=self.settings(unet_recipe.SETTINGS),
             device=self.device,
+            start=load_unet(self.start / "stable-diffusion") if self.start else None,
             report=report,
         )
 
@@ -175,6 +186,7 @@ def arguments_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, default=Path(".starter"), help="downloads and states")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's")
+    parser.add_argument("--start", type=Path, help="a starter to go on from")
     parser.add_argument(
         "--steps", action="append", default=[], metavar="STAGE=N", help="another length"
     )
@@ -187,7 +199,8 @@ def training_of(arguments: argparse.Namespace) -> Training:
         torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pairs = (pair.partition("=") for pair in arguments.steps)
-    return Training(arguments.work, device, {name: int(count) for name, _, count in pairs})
+    steps = {name: int(count) for name, _, count in pairs}
+    return Training(arguments.work, device, steps, arguments.start)
 
 
 def main() -> None:

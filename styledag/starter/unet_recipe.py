@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from styledag.diffusion.loss import DiffusionLoss
 from styledag.randomness import generator_for
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pictures import Pictures
+from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures
 from styledag.starter.pixels import parts_of
 from styledag.starter.stable_diffusion import build_scheduler, build_unet
 from styledag.starter.subjects import Subject
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
 BATCH_SIZE = 24
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
-FOCUS_FROM_STEP = 1000
-"""Before this step all drawings are shown; from then on, subjects in focus."""
-REST_SHARE = 0.004
-"""How often another drawing is then shown for each time that one of a subject in focus is."""
-CORE_REST_SHARE, FLUENT_SHARE = 0.1, 0.35
-"""Before, how often a drawing outside :data:`CORE` is shown, and one by Fluent."""
+FOCUS_SHARES, CORE_SHARES, REST_SHARE = (3.0, 0.5), (1.0, 0.3), 0.1
+"""How often a drawing by Noto and one by Fluent is shown: of subjects in focus, of the others in
+:data:`CORE`, and of all other subjects."""
 
 CORE = ("animal", "plant", "food", "drink", "transport", "place-building", "place-religious",
         "tool", "lock", "musical")  # fmt: skip
@@ -45,16 +42,19 @@ FOCUS = (
     "flying saucer", "motor scooter", "castle", "church", "school", "hospital", "factory", "tent",
     "tokyo tower", "wrench", "axe", "screwdriver", "key", "lock", "gear", "magnet", "scissors",
     "guitar", "trumpet", "umbrella", "star", "sun", "snowman", "trophy", "soccer ball", "crown",
-    "light bulb", "alarm clock", "balloon", "bell", "robot face",
+    "light bulb", "alarm clock", "balloon", "bell", "robot face", "tram", "ambulance",
+    "police car", "racing car", "steam locomotive", "canoe", "speedboat", "hot dog", "cherries",
+    "pineapple", "pear", "corn", "monkey face", "pig face", "cow face", "duck", "bee", "shield",
+    "toolbox", "bank", "violin", "anchor",
 )  # fmt: skip
 """Subjects that are drawn again and again: what the demo asks for, and their like."""
 
 SETTINGS = LoopSettings(
     name="unet",
-    steps=2050,
+    steps=8000,
     learning_rate=8e-4,
     warmup_steps=200,
-    decay_steps=900,
+    decay_steps=3000,
     ema_decay=0.998,
 )
 
@@ -85,21 +85,19 @@ class TextStates:
         return torch.stack([self._known[text] for text in captions])
 
 
-def shares(pictures: Pictures, *, focused: bool) -> Tensor:
-    """Return how often each drawing is shown, in relation to the others; B.
-
-    Args:
-        pictures: All drawings.
-        focused: Whether subjects in focus make up nearly all.
-    """
-    if not focused:
-        core = [subject.subcategory.startswith(CORE) for subject in pictures.subjects]
-        known = torch.tensor(core)[pictures.subject_of]
-        by_artist = torch.where(pictures.artist_of == 1, FLUENT_SHARE, 1.0)
-        return by_artist * torch.where(known, 1.0, CORE_REST_SHARE)
-    focus = torch.tensor([is_in_focus(subject) for subject in pictures.subjects])
-    in_focus = focus[pictures.subject_of] & (pictures.artist_of == 0)
-    return torch.where(in_focus, 1.0, REST_SHARE)
+def shares(pictures: Pictures) -> Tensor:
+    """Return how often each drawing is shown, in relation to the others; B."""
+    by_subject = []
+    for subject in pictures.subjects:
+        if is_in_focus(subject):
+            by_subject.append(FOCUS_SHARES)
+        elif subject.subcategory.startswith(CORE):
+            by_subject.append(CORE_SHARES)
+        else:
+            by_subject.append((REST_SHARE,) * DRAWN_ARTISTS)
+    others = len(ARTISTS) - DRAWN_ARTISTS
+    table = torch.tensor([[*drawn, *(0.0,) * others] for drawn in by_subject])
+    return table[pictures.subject_of, pictures.artist_of]
 
 
 def is_in_focus(subject: Subject) -> bool:
@@ -115,6 +113,7 @@ def train_unet(
     *,
     settings: LoopSettings,
     device: torch.device,
+    start: "UNet2DConditionModel | None" = None,
     report: "Callable[[UNet2DConditionModel, int], dict[str, float]] | None" = None,
 ) -> "UNet2DConditionModel":
     """Return a UNet that was trained to see the noise in the drawings' latents.
@@ -126,27 +125,25 @@ def train_unet(
         folder: Where state and log go.
         settings: Length and rates.
         device: Where to train.
+        start: A UNet to go on from, in place of random weights; changed in place.
         report: Gives figures for the log, such as of samples, with the averages in place.
     """
     from diffusers.models.attention_processor import AttnProcessor
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        unet = build_unet().to(device)
-    quieten_branches(unet)
+    if start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            start = build_unet()
+        quieten_branches(start)
+    unet = start.to(device).requires_grad_(True)
     if device.type == "cpu":
         # Written out, attention's backward pass is faster in bfloat16 than torch's own.
         unet.set_attn_processor(AttnProcessor())
     loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
-    broad, narrow = shares(pictures, focused=False), shares(pictures, focused=True)
-
-    def loss_of(generator: torch.Generator) -> Tensor:
-        share = broad if loop.step < FOCUS_FROM_STEP else narrow
-        return _loss(unet, loss, pictures, latents, share, text, generator)
-
+    share = shares(pictures)
     loop = Loop(unet, settings, folder, device)
     loop.run(
-        loss_of,
+        lambda generator: _loss(unet, loss, pictures, latents, share, text, generator),
         report=None if report is None else lambda: report(unet, loop.step),
         report_every_steps=300,
     )
