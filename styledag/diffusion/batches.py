@@ -26,12 +26,14 @@ class Batch:
         noise: Standard normal, float32. # BCHW
         timesteps: Diffusion timesteps, int64. # B
         encoder_hidden_states: Text states. # [B, 77, D]
+        weights: What each sample's loss counts in the mean over an optimiser step. # B
     """
 
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
     encoder_hidden_states: Tensor
+    weights: Tensor
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -43,6 +45,7 @@ class Batch:
             noise=self.noise.to(device),
             timesteps=self.timesteps.to(device),
             encoder_hidden_states=self.encoder_hidden_states.to(device).float(),
+            weights=self.weights.to(device),
         )
 
 
@@ -150,6 +153,7 @@ class Batches:
             noise=torch.stack(noise),
             timesteps=torch.tensor(timesteps),
             encoder_hidden_states=self._encoded.text_states[list(captions)],
+            weights=torch.ones(len(samples)),
         )
 
 

@@ -158,4 +158,4 @@ class Optimisation:
             prediction = self.unet(
                 noisy_latents, batch.timesteps, batch.encoder_hidden_states, return_dict=False
             )[0]
-        return self._loss.per_sample(prediction, target, batch.timesteps)
+        return batch.weights * self._loss.per_sample(prediction, target, batch.timesteps)

@@ -5,7 +5,6 @@ from typing import Literal
 
 from styledag.settings import STRICT, check_settings, setting
 
-
 MAX_POWER_LENGTH = 0.28
 """A power-function average's weight has at most the deviation of the uniform one, 12 ** -0.5."""
 
@@ -117,6 +116,27 @@ class StoppingSettings:
         check_settings(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DecoderSettings:
+    """Fine-tuning of the VAE's decoder, beside the UNet and apart from it.
+
+    The encoder stays as it is, so latents mean the same to every UNet of the base.
+    """
+
+    __pydantic_config__ = STRICT
+
+    epochs: int = setting(5, ge=1, le=999, help="Passes over the training split.")
+    batch_size: int = setting(4, ge=1, help="Pictures in one optimiser step.")
+    learning_rate: float = setting(1e-5, gt=0, lt=1, help="AdamW's learning rate.")
+    ema_decay: float = setting(0.999, ge=0, lt=1, help="Decay of the decoder's own average.")
+    weight: float = setting(
+        1.0, ge=0, le=1, help="Share of the tuned decoder in the one that pictures are drawn with."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
 def _default_ema() -> EmaSettings:
     return EmaSettings(mode="base", base_share=0.2)
 
@@ -191,10 +211,16 @@ class Recipe:
     )
     ema: EmaSettings = setting(default_factory=_default_ema, help="The moving average.")
     snapshot_every_epochs: int = setting(1, ge=1, help="Epochs between two checkpoints.")
+    snapshot_dtype: Literal["float16", "bfloat16"] = setting(
+        "float16", help="Number format of the weights in a checkpoint."
+    )
     snapshot_format: Literal["full", "delta"] = setting(
         "full",
         help="delta stores a checkpoint as its difference to the base, without loss, in fewer "
         "bytes.",
+    )
+    decoder: DecoderSettings | None = setting(
+        None, identity=False, help="Fine-tune the VAE's decoder too; it stays the base's if not."
     )
     stopping: StoppingSettings | None = setting(
         None, help="Whether to stop when the validation loss turns; never when left out."

@@ -37,7 +37,11 @@ class Snapshot:
         loss: Mean training loss over the epoch's pictures.
         validation_loss: Mean loss of the averaged UNet on the validation split, always with the
             same noise; ``None`` if the split is empty.
+        validation_bands: The same for each equal part of the timesteps, from the least noise to
+            the most; empty if the split is.
         base_share: Share of the base's weights that the average still holds.
+        second: Mode ``power``: the UNet of the second average, as ``folder`` holds the first;
+            ``None`` in all other modes.
     """
 
     epoch: int
@@ -46,6 +50,8 @@ class Snapshot:
     loss: float
     validation_loss: float | None
     base_share: float
+    validation_bands: tuple[float, ...] = ()
+    second: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +59,15 @@ class TrainingResult:
     """The outcome of a run, whether or not it was interrupted.
 
     Attributes:
-        final: Snapshot of the last epoch, with its folder.
-        snapshots: All snapshots in order; only the last one's folder is still there.
+        final: The snapshot that the run gives as its model, with its folder: that of the last
+            epoch, or the best one if the recipe stops at it.
+        snapshots: All snapshots in order; only the final one's folder is still there.
         log: Every optimiser step of the run.
         seconds: Time that this process took; a resumed run counts from its resumption.
         images_per_s: Pictures trained on in this process over the time spent on training steps;
             0 if nothing was left to do.
+        best_epoch: Epoch of the snapshot with the lowest validation loss; ``None`` without one.
+        stopped_early: Whether the validation loss had turned, so that epochs were left out.
     """
 
     final: Snapshot
@@ -66,3 +75,5 @@ class TrainingResult:
     log: tuple[StepLog, ...]
     seconds: float
     images_per_s: float
+    best_epoch: int | None = None
+    stopped_early: bool = False

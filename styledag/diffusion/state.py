@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -66,9 +67,7 @@ class TrainingStates:
                 "identity": state.identity,
                 "step": state.step,
                 "log": [asdict(each) for each in state.log],
-                "snapshots": [
-                    asdict(each) | {"folder": str(each.folder)} for each in state.snapshots
-                ],
+                "snapshots": [_plain(each) for each in state.snapshots],
             }
             (partial / _RECORD).write_text(canonical_json(record), encoding="utf-8")
             shutil.rmtree(final, ignore_errors=True)
@@ -88,13 +87,24 @@ class TrainingStates:
                     identity=identity,
                     step=record["step"],
                     log=[StepLog(**each) for each in record["log"]],
-                    snapshots=[
-                        Snapshot(**(each | {"folder": Path(each["folder"])}))
-                        for each in record["snapshots"]
-                    ],
+                    snapshots=[_snapshot(each) for each in record["snapshots"]],
                     tensors=safetensors.torch.load_file(folder / _TENSORS),
                 )
             except (OSError, ValueError, KeyError, TypeError, SafetensorError):
                 # Damaged by a power cut, say: the run goes on from an older state or its start.
                 continue
         return None
+
+
+def _plain(snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as JSON holds it; where its folders lie is no part of the state."""
+    plain = asdict(snapshot)
+    return plain | {"folder": "", "second": None if snapshot.second is None else ""}
+
+
+def _snapshot(plain: Mapping[str, Any]) -> Snapshot:
+    second = None if plain["second"] is None else Path(plain["second"])
+    bands = tuple(plain["validation_bands"])
+    return Snapshot(
+        **{**plain, "folder": Path(plain["folder"]), "second": second, "validation_bands": bands}
+    )
