@@ -65,8 +65,14 @@ class Ema:
     """
 
     def __init__(
-        self, parameters: Mapping[str, nn.Parameter], settings: EmaSettings, *, total_steps: int
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        settings: EmaSettings,
+        *,
+        total_steps: int,
+        device: torch.device | None = None,
     ) -> None:
+        del device
         self._parameters = dict(parameters)
         self._settings = settings
         self._total_steps = total_steps

@@ -60,6 +60,10 @@ class Processes:
             distributed.barrier()
 
 
+ALONE = Processes()
+"""A run in one process."""
+
+
 @contextmanager
 def joined_processes() -> Iterator[Processes]:
     """Join the processes that torchrun started, for as long as the block runs; alone without it.
@@ -69,7 +73,7 @@ def joined_processes() -> Iterator[Processes]:
     import os
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Processes()
+        yield ALONE
         return
     import torch
     from torch import distributed
