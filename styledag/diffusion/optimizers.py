@@ -61,13 +61,20 @@ class Optimizer:
             optimizer.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the state as tensors under ``NAME/KEY``, without a copy; counts as int64."""
-        return {
-            f"{name}/{key}": value if isinstance(value, Tensor) else torch.tensor(int(value))
-            for chunk, optimizer in self._optimizers
-            for name, parameter in chunk.items()
-            for key, value in optimizer.state[parameter].items()
-        }
+        """Return the state as tensors under ``NAME/KEY``; counts as int64.
+
+        None is a copy, but for small tables that several parameters share.
+        """
+        tensors: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for chunk, optimizer in self._optimizers:
+            for name, parameter in chunk.items():
+                for key, value in optimizer.state[parameter].items():
+                    tensor = value if isinstance(value, Tensor) else torch.tensor(int(value))
+                    shared = tensor.data_ptr() in seen
+                    seen.add(tensor.data_ptr())
+                    tensors[f"{name}/{key}"] = tensor.clone() if shared else tensor
+        return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what :meth:`tensors` was taken from."""

@@ -30,6 +30,7 @@ GetCompute = Callable[[], "Compute"]
 """Finds the device when it is first needed, so that a cached build never imports torch."""
 
 UNET = "unet"
+LORA = "lora"
 THUMBNAILS = "thumbnails.png"
 TRAINING_LOG = "training_log.json"
 _THUMBNAIL_PROMPTS = 6
@@ -66,7 +67,9 @@ def fine_tune(
 ) -> Facts:
     """Train, publish each snapshot while training runs, and keep the last as the model."""
     from styledag.diffusion.encoded import EncodedDataset
+    from styledag.diffusion.run_record import environment
     from styledag.diffusion.train import train_unet
+    from styledag.diffusion.trainer import LOG_FOLDER
 
     model = ModelName.parse(plan.target.partition)
     result = train_unet(
@@ -81,9 +84,12 @@ def fine_tune(
     )
     stored = [_stored(graph, model, snapshot) for snapshot in result.snapshots]
     link_tree(result.final.folder, workspace.folder / UNET)
+    if result.final.lora is not None:
+        link_tree(result.final.lora, workspace.folder / LORA)
+    link_tree(workspace.scratch / LOG_FOLDER, workspace.folder / LOG_FOLDER)
     _write_json(workspace, SNAPSHOTS_FILE, [asdict(each) for each in stored])
     _write_json(workspace, TRAINING_LOG, [asdict(step) for step in result.log])
-    return _training_facts(result)
+    return {**_training_facts(result), "environment": environment(get_compute())}
 
 
 def store_checkpoint(
@@ -94,6 +100,8 @@ def store_checkpoint(
 
     unet = workspace.folder / UNET
     link_tree(snapshot.folder, unet)
+    if snapshot.lora is not None:
+        link_tree(snapshot.lora, workspace.folder / LORA)
     sampler = _sampler(plan, workspace, get_compute, unet, known_as=folder_digest(unet))
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
@@ -112,6 +120,7 @@ def store_checkpoint(
         "step": snapshot.step,
         "loss": snapshot.loss,
         "validation_loss": snapshot.validation_loss,
+        **{f"validation_band_{at}": loss for at, loss in enumerate(snapshot.validation_bands)},
         "base_share": snapshot.base_share,
         "dataset_version": dataset.version,
     }
@@ -181,6 +190,7 @@ def _stored(graph: Graph, model: ModelName, snapshot: "Snapshot") -> StoredSnaps
         step=snapshot.step,
         loss=snapshot.loss,
         validation_loss=snapshot.validation_loss,
+        validation_bands=snapshot.validation_bands,
         base_share=snapshot.base_share,
         partition=target.partition,
         version=artifact.version,
@@ -191,6 +201,8 @@ def _training_facts(result: "TrainingResult") -> Facts:
     final = result.final
     return {
         "epochs": final.epoch,
+        "best_epoch": result.best_epoch,
+        "stopped_early": result.stopped_early,
         "steps": final.step,
         "snapshots": len(result.snapshots),
         "loss": final.loss,
