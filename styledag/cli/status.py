@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from styledag.cli.context import Session, pass_session
@@ -45,25 +46,35 @@ def status(session: Session, style: str | None, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("style", required=False)
+@click.argument("name", metavar="[STYLE|MODEL]", required=False)
 @pass_session
-def doctor(session: Session, style: str | None) -> None:
-    """Check the machine, and a style or all of them, before anything runs."""
+def doctor(session: Session, name: str | None) -> None:
+    """Check the machine, and a style or all of them, before anything runs.
+
+    Of a model, such as twemoji.full, it also says what its training will take: memory, time and
+    disk; and if it does not fit, which settings would make it fit.
+    """
     from styledag.cli.checks import Finding, check_machine, check_style
+    from styledag.cli.prediction import predict_model
     from styledag.graph.graph import Graph
+    from styledag.graph.names import ModelName
     from styledag.style.load import style_paths
 
     graph = Graph(session.project)
+    model = ModelName.parse(name) if name is not None and "." in name else None
+    style = name if model is None else model.style
 
     def findings() -> Iterator[Finding]:
         yield from check_machine(graph)
-        for name in [style] if style else style_paths(session.project.styles_folder):
-            yield from check_style(graph, name)
+        for each in [style] if style else style_paths(session.project.styles_folder):
+            yield from check_style(graph, each)
+        if model is not None:
+            yield from predict_model(graph, model)
 
     failed = 0
     for finding in findings():
         mark = "[green]ok  [/green]" if finding.is_fine else "[red]FAIL[/red]"
-        session.console.print(f"{mark} {finding.subject}: {finding.detail}")
+        session.console.print(f"{mark} {escape(finding.subject)}: {escape(finding.detail)}")
         failed += not finding.is_fine
     if failed:
         raise click.exceptions.Exit(1)

@@ -63,7 +63,7 @@ def load_text_encoder(
     from transformers import CLIPTextModel
 
     folder = base / "text_encoder"
-    with _model_errors(folder), quiet_transformers():
+    with model_errors(folder), quiet_transformers():
         model, loading = CLIPTextModel.from_pretrained(
             folder,
             dtype=dtype or torch.float32,
@@ -90,7 +90,7 @@ def load_tokenizer(base: Path) -> "CLIPTokenizer":
             f"{folder} holds no tokenizer (vocab.json or tokenizer.json): "
             "name a base in diffusers' layout"
         )
-    with _model_errors(folder):
+    with model_errors(folder):
         return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -103,7 +103,7 @@ def load_scheduler(base: Path) -> "DDPMScheduler":
     from diffusers import DDPMScheduler
 
     folder = base / "scheduler"
-    with _model_errors(folder):
+    with model_errors(folder):
         config = DDPMScheduler.load_config(folder, local_files_only=True)
         known = {name for name in DDPMScheduler().config if not name.startswith("_")}
         return DDPMScheduler(**{name: config[name] for name in known if name in config})
@@ -116,7 +116,7 @@ def vae_scaling_factor(base: Path) -> float:
         ModelError: If the VAE's configuration is missing or damaged.
     """
     path = base / "vae" / "config.json"
-    with _model_errors(path):
+    with model_errors(path):
         config = json.loads(path.read_text(encoding="utf-8"))
         # Stable Diffusion's own, which configurations of its first versions leave out.
         return float(config.get("scaling_factor", 0.18215))
@@ -137,7 +137,7 @@ def _diffusers_model(
             f"{folder} holds no {kind.__name__} (config.json is missing): "
             "name a base in diffusers' layout"
         )
-    with _model_errors(folder):
+    with model_errors(folder):
         model, loading = kind.from_pretrained(
             folder,
             torch_dtype=dtype or torch.float32,
@@ -162,7 +162,12 @@ def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _model_errors(folder: Path) -> Iterator[None]:
+def model_errors(folder: Path) -> Iterator[None]:
+    """Turn what loading a model may raise into an error that names its folder.
+
+    Raises:
+        ModelError: In place of any of it.
+    """
     from safetensors import SafetensorError
 
     try:

@@ -12,6 +12,9 @@ from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
 
+_ALL = ("*.json", "*.txt", "*.safetensors", "*/*.json", "*/*.txt", "*/*.safetensors")
+_CONFIGURATIONS = ("config.json", "*/config.json", "*/scheduler_config.json")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReference:
@@ -86,7 +89,21 @@ def resolve_model(
     return ResolvedModel(reference, folder, content_version(digests))
 
 
-def _from_hub(reference: ModelReference) -> Path:
+def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
+    """Return a folder with a model's configurations, whether or not its weights are there.
+
+    Args:
+        reference: Hub id with a revision, or a folder.
+        project: Folder that relative folders are relative to.
+
+    Raises:
+        ModelError: If neither a folder nor a Hub repository of that name can be had.
+    """
+    folder = project / reference.model
+    return folder if folder.is_dir() else _from_hub(reference, _CONFIGURATIONS)
+
+
+def _from_hub(reference: ModelReference, wanted: Sequence[str] = _ALL) -> Path:
     if reference.revision is None or reference.model.count("/") != 1:
         raise ModelError(
             f"model {reference.model!r} is no folder of the project; name an existing folder "
@@ -95,10 +112,11 @@ def _from_hub(reference: ModelReference) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.txt", "*.safetensors", "*/*.json", "*/*.txt", "*/*.safetensors"]
     try:
         return Path(
-            snapshot_download(reference.model, revision=reference.revision, allow_patterns=wanted)
+            snapshot_download(
+                reference.model, revision=reference.revision, allow_patterns=list(wanted)
+            )
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as exc:
         raise ModelError(

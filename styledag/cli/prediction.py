@@ -1,0 +1,147 @@
+"""What `styledag doctor` says of a model's training before it runs."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.cli.checks import Finding
+from styledag.errors import StyledagError
+from styledag.graph.graph import Graph
+from styledag.graph.names import ModelName
+from styledag.graph.planned_training import planned_training
+from styledag.models.compute import ComputeSettings, resolve_compute
+
+if TYPE_CHECKING:
+    from styledag.diffusion.estimate import Estimate, PlannedTraining
+
+_GB, _MB, _SMALL = 1e9, 1e6, 1e8
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+def predict_model(graph: Graph, model: ModelName) -> Iterator[Finding]:
+    """Yield what training a model will take, and whether it fits memory and disk."""
+    try:
+        compute = resolve_compute(ComputeSettings())
+        planned, source = planned_training(graph, model, compute)
+        yield from _findings(graph, str(model), planned, source)
+    except StyledagError as exc:
+        yield Finding(f"{model}: training", False, str(exc))
+
+
+def _findings(
+    graph: Graph, model: str, planned: "PlannedTraining", source: str
+) -> Iterator[Finding]:
+    from styledag.diffusion.estimate import estimate_training
+
+    estimate = estimate_training(planned)
+    yield Finding(
+        f"{model}: parameters",
+        True,
+        f"{_count(estimate.parameters)}, of which {_count(estimate.trained)} are trained",
+    )
+    yield Finding(f"{model}: steps", True, _steps(planned, estimate, source))
+    yield Finding(f"{model}: operations", True, _operations(estimate))
+    yield _memory(model, planned, estimate)
+    yield Finding(f"{model}: time", True, _time(planned, estimate))
+    yield _disk(graph, model, estimate)
+
+
+def _steps(planned: "PlannedTraining", estimate: "Estimate", source: str) -> str:
+    recipe = planned.recipe
+    held_out = f" and {planned.validation} held out" if planned.validation else ""
+    shapes = ", ".join("x".join(str(side) for side in shape) for shape in sorted(planned.latents))
+    accumulated = recipe.gradient_accumulation
+    microsteps = f" in {accumulated} microsteps" if accumulated > 1 else ""
+    return (
+        f"{estimate.steps} of {recipe.batch_size * accumulated} pictures{microsteps}: "
+        f"{recipe.epochs} epochs of {planned.train} pictures{held_out} ({source}), "
+        f"latents {shapes}"
+    )
+
+
+def _operations(estimate: "Estimate") -> str:
+    return (
+        f"an image {_gflop(estimate.flops_forward)} forward and {_gflop(estimate.flops)} with the "
+        f"backward pass; once, {_gflop(estimate.flops_encode)} to encode it and "
+        f"{_gflop(estimate.flops_caption)} for its caption"
+    )
+
+
+def _memory(model: str, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
+    from styledag.diffusion.free_memory import free_bytes
+    from styledag.diffusion.memory_check import check_memory
+
+    free = free_bytes(planned.compute.device)
+    try:
+        check_memory(planned, free=free)
+    except StyledagError as exc:
+        return Finding(f"{model}: memory", False, str(exc))
+    items = ", ".join(
+        f"{name} {_bytes(size)}" for name, size in estimate.device_bytes.items() if size
+    )
+    host = "".join(
+        f"; {name} {_bytes(size)} in the computer's memory"
+        for name, size in estimate.host_bytes.items()
+    )
+    return Finding(
+        f"{model}: memory",
+        True,
+        f"{_bytes(estimate.needed_bytes)} of {planned.compute.device}, where {_bytes(free)} are "
+        f"free: {items}{host}",
+    )
+
+
+def _time(planned: "PlannedTraining", estimate: "Estimate") -> str:
+    from styledag.diffusion.throughput import measure_throughput, predict_time
+
+    throughput = measure_throughput(planned)
+    predicted = predict_time(estimate, throughput)
+    return (
+        f"about {_duration(predicted.total_s)}: training {_duration(predicted.training_s)} "
+        f"({estimate.pictures / predicted.training_s:.3g} images/s), encoding "
+        f"{_duration(predicted.encoding_s)}, validation {_duration(predicted.validation_s)}; if "
+        f"all layers run at the {throughput.flops_per_s / 1e12:.3g} TFLOP/s that the base's first "
+        f"blocks were just measured to run at on {planned.compute.device}, uncompiled"
+    )
+
+
+def _disk(graph: Graph, model: str, estimate: "Estimate") -> Finding:
+    needed = (
+        f"{_bytes(estimate.disk_bytes)}: {estimate.snapshots} checkpoints of "
+        f"{_bytes(estimate.snapshot_bytes)} and the model, at most two states of "
+        f"{_bytes(estimate.state_bytes)} until it is trained, the encoded dataset "
+        f"{_bytes(estimate.encoded_bytes)}"
+    )
+    files = graph.store.files
+    if not files.is_local:
+        return Finding(f"{model}: disk", True, needed)
+    free = shutil.disk_usage(Path(files.root)).free
+    if free >= estimate.disk_bytes:
+        return Finding(f"{model}: disk", True, f"{needed}; {_bytes(free)} are free")
+    return Finding(
+        f"{model}: disk",
+        False,
+        f"{needed}, but {_bytes(free)} are free: raise snapshot_every_epochs, set snapshot_format "
+        "to delta, or name another --store",
+    )
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.2f} million"
+
+
+def _gflop(flops: int) -> str:
+    return f"{flops / 1e9:,.3g} GFLOP" if flops < 1e12 else f"{flops / 1e9:,.0f} GFLOP"
+
+
+def _bytes(number: int) -> str:
+    return f"{number / _GB:.2f} GB" if number >= _SMALL else f"{number / _MB:.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= _HOUR_S:
+        return f"{seconds / _HOUR_S:.1f} h"
+    if seconds >= _MINUTE_S:
+        return f"{seconds / _MINUTE_S:.1f} min"
+    return f"{seconds:.1f} s"

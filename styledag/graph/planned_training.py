@@ -1,0 +1,88 @@
+"""What is known of a model's training before it runs: pictures that are there, or assumed."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from styledag.graph.graph import Graph
+from styledag.graph.names import ModelName
+from styledag.models.reference import configuration_folder
+
+if TYPE_CHECKING:
+    from styledag.diffusion.estimate import LatentsShape, PlannedTraining
+    from styledag.models.compute import Compute
+
+ASSUMED_PICTURES = 800
+"""Pictures of a style of which nothing has been gathered yet."""
+
+
+def planned_training(
+    graph: Graph, model: ModelName, compute: "Compute"
+) -> tuple["PlannedTraining", str]:
+    """Return a model's training, and where the number of its pictures is from.
+
+    The newest asset on the way to training counts: the encoded dataset, the dataset, or pictures
+    that are gathered already. With none of them, :data:`ASSUMED_PICTURES` are assumed.
+
+    Raises:
+        StyleFileError: If the style or the recipe is missing.
+        ModelError: If the base's configurations cannot be had.
+    """
+    from styledag.diffusion.estimate import PlannedTraining
+
+    style = graph.style(model.style)
+    base = configuration_folder(style.base, project=graph.project.root)
+    facts, source = _facts(graph, model)
+    train, validation = _split(facts, style.dataset.validation_share)
+    planned = PlannedTraining(
+        base=base,
+        recipe=graph.recipe(model),
+        compute=compute,
+        latents=_latents(graph, model, facts, train),
+        validation=validation,
+        captions=int(facts.get("captions", train + validation)),
+    )
+    return planned, source
+
+
+def _facts(graph: Graph, model: ModelName) -> tuple[Mapping[str, Any], str]:
+    for asset, partition in (
+        ("encoded_dataset", str(model)),
+        ("image_dataset", model.style),
+        ("curated_images", model.style),
+        ("jpeg_images", model.style),
+        ("raw_images", model.style),
+    ):
+        artifact = graph.store.current(asset, partition)
+        if artifact is not None and _pictures(artifact.facts):
+            return artifact.facts, f"as counted in {asset}"
+    return {"kept": ASSUMED_PICTURES}, "assumed, since nothing has been gathered"
+
+
+def _pictures(facts: Mapping[str, Any]) -> int:
+    return int(facts.get("train", facts.get("kept", 0)))
+
+
+def _split(facts: Mapping[str, Any], validation_share: float) -> tuple[int, int]:
+    if "train" in facts:
+        return int(facts["train"]), int(facts.get("validation", 0))
+    validation = round(_pictures(facts) * validation_share)
+    return max(1, _pictures(facts) - validation), validation
+
+
+def _latents(
+    graph: Graph, model: ModelName, facts: Mapping[str, Any], train: int
+) -> dict["LatentsShape", int]:
+    """Return the shapes of latents: those of the buckets that are known, else the square's."""
+    from styledag.diffusion.meta import latents_shape
+
+    style = graph.style(model.style)
+    base = configuration_folder(style.base, project=graph.project.root)
+    size_px = style.images.size_px
+    buckets = facts.get("buckets") or {f"{size_px}x{size_px}": train}
+    total = sum(buckets.values())
+    shapes: dict[LatentsShape, int] = {}
+    for bucket, count in buckets.items():
+        width_px, height_px = (int(side) for side in bucket.split("x"))
+        shape = latents_shape(base, width_px=width_px, height_px=height_px)
+        shapes[shape] = shapes.get(shape, 0) + max(1, round(train * count / total))
+    return shapes
