@@ -1,0 +1,268 @@
+"""The benchmark's parts, each of which starts fresh processes and returns figures."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from speed.fake import write_checkpoint, write_pictures
+from speed.measured import run_worker
+from speed.peer import readme_flags, tuned_flags
+from speed.scale import Scale
+
+LOSS_BOUND = 0.01
+"""Most that the mean loss over the gate's steps may differ from float32's, as a share of it."""
+AVERAGE_BOUND = 1e-3
+"""Most that any averaged weight may differ from float32's, or from diffusers' average."""
+ENCODING_BOUND = {"float32": 1e-4, "bfloat16": 0.05}
+"""Most that a moment may differ from one encoded alone, as a share of the largest."""
+RECIPE: dict[str, Any] = {
+    "learning_rate": 1e-5,
+    "caption_dropout": 0.0,
+    "ema": {"mode": "warmup"},
+    "save_state_every_steps": 1_000_000,
+}
+"""What the peer does: AdamW, clipping at 1, diffusers' ramp for the average."""
+
+Figures = dict[str, Any]
+
+
+@dataclass
+class Bench:
+    """One run of the benchmark.
+
+    Attributes:
+        scale: How much of everything.
+        device: Where.
+        threads: Of the processor.
+        work: Folder for everything that is made.
+        peer: The peer's script, if there is one.
+    """
+
+    scale: Scale
+    device: str
+    threads: int
+    work: Path
+    peer: Path | None
+    _runs: int = field(default=0, init=False)
+
+    @property
+    def base(self) -> Path:
+        """The fake base."""
+        return self.work / f"base-{self.scale.architecture.size_px}"
+
+    def prepare(self) -> None:
+        """Make base and pictures."""
+        size_px = self.scale.architecture.size_px
+        self.work.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(self.base, self.scale.architecture)
+        for count in {self.scale.pictures, self.scale.whole_pictures}:
+            write_pictures(self._pictures(count), count, size_px)
+
+    def encode(self) -> dict[int, Figures]:
+        """Encode both sets of pictures with our stage, and return its speeds."""
+        return {
+            count: self._worker(
+                "ours",
+                kind="encode",
+                pictures=str(self._pictures(count)),
+                work=str(self._encoded(count)),
+                compute=self.scale.lowered,
+                batch_size=self.scale.batch_size,
+            )
+            for count in sorted({self.scale.pictures, self.scale.whole_pictures})
+        }
+
+    def gate_losses(self) -> Figures:
+        """Train some hundred steps in the lowered number format and in float32, and compare."""
+        per_epoch = math.ceil(self.scale.pictures / self.scale.gate_batch_size)
+        epochs = math.ceil(self.scale.gate_steps / per_epoch)
+        recipe = {
+            "batch_size": self.scale.gate_batch_size,
+            "epochs": epochs,
+            "snapshot_every_epochs": epochs,
+            # So much of the run's weights that a wrong one would show.
+            "learning_rate": 1e-4,
+        }
+        plain = {"device": self.device, "dtype": "float32"}
+        lowered = self.train("gate-lowered", compute=self.scale.lowered, recipe=recipe)
+        exact = self.train("gate-float32", compute=plain, recipe=recipe)
+        folders = {
+            name: str(self.work / "runs" / f"gate-{run}" / f"e{epochs:03d}")
+            for name, run in (("first", "lowered"), ("second", "float32"))
+        }
+        apart = self._worker("gates", kind="snapshots", **folders)["largest_difference"]
+        means = [sum(each["losses"]) / len(each["losses"]) for each in (lowered, exact)]
+        return {
+            "steps": len(exact["losses"]),
+            "mean_loss": means[0],
+            "mean_loss_float32": means[1],
+            "loss_difference": abs(means[0] - means[1]) / means[1],
+            "average_difference": apart,
+            "passes": abs(means[0] - means[1]) <= LOSS_BOUND * means[1] and apart <= AVERAGE_BOUND,
+        }
+
+    def gate_averages(self) -> Figures:
+        """Compare our average with diffusers' over the same weights."""
+        found = self._worker(
+            "gates", kind="averages", compute=self._float32(), steps=self.scale.gate_steps // 4
+        )
+        return found | {"passes": found["largest_difference"] <= AVERAGE_BOUND}
+
+    def gate_encoding(self) -> Figures:
+        """Compare our encoding of batches with a loop over single pictures."""
+        compute = self.scale.lowered
+        found = self._worker(
+            "gates",
+            kind="encoding",
+            pictures=str(self._pictures(self.scale.pictures)),
+            compute=compute,
+            count=min(self.scale.pictures, 64),
+            batch_size=self.scale.batch_size,
+        )
+        bound = ENCODING_BOUND[compute["dtype"]]
+        return found | {"passes": found["largest_difference"] <= bound}
+
+    def operations(self) -> Figures:
+        """Count a real microstep's operations, beside the prediction."""
+        return self._worker(
+            "gates",
+            kind="operations",
+            compute=self._float32(),
+            recipe=self._recipe({}),
+            work=str(self._encoded(self.scale.pictures)),
+        )
+
+    def contest(self, rounds: int) -> dict[str, list[Figures]]:
+        """Run ours and the peer by turns, each time in a fresh process."""
+        size_px = self.scale.architecture.size_px
+        peers = {
+            "peer, tuned": tuned_flags(
+                device=self.device,
+                size_px=size_px,
+                batch_size=self.scale.batch_size,
+                precision=self.scale.peer_precision,
+            ),
+            "peer, README": readme_flags(device=self.device, size_px=size_px),
+        }
+        found: dict[str, list[Figures]] = {}
+        for _ in range(rounds):
+            found.setdefault("ours", []).append(self.train("contest", compute=self.scale.fast))
+            for name, (flags, count) in peers.items() if self.peer is not None else ():
+                found.setdefault(name, []).append(self._run_peer(flags, count))
+        return found
+
+    def ladder(self) -> dict[str, Figures]:
+        """Run ours with one switch more each time."""
+        plain = self._float32()
+        rungs: dict[str, dict[str, Any]] = {
+            "float32, encoding in every step": {"compute": plain, "encode_every_step": True},
+            "+ encoded once": {"compute": plain},
+            "+ bfloat16": {"compute": plain | {"dtype": "bfloat16"}},
+        }
+        lowered = plain | {"dtype": "bfloat16", "channels_last": True}
+        rungs["+ channels_last"] = {"compute": lowered}
+        if self.device == "cuda":
+            rungs["+ compile"] = {"compute": lowered | {"compile": True}}
+        last = dict(list(rungs.values())[-1])
+        rungs["... without an average"] = last | {"recipe": {"ema": {"mode": "none"}}}
+        rungs["... with gradient checkpointing"] = last | {
+            "recipe": {"gradient_checkpointing": True}
+        }
+        return {name: self.train("ladder", **settings) for name, settings in rungs.items()}
+
+    def whole(self) -> Figures:
+        """Train on all pictures with a snapshot after each epoch, and count all of the time."""
+        scale = self.scale
+        recipe = {"epochs": scale.whole_epochs, "snapshot_every_epochs": 1}
+        return self.train("whole", compute=scale.fast, recipe=recipe, pictures=scale.whole_pictures)
+
+    def lean(self) -> Figures:
+        """Train with the least memory, one picture a step."""
+        recipe = {**self.scale.lean, "batch_size": 1, "gradient_checkpointing": True, "epochs": 1}
+        lowered = {**self.scale.lowered, "compile": False}
+        return self.train("lean", compute=lowered, recipe=recipe)
+
+    def train(
+        self,
+        name: str,
+        *,
+        compute: dict[str, Any],
+        recipe: dict[str, Any] | None = None,
+        pictures: int | None = None,
+        **task: Any,
+    ) -> Figures:
+        """Train in a fresh process.
+
+        Args:
+            name: Folder of the run.
+            compute: Settings of the device.
+            recipe: What differs from :data:`RECIPE`.
+            pictures: How many; the contest's if left out.
+            task: What else the process shall know.
+        """
+        found = self._worker(
+            "ours",
+            kind="train",
+            work=str(self._encoded(pictures or self.scale.pictures)),
+            run=str(self.work / "runs" / name),
+            compute=compute,
+            recipe=self._recipe(recipe or {}),
+            warm_up_steps=self.scale.warm_up_steps,
+            **task,
+        )
+        if found["vae_calls"]:
+            raise SystemExit(f"the VAE ran {found['vae_calls']} times in training: it must not")
+        return found
+
+    def _recipe(self, changes: dict[str, Any]) -> dict[str, Any]:
+        epochs = self.scale.epochs
+        counts = {"batch_size": self.scale.batch_size, "epochs": epochs}
+        recipe = RECIPE | counts | changes
+        return {"snapshot_every_epochs": recipe["epochs"]} | recipe
+
+    def _run_peer(self, flags: list[str], images_per_step: int) -> Figures:
+        scale = self.scale
+        images = scale.pictures * scale.epochs
+        # README's flags see fewer pictures a step, so as many steps are fewer pictures.
+        steps = images // max(images_per_step, scale.batch_size)
+        arguments = [
+            *flags,
+            f"--pretrained_model_name_or_path={self.base}",
+            f"--train_data_dir={self._pictures(scale.pictures)}",
+            f"--cache_dir={self.work / 'datasets'}",
+            f"--output_dir={self.work / 'runs' / 'peer'}",
+            f"--max_train_steps={steps}",
+        ]
+        return self._worker(
+            "peer",
+            script=str(self.peer),
+            arguments=arguments,
+            images_per_step=images_per_step,
+            warm_up_steps=scale.warm_up_steps,
+        )
+
+    def _worker(self, module: str, **task: Any) -> Figures:
+        self._runs += 1
+        return run_worker(
+            f"speed.{module}",
+            {"base": str(self.base), **task},
+            device=self.device,
+            threads=self.threads,
+            log=self.work / "log.txt",
+        )
+
+    def _float32(self) -> dict[str, Any]:
+        return {"device": self.device, "dtype": "float32"}
+
+    def _pictures(self, count: int) -> Path:
+        return self.work / f"pictures-{count}-{self.scale.architecture.size_px}"
+
+    def _encoded(self, count: int) -> Path:
+        return self.work / f"encoded-{count}"
+
+
+def middle(runs: list[Figures], name: str) -> float:
+    """Return the median of a figure over rounds."""
+    return median(float(run[name]) for run in runs)

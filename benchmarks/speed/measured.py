@@ -1,0 +1,97 @@
+"""Clocks and memory of one process, and how a worker process hands its figures back."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+MARK = "FIGURES "
+HERE = Path(__file__).resolve().parents[1]
+
+
+class Stamps:
+    """The clock and the processor's seconds after each optimiser step."""
+
+    def __init__(self) -> None:
+        self.wall_s: list[float] = []
+        self.cpu_s: list[float] = []
+
+    def stamp(self) -> None:
+        """Note that a step is done."""
+        self.wall_s.append(time.perf_counter())
+        self.cpu_s.append(time.process_time())
+
+    def figures(self, images_per_step: int, warm_up_steps: int) -> dict[str, float]:
+        """Return images a second of clock and of processor, after so many steps of warm-up."""
+        steps = len(self.wall_s) - warm_up_steps
+        images = steps * images_per_step
+        return {
+            "steps": steps,
+            "images_per_s": images / (self.wall_s[-1] - self.wall_s[warm_up_steps - 1]),
+            "images_per_cpu_s": images / (self.cpu_s[-1] - self.cpu_s[warm_up_steps - 1]),
+        }
+
+
+def peak_memory() -> dict[str, float]:
+    """Return the most memory that this process has had, in bytes."""
+    import torch
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures = {"peak_rss": peak if sys.platform == "darwin" else peak << 10}
+    if torch.cuda.is_available():
+        figures["peak_allocated"] = torch.cuda.max_memory_allocated()
+        figures["peak_reserved"] = torch.cuda.max_memory_reserved()
+    return figures
+
+
+def hand_back(figures: Mapping[str, Any]) -> None:
+    """Print figures for the process that waits for them."""
+    print(MARK + json.dumps(figures), flush=True)
+
+
+def run_worker(
+    module: str, task: Mapping[str, Any], *, device: str, threads: int, log: Path
+) -> dict[str, Any]:
+    """Run a module in a fresh process and return what it hands back.
+
+    Args:
+        module: Such as ``speed.ours``.
+        task: Its one argument, as JSON.
+        device: ``cpu`` hides CUDA from it.
+        threads: Of the processor, for each of torch's operations.
+        log: File for what else it says.
+
+    Raises:
+        SystemExit: If it fails; its last words are printed.
+    """
+    command: Sequence[str] = [sys.executable, "-m", module, json.dumps(task)]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+    }
+    if device == "cpu":
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
+    with log.open("a", encoding="utf-8") as errors:
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=log.parent,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            check=False,
+        )
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    if done.returncode or not lines:
+        tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-25:])
+        raise SystemExit(f"{tail}\n{module} ended with {done.returncode}; all it said: {log}")
+    figures: dict[str, Any] = json.loads(lines[-1].removeprefix(MARK))
+    return figures

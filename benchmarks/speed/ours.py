@@ -1,0 +1,184 @@
+"""Ours in a fresh process: encoding, training, and the counts that tests of speed rest on."""
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from speed.fake import read_pictures
+from speed.measured import Stamps, hand_back, peak_memory
+from styledag.diffusion.encode import EncodeSample, encode_dataset
+from styledag.diffusion.encoded import EncodedDataset
+from styledag.diffusion.recipe import EmaSettings, LoraSettings, Recipe
+from styledag.diffusion.train import train_unet
+from styledag.models.compute import Compute
+from styledag.progress import Advance
+from styledag.store.store import Store
+from styledag.store.workspace import Workspace
+
+ENCODED = "encoded"
+
+
+class StepProgress:
+    """Tells a function of every optimiser step."""
+
+    def __init__(self, on_step: Callable[[], None]) -> None:
+        self._on_step = on_step
+
+    def task(self, description: str, total: int | None) -> AbstractContextManager[Advance]:
+        """Open a task; only training has steps."""
+        del total
+
+        @contextmanager
+        def opened() -> Iterator[Advance]:
+            def advance(done: int = 1, /, **figures: float) -> None:
+                del done, figures
+                if description == "training":
+                    self._on_step()
+
+            yield advance
+
+        return opened()
+
+
+def compute_of(task: dict[str, Any]) -> Compute:
+    """Return the device and number format that a task names."""
+    settings = dict(task["compute"])
+    device, dtype = torch.device(settings.pop("device")), settings.pop("dtype")
+    return Compute(device, getattr(torch, dtype), **settings)
+
+
+def recipe_of(task: dict[str, Any]) -> Recipe:
+    """Return the recipe that a task names."""
+    settings = dict(task["recipe"])
+    if "ema" in settings:
+        settings["ema"] = EmaSettings(**settings["ema"])
+    if settings.get("lora"):
+        settings["lora"] = LoraSettings(**settings["lora"])
+    return Recipe(**settings)
+
+
+def encode(task: dict[str, Any]) -> dict[str, Any]:
+    """Encode the pictures in a fresh store, and return pictures a second, all of it counted."""
+    work = Path(task["work"])
+    shutil.rmtree(work, ignore_errors=True)
+    folder, scratch = work / ENCODED, work / "scratch"
+    folder.mkdir(parents=True)
+    scratch.mkdir()
+    store = Store(str(work / "store"), cache=work / "cache")
+    workspace = Workspace(folder, scratch, store.blobs, store.items)
+    samples = []
+    for number, (content, caption) in enumerate(read_pictures(Path(task["pictures"]))):
+        sha256 = store.blobs.put(content)
+        samples.append(
+            EncodeSample(
+                id=hashlib.sha256(sha256.encode()).hexdigest(),
+                caption=caption,
+                split="train",
+                name=f"picture {number}",
+                image_sha256=sha256,
+            )
+        )
+    began, began_cpu = time.perf_counter(), time.process_time()
+    encode_dataset(
+        samples,
+        Path(task["base"]),
+        base_version="fake",
+        compute=compute_of(task),
+        workspace=workspace,
+        batch_size=task["batch_size"],
+        flip=True,
+    )
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
+    passes = 2 * len(samples)
+    return {"images_per_s": passes / seconds, "images_per_cpu_s": passes / cpu_s} | peak_memory()
+
+
+def train(task: dict[str, Any]) -> dict[str, Any]:
+    """Train on encoded pictures; see :data:`~speed.contenders.TrainTask` for what a task says."""
+    from diffusers import AutoencoderKL
+
+    vae_calls: Counter[str] = Counter()
+    vae_encode = AutoencoderKL.encode
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        vae_calls["encode"] += 1
+        return vae_encode(self, *args, **kwargs)
+
+    AutoencoderKL.encode = counted
+    stamps = Stamps()
+    compute, recipe = compute_of(task), recipe_of(task)
+    again = _encoding_again(task, compute) if task.get("encode_every_step") else None
+
+    def on_step() -> None:
+        if again is not None:
+            again()
+        stamps.stamp()
+
+    work, run = Path(task["work"]), Path(task["run"])
+    shutil.rmtree(run, ignore_errors=True)
+    began = time.perf_counter()
+    result = train_unet(
+        EncodedDataset.open(work / ENCODED),
+        Path(task["base"]),
+        recipe,
+        compute=compute,
+        scratch=run / "scratch",
+        on_snapshot=lambda snapshot: _take(snapshot.folder, run / f"e{snapshot.epoch:03d}"),
+        progress=StepProgress(on_step),
+        work=Counter(),
+    )
+    seconds = time.perf_counter() - began
+    images_per_step = recipe.batch_size * recipe.gradient_accumulation
+    return (
+        stamps.figures(images_per_step, task["warm_up_steps"])
+        | peak_memory()
+        | {
+            "seconds": seconds,
+            "vae_calls": 0 if again is not None else vae_calls["encode"],
+            "losses": [step.loss for step in result.log],
+        }
+    )
+
+
+def _take(folder: Path, kept: Path) -> None:
+    """Move a snapshot away, as the store does."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(kept)
+
+
+def _encoding_again(task: dict[str, Any], compute: Compute) -> Callable[[], None]:
+    """Return what a trainer without an encoded dataset does besides in every step."""
+    from styledag.diffusion.base import load_text_encoder, load_vae
+
+    base, recipe = Path(task["base"]), recipe_of(task)
+    vae = load_vae(base, device=compute.device, dtype=compute.dtype)
+    text_encoder = load_text_encoder(base, device=compute.device, dtype=compute.dtype)
+    count = recipe.batch_size * recipe.gradient_accumulation
+    size_px = vae.config.sample_size
+    pixels = torch.zeros(count, 3, size_px, size_px, device=compute.device, dtype=compute.dtype)
+    tokens = torch.zeros(count, 77, device=compute.device, dtype=torch.int64)
+
+    @torch.no_grad()
+    def again() -> None:
+        vae.encode(pixels).latent_dist.sample()
+        text_encoder(tokens)
+        if compute.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return again
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    if threads := given.get("threads"):
+        torch.set_num_threads(threads)
+    hand_back({"encode": encode, "train": train}[given["kind"]](given))

@@ -1,0 +1,88 @@
+"""How much of everything a run of the benchmark does, on a GPU and on a CPU."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from speed.fake import QUICK, STABLE_DIFFUSION_15, Architecture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Counts and settings.
+
+    Attributes:
+        architecture: Of the fake base.
+        pictures: Pictures of the contest, the ladder and the gates.
+        epochs: Passes over them in the contest and the ladder.
+        warm_up_steps: Optimiser steps that no speed is computed from; at least one.
+        batch_size: Pictures in a step.
+        whole_pictures: Pictures of the whole run, snapshots and all.
+        whole_epochs: Its epochs.
+        gate_steps: Least optimiser steps of the gates.
+        gate_batch_size: Pictures in each.
+        rounds: How often each contender runs.
+        fast: Our compute settings in the contest.
+        lowered: The settings that the gates compare with float32.
+        peer_precision: The tuned peer's.
+        lean: The recipe of the least memory.
+    """
+
+    architecture: Architecture
+    pictures: int
+    epochs: int
+    warm_up_steps: int
+    batch_size: int
+    whole_pictures: int
+    whole_epochs: int
+    gate_steps: int
+    gate_batch_size: int
+    rounds: int
+    fast: dict[str, Any]
+    lowered: dict[str, Any]
+    peer_precision: str
+    lean: dict[str, Any]
+
+
+def scale_of(device: str, *, quick: bool) -> Scale:
+    """Return the counts for a device; ``quick`` makes a run of minutes."""
+    return _cuda(quick=quick) if device == "cuda" else _cpu(device, quick=quick)
+
+
+def _cuda(*, quick: bool) -> Scale:
+    bfloat16 = {"device": "cuda", "dtype": "bfloat16", "channels_last": True}
+    return Scale(
+        architecture=STABLE_DIFFUSION_15,
+        pictures=128 if quick else 512,
+        epochs=8,
+        warm_up_steps=16 if quick else 32,
+        batch_size=32,
+        whole_pictures=800,
+        whole_epochs=2 if quick else 10,
+        gate_steps=200,
+        gate_batch_size=4,
+        rounds=2 if quick else 3,
+        fast=bfloat16 | {"compile": True},
+        lowered=bfloat16 | {"compile": True},
+        peer_precision="bf16",
+        lean={"weights": "bfloat16", "optimizer": "adamw_8bit", "ema_on_cpu": True},
+    )
+
+
+def _cpu(device: str, *, quick: bool) -> Scale:
+    bfloat16 = {"device": device, "dtype": "bfloat16"}
+    return Scale(
+        architecture=QUICK,
+        pictures=24 if quick else 64,
+        epochs=4,
+        warm_up_steps=3 if quick else 8,
+        batch_size=8,
+        whole_pictures=24 if quick else 64,
+        whole_epochs=3,
+        gate_steps=200,
+        gate_batch_size=1,
+        rounds=3,
+        fast=bfloat16,
+        lowered=bfloat16,
+        peer_precision="bf16",
+        lean={"weights": "bfloat16", "optimizer": "adafactor"},
+    )
