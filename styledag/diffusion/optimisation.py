@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from styledag.diffusion.base import load_unet
 from styledag.diffusion.batches import Batch
+from styledag.diffusion.compiled import compile_blocks
 from styledag.diffusion.ema import Ema
 from styledag.diffusion.lora import LoraAdapters
 from styledag.diffusion.loss import DiffusionLoss
@@ -78,7 +79,7 @@ class Optimisation:
         if recipe.gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         if compute.compile:
-            self.unet.compile_repeated_blocks()
+            compile_blocks(self.unet)
         ema_device = torch.device("cpu") if recipe.ema_on_cpu else None
         self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
         self._optimizer = Optimizer(self.trained, recipe)
