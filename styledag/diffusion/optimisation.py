@@ -120,6 +120,8 @@ class Optimisation:
         tensors = {f"weights/{name}": each.detach() for name, each in self.trained.items()}
         if self._recipe.ema.mode != "none":
             tensors |= {f"averages/{name}": each for name, each in self.ema.averages.items()}
+        if self.ema.second is not None:
+            tensors |= {f"second/{name}": each for name, each in self.ema.second.items()}
         for name, parameter in self.trained.items():
             moments = self._optimizer.state[parameter]
             tensors |= {f"{moment}/{name}": moments[moment] for moment in _MOMENTS}
@@ -137,6 +139,8 @@ class Optimisation:
             parameter.copy_(tensors[f"weights/{name}"])
             if self._recipe.ema.mode != "none":
                 self.ema.averages[name].copy_(tensors[f"averages/{name}"])
+            if self.ema.second is not None:
+                self.ema.second[name].copy_(tensors[f"second/{name}"])
         self.ema.step = step
         state: dict[int, dict[str, Tensor]] = {
             at: {"step": torch.tensor(float(step))}

@@ -124,7 +124,7 @@ class Trainer:
             self._snapshots.append(snapshot)
             self._save_state()
             if logged.epoch < self._recipe.epochs:
-                shutil.rmtree(snapshot.folder, ignore_errors=True)
+                shutil.rmtree(snapshot.folder.parent, ignore_errors=True)
         elif logged.step % self._recipe.save_state_every_steps == 0:
             self._save_state()
 
@@ -136,8 +136,7 @@ class Trainer:
 
     def _snapshot(self, epoch: int) -> Snapshot:
         optimisation = self._optimisation
-        folder = self._folder(epoch)
-        write_unet(optimisation.unet, optimisation.ema.averages, folder)
+        folder, second = self._write(epoch)
         steps = [each for each in self._log if each.epoch == epoch]
         samples = sum(each.samples for each in steps)
         return Snapshot(
@@ -147,16 +146,30 @@ class Trainer:
             loss=sum(each.loss * each.samples for each in steps) / samples,
             validation_loss=optimisation.averaged_loss(self._batches.validation_batches()),
             base_share=optimisation.ema.base_share,
+            second=second,
         )
+
+    def _write(self, epoch: int) -> tuple[Path, Path | None]:
+        """Write the averages and return their folders; the second only in mode ``power``."""
+        unet, ema = self._optimisation.unet, self._optimisation.ema
+        folder, second = self._folder(epoch), self._second(epoch)
+        write_unet(unet, ema.averages, folder)
+        if ema.second is None:
+            return folder, None
+        write_unet(unet, ema.second, second)
+        return folder, second
 
     def _final(self) -> Snapshot:
         final = self._snapshots[-1]
         if not final.folder.exists():
-            write_unet(self._optimisation.unet, self._optimisation.ema.averages, final.folder)
+            self._write(final.epoch)
         return final
 
     def _folder(self, epoch: int) -> Path:
         return self._scratch / "snapshots" / f"e{epoch:03d}" / "unet"
+
+    def _second(self, epoch: int) -> Path:
+        return self._folder(epoch).with_name("unet_second")
 
     def _save_state(self) -> None:
         self._states.save(
@@ -176,7 +189,12 @@ class Trainer:
         self._optimisation.restore(state.tensors, step=state.step)
         self._log = list(state.log)
         self._snapshots = [
-            replace(each, folder=self._folder(each.epoch)) for each in state.snapshots
+            replace(
+                each,
+                folder=self._folder(each.epoch),
+                second=None if each.second is None else self._second(each.epoch),
+            )
+            for each in state.snapshots
         ]
 
 

@@ -116,7 +116,7 @@ def test_finished_run_does_nothing_and_gives_the_same_result(
     assert again.snapshots == first.snapshots
 
 
-@pytest.mark.parametrize("ema", ["none", "warmup"])
+@pytest.mark.parametrize("ema", ["none", "warmup", "power"])
 def test_every_mode_of_the_average_resumes(
     base: Path, encoded: EncodedDataset, tmp_path: Path, ema: str
 ) -> None:
@@ -126,7 +126,12 @@ def test_every_mode_of_the_average_resumes(
     undisturbed = train(encoded, base, tmp_path / "undisturbed", ema=settings)
     with pytest.raises(KeyboardInterrupt):
         train(encoded, base, tmp_path / "cut", progress=_Interrupting(5), ema=settings)
-    assert weights(train(encoded, base, tmp_path / "cut", ema=settings)) == weights(undisturbed)
+    resumed = train(encoded, base, tmp_path / "cut", ema=settings)
+    assert weights(resumed) == weights(undisturbed)
+    assert (resumed.final.second is None) == (ema != "power")
+    if resumed.final.second is not None:
+        assert sha256(resumed.final.second) == sha256(undisturbed.final.second)
+        assert sha256(resumed.final.second) != weights(resumed)
 
 
 def test_state_of_another_recipe_is_not_gone_on_from(
