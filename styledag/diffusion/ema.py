@@ -7,18 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from styledag.diffusion.ema_groups import ParameterGroups
-from styledag.diffusion.posthoc import gamma_of, power_decay
+from styledag.diffusion.posthoc import gamma_of, power_decay, power_lengths
 from styledag.diffusion.recipe import EmaSettings
 
 DEFAULT_WARMUP_LIMIT = 0.9999
 """Upper limit of the decay in mode ``warmup``, as in diffusers' ``EMAModel``."""
-DEFAULT_LENGTHS = (0.05, 0.1)
-"""Lengths of the two averages in mode ``power``, as in Karras et al. 2024."""
-
-
-def power_lengths(settings: EmaSettings) -> tuple[float, float]:
-    """Return the relative lengths of the two averages that mode ``power`` keeps."""
-    return settings.lengths or DEFAULT_LENGTHS
 
 
 def ema_decay(settings: EmaSettings, step: int, *, total_steps: int) -> float:

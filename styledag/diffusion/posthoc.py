@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from styledag.diffusion.recipe import MAX_POWER_LENGTH
+from styledag.diffusion.recipe import MAX_POWER_LENGTH, EmaSettings
 from styledag.errors import TrainingError
 
 Profile = tuple[float, float]
 """A profile's step t and its exponent gamma."""
+
+DEFAULT_LENGTHS = (0.05, 0.1)
+"""Relative lengths of the two averages that are kept, as in the paper."""
 
 MAX_SNAPSHOTS = 32
 """More snapshots make a reconstruction no better, but its equations worse to solve."""
@@ -46,6 +49,11 @@ class Reconstruction:
     def is_sound(self) -> bool:
         """Whether it is near enough to the wanted average."""
         return self.error <= MAX_ERROR and self.rounding_gain <= MAX_ROUNDING_GAIN
+
+
+def power_lengths(settings: EmaSettings) -> tuple[float, float]:
+    """Return the relative lengths of the two averages that mode ``power`` keeps."""
+    return settings.lengths or DEFAULT_LENGTHS
 
 
 def length_of(gamma: float) -> float:
