@@ -12,9 +12,17 @@ from bs4 import BeautifulSoup
 from styledag.errors import DataError, StorageError
 from styledag.report import report as report_module
 from styledag.report.data import DataSection
-from styledag.report.model import LossLog, ModelReport
+from styledag.report.model import LossLog, ModelReport, Recommendation
 from styledag.report.report import write_report
-from styledag_tests.report.example import EPOCHS, PROMPTS, SEEDS, WEIGHTS, example_report, png
+from styledag_tests.report.example import (
+    EPOCHS,
+    PROMPTS,
+    SEEDS,
+    WEIGHTS,
+    example_report,
+    png,
+    with_length,
+)
 
 
 def page_of(report: ModelReport, folder: Path) -> BeautifulSoup:
@@ -102,9 +110,7 @@ def test_an_average_of_another_length_is_one_more_blend_with_its_label(
     assert not page.select('.stop[data-stop="w1.00"] .tag')
     assert page.select_one("header dd").get_text() == "length 0.150"
     assert "average (ema)" in page.get_text()
-    [row] = [
-        row for row in page.select("#scores-table tbody tr") if "chosen" in row.get("class", ())
-    ]
+    [row] = page.select("#scores-table tbody tr.chosen")
     assert "length 0.150" in row.get_text()
     [point] = page.select('#scores a[data-stop="ema0.150"]')
     assert "recommended" in point["aria-label"]

@@ -122,7 +122,7 @@ def test_a_recipe_without_them_has_no_such_partition_and_says_so(ran: Ran) -> No
     assert {f"{PLAIN}|0.00", f"{PLAIN}|1.00"} <= {key for _, key in ran.outcome.versions}
     blends = read_partitions(ran.project).blends.get_partition_keys()
     assert f"{MODEL}|{KEY}" in blends
-    with pytest.raises(StyleFileError, match="trained with ema.mode 'base'"):
+    with pytest.raises(StyleFileError, match=r"trained with ema\.mode 'base'"):
         plan_merged_unet(ran.graph, ModelName.parse(PLAIN), Blend.parse(KEY))
 
 
