@@ -169,8 +169,11 @@ class Optimisation:
         self.ema.step = step
         self._optimizer.restore(dict(_below("moments/", tensors)))
 
-    def _averages(self) -> Mapping[str, Tensor]:
-        return {} if self._recipe.ema.mode == "none" else self.ema.averages
+    def _averages(self) -> dict[str, Tensor]:
+        if self._recipe.ema.mode == "none":
+            return {}
+        second = self.ema.second or {}
+        return {**self.ema.averages, **{f"second/{name}": each for name, each in second.items()}}
 
     def _losses(self, model: nn.Module, batch: Batch) -> Tensor:
         batch = batch.to(self._compute.device)

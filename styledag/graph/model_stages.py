@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.graph.blends import Blend
 from styledag.graph.graph import Graph
 from styledag.graph.model_plans import plan_checkpoint
 from styledag.graph.names import ModelName
@@ -16,6 +17,7 @@ from styledag.graph.snapshots import (
     link_tree,
     read_snapshots,
 )
+from styledag.graph.stored_averages import UNET_SECOND, merge_stored
 from styledag.models.weights import weights_version
 from styledag.store.artifact import Facts
 from styledag.store.digest import folder_digest
@@ -34,6 +36,7 @@ LORA = "lora"
 THUMBNAILS = "thumbnails.png"
 TRAINING_LOG = "training_log.json"
 _THUMBNAIL_PROMPTS = 6
+_SHOWN_OF_BLEND = ("weight", "length", "amount")
 
 
 def encode(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
@@ -102,6 +105,8 @@ def store_checkpoint(
     link_tree(snapshot.folder, unet)
     if snapshot.lora is not None:
         link_tree(snapshot.lora, workspace.folder / LORA)
+    if snapshot.second is not None:
+        link_tree(snapshot.second, workspace.folder / UNET_SECOND)
     sampler = _sampler(plan, workspace, get_compute, unet, known_as=folder_digest(unet))
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
@@ -127,9 +132,11 @@ def store_checkpoint(
 
 
 def blend(plan: Plan, workspace: Workspace) -> Facts:
-    """Blend the base's UNet with the fine-tune's."""
+    """Blend the base's UNet with the fine-tune's, or the averages that the checkpoints hold."""
     from styledag.merging.blend import blend_unet
 
+    if "length" in plan.target.settings:
+        return merge_stored(plan, workspace)
     base, tuned = plan.models["base_unet"], plan.upstream["ema_unet"]
     return blend_unet(
         base.folder / UNET,
@@ -147,9 +154,10 @@ def draw_grid(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Fact
 
     merged = plan.upstream["merged_unet"]
     sampler = _sampler(plan, workspace, get_compute, merged.folder, known_as=merged.version)
-    title = merged.partition.replace("/", " at weight ")
-    facts = draw_sample_grid(sampler, workspace, title=title)
-    return {**facts, "weight": merged.facts["weight"], "amount": merged.facts["amount"]}
+    model, _, key = merged.partition.partition("/")
+    facts = draw_sample_grid(sampler, workspace, title=f"{model} at {Blend.parse(key).name}")
+    shown = {name: merged.facts[name] for name in _SHOWN_OF_BLEND if name in merged.facts}
+    return {**facts, **shown}
 
 
 def draw_evolution(

@@ -127,6 +127,7 @@ BFLOAT16 = {"weights": "bfloat16", "compute": Compute(torch.device("cpu"), torch
     [
         {"ema": EmaSettings(mode="none")},
         {"ema": EmaSettings(mode="warmup")},
+        {"ema": EmaSettings(mode="power")},
         {"ema_on_cpu": True},
         {"optimizer": "adafactor"},
         {"optimizer": "adamw_8bit"},
@@ -148,6 +149,10 @@ def test_every_way_of_training_resumes(
     assert work == {"steps": TOTAL_STEPS - 4}
     assert weights(resumed) == weights(undisturbed)
     assert resumed.log == undisturbed.log
+    assert (resumed.final.second is None) == (undisturbed.final.second is None)
+    if resumed.final.second is not None and undisturbed.final.second is not None:
+        assert sha256(resumed.final.second) == sha256(undisturbed.final.second)
+        assert sha256(resumed.final.second) != weights(resumed)
 
 
 def test_state_of_another_recipe_is_not_gone_on_from(
