@@ -19,22 +19,30 @@ if TYPE_CHECKING:
 UNET_FILE = "diffusion_pytorch_model.safetensors"
 
 
-def write_unet(unet: "UNet2DConditionModel", averages: Mapping[str, Tensor], folder: Path) -> None:
-    """Write a UNet with its averaged weights as float16; the folder appears at once.
+def write_unet(
+    unet: "UNet2DConditionModel",
+    averages: Mapping[str, Tensor],
+    folder: Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a UNet with its averaged weights in 16 bits each; the folder appears at once.
 
-    The bytes follow from the weights and the base's configuration alone.
+    The bytes follow from the weights, the base's configuration and ``dtype`` alone.
 
     Args:
         unet: Configuration, and the weights that were not trained.
         averages: Averaged weights, by the parameter's name.
         folder: Where ``config.json`` and the weights go; replaced if it is there.
+        dtype: ``torch.float16`` or ``torch.bfloat16``.
 
     Raises:
-        TrainingError: If a weight is NaN, or too large for float16.
+        TrainingError: If a weight is NaN, or too large for ``dtype``.
         StorageError: If the disk is full or cannot be written.
     """
     state_dict = {
-        name: _half(name, averages.get(name, tensor)) for name, tensor in unet.state_dict().items()
+        name: _half(name, averages.get(name, tensor), dtype)
+        for name, tensor in unet.state_dict().items()
     }
     partial = folder.with_name(f"{folder.name}.partial")
     with write_errors(folder):
@@ -46,15 +54,15 @@ def write_unet(unet: "UNet2DConditionModel", averages: Mapping[str, Tensor], fol
         partial.rename(folder)
 
 
-def _half(name: str, tensor: Tensor) -> Tensor:
-    half = tensor.detach().to("cpu", torch.float16).contiguous()
+def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    half = tensor.detach().to("cpu", dtype).contiguous()
     if torch.isfinite(half).all():
         return half
     largest = float(tensor.abs().max())
     found = "NaN or infinity" if largest != largest or largest == float("inf") else f"{largest:g}"
     raise TrainingError(
-        f"weight {name} holds {found}, which float16 cannot (at most 65504): "
-        "lower learning_rate or max_grad_norm"
+        f"weight {name} holds {found}, which {str(dtype).removeprefix('torch.')} cannot "
+        f"(at most {torch.finfo(dtype).max:g}): lower learning_rate or max_grad_norm"
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from styledag.diffusion.base import load_scheduler
 from styledag.diffusion.batches import Batches
 from styledag.diffusion.encoded import EncodedDataset, EncodedSample
@@ -137,7 +139,7 @@ class Trainer:
     def _snapshot(self, epoch: int) -> Snapshot:
         optimisation = self._optimisation
         folder = self._folder(epoch)
-        write_unet(optimisation.unet, optimisation.ema.averages, folder)
+        self._write_averages(folder)
         steps = [each for each in self._log if each.epoch == epoch]
         samples = sum(each.samples for each in steps)
         return Snapshot(
@@ -152,8 +154,12 @@ class Trainer:
     def _final(self) -> Snapshot:
         final = self._snapshots[-1]
         if not final.folder.exists():
-            write_unet(self._optimisation.unet, self._optimisation.ema.averages, final.folder)
+            self._write_averages(final.folder)
         return final
+
+    def _write_averages(self, folder: Path) -> None:
+        dtype = getattr(torch, self._recipe.snapshot_dtype)
+        write_unet(self._optimisation.unet, self._optimisation.ema.averages, folder, dtype=dtype)
 
     def _folder(self, epoch: int) -> Path:
         return self._scratch / "snapshots" / f"e{epoch:03d}" / "unet"
