@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.graph.checkpoint_unets import UNET, store_unet, whole_unet
 from styledag.graph.graph import Graph
 from styledag.graph.model_plans import plan_checkpoint
 from styledag.graph.names import ModelName
@@ -18,7 +20,6 @@ from styledag.graph.snapshots import (
 )
 from styledag.models.weights import weights_version
 from styledag.store.artifact import Facts
-from styledag.store.digest import folder_digest
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 GetCompute = Callable[[], "Compute"]
 """Finds the device when it is first needed, so that a cached build never imports torch."""
 
-UNET = "unet"
 THUMBNAILS = "thumbnails.png"
 TRAINING_LOG = "training_log.json"
 _THUMBNAIL_PROMPTS = 6
@@ -92,9 +92,13 @@ def store_checkpoint(
     """Store one snapshot with thumbnails: the first prompts, one seed each."""
     from styledag.sampling.contact_sheet import contact_sheet
 
-    unet = workspace.folder / UNET
-    link_tree(snapshot.folder, unet)
-    sampler = _sampler(plan, workspace, get_compute, unet, known_as=folder_digest(unet))
+    stored = store_unet(
+        snapshot.folder,
+        workspace.folder / UNET,
+        base=plan.models["base"].folder / UNET,
+        form=plan.target.settings["Recipe"]["snapshot_format"],
+    )
+    sampler = _sampler(plan, workspace, get_compute, snapshot.folder, known_as=None)
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
     with workspace.progress.task("thumbnails", len(pairs)) as advance:
@@ -114,6 +118,9 @@ def store_checkpoint(
         "validation_loss": snapshot.validation_loss,
         "base_share": snapshot.base_share,
         "dataset_version": dataset.version,
+        "weights_version": sampler.unet_version,
+        "bytes": stored.stored,
+        "bytes_full": stored.full,
     }
 
 
@@ -149,14 +156,13 @@ def draw_evolution(
     """Draw every prompt over the snapshots that training left."""
     from styledag.sampling import evolution
 
-    model = plan.upstream["ema_unet"]
-    snapshots = []
-    for each in read_snapshots(model):
-        checkpoint = graph.store.by_version("checkpoint", each.partition, each.version)
-        folder = checkpoint.folder / UNET
-        version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
-        snapshots.append(evolution.SnapshotUnet(each.epoch, folder, version))
     base = plan.models["base"]
+    snapshots = []
+    for each in read_snapshots(plan.upstream["ema_unet"]):
+        checkpoint = graph.store.by_version("checkpoint", each.partition, each.version)
+        lend = partial(whole_unet, checkpoint, base=base.folder / UNET, scratch=workspace.scratch)
+        version = checkpoint.facts["weights_version"]
+        snapshots.append(evolution.SnapshotUnet(each.epoch, version, lend))
     sampler = _sampler(plan, workspace, get_compute, base.folder / UNET, known_as=base.version)
     return evolution.draw_evolution(sampler, snapshots, workspace)
 
@@ -202,7 +208,7 @@ def _training_facts(result: "TrainingResult") -> Facts:
 
 
 def _sampler(
-    plan: Plan, workspace: Workspace, get_compute: GetCompute, unet: Path, *, known_as: str
+    plan: Plan, workspace: Workspace, get_compute: GetCompute, unet: Path, *, known_as: str | None
 ) -> "Sampler":
     from styledag.sampling.sampler import Sampler
 

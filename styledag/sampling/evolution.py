@@ -1,6 +1,7 @@
 """How pictures change over training: one GIF for each prompt and seed, the base first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +29,13 @@ class SnapshotUnet:
 
     Attributes:
         epoch: Passes over the training split; at least 1, since 0 is the base.
-        folder: The UNet in diffusers' layout.
         version: Version of its content.
+        lend: Lends its folder in diffusers' layout for as long as it is drawn with.
     """
 
     epoch: int
-    folder: Path
     version: str
+    lend: Callable[[], AbstractContextManager[Path]]
 
 
 def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: Workspace) -> Facts:
@@ -61,8 +62,9 @@ def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: 
         samples[0] = base.draw(base.pairs, workspace, advance)
         for snapshot in in_order:
             # A sampler of its own, let go at once: one UNet in memory beside the base's.
-            tuned = base.with_unet(snapshot.folder, snapshot.version)
-            samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
+            with snapshot.lend() as folder:
+                tuned = base.with_unet(folder, snapshot.version)
+                samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
     folders = prompt_folders(base.settings.prompts)
     _write_frames(workspace.folder, samples, folders)
     _write_gifs(workspace.folder, samples, folders, base.settings.seeds)
