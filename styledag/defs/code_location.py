@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from styledag.defs.decoder_assets import decoder_assets
 from styledag.defs.materialise import GraphRun, OnBuilt, tell_nobody
 from styledag.defs.model_assets import model_assets
 from styledag.defs.partitions import read_partitions
@@ -34,6 +35,7 @@ def build_definitions(
     assets: Sequence[dg.AssetsDefinition] = [
         *picture_assets(partitions),
         *model_assets(partitions),
+        *decoder_assets(partitions),
     ]
     settings = compute or ComputeSettings()
     return dg.Definitions(

@@ -1,6 +1,7 @@
 """What each asset of a model is built from."""
 
 from styledag.diffusion import encode, train
+from styledag.graph.decoder_plans import draw_with_merged_vae
 from styledag.graph.graph import DENOISER, ENCODERS, PIPELINE, Graph
 from styledag.graph.names import ModelName, epoch_key, model_part, weight_key
 from styledag.graph.plan import Plan, Planner
@@ -53,6 +54,7 @@ def plan_sample_grid(graph: Graph, model: ModelName, weight: float) -> Plan:
     partition = model_part(model, weight_key(weight))
     planner = Planner(graph, "sample_grid", partition, model.style)
     planner.read("merged_unet", partition)
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(grid.CODE_VERSION, planner.style.samples)
 
@@ -61,6 +63,7 @@ def plan_evolution(graph: Graph, model: ModelName) -> Plan:
     """Plan the GIFs over the snapshots that training left."""
     planner = Planner(graph, "evolution", str(model), model.style)
     planner.read("ema_unet", str(model))
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(evolution.CODE_VERSION, planner.style.samples)
 
@@ -69,6 +72,7 @@ def plan_denoising(graph: Graph, model: ModelName) -> Plan:
     """Plan the GIFs over the fine-tune's denoising steps."""
     planner = Planner(graph, "denoising", str(model), model.style)
     planner.read("ema_unet", str(model))
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(denoising.CODE_VERSION, planner.style.samples)
 
@@ -90,6 +94,7 @@ def plan_model_report(graph: Graph, model: ModelName) -> Plan:
     _read_grids(planner, model)
     for asset in ("ema_unet", "evolution", "denoising", "scores"):
         planner.read(asset, str(model))
+    draw_with_merged_vae(planner, model)
     return planner.plan(report.CODE_VERSION, description=planner.style.description)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.graph.checkpoint_unets import UNET, store_unet, whole_unet
+from styledag.graph.decoder_stages import tuned_vae
 from styledag.graph.graph import Graph
 from styledag.graph.model_plans import plan_checkpoint
 from styledag.graph.names import ModelName
@@ -25,7 +26,7 @@ from styledag.store.workspace import Workspace
 if TYPE_CHECKING:
     from styledag.diffusion.records import Snapshot, TrainingResult
     from styledag.models.compute import Compute
-    from styledag.sampling.sampler import Sampler
+    from styledag.sampling.sampler import Sampler, TunedVae
 
 GetCompute = Callable[[], "Compute"]
 """Finds the device when it is first needed, so that a cached build never imports torch."""
@@ -89,7 +90,11 @@ def fine_tune(
 def store_checkpoint(
     snapshot: "Snapshot", get_compute: GetCompute, plan: Plan, workspace: Workspace
 ) -> Facts:
-    """Store one snapshot with thumbnails: the first prompts, one seed each."""
+    """Store one snapshot with thumbnails: the first prompts, one seed each.
+
+    They are decoded with the base's own decoder, whatever the recipe says of it: the model names
+    its checkpoints' versions, and must not change, nor be trained again, with its decoder.
+    """
     from styledag.sampling.contact_sheet import contact_sheet
 
     stored = store_unet(
@@ -144,7 +149,14 @@ def draw_grid(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Fact
     from styledag.sampling.grid import draw_sample_grid
 
     merged = plan.upstream["merged_unet"]
-    sampler = _sampler(plan, workspace, get_compute, merged.folder, known_as=merged.version)
+    sampler = _sampler(
+        plan,
+        workspace,
+        get_compute,
+        merged.folder,
+        known_as=merged.version,
+        vae=tuned_vae(plan, workspace.items),
+    )
     title = merged.partition.replace("/", " at weight ")
     facts = draw_sample_grid(sampler, workspace, title=title)
     return {**facts, "weight": merged.facts["weight"], "amount": merged.facts["amount"]}
@@ -164,7 +176,9 @@ def draw_evolution(
         version = checkpoint.facts["weights_version"]
         snapshots.append(evolution.SnapshotUnet(each.epoch, version, lend))
     sampler = _sampler(plan, workspace, get_compute, base.folder / UNET, known_as=base.version)
-    return evolution.draw_evolution(sampler, snapshots, workspace)
+    return evolution.draw_evolution(
+        sampler, snapshots, workspace, vae=tuned_vae(plan, workspace.items)
+    )
 
 
 def draw_denoising(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
@@ -173,7 +187,8 @@ def draw_denoising(get_compute: GetCompute, plan: Plan, workspace: Workspace) ->
 
     model = plan.upstream["ema_unet"]
     unet = model.folder / UNET
-    sampler = _sampler(plan, workspace, get_compute, unet, known_as=model.version)
+    vae = tuned_vae(plan, workspace.items)
+    sampler = _sampler(plan, workspace, get_compute, unet, known_as=model.version, vae=vae)
     return denoising.draw_denoising(sampler, workspace)
 
 
@@ -208,7 +223,13 @@ def _training_facts(result: "TrainingResult") -> Facts:
 
 
 def _sampler(
-    plan: Plan, workspace: Workspace, get_compute: GetCompute, unet: Path, *, known_as: str | None
+    plan: Plan,
+    workspace: Workspace,
+    get_compute: GetCompute,
+    unet: Path,
+    *,
+    known_as: str | None,
+    vae: "TunedVae | None" = None,
 ) -> "Sampler":
     from styledag.sampling.sampler import Sampler
 
@@ -220,6 +241,7 @@ def _sampler(
         base_version=base.version,
         unet=unet,
         unet_version=weights_version(unet, known_as=known_as, items=workspace.items),
+        vae=vae,
     )
 
 

@@ -15,7 +15,7 @@ from styledag.sampling.index import (
     prompt_folders,
     write_index,
 )
-from styledag.sampling.sampler import Pair, Sample, Sampler
+from styledag.sampling.sampler import Pair, Sample, Sampler, TunedVae
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
@@ -38,7 +38,13 @@ class SnapshotUnet:
     lend: Callable[[], AbstractContextManager[Path]]
 
 
-def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: Workspace) -> Facts:
+def draw_evolution(
+    base: Sampler,
+    snapshots: Sequence[SnapshotUnet],
+    workspace: Workspace,
+    *,
+    vae: TunedVae | None = None,
+) -> Facts:
     """Draw every prompt and seed with the base and each snapshot, and return the figures.
 
     Writes ``frames/<prompt>/<seed>/epoch-<nnn>.png`` with ``frames.json``, and
@@ -49,6 +55,8 @@ def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: 
         base: Sampler of the base, and what to ask for.
         snapshots: Snapshots in any order.
         workspace: Where it all goes.
+        vae: The autoencoder that the snapshots' pictures are decoded with; the base's own when
+            left out. The base's pictures are always decoded with the base's own.
 
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
@@ -63,7 +71,7 @@ def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: 
         for snapshot in in_order:
             # A sampler of its own, let go at once: one UNet in memory beside the base's.
             with snapshot.lend() as folder:
-                tuned = base.with_unet(folder, snapshot.version)
+                tuned = base.with_unet(folder, snapshot.version, vae=vae)
                 samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
     folders = prompt_folders(base.settings.prompts)
     _write_frames(workspace.folder, samples, folders)
