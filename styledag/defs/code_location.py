@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -37,17 +38,11 @@ def build_definitions(
         *model_assets(partitions),
         *decoder_assets(partitions),
     ]
-    settings = compute or ComputeSettings()
     return dg.Definitions(
         assets=_with_code_references(assets),
         resources={
             "graph": GraphRun(Graph(project), progress_of, on_built),
-            "compute": ComputeResource(
-                device=settings.device,
-                dtype=settings.dtype,
-                compile=settings.compile,
-                memory_budget_gib=settings.memory_budget_gib,
-            ),
+            "compute": ComputeResource(**asdict(compute or ComputeSettings())),
         },
         # One process for a run: torch and the models are loaded once, and the GPU is not shared.
         executor=dg.in_process_executor,

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Literal, Protocol
 
 import dagster as dg
@@ -23,6 +24,12 @@ class ComputeResource(dg.ConfigurableResource):
         "auto", description="Number format of inference and autocast."
     )
     compile: bool = Field(False, description="Compile the UNet before training.")
+    channels_last: bool | None = Field(
+        None, description="Keep channels innermost in memory; only on CUDA if left out."
+    )
+    deterministic: bool = Field(
+        False, description="Only kernels that give the same bits again on the same GPU; slower."
+    )
     memory_budget_gib: float | None = Field(
         None, description="Most device memory that one process may take."
     )
@@ -33,14 +40,8 @@ class ComputeResource(dg.ConfigurableResource):
         Raises:
             DeviceError: If it isn't.
         """
-        return resolve_compute(
-            ComputeSettings(
-                device=self.device,
-                dtype=self.dtype,
-                compile=self.compile,
-                memory_budget_gib=self.memory_budget_gib,
-            )
-        )
+        settings = {each.name: getattr(self, each.name) for each in fields(ComputeSettings)}
+        return resolve_compute(ComputeSettings(**settings))
 
 
 class ProgressOf(Protocol):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -39,14 +39,20 @@ class Batch:
         return len(self.latents)
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device."""
-        return Batch(
-            latents=self.latents.to(device),
-            noise=self.noise.to(device),
-            timesteps=self.timesteps.to(device),
-            encoder_hidden_states=self.encoder_hidden_states.to(device).float(),
-            weights=self.weights.to(device),
-        )
+        """Return the batch on a device; from pinned memory without waiting for it."""
+        moved = {
+            each.name: getattr(self, each.name).to(device, non_blocking=True)
+            for each in fields(self)
+        }
+        return Batch(**moved | {"encoder_hidden_states": moved["encoder_hidden_states"].float()})
+
+    def pinned(self) -> "Batch":
+        """Return the batch in memory that a CUDA device reads by itself."""
+        return Batch(**{each.name: getattr(self, each.name).pin_memory() for each in fields(self)})
+
+    def weightless(self) -> "Batch":
+        """Return the batch with weights of zero: its samples count for nothing."""
+        return replace(self, weights=torch.zeros_like(self.weights))
 
 
 class Batches:
@@ -115,7 +121,7 @@ class Batches:
         timesteps = [int(draw.share("timestep") * self._timesteps) for draw in draws]
         return self._batch(samples, draws, flips, captions, timesteps)
 
-    def validation_batches(self) -> Iterator[Batch]:
+    def validation_batches(self) -> Iterator[tuple[int, Batch]]:
         """Yield the validation split, always with the same noise.
 
         Each picture comes unmirrored with its own caption, once in each quarter of the timesteps.
@@ -127,13 +133,14 @@ class Batches:
                 samples = held_out[start : start + size]
                 draws = [_Draw(self._recipe.seed, f"validation {band}", s.id) for s in samples]
                 shares = [(band + draw.share("timestep")) / _BANDS for draw in draws]
-                yield self._batch(
+                batch = self._batch(
                     samples,
                     draws,
                     [False] * len(samples),
                     [each.caption for each in samples],
                     [int(share * self._timesteps) for share in shares],
                 )
+                yield band, batch
 
     def _batch(
         self,

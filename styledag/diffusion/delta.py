@@ -32,7 +32,7 @@ _COPY_BYTES = 1 << 22
 
 @dataclass(frozen=True)
 class StoredBytes:
-    """How many bytes a UNet's weights take.
+    """How many bytes the weights of one UNet take, or those of several together.
 
     Attributes:
         stored: As they are stored.
@@ -41,6 +41,9 @@ class StoredBytes:
 
     stored: int
     full: int
+
+    def __add__(self, other: "StoredBytes") -> "StoredBytes":
+        return StoredBytes(self.stored + other.stored, self.full + other.full)
 
 
 def write_delta(tuned: Path, base: Path, folder: Path) -> StoredBytes:

@@ -1,16 +1,21 @@
 """The weights in training: one optimiser step, the average after it, and what to resume from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from styledag.diffusion.base import load_unet
 from styledag.diffusion.batches import Batch
+from styledag.diffusion.compiled import compile_blocks
 from styledag.diffusion.ema import Ema
+from styledag.diffusion.lora import LoraAdapters
 from styledag.diffusion.loss import DiffusionLoss
+from styledag.diffusion.optimizers import Optimizer
+from styledag.diffusion.processes import Processes
 from styledag.diffusion.recipe import Recipe
 from styledag.diffusion.trainable import select_trainable
 from styledag.errors import TrainingError
@@ -19,25 +24,26 @@ from styledag.models.compute import Compute
 if TYPE_CHECKING:
     from diffusers import UNet2DConditionModel
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
-
 
 class Optimisation:
-    """A base's UNet with AdamW and the moving average.
+    """A base's UNet, or adapters of it, with an optimiser and the moving average.
 
-    Weights, gradients, moments and averages are float32; only the passes run in the number
-    format of ``compute``.
+    The averages are float32. So are weights, gradients and moments, while the passes run in the
+    number format of ``compute``; or the weights are bfloat16, as the recipe says.
 
     Args:
         base: Folder in diffusers' layout.
         recipe: What is trained and how.
         loss: The base's own loss.
         compute: Device and number format.
+        processes: Those that train together; each sees a part of every microstep.
         total_steps: Optimiser steps of the whole run.
 
     Attributes:
         unet: The UNet, whose trained weights change.
-        ema: Their averages.
+        trained: Those weights by name.
+        adapters: The UNet's adapters, if the recipe trains such.
+        ema: Averages of the trained weights.
 
     Raises:
         TrainingError: If the number format or the trained part cannot be had.
@@ -51,79 +57,102 @@ class Optimisation:
         loss: DiffusionLoss,
         *,
         compute: Compute,
+        processes: Processes,
         total_steps: int,
     ) -> None:
-        if compute.dtype == torch.float16:
-            raise TrainingError(
-                "gradients in float16 vanish without a loss scale: set dtype to bfloat16, "
-                "or to float32 where the device has no bfloat16"
-            )
+        _check_formats(recipe, compute)
         self._recipe = recipe
         self._loss = loss
         self._compute = compute
-        # In evaluation mode, since dropout layers would draw from the global random state.
-        self.unet: UNet2DConditionModel = load_unet(base, device=compute.device)
-        self.trained = select_trainable(self.unet, recipe.trained)
-        self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps)
-        self._optimizer = torch.optim.AdamW(
-            self.trained.values(),
-            lr=recipe.learning_rate,
-            betas=(recipe.adam_beta1, recipe.adam_beta2),
-            eps=recipe.adam_epsilon,
-            weight_decay=recipe.weight_decay,
-            fused=True,
+        self._processes = processes
+        self.unet: UNet2DConditionModel = load_unet(
+            base, device=compute.device, dtype=getattr(torch, recipe.weights)
         )
+        if compute.channels_last:
+            self.unet.to(memory_format=torch.channels_last)
+        self.adapters = None if recipe.lora is None else LoraAdapters(self.unet, recipe)
+        self.trained: Mapping[str, nn.Parameter] = (
+            select_trainable(self.unet, recipe.trained, recipe.blocks)
+            if self.adapters is None
+            else self.adapters.parameters
+        )
+        if recipe.gradient_checkpointing:
+            self.unet.enable_gradient_checkpointing()
         if compute.compile:
-            self.unet.compile_repeated_blocks()
+            compile_blocks(self.unet)
+        ema_device = torch.device("cpu") if recipe.ema_on_cpu else None
+        self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
+        self._optimizer = Optimizer(self.trained, recipe)
+        self._model = processes.wrapped(self.unet)
 
     def step(
-        self, batches: Iterable[Batch], samples: int, *, learning_rate: float
+        self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float
     ) -> tuple[float, float]:
         """Take one optimiser step and return its mean loss and the gradient's norm.
 
         Weights stay as they were if one of the two is not finite.
 
         Args:
-            batches: One for each microstep.
-            samples: Samples in all of them, over which the loss is the mean.
-            learning_rate: AdamW's for this step.
+            batches: This process's part of each microstep; never empty.
+            microsteps: How many of them to take.
+            samples: Samples in all of them and all processes, over which the loss is the mean.
+            learning_rate: For this step.
         """
         total = torch.zeros((), device=self._compute.device)
-        for batch in batches:
-            loss = self._losses(batch).sum() / samples
-            torch.autograd.backward(loss)
+        for number in range(microsteps):
+            loss = None
+            is_last = number == microsteps - 1
+            alone = nullcontext() if is_last else self._processes.unsynchronised(self._model)
+            with alone:
+                loss = self._losses(self._model, next(batches)).sum() / samples
+                # Gradients are averaged over processes, where a sum is wanted.
+                torch.autograd.backward(loss * self._processes.size)
             total += loss.detach()
         grad_norm = torch.nn.utils.clip_grad_norm_(
             self.trained.values(), self._recipe.max_grad_norm
         )
-        mean_loss, norm = float(total), float(grad_norm)
+        mean_loss, norm = float(self._processes.summed(total)), float(grad_norm)
         if torch.isfinite(total) and torch.isfinite(grad_norm):
-            for group in self._optimizer.param_groups:
-                group["lr"] = learning_rate
-            self._optimizer.step()
+            self._optimizer.step(learning_rate, step=self.ema.step)
             self.ema.update()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         return mean_loss, norm
 
     @torch.no_grad()
-    def averaged_loss(self, batches: Iterable[Batch]) -> float | None:
-        """Return the mean loss of the averaged weights; ``None`` without a sample."""
-        total, samples = 0.0, 0
+    def averaged_losses(self, batches: Iterable[tuple[int, Batch]]) -> dict[int, float]:
+        """Return the mean loss of the averaged weights in each band of the timesteps.
+
+        Args:
+            batches: Bands, and batches in them; the same in every process.
+        """
+        totals: dict[int, Tensor] = {}
+        samples: dict[int, int] = {}
         with self.ema.in_place():
-            for batch in batches:
-                total += float(self._losses(batch).sum())
-                samples += len(batch)
-        return total / samples if samples else None
+            for at, (band, batch) in enumerate(batches):
+                samples[band] = samples.get(band, 0) + len(batch)
+                totals.setdefault(band, torch.zeros((), device=self._compute.device))
+                if at % self._processes.size == self._processes.rank:
+                    totals[band] += self._losses(self.unet, batch).sum()
+        return {
+            band: float(self._processes.summed(total)) / samples[band]
+            for band, total in totals.items()
+        }
+
+    def whole(self, averages: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return all weights of a plain UNet, averaged where they are trained.
+
+        Args:
+            averages: One of the averages in :attr:`ema`.
+        """
+        if self.adapters is not None:
+            return self.adapters.folded(averages)
+        return {**self.unet.state_dict(), **averages}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that :meth:`restore` needs, without a copy."""
         tensors = {f"weights/{name}": each.detach() for name, each in self.trained.items()}
-        if self._recipe.ema.mode != "none":
-            tensors |= {f"averages/{name}": each for name, each in self.ema.averages.items()}
-        for name, parameter in self.trained.items():
-            moments = self._optimizer.state[parameter]
-            tensors |= {f"{moment}/{name}": moments[moment] for moment in _MOMENTS}
-        return tensors
+        tensors |= {f"averages/{name}": each for name, each in self._averages().items()}
+        return tensors | {f"moments/{k}": each for k, each in self._optimizer.tensors().items()}
 
     @torch.no_grad()
     def restore(self, tensors: Mapping[str, Tensor], *, step: int) -> None:
@@ -135,27 +164,49 @@ class Optimisation:
         """
         for name, parameter in self.trained.items():
             parameter.copy_(tensors[f"weights/{name}"])
-            if self._recipe.ema.mode != "none":
-                self.ema.averages[name].copy_(tensors[f"averages/{name}"])
+        for name, average in self._averages().items():
+            average.copy_(tensors[f"averages/{name}"])
         self.ema.step = step
-        state: dict[int, dict[str, Tensor]] = {
-            at: {"step": torch.tensor(float(step))}
-            | {moment: tensors[f"{moment}/{name}"].clone() for moment in _MOMENTS}
-            for at, name in enumerate(self.trained)
-        }
-        groups: Sequence[Any] = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self._optimizer.restore(dict(_below("moments/", tensors)))
 
-    def _losses(self, batch: Batch) -> Tensor:
+    def _averages(self) -> dict[str, Tensor]:
+        if self._recipe.ema.mode == "none":
+            return {}
+        second = self.ema.second or {}
+        return {**self.ema.averages, **{f"second/{name}": each for name, each in second.items()}}
+
+    def _losses(self, model: nn.Module, batch: Batch) -> Tensor:
         batch = batch.to(self._compute.device)
         noisy_latents = self._loss.noisy(batch.latents, batch.noise, batch.timesteps)
+        if self._compute.channels_last:
+            noisy_latents = noisy_latents.contiguous(memory_format=torch.channels_last)
         target = self._loss.target(batch.latents, batch.noise, batch.timesteps)
         with torch.autocast(
             self._compute.device.type,
             dtype=self._compute.dtype,
             enabled=self._compute.dtype != torch.float32,
         ):
-            prediction = self.unet(
+            prediction = model(
                 noisy_latents, batch.timesteps, batch.encoder_hidden_states, return_dict=False
             )[0]
         return batch.weights * self._loss.per_sample(prediction, target, batch.timesteps)
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    for name, tensor in tensors.items():
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix), tensor
+
+
+def _check_formats(recipe: Recipe, compute: Compute) -> None:
+    if compute.dtype == torch.float16:
+        raise TrainingError(
+            "gradients in float16 vanish without a loss scale: set dtype to bfloat16, "
+            "or to float32 where the device has no bfloat16"
+        )
+    if recipe.weights == "bfloat16" and compute.dtype != torch.bfloat16:
+        raise TrainingError(
+            f"weights in bfloat16 need passes in bfloat16, but dtype is "
+            f"{str(compute.dtype).removeprefix('torch.')}: set dtype to bfloat16, or the recipe's "
+            "weights to float32"
+        )

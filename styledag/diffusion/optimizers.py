@@ -61,13 +61,20 @@ class Optimizer:
             optimizer.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the state as tensors under ``NAME/KEY``, without a copy; counts as int64."""
-        return {
-            f"{name}/{key}": value if isinstance(value, Tensor) else torch.tensor(int(value))
-            for chunk, optimizer in self._optimizers
-            for name, parameter in chunk.items()
-            for key, value in optimizer.state[parameter].items()
-        }
+        """Return the state as tensors under ``NAME/KEY``; counts as int64.
+
+        None is a copy, but for small tables that several parameters share.
+        """
+        tensors: dict[str, Tensor] = {}
+        seen: set[int] = set()
+        for chunk, optimizer in self._optimizers:
+            for name, parameter in chunk.items():
+                for key, value in optimizer.state[parameter].items():
+                    tensor = value if isinstance(value, Tensor) else torch.tensor(int(value))
+                    shared = tensor.data_ptr() in seen
+                    seen.add(tensor.data_ptr())
+                    tensors[f"{name}/{key}"] = tensor.clone() if shared else tensor
+        return tensors
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what :meth:`tensors` was taken from."""
@@ -133,12 +140,14 @@ def _chunks(parameters: Mapping[str, nn.Parameter]) -> list[dict[str, nn.Paramet
 @contextmanager
 def _widened(parameters: Mapping[str, nn.Parameter], generator: torch.Generator) -> Iterator[None]:
     """Make parameters and gradients float32 for as long as the block runs, then round back."""
-    for parameter in parameters.values():
+    halves = {name: parameter.data for name, parameter in parameters.items()}
+    for name, parameter in parameters.items():
         gradient = parameter.grad
         parameter.grad = None
-        parameter.data = parameter.data.float()
+        parameter.data = halves[name].float()
         parameter.grad = None if gradient is None else gradient.float()
     yield
-    for parameter in parameters.values():
+    for name, parameter in parameters.items():
         parameter.grad = None
-        parameter.data = stochastically_rounded(parameter.data, generator)
+        halves[name].copy_(stochastically_rounded(parameter.data, generator))
+        parameter.data = halves[name]

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from styledag.models.compute import Compute
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,10 +20,12 @@ class Processes:
     Attributes:
         rank: This process's number, from 0; only 0 writes files and shows progress.
         size: How many there are.
+        local_rank: This process's number among those of its machine.
     """
 
     rank: int = 0
     size: int = 1
+    local_rank: int = 0
 
     @property
     def is_first(self) -> bool:
@@ -44,6 +48,16 @@ class Processes:
         """Return a context in which a wrapped module only gathers gradients of this process."""
         return module.no_sync() if self.size > 1 else nullcontext()  # type: ignore[operator]
 
+    def own_device(self, compute: Compute) -> Compute:
+        """Return a device for this process alone: the CUDA device of its local rank."""
+        if self.size == 1 or compute.device.type != "cuda":
+            return compute
+        import torch
+
+        device = torch.device("cuda", self.local_rank)
+        torch.cuda.set_device(device)
+        return replace(compute, device=device)
+
     def summed(self, value: "Tensor") -> "Tensor":
         """Return a value's sum over all processes; alone, the value."""
         if self.size > 1:
@@ -60,6 +74,10 @@ class Processes:
             distributed.barrier()
 
 
+ALONE = Processes()
+"""A run in one process."""
+
+
 @contextmanager
 def joined_processes() -> Iterator[Processes]:
     """Join the processes that torchrun started, for as long as the block runs; alone without it.
@@ -69,13 +87,17 @@ def joined_processes() -> Iterator[Processes]:
     import os
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Processes()
+        yield ALONE
         return
     import torch
     from torch import distributed
 
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size())
+        yield Processes(
+            distributed.get_rank(),
+            distributed.get_world_size(),
+            int(os.environ.get("LOCAL_RANK", "0")),
+        )
     finally:
         distributed.destroy_process_group()

@@ -1,8 +1,11 @@
 """A recipe: what is trained, for how long and with which average. Standard library only."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from styledag.errors import TrainingError
 from styledag.settings import STRICT, check_settings, setting
 
 MAX_POWER_LENGTH = 0.28
@@ -235,3 +238,46 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+def recipe_from_json(text: str, name: str) -> Recipe:
+    """Return a recipe that was written as JSON, where no style file is read.
+
+    Args:
+        text: A JSON object with the recipe's keys.
+        name: What errors call it.
+
+    Raises:
+        TrainingError: If it is no such object, or a key or value is not the recipe's.
+    """
+    try:
+        recipe: Recipe = _made(Recipe, json.loads(text))
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise TrainingError(f"{name} is no recipe: {exc}") from exc
+    return recipe
+
+
+def _made(kind: Any, plain: Mapping[str, Any]) -> Any:
+    """Return a settings object of plain values; its own checks know bounds, but not choices."""
+    values = {
+        key: _made(_NESTED[key], value)
+        if key in _NESTED and isinstance(value, Mapping)
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for key, value in plain.items()
+    }
+    for key, hint in get_type_hints(kind).items():
+        chosen = values.get(key)
+        if get_origin(hint) is Literal and key in values and chosen not in get_args(hint):
+            raise ValueError(f"{key} is {chosen!r}, but must be one of {get_args(hint)}")
+    return kind(**values)
+
+
+_NESTED: Mapping[str, Any] = {
+    "ema": EmaSettings,
+    "lora": LoraSettings,
+    "prior": PriorSettings,
+    "decoder": DecoderSettings,
+    "stopping": StoppingSettings,
+}

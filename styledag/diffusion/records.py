@@ -42,6 +42,8 @@ class Snapshot:
         base_share: Share of the base's weights that the average still holds.
         second: Mode ``power``: the UNet of the second average, as ``folder`` holds the first;
             ``None`` in all other modes.
+        lora: Folder of the averaged adapters alone, as diffusers and as kohya's tools read them;
+            ``None`` if the recipe trains none.
     """
 
     epoch: int
@@ -52,6 +54,7 @@ class Snapshot:
     base_share: float
     validation_bands: tuple[float, ...] = ()
     second: Path | None = None
+    lora: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,29 +21,26 @@ UNET_FILE = "diffusion_pytorch_model.safetensors"
 
 def write_unet(
     unet: "UNet2DConditionModel",
-    averages: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
     folder: Path,
     *,
     dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write a UNet with its averaged weights in 16 bits each; the folder appears at once.
+    """Write a UNet with its averaged weights in 16 bits; the folder appears at once.
 
-    The bytes follow from the weights, the base's configuration and ``dtype`` alone.
+    The bytes follow from the weights and the base's configuration alone.
 
     Args:
-        unet: Configuration, and the weights that were not trained.
-        averages: Averaged weights, by the parameter's name.
+        unet: Its configuration is written.
+        weights: All weights of a plain UNet, by the parameter's name.
         folder: Where ``config.json`` and the weights go; replaced if it is there.
-        dtype: ``torch.float16`` or ``torch.bfloat16``.
+        dtype: float16 or bfloat16.
 
     Raises:
-        TrainingError: If a weight is NaN, or too large for ``dtype``.
+        TrainingError: If a weight is NaN, or too large for float16.
         StorageError: If the disk is full or cannot be written.
     """
-    state_dict = {
-        name: _half(name, averages.get(name, tensor), dtype)
-        for name, tensor in unet.state_dict().items()
-    }
+    state_dict = {name: _half(name, tensor, dtype) for name, tensor in weights.items()}
     partial = folder.with_name(f"{folder.name}.partial")
     with write_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
@@ -62,7 +59,8 @@ def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     found = "NaN or infinity" if largest != largest or largest == float("inf") else f"{largest:g}"
     raise TrainingError(
         f"weight {name} holds {found}, which {str(dtype).removeprefix('torch.')} cannot "
-        f"(at most {torch.finfo(dtype).max:g}): lower learning_rate or max_grad_norm"
+        f"(at most {torch.finfo(dtype).max:g}): "
+        "lower learning_rate or max_grad_norm"
     )
 
 

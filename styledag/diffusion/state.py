@@ -17,6 +17,7 @@ from styledag.settings import canonical_json
 
 _TENSORS = "state.safetensors"
 _RECORD = "state.json"
+_PLACES = ("folder", "second", "lora")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class TrainingState:
         identity: Digest of what decides the run; another run's state is left alone.
         step: Optimiser steps taken.
         log: Those steps.
-        snapshots: Snapshots that were handed over.
+        snapshots: Snapshots that were handed over; a loaded one does not know its files.
         tensors: Weights, averages and AdamW's moments, under names of the trainer's own.
     """
 
@@ -97,14 +98,10 @@ class TrainingStates:
 
 
 def _plain(snapshot: Snapshot) -> dict[str, Any]:
-    """Return a snapshot as JSON holds it; where its folders lie is no part of the state."""
-    plain = asdict(snapshot)
-    return plain | {"folder": "", "second": None if snapshot.second is None else ""}
+    """Return a snapshot as JSON holds it: without the places of its files, which may move."""
+    return {key: value for key, value in asdict(snapshot).items() if key not in _PLACES}
 
 
 def _snapshot(plain: Mapping[str, Any]) -> Snapshot:
-    second = None if plain["second"] is None else Path(plain["second"])
     bands = tuple(plain["validation_bands"])
-    return Snapshot(
-        **{**plain, "folder": Path(plain["folder"]), "second": second, "validation_bands": bands}
-    )
+    return Snapshot(**{**plain, "validation_bands": bands}, folder=Path())

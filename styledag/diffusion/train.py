@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from styledag.diffusion.encoded import EncodedDataset
+from styledag.diffusion.processes import ALONE, Processes
 from styledag.diffusion.recipe import Recipe
 from styledag.diffusion.records import Snapshot, TrainingResult
 from styledag.models.compute import Compute
 from styledag.progress import Progress
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def train_unet(
@@ -23,6 +24,7 @@ def train_unet(
     on_snapshot: Callable[[Snapshot], None],
     progress: Progress,
     work: Counter[str],
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Fine-tune the UNet of a base and hand over its averaged weights while training runs.
 
@@ -33,12 +35,14 @@ def train_unet(
         encoded: Pictures and captions, encoded by the same base.
         base: Folder of the base in diffusers' layout; its UNet and scheduler are read.
         recipe: What is trained, for how long and with which average.
-        compute: Device and number format of autocast; weights and averages stay float32.
-        scratch: Folder for states and snapshots, of this run alone.
+        compute: Device and number format of autocast.
+        scratch: Folder for states, snapshots and log, of this run alone.
         on_snapshot: Receives each snapshot, and may move its folder away. After a kill it
             receives a snapshot again that it may have seen, with the same content.
         progress: Sees one task of all optimiser steps, with ``loss`` and ``images_per_s``.
         work: Counts ``steps``, the optimiser steps really done.
+        processes: Those that train together, each calling this with the same arguments but its
+            own device; only the first shows progress, hands over snapshots and writes.
 
     Raises:
         DataError: If the training split is empty or lacks what the recipe asks for.
@@ -47,9 +51,19 @@ def train_unet(
             recipe cannot be followed. Snapshots handed over before stay as they are.
         StorageError: If the disk is full or cannot be written.
     """
+    from styledag.diffusion.compiled import room_for_graphs
+    from styledag.diffusion.determinism import deterministic_kernels
     from styledag.diffusion.memory import memory_errors
     from styledag.diffusion.trainer import Trainer
 
-    with memory_errors(recipe):
-        trainer = Trainer(encoded, base, recipe, compute=compute, scratch=scratch, work=work)
+    with memory_errors(recipe), deterministic_kernels(compute), room_for_graphs():
+        trainer = Trainer(
+            encoded,
+            base,
+            recipe,
+            compute=compute,
+            scratch=scratch,
+            work=work,
+            processes=processes,
+        )
         return trainer.run(on_snapshot, progress)

@@ -2,30 +2,38 @@
 
 import hashlib
 import math
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import torch
-
 from styledag.diffusion.base import load_scheduler
-from styledag.diffusion.batches import Batches
+from styledag.diffusion.batches import Batch, Batches
 from styledag.diffusion.encoded import EncodedDataset, EncodedSample
 from styledag.diffusion.fit import check_fit
+from styledag.diffusion.loggers import Loggers, open_loggers
 from styledag.diffusion.loss import DiffusionLoss
 from styledag.diffusion.optimisation import Optimisation
+from styledag.diffusion.prefetch import prefetched
+from styledag.diffusion.processes import Processes
 from styledag.diffusion.recipe import Recipe
 from styledag.diffusion.records import Snapshot, StepLog, TrainingResult
+from styledag.diffusion.run_record import write_run_record
 from styledag.diffusion.schedule import learning_rate
-from styledag.diffusion.snapshot import write_unet
+from styledag.diffusion.snapshots import Snapshots
+from styledag.diffusion.speed import Speed
 from styledag.diffusion.state import TrainingState, TrainingStates
-from styledag.errors import TrainingError
+from styledag.diffusion.stopping import best_snapshot, has_turned
+from styledag.errors import DataError, TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
 from styledag.settings import canonical_json, settings_identity
+
+LOG_FOLDER = "log"
+"""Below a run's scratch folder: what it was begun with, and its loggers' files."""
 
 
 class Trainer:
@@ -41,6 +49,7 @@ class Trainer:
         compute: Device and number format of autocast.
         scratch: Folder for states and snapshots.
         work: Counts ``steps``.
+        processes: Those that train together, all with the same scratch folder.
     """
 
     def __init__(
@@ -52,53 +61,117 @@ class Trainer:
         compute: Compute,
         scratch: Path,
         work: Counter[str],
+        processes: Processes,
     ) -> None:
         self._recipe = recipe
+        self._compute = compute
+        self._processes = processes
         self._scratch = scratch
         self._work = work
         loss = DiffusionLoss(load_scheduler(base), min_snr_gamma=recipe.min_snr_gamma)
         self._batches = Batches(encoded, recipe, timesteps=loss.timesteps)
-        learning_rate(recipe, 0, total_steps=self._batches.total_steps)  # refuses early
+        total_steps = self._batches.total_steps
+        learning_rate(recipe, 0, total_steps=total_steps)  # refuses early
+        if recipe.stopping is not None and not encoded.validation:
+            raise DataError(
+                "the recipe stops by the validation loss, but no picture is held out: raise "
+                "dataset.validation_share, or remove stopping"
+            )
         self._optimisation = Optimisation(
-            base, recipe, loss, compute=compute, total_steps=self._batches.total_steps
+            base, recipe, loss, compute=compute, processes=processes, total_steps=total_steps
         )
         check_fit(self._optimisation.unet, encoded, base)
         self._identity = _identity(encoded, recipe, compute, self._optimisation)
         self._states = TrainingStates(scratch / "state")
+        self._files = Snapshots(scratch / "snapshots", self._optimisation, recipe)
         self._log: list[StepLog] = []
         self._snapshots: list[Snapshot] = []
+        if processes.is_first:
+            facts = {"steps": total_steps, "identity": self._identity, "base": str(base)}
+            write_run_record(scratch / LOG_FOLDER, recipe, compute, facts=facts)
 
     def run(self, on_snapshot: Callable[[Snapshot], None], progress: Progress) -> TrainingResult:
         """Train to the end of the recipe, from where an earlier run was cut off."""
         began = time.perf_counter()
         self._resume()
-        images, training_s = 0, 0.0
-        per_epoch = self._batches.steps_per_epoch
-        with progress.task("training", self._batches.total_steps) as advance:
+        speed = Speed(self._compute.device)
+        with (
+            self._open_loggers() as loggers,
+            progress.task("training", self._batches.total_steps) as advance,
+        ):
             if self._log:
                 advance(len(self._log), loss=self._log[-1].loss)
-            for epoch in range(len(self._log) // per_epoch + 1, self._recipe.epochs + 1):
-                for microsteps in self._batches.steps(epoch, skip=len(self._log) % per_epoch):
-                    step_began = time.perf_counter()
-                    logged = self._step(microsteps, epoch)
-                    training_s += time.perf_counter() - step_began
-                    images += logged.samples
-                    advance(1, loss=logged.loss, images_per_s=images / training_s)
-                    self._keep(logged, on_snapshot)
+            for epoch in range(self._epochs_passed + 1, self._recipe.epochs + 1):
+                if self._has_turned:
+                    break
+                for logged in self._epoch(epoch, speed):
+                    advance(1, loss=logged.loss, **speed.figures())
+                    loggers.step(logged, images_per_s=speed.images_per_s)
+                    self._keep(logged, on_snapshot, loggers)
+        best = best_snapshot(self._snapshots)
         return TrainingResult(
             final=self._final(),
             snapshots=tuple(self._snapshots),
             log=tuple(self._log),
             seconds=time.perf_counter() - began,
-            images_per_s=images / training_s if images else 0.0,
+            images_per_s=speed.images_per_s,
+            best_epoch=None if best is None else best.epoch,
+            stopped_early=self._epochs_passed < self._recipe.epochs,
         )
 
-    def _step(self, microsteps: Sequence[Sequence[EncodedSample]], epoch: int) -> StepLog:
+    def _open_loggers(self) -> AbstractContextManager[Loggers]:
+        recipe = self._recipe if self._processes.is_first else replace(self._recipe, loggers=())
+        return open_loggers(recipe, self._scratch / LOG_FOLDER, done_steps=len(self._log))
+
+    @property
+    def _epochs_passed(self) -> int:
+        return len(self._log) // self._batches.steps_per_epoch
+
+    @property
+    def _stops(self) -> bool:
+        return self._recipe.stopping is not None and self._recipe.stopping.action == "stop"
+
+    @property
+    def _has_turned(self) -> bool:
+        stopping = self._recipe.stopping
+        return (
+            self._stops and stopping is not None and has_turned(self._snapshots, stopping.patience)
+        )
+
+    def _epoch(self, epoch: int, speed: Speed) -> Iterator[StepLog]:
+        """Take the epoch's steps that are not done yet, yielding each one's log."""
+        skip = len(self._log) % self._batches.steps_per_epoch
+        steps = list(self._batches.steps(epoch, skip=skip))
+        make = (partial(self._batch, each, epoch) for step in steps for each in step)
+        if self._compute.device.type == "cuda":
+            batches = prefetched(make)
+        else:
+            batches = (each() for each in make)
+        for microsteps in steps:
+            with speed.step(_style_samples(microsteps)):
+                logged = self._step(batches, microsteps, epoch)
+            yield logged
+
+    def _batch(self, samples: Sequence[EncodedSample], epoch: int) -> Batch:
+        """Return this process's part of a microstep."""
+        share = self._processes.share(samples)
+        # Processes wait for each other in every pass, so each needs something to look at.
+        batch = (
+            self._batches.training_batch(share, epoch)
+            if share
+            else self._batches.training_batch(samples[:1], epoch).weightless()
+        )
+        return batch.pinned() if self._compute.device.type == "cuda" else batch
+
+    def _step(
+        self, batches: Iterator[Batch], microsteps: Sequence[Sequence[EncodedSample]], epoch: int
+    ) -> StepLog:
         done = len(self._log)
         rate = learning_rate(self._recipe, done, total_steps=self._batches.total_steps)
-        samples = sum(len(each) for each in microsteps)
-        batches = (self._batches.training_batch(each, epoch) for each in microsteps)
-        loss, grad_norm = self._optimisation.step(batches, samples, learning_rate=rate)
+        samples = _style_samples(microsteps)
+        loss, grad_norm = self._optimisation.step(
+            batches, len(microsteps), samples, learning_rate=rate
+        )
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             kept = f"epoch {self._snapshots[-1].epoch}" if self._snapshots else "none yet"
             raise TrainingError(
@@ -118,17 +191,27 @@ class Trainer:
         self._log.append(logged)
         return logged
 
-    def _keep(self, logged: StepLog, on_snapshot: Callable[[Snapshot], None]) -> None:
+    def _keep(
+        self, logged: StepLog, on_snapshot: Callable[[Snapshot], None], loggers: Loggers
+    ) -> None:
         # A state stands for all snapshots up to its step, so it is saved after they are received.
         if self._is_snapshot(logged):
             snapshot = self._snapshot(logged.epoch)
-            on_snapshot(snapshot)
             self._snapshots.append(snapshot)
-            self._save_state()
-            if logged.epoch < self._recipe.epochs:
-                shutil.rmtree(snapshot.folder, ignore_errors=True)
+            loggers.snapshot(snapshot)
+            if self._processes.is_first:
+                self._hand_over(snapshot, on_snapshot)
         elif logged.step % self._recipe.save_state_every_steps == 0:
             self._save_state()
+
+    def _hand_over(self, snapshot: Snapshot, on_snapshot: Callable[[Snapshot], None]) -> None:
+        if self._stops:
+            self._files.keep_best(snapshot, self._snapshots)
+        on_snapshot(snapshot)
+        self._save_state()
+        self._files.prune_best(self._snapshots)
+        if snapshot.epoch < self._recipe.epochs:
+            self._files.remove(snapshot)
 
     def _is_snapshot(self, logged: StepLog) -> bool:
         if logged.step % self._batches.steps_per_epoch != 0:
@@ -138,33 +221,35 @@ class Trainer:
 
     def _snapshot(self, epoch: int) -> Snapshot:
         optimisation = self._optimisation
-        folder = self._folder(epoch)
-        self._write_averages(folder)
+        bands = optimisation.averaged_losses(self._batches.validation_batches())
         steps = [each for each in self._log if each.epoch == epoch]
         samples = sum(each.samples for each in steps)
-        return Snapshot(
-            epoch=epoch,
+        written = self._files.paths(epoch)
+        if self._processes.is_first:
+            self._files.write(written)
+        self._processes.wait()
+        return replace(
+            written,
             step=len(self._log),
-            folder=folder,
             loss=sum(each.loss * each.samples for each in steps) / samples,
-            validation_loss=optimisation.averaged_loss(self._batches.validation_batches()),
+            validation_loss=sum(bands.values()) / len(bands) if bands else None,
+            validation_bands=tuple(bands[band] for band in sorted(bands)),
             base_share=optimisation.ema.base_share,
         )
 
     def _final(self) -> Snapshot:
+        """Return the run's model, whose files are there again if somebody took them away."""
+        best = best_snapshot(self._snapshots)
+        if self._stops and best is not None:
+            return self._files.best(best)
         final = self._snapshots[-1]
-        if not final.folder.exists():
-            self._write_averages(final.folder)
+        if self._processes.is_first and not final.folder.exists():
+            self._files.write(final)
         return final
 
-    def _write_averages(self, folder: Path) -> None:
-        dtype = getattr(torch, self._recipe.snapshot_dtype)
-        write_unet(self._optimisation.unet, self._optimisation.ema.averages, folder, dtype=dtype)
-
-    def _folder(self, epoch: int) -> Path:
-        return self._scratch / "snapshots" / f"e{epoch:03d}" / "unet"
-
     def _save_state(self) -> None:
+        if not self._processes.is_first:
+            return
         self._states.save(
             TrainingState(
                 identity=self._identity,
@@ -179,11 +264,17 @@ class Trainer:
         state = self._states.load(self._identity)
         if state is None:
             return
+        snapshots = [self._files.placed(each) for each in state.snapshots]
+        best = best_snapshot(snapshots)
+        if self._stops and best is not None and not self._files.best(best).folder.exists():
+            return  # Its weights are nowhere else.
         self._optimisation.restore(state.tensors, step=state.step)
         self._log = list(state.log)
-        self._snapshots = [
-            replace(each, folder=self._folder(each.epoch)) for each in state.snapshots
-        ]
+        self._snapshots = snapshots
+
+
+def _style_samples(microsteps: Sequence[Sequence[EncodedSample]]) -> int:
+    return sum(each.split != "prior" for samples in microsteps for each in samples)
 
 
 def _identity(

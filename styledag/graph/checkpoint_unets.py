@@ -72,4 +72,4 @@ def whole_unet(
         restore_delta(stored, base, restored)
         yield restored
     finally:
-        shutil.rmtree(restored.parent, ignore_errors=True)
+        shutil.rmtree(restored, ignore_errors=True)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.graph.blends import Blend
 from styledag.graph.checkpoint_unets import UNET, store_unet, whole_unet
 from styledag.graph.decoder_stages import tuned_vae
 from styledag.graph.graph import Graph
@@ -19,6 +20,7 @@ from styledag.graph.snapshots import (
     link_tree,
     read_snapshots,
 )
+from styledag.graph.stored_averages import UNET_SECOND, merge_stored
 from styledag.models.weights import weights_version
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
 GetCompute = Callable[[], "Compute"]
 """Finds the device when it is first needed, so that a cached build never imports torch."""
 
+LORA = "lora"
 THUMBNAILS = "thumbnails.png"
 TRAINING_LOG = "training_log.json"
 _THUMBNAIL_PROMPTS = 6
+_SHOWN_OF_BLEND = ("weight", "length", "amount")
 
 
 def encode(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
@@ -67,7 +71,9 @@ def fine_tune(
 ) -> Facts:
     """Train, publish each snapshot while training runs, and keep the last as the model."""
     from styledag.diffusion.encoded import EncodedDataset
+    from styledag.diffusion.run_record import environment
     from styledag.diffusion.train import train_unet
+    from styledag.diffusion.trainer import LOG_FOLDER
 
     model = ModelName.parse(plan.target.partition)
     result = train_unet(
@@ -82,9 +88,12 @@ def fine_tune(
     )
     stored = [_stored(graph, model, snapshot) for snapshot in result.snapshots]
     link_tree(result.final.folder, workspace.folder / UNET)
+    if result.final.lora is not None:
+        link_tree(result.final.lora, workspace.folder / LORA)
+    link_tree(workspace.scratch / LOG_FOLDER, workspace.folder / LOG_FOLDER)
     _write_json(workspace, SNAPSHOTS_FILE, [asdict(each) for each in stored])
     _write_json(workspace, TRAINING_LOG, [asdict(step) for step in result.log])
-    return _training_facts(result)
+    return {**_training_facts(result), "environment": environment(get_compute())}
 
 
 def store_checkpoint(
@@ -97,12 +106,13 @@ def store_checkpoint(
     """
     from styledag.sampling.contact_sheet import contact_sheet
 
-    stored = store_unet(
-        snapshot.folder,
-        workspace.folder / UNET,
-        base=plan.models["base"].folder / UNET,
-        form=plan.target.settings["Recipe"]["snapshot_format"],
-    )
+    base = plan.models["base"].folder / UNET
+    form = plan.target.settings["Recipe"]["snapshot_format"]
+    stored = store_unet(snapshot.folder, workspace.folder / UNET, base=base, form=form)
+    if snapshot.second is not None:
+        stored += store_unet(snapshot.second, workspace.folder / UNET_SECOND, base=base, form=form)
+    if snapshot.lora is not None:
+        link_tree(snapshot.lora, workspace.folder / LORA)
     sampler = _sampler(plan, workspace, get_compute, snapshot.folder, known_as=None)
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
@@ -121,6 +131,7 @@ def store_checkpoint(
         "step": snapshot.step,
         "loss": snapshot.loss,
         "validation_loss": snapshot.validation_loss,
+        **{f"validation_band_{at}": loss for at, loss in enumerate(snapshot.validation_bands)},
         "base_share": snapshot.base_share,
         "dataset_version": dataset.version,
         "weights_version": sampler.unet_version,
@@ -130,9 +141,11 @@ def store_checkpoint(
 
 
 def blend(plan: Plan, workspace: Workspace) -> Facts:
-    """Blend the base's UNet with the fine-tune's."""
+    """Blend the base's UNet with the fine-tune's, or the averages that the checkpoints hold."""
     from styledag.merging.blend import blend_unet
 
+    if "length" in plan.target.settings:
+        return merge_stored(plan, workspace)
     base, tuned = plan.models["base_unet"], plan.upstream["ema_unet"]
     return blend_unet(
         base.folder / UNET,
@@ -157,9 +170,10 @@ def draw_grid(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Fact
         known_as=merged.version,
         vae=tuned_vae(plan, workspace.items),
     )
-    title = merged.partition.replace("/", " at weight ")
-    facts = draw_sample_grid(sampler, workspace, title=title)
-    return {**facts, "weight": merged.facts["weight"], "amount": merged.facts["amount"]}
+    model, _, key = merged.partition.partition("/")
+    facts = draw_sample_grid(sampler, workspace, title=f"{model} at {Blend.parse(key).name}")
+    shown = {name: merged.facts[name] for name in _SHOWN_OF_BLEND if name in merged.facts}
+    return {**facts, **shown}
 
 
 def draw_evolution(
@@ -202,6 +216,7 @@ def _stored(graph: Graph, model: ModelName, snapshot: "Snapshot") -> StoredSnaps
         step=snapshot.step,
         loss=snapshot.loss,
         validation_loss=snapshot.validation_loss,
+        validation_bands=snapshot.validation_bands,
         base_share=snapshot.base_share,
         partition=target.partition,
         version=artifact.version,
@@ -212,6 +227,8 @@ def _training_facts(result: "TrainingResult") -> Facts:
     final = result.final
     return {
         "epochs": final.epoch,
+        "best_epoch": result.best_epoch,
+        "stopped_early": result.stopped_early,
         "steps": final.step,
         "snapshots": len(result.snapshots),
         "loss": final.loss,

@@ -20,6 +20,7 @@ class StoredSnapshot:
         step: Optimiser steps taken.
         loss: Mean training loss over the epoch.
         validation_loss: Loss on the validation split; ``None`` without one.
+        validation_bands: The same in each equal part of the timesteps, least noise first.
         base_share: Share of the base that the average still holds.
         partition: Partition of ``checkpoint`` in the store.
         version: Version of the checkpoint.
@@ -29,6 +30,7 @@ class StoredSnapshot:
     step: int
     loss: float
     validation_loss: float | None
+    validation_bands: tuple[float, ...]
     base_share: float
     partition: str
     version: str

@@ -25,7 +25,15 @@ class ComputeSettings:
         "auto",
         help="Number format of inference and autocast; auto is bfloat16 on CUDA, else float32.",
     )
-    compile: bool = setting(False, help="Compile the UNet with torch.compile before training.")
+    compile: bool = setting(
+        False, help="Compile the UNet's repeated blocks with torch.compile before training."
+    )
+    channels_last: bool | None = setting(
+        None, help="Keep channels innermost in memory; done on CUDA and nowhere else if left out."
+    )
+    deterministic: bool = setting(
+        False, help="Allow only kernels that give the same bits again on the same GPU; slower."
+    )
     memory_budget_gib: float | None = setting(
         None, gt=0, help="Most device memory that one process may take; CUDA and MPS only."
     )
@@ -41,12 +49,16 @@ class Compute:
     Attributes:
         device: Where tensors go.
         dtype: Number format of inference, and of autocast in training.
-        compile: Whether the UNet is compiled before training.
+        compile: Whether the UNet's repeated blocks are compiled before training.
+        channels_last: Whether the UNet in training keeps its channels innermost in memory.
+        deterministic: Whether training may use deterministic kernels only.
     """
 
     device: "torch.device"
     dtype: "torch.dtype"
     compile: bool = False
+    channels_last: bool = False
+    deterministic: bool = False
 
 
 def resolve_compute(settings: ComputeSettings) -> Compute:
@@ -70,7 +82,14 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
         raise DeviceError("the CPU has no fast float16: set dtype to float32 or bfloat16")
     if settings.memory_budget_gib is not None:
         _limit_memory(device, settings.memory_budget_gib)
-    return Compute(device, dtype, settings.compile)
+    channels_last = settings.channels_last
+    return Compute(
+        device,
+        dtype,
+        compile=settings.compile,
+        channels_last=device.type == "cuda" if channels_last is None else channels_last,
+        deterministic=settings.deterministic,
+    )
 
 
 def _device(name: str) -> "torch.device":

@@ -101,13 +101,18 @@ def _series(
     marks = []
     if with_line and len(placed) > 1:
         marks.append(polyline([(at_x, at_y) for _, _, at_x, at_y in placed], f"line {name}"))
-    for epoch, loss, at_x, at_y in placed:
-        title = element("title", f"{name}, epoch {epoch}: loss {number(loss, 4)}")
+    lowest = min(placed, key=lambda each: (each[1], each[0]), default=None)
+    for point in placed:
+        epoch, loss, at_x, at_y = point
+        best = name == "validation" and len(placed) > 1 and point == lowest
+        said = f"{name}, epoch {epoch}: loss {number(loss, 4)}{', the lowest' if best else ''}"
+        title = element("title", said)
         if name == "train":
             mark = element("circle", title, cx=at_x, cy=at_y, r=4.5, class_=f"dot {name}")
         else:
             corner = {"x": at_x - 4.2, "y": at_y - 4.2, "width": 8.4, "height": 8.4}
-            mark = element("rect", title, **corner, class_=f"dot {name}")
+            shape = f"dot {name}{' lowest' if best else ''}"
+            mark = element("rect", title, **corner, class_=shape)
         marks.append(mark)
     return marks
 

@@ -24,7 +24,7 @@ def moved(
 ) -> dict[str, torch.Tensor]:
     """Return weights as a short training leaves them: each a little beside where it began."""
     generator = torch.Generator().manual_seed(0)
-    return {
+    return dict(unet.state_dict()) | {
         name: each.detach()
         + by * each.detach().std() * torch.randn(each.shape, generator=generator)
         for name, each in unet.named_parameters()
@@ -99,7 +99,7 @@ def test_what_was_not_trained_takes_almost_nothing(starter: Path, tmp_path: Path
 def test_the_number_format_of_the_base_does_not_matter(
     base: Path, base_unet: Path, make_tuned: Callable[..., Path], tmp_path: Path
 ) -> None:
-    write_unet(load_unet(base), {}, tmp_path / "base-in-half")
+    write_unet(load_unet(base), load_unet(base).state_dict(), tmp_path / "base-in-half")
     tuned = make_tuned()
     write_delta(tuned, base_unet, tmp_path / "delta")
     restore_delta(tmp_path / "delta", tmp_path / "base-in-half", tmp_path / "restored")
@@ -135,7 +135,9 @@ def test_a_base_that_lacks_a_tensor_or_has_another_shape_is_named(
 
 
 def test_a_unet_in_float32_is_refused(base: Path, base_unet: Path, tmp_path: Path) -> None:
-    write_unet(load_unet(base), {}, tmp_path / "float32", dtype=torch.float32)
+    write_unet(
+        load_unet(base), load_unet(base).state_dict(), tmp_path / "float32", dtype=torch.float32
+    )
     with pytest.raises(ModelError, match=r"is torch\.float32, but a difference is taken of"):
         write_delta(tmp_path / "float32", base_unet, tmp_path / "delta")
 

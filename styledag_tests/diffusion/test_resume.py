@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from styledag.diffusion.encoded import EncodedDataset
+from styledag.diffusion.recipe import EmaSettings, LoraSettings
 from styledag.diffusion.records import Snapshot, TrainingResult
 from styledag.errors import StorageError
+from styledag.models.compute import Compute
 from styledag.store.workspace import Workspace
 from styledag_tests.diffusion.conftest import Encode
 from styledag_tests.diffusion.training import train
@@ -97,7 +100,7 @@ def test_every_snapshot_is_received_wherever_training_was_cut_off(
 
         scratch = tmp_path / f"cut-{cut}"
         with pytest.raises(KeyboardInterrupt):
-            train(encoded, base, scratch, on_snapshot=receive, progress=_Interrupting(cut))
+            train(encoded, base, scratch, on_snapshot=receive, progress=Interrupting(cut))
         train(encoded, base, scratch, on_snapshot=receive)
         assert received == expected
 
@@ -116,24 +119,47 @@ def test_finished_run_does_nothing_and_gives_the_same_result(
     assert again.snapshots == first.snapshots
 
 
-@pytest.mark.parametrize("ema", ["none", "warmup"])
-def test_every_mode_of_the_average_resumes(
-    base: Path, encoded: EncodedDataset, tmp_path: Path, ema: str
-) -> None:
-    from styledag.diffusion.recipe import EmaSettings
+BFLOAT16 = {"weights": "bfloat16", "compute": Compute(torch.device("cpu"), torch.bfloat16)}
 
-    settings = EmaSettings(mode=ema)  # type: ignore[arg-type]
-    undisturbed = train(encoded, base, tmp_path / "undisturbed", ema=settings)
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"ema": EmaSettings(mode="none")},
+        {"ema": EmaSettings(mode="warmup")},
+        {"ema": EmaSettings(mode="power")},
+        {"ema_on_cpu": True},
+        {"optimizer": "adafactor"},
+        {"optimizer": "adamw_8bit"},
+        BFLOAT16,
+        BFLOAT16 | {"optimizer": "adamw_8bit", "gradient_checkpointing": True},
+        {"lora": LoraSettings(rank=2)},
+        {"trained": "attention", "blocks": ("up",)},
+    ],
+    ids=str,
+)
+def test_every_way_of_training_resumes(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, ways: dict[str, Any]
+) -> None:
+    undisturbed = train(encoded, base, tmp_path / "undisturbed", **ways)
     with pytest.raises(KeyboardInterrupt):
-        train(encoded, base, tmp_path / "cut", progress=_Interrupting(5), ema=settings)
-    assert weights(train(encoded, base, tmp_path / "cut", ema=settings)) == weights(undisturbed)
+        train(encoded, base, tmp_path / "cut", progress=Interrupting(5), **ways)
+    work: Counter[str] = Counter()
+    resumed = train(encoded, base, tmp_path / "cut", work=work, **ways)
+    assert work == {"steps": TOTAL_STEPS - 4}
+    assert weights(resumed) == weights(undisturbed)
+    assert resumed.log == undisturbed.log
+    assert (resumed.final.second is None) == (undisturbed.final.second is None)
+    if resumed.final.second is not None and undisturbed.final.second is not None:
+        assert sha256(resumed.final.second) == sha256(undisturbed.final.second)
+        assert sha256(resumed.final.second) != weights(resumed)
 
 
 def test_state_of_another_recipe_is_not_gone_on_from(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(encoded, base, tmp_path / "shared", progress=_Interrupting(5))
+        train(encoded, base, tmp_path / "shared", progress=Interrupting(5))
     work: Counter[str] = Counter()
     other = train(encoded, base, tmp_path / "shared", work=work, seed=4)
     assert work == {"steps": TOTAL_STEPS}
@@ -144,7 +170,7 @@ def test_how_often_states_are_saved_does_not_matter(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(encoded, base, tmp_path, progress=_Interrupting(5), save_state_every_steps=1)
+        train(encoded, base, tmp_path, progress=Interrupting(5), save_state_every_steps=1)
     work: Counter[str] = Counter()
     train(encoded, base, tmp_path, work=work, save_state_every_steps=50)
     assert work == {"steps": TOTAL_STEPS - 4}
@@ -152,7 +178,7 @@ def test_how_often_states_are_saved_does_not_matter(
 
 def test_damaged_state_starts_again(base: Path, encoded: EncodedDataset, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(encoded, base, tmp_path, progress=_Interrupting(5))
+        train(encoded, base, tmp_path, progress=Interrupting(5))
     (state,) = (tmp_path / "state").glob("step-*/state.safetensors")
     state.write_bytes(state.read_bytes()[:1000])
     work: Counter[str] = Counter()
@@ -165,7 +191,7 @@ def test_disk_that_fills_up_loses_nothing(
 ) -> None:
     undisturbed = train(encoded, base, tmp_path / "undisturbed")
     with pytest.raises(KeyboardInterrupt):
-        train(encoded, base, tmp_path / "full", progress=_Interrupting(3))
+        train(encoded, base, tmp_path / "full", progress=Interrupting(3))
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, unlimited[1]))
     try:
@@ -179,7 +205,7 @@ def test_disk_that_fills_up_loses_nothing(
     assert weights(resumed) == weights(undisturbed)
 
 
-class _Interrupting:
+class Interrupting:
     """A person who presses control-C when so many optimiser steps are done."""
 
     def __init__(self, at: int) -> None:

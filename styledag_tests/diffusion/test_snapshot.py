@@ -17,7 +17,7 @@ def test_diffusers_loads_a_snapshot_in_its_number_format(
     base: Path, tmp_path: Path, dtype: torch.dtype
 ) -> None:
     unet = load_unet(base)
-    averages = {"conv_in.bias": torch.full_like(unet.conv_in.bias, 0.123)}
+    averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 0.123)}
     write_unet(unet, averages, tmp_path / "unet", dtype=dtype)
     written = load_file(tmp_path / "unet" / UNET_FILE)
     assert {each.dtype for each in written.values()} == {dtype}
@@ -29,7 +29,7 @@ def test_diffusers_loads_a_snapshot_in_its_number_format(
 
 def test_a_weight_that_only_float16_cannot_hold_fits_bfloat16(base: Path, tmp_path: Path) -> None:
     unet = load_unet(base)
-    averages = {"conv_in.bias": torch.full_like(unet.conv_in.bias, 1e5)}
+    averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 1e5)}
     write_unet(unet, averages, tmp_path / "unet", dtype=torch.bfloat16)
     with pytest.raises(TrainingError, match=r"conv_in\.bias holds 100000, which float16 cannot"):
         write_unet(unet, averages, tmp_path / "unet", dtype=torch.float16)
