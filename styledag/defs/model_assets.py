@@ -148,7 +148,7 @@ def _blend_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_blend(
         kinds={"diffusers", "png"},
         code_version=grid.CODE_VERSION,
-        deps=[merged_unet],
+        deps=[merged_unet, "merged_vae"],
         pool="gpu",
     )
     def sample_grid(
@@ -179,7 +179,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_model(
         kinds={"diffusers", "gif"},
         code_version=evolution_stage.CODE_VERSION,
-        deps=["ema_unet", "checkpoint"],
+        deps=["ema_unet", "checkpoint", "merged_vae"],
         pool="gpu",
     )
     def evolution(
@@ -199,7 +199,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_model(
         kinds={"diffusers", "gif"},
         code_version=denoising_stage.CODE_VERSION,
-        deps=["ema_unet"],
+        deps=["ema_unet", "merged_vae"],
         pool="gpu",
     )
     def denoising(
@@ -243,7 +243,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_model(
         kinds={"html"},
         code_version=report.CODE_VERSION,
-        deps=["ema_unet", "sample_grid", evolution, denoising, scores],
+        deps=["ema_unet", "merged_vae", "sample_grid", evolution, denoising, scores],
     )
     def model_report(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]

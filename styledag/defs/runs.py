@@ -25,7 +25,7 @@ PICTURE_ASSETS = (
     "captions",
     "image_dataset",
 )
-TRAINING_ASSETS = ("encoded_dataset", "ema_unet")
+TRAINING_ASSETS = ("encoded_dataset", "ema_unet", "vae_decoder", "merged_vae")
 BLEND_ASSETS = ("merged_unet", "sample_grid")
 SHOWING_ASSETS = ("evolution", "denoising", "scores", "model_report")
 

@@ -2,6 +2,7 @@
 
 from styledag.diffusion import encode, train
 from styledag.graph.blends import Blend, blends_of
+from styledag.graph.decoder_plans import draw_with_merged_vae
 from styledag.graph.graph import DENOISER, ENCODERS, PIPELINE, Graph
 from styledag.graph.names import ModelName, epoch_key, model_part
 from styledag.graph.plan import Plan, Planner
@@ -57,6 +58,7 @@ def plan_sample_grid(graph: Graph, model: ModelName, blend: Blend) -> Plan:
     partition = model_part(model, blend.key)
     planner = Planner(graph, "sample_grid", partition, model.style)
     planner.read("merged_unet", partition)
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(grid.CODE_VERSION, planner.style.samples)
 
@@ -65,6 +67,7 @@ def plan_evolution(graph: Graph, model: ModelName) -> Plan:
     """Plan the GIFs over the snapshots that training left."""
     planner = Planner(graph, "evolution", str(model), model.style)
     planner.read("ema_unet", str(model))
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(evolution.CODE_VERSION, planner.style.samples)
 
@@ -73,6 +76,7 @@ def plan_denoising(graph: Graph, model: ModelName) -> Plan:
     """Plan the GIFs over the fine-tune's denoising steps."""
     planner = Planner(graph, "denoising", str(model), model.style)
     planner.read("ema_unet", str(model))
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(denoising.CODE_VERSION, planner.style.samples)
 
@@ -94,6 +98,7 @@ def plan_model_report(graph: Graph, model: ModelName) -> Plan:
     _read_grids(planner, model)
     for asset in ("ema_unet", "evolution", "denoising", "scores"):
         planner.read(asset, str(model))
+    draw_with_merged_vae(planner, model)
     return planner.plan(report.CODE_VERSION, description=planner.style.description)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
 from styledag.graph.blends import Blend
+from styledag.graph.decoder_stages import decoder_ancestors, decoder_settings
 from styledag.graph.graph import Graph
 from styledag.graph.lineage import Ancestor, find_ancestor, trace
 from styledag.graph.model_stages import TRAINING_LOG
@@ -45,8 +46,9 @@ def _report(graph: Graph, plan: Plan) -> ModelReport:
     samples = plan.style.samples
     scores = read_rows(plan.folder("scores") / SCORES, records.ScoreRow)
     ancestors = trace(graph.store, model)
+    ancestors += decoder_ancestors(graph, plan, ancestors)
     facts = plan.upstream["scores"].facts
-    recipe: dict[str, Any] = dict(model.build.settings["Recipe"])
+    recipe: dict[str, Any] = {**model.build.settings["Recipe"], **decoder_settings(plan)}
     return ModelReport(
         model=str(ModelName.parse(model.partition)),
         description=plan.style.description,

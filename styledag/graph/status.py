@@ -6,7 +6,7 @@ from functools import partial
 from typing import Literal
 
 from styledag.errors import ArtifactMissingError, StyledagError
-from styledag.graph import model_plans, style_plans
+from styledag.graph import decoder_plans, model_plans, style_plans
 from styledag.graph.blends import blends_of
 from styledag.graph.graph import Graph
 from styledag.graph.names import ModelName, model_part
@@ -25,7 +25,12 @@ _OF_STYLE = (
     style_plans.plan_captions,
     style_plans.plan_image_dataset,
 )
-_BEFORE_BLENDS = (model_plans.plan_encoded_dataset, model_plans.plan_ema_unet)
+_BEFORE_BLENDS = (
+    model_plans.plan_encoded_dataset,
+    model_plans.plan_ema_unet,
+    decoder_plans.plan_vae_decoder,
+    decoder_plans.plan_merged_vae,
+)
 _OF_BLEND = (model_plans.plan_merged_unet, model_plans.plan_sample_grid)
 _AFTER_BLENDS = (
     model_plans.plan_evolution,

@@ -1,9 +1,12 @@
 """A blend of another length, from the two averages that every checkpoint of a model keeps."""
 
+from contextlib import ExitStack
+
 from styledag.diffusion.posthoc import power_lengths, spread_snapshots
 from styledag.diffusion.recipe import EmaSettings
-from styledag.errors import ModelError, StyleFileError
+from styledag.errors import StyleFileError
 from styledag.graph.blends import Blend
+from styledag.graph.checkpoint_unets import UNET, whole_unet
 from styledag.graph.names import epoch_key
 from styledag.graph.plan import Plan, Planner
 from styledag.graph.snapshots import StoredSnapshot, read_snapshots
@@ -12,7 +15,7 @@ from styledag.store.workspace import Workspace
 
 UNET_SECOND = "unet_second"
 """Folder of the second average in a checkpoint."""
-_UNETS = ("unet", UNET_SECOND)
+_UNETS = (UNET, UNET_SECOND)
 
 
 def read_checkpoints(planner: Planner, tuned: Artifact) -> None:
@@ -38,24 +41,27 @@ def merge_stored(plan: Plan, workspace: Workspace) -> Facts:
 
     Raises:
         TrainingError: If the stored averages cannot give that length.
-        ModelError: If a checkpoint holds no second average.
+        StorageError: If a checkpoint holds no second average.
     """
     from styledag.merging.posthoc import StoredAverage, reconstruct_unet
 
     tuned = plan.upstream["ema_unet"]
+    base = plan.models["base_unet"]
     lengths = power_lengths(_ema_settings(tuned))
-    parents = {"base": plan.models["base_unet"].version, "tuned": tuned.version}
+    parents = {"base": base.version, "tuned": tuned.version}
     stored = []
-    for each in _snapshots(tuned):
-        checkpoint = plan.upstream[_role(each)]
-        parents[f"checkpoint.{epoch_key(each.epoch)}"] = checkpoint.version
-        for name, length in zip(_UNETS, lengths, strict=True):
-            folder = checkpoint.folder / name
-            if not folder.is_dir():
-                raise ModelError(f"{checkpoint.location} has no {name}: train the model again")
-            stored.append(StoredAverage(folder=folder, step=each.step, length=length))
-    wanted = Blend.parse(plan.target.settings["length"])
-    return reconstruct_unet(stored, wanted.length or 0.0, workspace.folder, parents=parents)
+    with ExitStack() as lent:
+        for each in _snapshots(tuned):
+            checkpoint = plan.upstream[_role(each)]
+            parents[f"checkpoint.{epoch_key(each.epoch)}"] = checkpoint.version
+            for name, length in zip(_UNETS, lengths, strict=True):
+                whole = whole_unet(
+                    checkpoint, base=base.folder / UNET, scratch=workspace.scratch, name=name
+                )
+                folder = lent.enter_context(whole)
+                stored.append(StoredAverage(folder=folder, step=each.step, length=length))
+        wanted = Blend.parse(plan.target.settings["length"])
+        return reconstruct_unet(stored, wanted.length or 0.0, workspace.folder, parents=parents)
 
 
 def _snapshots(tuned: Artifact) -> list[StoredSnapshot]:
