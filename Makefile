@@ -67,7 +67,7 @@ schema: $(READY) ## Write the style file's JSON schema anew
 lock: ## Pin the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet 'torch==2.13.0'
-	build/lock/bin/python -m pip install --quiet --editable '.[demo,ui,dev]'
+	build/lock/bin/python -m pip install --quiet --editable '.[demo,ui,lora,tensorboard,dev]'
 	{ sed -n '/^#/p' requirements.lock; \
 	  build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; \
 	} > build/requirements.lock && mv build/requirements.lock requirements.lock

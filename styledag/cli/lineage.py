@@ -13,14 +13,14 @@ from styledag.cli.context import Session, pass_session
 
 
 @click.command()
-@click.argument("name", metavar="MODEL[@EPOCH|:WEIGHT]")
+@click.argument("name", metavar="MODEL[@EPOCH|:BLEND]")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--images", is_flag=True, help="List every picture with address and licence.")
 @pass_session
 def lineage(session: Session, name: str, *, as_json: bool, images: bool) -> None:
     """Show what a model, one of its checkpoints or one of its blends came from.
 
-    Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50
+    Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15
     """
     from styledag.graph.ancestry import describe_lineage, find_artifact
     from styledag.graph.graph import Graph

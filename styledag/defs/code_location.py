@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from styledag.defs.decoder_assets import decoder_assets
 from styledag.defs.materialise import GraphRun, OnBuilt, tell_nobody
 from styledag.defs.model_assets import model_assets
 from styledag.defs.partitions import read_partitions
@@ -35,6 +36,7 @@ def build_definitions(
     assets: Sequence[dg.AssetsDefinition] = [
         *picture_assets(partitions),
         *model_assets(partitions),
+        *decoder_assets(partitions),
     ]
     return dg.Definitions(
         assets=_with_code_references(assets),

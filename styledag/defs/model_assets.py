@@ -16,6 +16,7 @@ from styledag.defs.previews import picture_of
 from styledag.defs.resources import ComputeResource
 from styledag.diffusion import encode, train
 from styledag.graph import model_plans, model_stages
+from styledag.graph.blends import Blend
 from styledag.graph.names import ModelName, model_part
 from styledag.graph.report_contents import write_model_report
 from styledag.graph.score_stage import judge
@@ -131,21 +132,23 @@ def _blend_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     def merged_unet(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
     ) -> dg.MaterializeResult:
-        """One blend of base and fine-tune, one a weight.
+        """One blend, one a weight of the fine-tune or a length of its average.
 
-        Its parents' versions, the method and the real amount of fine-tune are in its header.
+        A weight mixes base and fine-tune. A length, such as `ema-0.150`, is the fine-tune with an
+        average of that share of the run, reconstructed from what the checkpoints keep. The
+        parents' versions, the method and the real amount of fine-tune are in the header.
         """
-        model, weight = model_and_key(context, WEIGHT_DIMENSION)
+        model, key = model_and_key(context, WEIGHT_DIMENSION)
         return graph.materialise(
             context,
-            lambda: model_plans.plan_merged_unet(graph.graph, model, float(weight)),
+            lambda: model_plans.plan_merged_unet(graph.graph, model, Blend.parse(key)),
             model_stages.blend,
         )
 
     @of_blend(
         kinds={"diffusers", "png"},
         code_version=grid.CODE_VERSION,
-        deps=[merged_unet],
+        deps=[merged_unet, "merged_vae"],
         pool="gpu",
     )
     def sample_grid(
@@ -154,10 +157,10 @@ def _blend_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         compute: ComputeResource,
     ) -> dg.MaterializeResult:
         """Prompts by seeds of one blend, labelled; a picture follows from prompt and seed alone."""
-        model, weight = model_and_key(context, WEIGHT_DIMENSION)
+        model, key = model_and_key(context, WEIGHT_DIMENSION)
         return graph.materialise(
             context,
-            lambda: model_plans.plan_sample_grid(graph.graph, model, float(weight)),
+            lambda: model_plans.plan_sample_grid(graph.graph, model, Blend.parse(key)),
             partial(model_stages.draw_grid, compute.resolve),
             preview=picture_of(grid.GRID),
         )
@@ -176,7 +179,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_model(
         kinds={"diffusers", "gif"},
         code_version=evolution_stage.CODE_VERSION,
-        deps=["ema_unet", "checkpoint"],
+        deps=["ema_unet", "checkpoint", "merged_vae"],
         pool="gpu",
     )
     def evolution(
@@ -196,7 +199,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_model(
         kinds={"diffusers", "gif"},
         code_version=denoising_stage.CODE_VERSION,
-        deps=["ema_unet"],
+        deps=["ema_unet", "merged_vae"],
         pool="gpu",
     )
     def denoising(
@@ -240,7 +243,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     @of_model(
         kinds={"html"},
         code_version=report.CODE_VERSION,
-        deps=["ema_unet", "sample_grid", evolution, denoising, scores],
+        deps=["ema_unet", "merged_vae", "sample_grid", evolution, denoising, scores],
     )
     def model_report(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from styledag.errors import StyleFileError
-from styledag.graph.names import ModelName, weight_key
+from styledag.graph.blends import blends_of
+from styledag.graph.names import ModelName
 from styledag.project import Project
 from styledag.style.load import load_style, style_paths
 from styledag.style.model import Style
@@ -27,7 +28,9 @@ class Partitions:
         styles: One key a style file, broken ones included, so that their error can be seen.
         models: ``style.recipe``.
         checkpoints: ``epoch`` (added while training runs) by ``model``.
-        blends: ``model`` by ``weight``.
+        blends: ``model`` by ``weight``: a share of the fine-tune, such as ``0.25``, or all of it
+            in an average of another length, such as ``ema-0.150``. A model has those that its
+            style and recipe declare; lengths are for recipes that keep power-function averages.
         style_to_models: From a style to the models that it declares.
     """
 
@@ -48,7 +51,12 @@ def read_partitions(project: Project) -> Partitions:
         name: [str(ModelName(name, recipe)) for recipe in style.recipes]
         for name, style in declared.items()
     }
-    weights = {weight_key(w) for style in declared.values() for w in style.blends.weights}
+    blends = {
+        blend.key
+        for style in declared.values()
+        for recipe in style.recipes
+        for blend in blends_of(style, recipe)
+    }
     styles = dg.StaticPartitionsDefinition(list(style_paths(project.styles_folder)))
     models = dg.StaticPartitionsDefinition([key for keys in model_keys.values() for key in keys])
     return Partitions(
@@ -63,7 +71,7 @@ def read_partitions(project: Project) -> Partitions:
         blends=dg.MultiPartitionsDefinition(
             {
                 MODEL_DIMENSION: models,
-                WEIGHT_DIMENSION: dg.StaticPartitionsDefinition(sorted(weights)),
+                WEIGHT_DIMENSION: dg.StaticPartitionsDefinition(sorted(blends)),
             }
         ),
         style_to_models=dg.StaticPartitionMapping(model_keys),
@@ -75,9 +83,9 @@ def checkpoint_key(model: ModelName, epoch: str) -> dg.MultiPartitionKey:
     return dg.MultiPartitionKey({EPOCH_DIMENSION: epoch, MODEL_DIMENSION: str(model)})
 
 
-def blend_key(model: ModelName, weight: str) -> dg.MultiPartitionKey:
+def blend_key(model: ModelName, blend: str) -> dg.MultiPartitionKey:
     """Return Dagster's key of one blend."""
-    return dg.MultiPartitionKey({MODEL_DIMENSION: str(model), WEIGHT_DIMENSION: weight})
+    return dg.MultiPartitionKey({MODEL_DIMENSION: str(model), WEIGHT_DIMENSION: blend})
 
 
 def model_and_key(context: dg.AssetExecutionContext, dimension: str) -> tuple[ModelName, str]:

@@ -13,8 +13,9 @@ from dagster._core.instance.ref import InstanceRef
 
 from styledag.defs.partitions import blend_key
 from styledag.errors import StyledagError
+from styledag.graph.blends import blends_of
 from styledag.graph.graph import Graph
-from styledag.graph.names import ModelName, weight_key
+from styledag.graph.names import ModelName
 
 PICTURE_ASSETS = (
     "style",
@@ -24,7 +25,7 @@ PICTURE_ASSETS = (
     "captions",
     "image_dataset",
 )
-TRAINING_ASSETS = ("encoded_dataset", "ema_unet")
+TRAINING_ASSETS = ("encoded_dataset", "ema_unet", "vae_decoder", "merged_vae")
 BLEND_ASSETS = ("merged_unet", "sample_grid")
 SHOWING_ASSETS = ("evolution", "denoising", "scores", "model_report")
 
@@ -85,8 +86,7 @@ def steps_of(graph: Graph, style: str, recipes: Sequence[str] = ()) -> list[Step
         graph.recipe(model)
         steps.append(Step(TRAINING_ASSETS, str(model)))
         steps += [
-            Step(BLEND_ASSETS, blend_key(model, weight_key(weight)))
-            for weight in declared.blends.weights
+            Step(BLEND_ASSETS, blend_key(model, blend.key)) for blend in blends_of(declared, recipe)
         ]
         steps.append(Step(SHOWING_ASSETS, str(model)))
     return steps

@@ -39,7 +39,11 @@ def load_unet(
 
 
 def load_vae(
-    base: Path, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
+    base: Path,
+    *,
+    device: "torch.device | str" = "cpu",
+    dtype: "torch.dtype | None" = None,
+    subfolder: str = "vae",
 ) -> "AutoencoderKL":
     """Return the autoencoder of a base, in evaluation mode; see :func:`load_unet`.
 
@@ -48,7 +52,7 @@ def load_vae(
     """
     from diffusers import AutoencoderKL
 
-    return _diffusers_model(AutoencoderKL, base, "vae", device, dtype)
+    return _diffusers_model(AutoencoderKL, base, subfolder, device, dtype)
 
 
 def load_text_encoder(

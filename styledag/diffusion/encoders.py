@@ -53,10 +53,10 @@ class ImageEncoder:
         """
         remaining = iter(pictures)
         while batch := list(islice(remaining, self._batch_size)):
-            pixel_values = self._stacked(batch)
-            moments = [self._moments(pixel_values)]
+            stacked = self._stacked(batch)
+            moments = [self._moments(stacked)]
             if self._flip:
-                moments.append(self._moments(pixel_values.flip(-1)))
+                moments.append(self._moments(stacked.flip(-1)))
             for at, (name, _) in enumerate(batch):
                 row = {
                     key: torch.stack([each[key][at] for each in moments]).cpu()
@@ -70,7 +70,7 @@ class ImageEncoder:
                 yield row
 
     def _stacked(self, batch: Sequence[tuple[str, bytes]]) -> Tensor:
-        pixels = [_pixel_values(name, content) for name, content in batch]
+        pixels = [pixel_values(name, content) for name, content in batch]
         factor = 2 ** (len(self._vae.config.block_out_channels) - 1)
         for (name, _), each in zip(batch, pixels, strict=True):
             if each.shape != pixels[0].shape:
@@ -87,8 +87,8 @@ class ImageEncoder:
         return torch.stack(pixels).to(self._device, self._dtype)
 
     @torch.inference_mode()
-    def _moments(self, pixel_values: Tensor) -> dict[str, Tensor]:
-        posterior = self._vae.encode(pixel_values).latent_dist
+    def _moments(self, stacked: Tensor) -> dict[str, Tensor]:
+        posterior = self._vae.encode(stacked).latent_dist
         return {"mean": posterior.mean, "logvar": posterior.logvar}
 
 
@@ -135,8 +135,16 @@ class CaptionEncoder:
                 yield {"text_states": text_states.clone()}
 
 
-def _pixel_values(name: str, content: bytes) -> Tensor:
-    """Return an RGB picture in -1 to 1: [3, H, W]."""
+def pixel_values(name: str, content: bytes) -> Tensor:
+    """Return an RGB picture in -1 to 1: [3, H, W].
+
+    Args:
+        name: What errors call it.
+        content: An image file.
+
+    Raises:
+        DataError: If it cannot be decoded.
+    """
     try:
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image.convert("RGB"))
@@ -145,5 +153,5 @@ def _pixel_values(name: str, content: bytes) -> Tensor:
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def _size(pixel_values: Tensor) -> str:
-    return f"{pixel_values.shape[2]}x{pixel_values.shape[1]}"
+def _size(pixels: Tensor) -> str:
+    return f"{pixels.shape[2]}x{pixels.shape[1]}"

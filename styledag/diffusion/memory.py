@@ -18,13 +18,27 @@ def memory_errors(recipe: Recipe) -> Iterator[None]:
     Raises:
         TrainingError: In place of the device's or the allocator's error.
     """
+    with out_of_memory(_advice(recipe)):
+        yield
+
+
+@contextmanager
+def out_of_memory(advice: str) -> Iterator[None]:
+    """Turn running out of memory into an error that says what to do.
+
+    Args:
+        advice: What would need less.
+
+    Raises:
+        TrainingError: In place of the device's or the allocator's error.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as exc:
         is_memory = isinstance(exc, MemoryError | torch.OutOfMemoryError)
         if not is_memory and not any(words in str(exc) for words in _CPU_WORDS):
             raise
-        raise TrainingError(f"training ran out of memory ({_advice(recipe)}): {exc}") from exc
+        raise TrainingError(f"training ran out of memory ({advice}): {exc}") from exc
 
 
 def _advice(recipe: Recipe) -> str:

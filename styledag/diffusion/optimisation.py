@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from styledag.diffusion.base import load_unet
 from styledag.diffusion.batches import Batch
+from styledag.diffusion.compiled import compile_blocks
 from styledag.diffusion.ema import Ema
 from styledag.diffusion.lora import LoraAdapters
 from styledag.diffusion.loss import DiffusionLoss
@@ -78,7 +79,7 @@ class Optimisation:
         if recipe.gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         if compute.compile:
-            self.unet.compile_repeated_blocks()
+            compile_blocks(self.unet)
         ema_device = torch.device("cpu") if recipe.ema_on_cpu else None
         self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
         self._optimizer = Optimizer(self.trained, recipe)
@@ -168,8 +169,11 @@ class Optimisation:
         self.ema.step = step
         self._optimizer.restore(dict(_below("moments/", tensors)))
 
-    def _averages(self) -> Mapping[str, Tensor]:
-        return {} if self._recipe.ema.mode == "none" else self.ema.averages
+    def _averages(self) -> dict[str, Tensor]:
+        if self._recipe.ema.mode == "none":
+            return {}
+        second = self.ema.second or {}
+        return {**self.ema.averages, **{f"second/{name}": each for name, each in second.items()}}
 
     def _losses(self, model: nn.Module, batch: Batch) -> Tensor:
         batch = batch.to(self._compute.device)

@@ -140,12 +140,14 @@ def _chunks(parameters: Mapping[str, nn.Parameter]) -> list[dict[str, nn.Paramet
 @contextmanager
 def _widened(parameters: Mapping[str, nn.Parameter], generator: torch.Generator) -> Iterator[None]:
     """Make parameters and gradients float32 for as long as the block runs, then round back."""
-    for parameter in parameters.values():
+    halves = {name: parameter.data for name, parameter in parameters.items()}
+    for name, parameter in parameters.items():
         gradient = parameter.grad
         parameter.grad = None
-        parameter.data = parameter.data.float()
+        parameter.data = halves[name].float()
         parameter.grad = None if gradient is None else gradient.float()
     yield
-    for parameter in parameters.values():
+    for name, parameter in parameters.items():
         parameter.grad = None
-        parameter.data = stochastically_rounded(parameter.data, generator)
+        halves[name].copy_(stochastically_rounded(parameter.data, generator))
+        parameter.data = halves[name]

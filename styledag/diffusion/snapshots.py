@@ -54,8 +54,10 @@ class Snapshots:
         """Write the averages as they are now, as a snapshot's files."""
         optimisation = self._optimisation
         dtype: torch.dtype = getattr(torch, self._recipe.snapshot_dtype)
-        averages = optimisation.ema.averages
+        averages, second = optimisation.ema.averages, optimisation.ema.second
         write_unet(optimisation.unet, optimisation.whole(averages), snapshot.folder, dtype=dtype)
+        if snapshot.second is not None and second is not None:
+            write_unet(optimisation.unet, optimisation.whole(second), snapshot.second, dtype=dtype)
         if snapshot.lora is not None and optimisation.adapters is not None:
             optimisation.adapters.write(averages, snapshot.lora)
 

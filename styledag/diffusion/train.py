@@ -51,11 +51,12 @@ def train_unet(
             recipe cannot be followed. Snapshots handed over before stay as they are.
         StorageError: If the disk is full or cannot be written.
     """
+    from styledag.diffusion.compiled import room_for_graphs
     from styledag.diffusion.determinism import deterministic_kernels
     from styledag.diffusion.memory import memory_errors
     from styledag.diffusion.trainer import Trainer
 
-    with memory_errors(recipe), deterministic_kernels(compute):
+    with memory_errors(recipe), deterministic_kernels(compute), room_for_graphs():
         trainer = Trainer(
             encoded,
             base,

@@ -8,12 +8,15 @@ from typing import Any
 
 from styledag.dataset.read import read_dataset
 from styledag.errors import LineageError
+from styledag.graph.blends import Blend
 from styledag.graph.lineage import find_ancestor, trace
-from styledag.graph.names import epoch_key, model_part, weight_key
+from styledag.graph.names import epoch_key, model_part
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
 
-_NAME = re.compile(r"^(?P<model>[^@:]+\.[^@:]+)(?:@e?(?P<epoch>\d+)|:(?P<weight>[01](?:\.\d+)?))?$")
+_NAME = re.compile(
+    r"^(?P<model>[^@:]+\.[^@:]+)(?:@e?(?P<epoch>\d+)|:(?P<blend>[01](?:\.\d+)?|ema-0\.\d{1,3}))?$"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ class Lineage:
 
 
 def find_artifact(store: Store, name: str) -> Artifact:
-    """Return the artifact that ``MODEL``, ``MODEL@EPOCH`` or ``MODEL:WEIGHT`` names.
+    """Return the artifact that ``MODEL``, ``MODEL@EPOCH`` or ``MODEL:BLEND`` names.
+
+    A blend is a weight, such as ``0.5``, or a length, such as ``ema-0.15``.
 
     Raises:
         LineageError: If the name has another form.
@@ -78,13 +83,13 @@ def find_artifact(store: Store, name: str) -> Artifact:
     if match is None:
         raise LineageError(
             f"{name!r} names no model: expected STYLE.RECIPE, STYLE.RECIPE@EPOCH or "
-            "STYLE.RECIPE:WEIGHT"
+            "STYLE.RECIPE:BLEND (a weight, as 0.5, or a length, as ema-0.15)"
         )
     model = match["model"]
     if match["epoch"]:
         return store.require("checkpoint", model_part(model, epoch_key(int(match["epoch"]))))
-    if match["weight"]:
-        return store.require("merged_unet", model_part(model, weight_key(float(match["weight"]))))
+    if match["blend"]:
+        return store.require("merged_unet", model_part(model, Blend.parse(match["blend"]).key))
     return store.require("ema_unet", model)
 
 

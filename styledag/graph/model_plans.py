@@ -1,10 +1,13 @@
 """What each asset of a model is built from."""
 
 from styledag.diffusion import encode, train
+from styledag.graph.blends import Blend, blends_of
+from styledag.graph.decoder_plans import draw_with_merged_vae
 from styledag.graph.graph import DENOISER, ENCODERS, PIPELINE, Graph
-from styledag.graph.names import ModelName, epoch_key, model_part, weight_key
+from styledag.graph.names import ModelName, epoch_key, model_part
 from styledag.graph.plan import Plan, Planner
-from styledag.merging import blend
+from styledag.graph.stored_averages import read_checkpoints
+from styledag.merging.blend import CODE_VERSION as MERGED_CODE_VERSION
 from styledag.report import report
 from styledag.sampling import denoising, evolution, grid
 from styledag.scoring import score
@@ -39,20 +42,23 @@ def plan_checkpoint(graph: Graph, model: ModelName, epoch: int) -> Plan:
     )
 
 
-def plan_merged_unet(graph: Graph, model: ModelName, weight: float) -> Plan:
-    """Plan one blend of base and fine-tune."""
-    partition = model_part(model, weight_key(weight))
-    planner = Planner(graph, "merged_unet", partition, model.style)
-    planner.read("ema_unet", str(model))
+def plan_merged_unet(graph: Graph, model: ModelName, blend: Blend) -> Plan:
+    """Plan one blend: of base and fine-tune, or of the averages that its checkpoints hold."""
+    planner = Planner(graph, "merged_unet", model_part(model, blend.key), model.style)
+    tuned = planner.read("ema_unet", str(model))
     planner.use("base_unet", graph.model(planner.style.base, ["unet"]))
-    return planner.plan(blend.CODE_VERSION, weight=weight_key(weight))
+    if blend.length is None:
+        return planner.plan(MERGED_CODE_VERSION, weight=blend.key)
+    read_checkpoints(planner, tuned)
+    return planner.plan(MERGED_CODE_VERSION, length=blend.key)
 
 
-def plan_sample_grid(graph: Graph, model: ModelName, weight: float) -> Plan:
+def plan_sample_grid(graph: Graph, model: ModelName, blend: Blend) -> Plan:
     """Plan the prompts by seeds of one blend."""
-    partition = model_part(model, weight_key(weight))
+    partition = model_part(model, blend.key)
     planner = Planner(graph, "sample_grid", partition, model.style)
     planner.read("merged_unet", partition)
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(grid.CODE_VERSION, planner.style.samples)
 
@@ -61,6 +67,7 @@ def plan_evolution(graph: Graph, model: ModelName) -> Plan:
     """Plan the GIFs over the snapshots that training left."""
     planner = Planner(graph, "evolution", str(model), model.style)
     planner.read("ema_unet", str(model))
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(evolution.CODE_VERSION, planner.style.samples)
 
@@ -69,6 +76,7 @@ def plan_denoising(graph: Graph, model: ModelName) -> Plan:
     """Plan the GIFs over the fine-tune's denoising steps."""
     planner = Planner(graph, "denoising", str(model), model.style)
     planner.read("ema_unet", str(model))
+    draw_with_merged_vae(planner, model)
     planner.use("base", graph.model(planner.style.base, PIPELINE))
     return planner.plan(denoising.CODE_VERSION, planner.style.samples)
 
@@ -90,10 +98,11 @@ def plan_model_report(graph: Graph, model: ModelName) -> Plan:
     _read_grids(planner, model)
     for asset in ("ema_unet", "evolution", "denoising", "scores"):
         planner.read(asset, str(model))
+    draw_with_merged_vae(planner, model)
     return planner.plan(report.CODE_VERSION, description=planner.style.description)
 
 
 def _read_grids(planner: Planner, model: ModelName) -> None:
-    for weight in planner.style.blends.weights:
-        key = weight_key(weight)
-        planner.read("sample_grid", model_part(model, key), as_name=f"sample_grid/{key}")
+    for blend in blends_of(planner.style, model.recipe):
+        partition = model_part(model, blend.key)
+        planner.read("sample_grid", partition, as_name=f"sample_grid/{blend.key}")

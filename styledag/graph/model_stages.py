@@ -3,9 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.graph.blends import Blend
+from styledag.graph.checkpoint_unets import UNET, store_unet, whole_unet
+from styledag.graph.decoder_stages import tuned_vae
 from styledag.graph.graph import Graph
 from styledag.graph.model_plans import plan_checkpoint
 from styledag.graph.names import ModelName
@@ -16,24 +20,24 @@ from styledag.graph.snapshots import (
     link_tree,
     read_snapshots,
 )
+from styledag.graph.stored_averages import UNET_SECOND, merge_stored
 from styledag.models.weights import weights_version
 from styledag.store.artifact import Facts
-from styledag.store.digest import folder_digest
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from styledag.diffusion.records import Snapshot, TrainingResult
     from styledag.models.compute import Compute
-    from styledag.sampling.sampler import Sampler
+    from styledag.sampling.sampler import Sampler, TunedVae
 
 GetCompute = Callable[[], "Compute"]
 """Finds the device when it is first needed, so that a cached build never imports torch."""
 
-UNET = "unet"
 LORA = "lora"
 THUMBNAILS = "thumbnails.png"
 TRAINING_LOG = "training_log.json"
 _THUMBNAIL_PROMPTS = 6
+_SHOWN_OF_BLEND = ("weight", "length", "amount")
 
 
 def encode(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
@@ -95,14 +99,21 @@ def fine_tune(
 def store_checkpoint(
     snapshot: "Snapshot", get_compute: GetCompute, plan: Plan, workspace: Workspace
 ) -> Facts:
-    """Store one snapshot with thumbnails: the first prompts, one seed each."""
+    """Store one snapshot with thumbnails: the first prompts, one seed each.
+
+    They are decoded with the base's own decoder, whatever the recipe says of it: the model names
+    its checkpoints' versions, and must not change, nor be trained again, with its decoder.
+    """
     from styledag.sampling.contact_sheet import contact_sheet
 
-    unet = workspace.folder / UNET
-    link_tree(snapshot.folder, unet)
+    base = plan.models["base"].folder / UNET
+    form = plan.target.settings["Recipe"]["snapshot_format"]
+    stored = store_unet(snapshot.folder, workspace.folder / UNET, base=base, form=form)
+    if snapshot.second is not None:
+        stored += store_unet(snapshot.second, workspace.folder / UNET_SECOND, base=base, form=form)
     if snapshot.lora is not None:
         link_tree(snapshot.lora, workspace.folder / LORA)
-    sampler = _sampler(plan, workspace, get_compute, unet, known_as=folder_digest(unet))
+    sampler = _sampler(plan, workspace, get_compute, snapshot.folder, known_as=None)
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
     with workspace.progress.task("thumbnails", len(pairs)) as advance:
@@ -123,13 +134,18 @@ def store_checkpoint(
         **{f"validation_band_{at}": loss for at, loss in enumerate(snapshot.validation_bands)},
         "base_share": snapshot.base_share,
         "dataset_version": dataset.version,
+        "weights_version": sampler.unet_version,
+        "bytes": stored.stored,
+        "bytes_full": stored.full,
     }
 
 
 def blend(plan: Plan, workspace: Workspace) -> Facts:
-    """Blend the base's UNet with the fine-tune's."""
+    """Blend the base's UNet with the fine-tune's, or the averages that the checkpoints hold."""
     from styledag.merging.blend import blend_unet
 
+    if "length" in plan.target.settings:
+        return merge_stored(plan, workspace)
     base, tuned = plan.models["base_unet"], plan.upstream["ema_unet"]
     return blend_unet(
         base.folder / UNET,
@@ -146,10 +162,18 @@ def draw_grid(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Fact
     from styledag.sampling.grid import draw_sample_grid
 
     merged = plan.upstream["merged_unet"]
-    sampler = _sampler(plan, workspace, get_compute, merged.folder, known_as=merged.version)
-    title = merged.partition.replace("/", " at weight ")
-    facts = draw_sample_grid(sampler, workspace, title=title)
-    return {**facts, "weight": merged.facts["weight"], "amount": merged.facts["amount"]}
+    sampler = _sampler(
+        plan,
+        workspace,
+        get_compute,
+        merged.folder,
+        known_as=merged.version,
+        vae=tuned_vae(plan, workspace.items),
+    )
+    model, _, key = merged.partition.partition("/")
+    facts = draw_sample_grid(sampler, workspace, title=f"{model} at {Blend.parse(key).name}")
+    shown = {name: merged.facts[name] for name in _SHOWN_OF_BLEND if name in merged.facts}
+    return {**facts, **shown}
 
 
 def draw_evolution(
@@ -158,16 +182,17 @@ def draw_evolution(
     """Draw every prompt over the snapshots that training left."""
     from styledag.sampling import evolution
 
-    model = plan.upstream["ema_unet"]
-    snapshots = []
-    for each in read_snapshots(model):
-        checkpoint = graph.store.by_version("checkpoint", each.partition, each.version)
-        folder = checkpoint.folder / UNET
-        version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
-        snapshots.append(evolution.SnapshotUnet(each.epoch, folder, version))
     base = plan.models["base"]
+    snapshots = []
+    for each in read_snapshots(plan.upstream["ema_unet"]):
+        checkpoint = graph.store.by_version("checkpoint", each.partition, each.version)
+        lend = partial(whole_unet, checkpoint, base=base.folder / UNET, scratch=workspace.scratch)
+        version = checkpoint.facts["weights_version"]
+        snapshots.append(evolution.SnapshotUnet(each.epoch, version, lend))
     sampler = _sampler(plan, workspace, get_compute, base.folder / UNET, known_as=base.version)
-    return evolution.draw_evolution(sampler, snapshots, workspace)
+    return evolution.draw_evolution(
+        sampler, snapshots, workspace, vae=tuned_vae(plan, workspace.items)
+    )
 
 
 def draw_denoising(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
@@ -176,7 +201,8 @@ def draw_denoising(get_compute: GetCompute, plan: Plan, workspace: Workspace) ->
 
     model = plan.upstream["ema_unet"]
     unet = model.folder / UNET
-    sampler = _sampler(plan, workspace, get_compute, unet, known_as=model.version)
+    vae = tuned_vae(plan, workspace.items)
+    sampler = _sampler(plan, workspace, get_compute, unet, known_as=model.version, vae=vae)
     return denoising.draw_denoising(sampler, workspace)
 
 
@@ -214,7 +240,13 @@ def _training_facts(result: "TrainingResult") -> Facts:
 
 
 def _sampler(
-    plan: Plan, workspace: Workspace, get_compute: GetCompute, unet: Path, *, known_as: str
+    plan: Plan,
+    workspace: Workspace,
+    get_compute: GetCompute,
+    unet: Path,
+    *,
+    known_as: str | None,
+    vae: "TunedVae | None" = None,
 ) -> "Sampler":
     from styledag.sampling.sampler import Sampler
 
@@ -226,6 +258,7 @@ def _sampler(
         base_version=base.version,
         unet=unet,
         unet_version=weights_version(unet, known_as=known_as, items=workspace.items),
+        vae=vae,
     )
 
 

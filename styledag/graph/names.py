@@ -1,8 +1,14 @@
-"""Names of partitions, as the store spells them: style, style.recipe, model/e001, model/0.25."""
+"""Names of partitions, as the store spells them.
 
+``style``, ``style.recipe``, ``model/e001``, ``model/0.25`` and ``model/ema-0.150``.
+"""
+
+import re
 from dataclasses import dataclass
 
 from styledag.errors import StyleFileError
+
+_LENGTH = re.compile(r"^ema-(0\.\d{1,3})$")
 
 
 @dataclass(frozen=True, order=True)
@@ -38,6 +44,17 @@ def weight_key(weight: float) -> str:
     return f"{weight:.2f}"
 
 
+def length_key(length: float) -> str:
+    """Return the partition key of an average's relative length, such as ``ema-0.150``."""
+    return f"ema-{length:.3f}"
+
+
+def parse_length(key: str) -> float | None:
+    """Return the length that a partition key names; ``None`` if it names none."""
+    match = _LENGTH.match(key)
+    return float(match[1]) if match else None
+
+
 def model_part(model: ModelName | str, key: str) -> str:
-    """Return the store's partition of one epoch or weight of a model."""
+    """Return the store's partition of one epoch or blend of a model."""
     return f"{model}/{key}"

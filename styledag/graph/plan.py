@@ -56,9 +56,13 @@ class Planner:
     def read(self, asset: str, partition: str, *, as_name: str | None = None) -> Artifact:
         """Take an upstream artifact, which must have been materialised."""
         artifact = self.graph.store.require(asset, partition)
-        self._upstream[as_name or asset] = artifact
-        self._inputs.append(artifact.as_input())
+        self.take(artifact, as_name=as_name or asset)
         return artifact
+
+    def take(self, artifact: Artifact, *, as_name: str) -> None:
+        """Take an artifact that another one names, current or not."""
+        self._upstream[as_name] = artifact
+        self._inputs.append(artifact.as_input())
 
     def use(self, role: str, model: ResolvedModel) -> None:
         """Take a model from outside the graph."""

@@ -5,6 +5,8 @@ from typing import Any
 
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
+from styledag.graph.blends import Blend
+from styledag.graph.decoder_stages import decoder_ancestors, decoder_settings
 from styledag.graph.graph import Graph
 from styledag.graph.lineage import Ancestor, find_ancestor, trace
 from styledag.graph.model_stages import TRAINING_LOG
@@ -44,8 +46,9 @@ def _report(graph: Graph, plan: Plan) -> ModelReport:
     samples = plan.style.samples
     scores = read_rows(plan.folder("scores") / SCORES, records.ScoreRow)
     ancestors = trace(graph.store, model)
+    ancestors += decoder_ancestors(graph, plan, ancestors)
     facts = plan.upstream["scores"].facts
-    recipe: dict[str, Any] = dict(model.build.settings["Recipe"])
+    recipe: dict[str, Any] = {**model.build.settings["Recipe"], **decoder_settings(plan)}
     return ModelReport(
         model=str(ModelName.parse(model.partition)),
         description=plan.style.description,
@@ -71,14 +74,21 @@ def _report(graph: Graph, plan: Plan) -> ModelReport:
 def _recommendation(scores: list[records.ScoreRow], rule: str) -> Recommendation | None:
     for row in scores:
         if row.recommended:
-            return Recommendation(name=row.name, rule=rule, weight=row.weight, epoch=row.epoch)
+            return Recommendation(
+                name=row.name, rule=rule, weight=row.weight, epoch=row.epoch, length=row.length
+            )
     return None
 
 
 def _blends(plan: Plan) -> tuple[BlendSection, ...]:
     return tuple(
-        BlendSection(weight=weight, amount=grid.facts["amount"], samples=read_samples(grid.folder))
-        for weight, grid in grids_of(plan).items()
+        BlendSection(
+            weight=blend.weight,
+            length=blend.length,
+            amount=grid.facts["amount"],
+            samples=read_samples(grid.folder),
+        )
+        for blend, grid in grids_of(plan).items()
     )
 
 
@@ -120,6 +130,7 @@ def _score_row(row: records.ScoreRow) -> ScoreRow:
         kind="blend" if row.kind == "blend" else "checkpoint",
         weight=row.weight,
         epoch=row.epoch,
+        length=row.length,
         amount=row.amount,
         style=row.style.value,
         style_low=row.style.low,
@@ -139,7 +150,8 @@ def _nearest(graph: Graph, plan: Plan, scores: list[records.ScoreRow]) -> tuple[
     """Return the pictures of what is recommended beside what they are most like."""
     shown = next((row for row in scores if row.recommended), scores[-1])
     if shown.weight is not None:
-        samples = read_samples(grids_of(plan)[shown.weight].folder)
+        grid = grids_of(plan)[Blend(shown.weight, shown.length)]
+        samples = read_samples(grid.folder)
     else:
         samples = read_frames(plan.folder("evolution"))[shown.epoch or 0]
     captions = find_ancestor(graph.store, plan.upstream["ema_unet"], "captions")

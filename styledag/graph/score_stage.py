@@ -1,7 +1,8 @@
 """Judges what a model's grids and snapshots show."""
 
+from styledag.graph.blends import Blend, blends_of
 from styledag.graph.model_stages import GetCompute
-from styledag.graph.names import weight_key
+from styledag.graph.names import ModelName
 from styledag.graph.plan import Plan
 from styledag.graph.snapshots import read_snapshots
 from styledag.merging.blend import blend_amount
@@ -32,34 +33,31 @@ def judge(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
     )
 
 
-def blend_name(weight: float) -> str:
-    """Return what scores and report call a blend."""
-    return f"weight {weight_key(weight)}"
-
-
 def checkpoint_name(epoch: int) -> str:
     """Return what scores and report call a checkpoint."""
     return f"epoch {epoch}"
 
 
-def grids_of(plan: Plan) -> dict[float, Artifact]:
-    """Return the sample grids that a plan reads, by rising weight."""
+def grids_of(plan: Plan) -> dict[Blend, Artifact]:
+    """Return the sample grids that a model's plan reads, by rising weight, then length."""
+    model = ModelName.parse(plan.target.partition)
     return {
-        weight: plan.upstream[f"sample_grid/{weight_key(weight)}"]
-        for weight in plan.style.blends.weights
+        blend: plan.upstream[f"sample_grid/{blend.key}"]
+        for blend in blends_of(plan.style, model.recipe)
     }
 
 
 def _blends(plan: Plan) -> list[Candidate]:
     return [
         Candidate(
-            name=blend_name(weight),
+            name=blend.name,
             kind="blend",
             amount=grid.facts["amount"],
             samples=read_samples(grid.folder),
-            weight=weight,
+            weight=blend.weight,
+            length=blend.length,
         )
-        for weight, grid in grids_of(plan).items()
+        for blend, grid in grids_of(plan).items()
     ]
 
 

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Literal
 
 from styledag.errors import ArtifactMissingError, StyledagError
-from styledag.graph import model_plans, style_plans
+from styledag.graph import decoder_plans, model_plans, style_plans
+from styledag.graph.blends import blends_of
 from styledag.graph.graph import Graph
-from styledag.graph.names import ModelName, model_part, weight_key
+from styledag.graph.names import ModelName, model_part
 from styledag.graph.plan import Plan
 from styledag.store.artifact import Build
 from styledag.store.store import Target
@@ -24,7 +25,12 @@ _OF_STYLE = (
     style_plans.plan_captions,
     style_plans.plan_image_dataset,
 )
-_BEFORE_BLENDS = (model_plans.plan_encoded_dataset, model_plans.plan_ema_unet)
+_BEFORE_BLENDS = (
+    model_plans.plan_encoded_dataset,
+    model_plans.plan_ema_unet,
+    decoder_plans.plan_vae_decoder,
+    decoder_plans.plan_merged_vae,
+)
 _OF_BLEND = (model_plans.plan_merged_unet, model_plans.plan_sample_grid)
 _AFTER_BLENDS = (
     model_plans.plan_evolution,
@@ -75,9 +81,9 @@ def _plans(graph: Graph, style: str) -> Iterator[tuple[str, str, MakePlan]]:
         for plan_model in _BEFORE_BLENDS:
             yield _asset_of(plan_model), str(model), partial(plan_model, graph, model)
         for plan_blend in _OF_BLEND:
-            for weight in declared.blends.weights:
-                partition = model_part(model, weight_key(weight))
-                yield _asset_of(plan_blend), partition, partial(plan_blend, graph, model, weight)
+            for blend in blends_of(declared, recipe):
+                partition = model_part(model, blend.key)
+                yield _asset_of(plan_blend), partition, partial(plan_blend, graph, model, blend)
         for plan_model in _AFTER_BLENDS:
             yield _asset_of(plan_model), str(model), partial(plan_model, graph, model)
 

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 
+from styledag.diffusion.recipe import MAX_POWER_LENGTH
 from styledag.settings import STRICT, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlendSettings:
-    """How much of the fine-tune is mixed into the base."""
+    """How much of the fine-tune is mixed into the base, and over how much of the run it averages.
+
+    Attributes:
+        lengths: One more blend each, of a recipe that keeps power-function averages only: all of
+            the fine-tune, in the average of that relative length.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -16,6 +22,11 @@ class BlendSettings:
         min_length=1,
         help="Shares of the fine-tune, 0 to 1 in hundredths; 0 is the base, 1 the fine-tune.",
     )
+    lengths: tuple[float, ...] = setting(
+        (),
+        help="For recipes with ema.mode power: further averages to reconstruct, each as one more "
+        "blend; standard deviations as shares of the run, in thousandths, such as 0.15.",
+    )
 
     def __post_init__(self) -> None:
         for weight in self.weights:
@@ -23,3 +34,11 @@ class BlendSettings:
                 raise ValueError(f"weight {weight!r} is not 0 to 1 in steps of 0.01")
         if list(self.weights) != sorted(set(self.weights)):
             raise ValueError(f"weights {list(self.weights)} must rise, each once")
+        for length in self.lengths:
+            is_thousandths = abs(length * 1000 - round(length * 1000)) < 1e-9
+            if not 0 < length < MAX_POWER_LENGTH or not is_thousandths:
+                raise ValueError(
+                    f"length {length!r} is not between 0 and {MAX_POWER_LENGTH} in steps of 0.001"
+                )
+        if list(self.lengths) != sorted(set(self.lengths)):
+            raise ValueError(f"lengths {list(self.lengths)} must rise, each once")

@@ -59,11 +59,34 @@ class TensorSpec:
         return self.numel * self.dtype.itemsize
 
 
+def specs_in_header(content: bytes) -> list[TensorSpec]:
+    """Return the tensors that the first bytes of a safetensors file tell of, in file order.
+
+    Args:
+        content: As :attr:`TensorReader.header` gives it.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: If it is no such header.
+    """
+    header: dict[str, Any] = json.loads(content[_LENGTH_BYTES:])
+    header.pop("__metadata__", None)
+    specs = _specs(header)
+    return [specs[name] for name in sorted(header, key=lambda each: header[each]["data_offsets"])]
+
+
+def _specs(header: Mapping[str, Any]) -> dict[str, TensorSpec]:
+    return {
+        name: TensorSpec(name, _DTYPES[entry["dtype"]], tuple(entry["shape"]))
+        for name, entry in header.items()
+    }
+
+
 class TensorReader:
     """The tensors of one safetensors file, read in pieces.
 
     Attributes:
         path: The file.
+        header: The file's first bytes, up to where the tensors' numbers begin.
         specs: Tensors by name.
         metadata: Strings in the header.
 
@@ -87,12 +110,11 @@ class TensorReader:
         length = int.from_bytes(self._file.read(_LENGTH_BYTES), "little")
         if not 2 <= length <= _MAX_HEADER_BYTES:
             raise ValueError(f"its header claims {length} bytes")
-        header: dict[str, Any] = json.loads(self._file.read(length))
+        content = self._file.read(length)
+        self.header = length.to_bytes(_LENGTH_BYTES, "little") + content
+        header: dict[str, Any] = json.loads(content)
         self.metadata: Mapping[str, str] = header.pop("__metadata__", {})
-        self.specs: Mapping[str, TensorSpec] = {
-            name: TensorSpec(name, _DTYPES[entry["dtype"]], tuple(entry["shape"]))
-            for name, entry in header.items()
-        }
+        self.specs: Mapping[str, TensorSpec] = _specs(header)
         data = _LENGTH_BYTES + length
         size = self.path.stat().st_size
         self._offsets: dict[str, int] = {}

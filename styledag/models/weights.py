@@ -9,7 +9,7 @@ from styledag.store.items import Items, item_key
 _NAMESPACE = "weights_versions"
 
 
-def weights_version(folder: Path, *, known_as: str, items: Items) -> str:
+def weights_version(folder: Path, *, known_as: str | None, items: Items) -> str:
     """Return the sha256 of a UNet's tensors as float32 values.
 
     A blend at weight 0 has the base's values in a file of another header, and the last snapshot
@@ -18,12 +18,14 @@ def weights_version(folder: Path, *, known_as: str, items: Items) -> str:
     Args:
         folder: Folder in diffusers' layout, with its safetensors.
         known_as: Version of the artifact or model that holds the folder; asked again under it,
-            the answer is remembered.
+            the answer is remembered. Nothing is remembered of ``None``.
         items: Where it is remembered.
 
     Raises:
         ModelError: If the folder holds no safetensors, or a file is damaged.
     """
+    if known_as is None:
+        return _digest(folder)
     key = item_key(artifact=known_as, part=folder.name)
     known = items.get_json(_NAMESPACE, key)
     if isinstance(known, str):

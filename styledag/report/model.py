@@ -22,6 +22,7 @@ class Recommendation:
         rule: How it was picked, to be read after a colon, such as ``the highest mean of ...``.
         weight: The blend's weight, 0 to 1; ``None`` where a snapshot is recommended.
         epoch: The snapshot's epoch; ``None`` where a blend is recommended.
+        length: The blend's length if it is a reconstructed average, whose weight is 1.
 
     Raises:
         ValueError: If it names neither or both.
@@ -31,6 +32,7 @@ class Recommendation:
     rule: str
     weight: float | None = None
     epoch: int | None = None
+    length: float | None = None
 
     def __post_init__(self) -> None:
         if (self.weight is None) == (self.epoch is None):
@@ -39,10 +41,12 @@ class Recommendation:
 
 @dataclass(frozen=True, kw_only=True)
 class BlendSection:
-    """One blend of base and fine-tune.
+    """One blend of base and fine-tune, or one average of another length.
 
     Attributes:
         weight: Alpha: 0 is the base, 1 the trained weights.
+        length: Standard deviation of a reconstructed average's weight over time, as a share of
+            the run; ``None`` for a blend by weight.
         amount: Share of the fine-tune really in it, 0 to 1: alpha, corrected for the base that the
             moving average still holds.
         samples: Its pictures.
@@ -51,6 +55,7 @@ class BlendSection:
     weight: float
     amount: float
     samples: Samples
+    length: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +110,7 @@ class ScoreRow:
         kind: ``blend`` or ``checkpoint``.
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
+        length: A blend's length if it is a reconstructed average, whose weight is 1.
         amount: Share of the fine-tune really in it, 0 to 1.
         style: Share of the base's distance to the style that it has covered
             (:func:`~styledag.scoring.style.style_gain`); higher is nearer.
@@ -124,6 +130,7 @@ class ScoreRow:
     kind: Literal["blend", "checkpoint"]
     weight: float | None = None
     epoch: int | None = None
+    length: float | None = None
     amount: float | None = None
     style: float | None = None
     style_low: float | None = None
@@ -194,7 +201,7 @@ class ModelReport:
         seeds: Seeds, in the order of the style file.
         data: What it was trained on.
         recommended: The blend or snapshot to use; ``None`` where nothing could be scored.
-        blends: Blends by rising weight.
+        blends: Blends by rising weight, then by rising length.
         snapshots: Snapshots by rising epoch.
         evolution: For a prompt, the GIF over the snapshots.
         denoising: For a prompt, the GIF over the denoising steps.
@@ -245,10 +252,16 @@ class ModelReport:
         sections = self.blends or self.snapshots
         return sections[-1].samples if sections else {}
 
-    def is_recommended(self, *, weight: float | None = None, epoch: int | None = None) -> bool:
-        """Return whether the blend of a weight, or the snapshot of an epoch, is recommended."""
+    def is_recommended(
+        self,
+        *,
+        weight: float | None = None,
+        epoch: int | None = None,
+        length: float | None = None,
+    ) -> bool:
+        """Return whether a blend, or the snapshot of an epoch, is recommended."""
         pick = self.recommended
-        if pick is None:
+        if pick is None or length != pick.length:
             return False
         if weight is not None and pick.weight is not None:
             return math.isclose(weight, pick.weight, abs_tol=1e-9)
@@ -257,7 +270,7 @@ class ModelReport:
     @property
     def _recommended_section(self) -> BlendSection | SnapshotSection | None:
         for blend in self.blends:
-            if self.is_recommended(weight=blend.weight):
+            if self.is_recommended(weight=blend.weight, length=blend.length):
                 return blend
         for snapshot in self.snapshots:
             if self.is_recommended(epoch=snapshot.epoch):

@@ -39,6 +39,7 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
             script=script,
             policy=_policy(style, script),
             weights=weights,
+            has_lengths=any(blend.length is not None for blend in report.blends),
             weight_start=shown.first_shown(weights),
             snapshots=snapshots,
             snapshot_start=shown.first_shown(snapshots),
@@ -80,7 +81,7 @@ def _environment() -> jinja2.Environment:
 
 def _best_score(report: ModelReport) -> ScoreRow | None:
     for row in report.scores:
-        if report.is_recommended(weight=row.weight, epoch=row.epoch):
+        if report.is_recommended(weight=row.weight, epoch=row.epoch, length=row.length):
             return row
     return None
 

@@ -50,8 +50,12 @@ def score_chart(report: ModelReport) -> Markup | None:
     return chart("scores-chart", "group", _description(points), x, y, *marks)
 
 
-def stop_key(*, weight: float | None = None, epoch: int | None = None) -> str:
-    """Return what ties a point to the pictures of its weight or epoch; empty without either."""
+def stop_key(
+    *, weight: float | None = None, epoch: int | None = None, length: float | None = None
+) -> str:
+    """Return what ties a point to the pictures of its blend or epoch; empty without either."""
+    if length is not None:
+        return f"ema{length:.3f}"
     if weight is not None:
         return f"w{weight:.2f}"
     return "" if epoch is None else f"e{epoch}"
@@ -59,6 +63,8 @@ def stop_key(*, weight: float | None = None, epoch: int | None = None) -> str:
 
 def row_label(row: ScoreRow) -> str:
     """Return the shortest name of a row."""
+    if row.length is not None:
+        return f"ema {row.length:.3f}"
     return stop_key(weight=row.weight, epoch=row.epoch).removeprefix("w") or plain(row.name, 12)
 
 
@@ -75,7 +81,7 @@ def _extent(rows: Sequence[ScoreRow], score: str) -> Iterable[float]:
 
 
 def _placed(anchor: str, row: ScoreRow, x: Axis, y: Axis, report: ModelReport) -> _Point:
-    recommended = report.is_recommended(weight=row.weight, epoch=row.epoch)
+    recommended = report.is_recommended(weight=row.weight, epoch=row.epoch, length=row.length)
     at_x, at_y = x_px(x, row.retention or 0.0), y_px(y, row.style or 0.0)
     return _Point(row, anchor, at_x, at_y, recommended)
 
@@ -106,7 +112,7 @@ def _mark(point: _Point) -> Markup:
         corners = ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0))
         shown = " ".join(f"{point.x + dx:.1f},{point.y + dy:.1f}" for dx, dy in corners)
         parts.append(element("polygon", points=shown, class_="dot checkpoint"))
-    which = stop_key(weight=row.weight, epoch=row.epoch)
+    which = stop_key(weight=row.weight, epoch=row.epoch, length=row.length)
     return element("a", *parts, href=f"#{point.anchor}", aria_label=told, data_stop=which)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from styledag.diffusion.recipe import Recipe
-from styledag.report.model import ModelReport, Samples
+from styledag.report.model import BlendSection, ModelReport, Samples
 from styledag.report.pictures import Source, Wanted
 from styledag.report.score_chart import stop_key
 from styledag.report.wording import number, percent
@@ -44,14 +44,14 @@ class RecipeRow:
 
 
 def weight_stops(report: ModelReport) -> tuple[Stop, ...]:
-    """Return the positions of the slider over weights."""
+    """Return the positions of the slider over blends: weights, then lengths of the average."""
     return tuple(
         Stop(
-            key=stop_key(weight=blend.weight),
-            tick=number(blend.weight, 2),
-            label=f"Weight {number(blend.weight, 2)}, {percent(blend.amount)} fine-tune",
+            key=stop_key(weight=blend.weight, length=blend.length),
+            tick=number(blend.weight, 2) if blend.length is None else f"ema {blend.length:.3f}",
+            label=_blend_label(blend),
             samples=blend.samples,
-            recommended=report.is_recommended(weight=blend.weight),
+            recommended=report.is_recommended(weight=blend.weight, length=blend.length),
         )
         for blend in report.blends
         if blend.samples
@@ -98,6 +98,13 @@ def wanted_animations(report: ModelReport) -> list[Wanted]:
 def recipe_rows(recipe: Mapping[str, Any]) -> tuple[RecipeRow, ...]:
     """Return a recipe line by line, nested keys joined by dots, with the style file's help."""
     return tuple(_recipe_rows(recipe, "", Recipe))
+
+
+def _blend_label(blend: BlendSection) -> str:
+    amount = f"{percent(blend.amount)} fine-tune"
+    if blend.length is None:
+        return f"Weight {number(blend.weight, 2)}, {amount}"
+    return f"Average of length {number(blend.length)}, {amount}"
 
 
 def _snapshot_label(epoch: int, base_share: float | None) -> str:

@@ -28,6 +28,7 @@ class BaseParts:
         self.folder = folder
         self.compute = compute
         self._embeddings: dict[str, torch.Tensor] = {}
+        self._vaes: dict[Path, AutoencoderKL] = {}
 
     @cached_property
     def scheduler_config(self) -> dict[str, Any]:
@@ -45,14 +46,27 @@ class BaseParts:
             ) from exc
         return {name: value for name, value in config.items() if not name.startswith("_")}
 
-    @cached_property
-    def vae(self) -> "AutoencoderKL":
-        """The autoencoder, in float32 where the UNet is in float16, which would overflow in it."""
+    def vae(self, folder: Path | None = None) -> "AutoencoderKL":
+        """Return an autoencoder, loaded once.
+
+        It is in float32 where the UNet is in float16, which would overflow in it.
+
+        Args:
+            folder: The autoencoder's own; the base's when left out.
+
+        Raises:
+            ModelError: If it cannot be loaded.
+        """
         import torch
 
-        half = self.compute.dtype == torch.float16
-        dtype = torch.float32 if half else self.compute.dtype
-        return load_vae(self.folder, device=self.compute.device, dtype=dtype)
+        folder = folder or self.folder / "vae"
+        if folder not in self._vaes:
+            half = self.compute.dtype == torch.float16
+            dtype = torch.float32 if half else self.compute.dtype
+            self._vaes[folder] = load_vae(
+                folder, device=self.compute.device, dtype=dtype, subfolder=""
+            )
+        return self._vaes[folder]
 
     @cached_property
     def _tokenizer(self) -> Any:

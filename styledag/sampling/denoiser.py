@@ -25,13 +25,17 @@ class Denoiser:
         parts: The base's other parts.
         unet: Folder of the UNet.
         settings: Sampler, steps and guidance.
+        vae: Folder of the autoencoder that decodes; the base's own when left out.
 
     Raises:
         ModelError: If the UNet cannot be loaded.
     """
 
-    def __init__(self, parts: BaseParts, unet: Path, settings: SampleSettings) -> None:
+    def __init__(
+        self, parts: BaseParts, unet: Path, settings: SampleSettings, *, vae: Path | None = None
+    ) -> None:
         self.parts = parts
+        self.vae_folder = vae
         self.settings = settings
         compute = parts.compute
         self.unet = load_unet(unet, device=compute.device, dtype=compute.dtype, subfolder="")
@@ -84,7 +88,7 @@ class Denoiser:
         Raises:
             ModelError: If a picture holds NaN.
         """
-        vae = self.parts.vae
+        vae = self.parts.vae(self.vae_folder)
         latents = latents / vae.config.scaling_factor
         if vae.config.shift_factor is not None:
             latents = latents + vae.config.shift_factor

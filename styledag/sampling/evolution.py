@@ -1,6 +1,7 @@
 """How pictures change over training: one GIF for each prompt and seed, the base first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from styledag.sampling.index import (
     prompt_folders,
     write_index,
 )
-from styledag.sampling.sampler import Pair, Sample, Sampler
+from styledag.sampling.sampler import Pair, Sample, Sampler, TunedVae
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
@@ -28,16 +29,22 @@ class SnapshotUnet:
 
     Attributes:
         epoch: Passes over the training split; at least 1, since 0 is the base.
-        folder: The UNet in diffusers' layout.
         version: Version of its content.
+        lend: Lends its folder in diffusers' layout for as long as it is drawn with.
     """
 
     epoch: int
-    folder: Path
     version: str
+    lend: Callable[[], AbstractContextManager[Path]]
 
 
-def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: Workspace) -> Facts:
+def draw_evolution(
+    base: Sampler,
+    snapshots: Sequence[SnapshotUnet],
+    workspace: Workspace,
+    *,
+    vae: TunedVae | None = None,
+) -> Facts:
     """Draw every prompt and seed with the base and each snapshot, and return the figures.
 
     Writes ``frames/<prompt>/<seed>/epoch-<nnn>.png`` with ``frames.json``, and
@@ -48,6 +55,8 @@ def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: 
         base: Sampler of the base, and what to ask for.
         snapshots: Snapshots in any order.
         workspace: Where it all goes.
+        vae: The autoencoder that the snapshots' pictures are decoded with; the base's own when
+            left out. The base's pictures are always decoded with the base's own.
 
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
@@ -61,8 +70,9 @@ def draw_evolution(base: Sampler, snapshots: Sequence[SnapshotUnet], workspace: 
         samples[0] = base.draw(base.pairs, workspace, advance)
         for snapshot in in_order:
             # A sampler of its own, let go at once: one UNet in memory beside the base's.
-            tuned = base.with_unet(snapshot.folder, snapshot.version)
-            samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
+            with snapshot.lend() as folder:
+                tuned = base.with_unet(folder, snapshot.version, vae=vae)
+                samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
     folders = prompt_folders(base.settings.prompts)
     _write_frames(workspace.folder, samples, folders)
     _write_gifs(workspace.folder, samples, folders, base.settings.seeds)

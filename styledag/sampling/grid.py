@@ -55,6 +55,7 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
         scheduler=settings.scheduler,
         steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
+        **({"vae_version": sampler.vae.version} if sampler.vae else {}),
     )
     return {
         "samples": len(samples),

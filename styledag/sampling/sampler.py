@@ -50,10 +50,23 @@ class Sample:
             return image.convert("RGB")
 
 
+@dataclass(frozen=True)
+class TunedVae:
+    """An autoencoder to decode with in place of the base's.
+
+    Attributes:
+        folder: It in diffusers' layout.
+        version: Version of its content.
+    """
+
+    folder: Path
+    version: str
+
+
 class Sampler:
     """Draws pictures with one UNet; models are loaded only once a picture is missing.
 
-    A picture follows from the versions, prompt, seed, negative prompt, scheduler, steps and
+    A picture follows from the models' versions, prompt, seed, negative prompt, scheduler, steps and
     guidance. Device, number format and batch change it by rounding alone.
 
     Args:
@@ -63,6 +76,7 @@ class Sampler:
         base_version: Version of the base's content.
         unet: Folder of the UNet to draw with; the base's own when left out.
         unet_version: Version of its content; required with ``unet``.
+        vae: The autoencoder that decodes; the base's own when left out.
 
     Raises:
         ValueError: If one of ``unet`` and ``unet_version`` is given without the other.
@@ -77,6 +91,7 @@ class Sampler:
         base_version: str,
         unet: Path | None = None,
         unet_version: str | None = None,
+        vae: TunedVae | None = None,
     ) -> None:
         if (unet is None) != (unet_version is None):
             raise ValueError("a UNet needs its version, and a version its UNet")
@@ -86,15 +101,17 @@ class Sampler:
         self.base_version = base_version
         self.unet = unet or base / "unet"
         self.unet_version = unet_version or base_version
+        self.vae = vae
         self._parts: BaseParts | None = None
         self._denoiser: Denoiser | None = None
 
-    def with_unet(self, unet: Path, version: str) -> "Sampler":
+    def with_unet(self, unet: Path, version: str, *, vae: TunedVae | None = None) -> "Sampler":
         """Return a sampler with another UNet that shares the base's loaded parts.
 
         Args:
             unet: Folder of the UNet.
             version: Version of its content.
+            vae: The autoencoder that decodes; this sampler's own when left out.
         """
         other = Sampler(
             self.base,
@@ -103,6 +120,7 @@ class Sampler:
             base_version=self.base_version,
             unet=unet,
             unet_version=version,
+            vae=vae or self.vae,
         )
         other._parts = self.parts
         return other
@@ -133,7 +151,8 @@ class Sampler:
         from styledag.sampling.denoiser import Denoiser
 
         if self._denoiser is None:
-            self._denoiser = Denoiser(self.parts, self.unet, self.settings)
+            vae = self.vae.folder if self.vae else None
+            self._denoiser = Denoiser(self.parts, self.unet, self.settings, vae=vae)
         return self._denoiser
 
     def draw(
@@ -195,6 +214,7 @@ class Sampler:
             "scheduler": self.settings.scheduler,
             "steps": str(self.settings.num_inference_steps),
             "guidance_scale": repr(float(self.settings.guidance_scale)),
+            **({"vae_version": self.vae.version} if self.vae else {}),
         }
 
     def _drawn(self, batch: Sequence[Pair]) -> list[Image.Image]:

@@ -58,6 +58,7 @@ class Judge:
             kind=candidate.kind,
             weight=candidate.weight,
             epoch=candidate.epoch,
+            length=candidate.length,
             amount=candidate.amount,
             samples=len(pairs),
             cmmd=cmmd,

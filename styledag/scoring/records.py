@@ -21,6 +21,7 @@ class Candidate:
         samples: Picture's file by prompt and seed.
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
+        length: Relative length of a blend that is a reconstructed average; its weight is 1.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Candidate:
     samples: Mapping[Pair, Path]
     weight: float | None = None
     epoch: int | None = None
+    length: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class ScoreRow:
         kind: ``blend`` or ``checkpoint``.
         weight: A blend's weight.
         epoch: A checkpoint's epoch.
+        length: Relative length of a blend that is a reconstructed average.
         amount: Share of the fine-tune in it.
         samples: How many pictures were judged.
         cmmd: CMMD to the style's pictures (:mod:`styledag.scoring.style`); lower is nearer.
@@ -71,6 +74,7 @@ class ScoreRow:
     kind: str
     weight: float | None
     epoch: int | None
+    length: float | None
     amount: float
     samples: int
     cmmd: Estimate

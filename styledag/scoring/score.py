@@ -20,7 +20,7 @@ from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
 SUMMARY = "scores.json"

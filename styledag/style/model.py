@@ -2,7 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from styledag.captions.settings import CaptionSettings
 from styledag.collect.settings import SourceSettings
@@ -13,6 +20,7 @@ from styledag.merging.settings import BlendSettings
 from styledag.models.reference import ModelReference
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring.settings import ScoreSettings
+from styledag.style.lengths import check_lengths
 
 STYLE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 RECIPE_NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -43,7 +51,14 @@ class Style(BaseModel):
         min_length=1, description="Ways of training; each gives a model called style.recipe."
     )
     blends: BlendSettings = Field(
-        default_factory=BlendSettings, description="Shares of the fine-tune to mix into the base."
+        default_factory=BlendSettings,
+        description="Shares of the fine-tune to mix into the base, and further averages of it.",
     )
     samples: SampleSettings = Field(description="Prompts, seeds and the sampler.")
     scores: ScoreSettings = Field(description="How checkpoints and blends are judged.")
+
+    @field_validator("blends")
+    @classmethod
+    def _lengths_can_be_had(cls, blends: BlendSettings, info: ValidationInfo) -> BlendSettings:
+        check_lengths(blends, info.data.get("recipes", {}))
+        return blends

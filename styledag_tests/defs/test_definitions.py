@@ -19,11 +19,20 @@ EDGES = {
     "ema_unet": {"encoded_dataset"},
     "checkpoint": {"encoded_dataset"},
     "merged_unet": {"ema_unet"},
-    "sample_grid": {"merged_unet"},
-    "evolution": {"ema_unet", "checkpoint"},
-    "denoising": {"ema_unet"},
+    "vae_decoder": {"encoded_dataset", "image_dataset"},
+    "merged_vae": {"vae_decoder"},
+    "sample_grid": {"merged_unet", "merged_vae"},
+    "evolution": {"ema_unet", "checkpoint", "merged_vae"},
+    "denoising": {"ema_unet", "merged_vae"},
     "scores": {"ema_unet", "sample_grid", "evolution", "image_dataset"},
-    "model_report": {"ema_unet", "sample_grid", "evolution", "denoising", "scores"},
+    "model_report": {
+        "ema_unet",
+        "merged_vae",
+        "sample_grid",
+        "evolution",
+        "denoising",
+        "scores",
+    },
 }
 
 
@@ -59,6 +68,7 @@ def test_what_computes_runs_in_the_pool_of_the_gpu(definitions: dg.Definitions) 
         "captions",
         "encoded_dataset",
         "ema_unet",
+        "vae_decoder",
         "sample_grid",
         "evolution",
         "denoising",

@@ -6,6 +6,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from styledag.diffusion.ema import Ema, base_share, ema_decay
+from styledag.diffusion.posthoc import gamma_of
 from styledag.diffusion.recipe import EmaSettings
 
 
@@ -37,7 +38,7 @@ def test_warmup_equals_diffusers_step_by_step(limit: float | None) -> None:
         assert ema_decay(settings, step, total_steps=300) == theirs.get_decay(step)
         for average, shadow in zip(ours.averages.values(), theirs.shadow_params, strict=True):
             torch.testing.assert_close(average, shadow, rtol=1e-6, atol=1e-6)
-    assert ours.base_share == 0
+        assert ours.base_share == 0
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,116 @@ def test_average_is_lent_in_place_and_given_back() -> None:
     assert all(torch.equal(ema.averages[name], averages[name]) for name in trained)
 
 
+POWER = EmaSettings(mode="power", lengths=(0.05, 0.2))
+
+
+def test_power_averages_weigh_each_step_by_a_power_of_it() -> None:
+    total = 60
+    trained = parameters()
+    ema = Ema(trained, POWER, total_steps=total)
+    history = []
+    for step in range(1, total + 1):
+        wander(trained, step)
+        ema.update()
+        history.append({name: each.detach().double() for name, each in trained.items()})
+    assert ema.second is not None
+    for averages, length in ((ema.averages, 0.05), (ema.second, 0.2)):
+        power = gamma_of(length) + 1
+        shares = [(step**power - (step - 1) ** power) / total**power for step in range(1, 61)]
+        assert sum(shares) == pytest.approx(1)
+        for name, average in averages.items():
+            expected = sum(share * each[name] for share, each in zip(shares, history, strict=True))
+            torch.testing.assert_close(average.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_power_averages_hold_nothing_of_the_base_from_the_first_step_on() -> None:
+    trained = parameters()
+    ema = Ema(trained, POWER, total_steps=10)
+    assert ema.base_share == 1
+    wander(trained, 1)
+    ema.update()
+    assert ema.base_share == 0
+    assert ema.second is not None
+    for name, parameter in trained.items():
+        assert torch.equal(ema.averages[name], parameter)
+        assert torch.equal(ema.second[name], parameter)
+
+
+@pytest.mark.parametrize("mode", ["base", "warmup", "none"])
+def test_only_power_keeps_a_second_average(mode: str) -> None:
+    settings = EmaSettings(mode=mode, base_share=0.5 if mode == "base" else None)  # type: ignore[arg-type]
+    assert Ema(parameters(), settings, total_steps=3).second is None
+
+
 def test_averages_are_float32_even_of_bfloat16_weights() -> None:
     trained = {"w": nn.Parameter(torch.ones(3, dtype=torch.bfloat16))}
     ema = Ema(trained, EmaSettings(mode="base", decay=0.9999), total_steps=10)
     assert ema.averages["w"].dtype == torch.float32
+    with torch.no_grad():
+        trained["w"].add_(1)
+    for _ in range(10):
+        ema.update()
+    torch.testing.assert_close(ema.averages["w"], torch.full((3,), 2 - 0.9999**10))
+
+
+def test_bfloat16_weights_are_averaged_in_bounded_groups_as_float32_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("styledag.diffusion.ema_groups._GROUP_NUMBERS", 6)
+    halves = {name: nn.Parameter(each.detach().bfloat16()) for name, each in parameters().items()}
+    floats = {name: nn.Parameter(each.detach().float()) for name, each in halves.items()}
+    ours, theirs = (Ema(each, POWER, total_steps=9) for each in (halves, floats))
+    for step in range(1, 10):
+        wander(halves, step)
+        with torch.no_grad():
+            for name, each in floats.items():
+                each.copy_(halves[name])
+        ours.update()
+        theirs.update()
+    assert ours.second is not None
+    assert theirs.second is not None
+    for name in floats:
+        assert torch.equal(ours.averages[name], theirs.averages[name])
+        assert torch.equal(ours.second[name], theirs.second[name])
+
+
+def test_weights_of_another_format_take_the_average_s_values_and_get_their_own_back() -> None:
+    trained = {name: nn.Parameter(each.detach().bfloat16()) for name, each in parameters().items()}
+    ema = Ema(trained, EmaSettings(mode="base", decay=0.5), total_steps=3)
+    wander(trained, 1)
+    ema.update()
+    raw = {name: each.detach().clone() for name, each in trained.items()}
+    averages = {name: each.clone() for name, each in ema.averages.items()}
+    with ema.in_place():
+        for name, parameter in trained.items():
+            assert parameter.dtype == torch.bfloat16
+            assert torch.equal(parameter, averages[name].bfloat16())
+    assert all(torch.equal(trained[name], raw[name]) for name in trained)
+    assert all(torch.equal(ema.averages[name], averages[name]) for name in trained)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_averages_in_the_computer_s_memory_equal_those_beside_the_weights(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr("styledag.diffusion.ema_groups._GROUP_NUMBERS", 6)
+    trained = {
+        name: nn.Parameter(each.detach().to("cuda", dtype)) for name, each in parameters().items()
+    }
+    beside = Ema(trained, POWER, total_steps=20)
+    apart = Ema(trained, POWER, total_steps=20, device=torch.device("cpu"))
+    for step in range(1, 21):
+        with torch.no_grad():
+            for each in trained.values():
+                each.add_(step * 0.1)
+        beside.update()
+        apart.update()
+    raw = {name: each.detach().clone() for name, each in trained.items()}
+    for name, average in apart.averages.items():
+        assert average.device.type == "cpu"
+        torch.testing.assert_close(average, beside.averages[name].cpu())
+    with apart.in_place():
+        for name, each in trained.items():
+            assert torch.equal(each.cpu(), apart.averages[name].to(dtype))
+    assert all(torch.equal(trained[name], raw[name]) for name in trained)

@@ -1,4 +1,5 @@
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from styledag.diffusion.optimizers import Optimizer
 from styledag.diffusion.recipe import Recipe
 from styledag.errors import TrainingError
 
-NAMES = ("adamw", "adamw_8bit", "adafactor")
+BITSANDBYTES = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
+NAMES = ("adamw", pytest.param("adamw_8bit", marks=BITSANDBYTES), "adafactor")
 RATE = 1e-2
 
 
@@ -67,6 +69,7 @@ def test_every_optimiser_goes_on_from_its_state_as_if_nothing_had_been(
     assert all(each.dtype == dtype for each in cut.values())
 
 
+@BITSANDBYTES
 def test_eight_bit_moments_take_a_quarter_of_the_bytes() -> None:
     sizes = {}
     for name in ("adamw", "adamw_8bit"):

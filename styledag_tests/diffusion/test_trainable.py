@@ -23,6 +23,19 @@ def test_only_the_named_layers_are_trained(
     assert 0 < len(selected) < len(list(unet.parameters()))
 
 
+def test_only_the_named_blocks_are_trained(base: Path) -> None:
+    unet = load_unet(base)
+    up = select_trainable(unet, "unet", ("up",))
+    assert up
+    assert all(name.startswith("up_blocks.") for name in up)
+    middle = select_trainable(unet, "cross_attention", ("mid", "down"))
+    assert {name.split(".")[0] for name in middle} == {"mid_block", "down_blocks"}
+    assert all(".attn2." in name for name in middle)
+    # What lies in no block is trained with all of them only.
+    everything = select_trainable(unet, "unet", ("down", "mid", "up"))
+    assert {"conv_in.weight", "time_embedding.linear_1.weight"} <= everything.keys()
+
+
 def test_whole_unet_can_be_trained_after_a_part_of_it(base: Path) -> None:
     unet = load_unet(base)
     select_trainable(unet, "cross_attention")

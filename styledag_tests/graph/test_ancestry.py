@@ -16,7 +16,9 @@ def write(workspace: Workspace) -> dict[str, int]:
     return {}
 
 
-@pytest.mark.parametrize("name", ["twemoji", "twemoji.full@", "twemoji.full@last", "a.b:2", ""])
+@pytest.mark.parametrize(
+    "name", ["twemoji", "twemoji.full@", "twemoji.full@last", "a.b:2", "a.b:ema", ""]
+)
 def test_a_name_of_another_form_is_refused(store: Store, name: str) -> None:
     with pytest.raises(LineageError, match=r"expected STYLE\.RECIPE"):
         find_artifact(store, name)
@@ -29,6 +31,7 @@ def test_a_name_of_another_form_is_refused(store: Store, name: str) -> None:
         ("a.b@7", "checkpoint of a.b/e007"),
         ("a.b@e7", "checkpoint of a.b/e007"),
         ("a.b:0.5", "merged_unet of a.b/0.50"),
+        ("a.b:ema-0.15", "merged_unet of a.b/ema-0.150"),
     ],
 )
 def test_what_was_never_made_is_named(store: Store, name: str, said: str) -> None:

@@ -10,7 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from styledag.errors import ModelError, StorageError
-from styledag.merging.blend import CONFIG, WEIGHTS, blend_amount, blend_unet
+from styledag.merging.blend import blend_amount, blend_unet
+from styledag.merging.unet_folder import CONFIG, WEIGHTS
 from styledag.settings import canonical_json
 from styledag.store.digest import folder_digest
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,13 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
         previous_version=version("before"),
         changes=("12 pictures were added.",),
     )
+
+
+def with_length(report: ModelReport, folder: Path) -> ModelReport:
+    """Add an average of length 0.15 as one more blend, scored above all others."""
+    blend = BlendSection(weight=1.0, length=0.15, amount=1.0, samples=samples(folder, "l0.15"))
+    score = replace(report.scores[-2], name="length 0.150", length=0.15, amount=1.0, style=0.9)
+    return replace(report, blends=(*report.blends, blend), scores=(*report.scores, score))
 
 
 def example_scores() -> tuple[ScoreRow, ...]:

@@ -5,7 +5,7 @@ import pytest
 
 from styledag.report.data import StageCount
 from styledag.report.model import LossLog, Recommendation
-from styledag_tests.report.example import example_report
+from styledag_tests.report.example import example_report, with_length
 
 
 def test_counts_that_lose_a_picture_are_refused() -> None:
@@ -28,6 +28,18 @@ def test_best_samples_are_those_recommended_else_the_last(tmp_path: Path) -> Non
     by_epoch = replace(report, recommended=Recommendation(name="e1", rule="", epoch=1))
     assert by_epoch.best_samples == report.snapshots[1].samples
     assert replace(report, recommended=None).best_samples == report.blends[-1].samples
+
+
+def test_an_average_of_another_length_is_not_the_blend_of_its_weight(tmp_path: Path) -> None:
+    report = with_length(example_report(tmp_path), tmp_path)
+    by_length = replace(
+        report, recommended=Recommendation(name="l", rule="", weight=1.0, length=0.15)
+    )
+    assert by_length.best_samples == report.blends[-1].samples
+    assert by_length.is_recommended(weight=1.0, length=0.15)
+    assert not by_length.is_recommended(weight=1.0)
+    by_weight = replace(report, recommended=Recommendation(name="w", rule="", weight=1.0))
+    assert by_weight.best_samples == report.blends[-2].samples
 
 
 def test_log_needs_a_loss_for_every_step() -> None:

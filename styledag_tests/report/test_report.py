@@ -12,9 +12,17 @@ from bs4 import BeautifulSoup
 from styledag.errors import DataError, StorageError
 from styledag.report import report as report_module
 from styledag.report.data import DataSection
-from styledag.report.model import LossLog, ModelReport
+from styledag.report.model import LossLog, ModelReport, Recommendation
 from styledag.report.report import write_report
-from styledag_tests.report.example import EPOCHS, PROMPTS, SEEDS, WEIGHTS, example_report, png
+from styledag_tests.report.example import (
+    EPOCHS,
+    PROMPTS,
+    SEEDS,
+    WEIGHTS,
+    example_report,
+    png,
+    with_length,
+)
 
 
 def page_of(report: ModelReport, folder: Path) -> BeautifulSoup:
@@ -86,6 +94,27 @@ def test_sliders_have_a_name_a_value_text_and_start_at_the_recommended_weight(
     assert (first["min"], first["max"], first["value"]) == ("0", "2", "1")
     assert first["aria-valuetext"] == "Weight 0.50, 40% fine-tune"
     assert page.select_one(".stop.current")["data-stop"] == "w0.50"
+
+
+def test_an_average_of_another_length_is_one_more_blend_with_its_label(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    assert "average (ema)" not in page_of(report, tmp_path).get_text()
+    chosen = Recommendation(name="length 0.150", rule="It is best.", weight=1.0, length=0.15)
+    page = page_of(replace(with_length(report, tmp_path), recommended=chosen), tmp_path)
+    stops = page.select('#prompts .stop[data-stop="ema0.150"]')
+    assert [stop["data-label"] for stop in stops] == [
+        "Average of length 0.150, 100% fine-tune" for _ in report.prompts
+    ]
+    assert all("recommended" in stop.get_text() for stop in stops)
+    assert not page.select('.stop[data-stop="w1.00"] .tag')
+    assert page.select_one("header dd").get_text() == "length 0.150"
+    assert "average (ema)" in page.get_text()
+    [row] = page.select("#scores-table tbody tr.chosen")
+    assert "length 0.150" in row.get_text()
+    [point] = page.select('#scores a[data-stop="ema0.150"]')
+    assert "recommended" in point["aria-label"]
+    assert "ema 0.150" in page.select_one("#scores svg").get_text()
 
 
 def test_page_is_accessible_in_what_a_parser_can_see(report: ModelReport, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,11 @@ def snapshots(
     unets = [each / "stable-diffusion" / "unet" for each in (starter, root / "other")]
     for epoch, weight in ((1, 0.1), (2, 0.2)):
         blend_unet(*unets, weight, root / str(epoch), parents={}, base_share=0)
-    return SnapshotUnet(2, root / "2", "v2"), SnapshotUnet(1, root / "1", "v1")
+    late, early = (
+        SnapshotUnet(epoch, f"v{epoch}", partial(nullcontext, root / str(epoch)))
+        for epoch in (2, 1)
+    )
+    return late, early
 
 
 def test_an_evolution_goes_from_the_base_over_all_snapshots_and_back(

@@ -60,6 +60,9 @@ def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("full:", "Full:", 10, "recipes.Full: string should match pattern"),
         ("epochs: 2", "epochs: 2020-01-01", 11, "valid integer"),
         ("epochs: 2", "horizontal_flip: yes", 11, 'valid boolean; found "yes"'),
+        ("samples:", "blends: {lengths: [0.08]}\nsamples:", 12, "no recipe has it (full): set it"),
+        ("samples:", "blends: {lengths: [0.3]}\nsamples:", 12, "length 0.3 is not between 0 and"),
+        ("samples:", "blends: {lengths: [0.1, 0.05]}\nsamples:", 12, "must rise, each once"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, find: str, replace: str, line: int, said: str) -> None:
@@ -69,6 +72,25 @@ def test_a_mistake_is_named(tmp_path: Path, find: str, replace: str, line: int, 
         load_style(path)
     assert f"{path}:{line}:" in str(caught.value)
     assert said in str(caught.value)
+
+
+POWER = SOUND.replace("epochs: 2", "epochs: 10\n    ema: {mode: power}") + "blends: {lengths: "
+
+
+def test_lengths_are_read_where_a_recipe_keeps_their_averages(tmp_path: Path) -> None:
+    style = load_style(write(tmp_path, POWER + "[0.08, 0.15]}\n"))
+    assert style.blends.lengths == (0.08, 0.15)
+
+
+def test_a_length_that_no_snapshots_can_give_is_refused_before_training(tmp_path: Path) -> None:
+    path = write(tmp_path, POWER + "[0.01]}\n")
+    with pytest.raises(StyleFileError, match=r"length 0\.01 cannot be reconstructed") as caught:
+        load_style(path)
+    assert f"{path}:17: blends: recipe 'full': " in str(caught.value)
+    rarely = POWER.replace("epochs: 10", "epochs: 10\n    snapshot_every_epochs: 5")
+    load_style(write(tmp_path, POWER + "[0.2]}\n"))
+    with pytest.raises(StyleFileError, match="from 4 stored averages"):
+        load_style(write(tmp_path, rarely + "[0.2]}\n"))
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""Trained parameters brought to where their averages live, in groups of bounded size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+_GROUP_NUMBERS = 1 << 24
+
+
+class ParameterGroups:
+    """Parameters in float32 on the averages' device, as an average's update reads them.
+
+    Float32 parameters on that device are lent as they are, all at once. Others are brought in
+    groups of some 16 million numbers, so that no second copy of the model is ever there: cast, or
+    copied from the GPU through two buffers of pinned memory, one filling while the other is read.
+
+    Args:
+        parameters: The trained parameters by name.
+        device: Where the averages live.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], device: torch.device) -> None:
+        self._parameters = dict(parameters)
+        self._device = device
+        self._pinned = device.type == "cpu" and any(
+            each.device.type == "cuda" for each in self._parameters.values()
+        )
+        lent = all(
+            each.device == device and each.dtype == torch.float32
+            for each in self._parameters.values()
+        )
+        self._groups = [tuple(self._parameters)] if lent else self._bounded()
+        self._buffers: dict[torch.dtype, list[Tensor]] = {}
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, ...], list[Tensor]]]:
+        """Yield names and their parameters' values; a group is valid until the next one."""
+        if not self._pinned:
+            for names in self._groups:
+                yield names, [self._parameters[name].detach().to(*self._place) for name in names]
+            return
+        coming = self._copying(self._groups[0], 0)
+        for number, names in enumerate(self._groups):
+            copied, done = coming
+            if number + 1 < len(self._groups):
+                coming = self._copying(self._groups[number + 1], (number + 1) % 2)
+            done.synchronize()
+            yield names, [each.to(*self._place) for each in copied]
+
+    @property
+    def _place(self) -> tuple[torch.device, torch.dtype]:
+        return self._device, torch.float32
+
+    def _bounded(self) -> list[tuple[str, ...]]:
+        groups: list[list[str]] = [[]]
+        numbers = 0
+        for name, parameter in self._parameters.items():
+            if groups[-1] and numbers + parameter.numel() > _GROUP_NUMBERS:
+                groups.append([])
+                numbers = 0
+            groups[-1].append(name)
+            numbers += parameter.numel()
+        return [tuple(group) for group in groups]
+
+    def _copying(
+        self, names: Sequence[str], buffer: int
+    ) -> tuple[list[Tensor], "torch.cuda.Event"]:
+        """Start to copy a group into one of the two buffers; it is there once the event is."""
+        copies, start = [], 0
+        for name in names:
+            parameter = self._parameters[name].detach()
+            room = self._buffer(parameter.dtype, buffer)[start : start + parameter.numel()]
+            copies.append(room.view(parameter.shape).copy_(parameter, non_blocking=True))
+            start += parameter.numel()
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record()
+        return copies, done
+
+    def _buffer(self, dtype: torch.dtype, number: int) -> Tensor:
+        if dtype not in self._buffers:
+            largest = max(
+                sum(self._parameters[name].numel() for name in group) for group in self._groups
+            )
+            self._buffers[dtype] = [
+                torch.empty(largest, dtype=dtype, pin_memory=True) for _ in range(2)
+            ]
+        return self._buffers[dtype][number]

@@ -1,0 +1,75 @@
+"""A checkpoint's UNets: stored whole or as a difference to the base, and always read whole."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from styledag.errors import StorageError
+from styledag.graph.snapshots import link_tree
+from styledag.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    from styledag.diffusion.delta import StoredBytes
+
+UNET = "unet"
+
+
+def store_unet(
+    unet: Path, target: Path, *, base: Path, form: Literal["full", "delta"]
+) -> "StoredBytes":
+    """Store a UNet that training hands over, and return how many bytes it takes.
+
+    Args:
+        unet: Folder in diffusers' layout, float16 or bfloat16.
+        target: Folder to make, in a checkpoint's workspace.
+        base: Folder of the base's UNet.
+        form: As the recipe's ``snapshot_format`` has it.
+
+    Raises:
+        ModelError: If the base is not one that the UNet was trained from.
+        StorageError: If the disk is full or cannot be written.
+    """
+    from styledag.diffusion.delta import StoredBytes, write_delta
+    from styledag.diffusion.snapshot import UNET_FILE
+
+    if form == "delta":
+        return write_delta(unet, base, target)
+    link_tree(unet, target)
+    size = (target / UNET_FILE).stat().st_size
+    return StoredBytes(stored=size, full=size)
+
+
+@contextmanager
+def whole_unet(
+    checkpoint: Artifact, *, base: Path, scratch: Path, name: str = UNET
+) -> Iterator[Path]:
+    """Lend the folder of a checkpoint's UNet in diffusers' layout, however it is stored.
+
+    A difference to the base is restored below ``scratch``, and removed when the block ends.
+
+    Args:
+        checkpoint: A stored checkpoint.
+        base: Folder of the base's UNet that it was trained from.
+        scratch: Local folder for what has to be restored.
+        name: Which of the checkpoint's UNets.
+
+    Raises:
+        ModelError: If the base is another one, or the difference is damaged.
+        StorageError: If the checkpoint holds no such UNet, or the disk is full.
+    """
+    from styledag.diffusion.delta import DELTA_FILE, restore_delta
+
+    stored = checkpoint.folder / name
+    if not stored.is_dir():
+        raise StorageError(f"{checkpoint.location} holds no {name}: materialise its ema_unet again")
+    if not (stored / DELTA_FILE).is_file():
+        yield stored
+        return
+    restored = scratch / "restored" / checkpoint.version / name
+    try:
+        restore_delta(stored, base, restored)
+        yield restored
+    finally:
+        shutil.rmtree(restored, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""Pictures decoded by another autoencoder than the base's."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import pytest
+from PIL import ImageChops
+
+from styledag.progress import SilentProgress
+from styledag.sampling.evolution import SnapshotUnet, draw_evolution
+from styledag.sampling.index import read_frames
+from styledag.sampling.provenance import read_provenance
+from styledag.sampling.sampler import Sample, Sampler, TunedVae
+from styledag.starter.init import init_starter
+from styledag.store.workspace import Workspace
+
+MakeSampler = Callable[..., Sampler]
+PAIR = ("a red apple", 0)
+
+
+@pytest.fixture(scope="module")
+def other_vae(tmp_path_factory: pytest.TempPathFactory) -> TunedVae:
+    root = tmp_path_factory.mktemp("other")
+    init_starter(root / "starter", seed=1)
+    return TunedVae(root / "starter" / "stable-diffusion" / "vae", "v" * 64)
+
+
+def drawn(sampler: Sampler, workspace: Workspace) -> Sample:
+    with SilentProgress().task("samples", None) as advance:
+        return sampler.draw([PAIR], workspace, advance)[0]
+
+
+def with_vae(sampler: Sampler, vae: TunedVae) -> Sampler:
+    return sampler.with_unet(sampler.unet, sampler.unet_version, vae=vae)
+
+
+def test_it_decodes_and_is_part_of_the_pictures_provenance(
+    make_sampler: MakeSampler, workspace: Workspace, other_vae: TunedVae
+) -> None:
+    plain = make_sampler()
+    before, after = (drawn(each, workspace) for each in (plain, with_vae(plain, other_vae)))
+    assert ImageChops.difference(before.image, after.image).getbbox() is not None
+    assert "vae_version" not in read_provenance(before.png)
+    assert read_provenance(after.png)["vae_version"] == other_vae.version
+
+
+def test_the_same_weights_elsewhere_draw_the_same_picture(
+    make_sampler: MakeSampler, workspace: Workspace, base: Path
+) -> None:
+    plain = make_sampler()
+    before, after = (
+        drawn(each, workspace) for each in (plain, with_vae(plain, TunedVae(base / "vae", "copy")))
+    )
+    assert ImageChops.difference(before.image, after.image).getbbox() is None
+    assert workspace.work["samples"] == 2
+
+
+def test_an_evolution_begins_with_the_base_as_it_is(
+    make_sampler: MakeSampler, workspace: Workspace, base: Path, other_vae: TunedVae
+) -> None:
+    same = SnapshotUnet(1, "same", partial(nullcontext, base / "unet"))
+    draw_evolution(make_sampler(), [same], workspace, vae=other_vae)
+    frames = read_frames(workspace.folder)
+    first, last = (frames[epoch][PAIR].read_bytes() for epoch in (0, 1))
+    assert first == drawn(make_sampler(), workspace).png
+    assert read_provenance(last)["vae_version"] == other_vae.version

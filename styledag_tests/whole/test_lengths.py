@@ -1,0 +1,145 @@
+"""A length of the average as one more blend, from the style file to the report."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from styledag.defs.partitions import read_partitions
+from styledag.demo.wiki import DemoWiki
+from styledag.errors import StyleFileError
+from styledag.graph.ancestry import describe_lineage, find_artifact
+from styledag.graph.blends import Blend
+from styledag.graph.graph import Graph
+from styledag.graph.model_plans import plan_merged_unet
+from styledag.graph.names import ModelName
+from styledag.graph.status import style_status
+from styledag.manifest import read_rows
+from styledag.project import Project
+from styledag.scoring.records import ScoreRow
+from styledag.scoring.score import SCORES
+from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
+
+KEY = "ema-0.120"
+PLAIN = f"{STYLE}.plain"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+CHANGES = {
+    "    ema: {mode: base, base_share: 0.3}\n": "    ema: {mode: power}\n",
+    "    epochs: 2\n": "    epochs: 3\n",
+    "blends: {weights: [0.0, 0.5, 1.0]}\n": (
+        "  plain: {trained: cross_attention, epochs: 1, batch_size: 8}\n"
+        "blends: {weights: [0.0, 1.0], lengths: [0.12]}\n"
+    ),
+    "[a cat face, a rocket]": "[a cat face]",
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A project with a power recipe and another, and what its run said."""
+
+    project: Project
+    outcome: Outcome
+
+    @property
+    def graph(self) -> Graph:
+        return Graph(self.project)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, starter: Path, wiki: DemoWiki) -> Ran:
+    project = make_project(tmp_path_factory.mktemp("lengths"), starter, wiki.url)
+    path = project.styles_folder / f"{STYLE}.yaml"
+    text = path.read_text("utf-8")
+    for find, replace in CHANGES.items():
+        assert find in text
+        text = text.replace(find, replace)
+    path.write_text(text, "utf-8")
+    before = Path.cwd()
+    os.chdir(project.root)
+    outcome = run_all(project)
+    os.chdir(before)
+    return Ran(project, outcome)
+
+
+def test_the_blend_is_the_sum_of_what_the_checkpoints_hold(ran: Ran) -> None:
+    store = ran.graph.store
+    merged = store.require("merged_unet", f"{MODEL}/{KEY}")
+    with safe_open(merged.folder / WEIGHTS, "pt") as opened:
+        metadata = opened.metadata()
+    checkpoints = [store.require("checkpoint", f"{MODEL}/e{epoch:03d}") for epoch in (1, 2, 3)]
+    for epoch, checkpoint in enumerate(checkpoints, start=1):
+        assert metadata[f"styledag.checkpoint.e{epoch:03d}"] == checkpoint.version
+    assert metadata["styledag.method"] == "posthoc_ema"
+    assert metadata["styledag.length"] == "0.12"
+    assert metadata["styledag.tuned"] == store.require("ema_unet", MODEL).version
+    terms = json.loads(metadata["styledag.terms"])
+    parts = [
+        load_file(checkpoint.folder / unet / WEIGHTS)
+        for checkpoint in checkpoints
+        for unet in ("unet", "unet_second")
+    ]
+    blended = load_file(merged.folder / WEIGHTS)
+    base = load_file(ran.graph.model(ran.graph.style(STYLE).base).folder / "unet" / WEIGHTS)
+    moved = 0.0
+    for name, tensor in blended.items():
+        factors = [factor for _, _, factor in terms]
+        expected = sum(f * part[name].double() for f, part in zip(factors, parts, strict=True))
+        assert isinstance(expected, torch.Tensor)
+        torch.testing.assert_close(tensor.double(), expected, rtol=1e-3, atol=1e-6)
+        moved += float((tensor.double() - base[name].double()).norm())
+    assert moved > 0
+
+
+def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
+    store = ran.graph.store
+    grid = ran.outcome.of("sample_grid", f"{MODEL}|{KEY}")
+    assert grid["length"] == 0.12
+    assert grid["weight"] == grid["amount"] == 1
+    rows = read_rows(store.require("scores", MODEL).folder / SCORES, ScoreRow)
+    (row,) = [row for row in rows if row.length is not None]
+    assert (row.name, row.kind, row.length) == ("length 0.120", "blend", 0.12)
+    assert (row.weight, row.amount) == (1, 1)
+    assert row.balance is not None or row.style.value is None
+    page = (store.require("model_report", MODEL).folder / "report.html").read_text()
+    assert "Average of length 0.120, 100% fine-tune" in page
+    assert "length 0.120" in page
+
+
+def test_power_averages_hold_nothing_of_the_base_in_any_snapshot(ran: Ran) -> None:
+    for epoch in (1, 2, 3):
+        assert ran.outcome.of("checkpoint", f"e{epoch:03d}|{MODEL}")["base_share"] == 0
+
+
+def test_a_recipe_without_them_has_no_such_partition_and_says_so(ran: Ran) -> None:
+    assert f"{MODEL}|{KEY}" in {key for _, key in ran.outcome.versions}
+    assert f"{PLAIN}|{KEY}" not in {key for _, key in ran.outcome.versions}
+    assert {f"{PLAIN}|0.00", f"{PLAIN}|1.00"} <= {key for _, key in ran.outcome.versions}
+    blends = read_partitions(ran.project).blends.get_partition_keys()
+    assert f"{MODEL}|{KEY}" in blends
+    with pytest.raises(StyleFileError, match=r"trained with ema\.mode 'base'"):
+        plan_merged_unet(ran.graph, ModelName.parse(PLAIN), Blend.parse(KEY))
+
+
+def test_its_lineage_goes_over_the_checkpoints_to_every_picture(ran: Ran) -> None:
+    store = ran.graph.store
+    lineage = describe_lineage(store, find_artifact(store, f"{MODEL}:ema-0.12"))
+    assert {"checkpoint", "ema_unet", "raw_images"} <= {step.asset for step in lineage.steps}
+    assert lineage.pictures == 20
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_a_second_run_does_nothing_and_gives_the_same_versions(ran: Ran) -> None:
+    os.chdir(ran.project.root)
+    again = run_all(ran.project)
+    assert again.work == {}
+    assert all(each.metadata["cached"] for each in again.materialised)
+    assert again.versions == {
+        key: version for key, version in ran.outcome.versions.items() if key[0] != "checkpoint"
+    }
+    assert {each.state for each in style_status(ran.graph, STYLE)} == {"current"}
