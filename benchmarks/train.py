@@ -113,7 +113,7 @@ def _operations(bench: Bench) -> Figures:
 
 
 def _encoding(figures: dict[str, Any]) -> Figures:
-    ours = max(figures["encode"].values(), key=lambda each: each["images_per_s"])
+    ours = max(figures["encode"], key=lambda each: each["images_per_s"])
     loop = figures["gates"]["encoding"]
     print(
         f"\nEncoding: {ours['images_per_s']:.1f} images/s with loading, decoding and caching, "

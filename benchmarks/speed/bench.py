@@ -26,6 +26,8 @@ RECIPE: dict[str, Any] = {
 """What the peer does: AdamW, clipping at 1, diffusers' ramp for the average."""
 
 Figures = dict[str, Any]
+Pictures = tuple[int, int]
+"""How many, and their side in pixels."""
 
 
 @dataclass
@@ -54,25 +56,24 @@ class Bench:
 
     def prepare(self) -> None:
         """Make base and pictures."""
-        size_px = self.scale.architecture.size_px
         self.work.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self.base, self.scale.architecture)
-        for count in {self.scale.pictures, self.scale.whole_pictures}:
-            write_pictures(self._pictures(count), count, size_px)
+        for pictures in self._sets():
+            write_pictures(self._folder("pictures", pictures), *pictures)
 
-    def encode(self) -> dict[int, Figures]:
-        """Encode both sets of pictures with our stage, and return its speeds."""
-        return {
-            count: self._worker(
+    def encode(self) -> list[Figures]:
+        """Encode all pictures with our stage, and return the speed of each set."""
+        return [
+            self._worker(
                 "ours",
                 kind="encode",
-                pictures=str(self._pictures(count)),
-                work=str(self._encoded(count)),
-                compute=self.scale.lowered,
+                pictures=str(self._folder("pictures", pictures)),
+                work=str(self._folder("encoded", pictures)),
+                compute=self.scale.fast,
                 batch_size=self.scale.batch_size,
             )
-            for count in sorted({self.scale.pictures, self.scale.whole_pictures})
-        }
+            for pictures in self._sets()
+        ]
 
     def gate_losses(self) -> Figures:
         """Train some hundred steps in the lowered number format and in float32, and compare."""
@@ -86,8 +87,11 @@ class Bench:
             "learning_rate": 1e-4,
         }
         plain = {"device": self.device, "dtype": "float32"}
-        lowered = self.train("gate-lowered", compute=self.scale.lowered, recipe=recipe)
-        exact = self.train("gate-float32", compute=plain, recipe=recipe)
+        pictures = (self.scale.pictures, self.scale.gate_size_px)
+        lowered = self.train(
+            "gate-lowered", compute=self.scale.lowered, recipe=recipe, pictures=pictures
+        )
+        exact = self.train("gate-float32", compute=plain, recipe=recipe, pictures=pictures)
         folders = {
             name: str(self.work / "runs" / f"gate-{run}" / f"e{epochs:03d}")
             for name, run in (("first", "lowered"), ("second", "float32"))
@@ -112,11 +116,11 @@ class Bench:
 
     def gate_encoding(self) -> Figures:
         """Compare our encoding of batches with a loop over single pictures."""
-        compute = self.scale.lowered
+        compute = self.scale.fast
         found = self._worker(
             "gates",
             kind="encoding",
-            pictures=str(self._pictures(self.scale.pictures)),
+            pictures=str(self._folder("pictures", self._contest)),
             compute=compute,
             count=min(self.scale.pictures, 64),
             batch_size=self.scale.batch_size,
@@ -131,7 +135,7 @@ class Bench:
             kind="operations",
             compute=self._float32(),
             recipe=self._recipe({}),
-            work=str(self._encoded(self.scale.pictures)),
+            work=str(self._folder("encoded", self._contest)),
         )
 
     def contest(self, rounds: int) -> dict[str, list[Figures]]:
@@ -176,7 +180,8 @@ class Bench:
         """Train on all pictures with a snapshot after each epoch, and count all of the time."""
         scale = self.scale
         recipe = {"epochs": scale.whole_epochs, "snapshot_every_epochs": 1}
-        return self.train("whole", compute=scale.fast, recipe=recipe, pictures=scale.whole_pictures)
+        pictures = (scale.whole_pictures, scale.architecture.size_px)
+        return self.train("whole", compute=scale.fast, recipe=recipe, pictures=pictures)
 
     def lean(self) -> Figures:
         """Train with the least memory, one picture a step."""
@@ -190,7 +195,7 @@ class Bench:
         *,
         compute: dict[str, Any],
         recipe: dict[str, Any] | None = None,
-        pictures: int | None = None,
+        pictures: Pictures | None = None,
         **task: Any,
     ) -> Figures:
         """Train in a fresh process.
@@ -199,13 +204,13 @@ class Bench:
             name: Folder of the run.
             compute: Settings of the device.
             recipe: What differs from :data:`RECIPE`.
-            pictures: How many; the contest's if left out.
+            pictures: Which; the contest's if left out.
             task: What else the process shall know.
         """
         found = self._worker(
             "ours",
             kind="train",
-            work=str(self._encoded(pictures or self.scale.pictures)),
+            work=str(self._folder("encoded", pictures or self._contest)),
             run=str(self.work / "runs" / name),
             compute=compute,
             recipe=self._recipe(recipe or {}),
@@ -230,7 +235,7 @@ class Bench:
         arguments = [
             *flags,
             f"--pretrained_model_name_or_path={self.base}",
-            f"--train_data_dir={self._pictures(scale.pictures)}",
+            f"--train_data_dir={self._folder('pictures', self._contest)}",
             f"--cache_dir={self.work / 'datasets'}",
             f"--output_dir={self.work / 'runs' / 'peer'}",
             f"--max_train_steps={steps}",
@@ -256,11 +261,18 @@ class Bench:
     def _float32(self) -> dict[str, Any]:
         return {"device": self.device, "dtype": "float32"}
 
-    def _pictures(self, count: int) -> Path:
-        return self.work / f"pictures-{count}-{self.scale.architecture.size_px}"
+    @property
+    def _contest(self) -> Pictures:
+        return self.scale.pictures, self.scale.architecture.size_px
 
-    def _encoded(self, count: int) -> Path:
-        return self.work / f"encoded-{count}"
+    def _sets(self) -> list[Pictures]:
+        scale = self.scale
+        whole = (scale.whole_pictures, scale.architecture.size_px)
+        return sorted({self._contest, whole, (scale.pictures, scale.gate_size_px)})
+
+    def _folder(self, kind: str, pictures: Pictures) -> Path:
+        count, size_px = pictures
+        return self.work / f"{kind}-{count}-{size_px}px"
 
 
 def middle(runs: list[Figures], name: str) -> float:

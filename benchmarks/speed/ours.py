@@ -103,17 +103,7 @@ def encode(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def train(task: dict[str, Any]) -> dict[str, Any]:
-    """Train on encoded pictures; see :data:`~speed.contenders.TrainTask` for what a task says."""
-    from diffusers import AutoencoderKL
-
-    vae_calls: Counter[str] = Counter()
-    vae_encode = AutoencoderKL.encode
-
-    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        vae_calls["encode"] += 1
-        return vae_encode(self, *args, **kwargs)
-
-    AutoencoderKL.encode = counted
+    """Train on encoded pictures; ``encode_every_step`` does besides what a peer does each time."""
     stamps = Stamps()
     compute, recipe = compute_of(task), recipe_of(task)
     again = _encoding_again(task, compute) if task.get("encode_every_step") else None
@@ -126,16 +116,17 @@ def train(task: dict[str, Any]) -> dict[str, Any]:
     work, run = Path(task["work"]), Path(task["run"])
     shutil.rmtree(run, ignore_errors=True)
     began = time.perf_counter()
-    result = train_unet(
-        EncodedDataset.open(work / ENCODED),
-        Path(task["base"]),
-        recipe,
-        compute=compute,
-        scratch=run / "scratch",
-        on_snapshot=lambda snapshot: _take(snapshot.folder, run / f"e{snapshot.epoch:03d}"),
-        progress=StepProgress(on_step),
-        work=Counter(),
-    )
+    with _counted_encoding() as vae_calls:
+        result = train_unet(
+            EncodedDataset.open(work / ENCODED),
+            Path(task["base"]),
+            recipe,
+            compute=compute,
+            scratch=run / "scratch",
+            on_snapshot=lambda snapshot: _take(snapshot.folder, run / f"e{snapshot.epoch:03d}"),
+            progress=StepProgress(on_step),
+            work=Counter(),
+        )
     seconds = time.perf_counter() - began
     images_per_step = recipe.batch_size * recipe.gradient_accumulation
     return (
@@ -147,6 +138,25 @@ def train(task: dict[str, Any]) -> dict[str, Any]:
             "losses": [step.loss for step in result.log],
         }
     )
+
+
+@contextmanager
+def _counted_encoding() -> Iterator[Counter[str]]:
+    """Count how often any autoencoder encodes."""
+    from diffusers import AutoencoderKL
+
+    calls: Counter[str] = Counter()
+    encode_pictures = AutoencoderKL.encode
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls["encode"] += 1
+        return encode_pictures(self, *args, **kwargs)
+
+    AutoencoderKL.encode = counted
+    try:
+        yield calls
+    finally:
+        AutoencoderKL.encode = encode_pictures
 
 
 def _take(folder: Path, kept: Path) -> None:

@@ -20,6 +20,7 @@ class Scale:
         whole_epochs: Its epochs.
         gate_steps: Least optimiser steps of the gates.
         gate_batch_size: Pictures in each.
+        gate_size_px: Side of the gates' pictures.
         rounds: How often each contender runs.
         fast: Our compute settings in the contest.
         lowered: The settings that the gates compare with float32.
@@ -36,6 +37,7 @@ class Scale:
     whole_epochs: int
     gate_steps: int
     gate_batch_size: int
+    gate_size_px: int
     rounds: int
     fast: dict[str, Any]
     lowered: dict[str, Any]
@@ -60,6 +62,7 @@ def _cuda(*, quick: bool) -> Scale:
         whole_epochs=2 if quick else 10,
         gate_steps=200,
         gate_batch_size=4,
+        gate_size_px=512,
         rounds=2 if quick else 3,
         fast=bfloat16 | {"compile": True},
         lowered=bfloat16 | {"compile": True},
@@ -69,20 +72,21 @@ def _cuda(*, quick: bool) -> Scale:
 
 
 def _cpu(device: str, *, quick: bool) -> Scale:
-    bfloat16 = {"device": device, "dtype": "bfloat16"}
     return Scale(
         architecture=QUICK,
         pictures=24 if quick else 64,
-        epochs=4,
+        epochs=3,
         warm_up_steps=3 if quick else 8,
         batch_size=8,
         whole_pictures=24 if quick else 64,
-        whole_epochs=3,
+        whole_epochs=2 if quick else 10,
         gate_steps=200,
         gate_batch_size=1,
+        gate_size_px=64,
         rounds=3,
-        fast=bfloat16,
-        lowered=bfloat16,
-        peer_precision="bf16",
+        # Few processors are faster in bfloat16.
+        fast={"device": device, "dtype": "float32"},
+        lowered={"device": device, "dtype": "bfloat16"},
+        peer_precision="no",
         lean={"weights": "bfloat16", "optimizer": "adafactor"},
     )

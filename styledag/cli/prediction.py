@@ -42,8 +42,10 @@ def _findings(
     )
     yield Finding(f"{model}: steps", True, _steps(planned, estimate, source))
     yield Finding(f"{model}: operations", True, _operations(estimate))
-    yield _memory(model, planned, estimate)
-    yield Finding(f"{model}: time", True, _time(planned, estimate))
+    memory = _memory(model, planned, estimate)
+    yield memory
+    if memory.is_fine:
+        yield Finding(f"{model}: time", True, _time(planned, estimate))
     yield _disk(graph, model, estimate)
 
 

@@ -1,0 +1,117 @@
+"""The pieces of ``benchmarks/train.py``, as small as they get; the peer is not here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+FLOAT32 = {"device": "cpu", "dtype": "float32"}
+RECIPE = {
+    "epochs": 2,
+    "batch_size": 2,
+    "ema": {"mode": "warmup"},
+    "snapshot_every_epochs": 1,
+    "learning_rate": 1e-4,
+}
+
+
+@pytest.fixture(autouse=True)
+def _modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> dict[str, Any]:
+    from speed.fake import Architecture, write_checkpoint, write_pictures
+
+    smallest = Architecture((32, 32, 32, 32), (8, 8, 8, 8), 4, 32, 1, 2, 64)
+    write_checkpoint(tmp_path / "base", smallest)
+    write_pictures(tmp_path / "pictures", 4, 64)
+    return {
+        "base": str(tmp_path / "base"),
+        "pictures": str(tmp_path / "pictures"),
+        "work": str(tmp_path / "work"),
+        "run": str(tmp_path / "run"),
+        "compute": FLOAT32,
+        "batch_size": 2,
+        "recipe": RECIPE,
+        "warm_up_steps": 1,
+        "steps": 3,
+        "count": 2,
+    }
+
+
+def test_pieces_measure_and_compare(task: dict[str, Any]) -> None:
+    from speed import gates, ours
+
+    assert ours.encode(task)["images_per_s"] > 0
+    trained = ours.train(task)
+    assert trained["images_per_s"] > 0
+    assert (trained["steps"], len(trained["losses"])) == (3, 4)
+    assert trained["vae_calls"] == 0
+
+    counted = gates.operations(task)
+    assert counted["predicted"] == pytest.approx(counted["counted"], rel=0.01)
+
+    averages = gates.averages(task)
+    assert averages["largest_difference"] < 1e-5
+    assert averages["temporary_bytes"] < 64
+
+    assert gates.encoding(task)["largest_difference"] < 1e-4
+
+    run = Path(task["run"])
+    same = {"first": str(run / "e001"), "second": str(run / "e001")}
+    assert gates.snapshots(same)["largest_difference"] == 0
+    apart = gates.snapshots(same | {"second": str(run / "e002")})["largest_difference"]
+    assert 0 < apart < 1e-2
+
+
+def test_the_peer_is_told_what_its_readme_says() -> None:
+    from speed.peer import readme_flags, tuned_flags
+
+    readme, images = readme_flags(device="cuda", size_px=512)
+    assert images == 4
+    assert {"--gradient_checkpointing", "--mixed_precision=fp16", "--use_ema"} <= set(readme)
+    tuned, images = tuned_flags(device="cuda", size_px=512, batch_size=32, precision="bf16")
+    assert images == 32
+    assert {"--foreach_ema", "--mixed_precision=bf16", "--train_batch_size=32"} <= set(tuned)
+    assert "--gradient_checkpointing" not in tuned
+
+
+def test_speeds_leave_the_warm_up_out() -> None:
+    from speed.measured import Stamps
+
+    stamps = Stamps()
+    stamps.wall_s, stamps.cpu_s = [100.0, 101.0, 103.0], [10.0, 10.5, 11.5]
+    found = stamps.figures(images_per_step=4, warm_up_steps=1)
+    assert found == {"steps": 2, "images_per_s": 8 / 3, "images_per_cpu_s": 8 / 1.5}
+
+
+def test_help_says_where_the_peer_is_from() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "train.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "examples/text_to_image/train_text_to_image.py" in done.stdout
+    assert "at tag v" in " ".join(done.stdout.split())
+
+
+@pytest.mark.slow
+def test_the_quick_benchmark_runs_without_a_peer(tmp_path: Path) -> None:
+    options = ["--device", "cpu", "--quick", "--rounds", "1", "--json", str(tmp_path / "out.json")]
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "train.py"), *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "no peer" in done.stdout
+    figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert all(gate["passes"] for gate in figures["gates"].values())
+    assert len(figures["ladder"]) == 6
