@@ -28,7 +28,7 @@ def _modules(monkeypatch: pytest.MonkeyPatch) -> None:
 def task(tmp_path: Path) -> dict[str, Any]:
     from speed.fake import Architecture, write_checkpoint, write_pictures
 
-    smallest = Architecture((32, 32, 32, 32), (8, 8, 8, 8), 4, 32, 1, 2, 64)
+    smallest = Architecture((32, 32, 64, 64), (8, 8, 8, 8), 4, 32, 1, 2, 64)
     write_checkpoint(tmp_path / "base", smallest)
     write_pictures(tmp_path / "pictures", 4, 64)
     return {
