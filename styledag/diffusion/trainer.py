@@ -121,7 +121,8 @@ class Trainer:
 
     def _open_loggers(self) -> AbstractContextManager[Loggers]:
         recipe = self._recipe if self._processes.is_first else replace(self._recipe, loggers=())
-        return open_loggers(recipe, self._scratch / LOG_FOLDER, done_steps=len(self._log))
+        folder = self._scratch / LOG_FOLDER
+        return open_loggers(recipe, folder, run_id=self._identity[:16], done_steps=len(self._log))
 
     @property
     def _epochs_passed(self) -> int:
