@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from styledag.diffusion.base import load_scheduler
@@ -94,7 +94,7 @@ class Trainer:
     def _step(self, microsteps: Sequence[Sequence[EncodedSample]], epoch: int) -> StepLog:
         done = len(self._log)
         rate = learning_rate(self._recipe, done, total_steps=self._batches.total_steps)
-        samples = sum(len(each) for each in microsteps)
+        samples = sum(each.split != "prior" for part in microsteps for each in part)
         batches = (self._batches.training_batch(each, epoch) for each in microsteps)
         loss, grad_norm = self._optimisation.step(batches, samples, learning_rate=rate)
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
@@ -145,7 +145,9 @@ class Trainer:
             step=len(self._log),
             folder=folder,
             loss=sum(each.loss * each.samples for each in steps) / samples,
-            validation_loss=optimisation.averaged_loss(self._batches.validation_batches()),
+            validation_loss=optimisation.averaged_loss(
+                batch for _, batch in self._batches.validation_batches()
+            ),
             base_share=optimisation.ema.base_share,
         )
 
@@ -189,7 +191,7 @@ def _identity(
     parts = {
         "code_version": CODE_VERSION,
         "recipe": settings_identity(recipe),
-        "samples": [[each.id, each.caption, each.split] for each in encoded.samples],
+        "samples": [asdict(each) for each in encoded.samples],
         "captions": encoded.captions,
         "trained": {name: list(each.shape) for name, each in optimisation.trained.items()},
         "compute": [compute.device.type, str(compute.dtype)],
