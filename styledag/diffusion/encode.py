@@ -99,7 +99,10 @@ def encode_dataset(
 
     ordered = _ordered(samples)
     captions = sorted({"", *(caption for sample in ordered for caption in sample.captions)})
-    sizes = picture_sizes(ordered, workspace)
+    sizes = {
+        sha256: f"{width}x{height}"
+        for sha256, (width, height) in picture_sizes(ordered, workspace).items()
+    }
     buckets: dict[str, list[EncodeSample]] = {}
     for sample in ordered:
         buckets.setdefault(sizes[sample.image_sha256], []).append(sample)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 _NAMESPACE = "picture_size"
 
 
-def picture_sizes(samples: "Iterable[EncodeSample]", workspace: Workspace) -> dict[str, str]:
-    """Return by blob the width and height of each sample's picture, as ``512x448``.
+def picture_sizes(
+    samples: "Iterable[EncodeSample]", workspace: Workspace
+) -> dict[str, tuple[int, int]]:
+    """Return by blob the width and height of each sample's picture.
 
     Args:
         samples: Their blobs' headers are read if they never were.
@@ -29,13 +31,13 @@ def picture_sizes(samples: "Iterable[EncodeSample]", workspace: Workspace) -> di
     names = {sample.image_sha256: sample.name for sample in samples}
     keys = {sha256: item_key(image=sha256) for sha256 in names}
     known = workspace.items.get_many_json(_NAMESPACE, list(keys.values()))
-    sizes: dict[str, str] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     for sha256, key in keys.items():
         size = known.get(key)
         if size is None:
             size = _size(names[sha256], workspace.blobs.read(sha256))
             workspace.items.put_json(_NAMESPACE, key, size)
-        sizes[sha256] = f"{size[0]}x{size[1]}"
+        sizes[sha256] = (size[0], size[1])
     return sizes
 
 
