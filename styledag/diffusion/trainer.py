@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -287,7 +287,7 @@ def _identity(
     parts = {
         "code_version": CODE_VERSION,
         "recipe": settings_identity(recipe),
-        "samples": [[each.id, each.caption, each.split] for each in encoded.samples],
+        "samples": [asdict(each) for each in encoded.samples],
         "captions": encoded.captions,
         "trained": {name: list(each.shape) for name, each in optimisation.trained.items()},
         "compute": [compute.device.type, str(compute.dtype)],
