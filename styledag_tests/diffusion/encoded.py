@@ -16,6 +16,7 @@ def encoded_dataset(
     variants: int = 1,
     families: int = 0,
     flip: bool = False,
+    text_width: int = 16,
 ) -> EncodedDataset:
     """Return so many pictures of each width and height, such as ``64x56``.
 
@@ -26,6 +27,7 @@ def encoded_dataset(
         variants: Captions of each picture; the first is ``caption 0``.
         families: Families that they belong to by turns; none if 0.
         flip: Whether there are mirrored ones.
+        text_width: Width of the text states.
     """
     generator = torch.Generator().manual_seed(0)
     named = sorted(
@@ -61,7 +63,7 @@ def encoded_dataset(
             )
             for bucket, count in rows.items()
         },
-        text_states=torch.randn(1 + variants, 77, 16, generator=generator),
+        text_states=torch.randn(1 + variants, 77, text_width, generator=generator),
     )
 
 

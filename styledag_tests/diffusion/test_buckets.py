@@ -3,12 +3,15 @@
 import math
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from styledag.diffusion.batches import Batches
-from styledag.diffusion.recipe import Recipe
+from styledag.diffusion.recipe import PriorSettings, Recipe
+from styledag_tests.diffusion.conftest import TEXT_WIDTH
 from styledag_tests.diffusion.encoded import encoded_dataset
+from styledag_tests.diffusion.training import train
 
 COUNTS = {"64x64": 23, "72x56": 7, "56x72": 1, "80x48": 12}
 
@@ -76,3 +79,31 @@ def test_batches_have_the_shape_of_their_bucket() -> None:
     held_out = [(band, len(batch)) for band, batch in batches.validation_batches()]
     for band in range(4):
         assert sum(size for each, size in held_out if each == band) == 8
+
+
+def test_training_counts_every_picture_of_every_shape_and_no_prior(
+    base: Path, tmp_path: Path
+) -> None:
+    encoded = encoded_dataset(
+        {"64x64": 5, "96x32": 2, "32x96": 3}, prior=2, validation=2, text_width=TEXT_WIDTH
+    )
+    result = train(
+        encoded,
+        base,
+        tmp_path,
+        epochs=2,
+        lr_warmup_steps=0,
+        batch_size=2,
+        gradient_accumulation=2,
+        horizontal_flip=False,
+        prior=PriorSettings(class_prompt="a drawing"),
+        family_weighting=0.5,
+        noise_offset=0.1,
+        min_snr_gamma=5.0,
+    )
+    seen = Counter[int]()
+    for each in result.log:
+        seen[each.epoch] += each.samples
+    assert seen == {1: 8, 2: 8}
+    assert all(math.isfinite(each.loss) for each in result.log)
+    assert result.final.validation_loss is not None
