@@ -22,7 +22,7 @@ from styledag.store.workspace import Workspace
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 ITEMS = "captions"
 
 
@@ -73,15 +73,20 @@ def caption_images(
                 )
             )
             continue
-        caption, cut = say_within(cleaned.text, settings.template, tokens)
+        said = [
+            say_within(cleaned.text, template, tokens)
+            for template in (settings.template, *settings.variants)
+        ]
+        cut = any(was_cut for _, was_cut in said)
         rows.append(
             CaptionedImage(
                 image=image,
                 raw_caption=raw,
-                caption=caption,
+                caption=said[0][0],
                 source=source,
                 rules_version=RULES_VERSION,
                 rule_hits=(*cleaned.hits, *(("cut",) if cut else ())),
+                variants=tuple(caption for caption, _ in said[1:]),
             )
         )
     manifest = Manifest(tuple(rows), tuple(rejected))

@@ -22,7 +22,8 @@ def caption_facts(
 
     Returns:
         The manifest's own counts; captions by source and by rule; the commonest caption and its
-        share of all; mean and most tokens, the two special ones included; how many were cut.
+        share of all; mean and most tokens, the two special ones included; how many were cut;
+        how many further templates each is said in.
 
     Raises:
         StyleFileError: If the CSV is wrong.
@@ -35,6 +36,7 @@ def caption_facts(
         **{f"source_{source}": sources[source] for source in ("blip", "page", "hand")},
         **{f"rule_{rule}": count for rule, count in sorted(rules.items())},
         "cut_to_fit": rules["cut"],
+        "variants": max((len(row.variants) for row in rows), default=0),
     }
     if rows:
         lengths = [tokens.count(row.caption) for row in rows]

@@ -80,7 +80,7 @@ def say_within(caption: str, template: str, tokens: Tokens) -> tuple[str, bool]:
         length = _longest(len(caption), fits)
     if length == 0:
         raise StyleFileError(
-            f"captions.template {template!r} is {tokens.count(said(0))} tokens by itself, and the "
+            f"captions' template {template!r} is {tokens.count(said(0))} tokens by itself, and the "
             f"base reads {tokens.limit}: it leaves no room for a caption, so shorten it"
         )
     return said(length), True

@@ -16,6 +16,7 @@ class CaptionedImage:
         source: ``blip``, ``page`` or ``hand``.
         rules_version: Version of the cleaning rules.
         rule_hits: Rules that changed something.
+        variants: The same caption in the further templates, within 77 tokens too.
     """
 
     image: CuratedImage
@@ -24,6 +25,7 @@ class CaptionedImage:
     source: str
     rules_version: str
     rule_hits: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

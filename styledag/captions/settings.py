@@ -27,6 +27,10 @@ class CaptionSettings:
         pattern=r"\{caption\}",
         help="How the caption is said; {caption} stands for it.",
     )
+    variants: tuple[str, ...] = setting(
+        (),
+        help="Further templates with {caption}; each epoch, training says one of all at random.",
+    )
     prefix: str = setting("", help="Words that BLIP continues; taken off its answer again.")
     batch_size: int = setting(16, ge=1, identity=False, help="Pictures captioned at a time.")
     num_beams: int = setting(3, ge=1, le=16, help="Beams of the search for the best caption.")
@@ -38,3 +42,8 @@ class CaptionSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        for variant in self.variants:
+            if "{caption}" not in variant:
+                raise ValueError(f"variants holds {variant!r}, which lacks {{caption}}")
+        if len({self.template, *self.variants}) <= len(self.variants):
+            raise ValueError("template and variants hold a template twice")

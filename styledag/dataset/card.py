@@ -54,7 +54,7 @@ def dataset_card(
         splits={split: len(splits[split]) for split in SPLITS if splits[split]},
         pictures=len(rows),
         families=len({row.image.family for row in rows}),
-        size_px=", ".join(str(size) for size in sorted({row.image.size_px for row in rows})),
+        sizes=_counted(f"{row.image.width_px}x{row.image.height_px}" for row in rows),
         copies=sum(len(row.image.copies) for row in rows),
         in_families=sum(row.image.family_size > 1 for row in rows),
         places=_counted(_place(row) for row in rows),

@@ -19,14 +19,15 @@ TEXT_COLUMNS = (
     "caption_source",
     "raw_caption",
 )
+VARIANTS_COLUMN = "variants"
 
 
 def dataset_schema() -> "pa.Schema":
     """Return the Arrow schema, with what tells ``datasets`` that ``image`` holds pictures."""
-    from datasets import Features, Image, Value
+    from datasets import Features, Image, List, Value
 
     columns = {"image": Image()} | {name: Value("string") for name in TEXT_COLUMNS}
-    return Features(columns).arrow_schema
+    return Features(columns | {VARIANTS_COLUMN: List(Value("string"))}).arrow_schema
 
 
 def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
@@ -49,4 +50,5 @@ def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
         "author": origin.author,
         "caption_source": captioned.source,
         "raw_caption": captioned.raw_caption,
+        VARIANTS_COLUMN: list(captioned.variants),
     }

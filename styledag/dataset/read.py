@@ -22,6 +22,7 @@ class DatasetRow:
     Attributes:
         id: sha256 of the JPEG.
         text: Caption to train on.
+        variants: Further ways to say it.
         jpeg: The picture's bytes.
         split: Part of the dataset that it belongs to.
         family: Name of its family of near-duplicates.
@@ -38,6 +39,7 @@ class DatasetRow:
     origin: Origin
     caption_source: str
     raw_caption: str
+    variants: tuple[str, ...] = ()
 
 
 def read_dataset(folder: Path) -> Iterator[DatasetRow]:
@@ -83,4 +85,5 @@ def _row(row: Mapping[str, Any], split: Split) -> DatasetRow:
         origin=Origin(**origin),
         caption_source=row["caption_source"],
         raw_caption=row["raw_caption"],
+        variants=tuple(row["variants"]),
     )

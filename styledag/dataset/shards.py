@@ -7,12 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from styledag.dataset.columns import TEXT_COLUMNS
+from styledag.dataset.columns import TEXT_COLUMNS, VARIANTS_COLUMN
 
 SHARD_BYTES = 500_000_000
 """Most bytes of pictures in a shard, unless one row group alone is larger."""
 ROW_GROUP_BYTES = 16_000_000
 ROW_GROUP_ROWS = 256
+_TEXT_PATHS = (*TEXT_COLUMNS, f"{VARIANTS_COLUMN}.list.element")
 
 Row = Mapping[str, Any]
 
@@ -56,9 +57,9 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         path,
         schema,
         # JPEGs do not get smaller, and no two of them are the same.
-        compression=dict.fromkeys(TEXT_COLUMNS, "zstd") | {"image.bytes": "none"},
-        use_dictionary=list(TEXT_COLUMNS),
-        write_statistics=list(TEXT_COLUMNS),
+        compression=dict.fromkeys(_TEXT_PATHS, "zstd") | {"image.bytes": "none"},
+        use_dictionary=list(_TEXT_PATHS),
+        write_statistics=list(_TEXT_PATHS),
     )
 
 

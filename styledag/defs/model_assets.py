@@ -59,13 +59,14 @@ def _training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         """VAE posterior moments and text-encoder states, one row a picture and its mirror image.
 
-        Made once by the base's frozen parts, so that training never runs them.
+        Made once by the base's frozen parts, so that training never runs them. A recipe with a
+        prior has the base's own pictures of the class encoded beside them.
         """
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
             context,
             lambda: model_plans.plan_encoded_dataset(graph.graph, model),
-            partial(model_stages.encode, compute.resolve),
+            partial(model_stages.encode, graph.graph, compute.resolve),
         )
 
     @of_model(kinds={"torch", "diffusers"}, code_version=train.CODE_VERSION, deps=[encoded_dataset])

@@ -71,7 +71,7 @@ def picture_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     def jpeg_images(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
     ) -> dg.MaterializeResult:
-        """RGB JPEGs of the declared size, one row a picture.
+        """RGB JPEGs of the declared size or buckets, one row a picture.
 
         What no decoder can read is rejected by reason.
         """
@@ -165,7 +165,8 @@ def _collect(graph: GraphRun, plan: Plan, workspace: Workspace) -> Facts:
 
 def _normalise(plan: Plan, workspace: Workspace) -> Facts:
     raw = Manifest.read(plan.folder("raw_images"), RawImage)
-    return normalise.normalise_images(raw, plan.style.images, workspace).facts
+    jpegs = normalise.normalise_images(raw, plan.style.images, workspace)
+    return normalise.jpeg_facts(jpegs)
 
 
 def _curate(compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts:

@@ -7,14 +7,17 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from styledag.diffusion.draws import Draws
 from styledag.diffusion.encoded import EncodedDataset, EncodedSample
+from styledag.diffusion.family_weights import family_weights
+from styledag.diffusion.microsteps import Microsteps, by_bucket
 from styledag.diffusion.recipe import Recipe
 from styledag.errors import DataError
-from styledag.randomness import generator_for, seed_for
 
-_SHARES = 2.0**53
+BANDS = 4
+"""Equal parts of the timesteps, from the least noise to the most."""
+
 _HALF = 0.5
-_BANDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,7 @@ class Batch:
 
     Attributes:
         latents: Scaled latents, float32. # BCHW
-        noise: Standard normal, float32. # BCHW
+        noise: Standard normal, plus the recipe's offset, float32. # BCHW
         timesteps: Diffusion timesteps, int64. # B
         encoder_hidden_states: Text states. # [B, 77, D]
         weights: What each sample's loss counts in the mean over an optimiser step. # B
@@ -59,123 +62,162 @@ class Batches:
     """Batches of the training split and of the validation split.
 
     Every random number follows from (run seed, epoch, sample id) and from what it is for. No
-    sample is ever left out: the last step of an epoch may see fewer.
+    sample is ever left out: the last microstep of each bucket, and the last step of an epoch, may
+    see fewer.
 
     Args:
         encoded: The dataset.
-        recipe: Batch size, accumulation, flips, caption dropout and run seed.
+        recipe: Batch size, accumulation, flips, captions, prior, weights and run seed.
         timesteps: Number of the schedule's timesteps.
 
     Attributes:
+        samples_per_step: Most samples of the style in an optimiser step.
         steps_per_epoch: Optimiser steps of one pass over the training split.
         total_steps: Optimiser steps of the run.
 
     Raises:
-        DataError: If the training split is empty, or was encoded without the mirrored pictures
-            that the recipe asks for.
+        DataError: If the training split is empty, or was encoded without what the recipe asks
+            for: mirrored pictures, its instance prompt, or pictures of the prior.
     """
 
     def __init__(self, encoded: EncodedDataset, recipe: Recipe, *, timesteps: int) -> None:
         self._encoded = encoded
         self._recipe = recipe
         self._timesteps = timesteps
-        self._train = encoded.train
-        if not self._train:
-            raise DataError(
-                f"the training split is empty ({len(encoded.validation)} pictures are held out "
-                "for validation): gather more pictures, or hold out fewer"
-            )
-        if recipe.horizontal_flip and not encoded.flip:
-            raise DataError(
-                "the recipe flips pictures, but the dataset was encoded without their mirror "
-                "images: encode with flip, or set horizontal_flip to false"
-            )
+        self._microsteps = Microsteps(
+            encoded,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            with_prior=recipe.prior is not None,
+        )
+        _check(encoded, recipe, self._microsteps)
+        self._held_out = [
+            held_out[start : start + recipe.batch_size]
+            for held_out in by_bucket(encoded.validation).values()
+            for start in range(0, len(held_out), recipe.batch_size)
+        ]
+        self._weights = family_weights(encoded.train, recipe.family_weighting)
         self.samples_per_step = recipe.batch_size * recipe.gradient_accumulation
-        self.steps_per_epoch = math.ceil(len(self._train) / self.samples_per_step)
+        self.steps_per_epoch = math.ceil(len(self._microsteps) / recipe.gradient_accumulation)
         self.total_steps = self.steps_per_epoch * recipe.epochs
 
     def steps(self, epoch: int, *, skip: int = 0) -> Iterator[list[Sequence[EncodedSample]]]:
         """Yield for each optimiser step of an epoch the samples of its microsteps.
 
+        Samples of the prior are among them and have the split ``prior``.
+
         Args:
             epoch: The pass over the training split, from 1.
             skip: Steps of the epoch to leave out since they are done.
         """
-        seed = self._recipe.seed
-        order = sorted(self._train, key=lambda each: (seed_for(seed, epoch, each.id), each.id))
-        size = self._recipe.batch_size
-        for start in range(skip * self.samples_per_step, len(order), self.samples_per_step):
-            chosen = order[start : start + self.samples_per_step]
-            yield [chosen[at : at + size] for at in range(0, len(chosen), size)]
+        microsteps = self._microsteps.of_epoch(epoch)
+        size = self._recipe.gradient_accumulation
+        for start in range(skip * size, len(microsteps), size):
+            yield list(microsteps[start : start + size])
 
     def training_batch(self, samples: Sequence[EncodedSample], epoch: int) -> Batch:
-        """Return one microstep's tensors, on the CPU."""
-        draws = [_Draw(self._recipe.seed, epoch, each.id) for each in samples]
-        flips = [self._recipe.horizontal_flip and draw.share("flip") < _HALF for draw in draws]
-        captions = [
-            self._encoded.empty_caption
-            if draw.share("caption_dropout") < self._recipe.caption_dropout
-            else each.caption
-            for each, draw in zip(samples, draws, strict=True)
-        ]
-        timesteps = [int(draw.share("timestep") * self._timesteps) for draw in draws]
-        return self._batch(samples, draws, flips, captions, timesteps)
+        """Return one microstep's tensors, on the CPU.
+
+        Args:
+            samples: Of one shape, and at least one; each one's numbers are its own.
+            epoch: The epoch that they are seen in.
+        """
+        recipe = self._recipe
+        draws = [Draws(recipe.seed, epoch, each.id) for each in samples]
+        return self._batch(
+            samples,
+            draws,
+            flips=[recipe.horizontal_flip and draw.share("flip") < _HALF for draw in draws],
+            captions=[self._caption(*pair) for pair in zip(samples, draws, strict=True)],
+            timesteps=[int(draw.share("timestep") * self._timesteps) for draw in draws],
+            weights=[self._weight(each) for each in samples],
+            noise_offset=recipe.noise_offset,
+        )
 
     def validation_batches(self) -> Iterator[tuple[int, Batch]]:
-        """Yield the validation split, always with the same noise.
+        """Yield the validation split by bands of the timesteps, always with the same noise.
 
-        Each picture comes unmirrored with its own caption, once in each quarter of the timesteps.
+        Each picture comes once in each band, unmirrored, with its main caption, with weight 1 and
+        without offset. The band, from 0 to below :data:`BANDS`, comes with each batch.
         """
-        held_out = self._encoded.validation
-        size = self._recipe.batch_size
-        for band in range(_BANDS):
-            for start in range(0, len(held_out), size):
-                samples = held_out[start : start + size]
-                draws = [_Draw(self._recipe.seed, f"validation {band}", s.id) for s in samples]
-                shares = [(band + draw.share("timestep")) / _BANDS for draw in draws]
-                batch = self._batch(
-                    samples,
-                    draws,
-                    [False] * len(samples),
-                    [each.caption for each in samples],
-                    [int(share * self._timesteps) for share in shares],
+        for band in range(BANDS):
+            for samples in self._held_out:
+                draws = [Draws(self._recipe.seed, f"validation {band}", s.id) for s in samples]
+                shares = [(band + draw.share("timestep")) / BANDS for draw in draws]
+                yield (
+                    band,
+                    self._batch(
+                        samples,
+                        draws,
+                        flips=[False] * len(samples),
+                        captions=[each.captions[0] for each in samples],
+                        timesteps=[int(share * self._timesteps) for share in shares],
+                        weights=[1.0] * len(samples),
+                    ),
                 )
-                yield band, batch
+
+    def _caption(self, sample: EncodedSample, draws: Draws) -> int:
+        if draws.share("caption_dropout") < self._recipe.caption_dropout:
+            return self._encoded.empty_caption
+        return sample.captions[int(draws.share("caption") * len(sample.captions))]
+
+    def _weight(self, sample: EncodedSample) -> float:
+        if sample.split == "prior" and self._recipe.prior is not None:
+            return self._recipe.prior.loss_weight
+        return self._weights[sample.id]
 
     def _batch(
         self,
         samples: Sequence[EncodedSample],
-        draws: Sequence["_Draw"],
+        draws: Sequence[Draws],
+        *,
         flips: Sequence[bool],
         captions: Sequence[int],
         timesteps: Sequence[int],
+        weights: Sequence[float],
+        noise_offset: float = 0.0,
     ) -> Batch:
-        latents = [
-            self._encoded.sample_latents(sample, draw.generator("posterior"), flipped=flip)
-            for sample, draw, flip in zip(samples, draws, flips, strict=True)
-        ]
-        noise = [torch.randn(latents[0].shape, generator=draw.generator("noise")) for draw in draws]
+        shape = self._encoded.moments[samples[0].bucket].mean.shape[2:]
+        latents, noise = torch.empty(2, len(samples), *shape)
+        for at, (sample, draw) in enumerate(zip(samples, draws, strict=True)):
+            self._encoded.sample_latents(
+                sample, draw.generator("posterior"), flipped=flips[at], out=latents[at]
+            )
+            torch.randn(shape, generator=draw.generator("noise"), out=noise[at])
+            if noise_offset:
+                # Guttenberg 2023, "Diffusion with Offset Noise".
+                noise[at] += noise_offset * torch.randn(
+                    shape[0], 1, 1, generator=draw.generator("noise_offset")
+                )
         return Batch(
-            latents=torch.stack(latents),
-            noise=torch.stack(noise),
+            latents=latents,
+            noise=noise,
             timesteps=torch.tensor(timesteps),
             encoder_hidden_states=self._encoded.text_states[list(captions)],
-            weights=torch.ones(len(samples)),
+            weights=torch.tensor(weights),
         )
 
 
-@dataclass(frozen=True)
-class _Draw:
-    """The random numbers of one sample in one epoch, each by what it is for."""
-
-    seed: int
-    epoch: int | str
-    sample_id: str
-
-    def share(self, purpose: str) -> float:
-        """Return a number from 0 to below 1."""
-        return (seed_for(self.seed, self.epoch, self.sample_id, purpose) >> 10) / _SHARES
-
-    def generator(self, purpose: str) -> torch.Generator:
-        """Return a generator of normal numbers."""
-        return generator_for(self.seed, self.epoch, self.sample_id, purpose)
+def _check(encoded: EncodedDataset, recipe: Recipe, microsteps: Microsteps) -> None:
+    if not len(microsteps):
+        raise DataError(
+            f"the training split is empty ({len(encoded.validation)} pictures are held out "
+            "for validation): gather more pictures, or hold out fewer"
+        )
+    if recipe.horizontal_flip and not encoded.flip:
+        raise DataError(
+            "the recipe flips pictures, but the dataset was encoded without their mirror "
+            "images: encode with flip, or set horizontal_flip to false"
+        )
+    if recipe.instance_prompt is not None:
+        said = {encoded.captions[at] for each in encoded.train for at in each.captions}
+        if said != {recipe.instance_prompt}:
+            raise DataError(
+                f"the recipe says {recipe.instance_prompt!r} of every picture, but the dataset was "
+                f"encoded with {sorted(said)[0]!r}: encode it with the instance prompt"
+            )
+    if recipe.prior is not None and microsteps.missing_prior():
+        raise DataError(
+            "the recipe preserves a prior, but the dataset was encoded without class pictures of "
+            f"{', '.join(microsteps.missing_prior())} px: encode it with the recipe's prior"
+        )

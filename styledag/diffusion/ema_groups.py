@@ -70,7 +70,9 @@ class ParameterGroups:
         for name in names:
             parameter = self._parameters[name].detach()
             room = self._buffer(parameter.dtype, buffer)[start : start + parameter.numel()]
-            copies.append(room.view(parameter.shape).copy_(parameter, non_blocking=True))
+            # In the parameter's own order in memory (channels_last), which the average has too.
+            shaped = room.as_strided(parameter.shape, parameter.stride())
+            copies.append(shaped.copy_(parameter, non_blocking=True))
             start += parameter.numel()
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         done.record()

@@ -1,11 +1,13 @@
 """An encoded dataset as training reads it: memory-mapped, with nothing of it in memory."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from styledag.diffusion.encode import MOMENTS_FILE, SAMPLES_FILE, TEXT_STATES_FILE
+from styledag.diffusion.encode import SAMPLES_FILE, TEXT_STATES_FILE, moments_file
 from styledag.errors import StorageError
 
 if TYPE_CHECKING:
@@ -18,15 +20,33 @@ class EncodedSample:
 
     Attributes:
         id: Sample id.
-        caption: Its caption's position in :attr:`EncodedDataset.captions`.
-        split: ``train`` or ``validation``.
-        row: Its position in the moments.
+        captions: Positions in :attr:`EncodedDataset.captions` of what is said of it; the first is
+            the main one.
+        split: ``train``, ``validation`` or ``prior``.
+        family: Name of its family of near-duplicates; empty if nothing is known to be like it.
+        bucket: Key of its shape in :attr:`EncodedDataset.moments`.
+        row: Its position in them.
     """
 
     id: str
-    caption: int
+    captions: tuple[int, ...]
     split: str
+    family: str
+    bucket: str
     row: int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Posterior moments of all pictures of one shape.
+
+    Attributes:
+        mean: Means. # [pictures, 1 or 2, C, H, W]; the second is of the mirrored picture
+        logvar: Logarithms of the variances, of the same shape.
+    """
+
+    mean: "torch.Tensor"
+    logvar: "torch.Tensor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +58,7 @@ class EncodedDataset:
         captions: All captions, sorted; the empty one is always among them.
         flip: Whether mirrored pictures are there too.
         scaling_factor: What latents are multiplied by before the UNet sees them.
-        mean: Posterior means. # [samples, 1 or 2, C, H, W]
-        logvar: Logarithms of posterior variances. # [samples, 1 or 2, C, H, W]
+        moments: By bucket, which is named by its pictures' width and height, as ``512x448``.
         text_states: Last hidden states of the text encoder. # [captions, 77, D]
     """
 
@@ -47,8 +66,7 @@ class EncodedDataset:
     captions: tuple[str, ...]
     flip: bool
     scaling_factor: float
-    mean: "torch.Tensor"
-    logvar: "torch.Tensor"
+    moments: Mapping[str, Moments]
     text_states: "torch.Tensor"
 
     @classmethod
@@ -58,24 +76,20 @@ class EncodedDataset:
         Raises:
             StorageError: If the folder holds no encoded dataset, or a damaged one.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
 
         try:
             index = json.loads((folder / SAMPLES_FILE).read_text(encoding="utf-8"))
-            with safe_open(folder / MOMENTS_FILE, framework="pt") as moments:
-                mean, logvar = moments.get_tensor("mean"), moments.get_tensor("logvar")
-            with safe_open(folder / TEXT_STATES_FILE, framework="pt") as states:
-                text_states = states.get_tensor("text_states")
             return cls(
-                samples=tuple(
-                    EncodedSample(row=row, **each) for row, each in enumerate(index["samples"])
-                ),
+                samples=_samples(index["samples"]),
                 captions=tuple(index["captions"]),
                 flip=index["flip"],
                 scaling_factor=index["scaling_factor"],
-                mean=mean,
-                logvar=logvar,
-                text_states=text_states,
+                moments={
+                    bucket: Moments(**_mapped(folder / moments_file(bucket)))
+                    for bucket in sorted({each["bucket"] for each in index["samples"]})
+                },
+                text_states=_mapped(folder / TEXT_STATES_FILE)["text_states"],
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as exc:
             raise StorageError(
@@ -86,20 +100,40 @@ class EncodedDataset:
     @property
     def train(self) -> tuple[EncodedSample, ...]:
         """The pictures to train on."""
-        return tuple(sample for sample in self.samples if sample.split == "train")
+        return self._of("train")
 
     @property
     def validation(self) -> tuple[EncodedSample, ...]:
         """The pictures that training never sees."""
-        return tuple(sample for sample in self.samples if sample.split == "validation")
+        return self._of("validation")
+
+    @property
+    def prior(self) -> tuple[EncodedSample, ...]:
+        """The base's own pictures of the class, each once in every shape of the training split."""
+        return self._of("prior")
 
     @property
     def empty_caption(self) -> int:
         """Position of the empty caption."""
         return self.captions.index("")
 
+    @property
+    def latent_channels(self) -> int:
+        """Channels of all latents."""
+        return int(next(iter(self.moments.values())).mean.shape[2])
+
+    @property
+    def text_width(self) -> int:
+        """Width of the text states."""
+        return int(self.text_states.shape[2])
+
     def sample_latents(
-        self, sample: EncodedSample, generator: "torch.Generator", *, flipped: bool = False
+        self,
+        sample: EncodedSample,
+        generator: "torch.Generator",
+        *,
+        flipped: bool = False,
+        out: "torch.Tensor | None" = None,
     ) -> "torch.Tensor":
         """Return scaled latents drawn from a picture's posterior: float32, [C, H, W].
 
@@ -107,10 +141,33 @@ class EncodedDataset:
             sample: One of :attr:`samples`.
             generator: CPU generator of the posterior's noise.
             flipped: Whether the mirrored picture is meant; only if :attr:`flip`.
+            out: Contiguous tensor of that shape and type to write into.
         """
         import torch
 
-        mean = self.mean[sample.row, int(flipped)].float()
-        logvar = self.logvar[sample.row, int(flipped)].float()
-        noise = torch.randn(mean.shape, generator=generator)
-        return (mean + torch.exp(0.5 * logvar) * noise) * self.scaling_factor
+        moments = self.moments[sample.bucket]
+        mean = moments.mean[sample.row, int(flipped)].float()
+        deviation = (0.5 * moments.logvar[sample.row, int(flipped)].float()).exp_()
+        latents = torch.randn(mean.shape, generator=generator, out=out)
+        return latents.mul_(deviation).add_(mean).mul_(self.scaling_factor)
+
+    def _of(self, split: str) -> tuple[EncodedSample, ...]:
+        return tuple(sample for sample in self.samples if sample.split == split)
+
+
+def _samples(index: list[dict[str, Any]]) -> tuple[EncodedSample, ...]:
+    rows: Counter[str] = Counter()
+    samples = []
+    for each in index:
+        captions, bucket = tuple(each["captions"]), each["bucket"]
+        samples.append(EncodedSample(**each | {"captions": captions}, row=rows[bucket]))
+        rows[bucket] += 1
+    return tuple(samples)
+
+
+def _mapped(path: Path) -> "dict[str, torch.Tensor]":
+    """Return a file's tensors, whose pages are read when they are looked at."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as tensors:
+        return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118

@@ -114,15 +114,24 @@ class CaptionEncoder:
         """Yield the last hidden states of each caption, as the UNet reads them: [77, D].
 
         Raises:
+            DataError: If a caption is longer than the text encoder reads.
             ModelError: If the text encoder gives NaN or infinity.
         """
+        longest = self._text_encoder.config.max_position_embeddings
+        for caption in captions:
+            # Not through the tokenizer's own call, which warns of every text above its limit.
+            found = len(self._tokenizer.backend_tokenizer.encode(caption).ids)
+            if found > longest:
+                raise DataError(
+                    f"caption {caption!r} is {found} tokens long, but the base reads {longest}: "
+                    "shorten it"
+                )
         for start in range(0, len(captions), self._batch_size):
             batch = list(captions[start : start + self._batch_size])
             tokens = self._tokenizer(
                 batch + [""] * (self._batch_size - len(batch)),
                 padding="max_length",
-                max_length=self._text_encoder.config.max_position_embeddings,
-                truncation=True,
+                max_length=longest,
                 return_tensors="pt",
             )
             states = self._text_encoder(tokens.input_ids.to(self._device)).last_hidden_state.cpu()

@@ -319,5 +319,5 @@ def _encoded_bytes(planned: PlannedTraining, mirrored: int, captions: int) -> in
 
 
 def _latents_shape(encoded: "EncodedDataset", sample: "EncodedSample") -> LatentsShape:
-    channels, height, width = encoded.mean[sample.row, 0].shape
+    channels, height, width = encoded.moments[sample.bucket].mean.shape[2:]
     return channels, height, width

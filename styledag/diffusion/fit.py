@@ -19,10 +19,10 @@ def check_fit(unet: "UNet2DConditionModel", encoded: "EncodedDataset", base: Pat
     """
     config = unet.config
     where = f"the UNet of {base}"
-    if config.in_channels != encoded.mean.shape[2]:
+    if config.in_channels != encoded.latent_channels:
         raise ModelError(
             f"{where} reads latents of {config.in_channels} channels, but the encoded dataset has "
-            f"{encoded.mean.shape[2]}: encode with this base, and take no inpainting model"
+            f"{encoded.latent_channels}: encode with this base, and take no inpainting model"
         )
     if config.in_channels != config.out_channels:
         raise ModelError(
@@ -31,10 +31,10 @@ def check_fit(unet: "UNet2DConditionModel", encoded: "EncodedDataset", base: Pat
         )
     width = config.cross_attention_dim
     widths = {width} if isinstance(width, int) else set(width)
-    if widths != {encoded.text_states.shape[2]}:
+    if widths != {encoded.text_width}:
         raise ModelError(
             f"{where} reads text states {sorted(widths)} wide, but the encoded dataset's are "
-            f"{encoded.text_states.shape[2]} wide: encode with this base's own text encoder"
+            f"{encoded.text_width} wide: encode with this base's own text encoder"
         )
     for name in ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type"):
         if config.get(name) is not None:

@@ -56,12 +56,15 @@ class Loggers:
 
 
 @contextmanager
-def open_loggers(recipe: Recipe, folder: Path, *, done_steps: int) -> Iterator[Loggers]:
+def open_loggers(
+    recipe: Recipe, folder: Path, *, run_id: str, done_steps: int
+) -> Iterator[Loggers]:
     """Open the recipe's loggers for as long as the block runs.
 
     Args:
         recipe: Which; and the settings that they show.
         folder: Where their files go.
+        run_id: By which a run that goes on finds what it has logged.
         done_steps: Steps that an earlier try had logged; what it logged beyond is forgotten.
 
     Raises:
@@ -70,7 +73,9 @@ def open_loggers(recipe: Recipe, folder: Path, *, done_steps: int) -> Iterator[L
     loggers: list[Logger] = []
     try:
         # One by one, so that those opened are closed if the next is not installed.
-        loggers.extend(_KINDS[name](recipe, folder / name, done_steps) for name in recipe.loggers)
+        loggers.extend(
+            _KINDS[name](recipe, folder / name, run_id, done_steps) for name in recipe.loggers
+        )
         yield Loggers(loggers)
     finally:
         for each in loggers:
@@ -78,8 +83,8 @@ def open_loggers(recipe: Recipe, folder: Path, *, done_steps: int) -> Iterator[L
 
 
 class _TensorBoard:
-    def __init__(self, recipe: Recipe, folder: Path, done_steps: int) -> None:
-        del recipe
+    def __init__(self, recipe: Recipe, folder: Path, run_id: str, done_steps: int) -> None:
+        del recipe, run_id
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as exc:
@@ -95,18 +100,20 @@ class _TensorBoard:
 
 
 class _WeightsAndBiases:
-    def __init__(self, recipe: Recipe, folder: Path, done_steps: int) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, run_id: str, done_steps: int) -> None:
         del done_steps
         try:
             import wandb
         except ImportError as exc:
             raise _missing("wandb") from exc
         folder.mkdir(parents=True, exist_ok=True)
-        name = folder.parent.name
         self._run: Any = wandb.init(
-            project="styledag", name=name, id=name, dir=folder, config=settings_identity(recipe),
+            project="styledag",
+            id=run_id,
+            dir=folder,
+            config=settings_identity(recipe),
             resume="allow",
-        )  # fmt: skip
+        )
 
     def log(self, step: int, figures: dict[str, float]) -> None:
         self._run.log(figures, step=step)
@@ -115,7 +122,7 @@ class _WeightsAndBiases:
         self._run.finish()
 
 
-_KINDS: Mapping[str, Callable[[Recipe, Path, int], Logger]] = {
+_KINDS: Mapping[str, Callable[[Recipe, Path, str, int], Logger]] = {
     "tensorboard": _TensorBoard,
     "wandb": _WeightsAndBiases,
 }

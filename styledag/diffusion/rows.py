@@ -53,7 +53,7 @@ def cached_rows(
             yield rows[key]
 
 
-def write_stacked(path: Path, rows: Iterable[Row], count: int) -> None:
+def write_stacked(path: Path, rows: Iterable[Row], count: int) -> list[int]:
     """Write rows as one safetensors file whose tensors have the rows as first dimension.
 
     The bytes follow from the rows alone. No more than one row is held at a time.
@@ -63,19 +63,25 @@ def write_stacked(path: Path, rows: Iterable[Row], count: int) -> None:
         rows: Just ``count`` rows, float32 or bfloat16.
         count: Number of rows; above 0.
 
+    Returns:
+        The shape of the first tensor of a row.
+
     Raises:
         StorageError: If the file cannot be written.
     """
+    starts: dict[str, int] = {}
+    shape: list[int] = []
     with storage_errors(str(path)), path.open("wb") as file:
-        starts: dict[str, int] = {}
         for at, row in enumerate(rows):
             if not starts:
                 header, starts = _header(row, count)
                 file.write(header)
+                shape = list(next(iter(row.values())).shape)
             for name, tensor in row.items():
                 content = tensor.contiguous().view(torch.uint8).numpy().tobytes()
                 file.seek(starts[name] + at * len(content))
                 file.write(content)
+    return shape
 
 
 def _header(row: Row, count: int) -> tuple[bytes, dict[str, int]]:

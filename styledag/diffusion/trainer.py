@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -121,7 +121,8 @@ class Trainer:
 
     def _open_loggers(self) -> AbstractContextManager[Loggers]:
         recipe = self._recipe if self._processes.is_first else replace(self._recipe, loggers=())
-        return open_loggers(recipe, self._scratch / LOG_FOLDER, done_steps=len(self._log))
+        folder = self._scratch / LOG_FOLDER
+        return open_loggers(recipe, folder, run_id=self._identity[:16], done_steps=len(self._log))
 
     @property
     def _epochs_passed(self) -> int:
@@ -286,7 +287,7 @@ def _identity(
     parts = {
         "code_version": CODE_VERSION,
         "recipe": settings_identity(recipe),
-        "samples": [[each.id, each.caption, each.split] for each in encoded.samples],
+        "samples": [asdict(each) for each in encoded.samples],
         "captions": encoded.captions,
         "trained": {name: list(each.shape) for name, each in optimisation.trained.items()},
         "compute": [compute.device.type, str(compute.dtype)],

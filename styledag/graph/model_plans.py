@@ -1,5 +1,7 @@
 """What each asset of a model is built from."""
 
+from typing import Any
+
 from styledag.diffusion import encode, train
 from styledag.graph.blends import Blend, blends_of
 from styledag.graph.decoder_plans import draw_with_merged_vae
@@ -9,18 +11,31 @@ from styledag.graph.plan import Plan, Planner
 from styledag.graph.stored_averages import read_checkpoints
 from styledag.merging.blend import CODE_VERSION as MERGED_CODE_VERSION
 from styledag.report import report
-from styledag.sampling import denoising, evolution, grid
+from styledag.sampling import denoising, evolution, grid, sampler
 from styledag.scoring import score
+from styledag.settings import settings_identity
 
 CHECKPOINT_CODE_VERSION = f"{train.CODE_VERSION}.{grid.CODE_VERSION}"
 
 
 def plan_encoded_dataset(graph: Graph, model: ModelName) -> Plan:
-    """Plan what the base's encoders make of pictures and captions."""
+    """Plan what the base's encoders make of pictures and captions.
+
+    With a prior the whole base decides it, since it draws the class's pictures.
+    """
     planner = Planner(graph, "encoded_dataset", str(model), model.style)
     planner.read("image_dataset", model.style)
     planner.use("base_encoders", graph.model(planner.style.base, ENCODERS))
-    return planner.plan(encode.CODE_VERSION, flip=graph.recipe(model).horizontal_flip)
+    recipe = graph.recipe(model)
+    further: dict[str, Any] = {}
+    if recipe.instance_prompt is not None:
+        further["instance_prompt"] = recipe.instance_prompt
+    if recipe.prior is not None:
+        planner.use("base", graph.model(planner.style.base, PIPELINE))
+        # Its weight in the loss changes no picture.
+        drawn_as = {**settings_identity(recipe.prior), "code_version": sampler.CODE_VERSION}
+        further["prior"] = {k: v for k, v in drawn_as.items() if k != "loss_weight"}
+    return planner.plan(encode.CODE_VERSION, flip=recipe.horizontal_flip, **further)
 
 
 def plan_ema_unet(graph: Graph, model: ModelName) -> Plan:

@@ -1,7 +1,7 @@
 """Runs the stages of a model on what its plans name."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from styledag.diffusion.encode import EncodeSample
+    from styledag.diffusion.recipe import Recipe
     from styledag.diffusion.records import Snapshot, TrainingResult
     from styledag.models.compute import Compute
     from styledag.sampling.sampler import Sampler, TunedVae
@@ -40,25 +42,62 @@ _THUMBNAIL_PROMPTS = 6
 _SHOWN_OF_BLEND = ("weight", "length", "amount")
 
 
-def encode(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
-    """Encode the dataset's pictures and captions with the base's own encoders."""
+def encode(graph: Graph, get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
+    """Encode the dataset's pictures and captions with the base's own encoders.
+
+    What the recipe says in place of captions, and the class's pictures of its prior, are encoded
+    with them.
+    """
     from styledag.dataset.read import read_dataset
     from styledag.diffusion.encode import EncodeSample, encode_dataset
 
+    recipe = graph.recipe(ModelName.parse(plan.target.partition))
+    said = recipe.instance_prompt
     samples = [
         EncodeSample(
-            id=row.id, caption=row.text, split=row.split, name=row.origin.url, image_sha256=row.id
+            id=row.id,
+            caption=row.text if said is None else said,
+            variants=row.variants if said is None else (),
+            split=row.split,
+            family=row.family,
+            name=row.origin.url,
+            image_sha256=row.id,
         )
         for row in read_dataset(plan.folder("image_dataset"))
     ]
     base = plan.models["base_encoders"]
-    return encode_dataset(
-        samples,
+    facts = encode_dataset(
+        [*samples, *_prior(recipe, samples, get_compute, plan, workspace)],
         base.folder,
         base_version=base.version,
         compute=get_compute(),
         workspace=workspace,
-        flip=plan.target.settings["flip"],
+        flip=recipe.horizontal_flip,
+    )
+    drawn = {} if recipe.prior is None else {"prior_pictures": recipe.prior.pictures}
+    return {**facts, **drawn}
+
+
+def _prior(
+    recipe: "Recipe",
+    samples: "Sequence[EncodeSample]",
+    get_compute: GetCompute,
+    plan: Plan,
+    workspace: Workspace,
+) -> "list[EncodeSample]":
+    from styledag.diffusion.picture_sizes import picture_sizes
+    from styledag.sampling.prior_pictures import prior_samples
+
+    if recipe.prior is None:
+        return []
+    trained = [each for each in samples if each.split == "train"]
+    return prior_samples(
+        recipe.prior,
+        plan.models["base"].folder,
+        picture_sizes(trained, workspace).values(),
+        base_version=plan.models["base"].version,
+        compute=get_compute(),
+        workspace=workspace,
     )
 
 

@@ -18,7 +18,7 @@ from styledag.images.similarity import Float32, comparable
 from styledag.manifest import Manifest, Rejection
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 @dataclass
@@ -164,7 +164,8 @@ def _cap_families(curation: _Curation, settings: CurationSettings, vectors: Floa
                 origin=images[at].origin,
                 raw_sha256=images[at].raw_sha256,
                 sha256=images[at].sha256,
-                size_px=images[at].size_px,
+                width_px=images[at].width_px,
+                height_px=images[at].height_px,
                 family=centre.sha256,
                 family_size=size,
                 copies=tuple(sorted(curation.copies.get(images[at].sha256, []))),

@@ -1,22 +1,27 @@
-"""The stage ``jpeg_images``: raw pictures become RGB JPEGs of one size."""
+"""The stage ``jpeg_images``: raw pictures become RGB JPEGs of one size, or of a few shapes."""
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from styledag.collect.records import RawImage
 from styledag.errors import DataError, ImageError
+from styledag.images.buckets import nearest_bucket, settings_buckets
 from styledag.images.decode import decode_picture
 from styledag.images.encode import codec_versions, encode_jpeg
 from styledag.images.records import JpegImage
-from styledag.images.resize import to_square
+from styledag.images.resize import to_bucket, to_square
 from styledag.images.settings import ImageSettings
 from styledag.manifest import Manifest, Rejection
 from styledag.settings import settings_identity
+from styledag.store.artifact import Facts
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "1"
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+CODE_VERSION = "2"
 
 _NAMESPACE = "jpeg"
 _REASONS_NAMED = 3
@@ -25,7 +30,7 @@ _REASONS_NAMED = 3
 def normalise_images(
     raw: Manifest[RawImage], settings: ImageSettings, workspace: Workspace
 ) -> Manifest[JpegImage]:
-    """Return, and write into the workspace, the pictures as RGB JPEGs of one size.
+    """Return, and write into the workspace, the pictures as RGB JPEGs.
 
     Each picture is decoded once, however many addresses or runs it appears in; so is each that
     is rejected. ``work["decodes"]`` counts what was not known before.
@@ -67,6 +72,15 @@ def normalise_images(
     return manifest
 
 
+def jpeg_facts(jpegs: Manifest[JpegImage]) -> Facts:
+    """Return the manifest's counts and, by width and height, how many pictures are in each bucket.
+
+    The buckets' counts add up to ``kept``: none is lost for want of others of its shape.
+    """
+    buckets = Counter(f"{row.width_px}x{row.height_px}" for row in jpegs.rows)
+    return {**jpegs.facts, "buckets": dict(sorted(buckets.items()))}
+
+
 def _usable(found: dict[str, Any], workspace: Workspace) -> bool:
     return "reason" in found or workspace.blobs.has(found["sha256"])
 
@@ -79,24 +93,32 @@ def _normalise(raw_sha256: str, settings: ImageSettings, workspace: Workspace) -
         picture = decode_picture(
             content, background=settings.background, max_pixels=settings.max_pixels
         )
-        square = to_square(
-            picture.image,
-            size_px=settings.size_px,
-            mode=settings.mode,
-            upscale=settings.upscale,
-            background=settings.background,
-        )
+        image = _resized(picture.image, settings)
     except ImageError as exc:
         return {"reason": exc.reason, "detail": exc.detail}
     return {
-        "sha256": workspace.blobs.put(encode_jpeg(square, quality=settings.quality)),
-        "size_px": settings.size_px,
+        "sha256": workspace.blobs.put(encode_jpeg(image, quality=settings.quality)),
+        "width_px": image.width,
+        "height_px": image.height,
         "raw_width_px": picture.image.width,
         "raw_height_px": picture.image.height,
         "raw_format": picture.format,
         "frames": picture.frames,
         "notes": list(picture.notes),
     }
+
+
+def _resized(image: "Image", settings: ImageSettings) -> "Image":
+    if settings.mode == "bucket":
+        bucket = nearest_bucket(image.size, settings_buckets(settings))
+        return to_bucket(image, bucket, upscale=settings.upscale)
+    return to_square(
+        image,
+        size_px=settings.size_px,
+        mode=settings.mode,
+        upscale=settings.upscale,
+        background=settings.background,
+    )
 
 
 def _jpeg_image(row: RawImage, found: dict[str, Any]) -> JpegImage:

@@ -7,13 +7,14 @@ from styledag.collect.records import Origin
 
 @dataclass(frozen=True, kw_only=True)
 class JpegImage:
-    """One RGB JPEG of the declared size; its bytes are the blob ``sha256``.
+    """One RGB JPEG of a declared size; its bytes are the blob ``sha256``.
 
     Attributes:
         origin: Where the picture comes from.
         raw_sha256: Blob it was made from.
         sha256: Blob of the JPEG.
-        size_px: Side of the JPEG.
+        width_px: Width of the JPEG.
+        height_px: Height of the JPEG.
         raw_width_px: Width of the original, upright.
         raw_height_px: Height of the original, upright.
         raw_format: Pillow's name of the original's format.
@@ -24,7 +25,8 @@ class JpegImage:
     origin: Origin
     raw_sha256: str
     sha256: str
-    size_px: int
+    width_px: int
+    height_px: int
     raw_width_px: int
     raw_height_px: int
     raw_format: str
@@ -45,7 +47,8 @@ class CuratedImage:
         origin: Where the picture comes from.
         raw_sha256: Blob as the source served it.
         sha256: Blob of the JPEG; the sample id from here on.
-        size_px: Side of the JPEG.
+        width_px: Width of the JPEG.
+        height_px: Height of the JPEG.
         family: sha256 of the JPEG at the centre of its family of near-duplicates.
         family_size: Members of the family before the cap.
         copies: Addresses of the copies that were dropped in its favour.
@@ -54,7 +57,8 @@ class CuratedImage:
     origin: Origin
     raw_sha256: str
     sha256: str
-    size_px: int
+    width_px: int
+    height_px: int
     family: str
     family_size: int
     copies: tuple[str, ...] = ()

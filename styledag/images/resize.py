@@ -1,4 +1,4 @@
-"""A picture of any shape becomes a square."""
+"""A picture of any shape becomes a square, or the shape of a bucket."""
 
 from typing import Literal
 
@@ -35,15 +35,44 @@ def to_square(
             "below_size", f"is {width}x{height}, too small for {size_px} without enlarging"
         )
     if mode == "crop":
-        return _cropped(image, size_px)
+        return covered(image, (size_px, size_px))
     return _padded(image, size_px, background)
 
 
-def _cropped(image: Image.Image, size_px: int) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side)
-    return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box)
+def to_bucket(image: Image.Image, bucket: tuple[int, int], *, upscale: bool) -> Image.Image:
+    """Return the picture in the shape of a bucket: scaled by LANCZOS, cropped as little as can be.
+
+    Args:
+        image: Mode RGB.
+        bucket: Width and height.
+        upscale: Whether a picture may be enlarged.
+
+    Raises:
+        ImageError: If the picture would have to be enlarged and must not (``below_size``).
+    """
+    width, height = image.size
+    if not upscale and (width < bucket[0] or height < bucket[1]):
+        raise ImageError(
+            "below_size",
+            f"is {width}x{height}, too small for {bucket[0]}x{bucket[1]} without enlarging",
+        )
+    return covered(image, bucket)
+
+
+def covered(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the middle of the picture, scaled by LANCZOS so that it just fills a shape.
+
+    Args:
+        image: Mode RGB.
+        size: Width and height.
+    """
+    if image.width * size[1] >= image.height * size[0]:
+        width, height = image.height * size[0] / size[1], float(image.height)
+    else:
+        width, height = float(image.width), image.width * size[1] / size[0]
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = (left, top, left + width, top + height)
+    return image.resize(size, Image.Resampling.LANCZOS, box=box)
 
 
 def _padded(image: Image.Image, size_px: int, background: str) -> Image.Image:

@@ -8,13 +8,29 @@ from styledag.settings import STRICT, check_settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
-    """How every picture becomes an RGB JPEG of one size."""
+    """How every picture becomes an RGB JPEG of one size, or of one of a few of the same area."""
 
     __pydantic_config__ = STRICT
 
     size_px: int = setting(512, ge=16, le=4096, multiple_of=8, help="Side of the square JPEG.")
-    mode: Literal["pad", "crop"] = setting(
-        "crop", help="pad shows the whole picture on the background; crop fills the square."
+    mode: Literal["pad", "crop", "bucket"] = setting(
+        "crop",
+        help="pad shows the whole picture on the background; crop fills the square; bucket crops "
+        "least, to the nearest aspect of several shapes of about size_px squared pixels.",
+    )
+    bucket_step_px: int | None = setting(
+        None,
+        ge=8,
+        multiple_of=8,
+        help="Mode bucket: sides are multiples of this; 64, or an eighth of a smaller size_px, "
+        "when left out.",
+    )
+    bucket_max_aspect: float | None = setting(
+        None,
+        ge=1,
+        le=4,
+        help="Mode bucket: most of longer over shorter side, 2 when left out; narrower pictures "
+        "are cropped to it.",
     )
     upscale: bool = setting(True, help="Enlarge pictures smaller than size_px; else reject them.")
     background: str = setting(
@@ -27,6 +43,14 @@ class ImageSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.mode != "bucket":
+            for name in ("bucket_step_px", "bucket_max_aspect"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"mode {self.mode!r} has no buckets: remove {name}")
+        if self.bucket_step_px is not None and self.bucket_step_px > self.size_px:
+            raise ValueError(
+                f"bucket_step_px is {self.bucket_step_px}, more than size_px, {self.size_px}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

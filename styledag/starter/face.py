@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styledag.diffusion.encoded import EncodedDataset, EncodedSample
+from styledag.diffusion.encoded import EncodedDataset, EncodedSample, Moments
 from styledag.diffusion.recipe import EmaSettings, Recipe
 from styledag.diffusion.records import Snapshot
 from styledag.diffusion.train import train_unet
@@ -37,6 +37,7 @@ from styledag.starter.vocabulary import clip_tokenizer
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ASKED_KINDS = ("transport", "place-building", "place-religious", "tool", "lock")
 SEEDS = (0,)
+_BUCKET = "64x64"
 
 
 def style_pictures(training: Training) -> tuple[list[Subject], Tensor]:
@@ -67,14 +68,25 @@ def encoded(models: Models, captions: list[str], pixels: Tensor) -> EncodedDatas
     distinct = tuple(sorted({"", *captions}))
     return EncodedDataset(
         samples=tuple(
-            EncodedSample(id=f"{row:064d}", caption=distinct.index(text), split="train", row=row)
+            EncodedSample(
+                id=f"{row:064d}",
+                captions=(distinct.index(text),),
+                split="train",
+                family="",
+                bucket=_BUCKET,
+                row=row,
+            )
             for row, text in enumerate(captions)
         ),
         captions=distinct,
         flip=False,
         scaling_factor=models.vae.config.scaling_factor,
-        mean=torch.cat([part.mean for part in parts])[:, None],
-        logvar=torch.cat([part.logvar for part in parts])[:, None],
+        moments={
+            _BUCKET: Moments(
+                torch.cat([part.mean for part in parts])[:, None],
+                torch.cat([part.logvar for part in parts])[:, None],
+            )
+        },
         text_states=models.text.of(list(distinct)),
     )
 

@@ -25,7 +25,8 @@ def curated(workspace: Workspace, colour: str, title: str = "", **fields) -> Cur
             "origin": Origin(url=f"https://wiki.example/{colour}.png", title=title),
             "raw_sha256": "raw-" + colour,
             "sha256": sha256,
-            "size_px": 64,
+            "width_px": 64,
+            "height_px": 64,
             "family": sha256,
             "family_size": 1,
         }

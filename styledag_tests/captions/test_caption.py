@@ -82,6 +82,7 @@ def test_one_more_picture_is_one_more_question(workspace: Workspace, caption) ->
     ("change", "asked"),
     [
         ({"template": "{caption}, again"}, []),
+        ({"variants": ("{caption}, again",)}, []),
         ({"batch_size": 1}, []),
         ({"source": "page"}, []),
         ({"num_beams": 1}, [2]),
@@ -123,6 +124,42 @@ def test_raw_caption_rules_and_template_are_kept_apart(workspace: Workspace, cap
     assert row.caption == "a hat, in red"
     assert row.rule_hits == ("opening", "loop")
     assert row.rules_version
+
+
+def test_variants_say_the_same_caption_in_further_templates(
+    workspace: Workspace, caption, tokens: ClipTokens
+) -> None:
+    settings = replace(
+        SETTINGS, template="{caption}", variants=("{caption}, flat", "art: {caption}")
+    )
+    manifest = caption(
+        curated_manifest(workspace, "red", "blue"), settings, Narrator("it is a hat")
+    )
+    for row in manifest.rows:
+        assert row.caption == "a hat"
+        assert row.variants == ("a hat, flat", "art: a hat")
+    assert caption_facts(manifest, tokens)["variants"] == 2
+    assert Manifest.read(workspace.folder, CaptionedImage) == manifest
+
+
+def test_variants_are_cut_to_fit_each_by_itself(
+    workspace: Workspace, caption, tokens: ClipTokens
+) -> None:
+    words = ["cat0"]
+    while tokens.count(" ".join([*words, f"cat{len(words)}"])) <= 77:
+        words.append(f"cat{len(words)}")
+    settings = replace(SETTINGS, variants=("{caption} and a great many other things besides",))
+    row = caption(curated_manifest(workspace, "red"), settings, Narrator(" ".join(words))).rows[0]
+    assert row.caption == " ".join(words)
+    assert tokens.count(row.variants[0]) <= 77
+    assert row.variants[0].endswith("things besides")
+    assert "cut" in row.rule_hits
+
+
+@pytest.mark.parametrize("variants", [("no mark",), ("{caption}",), ("x {caption}", "x {caption}")])
+def test_variants_that_say_nothing_new_are_refused(variants: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"lacks \{caption\}|hold a template twice"):
+        replace(SETTINGS, variants=variants)
 
 
 def test_long_caption_is_cut_and_counted(workspace: Workspace, caption, tokens: ClipTokens) -> None:

@@ -29,6 +29,7 @@ def captioned_image(workspace: Workspace, number: int, **fields) -> CaptionedIma
         source="blip",
         rules_version=RULES_VERSION,
         rule_hits=("opening",),
+        variants=(f"a painting of a number {number}",) * (number % 2),
     )
 
 

@@ -74,9 +74,30 @@ def test_load_dataset_reads_what_was_written(
         source = by_id[row["id"]]
         assert row["image"]["bytes"] == workspace.blobs.read(row["id"])
         assert row["text"] == source.caption
+        assert row["variants"] == list(source.variants)
         assert row["raw_caption"] == source.raw_caption
         assert row["url"] == source.image.origin.url
         assert row["licence"] == source.image.origin.licence
+
+
+def test_diffusers_trainer_finds_its_columns_and_one_caption_a_picture(
+    workspace: Workspace, build, tmp_path: Path
+) -> None:
+    """As ``train_text_to_image.py`` reads ``--train_data_dir``."""
+    import datasets
+
+    folder, _ = build(captioned_manifest(workspace, 30))
+    train = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "hf"))["train"]
+    assert {"image", "text"} <= set(train.column_names)
+    preprocessed = train.with_transform(
+        lambda examples: {
+            "size": [image.convert("RGB").size for image in examples["image"]],
+            "caption_types": [type(caption) for caption in examples["text"]],
+        }
+    )
+    assert set(preprocessed[:]["size"]) == {(64, 64)}
+    assert set(preprocessed[:]["caption_types"]) == {str}
+    assert {len(variants) for variants in train["variants"]} == {0, 1}
 
 
 def test_reader_gives_back_pictures_captions_and_origins(workspace: Workspace, build) -> None:
@@ -99,6 +120,7 @@ def test_reader_gives_back_pictures_captions_and_origins(workspace: Workspace, b
         origin=source.image.origin,
         caption_source="blip",
         raw_caption=source.raw_caption,
+        variants=source.variants,
     )
 
 

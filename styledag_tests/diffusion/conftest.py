@@ -3,7 +3,8 @@
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def make_samples(store: Store, count: int, *, validation: int = 0) -> list[Encod
                 image_sha256=sha256,
             )
         )
+    return samples
+
+
+def ragged_samples(store: Store, counts: Mapping[tuple[int, int], int]) -> list[EncodeSample]:
+    """Return so many samples of each width and height."""
+    sizes = [size for size, count in counts.items() for _ in range(count)]
+    samples = []
+    for number, (sample, size) in enumerate(
+        zip(make_samples(store, len(sizes)), sizes, strict=True)
+    ):
+        with Image.open(io.BytesIO(picture(number, size_px=32))) as image:
+            file = io.BytesIO()
+            image.resize(size).save(file, format="JPEG", quality=95)
+        samples.append(replace(sample, image_sha256=store.blobs.put(file.getvalue())))
     return samples
 
 

@@ -16,7 +16,13 @@ from styledag.diffusion.encoded import EncodedDataset
 from styledag.errors import DataError, ModelError
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
-from styledag_tests.diffusion.conftest import CPU, encode_samples, make_samples, picture
+from styledag_tests.diffusion.conftest import (
+    CPU,
+    encode_samples,
+    make_samples,
+    picture,
+    ragged_samples,
+)
 
 
 def fresh(workspace: Workspace, name: str) -> Workspace:
@@ -54,11 +60,11 @@ def test_moments_and_states_are_those_of_diffusers_and_transformers(
                 sample.caption, padding="max_length", truncation=True, return_tensors="pt"
             )
             states = text_encoder(tokens.input_ids)[0][0]
-        torch.testing.assert_close(encoded.mean[each.row, 0], upright.mean[0])
-        torch.testing.assert_close(encoded.logvar[each.row, 0], upright.logvar[0])
-        torch.testing.assert_close(encoded.mean[each.row, 1], mirrored.mean[0])
-        torch.testing.assert_close(encoded.text_states[each.caption], states)
-        assert encoded.captions[each.caption] == sample.caption
+        torch.testing.assert_close(encoded.moments["16x16"].mean[each.row, 0], upright.mean[0])
+        torch.testing.assert_close(encoded.moments["16x16"].logvar[each.row, 0], upright.logvar[0])
+        torch.testing.assert_close(encoded.moments["16x16"].mean[each.row, 1], mirrored.mean[0])
+        torch.testing.assert_close(encoded.text_states[each.captions[0]], states)
+        assert encoded.captions[each.captions[0]] == sample.caption
     assert encoded.scaling_factor == 0.5
     assert encoded.captions[encoded.empty_caption] == ""
 
@@ -93,8 +99,9 @@ def test_one_more_picture_costs_one_encoding_and_changes_no_other(
     assert grown.work == {"encodes": 1}
     rows = {each.id: each.row for each in after.samples}
     for each in before.samples:
-        assert torch.equal(before.mean[each.row], after.mean[rows[each.id]])
-        assert torch.equal(before.logvar[each.row], after.logvar[rows[each.id]])
+        for name in ("mean", "logvar"):
+            old, new = (getattr(one.moments["16x16"], name) for one in (before, after))
+            assert torch.equal(old[each.row], new[rows[each.id]])
 
 
 def test_content_does_not_depend_on_what_was_missing_together(
@@ -133,7 +140,7 @@ def test_flip_and_base_version_are_part_of_the_key(
     upright = fresh(workspace, "upright")
     encode_samples(samples, base, upright, flip=False)
     assert upright.work == {"encodes": 2}
-    assert EncodedDataset.open(upright.folder).mean.shape[1] == 1
+    assert EncodedDataset.open(upright.folder).moments["16x16"].mean.shape[1] == 1
     other = fresh(workspace, "other")
     encode_dataset(samples, base, base_version="base-2", compute=CPU, workspace=other, flip=True)
     assert other.work == {"encodes": 2, "text_encodes": 3}
@@ -146,7 +153,7 @@ def test_files_hold_what_any_reader_of_safetensors_expects(
     facts = encode_dataset(
         samples, base, base_version="base-1", compute=CPU, workspace=workspace, flip=True
     )
-    moments = load_file(workspace.folder / "moments.safetensors")
+    moments = load_file(workspace.folder / "moments-16x16.safetensors")
     assert moments["mean"].shape == moments["logvar"].shape == (5, 2, 4, 8, 8)
     states = load_file(workspace.folder / "text_states.safetensors")["text_states"]
     assert states.shape == (4, 77, 32)
@@ -155,7 +162,8 @@ def test_files_hold_what_any_reader_of_safetensors_expects(
     assert facts["train"] == 3
     assert facts["validation"] == 2
     assert facts["captions"] == 3
-    assert facts["latents_shape"] == [4, 8, 8]
+    assert facts["latents_shapes"] == {"16x16": [4, 8, 8]}
+    assert facts["buckets"] == {"16x16": 5}
 
 
 def test_sampled_latents_have_the_posterior_s_mean_and_spread(
@@ -168,9 +176,10 @@ def test_sampled_latents_have_the_posterior_s_mean_and_spread(
     draws = torch.stack(
         [encoded.sample_latents(sample, generator, flipped=True) for _ in range(2000)]
     )
-    spread = torch.exp(0.5 * encoded.logvar[0, 1]) * 0.5
+    moments = encoded.moments["16x16"]
+    spread = torch.exp(0.5 * moments.logvar[0, 1]) * 0.5
     torch.testing.assert_close(draws.std(dim=0), spread, rtol=0.1, atol=0.01)
-    error = (draws.mean(dim=0) - encoded.mean[0, 1] * 0.5).abs() / spread
+    error = (draws.mean(dim=0) - moments.mean[0, 1] * 0.5).abs() / spread
     assert error.max() < 5 / 2000**0.5
 
 
@@ -192,7 +201,7 @@ def test_nan_latents_are_refused_by_the_picture_s_name(
     ("content", "message"),
     [
         (b"no picture", "cannot be decoded"),
-        (picture(9, size_px=20), "20x20 px"),
+        (picture(9, size_px=21), "21x21 px"),
         (picture(1)[:300], "cannot be decoded"),
     ],
     ids=["text", "other size", "cut off"],
@@ -207,15 +216,71 @@ def test_unusable_picture_is_named(
     assert "picture-" in str(caught.value)
 
 
-def test_other_size_is_named_even_when_all_is_cached(
+def test_shapes_become_buckets_of_equal_moments_whatever_lies_beside(
     base: Path, store: Store, workspace: Workspace
 ) -> None:
-    samples = make_samples(store, 2)
-    small = dataclasses.replace(samples[1], image_sha256=store.blobs.put(picture(1, size_px=8)))
-    encode_samples(samples[:1], base, workspace)
-    encode_samples([small], base, workspace)
-    with pytest.raises(DataError, match="one size"):
-        encode_samples([samples[0], small], base, workspace)
+    vae = AutoencoderKL.from_pretrained(base / "vae", low_cpu_mem_usage=False).eval()
+    samples = ragged_samples(store, {(16, 16): 3, (24, 8): 1, (8, 24): 10})
+    facts = encode_dataset(
+        samples, base, base_version="base-1", compute=CPU, workspace=workspace, flip=True
+    )
+    assert facts["buckets"] == {"16x16": 3, "24x8": 1, "8x24": 10}
+    assert facts["latents_shapes"] == {"16x16": [4, 8, 8], "24x8": [4, 4, 12], "8x24": [4, 12, 4]}
+    assert sum(facts["buckets"].values()) == facts["samples"] == workspace.work["encodes"] == 14
+    encoded = EncodedDataset.open(workspace.folder)
+    by_id = {each.id: each for each in samples}
+    for each in encoded.samples:
+        with Image.open(io.BytesIO(store.blobs.read(by_id[each.id].image_sha256))) as image:
+            assert each.bucket == f"{image.width}x{image.height}"
+            pixels = torch.tensor(list(image.convert("RGB").tobytes()))
+        pixels = pixels.reshape(image.height, image.width, 3).permute(2, 0, 1)[None] / 127.5 - 1
+        with torch.no_grad():
+            expected = vae.encode(pixels.flip(-1)).latent_dist
+        moments = encoded.moments[each.bucket]
+        torch.testing.assert_close(moments.mean[each.row, 1], expected.mean[0])
+        torch.testing.assert_close(moments.logvar[each.row, 1], expected.logvar[0])
+    again = fresh(workspace, "again")
+    encode_samples(samples, base, again)
+    assert not again.work
+    assert contents(again) == contents(workspace)
+
+
+def test_families_and_variants_are_kept_and_each_caption_encoded_once(
+    base: Path, store: Store, workspace: Workspace
+) -> None:
+    samples = [
+        dataclasses.replace(each, family=f"family {at % 2}", variants=("a thing", f"thing {at}"))
+        for at, each in enumerate(make_samples(store, 4))
+    ]
+    encode_samples(samples, base, workspace)
+    assert workspace.work["text_encodes"] == 1 + 3 + 1 + 4
+    encoded = EncodedDataset.open(workspace.folder)
+    by_id = {each.id: each for each in samples}
+    for each in encoded.samples:
+        assert tuple(encoded.captions[at] for at in each.captions) == by_id[each.id].captions
+        assert each.family == by_id[each.id].family
+
+
+def test_caption_that_the_base_cannot_read_whole_is_refused(
+    base: Path, store: Store, workspace: Workspace
+) -> None:
+    long = dataclasses.replace(make_samples(store, 1)[0], caption="cat " * 76)
+    with pytest.raises(DataError, match=r"'cat .*78 tokens long, but the base reads 77"):
+        encode_samples([long], base, workspace)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's list of mappings")
+def test_files_are_mapped_and_not_copied(base: Path, store: Store, workspace: Workspace) -> None:
+    encode_samples(make_samples(store, 2), base, workspace)
+    encoded = EncodedDataset.open(workspace.folder)
+    mappings = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    for name, tensor in [
+        ("moments-16x16.safetensors", encoded.moments["16x16"].logvar),
+        ("text_states.safetensors", encoded.text_states),
+    ]:
+        ranges = [line[0].split("-") for line in mappings if line[-1].endswith(f"artifact/{name}")]
+        start = tensor.data_ptr()
+        assert any(int(low, 16) <= start < int(high, 16) for low, high in ranges), name
 
 
 def test_empty_dataset_and_repeated_ids_are_refused(
@@ -243,6 +308,6 @@ def test_bfloat16_is_kept_as_such(base: Path, store: Store, workspace: Workspace
         flip=True,
     )
     encoded = EncodedDataset.open(workspace.folder)
-    assert encoded.mean.dtype == encoded.text_states.dtype == torch.bfloat16
+    assert encoded.moments["16x16"].mean.dtype == encoded.text_states.dtype == torch.bfloat16
     latents = encoded.sample_latents(encoded.train[0], torch.Generator().manual_seed(0))
     assert latents.dtype == torch.float32

@@ -65,6 +65,27 @@ def test_zero_terminal_snr_needs_velocity() -> None:
     assert torch.isfinite(loss.per_sample(noise, target, TIMESTEPS)).all()
 
 
+def test_zero_terminal_snr_weighs_and_targets_as_diffusers() -> None:
+    noise_scheduler = scheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    loss = DiffusionLoss(noise_scheduler, min_snr_gamma=5.0)
+    latents, noise = tensors()
+    last = torch.tensor([999])
+    # At the end nothing but noise is seen, and the velocity is the picture itself.
+    assert torch.equal(loss.noisy(latents[:1], noise[:1], last), noise[:1])
+    assert torch.equal(loss.target(latents[:1], noise[:1], last), -latents[:1])
+    assert torch.equal(
+        loss.target(latents, noise, TIMESTEPS),
+        noise_scheduler.get_velocity(latents, noise, TIMESTEPS),
+    )
+    snr = compute_snr(noise_scheduler, TIMESTEPS)
+    assert snr[-1] == 0
+    expected = snr.clamp(max=5.0) / (snr + 1)
+    ones = torch.ones(len(TIMESTEPS), 4, 8, 8)
+    torch.testing.assert_close(
+        loss.per_sample(ones, torch.zeros_like(ones), TIMESTEPS), expected, rtol=1e-3, atol=1e-6
+    )
+
+
 def test_other_prediction_types_are_refused() -> None:
     with pytest.raises(ModelError, match="'sample'"):
         DiffusionLoss(scheduler(prediction_type="sample"))
@@ -78,4 +99,8 @@ def test_schedule_of_the_base_is_read_whichever_sampler_it_names(tmp_path) -> No
     )
     read = load_scheduler(tmp_path)
     assert read.config.prediction_type == "v_prediction"
+    DDIMScheduler(
+        **SCHEDULE, prediction_type="v_prediction", rescale_betas_zero_snr=True
+    ).save_pretrained(tmp_path / "zero" / "scheduler")
+    assert load_scheduler(tmp_path / "zero").alphas_cumprod[-1] == 0
     torch.testing.assert_close(read.alphas_cumprod, scheduler().alphas_cumprod)

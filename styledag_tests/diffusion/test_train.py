@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from styledag.diffusion.base import load_unet, load_vae
-from styledag.diffusion.encoded import EncodedDataset
+from styledag.diffusion.encoded import EncodedDataset, Moments
 from styledag.diffusion.recipe import EmaSettings
 from styledag.diffusion.records import Snapshot
 from styledag.errors import DataError, ModelError, TrainingError
@@ -280,7 +280,9 @@ def test_dataset_of_another_base_is_refused(base: Path, encode: Encode, tmp_path
     narrow = dataclasses.replace(encoded, text_states=encoded.text_states[..., :24])
     with pytest.raises(ModelError, match=r"32.* 24 wide"):
         train(narrow, base, tmp_path)
-    fewer = dataclasses.replace(encoded, mean=encoded.mean[:, :, :3])
+    (bucket, moments), *_ = encoded.moments.items()
+    narrow_moments = Moments(moments.mean[:, :, :3], moments.logvar[:, :, :3])
+    fewer = dataclasses.replace(encoded, moments={bucket: narrow_moments})
     with pytest.raises(ModelError, match="4 channels, but the encoded dataset has 3"):
         train(fewer, base, tmp_path)
 

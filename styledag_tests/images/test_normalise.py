@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from styledag.errors import DataError, StorageError
-from styledag.images.normalise import normalise_images
+from styledag.images.normalise import jpeg_facts, normalise_images
 from styledag.images.records import JpegImage
 from styledag.images.settings import ImageSettings
 from styledag.manifest import Manifest
@@ -38,6 +38,43 @@ def test_every_picture_becomes_a_jpeg_of_the_declared_size(workspace: Workspace)
     wide = jpegs.rows[-1]
     assert (wide.raw_format, wide.raw_width_px, wide.raw_height_px) == ("GIF", 300, 10)
     assert Manifest.read(workspace.folder, JpegImage) == jpegs
+
+
+def test_buckets_lose_no_picture_and_are_counted(workspace: Workspace, tmp_path: Path) -> None:
+    sizes = [
+        (64, 64),
+        (65, 64),
+        (90, 60),
+        (60, 90),
+        (100, 40),
+        (300, 10),
+        (10, 300),
+        (7, 7),
+        (70, 50),
+    ]
+    contents = {f"{at}.png": saved(noisy(at, size)) for at, size in enumerate(sizes)}
+    raw = raw_manifest(workspace, **contents)
+    settings = ImageSettings(size_px=64, mode="bucket")
+    jpegs = normalise_images(raw, settings, workspace)
+    assert len(jpegs.rows) == len(sizes)
+    facts = jpeg_facts(jpegs)
+    assert sum(facts["buckets"].values()) == facts["kept"] == facts["found"] == len(sizes)
+    assert facts["buckets"] == {
+        "48x88": 1,
+        "48x80": 1,
+        "64x64": 3,
+        "72x56": 1,
+        "80x48": 1,
+        "88x48": 2,
+    }
+    for row in jpegs.rows:
+        image = Image.open(io.BytesIO(workspace.blobs.read(row.sha256)))
+        assert image.size == (row.width_px, row.height_px)
+    second = again(workspace, tmp_path / "second")
+    assert normalise_images(raw, settings, second) == jpegs
+    assert not second.work
+    fewer = Manifest(raw.rows[3:])
+    assert set(normalise_images(fewer, settings, second).rows) <= set(jpegs.rows)
 
 
 def test_what_cannot_be_used_is_counted_by_reason(workspace: Workspace) -> None:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from styledag.errors import ImageError
-from styledag.images.resize import to_square
+from styledag.images.resize import to_bucket, to_square
 from styledag_tests.images.pictures import noisy, plain
 
 GREEN, BLUE = (0, 255, 0), (0, 0, 255)
@@ -64,3 +64,28 @@ def test_without_upscale_no_picture_is_enlarged(
         return
     with pytest.raises(ImageError, match="below_size"):
         square(plain(BLUE, size), mode=mode, upscale=False)
+
+
+def test_bucket_is_filled_with_the_middle_scaled_as_pillow_does() -> None:
+    image = noisy(1, (120, 80))
+    expected = image.crop((10, 0, 110, 80)).resize((40, 32), Image.Resampling.LANCZOS)
+    found = np.asarray(to_bucket(image, (40, 32), upscale=True), dtype=int)
+    assert found.shape == (32, 40, 3)
+    # Pillow's filter may look beyond a box, but not beyond a cropped picture.
+    assert np.abs(found - np.asarray(expected, dtype=int))[:, 2:-2].max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (33, 31), (40, 32)])
+def test_any_shape_becomes_a_bucket(size: tuple[int, int]) -> None:
+    assert to_bucket(plain(BLUE, size), (40, 32), upscale=True).size == (40, 32)
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"), [((40, 32), True), ((400, 31), False), ((39, 32), False), ((80, 33), True)]
+)
+def test_without_upscale_no_bucket_enlarges(size: tuple[int, int], fits: bool) -> None:
+    if fits:
+        assert to_bucket(plain(BLUE, size), (40, 32), upscale=False).size == (40, 32)
+        return
+    with pytest.raises(ImageError, match="40x32 without enlarging"):
+        to_bucket(plain(BLUE, size), (40, 32), upscale=False)
