@@ -179,7 +179,7 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
     mirrored = 2 if recipe.horizontal_flip else 1
     pictures = planned.train + planned.validation
     captions = planned.captions + 1
-    samples_per_step = recipe.batch_size * recipe.gradient_accumulation
+    microsteps = sum(math.ceil(count / recipe.batch_size) for count in planned.latents.values())
     return Estimate(
         parameters=microstep.parameters,
         trained=microstep.trained,
@@ -193,7 +193,7 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
         validated=planned.validation * _BANDS * snapshots,
         encoded=pictures * mirrored,
         captions=captions,
-        steps=math.ceil(planned.train / samples_per_step) * recipe.epochs,
+        steps=math.ceil(microsteps / recipe.gradient_accumulation) * recipe.epochs,
         moved_bytes=2 * (2 * microstep.gradients_bytes + moments + average)
         + 2 * _trained_bytes(recipe, microstep),
         snapshots=snapshots,

@@ -141,3 +141,9 @@ def test_processes_share_a_microstep_and_keep_gradients_of_the_others(base: Path
     alone, both = needed(1), needed(2)
     assert both.device_bytes["activations"] < alone.device_bytes["activations"]
     assert both.device_bytes["gradients of other processes"] == 4 * both.trained
+
+
+def test_each_shape_has_microsteps_of_its_own(estimated: Estimated) -> None:
+    recipe = {"batch_size": 4, "gradient_accumulation": 2, "epochs": 3}
+    assert estimated(latents={(4, 8, 8): 8}, **recipe).steps == 3
+    assert estimated(latents={(4, 8, 8): 5, (4, 8, 16): 3}, **recipe).steps == 6
