@@ -8,13 +8,14 @@ run goes on where it was.
 import argparse
 import json
 import sys
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from PIL import Image
 from rich.console import Console
-from study.claims import judged
 from study.experiments import BASE, Experiment, chosen
-from study.measure import Judges, mean_of
+from study.measure import Judges, Measure, mean_of
 from study.picture import side_by_side
 from study.report import as_json, as_markdown, put_between_marks
 from study.scale import COMPLETE, QUICK
@@ -23,60 +24,64 @@ from study.study import Study
 from styledag.cli.bars import BarsProgress
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.store.store import Store
-from styledag.store.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN_SUBJECTS = 12
 """Columns of the picture."""
 
 
-def measured(study: Study, experiments: tuple[Experiment, ...], seeds: tuple[int, ...], out: Path):
-    """Make and measure experiments one after the other, and write figures and picture.
+def measured(
+    study: Study, experiments: Sequence[Experiment], seeds: Sequence[int], out: Path
+) -> dict[str, Any]:
+    """Make and measure experiments, and write figures and picture after each.
 
     Args:
         study: What makes them.
         experiments: Which.
         seeds: Run seeds of the trainings.
         out: Folder of ``claims.json``, ``claims.md`` and ``claims.png``.
+
+    Returns:
+        The figures, as they stand in ``claims.json``.
     """
-    work: Counter[str] = Counter()
-    folder = out / "work"
-    workspace = Workspace(folder, folder, study.store.blobs, study.store.items, work=work)
-    judges = Judges(study, workspace)
-    measures, facts, seconds = {}, {}, 0.0
-    for each in experiments:
+    out.mkdir(parents=True, exist_ok=True)
+    judges = Judges(study, study.store.files.cache / "work")
+    measures: dict[str, Mapping[str, Measure]] = {}
+    figures: dict[str, Any] = {}
+    for at, each in enumerate(experiments, start=1):
         print(f"{each.name}: {each.switch}", flush=True)
-        each_seed = [judges.measures(each, seed) for seed in seeds]
+        of_seeds = [judges.measures(each, seed) for seed in seeds]
         measures[each.name] = {
-            name: mean_of([one[name] for one in each_seed]) for name in each_seed[0]
+            name: mean_of([one[name] for one in of_seeds]) for name in of_seeds[0]
         }
-        facts[each.name] = dict(study.unet(each, seeds[0]).facts)
-        seconds += sum(study.unet(each, seed).facts.get("seconds", 0.0) for seed in seeds)
-        shown = {name: one.estimate().value for name, one in measures[each.name].items()}
-        print("  " + "  ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
-    estimates = {
-        name: {what: one.estimate() for what, one in own.items()} for name, own in measures.items()
-    }
-    scale = study.scale
-    about = {
+        figures = as_json(
+            _about(study, experiments[:at], seeds),
+            experiments[:at],
+            measures,
+            {one.name: study.unet(one, seeds[0]).facts for one in experiments[:at]},
+        )
+        (out / "claims.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        (out / "claims.md").write_text(as_markdown(figures), encoding="utf-8")
+        _picture(study, experiments[:at], seeds[0]).save(out / "claims.png", optimize=True)
+    return figures
+
+
+def _about(study: Study, experiments: Sequence[Experiment], seeds: Sequence[int]) -> dict[str, Any]:
+    trained = [each for each in experiments if each.model is None]
+    seconds = sum(study.unet(each, seed).facts["seconds"] for each in trained for seed in seeds)
+    return {
         "base_version": study.base.version,
         "scorer_version": study.scorer.version,
         "device": study.compute.device.type,
         "dtype": str(study.compute.dtype).removeprefix("torch."),
         "training": sum(each.role == "train" for each in study.pictures),
-        "samples": len(scale.subjects) * len(scale.seeds),
+        "samples": len(study.scale.subjects) * len(study.scale.seeds),
         "run_seeds": list(seeds),
         "minutes": round(seconds / 60, 1),
     }
-    figures = as_json(about, experiments, estimates, facts, judged(measures))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "claims.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (out / "claims.md").write_text(as_markdown(figures), encoding="utf-8")
-    _picture(study, experiments, seeds[0]).save(out / "claims.png", optimize=True)
-    return figures
 
 
-def _picture(study: Study, experiments: tuple[Experiment, ...], seed: int):
+def _picture(study: Study, experiments: Sequence[Experiment], seed: int) -> Image.Image:
     scale = study.scale
     every = max(1, len(scale.outside) // (SHOWN_SUBJECTS - 2))
     subjects = (*scale.in_style[:2], *scale.outside[::every])[:SHOWN_SUBJECTS]

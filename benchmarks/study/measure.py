@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from study.experiments import Experiment
+from study.experiments import PROMPT, Experiment
 from study.pictures import Role
-from study.study import Study
+from study.study import CLIP, Study
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
+from styledag.models.reference import ModelReference
 from styledag.sampling.index import Pair
 from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
-from styledag.scoring.embeddings import picture_embeddings, sha256_of
+from styledag.scoring.embeddings import Scorer, picture_embeddings, sha256_of
 from styledag.scoring.records import Estimate
 from styledag.scoring.retention import retention, text_similarity
-from styledag.scoring.score import Scorer
 from styledag.scoring.settings import ScoreSettings
 from styledag.scoring.style import Float64, StyleDistance, style_gain
 from styledag.store.workspace import Workspace
@@ -76,12 +76,12 @@ class Judges:
 
     Args:
         study: Where pictures and samples come from.
-        workspace: Remembers embeddings.
+        folder: For work in progress; nothing stays there.
     """
 
-    def __init__(self, study: Study, workspace: Workspace) -> None:
+    def __init__(self, study: Study, folder: Path) -> None:
         self._study = study
-        self._workspace = workspace
+        self._workspace = Workspace(folder, folder, study.store.blobs, study.store.items)
 
     def measures(self, experiment: Experiment, seed: int) -> Mapping[str, Measure]:
         """Return an experiment's measures by name.
@@ -145,8 +145,6 @@ class Judges:
 
     def text_embeddings(self, subjects: Sequence[str]) -> Float32:
         """Return the unit embeddings of subjects' plain prompts, row by row."""
-        from study.experiments import PROMPT
-
         return self.scorer.embed_texts([PROMPT.format(subject) for subject in subjects])
 
     @cached_property
@@ -163,8 +161,9 @@ class Judges:
 
     @cached_property
     def _threshold(self) -> float:
-        percentile = ScoreSettings.__dataclass_fields__["copying_percentile"].default
-        return copying_threshold(self._of_role("validation"), self._of_role("train"), percentile)
+        settings = ScoreSettings(scorer=ModelReference(model=CLIP))
+        heldout, training = self._of_role("validation"), self._of_role("train")
+        return copying_threshold(heldout, training, settings.copying_percentile)
 
     @property
     def _is_family(self) -> Float64:

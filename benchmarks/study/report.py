@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from study.claims import Found
+from study.claims import judged
 from study.experiments import Experiment
+from study.measure import Measure
 from styledag.errors import DataError
-from styledag.scoring.records import Estimate
 
 BEGIN, END = "<!-- figures of benchmarks/claims.py: begin -->", "<!-- end -->"
 COLUMNS = {
@@ -25,11 +25,17 @@ COLUMNS = {
 def as_json(
     about: Mapping[str, Any],
     experiments: Sequence[Experiment],
-    estimates: Mapping[str, Mapping[str, Estimate]],
+    measures: Mapping[str, Mapping[str, Measure]],
     facts: Mapping[str, Mapping[str, Any]],
-    found: Sequence[Found],
 ) -> dict[str, Any]:
-    """Return all figures as plain JSON values."""
+    """Return all figures, and what they say of the claims, as plain JSON values.
+
+    Args:
+        about: What all figures rest on.
+        experiments: The experiments that were made.
+        measures: By experiment and name.
+        facts: What training says of each experiment.
+    """
     return {
         "about": dict(about),
         "experiments": [
@@ -37,11 +43,13 @@ def as_json(
                 "name": each.name,
                 "switch": each.switch,
                 "facts": dict(facts[each.name]),
-                "measures": {name: asdict(one) for name, one in estimates[each.name].items()},
+                "measures": {
+                    name: asdict(one.estimate()) for name, one in measures[each.name].items()
+                },
             }
             for each in experiments
         ],
-        "claims": [asdict(each) | {"verdict": each.verdict} for each in found],
+        "claims": [asdict(each) | {"verdict": each.verdict} for each in judged(measures)],
     }
 
 

@@ -35,6 +35,7 @@ class Scale:
         epochs: Passes over them, of the recipe that all others are compared with.
         batch_size: Pictures in one optimiser step.
         learning_rate: AdamW's, the same for all.
+        lr_warmup_steps: Steps over which it rises.
         in_style: Subjects of the style's kind to ask for.
         outside: Subjects outside it.
         vague: Subjects that name nothing.
@@ -46,6 +47,7 @@ class Scale:
     epochs: int
     batch_size: int
     learning_rate: float
+    lr_warmup_steps: int
     in_style: tuple[str, ...]
     outside: tuple[str, ...]
     vague: tuple[str, ...]
@@ -67,7 +69,7 @@ class Scale:
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            lr_warmup_steps=10,
+            lr_warmup_steps=self.lr_warmup_steps,
             min_snr_gamma=5.0,
             horizontal_flip=False,
             ema=EmaSettings(mode="base", base_share=0.2),
@@ -81,6 +83,7 @@ COMPLETE = Scale(
     epochs=8,
     batch_size=16,
     learning_rate=2e-5,
+    lr_warmup_steps=10,
     in_style=IN_STYLE,
     outside=OUTSIDE,
     vague=VAGUE,
@@ -93,6 +96,7 @@ QUICK = Scale(
     epochs=4,
     batch_size=16,
     learning_rate=2e-5,
+    lr_warmup_steps=2,
     in_style=IN_STYLE[:4],
     outside=OUTSIDE[::4],
     vague=VAGUE[:2],

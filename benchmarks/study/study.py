@@ -31,6 +31,7 @@ from styledag.store.workspace import Workspace
 
 CODE_VERSION = "1"
 UNET = "unet"
+CLIP = "clip"
 _LOSSES = "losses.json"
 _ENCODERS = ("vae", "text_encoder", "tokenizer")
 
@@ -69,7 +70,7 @@ class Study:
     @cached_property
     def scorer(self) -> ClipScorer:
         """The starter's CLIP."""
-        found = self._model("clip", ("",))
+        found = self._model(CLIP, ("",))
         return ClipScorer(found.folder, found.version, self.compute)
 
     def dataset(self, name: Pictures) -> Artifact:
@@ -137,7 +138,8 @@ class Study:
             ),
             body,
         )
-        return json.loads((artifact.folder / _LOSSES).read_text())
+        written: dict[str, dict[str, float]] = json.loads((artifact.folder / _LOSSES).read_text())
+        return written
 
     def _encoded(self, name: str, samples: Sequence[encode.EncodeSample]) -> Artifact:
         encoders = self._model("stable-diffusion", _ENCODERS)
