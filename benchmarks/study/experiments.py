@@ -84,7 +84,9 @@ EXPERIMENTS = (
         switch="DreamBooth, asked for with its word",
         changes={
             "instance_prompt": "a sks drawing",
-            "prior": PriorSettings(class_prompt="a drawing", pictures=64),
+            "prior": PriorSettings(
+                class_prompt="a drawing", pictures=64, num_inference_steps=15, guidance_scale=4.0
+            ),
         },
         prompt=NAMED_PROMPT,
     ),

@@ -4,16 +4,17 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from study.denoising import losses
-from study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment, Pictures
+from study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
 from study.pictures import Picture, dataset_of, store_pictures
 from study.scale import Scale
 from styledag.diffusion import encode, train
 from styledag.diffusion.encoded import EncodedDataset
+from styledag.diffusion.recipe import PriorSettings
 from styledag.diffusion.records import Snapshot
 from styledag.merging import blend
 from styledag.models.compute import Compute
@@ -73,13 +74,22 @@ class Study:
         found = self._model(CLIP, ("",))
         return ClipScorer(found.folder, found.version, self.compute)
 
-    def dataset(self, name: Pictures) -> Artifact:
-        """Return what is trained on, encoded.
+    def dataset(self, experiment: Experiment) -> Artifact:
+        """Return what an experiment is trained on, encoded.
+
+        With DreamBooth all pictures have its prompt for a caption, and the base's own pictures of
+        the class stand beside them.
 
         Args:
-            name: How much of the family is in it.
+            experiment: Its recipe, and how much of the family is trained on.
         """
-        return self._encoded(name, dataset_of(self.pictures, name))
+        samples = dataset_of(self.pictures, experiment.pictures)
+        recipe = experiment.recipe(self.scale, 0)
+        if recipe.instance_prompt is None:
+            return self._encoded(experiment.pictures, samples)
+        named = [replace(each, caption=recipe.instance_prompt) for each in samples]
+        prior = [] if recipe.prior is None else self._prior(recipe.prior)
+        return self._encoded(f"{experiment.pictures}-{experiment.name}", [*named, *prior])
 
     def losses(self, experiment: Experiment | None, seed: int) -> Mapping[str, Mapping[str, float]]:
         """Return a UNet's loss on each of Twemoji's drawings outside the style, and on the base's.
@@ -219,6 +229,42 @@ class Study:
         files = read_samples(artifact.folder)
         return {(prompts[prompt], each): path for (prompt, each), path in files.items()}
 
+    def _prior(self, prior: PriorSettings) -> list[encode.EncodeSample]:
+        """Return the base's own pictures of a class as samples."""
+        settings = SampleSettings(
+            prompts=(prior.class_prompt,),
+            seeds=tuple(range(prior.pictures)),
+            scheduler="ddim",
+            num_inference_steps=prior.num_inference_steps,
+            guidance_scale=prior.guidance_scale,
+            batch_size=32,
+        )
+
+        def body(workspace: Workspace) -> Facts:
+            sampler = self._sampler(settings, None)
+            return grid.draw_sample_grid(sampler, workspace, title=prior.class_prompt)
+
+        drawn = self._built(
+            Target(
+                asset="sample_grid",
+                partition="prior",
+                code_version=f"{CODE_VERSION}.{grid.CODE_VERSION}",
+                settings=settings_identity(settings) | {"dtype": str(self.compute.dtype)},
+                inputs=[self.base.as_input(BASE)],
+            ),
+            body,
+        )
+        return [
+            encode.EncodeSample(
+                id=_drawn_id(pair),
+                caption=prior.class_prompt,
+                split="prior",
+                name=f"{pair[0]}, seed {pair[1]}",
+                image_sha256=self.store.blobs.put(path.read_bytes()),
+            )
+            for pair, path in read_samples(drawn.folder).items()
+        ]
+
     def _drawn(self, pair: Pair) -> encode.EncodeSample:
         """Return a picture that the base drew as a sample to encode."""
         return encode.EncodeSample(
@@ -230,7 +276,7 @@ class Study:
         )
 
     def _trained(self, experiment: Experiment, seed: int) -> Artifact:
-        dataset = self.dataset(experiment.pictures)
+        dataset = self.dataset(experiment)
         recipe = experiment.recipe(self.scale, seed)
 
         def body(workspace: Workspace) -> Facts:
