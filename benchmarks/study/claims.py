@@ -55,7 +55,7 @@ class Found:
 
 MEMORY = ("remembered", "retention")
 STYLE = ("learned", "style")
-FAMILY = ("family", "family_pixels")
+FAMILY = ("family", "family_likeness", "family_likeness_pixels")
 
 CLAIMS = (
     Claim(says="EMA weights remember more of the base than raw weights",

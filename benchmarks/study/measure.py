@@ -93,7 +93,9 @@ class Judges:
         base's loss on Twemoji's drawings outside the style that is gone, and ``remembered`` the
         base's loss on its own drawings over the experiment's. ``family`` is the share of samples
         whose nearest drawing, of the style's and the whole family's, is one of the family, and
-        ``family_pixels`` the same by outlines and colours instead of CLIP.
+        ``family_likeness`` how like the nearest of the family is; both are for subjects outside
+        the style and for vague ones, ``family_vague`` for these alone, and with ``pixels`` by
+        outlines and colours instead of CLIP.
 
         Args:
             experiment: Whose samples.
@@ -116,11 +118,15 @@ class Judges:
             "retention_inside": inside.retention(),
             "copying": inside.copying(self._of_role("train"), self._threshold),
         }
+        embedders: Mapping[str, Scorer | PixelEmbedder] = {
+            "": self.scorer,
+            "_pixels": self._pixels,
+        }
         for name, drawn in {"family": elsewhere, "family_vague": vague}.items():
-            measures[name] = drawn.share_of_family(self._references(self.scorer), self._is_family)
-            measures[f"{name}_pixels"] = drawn.share_of_family(
-                self._references(self._pixels), self._is_family, self._pixels
-            )
+            for suffix, embedder in embedders.items():
+                references = self._of_role("train", "family", embedder=embedder)
+                found = drawn.near_family(references, self._is_family, embedder)
+                measures[f"{name}{suffix}"], measures[f"{name}_likeness{suffix}"] = found
         return measures
 
     @property
@@ -169,9 +175,6 @@ class Judges:
     def _is_family(self) -> Float64:
         roles = [each.role for each in self._study.pictures if each.role in ("train", "family")]
         return np.array([role == "family" for role in roles], np.float64)
-
-    def _references(self, embedder: "Scorer | PixelEmbedder") -> Float32:
-        return self._of_role("train", "family", embedder=embedder)
 
     def _of_role(self, *roles: Role, embedder: "Scorer | PixelEmbedder | None" = None) -> Float32:
         sha256s = [each.sha256 for each in self._study.pictures if each.role in roles]
@@ -224,13 +227,16 @@ class _Drawn:
         copied = nearest(self._samples, training).similarity > threshold
         return Measure(weighted_mean(copied.astype(np.float64)), self._pairs)
 
-    def share_of_family(
-        self, references: Float32, is_family: Float64, embedder: PixelEmbedder | None = None
-    ) -> Measure:
-        samples = self._samples
-        if embedder is not None:
-            samples = self._judges.embeddings(self._paths, embedder)
-        return Measure(weighted_mean(is_family[nearest(samples, references).index]), self._pairs)
+    def near_family(
+        self, references: Float32, is_family: Float64, embedder: "Scorer | PixelEmbedder"
+    ) -> tuple[Measure, Measure]:
+        samples = self._judges.embeddings(self._paths, embedder)
+        of_family = is_family[nearest(samples, references).index]
+        likeness = nearest(samples, references[is_family > 0]).similarity
+        return (
+            Measure(weighted_mean(of_family), self._pairs),
+            Measure(weighted_mean(likeness), self._pairs),
+        )
 
 
 def _gain(losses: Mapping[str, float], base_losses: Mapping[str, float]) -> Measure:

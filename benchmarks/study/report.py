@@ -20,6 +20,10 @@ COLUMNS = {
     "copying": "copies",
     "family": "clocks",
 }
+NAMES = COLUMNS | {
+    "family_likeness": "likeness to a clock, CLIP",
+    "family_likeness_pixels": "likeness to a clock, pixels",
+}
 
 
 def as_json(
@@ -111,8 +115,7 @@ def _claim_row(each: Mapping[str, Any]) -> str:
     claim, measure = each["claim"], each["measure"]
     figures = f"`{claim['more']}` {_value(each['more'])}, `{claim['less']}` {_value(each['less'])}"
     difference = _figure(each["difference"], sign="+")
-    named = COLUMNS.get(measure, measure.replace("_", " by "))
-    return f"| {claim['says']} | {named} | {figures} | {difference} | {each['verdict']} |"
+    return f"| {claim['says']} | {NAMES[measure]} | {figures} | {difference} | {each['verdict']} |"
 
 
 def _value(estimate: Mapping[str, float | None]) -> str:
