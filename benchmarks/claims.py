@@ -105,6 +105,8 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--quick", action="store_true", help="the version of a few minutes")
     arguments = parser.parse_args()
+    if arguments.quick and arguments.docs:
+        parser.error("--quick is too small for the documents: leave out --docs")
     try:
         experiments = chosen(tuple(arguments.only))
     except ValueError as exc:

@@ -72,6 +72,8 @@ CLAIMS = (
     Claim(says="attention alone remembers more of the base than the whole UNet",
           more="attention", less="full", measures=MEMORY),
     Claim(says="... and shows less of the style", more="full", less="attention", measures=STYLE),
+    Claim(says="attention alone remembers more than a blend of the whole UNet with the base",
+          more="attention", less="full-quarter", measures=MEMORY + STYLE),
     Claim(says="cross-attention alone shows still less of it",
           more="attention", less="cross-attention", measures=STYLE),
     Claim(says="a family of 24 copies is drawn for unrelated prompts",

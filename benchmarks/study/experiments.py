@@ -69,6 +69,12 @@ EXPERIMENTS = (
     Experiment(
         name="raw-blend", switch="no EMA, blended with 20 % of the base", model="raw", weight=0.8
     ),
+    Experiment(
+        name="full-quarter",
+        switch="the first, blended with 75 % of the base",
+        model="full",
+        weight=0.25,
+    ),
     Experiment(name="attention", switch="attention layers only", changes={"trained": "attention"}),
     Experiment(
         name="cross-attention",
