@@ -74,9 +74,14 @@ def store_pictures(blobs: Blobs, *, training: int) -> tuple[Picture, ...]:
         if role is not None:
             pictures.append(_stored(article, role, blobs))
     train = [each for each in pictures if each.role == "train"]
-    every = max(1.0, len(train) / training)
-    kept = {train[int(at * every)].name for at in range(min(training, len(train)))}
+    kept = {each.name for each in evenly(train, training)}
     return tuple(each for each in pictures if each.role != "train" or each.name in kept)
+
+
+def evenly(pictures: Sequence[Picture], count: int) -> list[Picture]:
+    """Return so many pictures from the first on, evenly chosen; all if there are fewer."""
+    every = max(1.0, len(pictures) / count)
+    return [pictures[int(at * every)] for at in range(min(count, len(pictures)))]
 
 
 def dataset_of(pictures: Sequence[Picture], name: Pictures) -> list[EncodeSample]:

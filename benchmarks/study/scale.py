@@ -36,6 +36,7 @@ class Scale:
         batch_size: Pictures in one optimiser step.
         learning_rate: AdamW's, the same for all.
         lr_warmup_steps: Steps over which it rises.
+        judged: Twemoji's drawings outside the style to measure the loss on, at the most.
         in_style: Subjects of the style's kind to ask for.
         outside: Subjects outside it.
         vague: Subjects that name nothing.
@@ -48,6 +49,7 @@ class Scale:
     batch_size: int
     learning_rate: float
     lr_warmup_steps: int
+    judged: int
     in_style: tuple[str, ...]
     outside: tuple[str, ...]
     vague: tuple[str, ...]
@@ -84,6 +86,7 @@ COMPLETE = Scale(
     batch_size=16,
     learning_rate=2e-5,
     lr_warmup_steps=10,
+    judged=200,
     in_style=IN_STYLE,
     outside=OUTSIDE,
     vague=VAGUE,
@@ -97,6 +100,7 @@ QUICK = Scale(
     batch_size=16,
     learning_rate=2e-5,
     lr_warmup_steps=2,
+    judged=32,
     in_style=IN_STYLE[:4],
     outside=OUTSIDE[::4],
     vague=VAGUE[:2],

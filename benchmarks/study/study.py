@@ -10,7 +10,7 @@ from pathlib import Path
 
 from study.denoising import losses
 from study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
-from study.pictures import Picture, dataset_of, store_pictures
+from study.pictures import Picture, dataset_of, evenly, store_pictures
 from study.scale import Scale
 from styledag.diffusion import encode, train
 from styledag.diffusion.encoded import EncodedDataset
@@ -104,6 +104,7 @@ class Study:
         asked = EXPERIMENTS[0] if experiment is None else experiment
         tuned = None if experiment is None else self.unet(experiment, seed)
         outside = [each for each in self.pictures if each.role == "outside"]
+        outside = evenly(outside, self.scale.judged)
         drawn = [pair for pair in self.samples(None, 0) if pair[0] in self.scale.outside]
         subjects = {each.id: each.subject for each in outside}
         subjects |= {_drawn_id(pair): pair[0] for pair in drawn}
