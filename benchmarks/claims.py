@@ -26,7 +26,7 @@ from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-SHOWN_SUBJECTS = 12
+SHOWN_SUBJECTS = 8
 """Columns of the picture."""
 
 
