@@ -10,13 +10,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from styledag.diffusion.base import load_unet
 from styledag.diffusion.dry_pass import TOKENS, DryPass, dry_pass, encoding_flops
+from styledag.diffusion.estimate import PlannedTraining
 from styledag.diffusion.live_bytes import LiveBytes
+from styledag.diffusion.memory_check import check_memory
 from styledag.diffusion.recipe import LoraSettings, Recipe
 from styledag.diffusion.trainable import select_trainable
 from styledag.errors import ModelError
 from styledag_tests.diffusion.architectures import write_stable_diffusion_15
-from styledag_tests.diffusion.conftest import TEXT_WIDTH, Encode
-from styledag_tests.diffusion.training import train
+from styledag_tests.diffusion.conftest import CPU, TEXT_WIDTH, Encode
+from styledag_tests.diffusion.training import RECIPE, train
 
 SHAPE = (4, 8, 8)
 
@@ -46,6 +48,10 @@ def test_operations_are_those_of_real_training(
 ) -> None:
     encoded = encode(4)
     recipe = {"epochs": 1, "batch_size": 2, "gradient_accumulation": 1, "lr_warmup_steps": 0}
+    # What training predicts of itself is remembered, and so is not counted below.
+    check_memory(
+        PlannedTraining.of(encoded, base, Recipe(**RECIPE | recipe, trained=trained), compute=CPU)
+    )
     # torch's counter does not know the CPU's fused attention.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         train(encoded, base, tmp_path, trained=trained, **recipe)
