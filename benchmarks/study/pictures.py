@@ -56,6 +56,7 @@ class Picture:
             id=self.id,
             caption=PROMPT.format(self.subject),
             split="validation" if self.role == "validation" else "train",
+            family=FAMILY_CATEGORY if self.role == "family" else "",
             name=self.name,
             image_sha256=self.sha256,
         )

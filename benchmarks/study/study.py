@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -171,11 +171,7 @@ class Study:
                 asset="encoded_dataset",
                 partition=name,
                 code_version=f"{CODE_VERSION}.{encode.CODE_VERSION}",
-                settings={
-                    "samples": [
-                        [each.id, each.caption, each.split, each.image_sha256] for each in samples
-                    ]
-                },
+                settings={"samples": [asdict(each) for each in samples]},
                 inputs=[encoders.as_input("base_encoders")],
             ),
             body,
