@@ -1,24 +1,57 @@
 """Judges of the starter's samples, trained apart from everything that is shipped."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from styledag.starter.clip_recipe import picture_embeddings
 from styledag.starter.loop import Loop, LoopSettings
 from styledag.starter.pixels import blurred, moved, parts_of
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel
 
 ARTIST_NAMES = ("noto", "fluent", "twemoji")
 TWEMOJI = ARTIST_NAMES.index("twemoji")
 BATCH_SIZE = 32
 WIDTHS = (24, 48, 96)
 
+_VISION = ("vision_model.", "visual_projection.")
+
 ARTIST_JUDGE = LoopSettings(
-    name="artist-judge", steps=300, learning_rate=2e-3, warmup_steps=30, decay_steps=200,
+    name="artist-judge", steps=1000, learning_rate=3e-3, warmup_steps=30, decay_steps=600,
     weight_decay=0.05, ema_decay=0.99, seed=23,
 )  # fmt: skip
+
+
+class SubjectJudge:
+    """Says whether a picture shows its subject: a CLIP that compares it with many names.
+
+    Args:
+        clip: A CLIP that was trained apart; only its vision tower is used.
+        names: Names that pictures are compared with.
+        embeddings: Their unit vectors. # [names, width]
+    """
+
+    def __init__(self, clip: "CLIPModel", names: tuple[str, ...], embeddings: Tensor) -> None:
+        self.clip, self.names, self.embeddings = clip, names, embeddings
+
+    def recognised(self, pixels: Tensor, names: list[str], *, top: int = 5) -> Tensor:
+        """Return of each picture whether its name is among the nearest; bool, B.
+
+        Args:
+            pixels: Between 0 and 1. # BCHW
+            names: What each should show.
+            top: How many names count as nearest.
+        """
+        likeness = picture_embeddings(self.clip, pixels) @ self.embeddings.T
+        right = torch.tensor([self.names.index(name) for name in names])
+        return (likeness.topk(top, dim=1).indices == right[:, None]).any(dim=1)
 
 
 class ArtistJudge(nn.Module):
@@ -84,14 +117,57 @@ def train_artist_judge(
             chosen.append(of_artist[torch.randint(0, len(of_artist), (), generator=generator)])
         pixels = torch.stack(chosen).to(device).float() / 255
         pixels = moved(pixels, generator, turn=0.05, scale=0.08)
-        pixels = blurred(pixels, generator, share=0.3)
-        pixels = pixels + 0.02 * torch.randn(pixels.shape, generator=generator).to(device)
+        pixels = blurred(pixels, generator, share=0.15)
+        pixels = pixels + 0.01 * torch.randn(pixels.shape, generator=generator).to(device)
         return functional.cross_entropy(judge(pixels.clamp(0, 1)), artists.to(device))
 
     loop = Loop(judge, settings, folder, device)
     loop.run(loss_of, report=_right_of(judge, held_out, device), report_every_steps=100)
     loop.adopt_averages()
     return judge
+
+
+def save_judges(artists: ArtistJudge, subjects: SubjectJudge, folder: Path) -> None:
+    """Write judges small enough to lie beside the tests, in float16.
+
+    Args:
+        artists: Says whose drawing it is.
+        subjects: Says whether it shows its subject.
+        folder: Where the two files go.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    of_artists = {name: value.half() for name, value in artists.state_dict().items()}
+    save_file(of_artists, folder / "artists.safetensors")
+    state = subjects.clip.state_dict().items()
+    kept = {name: value.half() for name, value in state if name.startswith(_VISION)}
+    kept["names"] = subjects.embeddings.half()
+    said = {"names": json.dumps(subjects.names)}
+    save_file(kept, folder / "subjects.safetensors", metadata=said)
+
+
+def load_judges(folder: Path) -> tuple[ArtistJudge, SubjectJudge]:
+    """Return the judges that :func:`save_judges` wrote, in float32."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    from styledag.starter.clip import build_clip
+    from styledag.starter.vocabulary import clip_tokenizer
+
+    artists, clip = ArtistJudge(), build_clip(clip_tokenizer())
+    artists.load_state_dict(_single(load_file(folder / "artists.safetensors")))
+    path = folder / "subjects.safetensors"
+    kept = _single(load_file(path))
+    embeddings = kept.pop("names")
+    clip.load_state_dict({**clip.state_dict(), **kept})
+    with safe_open(path, "pt") as file:
+        names = tuple(json.loads(file.metadata()["names"]))
+    return artists.eval(), SubjectJudge(clip.eval(), names, embeddings)
+
+
+def _single(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() for name, value in tensors.items()}
 
 
 def _right_of(
