@@ -45,7 +45,10 @@ ARTIST_HELD_OUT_EVERY = 5
 
 
 def subject_judge(training: Training) -> SubjectJudge:
-    """Return a CLIP that was trained with another seed, on another three quarters of drawings."""
+    """Return a CLIP that was trained with another seed, on another three quarters of drawings.
+
+    It knows only the subjects that it compares samples with.
+    """
     pictures = training.pictures
     generator = torch.Generator().manual_seed(JUDGE_SPLIT_SEED)
     shown = torch.rand(len(pictures.pixels), generator=generator) < JUDGE_SHOWN_SHARE
@@ -53,6 +56,8 @@ def subject_judge(training: Training) -> SubjectJudge:
     either = torch.randint(0, DRAWN_ARTISTS, (len(pictures.subjects),), generator=generator)
     kept = pictures.position.gather(1, either[:, None])[:, 0]
     shown[torch.where(kept >= 0, kept, pictures.position.amax(dim=1))] = True
+    among = compared_subjects(pictures.subjects)
+    shown &= torch.isin(pictures.subject_of, torch.tensor(among))
     clip = train_clip(
         pictures,
         training.measured,
@@ -61,7 +66,7 @@ def subject_judge(training: Training) -> SubjectJudge:
         device=training.device,
         shown=shown,
     )
-    compared = tuple(pictures.subjects[at] for at in compared_subjects(pictures.subjects))
+    compared = tuple(pictures.subjects[at] for at in among)
     names = tuple(subject.name for subject in compared)
     return SubjectJudge(clip, names, name_embeddings(clip, clip_tokenizer(), compared).cpu())
 
