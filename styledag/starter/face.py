@@ -26,7 +26,7 @@ from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
 from styledag.starter.evaluate import artist_judge, artists_drawings, subject_judge
 from styledag.starter.figures import GUIDANCE_SCALE, Models, asked_subjects, drawn, load_models
-from styledag.starter.judges import TWEMOJI, ArtistJudge, SubjectJudge
+from styledag.starter.judges import TWEMOJI, ArtistJudge, SubjectJudge, load_judges
 from styledag.starter.pixels import parts_of
 from styledag.starter.subjects import STYLE_CATEGORIES, Subject, with_article
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
@@ -122,7 +122,10 @@ def try_face(
     )
     tuned = _weights_of(result.final.folder)
     asked = [subject.name for subject in asked_for(training.pictures.subjects)]
-    judges = artist_judge(training), subject_judge(training)
+    if arguments.judges:
+        judges = load_judges(arguments.judges)
+    else:
+        judges = artist_judge(training), subject_judge(training)
     said, rows = judged(models, tuned, asked, judges, prefix=prefix)
     save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
     return {**said, "seconds": [result.seconds]}
@@ -170,7 +173,7 @@ def _nothing(snapshot: Snapshot) -> None:
 def _weights_of(folder: Path) -> dict[str, Tensor]:
     from diffusers import UNet2DConditionModel
 
-    unet: Any = UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32)
+    unet: Any = UNet2DConditionModel.from_pretrained(folder, dtype=torch.float32)
     return dict(unet.state_dict())
 
 
@@ -185,6 +188,7 @@ def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
     parser.add_argument("--grid", type=Path, default=Path("face.png"))
+    parser.add_argument("--judges", type=Path, help="where judges were kept; else they are trained")
     parser.add_argument("--prefix", default="a drawing of ")
     parser.add_argument("--trained", default="unet")
     parser.add_argument("--finetune-steps", type=int, default=350)

@@ -58,7 +58,7 @@ def load_models(folder: Path) -> Models:
     from transformers import AutoProcessor, BlipForConditionalGeneration, CLIPModel
 
     pipeline: Any = StableDiffusionPipeline.from_pretrained(
-        folder / "stable-diffusion", torch_dtype=torch.float32
+        folder / "stable-diffusion", dtype=torch.float32
     )
     return Models(
         vae=pipeline.vae.eval(),
@@ -113,7 +113,8 @@ def compared_subjects(subjects: tuple[Subject, ...], count: int = COMPARED) -> l
     """
     asked = asked_subjects(subjects)
     others = [at for at in range(len(subjects)) if at not in set(asked)]
-    spread = np.linspace(0, len(others) - 1, count - len(asked)).astype(int)
+    missing = min(count - len(asked), len(others))
+    spread = np.linspace(0, len(others) - 1, missing).astype(int)
     return sorted([*asked, *(others[at] for at in spread)])
 
 
