@@ -86,6 +86,8 @@ def recipe_of(arguments: argparse.Namespace, pictures: int) -> Recipe:
         learning_rate=arguments.learning_rate,
         lr_schedule="linear",
         lr_warmup_steps=10,
+        caption_dropout=arguments.caption_dropout,
+        blocks=tuple(arguments.blocks),
         horizontal_flip=False,
         min_snr_gamma=5.0,
         ema=EmaSettings(mode="base", base_share=arguments.base_share),
@@ -191,6 +193,8 @@ def main() -> None:
     parser.add_argument("--judges", type=Path, help="where judges were kept; else they are trained")
     parser.add_argument("--prefix", default="a drawing of ")
     parser.add_argument("--trained", default="unet")
+    parser.add_argument("--blocks", nargs="+", default=["down", "mid", "up"])
+    parser.add_argument("--caption-dropout", type=float, default=0.0)
     parser.add_argument("--finetune-steps", type=int, default=350)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
