@@ -49,9 +49,9 @@ def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
         subject.code: np.ascontiguousarray(one.permute(1, 2, 0).numpy())
         for subject, one in zip(subjects(), measured, strict=True)
     }
-    monkeypatch.setattr(train, "read_pictures", lambda folder: pictures)
-    monkeypatch.setattr(train, "read_all_drawings", lambda folder: pictures.pixels)
-    monkeypatch.setattr(train, "read_measured", lambda subjects: (list(range(count)), measured))
+    monkeypatch.setattr(train, "read_pictures", lambda _: pictures)
+    monkeypatch.setattr(train, "read_all_drawings", lambda _: pictures.pixels)
+    monkeypatch.setattr(train, "read_measured", lambda _: (list(range(count)), measured))
     monkeypatch.setattr(evaluate, "read_twemoji", lambda: twemoji)
     monkeypatch.setattr(figures, "SAMPLING_STEPS", 1)
 
