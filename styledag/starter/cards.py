@@ -15,7 +15,7 @@ python -m styledag.starter.assemble --work .starter --start data/starter --out d
 python -m styledag.starter.evaluate --work .starter --starter data/starter
 ```
 
-with `--steps` as the table says; without `--start` everything begins at random weights."""
+with `--steps` as the table says and 0 for stages that it lacks; without `--start` everything begins at random weights."""
 
 DATA = """\
 Drawings of {subjects} subjects, {drawings} in all, at 64 px on white:
@@ -102,8 +102,11 @@ limits; `make starter` trains them, `make starter-eval` measures them.
 CONTINUED = """\
 These weights went on from the repository's first starter: the logs named `-before` are that one's
 training, whose lengths, shares and rates were changed on the way. The autoencoder and the whole of
-CLIP then went on, and with both changed, the UNet; BLIP's text tower went on behind the new CLIP's
-vision tower."""
+CLIP then went on, then CLIP's vision tower alone, and with both changed, the UNet; BLIP's text
+tower went on behind the new CLIP's vision tower. The stage `decoder` was left out. Some lengths
+were changed while they ran: the autoencoder's first 1,050 steps saw four artists only, CLIP's first
+100 more names a step, and the UNet's rate fell towards 2,600 steps for 850, then was held, and fell
+again towards 3,400."""
 
 GRIDS = """\
 ## Samples
