@@ -15,7 +15,8 @@ python -m styledag.starter.assemble --work .starter --start data/starter --out d
 python -m styledag.starter.evaluate --work .starter --starter data/starter
 ```
 
-with `--steps` as the table says and 0 for stages that it lacks; without `--start` everything begins at random weights."""
+with `--steps` as the table says and 0 for stages that it lacks; without `--start` everything begins
+at random weights."""
 
 DATA = """\
 Drawings of {subjects} subjects, {drawings} in all, at 64 px on white:
