@@ -52,11 +52,13 @@ format: $(READY) ## Format the code
 
 .PHONY: starter
 starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; goes on where it was stopped
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'resvg-py==0.5.0'
 	$(BIN)/python -m styledag.starter.train --work .starter
 	$(BIN)/python -m styledag.starter.assemble --work .starter --out data/starter
 
 .PHONY: starter-eval
 starter-eval: $(READY) ## Measure the starter on what it has never seen, and write its cards
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'resvg-py==0.5.0'
 	$(BIN)/python -m styledag.starter.evaluate --work .starter --starter data/starter
 
 .PHONY: schema

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from styledag.starter.blip import save_blip
+from styledag.starter.cards import BEFORE
 from styledag.starter.clip import save_clip
 from styledag.starter.stable_diffusion import save_pipeline
 from styledag.starter.train import Training, arguments_of, training_of
@@ -35,11 +36,15 @@ def assemble(training: Training, folder: Path) -> None:
     save_pipeline(unet, vae, clip.text_model, words, made / "stable-diffusion")
     save_blip(blip, bert_tokenizer(), made / "blip")
     for model, recipes in LOGS.items():
+        logs = made / model / "training"
+        logs.mkdir()
         for recipe in recipes:
             log = training.folder / f"{recipe}.log.jsonl"
             if log.exists():
-                (made / model / "training").mkdir(exist_ok=True)
-                shutil.copy(log, made / model / "training" / log.name)
+                shutil.copy(log, logs / log.name)
+            before = training.start and training.start / model / "training" / log.name
+            if before and before.exists():
+                shutil.copy(before, logs / f"{recipe}{BEFORE}.log.jsonl")
     shutil.rmtree(folder, ignore_errors=True)
     made.rename(folder)
 

@@ -18,7 +18,7 @@ ABSOLUTE_WEIGHT = 0.2
 CROP_PX = 32
 
 WHOLE = LoopSettings(
-    name="autoencoder", steps=6000, learning_rate=1.5e-3, decay_steps=3000, ema_decay=0.998
+    name="autoencoder", steps=6000, learning_rate=1.5e-3, decay_steps=1600, ema_decay=0.998
 )
 DECODER = LoopSettings(
     name="decoder", steps=2000, learning_rate=1e-3, decay_steps=1500, ema_decay=0.998, seed=1

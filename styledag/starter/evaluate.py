@@ -7,30 +7,34 @@ drawings, and a network that tells artists apart.
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from styledag.starter import clip_recipe
+from styledag.starter.autoencoder_recipe import reconstructed
 from styledag.starter.cards import write_cards
-from styledag.starter.clip_recipe import (
-    name_embeddings,
-    picture_embeddings,
-    top_share,
-    train_clip,
-)
+from styledag.starter.clip_recipe import name_embeddings, train_clip
 from styledag.starter.drawings import read_twemoji
 from styledag.starter.figures import (
     COMBINATIONS,
     SEEDS,
     asked_subjects,
+    compared_subjects,
     drawn,
     drawn_subjects,
     load_models,
     seen_figures,
 )
-from styledag.starter.judges import ARTIST_JUDGE, ARTIST_NAMES, ArtistJudge, train_artist_judge
+from styledag.starter.judges import (
+    ARTIST_JUDGE,
+    ARTIST_NAMES,
+    TWEMOJI,
+    ArtistJudge,
+    SubjectJudge,
+    save_judges,
+    train_artist_judge,
+)
 from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures, as_tensor
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.starter.vocabulary import clip_tokenizer
@@ -40,16 +44,21 @@ JUDGE_SHOWN_SHARE = 0.75
 ARTIST_HELD_OUT_EVERY = 5
 
 
-def subject_judge(training: Training) -> Any:
-    """Return a CLIP that was trained with another seed, on another three quarters of drawings."""
+def subject_judge(training: Training) -> SubjectJudge:
+    """Return a CLIP that was trained with another seed, on another three quarters of drawings.
+
+    It knows only the subjects that it compares samples with.
+    """
     pictures = training.pictures
     generator = torch.Generator().manual_seed(JUDGE_SPLIT_SEED)
     shown = torch.rand(len(pictures.pixels), generator=generator) < JUDGE_SHOWN_SHARE
     # A subject of which no drawing were left could never be recognised.
-    either = torch.randint(0, 2, (len(pictures.subjects),), generator=generator)
+    either = torch.randint(0, DRAWN_ARTISTS, (len(pictures.subjects),), generator=generator)
     kept = pictures.position.gather(1, either[:, None])[:, 0]
     shown[torch.where(kept >= 0, kept, pictures.position.amax(dim=1))] = True
-    return train_clip(
+    among = compared_subjects(pictures.subjects)
+    shown &= torch.isin(pictures.subject_of, torch.tensor(among))
+    clip = train_clip(
         pictures,
         training.measured,
         training.folder,
@@ -57,16 +66,28 @@ def subject_judge(training: Training) -> Any:
         device=training.device,
         shown=shown,
     )
+    compared = tuple(pictures.subjects[at] for at in among)
+    names = tuple(subject.name for subject in compared)
+    return SubjectJudge(clip, names, name_embeddings(clip, clip_tokenizer(), compared).cpu())
 
 
 def artist_judge(training: Training) -> ArtistJudge:
-    """Return a network that tells Twemoji from the other two artists."""
+    """Return a network that tells Twemoji from the other two artists.
+
+    It is shown the drawings as they are and as the autoencoder gives them back, so that what the
+    autoencoder leaves on every sample does not decide.
+    """
     pictures = training.pictures
-    drawings = artists_drawings(pictures)
+    vae = training.autoencoder()
     held = torch.arange(len(pictures.subjects)) % ARTIST_HELD_OUT_EVERY == 0
+    shown, held_out = {}, {}
+    for name, (at, pixels) in artists_drawings(pictures).items():
+        again = (reconstructed(vae, pixels, training.device) * 255).round().to(torch.uint8)
+        shown[name] = torch.cat([pixels[~held[at]], again[~held[at]]])
+        held_out[name] = again[held[at]]
     return train_artist_judge(
-        {name: pixels[~held[at]] for name, (at, pixels) in drawings.items()},
-        {name: pixels[held[at]] for name, (at, pixels) in drawings.items()},
+        shown,
+        held_out,
         training.folder,
         settings=training.settings(ARTIST_JUDGE),
         device=training.device,
@@ -97,17 +118,13 @@ def evaluate(training: Training, folder: Path) -> dict[str, float]:
     """
     models = load_models(folder)
     subjects = training.pictures.subjects
-    positions, _ = training.measured
     figures = seen_figures(models, subjects, training.measured)
-    asked = asked_subjects(subjects, positions)
-    samples = drawn_subjects(models, [subjects[at] for at in asked])
-    judge = subject_judge(training)
-    names = name_embeddings(judge, clip_tokenizer(), tuple(subjects[at] for at in positions))
-    right = torch.tensor([positions.index(at) for at in asked]).repeat(len(SEEDS))
-    figures["recognised_top5"] = top_share(picture_embeddings(judge, samples), names, right)
-    figures["taken_for_twemoji"] = artist_judge(training).share_of(
-        samples, ARTIST_NAMES.index("twemoji")
-    )
+    asked = [subjects[at] for at in asked_subjects(subjects)]
+    samples = drawn_subjects(models, asked)
+    names = [subject.name for subject in asked] * len(SEEDS)
+    recognised = subject_judge(training).recognised(samples, names).float()
+    figures["recognised_top5"] = float(recognised.mean())
+    figures["taken_for_twemoji"] = artist_judge(training).share_of(samples, TWEMOJI)
     card = folder / "stable-diffusion"
     save_grid(samples[: len(asked)], card / "samples" / "subjects.png", columns=20)
     combined = torch.cat([drawn(models, list(COMBINATIONS), seed) for seed in SEEDS[:2]])
@@ -120,8 +137,11 @@ def main() -> None:
     """Evaluate what the command line names, and say the figures as JSON."""
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
+    parser.add_argument("--judges", type=Path, help="where to keep the judges, for tests")
     arguments = parser.parse_args()
     training = training_of(arguments)
+    if arguments.judges:
+        save_judges(artist_judge(training), subject_judge(training), arguments.judges)
     figures = evaluate(training, arguments.starter)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 

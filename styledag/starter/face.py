@@ -24,15 +24,12 @@ from styledag.diffusion.train import train_unet
 from styledag.merging.lerp import lerp
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
-from styledag.starter.clip_recipe import name_embeddings, picture_embeddings, top_share
 from styledag.starter.evaluate import artist_judge, artists_drawings, subject_judge
-from styledag.starter.figures import GUIDANCE_SCALE, Models, drawn, load_models
-from styledag.starter.judges import TWEMOJI
+from styledag.starter.figures import GUIDANCE_SCALE, Models, asked_subjects, drawn, load_models
+from styledag.starter.judges import TWEMOJI, ArtistJudge, SubjectJudge, load_judges
 from styledag.starter.pixels import parts_of
 from styledag.starter.subjects import STYLE_CATEGORIES, Subject, with_article
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
-from styledag.starter.unet_recipe import is_in_focus
-from styledag.starter.vocabulary import clip_tokenizer
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ASKED_KINDS = ("transport", "place-building", "place-religious", "tool", "lock")
@@ -48,10 +45,10 @@ def style_pictures(training: Training) -> tuple[list[Subject], Tensor]:
     return [subject for subject in subjects if subject.category in STYLE_CATEGORIES], pixels[taught]
 
 
-def asked_for(subjects: tuple[Subject, ...], positions: list[int]) -> list[int]:
+def asked_for(subjects: tuple[Subject, ...]) -> list[Subject]:
     """Return the subjects in focus that the demo asks for, outside the style's."""
-    known = (at for at in positions if is_in_focus(subjects[at]))
-    return [at for at in known if subjects[at].subcategory.startswith(ASKED_KINDS)]
+    focus = (subjects[at] for at in asked_subjects(subjects))
+    return [subject for subject in focus if subject.subcategory.startswith(ASKED_KINDS)]
 
 
 def encoded(models: Models, captions: list[str], pixels: Tensor) -> EncodedDataset:
@@ -101,6 +98,8 @@ def recipe_of(arguments: argparse.Namespace, pictures: int) -> Recipe:
         learning_rate=arguments.learning_rate,
         lr_schedule="linear",
         lr_warmup_steps=10,
+        caption_dropout=arguments.caption_dropout,
+        blocks=tuple(arguments.blocks),
         horizontal_flip=False,
         min_snr_gamma=5.0,
         ema=EmaSettings(mode="base", base_share=arguments.base_share),
@@ -136,26 +135,49 @@ def try_face(
         work=Counter(),
     )
     tuned = _weights_of(result.final.folder)
-    positions = training.measured[0]
-    known = training.pictures.subjects
-    asked = asked_for(known, positions)
-    prompts = [f"{prefix}{with_article(known[at].name)}" for at in asked]
+    asked = [subject.name for subject in asked_for(training.pictures.subjects)]
+    if arguments.judges:
+        judges = load_judges(arguments.judges)
+    else:
+        judges = artist_judge(training), subject_judge(training)
+    said, rows = judged(models, tuned, asked, judges, prefix=prefix)
+    save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
+    return {**said, "seconds": [result.seconds]}
+
+
+def judged(
+    models: Models,
+    tuned: Mapping[str, Tensor],
+    names: list[str],
+    judges: tuple[ArtistJudge, SubjectJudge],
+    *,
+    prefix: str = "a drawing of ",
+    seeds: tuple[int, ...] = SEEDS,
+) -> tuple[dict[str, list[float]], list[Tensor]]:
+    """Return, for each weight, the shares taken for Twemoji and recognised, and pictures.
+
+    Args:
+        models: The base; its UNet holds the last blend afterwards.
+        tuned: The fine-tuned UNet's weights.
+        names: Subjects to ask for.
+        judges: Of artists and of subjects.
+        prefix: What stands before a subject in a prompt.
+        seeds: Seeds of the samples; the first one's are returned.
+    """
+    artists, subjects = judges
+    prompts = [f"{prefix}{with_article(name)}" for name in names]
     base = {name: value.clone() for name, value in models.unet.state_dict().items()}
-    artists, clip = artist_judge(training), subject_judge(training)
-    names = name_embeddings(clip, clip_tokenizer(), tuple(known[at] for at in positions))
-    right = torch.tensor([positions.index(at) for at in asked]).repeat(len(SEEDS))
     said: dict[str, list[float]] = {"weight": [], "twemoji": [], "recognised": []}
     rows = []
     for weight in WEIGHTS:
         models.unet.load_state_dict(_blend(base, tuned, weight))
-        samples = torch.cat([drawn(models, prompts, seed) for seed in SEEDS])
+        samples = torch.cat([drawn(models, prompts, seed) for seed in seeds])
         said["weight"].append(weight)
         said["twemoji"].append(artists.share_of(samples, TWEMOJI))
-        said["recognised"].append(top_share(picture_embeddings(clip, samples), names, right))
-        rows.append(samples[: len(prompts) : 3])
-    save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
-    said["seconds"] = [result.seconds]
-    return said
+        recognised = subjects.recognised(samples, names * len(seeds))
+        said["recognised"].append(float(recognised.float().mean()))
+        rows.append(samples[: len(names)])
+    return said, rows
 
 
 def _nothing(snapshot: Snapshot) -> None:
@@ -165,7 +187,7 @@ def _nothing(snapshot: Snapshot) -> None:
 def _weights_of(folder: Path) -> dict[str, Tensor]:
     from diffusers import UNet2DConditionModel
 
-    unet: Any = UNet2DConditionModel.from_pretrained(folder, torch_dtype=torch.float32)
+    unet: Any = UNet2DConditionModel.from_pretrained(folder, dtype=torch.float32)
     return dict(unet.state_dict())
 
 
@@ -180,8 +202,11 @@ def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
     parser.add_argument("--grid", type=Path, default=Path("face.png"))
+    parser.add_argument("--judges", type=Path, help="where judges were kept; else they are trained")
     parser.add_argument("--prefix", default="a drawing of ")
     parser.add_argument("--trained", default="unet")
+    parser.add_argument("--blocks", nargs="+", default=["down", "mid", "up"])
+    parser.add_argument("--caption-dropout", type=float, default=0.0)
     parser.add_argument("--finetune-steps", type=int, default=350)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=3e-4)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,10 @@ from styledag.starter.unet_recipe import TextStates, is_in_focus, sample_picture
 GUIDANCE_SCALE = 4.0
 SAMPLING_STEPS = 25
 SEEDS = (0, 1, 2, 3)
+ASKED = 100
+"""Of how many subjects samples are drawn."""
+COMPARED = 400
+"""Among how many names a sample's own is looked for."""
 COMBINATIONS = (
     "a drawing of a blue cat face", "a drawing of a red fish", "a drawing of a green apple car",
     "a drawing of a yellow house", "a drawing of a pink elephant", "a drawing of a purple banana",
@@ -53,7 +58,7 @@ def load_models(folder: Path) -> Models:
     from transformers import AutoProcessor, BlipForConditionalGeneration, CLIPModel
 
     pipeline: Any = StableDiffusionPipeline.from_pretrained(
-        folder / "stable-diffusion", torch_dtype=torch.float32
+        folder / "stable-diffusion", dtype=torch.float32
     )
     return Models(
         vae=pipeline.vae.eval(),
@@ -89,14 +94,28 @@ def seen_figures(
     }
 
 
-def asked_subjects(subjects: tuple[Subject, ...], positions: list[int]) -> list[int]:
+def asked_subjects(subjects: tuple[Subject, ...], count: int = ASKED) -> list[int]:
     """Return the subjects that samples are asked of: those that the UNet was shown often.
 
     Args:
         subjects: All subjects.
-        positions: Those to choose from, whose names a sample is compared with.
+        count: How many at most.
     """
-    return [at for at in positions if is_in_focus(subjects[at])]
+    return [at for at, subject in enumerate(subjects) if is_in_focus(subject)][:count]
+
+
+def compared_subjects(subjects: tuple[Subject, ...], count: int = COMPARED) -> list[int]:
+    """Return the subjects among whose names a sample's is looked for, in their order.
+
+    Args:
+        subjects: All subjects.
+        count: How many: those that samples are asked of, and evenly chosen others.
+    """
+    asked = asked_subjects(subjects)
+    others = [at for at in range(len(subjects)) if at not in set(asked)]
+    missing = min(count - len(asked), len(others))
+    spread = np.linspace(0, len(others) - 1, missing).astype(int)
+    return sorted([*asked, *(others[at] for at in spread)])
 
 
 def drawn_subjects(models: Models, subjects: list[Subject]) -> Tensor:

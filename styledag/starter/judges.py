@@ -1,48 +1,86 @@
 """Judges of the starter's samples, trained apart from everything that is shipped."""
 
+import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from styledag.starter.clip_recipe import picture_embeddings
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pixels import blurred, moved, parts_of
+from styledag.starter.pixels import parts_of
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel
 
 ARTIST_NAMES = ("noto", "fluent", "twemoji")
 TWEMOJI = ARTIST_NAMES.index("twemoji")
-BATCH_SIZE = 32
-WIDTHS = (24, 48, 96)
+BATCH_SIZE = 128
+COLOURS, HIDDEN = 8, 64
+"""Steps of each of red, green and blue that colours are counted in, and the network's width."""
+STEPS = (0.0, 0.004, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5, 2.0)
+"""Limits between which neighbouring pixels' differences are counted."""
+INK = 0.04
+"""How far from white a pixel is that belongs to the drawing."""
+
+_VISION = ("vision_model.", "visual_projection.")
 
 ARTIST_JUDGE = LoopSettings(
-    name="artist-judge", steps=300, learning_rate=2e-3, warmup_steps=30, decay_steps=200,
-    weight_decay=0.05, ema_decay=0.99, seed=23,
+    name="artist-judge", steps=1000, learning_rate=2e-3, warmup_steps=30, decay_steps=600,
+    weight_decay=0.05, ema_decay=0.99, bfloat16=False, seed=23,
 )  # fmt: skip
 
 
-class ArtistJudge(nn.Module):
-    """A small convolutional network that says whose drawing it sees, from strokes and shades.
+class SubjectJudge:
+    """Says whether a picture shows its subject: a CLIP that compares it with many names.
 
-    It pools over the whole picture what it sees in small parts, so the subject tells it little.
+    Args:
+        clip: A CLIP that was trained apart; only its vision tower is used.
+        names: Names that pictures are compared with.
+        embeddings: Their unit vectors. # [names, width]
+    """
+
+    def __init__(self, clip: "CLIPModel", names: tuple[str, ...], embeddings: Tensor) -> None:
+        self.clip, self.names, self.embeddings = clip, names, embeddings
+
+    def recognised(self, pixels: Tensor, names: list[str], *, top: int = 5) -> Tensor:
+        """Return of each picture whether its name is among the nearest; bool, B.
+
+        Args:
+            pixels: Between 0 and 1. # BCHW
+            names: What each should show.
+            top: How many names count as nearest.
+        """
+        likeness = picture_embeddings(self.clip, pixels) @ self.embeddings.T
+        right = torch.tensor([self.names.index(name) for name in names])
+        return (likeness.topk(top, dim=1).indices == right[:, None]).any(dim=1)
+
+
+class ArtistJudge(nn.Module):
+    """A small network that says whose drawing it sees, from its colours and its shades.
+
+    It is told which colours there are and how far neighbouring pixels differ, and not where: the
+    subject tells it little.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        before = 3
-        for width in WIDTHS:
-            layers += [nn.Conv2d(before, width, 3, padding=1), nn.GroupNorm(8, width), nn.SiLU()]
-            layers += [nn.Conv2d(width, width, 3, stride=2, padding=1), nn.SiLU()]
-            before = width
-        self.features = nn.Sequential(*layers)
-        self.head = nn.Linear(2 * before, len(ARTIST_NAMES))
+        width = COLOURS**3 + 2 * (len(STEPS) - 1)
+        self.head = nn.Sequential(
+            nn.Linear(width, HIDDEN), nn.SiLU(), nn.Dropout(0.3), nn.Linear(HIDDEN, 3)
+        )
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return a logit for each artist: BCHW between 0 and 1 gives [batch, artists]."""
-        seen = self.features(2 * pixels - 1)
-        pooled = torch.cat([seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3))], dim=1)
-        logits: Tensor = self.head(pooled)
+        return self.told(palette_and_shades(pixels))
+
+    def told(self, seen: Tensor) -> Tensor:
+        """Return a logit for each artist from what :func:`palette_and_shades` saw."""
+        logits: Tensor = self.head(4 * seen - 0.5)
         return logits
 
     def share_of(self, pixels: Tensor, artist: int) -> float:
@@ -50,6 +88,34 @@ class ArtistJudge(nn.Module):
         with torch.no_grad():
             said = torch.cat([self(part).argmax(dim=1) for part in parts_of(pixels)])
         return float((said == artist).float().mean())
+
+
+def palette_and_shades(pixels: Tensor) -> Tensor:
+    """Return what tells artists apart; [batch, colours and steps], square roots of shares.
+
+    Args:
+        pixels: Between 0 and 1, on white. # BCHW
+    """
+    inked = ((1 - pixels).amax(dim=1) > INK).float()
+    inked = inked / inked.sum(dim=(1, 2), keepdim=True).clamp(min=1)
+    place = pixels * (COLOURS - 1)
+    low = place.floor().clamp(max=COLOURS - 2)
+    part, low = place - low, low.long()
+    palette = pixels.new_zeros(len(pixels), COLOURS**3)
+    for corner in itertools.product((0, 1), repeat=3):
+        share, at = inked, torch.zeros_like(low[:, 0])
+        for channel, up in enumerate(corner):
+            share = share * (part[:, channel] if up else 1 - part[:, channel])
+            at = at * COLOURS + low[:, channel] + up
+        palette.scatter_add_(1, at.flatten(1), share.flatten(1))
+    across = (pixels[..., 1:] - pixels[..., :-1]).abs().amax(dim=1), inked[:, :, 1:]
+    down = (pixels[:, :, 1:] - pixels[:, :, :-1]).abs().amax(dim=1), inked[:, 1:]
+    shades = [
+        ((step >= least) & (step < most)).float().mul(share).sum(dim=(1, 2))
+        for step, share in (across, down)
+        for least, most in itertools.pairwise(STEPS)
+    ]
+    return torch.cat([palette, torch.stack(shades, dim=1)], dim=1).sqrt()
 
 
 def train_artist_judge(
@@ -62,9 +128,6 @@ def train_artist_judge(
 ) -> ArtistJudge:
     """Return a judge that tells artists apart.
 
-    It is shown blurred and moved drawings too, so that what a sampler leaves unsharp does not
-    decide.
-
     Args:
         drawings: Each artist's drawings of subjects, uint8. # BCHW
         held_out: The same of other subjects, to measure on.
@@ -75,23 +138,70 @@ def train_artist_judge(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         judge = ArtistJudge().to(device)
+    seen = [
+        torch.cat([palette_and_shades(part.float() / 255) for part in parts_of(drawings[name])])
+        for name in ARTIST_NAMES
+    ]
 
     def loss_of(generator: torch.Generator) -> Tensor:
         artists = torch.randint(0, len(ARTIST_NAMES), (BATCH_SIZE,), generator=generator)
-        chosen = []
-        for artist in artists.tolist():
-            of_artist = drawings[ARTIST_NAMES[artist]]
-            chosen.append(of_artist[torch.randint(0, len(of_artist), (), generator=generator)])
-        pixels = torch.stack(chosen).to(device).float() / 255
-        pixels = moved(pixels, generator, turn=0.05, scale=0.08)
-        pixels = blurred(pixels, generator, share=0.3)
-        pixels = pixels + 0.02 * torch.randn(pixels.shape, generator=generator).to(device)
-        return functional.cross_entropy(judge(pixels.clamp(0, 1)), artists.to(device))
+        chosen = [
+            seen[artist][torch.randint(0, len(seen[artist]), (), generator=generator)]
+            for artist in artists.tolist()
+        ]
+        # Dropout draws from the global state, which is lent to it.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(0, 2**31, (), generator=generator)))
+            told = judge.told(torch.stack(chosen).to(device))
+        return functional.cross_entropy(told.float(), artists.to(device))
 
     loop = Loop(judge, settings, folder, device)
-    loop.run(loss_of, report=_right_of(judge, held_out, device), report_every_steps=100)
+    loop.run(loss_of, report=_right_of(judge, held_out, device), report_every_steps=250)
     loop.adopt_averages()
     return judge
+
+
+def save_judges(artists: ArtistJudge, subjects: SubjectJudge, folder: Path) -> None:
+    """Write judges small enough to lie beside the tests, in float16.
+
+    Args:
+        artists: Says whose drawing it is.
+        subjects: Says whether it shows its subject.
+        folder: Where the two files go.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    of_artists = {name: value.half() for name, value in artists.state_dict().items()}
+    save_file(of_artists, folder / "artists.safetensors")
+    state = subjects.clip.state_dict().items()
+    kept = {name: value.half() for name, value in state if name.startswith(_VISION)}
+    kept["names"] = subjects.embeddings.half()
+    said = {"names": json.dumps(subjects.names)}
+    save_file(kept, folder / "subjects.safetensors", metadata=said)
+
+
+def load_judges(folder: Path) -> tuple[ArtistJudge, SubjectJudge]:
+    """Return the judges that :func:`save_judges` wrote, in float32."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    from styledag.starter.clip import build_clip
+    from styledag.starter.vocabulary import clip_tokenizer
+
+    artists, clip = ArtistJudge(), build_clip(clip_tokenizer())
+    artists.load_state_dict(_single(load_file(folder / "artists.safetensors")))
+    path = folder / "subjects.safetensors"
+    kept = _single(load_file(path))
+    embeddings = kept.pop("names")
+    clip.load_state_dict({**clip.state_dict(), **kept})
+    with safe_open(path, "pt") as file:
+        names = tuple(json.loads(file.metadata()["names"]))
+    return artists.eval(), SubjectJudge(clip.eval(), names, embeddings)
+
+
+def _single(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() for name, value in tensors.items()}
 
 
 def _right_of(

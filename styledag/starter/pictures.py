@@ -16,8 +16,8 @@ from styledag.starter.drawings import (
 )
 from styledag.starter.subjects import Subject, choose_subjects
 
-ARTISTS: tuple[Artist, ...] = ("noto", "fluent", "blob", "emojione")
-"""Noto's and Fluent's manners are what the UNet learns; the other two teach what subjects are."""
+ARTISTS: tuple[Artist, ...] = ("noto", "fluent", "blob", "emojione", "flat", "modern")
+"""Noto's and Fluent's manners are what the UNet learns; the others teach what subjects are."""
 DRAWN_ARTISTS = 2
 
 _NEVER_DRAWN = ("Flags", "Component", "Symbols")

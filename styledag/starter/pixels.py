@@ -137,9 +137,9 @@ def redrawn(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """
     changed = moved(pixels, generator)
     changed = recoloured(changed, generator, strength=0.1)
-    changed = flattened(changed, generator, share=0.35)
-    changed = blurred(changed, generator, share=0.25)
-    changed = covered(changed, generator, share=0.3)
+    changed = flattened(changed, generator, share=0.2)
+    changed = blurred(changed, generator, share=0.2)
+    changed = covered(changed, generator, share=0.15)
     light = torch.randn(len(pixels), 1, 1, 1, generator=generator) * 0.15
     return (1 - (1 - changed) * torch.exp(light).to(pixels.device)).clamp(0, 1)
 

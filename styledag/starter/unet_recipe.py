@@ -87,7 +87,7 @@ class TextStates:
 
 def shares(pictures: Pictures) -> Tensor:
     """Return how often each drawing is shown, in relation to the others; B."""
-    by_subject = []
+    by_subject: list[tuple[float, ...]] = []
     for subject in pictures.subjects:
         if is_in_focus(subject):
             by_subject.append(FOCUS_SHARES)

@@ -4,7 +4,7 @@ import torch
 
 from styledag.starter.subjects import Subject, with_article
 
-MANNERS = ("a drawing of", "a 3d render of", "a picture of", "a picture of")
+MANNERS = ("a drawing of", "a 3d render of", *["a picture of"] * 4)
 """How captions speak of each of the artists, in their order."""
 PLAIN_NAME_SHARE = 0.6
 MANNER_SHARE = 0.65

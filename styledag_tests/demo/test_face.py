@@ -1,0 +1,77 @@
+"""What the demo is meant to do: its style reaches subjects that it was not taught from.
+
+The judges in ``judges/`` were trained apart from the starter and the demo, by the command in their
+README.
+"""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors import safe_open
+
+from styledag.starter.figures import drawn, load_models
+from styledag.starter.judges import TWEMOJI, load_judges
+from styledag.starter.subjects import with_article
+
+REPOSITORY = Path(__file__).parents[2]
+JUDGES = Path(__file__).parent / "judges"
+ASKED = (
+    "house", "hospital", "bank", "school", "factory", "castle", "church", "steam locomotive",
+    "train", "tram", "bus", "ambulance", "fire engine", "police car", "taxi", "car", "truck",
+    "tractor", "racing car", "motor scooter", "bicycle", "sailboat", "canoe", "speedboat", "ship",
+    "airplane", "helicopter", "rocket", "lock", "key", "hammer", "axe", "shield", "wrench",
+    "screwdriver", "gear",
+)  # fmt: skip
+"""Vehicles, buildings and tools: nothing of these is in the style's pictures."""
+SEEDS = (0, 1)
+
+
+@pytest.fixture(scope="module")
+def blends(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
+    """The folders of the demo's blended UNets, by weight, after a whole run of the demo."""
+    root = tmp_path_factory.mktemp("demo")
+    shutil.copy(REPOSITORY / "dagster.yaml", root)
+    shutil.copytree(REPOSITORY / "data" / "starter", root / "data" / "starter")
+    (root / "data" / "styles").mkdir()
+    shutil.copy(REPOSITORY / "data" / "styles" / "twemoji.yaml", root / "data" / "styles")
+    subprocess.run(
+        [sys.executable, "-m", "styledag", "demo"], cwd=root, capture_output=True, check=True
+    )
+    found = {}
+    for path in root.glob("data/store/artifacts/merged_unet/**/*.safetensors"):
+        with safe_open(path, "pt") as file:
+            found[float(file.metadata()["styledag.weight"])] = path.parent
+    return dict(sorted(found.items()))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.xfail(
+    raises=AssertionError,
+    reason="The shipped starter knows most subjects in one artist's drawing only: the style does "
+    "not reach them. Twemoji 17 % at weight 0 and 19 % at weight 1; recognised 61 % and 31 %.",
+)
+def test_the_style_reaches_what_it_was_not_taught_from(blends: dict[float, Path]) -> None:
+    artists, subjects = load_judges(JUDGES)
+    models = load_models(REPOSITORY / "data" / "starter")
+    prompts = [f"a drawing of {with_article(name)}" for name in ASKED]
+    twemoji, recognised = {}, {}
+    for weight, folder in blends.items():
+        unet = UNet2DConditionModel.from_pretrained(folder, dtype=torch.float32).eval()
+        blended = replace(models, unet=unet)
+        samples = torch.cat([drawn(blended, prompts, seed) for seed in SEEDS])
+        twemoji[weight] = artists.share_of(samples, TWEMOJI)
+        names = list(ASKED) * len(SEEDS)
+        recognised[weight] = float(subjects.recognised(samples, names).float().mean())
+    figures = f"Twemoji {twemoji}, recognised {recognised}"
+    assert twemoji[0.0] <= 0.10, figures
+    assert twemoji[1.0] >= 0.70, figures
+    assert all(one <= two + 0.03 for one, two in pairwise(twemoji.values())), figures
+    assert recognised[1.0] >= recognised[0.0] / 2, figures

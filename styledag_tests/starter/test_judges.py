@@ -1,0 +1,68 @@
+"""The judges come back from their files as they were, and know whose and what a picture is."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from styledag.starter.clip import build_clip
+from styledag.starter.judges import (
+    ARTIST_NAMES,
+    ArtistJudge,
+    SubjectJudge,
+    load_judges,
+    save_judges,
+    train_artist_judge,
+)
+from styledag.starter.loop import LoopSettings
+from styledag.starter.vocabulary import clip_tokenizer
+
+SETTINGS = LoopSettings(
+    name="artists", steps=30, learning_rate=5e-3, warmup_steps=1, decay_steps=5, ema_decay=0.8
+)
+
+
+def flat(*colour: int) -> torch.Tensor:
+    """Return 6 pictures of one colour, uint8, BCHW."""
+    return torch.tensor(colour, dtype=torch.uint8)[None, :, None, None].expand(6, 3, 64, 64)
+
+
+@pytest.fixture
+def subjects() -> SubjectJudge:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        clip = build_clip(clip_tokenizer())
+        embeddings = torch.nn.functional.normalize(torch.randn(7, 128), dim=-1)
+    return SubjectJudge(clip, ("rocket", "car", "key", "axe", "bus", "ship", "lock"), embeddings)
+
+
+def test_artists_are_told_apart_by_their_colours(tmp_path: Path) -> None:
+    drawings = dict(
+        zip(ARTIST_NAMES, (flat(250, 20, 20), flat(20, 250, 20), flat(20, 20, 250)), strict=True)
+    )
+    judge = train_artist_judge(
+        drawings, drawings, tmp_path, settings=SETTINGS, device=torch.device("cpu")
+    )
+    for artist, name in enumerate(ARTIST_NAMES):
+        assert judge.share_of(drawings[name].float() / 255, artist) == 1
+
+
+def test_every_name_is_among_as_many_nearest_as_there_are(subjects: SubjectJudge) -> None:
+    pixels = torch.rand(7, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    names = list(subjects.names)
+    assert subjects.recognised(pixels, names, top=7).all()
+    nearest = [subjects.recognised(pixels, [name] * 7, top=1) for name in names]
+    assert (torch.stack(nearest).sum(dim=0) == 1).all()
+
+
+def test_kept_judges_say_the_same(tmp_path: Path, subjects: SubjectJudge) -> None:
+    artists = ArtistJudge().eval()
+    save_judges(artists, subjects, tmp_path)
+    again, subjects_again = load_judges(tmp_path)
+    pixels = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        torch.testing.assert_close(again(pixels), artists(pixels), atol=2e-2, rtol=0)
+    assert subjects_again.names == subjects.names
+    asked = ["rocket", "car", "key", "axe", "bus"]
+    expected = subjects.recognised(pixels, asked, top=3)
+    assert torch.equal(subjects_again.recognised(pixels, asked, top=3), expected)
