@@ -203,15 +203,17 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
     )
 
 
-def needed_bytes(planned: PlannedTraining) -> int:
-    """Return :attr:`Estimate.needed_bytes` of a run, without counting anything else.
+def device_bytes(planned: PlannedTraining) -> dict[str, int]:
+    """Return :attr:`Estimate.device_bytes` of a run, without counting anything else.
+
+    Of the base only the UNet's configuration is read.
 
     Raises:
         ModelError: If the UNet's configuration is missing or damaged.
         TrainingError: If the recipe trains a part that the UNet has not, or peft is missing.
     """
     microstep = _pass(planned, planned.largest, planned.microstep)
-    return sum(_device_bytes(planned, microstep).values())
+    return _device_bytes(planned, microstep)
 
 
 def _pass(planned: PlannedTraining, shape: LatentsShape, batch_size: int) -> DryPass:

@@ -6,12 +6,7 @@ from typing import Any
 
 import torch
 
-from styledag.diffusion.estimate import (
-    Estimate,
-    PlannedTraining,
-    estimate_training,
-    needed_bytes,
-)
+from styledag.diffusion.estimate import PlannedTraining, device_bytes
 from styledag.diffusion.free_memory import free_bytes
 from styledag.diffusion.recipe import LoraSettings
 from styledag.errors import TrainingError
@@ -50,8 +45,10 @@ class MemoryAdvice:
     needed_bytes: int
 
 
-def check_memory(planned: PlannedTraining, *, free: int | None = None) -> Estimate:
-    """Return what a run will take, if it fits the device's memory.
+def check_memory(planned: PlannedTraining, *, free: int | None = None) -> dict[str, int]:
+    """Return the device memory that a run will take, by what it is for, if it fits.
+
+    Of the base only the UNet's configuration is read.
 
     Args:
         planned: The run, before anything of it is on the device.
@@ -60,18 +57,17 @@ def check_memory(planned: PlannedTraining, *, free: int | None = None) -> Estima
     Raises:
         TrainingError: If it needs more; the message says of what it consists and which settings
             would make it fit, with the bytes that each saves.
-        ModelError: If one of the base's configurations is missing or damaged.
+        ModelError: If the UNet's configuration is missing or damaged.
     """
-    estimate = estimate_training(planned)
+    needed = device_bytes(planned)
     device = planned.compute.device
     available = free_bytes(device) if free is None else free
-    if estimate.needed_bytes <= available:
-        return estimate
-    items = ", ".join(
-        f"{name} {size / _GB:.2f}" for name, size in estimate.device_bytes.items() if size
-    )
+    total = sum(needed.values())
+    if total <= available:
+        return needed
+    items = ", ".join(f"{name} {size / _GB:.2f}" for name, size in needed.items() if size)
     raise TrainingError(
-        f"training needs {estimate.needed_bytes / _GB:.2f} GB of memory on {device} ({items}), "
+        f"training needs {total / _GB:.2f} GB of memory on {device} ({items}), "
         f"but {available / _GB:.2f} GB are free: {describe(memory_advice(planned, available))}"
     )
 
@@ -82,7 +78,7 @@ def memory_advice(planned: PlannedTraining, available: int) -> MemoryAdvice:
     Settings that change nothing of the result come first: recomputing activations, smaller
     microsteps, the average elsewhere. Those that change it follow.
     """
-    before = needed_bytes(planned)
+    before = _needed(planned, {})
     switches = []
     together: dict[str, Any] = {}
     needed = before
@@ -137,7 +133,8 @@ def _switches(planned: PlannedTraining) -> Iterator[dict[str, Any]]:
 
 
 def _needed(planned: PlannedTraining, settings: Mapping[str, Any]) -> int:
-    return needed_bytes(replace(planned, recipe=replace(planned.recipe, **settings)))
+    changed = replace(planned, recipe=replace(planned.recipe, **settings))
+    return sum(device_bytes(changed).values())
 
 
 def _written(settings: Mapping[str, Any]) -> str:
