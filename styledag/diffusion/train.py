@@ -53,15 +53,10 @@ def train_unet(
     """
     from styledag.diffusion.compiled import room_for_graphs
     from styledag.diffusion.determinism import deterministic_kernels
-    from styledag.diffusion.estimate import PlannedTraining
     from styledag.diffusion.memory import memory_errors
-    from styledag.diffusion.memory_check import check_memory
     from styledag.diffusion.trainer import Trainer
 
     with memory_errors(recipe), deterministic_kernels(compute), room_for_graphs():
-        check_memory(
-            PlannedTraining.of(encoded, base, recipe, compute=compute, processes=processes.size)
-        )
         trainer = Trainer(
             encoded,
             base,

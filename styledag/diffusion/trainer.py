@@ -13,9 +13,12 @@ from pathlib import Path
 from styledag.diffusion.base import load_scheduler
 from styledag.diffusion.batches import Batch, Batches
 from styledag.diffusion.encoded import EncodedDataset, EncodedSample
+from styledag.diffusion.estimate import PlannedTraining
 from styledag.diffusion.fit import check_fit
 from styledag.diffusion.loggers import Loggers, open_loggers
 from styledag.diffusion.loss import DiffusionLoss
+from styledag.diffusion.memory_check import check_memory
+from styledag.diffusion.meta import meta_unet
 from styledag.diffusion.optimisation import Optimisation
 from styledag.diffusion.prefetch import prefetched
 from styledag.diffusion.processes import Processes
@@ -77,10 +80,13 @@ class Trainer:
                 "the recipe stops by the validation loss, but no picture is held out: raise "
                 "dataset.validation_share, or remove stopping"
             )
+        check_fit(meta_unet(base), encoded, base)
+        check_memory(
+            PlannedTraining.of(encoded, base, recipe, compute=compute, processes=processes.size)
+        )
         self._optimisation = Optimisation(
             base, recipe, loss, compute=compute, processes=processes, total_steps=total_steps
         )
-        check_fit(self._optimisation.unet, encoded, base)
         self._identity = _identity(encoded, recipe, compute, self._optimisation)
         self._states = TrainingStates(scratch / "state")
         self._files = Snapshots(scratch / "snapshots", self._optimisation, recipe)

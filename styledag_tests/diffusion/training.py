@@ -101,11 +101,26 @@ def main() -> None:
     task = json.loads(sys.argv[1])
 
     import safetensors.torch
+    import torch
     from diffusers import UNet2DConditionModel
 
     from styledag.diffusion.encoded import EncodedDataset
+    from styledag.diffusion.estimate import PlannedTraining
+    from styledag.diffusion.memory_check import check_memory
+    from styledag.diffusion.recipe import Recipe
+    from styledag.models.compute import Compute
 
     import styledag.diffusion.trainer  # isort: skip  # noqa: F401 - loaded once, before the forks
+
+    # Training's prediction of itself, a pass too, is remembered and counts for none of them.
+    check_memory(
+        PlannedTraining.of(
+            EncodedDataset.open(Path(task["encoded"])),
+            Path(task["base"]),
+            Recipe(**RECIPE),
+            compute=Compute(torch.device("cpu"), torch.float32),
+        )
+    )
 
     for order in task["orders"]:
         child = os.fork()
