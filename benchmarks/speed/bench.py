@@ -14,7 +14,7 @@ from speed.scale import Scale
 LOSS_BOUND = 0.01
 """Most that the mean loss over the gate's steps may differ from float32's, as a share of it."""
 AVERAGE_BOUND = 1e-3
-"""Most that any averaged weight may differ from float32's, or from diffusers' average."""
+"""Most that averaged weights may differ from diffusers', and in root mean square from float32's."""
 ENCODING_BOUND = {"float32": 1e-4, "bfloat16": 0.05}
 """Most that a moment may differ from one encoded alone, as a share of the largest."""
 RECIPE: dict[str, Any] = {
@@ -96,7 +96,7 @@ class Bench:
             name: str(self.work / "runs" / f"gate-{run}" / f"e{epochs:03d}")
             for name, run in (("first", "lowered"), ("second", "float32"))
         }
-        apart = self._worker("gates", kind="snapshots", **folders)["largest_difference"]
+        apart = self._worker("gates", kind="snapshots", **folders)["rms_difference"]
         means = [sum(each["losses"]) / len(each["losses"]) for each in (lowered, exact)]
         return {
             "steps": len(exact["losses"]),

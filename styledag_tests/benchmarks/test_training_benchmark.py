@@ -65,8 +65,8 @@ def test_pieces_measure_and_compare(task: dict[str, Any]) -> None:
 
     run = Path(task["run"])
     same = {"first": str(run / "e001"), "second": str(run / "e001")}
-    assert gates.snapshots(same)["largest_difference"] == 0
-    apart = gates.snapshots(same | {"second": str(run / "e002")})["largest_difference"]
+    assert gates.snapshots(same)["rms_difference"] == 0
+    apart = gates.snapshots(same | {"second": str(run / "e002")})["rms_difference"]
     assert 0 < apart < 1e-2
 
 
