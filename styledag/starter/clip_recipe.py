@@ -130,8 +130,7 @@ def contrastive_loss(
             artists = [int(drew[torch.randint(len(drew), (), generator=generator)])]
         for one in artists:
             at.append(int(position[subject, one]))
-            manner = True if both else None
-            captions.append(caption(pictures.subjects[subject], one, generator, manner=manner))
+            captions.append(caption(pictures.subjects[subject], one, generator, manner=both))
     pixels = redrawn(pictures.pixels[at].to(device).float() / 255, generator)
     captions += [with_article(pictures.subjects[one].name) for one in others.tolist()]
     tokens = tokenizer(captions, padding=True, return_tensors="pt").to(device)

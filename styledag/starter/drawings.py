@@ -2,8 +2,9 @@
 
 Noto and its predecessor, Blob, come from ``emoji-datasource-google`` (MIT; the artwork is
 Apache-2.0), Fluent in three manners from ``@lobehub/fluent-emoji-3d``, ``-flat`` and ``-modern``
-(MIT), EmojiOne 2 from ``emojione`` (the artwork is CC BY 4.0). Twemoji, the demo's style, is only
-ever measured on.
+(MIT), EmojiOne 2 from ``emojione`` (the artwork is CC BY 4.0), Firefox OS' from
+``@iconify-json/fxemoji`` (Apache-2.0), Streamline's from ``@iconify-json/streamline-emojis``
+(CC BY 4.0). Twemoji, the demo's style, is only ever measured on.
 """
 
 import io
@@ -20,7 +21,7 @@ from PIL import Image
 
 from styledag.errors import ModelError
 
-Artist = Literal["noto", "fluent", "blob", "emojione", "flat", "modern"]
+Artist = Literal["noto", "fluent", "blob", "emojione", "flat", "modern", "firefox", "streamline"]
 
 PACKAGES: Mapping[Artist, str] = {
     "noto": "emoji-datasource-google@16.0.0",
@@ -29,9 +30,13 @@ PACKAGES: Mapping[Artist, str] = {
     "emojione": "emojione@2.2.7",
     "flat": "@lobehub/fluent-emoji-flat@1.1.0",
     "modern": "@lobehub/fluent-emoji-modern@1.0.0",
+    "firefox": "@iconify-json/fxemoji@1.2.2",
+    "streamline": "@iconify-json/streamline-emojis@1.2.4",
 }
 SIZE_PX = 64
 
+_ICONS = "package/icons.json"
+"""A set of vector drawings by name, in the packages of Iconify."""
 _FOLDERS: Mapping[Artist, str] = {
     "noto": "package/img/google/64/",
     "fluent": "package/assets/",
@@ -39,6 +44,8 @@ _FOLDERS: Mapping[Artist, str] = {
     "emojione": "package/assets/png/",
     "flat": "package/assets/",
     "modern": "package/assets/",
+    "firefox": _ICONS,
+    "streamline": _ICONS,
 }
 
 
@@ -111,7 +118,11 @@ def read_artist(folder: Path, artist: Artist) -> dict[str, np.ndarray]:
     archive = _archive(folder, PACKAGES[artist])
     decoded = archive.with_suffix(".npz")
     if not decoded.exists():
-        found = dict(_drawings(archive, _FOLDERS[artist]))
+        inside = _FOLDERS[artist]
+        if inside == _ICONS:
+            found = dict(_icons(archive, read_emoji(folder)))
+        else:
+            found = dict(_drawings(archive, inside))
         written = archive.with_suffix(".new.npz")
         np.savez(written, codes=np.array(list(found)), pixels=np.stack(list(found.values())))
         written.replace(decoded)
@@ -169,6 +180,32 @@ def _drawings(archive: Path, inside: str) -> Iterator[tuple[str, np.ndarray]]:
                 # One of the packages forgot the dot before some suffixes.
                 content, name = _painted(content), name.removesuffix("svg").rstrip(".") + ".png"
             yield code_of(Path(name).stem), on_white(content)
+
+
+def _icons(archive: Path, emoji: tuple[Emoji, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the drawings of a set whose names, without spaces, are names of emoji."""
+    codes: dict[str, str] = {}
+    for row in emoji:
+        for name in (row.unicode_name, *row.short_names):
+            codes.setdefault(_letters(name), row.code)
+    with tarfile.open(archive) as files:
+        file = files.extractfile(_ICONS)
+        table = json.load(file) if file else {"icons": {}}
+    for name, icon in sorted(table["icons"].items()):
+        # Of several drawings of one subject, the first.
+        code = codes.get(_letters(name.removesuffix("-1")))
+        if code is None:
+            continue
+        width, height = (icon.get(side, table.get(side, 16)) for side in ("width", "height"))
+        svg = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
+            f"{icon['body']}</svg>"
+        )
+        yield code, on_white(_painted(svg.encode()))
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _painted(svg: bytes) -> bytes:

@@ -16,7 +16,9 @@ from styledag.starter.drawings import (
 )
 from styledag.starter.subjects import Subject, choose_subjects
 
-ARTISTS: tuple[Artist, ...] = ("noto", "fluent", "blob", "emojione", "flat", "modern")
+ARTISTS: tuple[Artist, ...] = (
+    "noto", "fluent", "blob", "emojione", "flat", "modern", "firefox", "streamline",
+)  # fmt: skip
 """Noto's and Fluent's manners are what the UNet learns; the others teach what subjects are."""
 DRAWN_ARTISTS = 2
 

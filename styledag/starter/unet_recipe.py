@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from styledag.diffusion.loss import DiffusionLoss
 from styledag.randomness import generator_for
+from styledag.starter.drawings import Artist
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures
+from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.pixels import parts_of
 from styledag.starter.stable_diffusion import build_scheduler, build_unet
 from styledag.starter.subjects import Subject
@@ -24,9 +25,16 @@ if TYPE_CHECKING:
 BATCH_SIZE = 24
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
-FOCUS_SHARES, CORE_SHARES, REST_SHARE = (3.0, 0.5), (1.0, 0.3), 0.1
-"""How often a drawing by Noto and one by Fluent is shown: of subjects in focus, of the others in
-:data:`CORE`, and of all other subjects."""
+FOCUS_SHARE, CORE_SHARE, REST_SHARE = 1.0, 0.25, 0.03
+"""How often drawings are shown: of subjects in focus, of the others in :data:`CORE`, and of all
+other subjects."""
+
+ARTIST_SHARES: Mapping[Artist, float] = {
+    "noto": 1.5, "fluent": 0.7, "blob": 0.1, "emojione": 0.7, "flat": 0.7, "modern": 0.4,
+    "firefox": 0.7, "streamline": 0.1,
+}  # fmt: skip
+"""How often each artist's are. Fluent's three manners share their lines, so they teach the most
+about what a manner is; the last to come differ most and are left to CLIP and BLIP."""
 
 CORE = ("animal", "plant", "food", "drink", "transport", "place-building", "place-religious",
         "tool", "lock", "musical")  # fmt: skip
@@ -87,17 +95,15 @@ class TextStates:
 
 def shares(pictures: Pictures) -> Tensor:
     """Return how often each drawing is shown, in relation to the others; B."""
-    by_subject: list[tuple[float, ...]] = []
-    for subject in pictures.subjects:
-        if is_in_focus(subject):
-            by_subject.append(FOCUS_SHARES)
-        elif subject.subcategory.startswith(CORE):
-            by_subject.append(CORE_SHARES)
-        else:
-            by_subject.append((REST_SHARE,) * DRAWN_ARTISTS)
-    others = len(ARTISTS) - DRAWN_ARTISTS
-    table = torch.tensor([[*drawn, *(0.0,) * others] for drawn in by_subject])
-    return table[pictures.subject_of, pictures.artist_of]
+    by_subject = torch.tensor([_share_of(subject) for subject in pictures.subjects])
+    by_artist = torch.tensor([ARTIST_SHARES[artist] for artist in ARTISTS])
+    return by_subject[pictures.subject_of] * by_artist[pictures.artist_of]
+
+
+def _share_of(subject: Subject) -> float:
+    if is_in_focus(subject):
+        return FOCUS_SHARE
+    return CORE_SHARE if subject.subcategory.startswith(CORE) else REST_SHARE
 
 
 def is_in_focus(subject: Subject) -> bool:

@@ -4,8 +4,18 @@ import torch
 
 from styledag.starter.subjects import Subject, with_article
 
-MANNERS = ("a drawing of", "a 3d render of", *["a picture of"] * 4)
-"""How captions speak of each of the artists, in their order."""
+MANNERS = (
+    "a drawing of",
+    "a 3d render of",
+    "a picture of",
+    "an icon of",
+    "a flat picture of",
+    "a painting of",
+    "a small picture of",
+    "a cute picture of",
+)
+"""How captions speak of each of the artists, in their order. Told apart, manner is something that
+the UNet can change and leave the subject: what a fine-tune on one more manner builds on."""
 PLAIN_NAME_SHARE = 0.6
 MANNER_SHARE = 0.65
 
