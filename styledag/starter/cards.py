@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 COMMAND = """\
 ```
-python -m styledag.starter.train --work .starter --start data/starter
-python -m styledag.starter.assemble --work .starter --start data/starter --out data/starter
+python -m styledag.starter.train --work .starter --from data/starter
+python -m styledag.starter.assemble --work .starter --from data/starter --out data/starter
 python -m styledag.starter.evaluate --work .starter --starter data/starter
 ```
 
-with `--steps` as the table says and 0 for stages that it lacks; without `--start` everything begins
+with `--steps` as the table says and 0 for stages that it lacks; without `--from` everything begins
 at random weights."""
 
 DATA = """\
@@ -29,10 +29,14 @@ Drawings of {subjects} subjects, {drawings} in all, at 64 px on white:
   Microsoft);
 - EmojiOne 2, from the npm package `emojione` 2.2.7: emoji artwork supplied by EmojiOne
   (<https://www.emojione.com>), [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); scaled
-  to 64 px and put on white here.
+  to 64 px and put on white here;
+- FxEmojis, by Mozilla, from the npm package `@iconify-json/fxemoji` 1.2.2 (Apache License 2.0);
+- Streamline Emojis, by Streamline (<https://github.com/webalys-hq/streamline-vectors>), from the
+  npm package `@iconify-json/streamline-emojis` 1.2.4,
+  [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); painted at 64 px on white here.
 
-CLIP and BLIP learn from all of them, the autoencoder from every drawing but signs and flags, the
-UNet from Noto's and Fluent 3D's alone. Names are Unicode's, short names, and some plainer ones;
+CLIP, BLIP and the UNet learn from all of them, the autoencoder from every drawing but signs and
+flags, and not from the last two artists. Names are Unicode's, short names, and some plainer ones;
 flags, symbols and components are left out. Twemoji, which the figures are measured on, was never
 trained on."""
 
@@ -60,8 +64,10 @@ levels; Stable Diffusion's noise schedule and epsilon prediction; CLIP's frozen 
 was trained with 10 % empty captions and min-SNR 5, and its weights are an exponential moving
 average.
 "a drawing of a ..." asks for Noto's manner, which it knows best, "a 3d render of a ..." for
-Fluent's. A hundred subjects were shown far more often than the others (`FOCUS` in
-`styledag/starter/unet_recipe.py`); of the others it knows little.""",
+Fluent's, and "a picture of a ..., icon" for EmojiOne's: `MANNERS` in `styledag/starter/wording.py`
+has all. A word at the end changes the looks of any drawing, as in "a drawing of a house, dark":
+`APPEARANCES` in `styledag/starter/appearances.py` has all. A hundred subjects, animals, plants and
+food were shown far more often than the others (`FOCUS` in `styledag/starter/unet_recipe.py`).""",
 }
 
 GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {

@@ -14,7 +14,7 @@ from styledag.starter.pictures import DRAWN_ARTISTS, Pictures
 from styledag.starter.pixels import parts_of, redrawn
 from styledag.starter.subjects import Subject, with_article
 from styledag.starter.vocabulary import clip_tokenizer
-from styledag.starter.wording import caption
+from styledag.starter.wording import MANNERS, caption
 
 if TYPE_CHECKING:
     from transformers import CLIPModel
@@ -130,7 +130,8 @@ def contrastive_loss(
             artists = [int(drew[torch.randint(len(drew), (), generator=generator)])]
         for one in artists:
             at.append(int(position[subject, one]))
-            captions.append(caption(pictures.subjects[subject], one, generator, manner=both))
+            named = pictures.subjects[subject], MANNERS[one]
+            captions.append(caption(*named, generator, named=both))
     pixels = redrawn(pictures.pixels[at].to(device).float() / 255, generator)
     captions += [with_article(pictures.subjects[one].name) for one in others.tolist()]
     tokens = tokenizer(captions, padding=True, return_tensors="pt").to(device)

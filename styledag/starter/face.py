@@ -7,11 +7,11 @@ and tools are asked for, over all weights of the blend, and the judges say what 
 import argparse
 import json
 import math
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -113,6 +113,8 @@ def try_face(
 ) -> dict[str, list[float]]:
     """Return, for each weight, the shares taken for Twemoji and recognised; write a grid.
 
+    ``taught`` is the share taken for Twemoji at weight 1 of subjects that the style contains.
+
     Args:
         training: Where pictures and judges are.
         starter: The starter's folder.
@@ -120,29 +122,29 @@ def try_face(
     """
     models = load_models(starter)
     subjects, pixels = style_pictures(training)
-    prefix = arguments.prefix
-    captions = [f"{prefix}{with_article(subject.name)}" for subject in subjects]
-    scratch = training.folder / "face"
-    shutil.rmtree(scratch, ignore_errors=True)
-    result = train_unet(
-        encoded(models, captions, pixels),
-        starter / "stable-diffusion",
-        recipe_of(arguments, len(captions)),
-        compute=Compute(torch.device("cpu"), torch.bfloat16),
-        scratch=scratch,
-        on_snapshot=_nothing,
-        progress=SilentProgress(),
-        work=Counter(),
-    )
-    tuned = _weights_of(result.final.folder)
+    template = arguments.template
+    captions = [template.format(with_article(subject.name)) for subject in subjects]
+    with TemporaryDirectory() as scratch:
+        result = train_unet(
+            encoded(models, captions, pixels),
+            starter / "stable-diffusion",
+            recipe_of(arguments, len(captions)),
+            compute=Compute(torch.device("cpu"), torch.bfloat16),
+            scratch=Path(scratch),
+            on_snapshot=_nothing,
+            progress=SilentProgress(),
+            work=Counter(),
+        )
+        tuned = _weights_of(result.final.folder)
     asked = [subject.name for subject in asked_for(training.pictures.subjects)]
     if arguments.judges:
         judges = load_judges(arguments.judges)
     else:
         judges = artist_judge(training), subject_judge(training)
-    said, rows = judged(models, tuned, asked, judges, prefix=prefix)
+    said, rows = judged(models, tuned, asked, judges, template=template)
     save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
-    return {**said, "seconds": [result.seconds]}
+    taught = judges[0].share_of(drawn(models, captions[::8], SEEDS[0]), TWEMOJI)
+    return {**said, "taught": [taught], "seconds": [result.seconds]}
 
 
 def judged(
@@ -151,7 +153,7 @@ def judged(
     names: list[str],
     judges: tuple[ArtistJudge, SubjectJudge],
     *,
-    prefix: str = "a drawing of ",
+    template: str = "a drawing of {}",
     seeds: tuple[int, ...] = SEEDS,
 ) -> tuple[dict[str, list[float]], list[Tensor]]:
     """Return, for each weight, the shares taken for Twemoji and recognised, and pictures.
@@ -161,11 +163,11 @@ def judged(
         tuned: The fine-tuned UNet's weights.
         names: Subjects to ask for.
         judges: Of artists and of subjects.
-        prefix: What stands before a subject in a prompt.
+        template: How prompts and captions speak, with ``{}`` for the subject.
         seeds: Seeds of the samples; the first one's are returned.
     """
     artists, subjects = judges
-    prompts = [f"{prefix}{with_article(name)}" for name in names]
+    prompts = [template.format(with_article(name)) for name in names]
     base = {name: value.clone() for name, value in models.unet.state_dict().items()}
     said: dict[str, list[float]] = {"weight": [], "twemoji": [], "recognised": []}
     rows = []
@@ -203,7 +205,7 @@ def main() -> None:
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
     parser.add_argument("--grid", type=Path, default=Path("face.png"))
     parser.add_argument("--judges", type=Path, help="where judges were kept; else they are trained")
-    parser.add_argument("--prefix", default="a drawing of ")
+    parser.add_argument("--template", default="a drawing of {}")
     parser.add_argument("--trained", default="unet")
     parser.add_argument("--blocks", nargs="+", default=["down", "mid", "up"])
     parser.add_argument("--caption-dropout", type=float, default=0.0)

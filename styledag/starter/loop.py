@@ -1,4 +1,7 @@
-"""The loop that every recipe of the starter runs in: resumable, logged, and the same on a GPU."""
+"""The loop that every recipe of the starter runs in: resumable, logged, and the same on a GPU.
+
+Under ``torchrun`` every process draws batches of its own, and gradients are averaged.
+"""
 
 import json
 import math
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from styledag.randomness import generator_for
 
@@ -78,6 +81,7 @@ class Loop:
             betas=(0.9, 0.99),
             foreach=True,
         )
+        self.rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.averages = [p.detach().clone() for p in self.parameters]
         self.step = 0
         self.seconds = 0.0
@@ -110,11 +114,13 @@ class Loop:
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * self._share_of_rate()
             self.model.train()
-            generator = generator_for(settings.seed, settings.name, self.step)
+            others = (self.rank,) if self.rank else ()
+            generator = generator_for(settings.seed, settings.name, self.step, *others)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16):
                 loss = loss_of(generator)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            self._share_gradients()
             nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
             self.optimizer.step()
             self.step += 1
@@ -125,7 +131,7 @@ class Loop:
                 self.log(loss=sum(losses) / len(losses))
                 losses.clear()
             last = self.step == settings.steps
-            if report and (last or self.step % report_every_steps == 0):
+            if report and not self.rank and (last or self.step % report_every_steps == 0):
                 self.log(**self.with_averages(report))
             if last or time.monotonic() - saved_at > settings.save_every_s:
                 self.save()
@@ -149,6 +155,8 @@ class Loop:
 
     def log(self, **figures: float) -> None:
         """Write a line of figures into the log."""
+        if self.rank:
+            return
         line = {"step": self.step, "seconds": round(self.seconds, 1)}
         line |= {name: round(value, 5) for name, value in figures.items()}
         with (self.folder / f"{self.settings.name}.log.jsonl").open("a", encoding="utf-8") as file:
@@ -156,6 +164,8 @@ class Loop:
 
     def save(self) -> None:
         """Write what is needed to go on, whole or not at all."""
+        if self.rank:
+            return
         state: dict[str, Any] = {
             "parameters": [p.detach() for p in self.parameters],
             "averages": self.averages,
@@ -195,6 +205,17 @@ class Loop:
         decay = min(decay, 1 - 10 / (10 + self.step))
         values = [p.detach() for p in self.parameters]
         torch._foreach_lerp_(self.averages, values, 1 - decay)
+
+    def _share_gradients(self) -> None:
+        if not distributed.is_initialized():
+            return
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        together = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(together)
+        together /= distributed.get_world_size()
+        means = torch.split(together, [each.numel() for each in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
     def _swap(self) -> None:
         for at, parameter in enumerate(self.parameters):

@@ -6,6 +6,7 @@ decoder beside the UNet. No Dagster is needed, and with a GPU it is used.
 """
 
 import argparse
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, distributed
 from transformers import BlipForConditionalGeneration, CLIPModel
 
 from styledag.diffusion.base import load_unet, load_vae
@@ -25,16 +26,23 @@ from styledag.starter.clip_recipe import train_clip
 from styledag.starter.loop import LoopSettings
 from styledag.starter.pictures import Pictures, read_all_drawings, read_measured, read_pictures
 from styledag.starter.pixels import tiled
-from styledag.starter.unet_recipe import TextStates, encode_pictures, sample_pictures, train_unet
+from styledag.starter.unet_recipe import (
+    Shown,
+    TextStates,
+    encode_shown,
+    sample_pictures,
+    shown_of,
+    train_unet,
+)
 from styledag.starter.vocabulary import clip_tokenizer
 from styledag.starter.whiten import standardise_latents
 
 LOOKED_AT = (
     "a drawing of a panda face", "a drawing of an apple", "a drawing of an octopus",
     "a drawing of a rocket", "a drawing of a car", "a drawing of a house", "a drawing of a hammer",
-    "a drawing of a bicycle", "a 3d render of a panda face", "a 3d render of a rocket",
-    "a 3d render of a house", "a 3d render of a guitar", "a drawing of a castle",
-    "a drawing of an owl", "a drawing of a pizza", "a drawing of a sailboat",
+    "a drawing of a bicycle", "a 3d render of a rocket", "a picture of a rocket, paper",
+    "a picture of a rocket, icon", "a drawing of a house, dark", "a drawing of a house, emoji",
+    "a drawing of a fox face, blue", "a picture of a house, icon", "a picture of a house, symbol",
 )  # fmt: skip
 """Prompts of the samples that are drawn during training."""
 
@@ -145,9 +153,11 @@ class Training:
             save_grid(drawn, self.folder / "samples" / f"{step:06d}.png", columns=8)
             return {}
 
+        shown = shown_of(self.pictures)
         return train_unet(
             self.pictures,
-            encode_pictures(vae, self.pictures.pixels, self.device),
+            shown,
+            self._latents(vae, shown),
             text,
             self.folder,
             settings=self.settings(unet_recipe.SETTINGS),
@@ -155,6 +165,19 @@ class Training:
             start=load_unet(self.start / "stable-diffusion") if self.start else None,
             report=report,
         )
+
+    def _latents(self, vae: Any, shown: Shown) -> dict[str, Tensor]:
+        """Return the latents of what is shown, encoded once for each autoencoder."""
+        seen = hashlib.sha256()
+        for tensor in (*vae.state_dict().values(), shown.drawing, shown.appearance):
+            seen.update(tensor.cpu().numpy().tobytes())
+        kept = self.folder / f"latents-{seen.hexdigest()[:12]}.pt"
+        if not kept.exists():
+            encoded = encode_shown(vae, self.pictures, shown, self.device)
+            torch.save(encoded, kept.with_suffix(".new"))
+            kept.with_suffix(".new").replace(kept)
+        latents: dict[str, Tensor] = torch.load(kept, map_location=self.device, weights_only=True)
+        return latents
 
 
 STAGES: Mapping[str, Callable[[Training], Any]] = {
@@ -186,7 +209,7 @@ def arguments_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, default=Path(".starter"), help="downloads and states")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's")
-    parser.add_argument("--start", type=Path, help="a starter to go on from")
+    parser.add_argument("--from", dest="start", type=Path, help="a starter to go on from")
     parser.add_argument(
         "--steps", action="append", default=[], metavar="STAGE=N", help="another length"
     )
@@ -211,6 +234,8 @@ def main() -> None:
     unknown = [stage for stage in arguments.stages if stage not in STAGES]
     if unknown:
         parser.error(f"unknown stage {unknown[0]!r}: choose from {', '.join(STAGES)}")
+    if distributed.is_torchelastic_launched():
+        distributed.init_process_group()
     training = training_of(arguments)
     for stage in arguments.stages or STAGES:
         STAGES[stage](training)

@@ -1,6 +1,8 @@
 """Train the starter's UNet: on the autoencoder's latents, told by CLIP's frozen text states."""
 
+import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +11,15 @@ from torch import Tensor, nn
 
 from styledag.diffusion.loss import DiffusionLoss
 from styledag.randomness import generator_for
+from styledag.starter.appearances import NAMES, appeared
 from styledag.starter.drawings import Artist
 from styledag.starter.loop import Loop, LoopSettings
 from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.pixels import parts_of
 from styledag.starter.stable_diffusion import build_scheduler, build_unet
-from styledag.starter.subjects import Subject
+from styledag.starter.subjects import STYLE_CATEGORIES, Subject
 from styledag.starter.weights import quieten_branches
-from styledag.starter.wording import caption, chance
+from styledag.starter.wording import MANNERS, caption, chance
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -25,16 +28,20 @@ if TYPE_CHECKING:
 BATCH_SIZE = 24
 CAPTION_DROPOUT = 0.1
 MIN_SNR_GAMMA = 5.0
-FOCUS_SHARE, CORE_SHARE, REST_SHARE = 1.0, 0.25, 0.03
-"""How often drawings are shown: of subjects in focus, of the others in :data:`CORE`, and of all
-other subjects."""
+FOCUS_SHARE, STYLE_SHARE, CORE_SHARE, REST_SHARE = 1.0, 0.6, 0.15, 0.03
+"""How often drawings are shown: of subjects in focus; of the others in :data:`CORE`, more of those
+that the demo's style is taught from, so that it has to learn a manner there and no subjects; and
+of all other subjects."""
 
 ARTIST_SHARES: Mapping[Artist, float] = {
-    "noto": 1.5, "fluent": 0.7, "blob": 0.1, "emojione": 0.7, "flat": 0.7, "modern": 0.4,
-    "firefox": 0.7, "streamline": 0.1,
+    "noto": 3.0, "fluent": 0.7, "blob": 0.1, "emojione": 0.4, "flat": 0.4, "modern": 0.2,
+    "firefox": 0.4, "streamline": 0.1,
 }  # fmt: skip
-"""How often each artist's are. Fluent's three manners share their lines, so they teach the most
-about what a manner is; the last to come differ most and are left to CLIP and BLIP."""
+"""How often each artist's are: Noto's most, which plain prompts ask for."""
+
+APPEARING_SHARE = 0.15
+"""How much of what is shown is in one of :data:`~styledag.starter.appearances.APPEARANCES`."""
+APPEARING_ARTISTS: tuple[Artist, ...] = ("noto", "flat")
 
 CORE = ("animal", "plant", "food", "drink", "transport", "place-building", "place-religious",
         "tool", "lock", "musical")  # fmt: skip
@@ -93,17 +100,49 @@ class TextStates:
         return torch.stack([self._known[text] for text in captions])
 
 
-def shares(pictures: Pictures) -> Tensor:
-    """Return how often each drawing is shown, in relation to the others; B."""
+@dataclass(frozen=True)
+class Shown:
+    """What is shown to the UNet: drawings as they are, and some in other appearances.
+
+    Attributes:
+        drawing: Positions in the pictures. # B
+        appearance: Positions in :data:`~styledag.starter.appearances.NAMES`, or -1. # B
+        share: How often each is shown, in relation to the others. # B
+    """
+
+    drawing: Tensor
+    appearance: Tensor
+    share: Tensor
+
+
+def shown_of(pictures: Pictures) -> Shown:
+    """Return what is shown of pictures, and how often."""
     by_subject = torch.tensor([_share_of(subject) for subject in pictures.subjects])
     by_artist = torch.tensor([ARTIST_SHARES[artist] for artist in ARTISTS])
-    return by_subject[pictures.subject_of] * by_artist[pictures.artist_of]
+    share = by_subject[pictures.subject_of] * by_artist[pictures.artist_of]
+    appearing = torch.isin(
+        pictures.artist_of, torch.tensor([ARTISTS.index(artist) for artist in APPEARING_ARTISTS])
+    ) & (by_subject[pictures.subject_of] > REST_SHARE)
+    at = appearing.nonzero()[:, 0].repeat(len(NAMES))
+    appearance = torch.arange(len(NAMES)).repeat_interleave(int(appearing.sum()))
+    return Shown(
+        drawing=torch.cat([torch.arange(len(share)), at]),
+        appearance=torch.cat([torch.full((len(share),), -1), appearance]),
+        share=torch.cat(
+            [
+                share * ((1 - APPEARING_SHARE) / share.sum()),
+                share[at] * (APPEARING_SHARE / share[at].sum()),
+            ]
+        ),
+    )
 
 
 def _share_of(subject: Subject) -> float:
     if is_in_focus(subject):
         return FOCUS_SHARE
-    return CORE_SHARE if subject.subcategory.startswith(CORE) else REST_SHARE
+    if not subject.subcategory.startswith(CORE):
+        return REST_SHARE
+    return STYLE_SHARE if subject.category in STYLE_CATEGORIES else CORE_SHARE
 
 
 def is_in_focus(subject: Subject) -> bool:
@@ -113,6 +152,7 @@ def is_in_focus(subject: Subject) -> bool:
 
 def train_unet(
     pictures: Pictures,
+    shown: Shown,
     latents: Mapping[str, Tensor],
     text: TextStates,
     folder: Path,
@@ -126,7 +166,8 @@ def train_unet(
 
     Args:
         pictures: What is drawn and by whom.
-        latents: ``mean`` and ``std`` of the drawings' scaled latents. # BCHW
+        shown: What is shown of them, and how often.
+        latents: ``mean`` and ``std`` of the scaled latents of what is shown. # BCHW
         text: States of captions.
         folder: Where state and log go.
         settings: Length and rates.
@@ -146,10 +187,9 @@ def train_unet(
         # Written out, attention's backward pass is faster in bfloat16 than torch's own.
         unet.set_attn_processor(AttnProcessor())
     loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
-    share = shares(pictures)
     loop = Loop(unet, settings, folder, device)
     loop.run(
-        lambda generator: _loss(unet, loss, pictures, latents, share, text, generator),
+        lambda generator: _loss(unet, loss, pictures, shown, latents, text, generator),
         report=None if report is None else lambda: report(unet, loop.step),
         report_every_steps=300,
     )
@@ -157,20 +197,24 @@ def train_unet(
     return unet
 
 
-def encode_pictures(
-    vae: "AutoencoderKL", pixels: Tensor, device: torch.device
+def encode_shown(
+    vae: "AutoencoderKL", pictures: Pictures, shown: Shown, device: torch.device
 ) -> dict[str, Tensor]:
-    """Return ``mean`` and ``std`` of drawings' latents, scaled; BCHW.
+    """Return ``mean`` and ``std`` of the latents of what is shown, scaled; BCHW.
 
     Args:
         vae: The trained autoencoder.
-        pixels: Drawings, uint8. # BCHW
+        pictures: What is drawn and by whom.
+        shown: What is shown of them.
         device: Where to compute.
     """
+    parts = [pictures.pixels]
+    for at, name in enumerate(NAMES):
+        parts.append(appeared(pictures.pixels[shown.drawing[shown.appearance == at]], name))
     means, deviations = [], []
     scale = float(vae.config.scaling_factor)
     with torch.no_grad():
-        for part in parts_of(pixels):
+        for part in itertools.chain.from_iterable(parts_of(pixels) for pixels in parts):
             posterior = vae.encode(part.to(device).float() / 127.5 - 1).latent_dist
             means.append(posterior.mean * scale)
             deviations.append(posterior.std * scale)
@@ -181,22 +225,13 @@ def _loss(
     unet: "UNet2DConditionModel",
     loss: DiffusionLoss,
     pictures: Pictures,
+    shown: Shown,
     latents: Mapping[str, Tensor],
-    share: Tensor,
     text: TextStates,
     generator: torch.Generator,
 ) -> Tensor:
-    at = torch.multinomial(share, BATCH_SIZE, generator=generator)
-    captions = [
-        ""
-        if chance(generator) < CAPTION_DROPOUT
-        else caption(
-            pictures.subjects[int(pictures.subject_of[one])],
-            int(pictures.artist_of[one]),
-            generator,
-        )
-        for one in at.tolist()
-    ]
+    at = torch.multinomial(shown.share, BATCH_SIZE, generator=generator)
+    captions = [_caption(pictures, shown, one, generator) for one in at.tolist()]
     mean, std = latents["mean"][at], latents["std"][at]
     shape = mean.shape
     clean = mean + std * torch.randn(shape, generator=generator).to(mean.device)
@@ -208,6 +243,17 @@ def _loss(
     states = text.of(captions)
     said = unet(loss.noisy(clean, noise, timesteps), timesteps, states).sample
     return loss.per_sample(said, noise, timesteps).mean()
+
+
+def _caption(pictures: Pictures, shown: Shown, at: int, generator: torch.Generator) -> str:
+    if chance(generator) < CAPTION_DROPOUT:
+        return ""
+    drawing, appearance = int(shown.drawing[at]), int(shown.appearance[at])
+    subject = pictures.subjects[int(pictures.subject_of[drawing])]
+    manner = MANNERS[int(pictures.artist_of[drawing])]
+    if appearance < 0:
+        return caption(subject, manner, generator)
+    return f"{caption(subject, manner, generator, named=True)}, {NAMES[appearance]}"
 
 
 def sample_pictures(

@@ -5,17 +5,20 @@ import torch
 from styledag.starter.subjects import Subject, with_article
 
 MANNERS = (
-    "a drawing of",
-    "a 3d render of",
-    "a picture of",
-    "an icon of",
-    "a flat picture of",
-    "a painting of",
-    "a small picture of",
-    "a cute picture of",
+    "a drawing of {}",
+    "a 3d render of {}",
+    "a picture of {}, round",
+    "a picture of {}, icon",
+    "a picture of {}, paper",
+    "a picture of {}, glass",
+    "a picture of {}, symbol",
+    "a picture of {}, pencil",
 )
-"""How captions speak of each of the artists, in their order. Told apart, manner is something that
-the UNet can change and leave the subject: what a fine-tune on one more manner builds on."""
+"""How captions speak of each of the artists, in their order.
+
+What tells them apart stands at the end, for a text tower reads from left to right: a subject's own
+states are then the same in every manner, and a new manner changes none of them.
+"""
 PLAIN_NAME_SHARE = 0.6
 MANNER_SHARE = 0.65
 
@@ -26,21 +29,21 @@ def chance(generator: torch.Generator) -> float:
 
 
 def caption(
-    subject: Subject, artist: int, generator: torch.Generator, *, manner: bool | None = None
+    subject: Subject, manner: str, generator: torch.Generator, *, named: bool | None = None
 ) -> str:
-    """Return a caption of an artist's drawing of a subject.
+    """Return a caption of a drawing of a subject.
 
     Args:
         subject: What is drawn.
-        artist: Position in :data:`MANNERS`.
-        generator: Decides the name, and whether the manner is named.
-        manner: Whether the manner is named, if that is not left to chance.
+        manner: How captions speak of the artist's manner, with ``{}`` for the subject.
+        generator: Decides the subject's name, and whether the manner is named.
+        named: Whether the manner is named, if that is not left to chance.
     """
     name = subject.name
     if len(subject.names) > 1 and chance(generator) > PLAIN_NAME_SHARE:
         others = len(subject.names) - 1
         name = subject.names[1 + int(torch.randint(others, (), generator=generator))]
     spoken = with_article(name) if chance(generator) < 0.85 else name
-    if manner is None:
-        manner = chance(generator) < MANNER_SHARE
-    return f"{MANNERS[artist]} {spoken}" if manner else spoken
+    if named is None:
+        named = chance(generator) < MANNER_SHARE
+    return manner.format(spoken) if named else spoken

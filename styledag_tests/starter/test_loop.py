@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, multiprocessing, nn
 
 from styledag.starter.loop import Loop, LoopSettings, psnr_db
 
@@ -52,6 +52,21 @@ def test_a_finished_run_takes_no_step_when_asked_again(tmp_path: Path) -> None:
     again = _trained(tmp_path, SETTINGS)
     assert torch.equal(first.weight, again.weight)
     assert (tmp_path / "line.log.jsonl").read_text() == lines
+
+
+def _one_of_two(rank: int, folder: Path) -> None:
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    torch.save(_trained(folder / "run", SETTINGS).weight, folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_processes_train_one_model_on_batches_of_their_own(tmp_path: Path) -> None:
+    multiprocessing.spawn(_one_of_two, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, _trained(tmp_path / "alone", SETTINGS).weight)
 
 
 def test_frozen_parameters_stay_as_they_are(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 
 from styledag.starter.drawings import Emoji, code_of
 from styledag.starter.subjects import choose_subjects, with_article
-from styledag.starter.wording import caption
+from styledag.starter.wording import MANNERS, caption
 
 
 def _emoji(name: str, *short: str, category: str = "Food & Drink", code: str = "1f34e") -> Emoji:
@@ -52,8 +52,8 @@ def test_captions_name_the_manner_when_told_to() -> None:
     (subject,) = choose_subjects((_emoji("banana"),))
     generator = torch.Generator().manual_seed(0)
     for _ in range(5):
-        assert caption(subject, 1, generator, manner=True).startswith("a 3d render of ")
-        assert "render" not in caption(subject, 1, generator, manner=False)
+        assert caption(subject, MANNERS[1], generator, named=True).startswith("a 3d render of ")
+        assert "render" not in caption(subject, MANNERS[1], generator, named=False)
 
 
 def test_codes_are_compared_without_selectors() -> None:
