@@ -59,7 +59,8 @@ starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; goes
 .PHONY: starter-eval
 starter-eval: $(READY) ## Measure the starter on what it has never seen, and write its cards
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'resvg-py==0.5.0'
-	$(BIN)/python -m styledag.starter.evaluate --work .starter --starter data/starter
+	$(BIN)/python -m styledag.starter.evaluate --work .starter --starter data/starter \
+		--judges styledag_tests/demo/judges
 
 .PHONY: schema
 schema: $(READY) ## Write the style file's JSON schema anew

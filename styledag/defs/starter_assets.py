@@ -107,9 +107,11 @@ def starter(config: StarterConfig) -> dg.MaterializeResult[None]:
 @dg.asset(group_name=GROUP, deps=[starter])
 def starter_figures(config: StarterConfig) -> dg.MaterializeResult[None]:
     """The starter's figures, measured by judges of their own and written into its cards."""
-    from styledag.starter.evaluate import evaluate
+    from styledag.starter.evaluate import evaluate, judges_of
 
-    return dg.MaterializeResult(metadata=dict(evaluate(training_of(config), Path(config.out))))
+    training = training_of(config)
+    figures = evaluate(training, Path(config.out), judges_of(training))
+    return dg.MaterializeResult(metadata=dict(figures))
 
 
 defs = dg.Definitions(

@@ -107,13 +107,13 @@ limits; `make starter` trains them, `make starter-eval` measures them.
 """
 
 CONTINUED = """\
-These weights went on from the repository's first starter: the logs named `-before` are that one's
-training, whose lengths, shares and rates were changed on the way. The autoencoder and the whole of
-CLIP then went on, then CLIP's vision tower alone, and with both changed, the UNet; BLIP's text
-tower went on behind the new CLIP's vision tower. The stage `decoder` was left out. Some lengths
-were changed while they ran: the autoencoder's first 1,050 steps saw four artists only, CLIP's first
-100 more names a step, and the UNet's rate fell towards 2,600 steps for 850, then was held, and fell
-again towards 3,400."""
+These weights went on from the repository's second starter, which went on from its first: the logs
+named `-before` are the second's. The autoencoder and CLIP's text tower are the second's, CLIP's
+vision tower, BLIP and the UNet went on, with two more artists and, for the UNet, all artists'
+manners. Recipes were changed while they ran. The rate of CLIP's vision tower fell towards 1,400
+steps, rose again and fell towards 3,000. The UNet had words of manner before the subject until
+step 4,275 and looks from step 3,125, other shares until 7,300, and from 7,775 on, while its rate
+fell, two processes that each drew batches of their own: 48 drawings a step."""
 
 GRIDS = """\
 ## Samples

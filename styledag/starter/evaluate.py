@@ -1,7 +1,7 @@
 """Measure a starter and write its cards: ``python -m styledag.starter.evaluate``.
 
-Judges are trained first, if they were not yet: a CLIP with another seed and another split of the
-drawings, and a network that tells artists apart.
+Judges that are not kept in a folder yet are trained first: a CLIP with another seed and another
+split of the drawings, and a network that tells artists apart.
 """
 
 import json
@@ -32,6 +32,7 @@ from styledag.starter.judges import (
     TWEMOJI,
     ArtistJudge,
     SubjectJudge,
+    load_judges,
     save_judges,
     train_artist_judge,
 )
@@ -109,22 +110,41 @@ def artists_drawings(pictures: Pictures) -> dict[str, tuple[Tensor, Tensor]]:
     return {**drawings, ARTIST_NAMES[-1]: (torch.tensor(known), pixels)}
 
 
-def evaluate(training: Training, folder: Path) -> dict[str, float]:
+def judges_of(training: Training, kept: Path | None = None) -> tuple[ArtistJudge, SubjectJudge]:
+    """Return the judges of artists and of subjects.
+
+    Args:
+        training: Where to train them.
+        kept: A folder that keeps them: they are read from it, or else written to it.
+    """
+    if kept and kept.is_dir():
+        return load_judges(kept)
+    judges = artist_judge(training), subject_judge(training)
+    if kept:
+        save_judges(*judges, kept)
+    return judges
+
+
+def evaluate(
+    training: Training, folder: Path, judges: tuple[ArtistJudge, SubjectJudge]
+) -> dict[str, float]:
     """Return a starter's figures, and write them and the grids into its cards.
 
     Args:
-        training: Where downloads and judges are.
+        training: Where the downloads are.
         folder: The starter.
+        judges: Of artists and of subjects.
     """
+    artists, recognising = judges
     models = load_models(folder)
     subjects = training.pictures.subjects
     figures = seen_figures(models, subjects, training.measured)
     asked = [subjects[at] for at in asked_subjects(subjects)]
     samples = drawn_subjects(models, asked)
     names = [subject.name for subject in asked] * len(SEEDS)
-    recognised = subject_judge(training).recognised(samples, names).float()
+    recognised = recognising.recognised(samples, names).float()
     figures["recognised_top5"] = float(recognised.mean())
-    figures["taken_for_twemoji"] = artist_judge(training).share_of(samples, TWEMOJI)
+    figures["taken_for_twemoji"] = artists.share_of(samples, TWEMOJI)
     card = folder / "stable-diffusion"
     save_grid(samples[: len(asked)], card / "samples" / "subjects.png", columns=20)
     combined = torch.cat([drawn(models, list(COMBINATIONS), seed) for seed in SEEDS[:2]])
@@ -137,12 +157,11 @@ def main() -> None:
     """Evaluate what the command line names, and say the figures as JSON."""
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
-    parser.add_argument("--judges", type=Path, help="where to keep the judges, for tests")
+    parser.add_argument("--judges", type=Path, help="folder that keeps the judges")
     arguments = parser.parse_args()
     training = training_of(arguments)
-    if arguments.judges:
-        save_judges(artist_judge(training), subject_judge(training), arguments.judges)
-    figures = evaluate(training, arguments.starter)
+    judges = judges_of(training, arguments.judges)
+    figures = evaluate(training, arguments.starter, judges)
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 
 

@@ -24,9 +24,9 @@ from styledag.diffusion.train import train_unet
 from styledag.merging.lerp import lerp
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
-from styledag.starter.evaluate import artist_judge, artists_drawings, subject_judge
+from styledag.starter.evaluate import artists_drawings, judges_of
 from styledag.starter.figures import GUIDANCE_SCALE, Models, asked_subjects, drawn, load_models
-from styledag.starter.judges import TWEMOJI, ArtistJudge, SubjectJudge, load_judges
+from styledag.starter.judges import TWEMOJI, ArtistJudge, SubjectJudge
 from styledag.starter.pixels import parts_of
 from styledag.starter.subjects import STYLE_CATEGORIES, Subject, with_article
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
@@ -137,10 +137,7 @@ def try_face(
         )
         tuned = _weights_of(result.final.folder)
     asked = [subject.name for subject in asked_for(training.pictures.subjects)]
-    if arguments.judges:
-        judges = load_judges(arguments.judges)
-    else:
-        judges = artist_judge(training), subject_judge(training)
+    judges = judges_of(training, arguments.judges)
     said, rows = judged(models, tuned, asked, judges, template=template)
     save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
     taught = judges[0].share_of(drawn(models, captions[::8], SEEDS[0]), TWEMOJI)
@@ -204,7 +201,7 @@ def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
     parser.add_argument("--grid", type=Path, default=Path("face.png"))
-    parser.add_argument("--judges", type=Path, help="where judges were kept; else they are trained")
+    parser.add_argument("--judges", type=Path, help="folder that keeps the judges")
     parser.add_argument("--template", default="a drawing of {}")
     parser.add_argument("--trained", default="unet")
     parser.add_argument("--blocks", nargs="+", default=["down", "mid", "up"])
