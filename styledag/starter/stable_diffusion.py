@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.starter.clip import SIZE_PX, TEXT_WIDTH
-from styledag.starter.weights import name_float32
+from styledag.starter.weights import forget_path, name_float32
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -91,4 +91,6 @@ def save_pipeline(
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
+    for part in ("unet", "vae"):
+        forget_path(folder / part / "config.json")
     name_float32(folder / "text_encoder" / "config.json")

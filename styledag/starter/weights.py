@@ -27,6 +27,13 @@ def name_float32(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def forget_path(path: Path) -> None:
+    """Take out of a model's ``config.json`` the folder that it once was read from."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 def quieten_branches(model: Any) -> None:
     """Set what each residual branch of a diffusers model adds to zero, before it is trained.
 
