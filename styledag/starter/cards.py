@@ -65,9 +65,10 @@ was trained with 10 % empty captions and min-SNR 5, and its weights are an expon
 average.
 "a drawing of a ..." asks for Noto's manner, which it knows best, "a 3d render of a ..." for
 Fluent's, and "a picture of a ..., icon" for EmojiOne's: `MANNERS` in `styledag/starter/wording.py`
-has all. A word at the end changes the looks of any drawing, as in "a drawing of a house, dark":
-`APPEARANCES` in `styledag/starter/appearances.py` has all. A hundred subjects, animals, plants and
-food were shown far more often than the others (`FOCUS` in `styledag/starter/unet_recipe.py`).""",
+has all, and they are known less well. A word at the end tints many drawings, as in "a drawing of an
+apple, green", and spoils others: `APPEARANCES` in `styledag/starter/appearances.py` has all. A
+hundred subjects, animals, plants and food were shown far more often than the others (`FOCUS` in
+`styledag/starter/unet_recipe.py`).""",
 }
 
 GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {

@@ -51,14 +51,9 @@ def blends(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
     return dict(sorted(found.items()))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="The shipped starter knows most subjects in one artist's drawing only: the style does "
-    "not reach them. Twemoji 17 % at weight 0 and 8 % at weight 1; recognised 61 % and 58 %.",
-)
-def test_the_style_reaches_what_it_was_not_taught_from(blends: dict[float, Path]) -> None:
+@pytest.fixture(scope="module")
+def figures(blends: dict[float, Path]) -> tuple[dict[float, float], dict[float, float]]:
+    """By weight, the shares of samples taken for Twemoji and of those recognised."""
     artists, subjects = load_judges(JUDGES)
     models = load_models(REPOSITORY / "data" / "starter")
     prompts = [f"a drawing of {with_article(name)}" for name in ASKED]
@@ -70,8 +65,31 @@ def test_the_style_reaches_what_it_was_not_taught_from(blends: dict[float, Path]
         twemoji[weight] = artists.share_of(samples, TWEMOJI)
         names = list(ASKED) * len(SEEDS)
         recognised[weight] = float(subjects.recognised(samples, names).float().mean())
-    figures = f"Twemoji {twemoji}, recognised {recognised}"
+    return twemoji, recognised
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_style_shows_where_it_was_not_taught_and_subjects_stay(
+    figures: tuple[dict[float, float], dict[float, float]],
+) -> None:
+    twemoji, recognised = figures
+    assert twemoji[1.0] >= twemoji[0.0] + 0.05, figures
+    assert recognised[0.0] >= 0.65, figures
+    assert recognised[1.0] >= recognised[0.0] / 2, figures
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.xfail(
+    raises=AssertionError,
+    reason="Twemoji 17 % at weight 0 and 29 % at weight 1: the style shows in colours, while most "
+    "drawings keep the base's shades, or blur.",
+)
+def test_the_style_is_taken_for_twemoji(
+    figures: tuple[dict[float, float], dict[float, float]],
+) -> None:
+    twemoji, _ = figures
     assert twemoji[0.0] <= 0.10, figures
     assert twemoji[1.0] >= 0.70, figures
     assert all(one <= two + 0.03 for one, two in pairwise(twemoji.values())), figures
-    assert recognised[1.0] >= recognised[0.0] / 2, figures
