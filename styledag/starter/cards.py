@@ -12,7 +12,8 @@ COMMAND = """\
 ```
 python -m styledag.starter.train --work .starter --from data/starter
 python -m styledag.starter.assemble --work .starter --from data/starter --out data/starter
-python -m styledag.starter.evaluate --work .starter --starter data/starter
+python -m styledag.starter.evaluate --work .starter --starter data/starter \\
+    --judges styledag_tests/demo/judges
 ```
 
 with `--steps` as the table says and 0 for stages that it lacks; without `--from` everything begins

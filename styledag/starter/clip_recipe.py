@@ -130,8 +130,8 @@ def contrastive_loss(
             artists = [int(drew[torch.randint(len(drew), (), generator=generator)])]
         for one in artists:
             at.append(int(position[subject, one]))
-            named = pictures.subjects[subject], MANNERS[one]
-            captions.append(caption(*named, generator, named=both))
+            shown_subject = pictures.subjects[subject]
+            captions.append(caption(shown_subject, MANNERS[one], generator, named=both))
     pixels = redrawn(pictures.pixels[at].to(device).float() / 255, generator)
     captions += [with_article(pictures.subjects[one].name) for one in others.tolist()]
     tokens = tokenizer(captions, padding=True, return_tensors="pt").to(device)

@@ -34,6 +34,8 @@ from styledag.starter.train import Training, arguments_of, save_grid, training_o
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ASKED_KINDS = ("transport", "place-building", "place-religious", "tool", "lock")
 SEEDS = (0,)
+TAUGHT_EVERY = 8
+"""Of so many subjects that the style contains, one is asked for too."""
 _BUCKET = "64x64"
 
 
@@ -140,7 +142,7 @@ def try_face(
     judges = judges_of(training, arguments.judges)
     said, rows = judged(models, tuned, asked, judges, template=template)
     save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
-    taught = judges[0].share_of(drawn(models, captions[::8], SEEDS[0]), TWEMOJI)
+    taught = judges[0].share_of(drawn(models, captions[::TAUGHT_EVERY], SEEDS[0]), TWEMOJI)
     return {**said, "taught": [taught], "seconds": [result.seconds]}
 
 

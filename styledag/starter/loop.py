@@ -81,7 +81,7 @@ class Loop:
             betas=(0.9, 0.99),
             foreach=True,
         )
-        self.rank = distributed.get_rank() if distributed.is_initialized() else 0
+        self._rank = distributed.get_rank() if distributed.is_initialized() else 0
         self.averages = [p.detach().clone() for p in self.parameters]
         self.step = 0
         self.seconds = 0.0
@@ -114,7 +114,7 @@ class Loop:
             for group in self.optimizer.param_groups:
                 group["lr"] = settings.learning_rate * self._share_of_rate()
             self.model.train()
-            others = (self.rank,) if self.rank else ()
+            others = (self._rank,) if self._rank else ()
             generator = generator_for(settings.seed, settings.name, self.step, *others)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16):
                 loss = loss_of(generator)
@@ -131,7 +131,7 @@ class Loop:
                 self.log(loss=sum(losses) / len(losses))
                 losses.clear()
             last = self.step == settings.steps
-            if report and not self.rank and (last or self.step % report_every_steps == 0):
+            if report and not self._rank and (last or self.step % report_every_steps == 0):
                 self.log(**self.with_averages(report))
             if last or time.monotonic() - saved_at > settings.save_every_s:
                 self.save()
@@ -155,7 +155,7 @@ class Loop:
 
     def log(self, **figures: float) -> None:
         """Write a line of figures into the log."""
-        if self.rank:
+        if self._rank:
             return
         line = {"step": self.step, "seconds": round(self.seconds, 1)}
         line |= {name: round(value, 5) for name, value in figures.items()}
@@ -164,7 +164,7 @@ class Loop:
 
     def save(self) -> None:
         """Write what is needed to go on, whole or not at all."""
-        if self.rank:
+        if self._rank:
             return
         state: dict[str, Any] = {
             "parameters": [p.detach() for p in self.parameters],

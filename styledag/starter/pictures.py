@@ -19,8 +19,8 @@ from styledag.starter.subjects import Subject, choose_subjects
 ARTISTS: tuple[Artist, ...] = (
     "noto", "fluent", "blob", "emojione", "flat", "modern", "firefox", "streamline",
 )  # fmt: skip
-"""Noto's and Fluent's manners are what the UNet learns; the others teach what subjects are."""
 DRAWN_ARTISTS = 2
+"""The first two drew nearly every subject: CLIP is told them apart, and judges are too."""
 
 _NEVER_DRAWN = ("Flags", "Component", "Symbols")
 

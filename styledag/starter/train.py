@@ -3,10 +3,12 @@
 Stages follow each other, and each goes on where it was stopped. Two can run side by side, each in
 a process of its own, once what they start from is there: the autoencoder beside CLIP, BLIP and the
 decoder beside the UNet. No Dagster is needed, and with a GPU it is used.
+Under ``torchrun`` processes share a stage.
 """
 
 import argparse
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -174,8 +176,9 @@ class Training:
         kept = self.folder / f"latents-{seen.hexdigest()[:12]}.pt"
         if not kept.exists():
             encoded = encode_shown(vae, self.pictures, shown, self.device)
-            torch.save(encoded, kept.with_suffix(".new"))
-            kept.with_suffix(".new").replace(kept)
+            written = kept.with_suffix(f".{os.getpid()}")
+            torch.save(encoded, written)
+            written.replace(kept)
         latents: dict[str, Tensor] = torch.load(kept, map_location=self.device, weights_only=True)
         return latents
 
