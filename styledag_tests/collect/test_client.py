@@ -5,42 +5,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from styledag.collect.client import Client
-from styledag.collect.settings import FetchSettings
 from styledag.errors import FetchError
 from styledag.store.workspace import Workspace
+from styledag_tests.collect.clients import Sleeper, client
 from styledag_tests.collect.servers import PNG, Reply, Site, picture, serving
-
-SETTINGS = FetchSettings(
-    delay_s=0, timeout_s=5, retries=2, allow_private_hosts=("127.0.0.1",), contact="me@example.org"
-)
-
-
-class Sleeper:
-    """Notes how long it should have slept."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def __call__(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-@pytest.fixture
-def sleeper() -> Sleeper:
-    return Sleeper()
-
-
-def client(
-    workspace: Workspace, sleeper: Sleeper, **changes: Any
-) -> AbstractContextManager[Client]:
-    return Client(replace(SETTINGS, **changes), workspace, sleep=sleeper)
 
 
 def refusal(fetch: Callable[[str], object], url: str) -> FetchError:
