@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,12 +21,8 @@ def meta_unet(base: Path) -> "UNet2DConditionModel":
     """
     from diffusers import UNet2DConditionModel
 
-    folder = base / "unet"
-    with model_errors(folder):
-        config = UNet2DConditionModel.load_config(folder, local_files_only=True)
-        with torch.device("meta"):
-            unet: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
-    return unet.eval()
+    unet: UNet2DConditionModel = _on_meta(UNet2DConditionModel, base / "unet")
+    return unet
 
 
 def meta_vae(base: Path) -> "AutoencoderKL":
@@ -37,12 +33,15 @@ def meta_vae(base: Path) -> "AutoencoderKL":
     """
     from diffusers import AutoencoderKL
 
-    folder = base / "vae"
+    vae: AutoencoderKL = _on_meta(AutoencoderKL, base / "vae")
+    return vae
+
+
+def _on_meta(kind: Any, folder: Path) -> Any:
     with model_errors(folder):
-        config = AutoencoderKL.load_config(folder, local_files_only=True)
+        config = kind.load_config(folder, local_files_only=True)
         with torch.device("meta"):
-            vae: AutoencoderKL = AutoencoderKL.from_config(config)
-    return vae.eval()
+            return kind.from_config(config).eval()
 
 
 def meta_text_encoder(base: Path) -> "CLIPTextModel":
