@@ -7,12 +7,13 @@ split of the drawings, and a network that tells artists apart.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from styledag.starter import clip_recipe
-from styledag.starter.autoencoder_recipe import reconstructed
 from styledag.starter.cards import write_cards
 from styledag.starter.clip_recipe import name_embeddings, train_clip
 from styledag.starter.drawings import read_twemoji
@@ -37,12 +38,15 @@ from styledag.starter.judges import (
     train_artist_judge,
 )
 from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures, as_tensor
+from styledag.starter.pixels import parts_of
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.starter.vocabulary import clip_tokenizer
 
 JUDGE_SPLIT_SEED = 17
 JUDGE_SHOWN_SHARE = 0.75
-ARTIST_HELD_OUT_EVERY = 5
+ARTIST_HELD_OUT_EVERY = 10
+DISTURBED = ((0.2, 0.0), (0.4, 0.0), (0.15, 0.3), (0.2, 0.5))
+"""Fine and coarse noise on the latents of the drawings that the judge of artists is shown."""
 
 
 def subject_judge(training: Training) -> SubjectJudge:
@@ -75,24 +79,56 @@ def subject_judge(training: Training) -> SubjectJudge:
 def artist_judge(training: Training) -> ArtistJudge:
     """Return a network that tells Twemoji from the other two artists.
 
-    It is shown the drawings as they are and as the autoencoder gives them back, so that what the
-    autoencoder leaves on every sample does not decide.
+    It is shown the drawings as they are, as the autoencoder gives them back, and from disturbed
+    latents, so that what autoencoder and UNet leave on every sample does not decide.
     """
     pictures = training.pictures
     vae = training.autoencoder()
     held = torch.arange(len(pictures.subjects)) % ARTIST_HELD_OUT_EVERY == 0
-    shown, held_out = {}, {}
+    held |= torch.isin(torch.arange(len(held)), torch.tensor(asked_subjects(pictures.subjects)))
+    shown, faulty, held_out = {}, {}, {}
     for name, (at, pixels) in artists_drawings(pictures).items():
-        again = (reconstructed(vae, pixels, training.device) * 255).round().to(torch.uint8)
-        shown[name] = torch.cat([pixels[~held[at]], again[~held[at]]])
-        held_out[name] = again[held[at]]
+        hidden = held[at]
+        again = disturbed(vae, pixels, 0.0, 0.0, device=training.device)
+        shown[name] = torch.cat([pixels[~hidden], again[~hidden]])
+        held_out[name] = again[hidden]
+        faulty[name] = torch.cat(
+            [disturbed(vae, pixels[~hidden], *noise, device=training.device) for noise in DISTURBED]
+        )
     return train_artist_judge(
         shown,
+        faulty,
         held_out,
         training.folder,
         settings=training.settings(ARTIST_JUDGE),
         device=training.device,
     )
+
+
+def disturbed(
+    vae: Any, pixels: Tensor, fine: float, coarse: float, *, device: torch.device
+) -> Tensor:
+    """Return what the autoencoder gives back of latents with noise; uint8, BCHW.
+
+    Args:
+        vae: The autoencoder.
+        pixels: Drawings, uint8. # BCHW
+        fine: Standard deviation of noise on each scaled latent.
+        coarse: The same of noise that is smooth over a quarter of the picture.
+        device: Where to compute.
+    """
+    generator = torch.Generator().manual_seed(JUDGE_SPLIT_SEED)
+    made = []
+    with torch.no_grad():
+        for part in parts_of(pixels):
+            latents = vae.encode(part.to(device).float() / 127.5 - 1).latent_dist.mean
+            smooth = torch.randn(*latents.shape[:2], 4, 4, generator=generator)
+            smooth = interpolate(smooth, latents.shape[2:], mode="bicubic")
+            noise = fine * torch.randn(latents.shape, generator=generator) + coarse * smooth
+            latents += noise.to(device) / vae.config.scaling_factor
+            decoded = (vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1)
+            made.append((decoded * 255).round().to(torch.uint8).cpu())
+    return torch.cat(made)
 
 
 def artists_drawings(pictures: Pictures) -> dict[str, tuple[Tensor, Tensor]]:

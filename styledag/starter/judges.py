@@ -12,14 +12,14 @@ from torch.nn import functional
 
 from styledag.starter.clip_recipe import picture_embeddings
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pixels import parts_of
+from styledag.starter.pixels import moved, parts_of
 
 if TYPE_CHECKING:
     from transformers import CLIPModel
 
 ARTIST_NAMES = ("noto", "fluent", "twemoji")
 TWEMOJI = ARTIST_NAMES.index("twemoji")
-BATCH_SIZE = 128
+BATCH_SIZE = 64
 COLOURS, HIDDEN = 8, 64
 """Steps of each of red, green and blue that colours are counted in, and the network's width."""
 STEPS = (0.0, 0.004, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5, 2.0)
@@ -30,8 +30,8 @@ INK = 0.04
 _VISION = ("vision_model.", "visual_projection.")
 
 ARTIST_JUDGE = LoopSettings(
-    name="artist-judge", steps=1000, learning_rate=2e-3, warmup_steps=30, decay_steps=600,
-    weight_decay=0.05, ema_decay=0.99, bfloat16=False, seed=23,
+    name="artist-judge", steps=1600, learning_rate=2e-3, warmup_steps=50, decay_steps=1200,
+    weight_decay=0.05, ema_decay=0.99, seed=23,
 )  # fmt: skip
 
 
@@ -61,10 +61,11 @@ class SubjectJudge:
 
 
 class ArtistJudge(nn.Module):
-    """A small network that says whose drawing it sees, from its colours and its shades.
+    """A small network that says whose drawing it sees, from two sides, which count alike.
 
-    It is told which colours there are and how far neighbouring pixels differ, and not where: the
-    subject tells it little.
+    One half is told which colours there are and how far neighbouring pixels differ, and not where.
+    The other sees the drawing through a few convolutions, and of what they find only means and
+    deviations: strokes and shading, and little of the subject.
     """
 
     def __init__(self) -> None:
@@ -73,21 +74,43 @@ class ArtistJudge(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(width, HIDDEN), nn.SiLU(), nn.Dropout(0.3), nn.Linear(HIDDEN, 3)
         )
+        self.strokes = nn.Sequential(
+            _convolution(3, 32, size=5, stride=2),
+            _convolution(32, 64),
+            _convolution(64, 96, stride=2),
+            _convolution(96, 96),
+            _convolution(96, 128, stride=2),
+        )
+        self.strokes_head = nn.Sequential(nn.Dropout(0.3), nn.Linear(2 * 128, 3))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return a logit for each artist: BCHW between 0 and 1 gives [batch, artists]."""
-        return self.told(palette_and_shades(pixels))
+        return self.by_palette(pixels) + self.by_strokes(pixels)
 
-    def told(self, seen: Tensor) -> Tensor:
-        """Return a logit for each artist from what :func:`palette_and_shades` saw."""
-        logits: Tensor = self.head(4 * seen - 0.5)
-        return logits
+    def by_palette(self, pixels: Tensor) -> Tensor:
+        """Return the logarithms of the first half's probabilities; [batch, artists]."""
+        said: Tensor = self.head(4 * palette_and_shades(pixels) - 0.5).float()
+        return said.log_softmax(dim=1)
+
+    def by_strokes(self, pixels: Tensor) -> Tensor:
+        """Return the logarithms of the other half's probabilities; [batch, artists]."""
+        found = self.strokes(2 * pixels - 1).float()
+        deviation = (found.var(dim=(2, 3)) + 1e-4).sqrt()
+        seen = torch.cat([found.mean(dim=(2, 3)), deviation], dim=1)
+        said: Tensor = self.strokes_head(seen).float()
+        return said.log_softmax(dim=1)
 
     def share_of(self, pixels: Tensor, artist: int) -> float:
         """Return the share of pictures, BCHW between 0 and 1, that it holds for an artist's."""
         with torch.no_grad():
             said = torch.cat([self(part).argmax(dim=1) for part in parts_of(pixels)])
         return float((said == artist).float().mean())
+
+
+def _convolution(width: int, wider: int, *, size: int = 3, stride: int = 1) -> nn.Module:
+    """Return a convolution that keeps the picture's size, divided by its stride."""
+    convolution = nn.Conv2d(width, wider, size, stride, padding=size // 2)
+    return nn.Sequential(convolution, nn.GroupNorm(8, wider), nn.SiLU())
 
 
 def palette_and_shades(pixels: Tensor) -> Tensor:
@@ -120,6 +143,7 @@ def palette_and_shades(pixels: Tensor) -> Tensor:
 
 def train_artist_judge(
     drawings: dict[str, Tensor],
+    disturbed: dict[str, Tensor],
     held_out: dict[str, Tensor],
     folder: Path,
     *,
@@ -130,6 +154,8 @@ def train_artist_judge(
 
     Args:
         drawings: Each artist's drawings of subjects, uint8. # BCHW
+        disturbed: The same with a generator's faults, for the half that sees strokes: counted
+            finely, colours and shades would only be blurred by them. # BCHW
         held_out: The same of other subjects, to measure on.
         folder: Where state and log go.
         settings: Length and rates.
@@ -138,27 +164,32 @@ def train_artist_judge(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         judge = ArtistJudge().to(device)
-    seen = [
-        torch.cat([palette_and_shades(part.float() / 255) for part in parts_of(drawings[name])])
-        for name in ARTIST_NAMES
-    ]
+    strokes = {name: torch.cat([of, disturbed[name]]) for name, of in drawings.items()}
 
     def loss_of(generator: torch.Generator) -> Tensor:
         artists = torch.randint(0, len(ARTIST_NAMES), (BATCH_SIZE,), generator=generator)
-        chosen = [
-            seen[artist][torch.randint(0, len(seen[artist]), (), generator=generator)]
-            for artist in artists.tolist()
-        ]
+        plain = _drawn_of(drawings, artists, generator).to(device)
+        faulty = moved(_drawn_of(strokes, artists, generator).to(device), generator)
         # Dropout draws from the global state, which is lent to it.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(0, 2**31, (), generator=generator)))
-            told = judge.told(torch.stack(chosen).to(device))
-        return functional.cross_entropy(told.float(), artists.to(device))
+            sides = judge.by_palette(plain), judge.by_strokes(faulty)
+        right = artists.to(device)
+        return functional.nll_loss(sides[0], right) + functional.nll_loss(sides[1], right)
 
     loop = Loop(judge, settings, folder, device)
     loop.run(loss_of, report=_right_of(judge, held_out, device), report_every_steps=250)
     loop.adopt_averages()
     return judge
+
+
+def _drawn_of(drawings: dict[str, Tensor], artists: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a random drawing by each of the artists, between 0 and 1; BCHW."""
+    chosen = []
+    for artist in artists.tolist():
+        of_artist = drawings[ARTIST_NAMES[artist]]
+        chosen.append(of_artist[torch.randint(0, len(of_artist), (), generator=generator)])
+    return torch.stack(chosen).float() / 255
 
 
 def save_judges(artists: ArtistJudge, subjects: SubjectJudge, folder: Path) -> None:

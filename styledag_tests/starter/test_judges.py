@@ -18,8 +18,9 @@ from styledag.starter.loop import LoopSettings
 from styledag.starter.vocabulary import clip_tokenizer
 
 SETTINGS = LoopSettings(
-    name="artists", steps=30, learning_rate=5e-3, warmup_steps=1, decay_steps=5, ema_decay=0.8
-)
+    name="artists", steps=15, learning_rate=1e-2, warmup_steps=1, decay_steps=5, ema_decay=0.8,
+    bfloat16=False,
+)  # fmt: skip
 
 
 def flat(*colour: int) -> torch.Tensor:
@@ -41,7 +42,7 @@ def test_artists_are_told_apart_by_their_colours(tmp_path: Path) -> None:
         zip(ARTIST_NAMES, (flat(250, 20, 20), flat(20, 250, 20), flat(20, 20, 250)), strict=True)
     )
     judge = train_artist_judge(
-        drawings, drawings, tmp_path, settings=SETTINGS, device=torch.device("cpu")
+        drawings, drawings, drawings, tmp_path, settings=SETTINGS, device=torch.device("cpu")
     )
     for artist, name in enumerate(ARTIST_NAMES):
         assert judge.share_of(drawings[name].float() / 255, artist) == 1
