@@ -30,6 +30,7 @@ class Batch:
         timesteps: Diffusion timesteps, int64. # B
         encoder_hidden_states: Text states. # [B, 77, D]
         weights: What each sample's loss counts in the mean over an optimiser step. # B
+        dropped: Whether each sample's caption was dropped. # B
     """
 
     latents: Tensor
@@ -37,6 +38,7 @@ class Batch:
     timesteps: Tensor
     encoder_hidden_states: Tensor
     weights: Tensor
+    dropped: Tensor
 
     def __len__(self) -> int:
         return len(self.latents)
@@ -195,6 +197,7 @@ class Batches:
             timesteps=torch.tensor(timesteps),
             encoder_hidden_states=self._encoded.text_states[list(captions)],
             weights=torch.tensor(weights),
+            dropped=torch.tensor([caption == self._encoded.empty_caption for caption in captions]),
         )
 
 

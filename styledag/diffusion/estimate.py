@@ -102,7 +102,8 @@ class Estimate:
             at the fullest moment of a microstep, or in the optimiser's step if that is more.
         host_bytes: The computer's memory by what it is for, beside a device of its own.
         flops_forward: Floating-point operations of one picture's forward pass.
-        flops: Those of its forward and backward pass, recomputation included.
+        flops: Those of its forward and backward pass, recomputation included, and those of the
+            frozen base for the captions that are dropped.
         flops_encode: Those of encoding one picture.
         flops_caption: Those of encoding one caption.
         pictures: Pictures that the run trains on, each epoch counted.
@@ -234,6 +235,8 @@ def _per_picture(planned: PlannedTraining) -> tuple[int, int]:
         single = _pass(planned, shape, 1)
         forward += count * single.flops_forward
         both += count * single.flops
+    if planned.recipe.dropped_captions == "base":
+        both += int(planned.recipe.caption_dropout * forward)
     return forward // planned.train, both // planned.train
 
 
@@ -254,6 +257,10 @@ def _device_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int
         "workspace": _WORKSPACE_BYTES[device]
         + int(_ALLOCATOR_LOSS * (activations + microstep.gradients_bytes)),
     }
+    if planned.recipe.dropped_captions == "base":
+        items["frozen base"] = planned.compute.dtype.itemsize * (
+            microstep.parameters - _adapters(planned.recipe, microstep)
+        )
     if planned.processes > 1:
         items["gradients of other processes"] = microstep.gradients_bytes
     return items
@@ -301,11 +308,15 @@ def _trained_bytes(recipe: Recipe, microstep: DryPass) -> int:
 
 
 def _snapshot_bytes(recipe: Recipe, microstep: DryPass) -> int:
-    adapters = microstep.trained if recipe.lora is not None else 0
+    adapters = _adapters(recipe, microstep)
     unets = max(1, _averages(recipe)) * _HALF * (microstep.parameters - adapters)
     if recipe.snapshot_format == "delta":
         unets = int(_DELTA_SHARE * unets)
     return unets + 2 * _HALF * adapters
+
+
+def _adapters(recipe: Recipe, microstep: DryPass) -> int:
+    return microstep.trained if recipe.lora is not None else 0
 
 
 def _batch_bytes(planned: PlannedTraining) -> int:

@@ -12,6 +12,7 @@ from styledag.diffusion.base import load_unet
 from styledag.diffusion.batches import Batch
 from styledag.diffusion.compiled import compile_blocks
 from styledag.diffusion.ema import Ema
+from styledag.diffusion.frozen_base import FrozenBase
 from styledag.diffusion.lora import LoraAdapters
 from styledag.diffusion.loss import DiffusionLoss
 from styledag.diffusion.optimizers import Optimizer
@@ -84,6 +85,7 @@ class Optimisation:
         self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
         self._optimizer = Optimizer(self.trained, recipe)
         self._model = processes.wrapped(self.unet)
+        self._base = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
 
     def step(
         self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float
@@ -181,6 +183,8 @@ class Optimisation:
         if self._compute.channels_last:
             noisy_latents = noisy_latents.contiguous(memory_format=torch.channels_last)
         target = self._loss.target(batch.latents, batch.noise, batch.timesteps)
+        if self._base is not None:
+            target = self._base.said_where_dropped(target, noisy_latents, batch)
         with torch.autocast(
             self._compute.device.type,
             dtype=self._compute.dtype,

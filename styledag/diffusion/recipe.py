@@ -193,6 +193,11 @@ class Recipe:
     caption_dropout: float = setting(
         0.1, ge=0, lt=1, help="Share of captions replaced by the empty one, for guidance."
     )
+    dropped_captions: Literal["style", "base"] = setting(
+        "style",
+        help="What the empty caption is taught: the style too, or to go on saying what the base "
+        "says, so that guidance leads from the base to the style.",
+    )
     instance_prompt: str | None = setting(
         None, help="Say this of every picture, as DreamBooth does, in place of its caption."
     )
@@ -238,6 +243,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.dropped_captions == "base" and not self.caption_dropout:
+            raise ValueError(
+                "dropped_captions is 'base', but caption_dropout is 0: drop some (0.25 is a good "
+                "share), or remove dropped_captions"
+            )
 
 
 def recipe_from_json(text: str, name: str) -> Recipe:

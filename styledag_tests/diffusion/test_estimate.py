@@ -8,7 +8,7 @@ import torch
 from styledag.diffusion.base import load_unet
 from styledag.diffusion.estimate import Estimate, PlannedTraining, estimate_training
 from styledag.diffusion.optimizers import Optimizer
-from styledag.diffusion.recipe import EmaSettings, PriorSettings, Recipe
+from styledag.diffusion.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
 from styledag.models.compute import Compute
 from styledag_tests.diffusion.architectures import write_stable_diffusion_15
 from styledag_tests.diffusion.conftest import CPU, Encode
@@ -80,6 +80,19 @@ def test_weights_in_bfloat16_take_half(estimated: Estimated) -> None:
     assert 2 * half.device_bytes["weights"] == full.device_bytes["weights"]
     assert 2 * half.device_bytes["gradients"] == full.device_bytes["gradients"]
     assert half.device_bytes["average"] == full.device_bytes["average"]
+
+
+def test_frozen_base_is_counted_in_the_format_of_the_passes(estimated: Estimated) -> None:
+    plain = estimated(compute=CUDA)
+    held = estimated(compute=CUDA, dropped_captions="base", caption_dropout=0.25)
+    size = CUDA.dtype.itemsize
+    assert held.device_bytes["frozen base"] == size * held.parameters
+    assert held.needed_bytes - plain.needed_bytes == held.device_bytes["frozen base"]
+    assert held.flops - plain.flops == int(0.25 * held.flops_forward)
+    adapted = estimated(
+        compute=CUDA, dropped_captions="base", caption_dropout=0.25, lora=LoraSettings(rank=2)
+    )
+    assert adapted.device_bytes["frozen base"] == held.device_bytes["frozen base"]
 
 
 def test_the_largest_shape_decides_memory_and_the_mean_decides_operations(
