@@ -51,10 +51,10 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: starter
-starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; goes on where it was stopped
+starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; goes on where it stopped; STARTER has options
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'resvg-py==0.5.0'
-	$(BIN)/python -m styledag.starter.train --work .starter
-	$(BIN)/python -m styledag.starter.assemble --work .starter --out data/starter
+	$(BIN)/python -m styledag.starter.train --work .starter $(STARTER)
+	$(BIN)/python -m styledag.starter.assemble --work .starter $(STARTER) --out data/starter
 
 .PHONY: starter-eval
 starter-eval: $(READY) ## Measure the starter on what it has never seen, and write its cards

@@ -62,8 +62,9 @@ vision tower starts from CLIP's. It says the plain name of what it sees.""",
 A `StableDiffusionPipeline` at 64 px: an `AutoencoderKL` of 16, 32 and 64 channels with latents of
 16x16x4; a `UNet2DConditionModel` of 64, 128 and 192 channels with cross-attention on the lower two
 levels; Stable Diffusion's noise schedule and epsilon prediction; CLIP's frozen text tower. The UNet
-was trained with 10 % empty captions and min-SNR 5, and its weights are an exponential moving
-average.
+was trained with min-SNR 5, and its weights are an exponential moving average. A fifth of Noto's
+captions were dropped, and no others: the empty caption stands for Noto's drawings, so guidance
+leads towards the subject, and not towards Noto's manner, which a fine-tune is to leave.
 "a drawing of a ..." asks for Noto's manner, which it knows best, "a 3d render of a ..." for
 Fluent's, and "a picture of a ..., icon" for EmojiOne's: `MANNERS` in `styledag/starter/wording.py`
 has all, and they are known less well. A word at the end tints many drawings, as in "a drawing of an
@@ -114,8 +115,9 @@ named `-before` are the second's. The autoencoder and CLIP's text tower are the 
 vision tower, BLIP and the UNet went on, with two more artists and, for the UNet, all artists'
 manners. Recipes were changed while they ran. The rate of CLIP's vision tower fell towards 1,400
 steps, rose again and fell towards 3,000. The UNet had words of manner before the subject until
-step 4,275 and looks from step 3,125, other shares until 7,300, and from 7,775 on, while its rate
-fell, two processes that each drew batches of their own: 48 drawings a step."""
+step 4,275 and looks from step 3,125, other shares until 7,300, and again until 9,900, a rate of
+8e-4 until then, with two processes from 7,775 on that each drew batches of their own: 48 drawings
+a step. A tenth of all captions, whosever the drawing, was dropped until step 11,820."""
 
 GRIDS = """\
 ## Samples

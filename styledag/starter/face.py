@@ -101,6 +101,7 @@ def recipe_of(arguments: argparse.Namespace, pictures: int) -> Recipe:
         lr_schedule="linear",
         lr_warmup_steps=10,
         caption_dropout=arguments.caption_dropout,
+        dropped_captions="base" if arguments.caption_dropout else "style",
         blocks=tuple(arguments.blocks),
         horizontal_flip=False,
         min_snr_gamma=5.0,
@@ -207,7 +208,7 @@ def main() -> None:
     parser.add_argument("--template", default="a drawing of {}")
     parser.add_argument("--trained", default="unet")
     parser.add_argument("--blocks", nargs="+", default=["down", "mid", "up"])
-    parser.add_argument("--caption-dropout", type=float, default=0.0)
+    parser.add_argument("--caption-dropout", type=float, default=0.25)
     parser.add_argument("--finetune-steps", type=int, default=350)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=3e-4)

@@ -18,7 +18,7 @@ from styledag.starter.clip_recipe import (
 from styledag.starter.subjects import Subject, with_article
 from styledag.starter.unet_recipe import TextStates, is_in_focus, sample_pictures
 
-GUIDANCE_SCALE = 4.0
+GUIDANCE_SCALE = 3.0
 SAMPLING_STEPS = 25
 SEEDS = (0, 1, 2, 3)
 ASKED = 100
