@@ -74,9 +74,10 @@ def test_the_style_shows_where_it_was_not_taught_and_subjects_stay(
     figures: tuple[dict[float, float], dict[float, float]],
 ) -> None:
     twemoji, recognised = figures
-    assert twemoji[1.0] >= twemoji[0.0] + 0.15, figures
+    assert twemoji[1.0] >= twemoji[0.0] + 0.35, figures
+    assert twemoji[0.0] <= 0.10, figures
     assert all(one <= two + 0.03 for one, two in pairwise(twemoji.values())), figures
-    assert recognised[0.0] >= 0.65, figures
+    assert recognised[0.0] >= 0.70, figures
     assert recognised[1.0] >= recognised[0.0] / 2, figures
 
 
@@ -84,12 +85,11 @@ def test_the_style_shows_where_it_was_not_taught_and_subjects_stay(
 @pytest.mark.timeout(3600)
 @pytest.mark.xfail(
     raises=AssertionError,
-    reason="Twemoji 13 % at weight 0 and 43 % at weight 1: colours and flatness reach about half "
-    "of the drawings, while others keep the base's shades, or blur.",
+    reason="Twemoji 64 % at weight 1: a higher rate or a longer run breaks drawings and is taken "
+    "for Twemoji no more often.",
 )
 def test_the_style_is_taken_for_twemoji(
     figures: tuple[dict[float, float], dict[float, float]],
 ) -> None:
     twemoji, _ = figures
-    assert twemoji[0.0] <= 0.10, figures
     assert twemoji[1.0] >= 0.70, figures
