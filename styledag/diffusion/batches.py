@@ -30,7 +30,7 @@ class Batch:
         timesteps: Diffusion timesteps, int64. # B
         encoder_hidden_states: Text states. # [B, 77, D]
         weights: What each sample's loss counts in the mean over an optimiser step. # B
-        dropped: Whether each sample's caption was dropped. # B
+        dropped: Whether each sample's caption is the empty one. # B
     """
 
     latents: Tensor
