@@ -43,7 +43,9 @@ def setting(
     """
     metadata = {"description": help, "identity": identity, **bounds}
     if default_factory is not MISSING:
-        return field(default_factory=default_factory, metadata=metadata)
+        # Equal settings have equal hashes without their mappings too, which have none.
+        hashed = False if default_factory is dict else None
+        return field(default_factory=default_factory, metadata=metadata, hash=hashed)
     return field(default=default, metadata=metadata)
 
 

@@ -1,16 +1,19 @@
 """The optimiser of a recipe, for weights in float32 or, stochastically rounded, in bfloat16."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from styledag.diffusion.recipe import Recipe
+from styledag.diffusion.recipe import Level, Recipe
 from styledag.diffusion.rounding import stochastically_rounded
+from styledag.diffusion.trainable import is_in
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
+
+_SHARE = "share_of_rate"
 
 _CHUNK_NUMBERS = 1 << 25
 """Weights that are float32 at a time while bfloat16 ones are stepped: 128 MiB."""
@@ -27,25 +30,27 @@ class Optimizer:
         recipe: Which optimiser, with which rates; and the run seed.
 
     Raises:
-        TrainingError: If the optimiser's library is not installed.
+        TrainingError: If the optimiser's library is not installed, or a block that has a rate of
+            its own has no parameter here.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], recipe: Recipe) -> None:
         self._recipe = recipe
         self._rounded = any(each.dtype == torch.bfloat16 for each in parameters.values())
         chunks = _chunks(parameters) if self._rounded else [dict(parameters)]
-        self._optimizers = [(chunk, _build(list(chunk.values()), recipe)) for chunk in chunks]
+        shares = _rate_shares(parameters, recipe.block_rates)
+        self._optimizers = [(chunk, _build(_groups(chunk, shares), recipe)) for chunk in chunks]
 
     def step(self, learning_rate: float, *, step: int) -> None:
         """Step all parameters by their gradients.
 
         Args:
-            learning_rate: For this step.
+            learning_rate: For this step; single blocks take the recipe's share of it.
             step: Optimiser steps taken before; decides how weights in bfloat16 are rounded.
         """
         for at, (chunk, optimizer) in enumerate(self._optimizers):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = learning_rate * group[_SHARE]
             if self._rounded:
                 device = next(iter(chunk.values())).device
                 generator = torch.Generator(device)
@@ -98,7 +103,29 @@ def _restored(key: str, value: Tensor, parameter: nn.Parameter, *, fused: bool) 
     return value.clone() if key == "step" and not fused else value.to(parameter.device, copy=True)
 
 
-def _build(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+def _rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:
+    """Return each parameter's share of the learning rate, by name."""
+    shares = dict.fromkeys(parameters, 1.0)
+    for level, share in rates.items():
+        chosen = [name for name in shares if is_in(name, level)]
+        if not chosen:
+            raise TrainingError(
+                f"the recipe has a rate for block {level}, but trains nothing in it: remove it "
+                "from block_rates, or train that block"
+            )
+        shares |= dict.fromkeys(chosen, share)
+    return shares
+
+
+def _groups(chunk: Mapping[str, nn.Parameter], shares: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return torch's groups of parameters, one for each share of the learning rate."""
+    by_share: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in chunk.items():
+        by_share.setdefault(shares[name], []).append(parameter)
+    return [{"params": group, _SHARE: share} for share, group in by_share.items()]
+
+
+def _build(parameters: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
     rates: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
     adam: dict[str, Any] = {
         "betas": (recipe.adam_beta1, recipe.adam_beta2),
@@ -113,7 +140,7 @@ def _build(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimi
             return _eight_bit(parameters, **rates, **adam)
 
 
-def _eight_bit(parameters: list[nn.Parameter], **rates: Any) -> torch.optim.Optimizer:
+def _eight_bit(parameters: list[dict[str, Any]], **rates: Any) -> torch.optim.Optimizer:
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError as exc:

@@ -8,6 +8,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from styledag.errors import TrainingError
 from styledag.settings import STRICT, check_settings, setting
 
+Level = Literal[
+    "down.0", "down.1", "down.2", "down.3", "mid", "up.0", "up.1", "up.2", "up.3"
+]  # fmt: skip
+"""One block of the UNet, counted from its beginning, as diffusers does: ``up.0`` is the coarsest of
+those that go up."""
+
+MAX_RATE_SHARE = 10
+
 MAX_POWER_LENGTH = 0.28
 """A power-function average's weight has at most the deviation of the uniform one, 12 ** -0.5."""
 
@@ -159,6 +167,10 @@ class Recipe:
         help="Parts of the UNet in which that is trained. With all of them, what lies outside "
         "(first and last convolution, time embedding) is trained too.",
     )
+    block_rates: Mapping[Level, float] = setting(
+        default_factory=dict,
+        help="Shares of the learning rate for single blocks, such as {up.0: 0.5}; 1 for others.",
+    )
     lora: LoraSettings | None = setting(
         None, help="Train low-rank adapters of those layers instead of the layers themselves."
     )
@@ -243,6 +255,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        for level, share in self.block_rates.items():
+            if level not in get_args(Level):
+                raise ValueError(
+                    f"block_rates names {level!r}, but must name some of {get_args(Level)}"
+                )
+            if not 0 < share <= MAX_RATE_SHARE:
+                raise ValueError(
+                    f"block_rates[{level!r}] is {share!r}, but must be above 0 and at most "
+                    f"{MAX_RATE_SHARE}: to leave a part as it is, do not name it in blocks"
+                )
         if self.dropped_captions == "base" and not self.caption_dropout:
             raise ValueError(
                 "dropped_captions is 'base', but caption_dropout is 0: drop some (0.25 is a good "

@@ -5,6 +5,7 @@ from typing import Literal
 
 from torch import nn
 
+from styledag.diffusion.recipe import Level
 from styledag.errors import TrainingError
 
 Trained = Literal["unet", "attention", "cross_attention"]
@@ -15,8 +16,8 @@ _PARTS: Mapping[Trained, tuple[str, ...]] = {
     "cross_attention": ("attn2",),
 }
 """Names of modules in diffusers' transformer blocks: attn1 looks at the picture, attn2 reads."""
-_BLOCKS: Mapping[Block, str] = {"down": "down_blocks", "mid": "mid_block", "up": "up_blocks"}
-ALL_BLOCKS = tuple(_BLOCKS)
+_BLOCKS: Mapping[str, str] = {"down": "down_blocks", "mid": "mid_block", "up": "up_blocks"}
+ALL_BLOCKS: tuple[Block, ...] = ("down", "mid", "up")
 
 
 def select_trainable(
@@ -60,3 +61,14 @@ def is_trained(name: str, trained: Trained, blocks: Sequence[Block]) -> bool:
     if trained != "unet" and set(_PARTS[trained]).isdisjoint(parts):
         return False
     return set(blocks) == set(ALL_BLOCKS) or parts[0] in {_BLOCKS[block] for block in blocks}
+
+
+def is_in(name: str, level: Level) -> bool:
+    """Return whether a parameter of a name lies in one block.
+
+    Args:
+        name: The parameter's name in diffusers' UNet.
+        level: The block.
+    """
+    place, *number = level.split(".")
+    return name.split(".")[: 1 + len(number)] == [_BLOCKS[place], *number]

@@ -135,7 +135,7 @@ BFLOAT16 = {"weights": "bfloat16", "compute": Compute(torch.device("cpu"), torch
         BFLOAT16,
         BFLOAT16 | {"optimizer": "adafactor", "gradient_checkpointing": True},
         {"lora": LoraSettings(rank=2)},
-        {"trained": "attention", "blocks": ("up",)},
+        {"trained": "attention", "blocks": ("up",), "block_rates": {"up.0": 0.5}},
     ],
     ids=str,
 )

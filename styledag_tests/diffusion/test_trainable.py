@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from styledag.diffusion.base import load_unet
-from styledag.diffusion.trainable import Trained, select_trainable
+from styledag.diffusion.trainable import Trained, is_in, select_trainable
 from styledag.errors import TrainingError
 
 
@@ -34,6 +34,16 @@ def test_only_the_named_blocks_are_trained(base: Path) -> None:
     # What lies in no block is trained with all of them only.
     everything = select_trainable(unet, "unet", ("down", "mid", "up"))
     assert {"conv_in.weight", "time_embedding.linear_1.weight"} <= everything.keys()
+
+
+def test_a_block_is_told_from_its_like(base: Path) -> None:
+    names = [name for name, _ in load_unet(base).named_parameters()]
+    coarsest = [name for name in names if is_in(name, "up.0")]
+    assert coarsest
+    assert all(name.startswith("up_blocks.0.") for name in coarsest)
+    assert all(name.startswith("mid_block.") == is_in(name, "mid") for name in names)
+    assert not is_in("up_blocks.01.weight", "up.0")
+    assert not is_in("conv_in.weight", "mid")
 
 
 def test_whole_unet_can_be_trained_after_a_part_of_it(base: Path) -> None:
