@@ -6,10 +6,10 @@ and tools are asked for, over all weights of the blend, and the judges say what 
 
 import argparse
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from styledag.diffusion.encoded import EncodedDataset, EncodedSample, Moments
-from styledag.diffusion.recipe import EmaSettings, Recipe
+from styledag.diffusion.recipe import Recipe, recipe_from_json
 from styledag.diffusion.records import Snapshot
 from styledag.diffusion.train import train_unet
 from styledag.merging.lerp import lerp
@@ -30,6 +30,7 @@ from styledag.starter.judges import TWEMOJI, ArtistJudge, SubjectJudge
 from styledag.starter.pixels import parts_of
 from styledag.starter.subjects import STYLE_CATEGORIES, Subject, with_article
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
+from styledag.style.load import load_style
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ASKED_KINDS = ("transport", "place-building", "place-religious", "tool", "lock")
@@ -90,24 +91,20 @@ def encoded(models: Models, captions: list[str], pixels: Tensor) -> EncodedDatas
     )
 
 
-def recipe_of(arguments: argparse.Namespace, pictures: int) -> Recipe:
-    """Return the recipe that the command line asks for."""
-    steps_an_epoch = math.ceil(pictures / arguments.batch_size)
-    return Recipe(
-        trained=arguments.trained,
-        epochs=max(1, round(arguments.finetune_steps / steps_an_epoch)),
-        batch_size=arguments.batch_size,
-        learning_rate=arguments.learning_rate,
-        lr_schedule="linear",
-        lr_warmup_steps=10,
-        caption_dropout=arguments.caption_dropout,
-        dropped_captions="base" if arguments.caption_dropout else "style",
-        blocks=tuple(arguments.blocks),
-        horizontal_flip=False,
-        min_snr_gamma=5.0,
-        ema=EmaSettings(mode="base", base_share=arguments.base_share),
-        snapshot_every_epochs=999,
-        save_state_every_steps=10_000,
+def recipe_of(style: Path, changes: str) -> Recipe:
+    """Return the demo's recipe with changes, and without snapshots on the way.
+
+    Args:
+        style: The demo's style file.
+        changes: What differs, as a JSON object with a recipe's keys.
+
+    Raises:
+        TrainingError: If a key or value is not a recipe's.
+    """
+    (recipe,) = load_style(style).recipes.values()
+    quiet = {"snapshot_every_epochs": 999, "save_state_every_steps": 10_000}
+    return recipe_from_json(
+        json.dumps({**asdict(recipe), **quiet, **json.loads(changes)}), "--recipe"
     )
 
 
@@ -121,7 +118,7 @@ def try_face(
     Args:
         training: Where pictures and judges are.
         starter: The starter's folder.
-        arguments: The recipe's settings.
+        arguments: Style file, changes to its recipe, judges and template.
     """
     models = load_models(starter)
     subjects, pixels = style_pictures(training)
@@ -131,7 +128,7 @@ def try_face(
         result = train_unet(
             encoded(models, captions, pixels),
             starter / "stable-diffusion",
-            recipe_of(arguments, len(captions)),
+            recipe_of(arguments.style, arguments.recipe),
             compute=Compute(torch.device("cpu"), torch.bfloat16),
             scratch=Path(scratch),
             on_snapshot=_nothing,
@@ -206,13 +203,10 @@ def main() -> None:
     parser.add_argument("--grid", type=Path, default=Path("face.png"))
     parser.add_argument("--judges", type=Path, help="folder that keeps the judges")
     parser.add_argument("--template", default="a drawing of {}")
-    parser.add_argument("--trained", default="unet")
-    parser.add_argument("--blocks", nargs="+", default=["up"])
-    parser.add_argument("--caption-dropout", type=float, default=0.25)
-    parser.add_argument("--finetune-steps", type=int, default=320)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1.4e-3)
-    parser.add_argument("--base-share", type=float, default=0.02)
+    parser.add_argument("--style", type=Path, default=Path("data/styles/twemoji.yaml"))
+    parser.add_argument(
+        "--recipe", default="{}", metavar="JSON", help="changes to the style's recipe"
+    )
     arguments = parser.parse_args()
     said = try_face(training_of(arguments), arguments.starter, arguments)
     sys.stdout.write(json.dumps({"guidance_scale": GUIDANCE_SCALE, **said}, indent=2) + "\n")
