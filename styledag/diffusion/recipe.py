@@ -15,6 +15,7 @@ Level = Literal[
 those that go up."""
 
 MAX_RATE_SHARE = 10
+"""Most that a block's rate may be of the recipe's: beyond it lies a mistyped number."""
 
 MAX_POWER_LENGTH = 0.28
 """A power-function average's weight has at most the deviation of the uniform one, 12 ** -0.5."""
