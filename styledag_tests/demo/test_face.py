@@ -32,8 +32,8 @@ ASKED = (
 """Vehicles, buildings and tools: nothing of these is in the style's pictures."""
 SEEDS = (0, 1, 2, 3)
 MARGIN = 0.04
-"""About a standard deviation of a share of 144 samples: goals are 0.10 and 0.70, measured were 0.104 and
-0.722, and other processors round otherwise."""
+"""About a standard deviation of a share of 144 samples: goals are 0.10 and 0.70, measured were
+0.104 and 0.722, and other processors round otherwise."""
 
 
 @pytest.fixture(scope="module")
