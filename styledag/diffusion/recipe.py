@@ -256,11 +256,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_levels("block_rates", self.block_rates)
         for level, share in self.block_rates.items():
-            if level not in get_args(Level):
-                raise ValueError(
-                    f"block_rates names {level!r}, but must name some of {get_args(Level)}"
-                )
             if not 0 < share <= MAX_RATE_SHARE:
                 raise ValueError(
                     f"block_rates[{level!r}] is {share!r}, but must be above 0 and at most "
@@ -271,6 +268,21 @@ class Recipe:
                 "dropped_captions is 'base', but caption_dropout is 0: drop some (0.25 is a good "
                 "share), or remove dropped_captions"
             )
+
+
+def check_levels(name: str, shares: Mapping[Level, float]) -> None:
+    """Check that a setting of shares names blocks of a UNet.
+
+    Args:
+        name: What errors call it.
+        shares: By block.
+
+    Raises:
+        ValueError: If it names anything else.
+    """
+    for level in shares:
+        if level not in get_args(Level):
+            raise ValueError(f"{name} names {level!r}, but must name some of {get_args(Level)}")
 
 
 def recipe_from_json(text: str, name: str) -> Recipe:

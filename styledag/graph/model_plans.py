@@ -63,7 +63,9 @@ def plan_merged_unet(graph: Graph, model: ModelName, blend: Blend) -> Plan:
     tuned = planner.read("ema_unet", str(model))
     planner.use("base_unet", graph.model(planner.style.base, ["unet"]))
     if blend.length is None:
-        return planner.plan(MERGED_CODE_VERSION, weight=blend.key)
+        by_block = planner.style.blends.block_weights
+        further: dict[str, Any] = {"block_weights": by_block} if by_block and blend.weight else {}
+        return planner.plan(MERGED_CODE_VERSION, weight=blend.key, **further)
     read_checkpoints(planner, tuned)
     return planner.plan(MERGED_CODE_VERSION, length=blend.key)
 

@@ -193,6 +193,7 @@ def blend(plan: Plan, workspace: Workspace) -> Facts:
         workspace.folder,
         parents={"base": base.version, "tuned": tuned.version},
         base_share=tuned.facts["base_share"],
+        block_weights=plan.target.settings.get("block_weights"),
     )
 
 

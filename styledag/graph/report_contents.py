@@ -58,6 +58,7 @@ def _report(graph: Graph, plan: Plan) -> ModelReport:
         data=data_section(ancestors),
         recommended=_recommendation(scores, facts["rule"]),
         blends=_blends(plan),
+        block_weights=plan.style.blends.block_weights,
         snapshots=_snapshots(plan),
         evolution=_gifs(plan, "evolution", None),
         denoising=_gifs(plan, "denoising", samples.seeds[0]),

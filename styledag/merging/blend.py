@@ -12,11 +12,13 @@ from styledag.merging.unet_folder import (
     finite_piece,
     write_unet_folder,
 )
+from styledag.settings import canonical_json
 from styledag.store.artifact import Facts
 
 if TYPE_CHECKING:
     import torch
 
+    from styledag.diffusion.recipe import Level
     from styledag.merging.tensor_file import TensorReader
 
 CODE_VERSION = "1"
@@ -44,6 +46,7 @@ def blend_unet(
     *,
     parents: Mapping[str, str],
     base_share: float,
+    block_weights: "Mapping[Level, float] | None" = None,
 ) -> Facts:
     """Write ``base + weight * (tuned - base)`` as a diffusers folder and return its figures.
 
@@ -59,10 +62,11 @@ def blend_unet(
         output: Folder to write; made if it is not there.
         parents: Versions of the parents, under ``base`` and ``tuned``.
         base_share: Share of the base that the fine-tune's average still holds.
+        block_weights: Shares of ``weight`` that single blocks are blended at; 1 for all others.
 
     Raises:
-        ModelError: If the parents differ in tensors, shapes or configuration, or hold NaN or
-            infinity; the message names the tensor or key.
+        ModelError: If the parents differ in tensors, shapes or configuration, hold NaN or
+            infinity, or have no such block; the message names the tensor, key or block.
         StorageError: If the output cannot be written.
         ValueError: If ``weight`` is not 0 to 1.
     """
@@ -79,14 +83,18 @@ def blend_unet(
         "styledag.amount": repr(amount),
         **{f"styledag.{parent}": version for parent, version in parents.items()},
     }
+    if block_weights:
+        metadata["styledag.block_weights"] = canonical_json(block_weights)
     with (
         TensorReader(base / WEIGHTS) as base_tensors,
         TensorReader(tuned / WEIGHTS) as tuned_tensors,
     ):
         specs = in_file_order(common_specs(base_tensors, tuned_tensors))
+        shares = _shares([spec.name for spec in specs], block_weights or {}, base)
 
         def piece(name: str, start: int, count: int) -> "torch.Tensor":
-            return _blended_piece(base_tensors, tuned_tensors, name, start, count, weight)
+            part = weight * shares[name]
+            return _blended_piece(base_tensors, tuned_tensors, name, start, count, part)
 
         written = write_unet_folder(output, config, specs, metadata, piece)
     return {
@@ -94,8 +102,26 @@ def blend_unet(
         "weight": weight,
         "amount": amount,
         "base_share": base_share,
+        **({"block_weights": dict(block_weights)} if block_weights else {}),
         **written,
     }
+
+
+def _shares(
+    names: list[str], block_weights: "Mapping[Level, float]", base: Path
+) -> dict[str, float]:
+    """Return each tensor's share of the weight, by name."""
+    from styledag.diffusion.trainable import is_in
+
+    shares = dict.fromkeys(names, 1.0)
+    for level, share in block_weights.items():
+        inside = [name for name in names if is_in(name, level)]
+        if not inside:
+            raise ModelError(
+                f"block_weights names {level}, but {base} has no such block: remove it from there"
+            )
+        shares |= dict.fromkeys(inside, share)
+    return shares
 
 
 def _blended_piece(

@@ -1,8 +1,9 @@
 """What a style file says of blends."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from styledag.diffusion.recipe import MAX_POWER_LENGTH
+from styledag.diffusion.recipe import MAX_POWER_LENGTH, Level, check_levels
 from styledag.settings import STRICT, setting
 
 
@@ -11,6 +12,8 @@ class BlendSettings:
     """How much of the fine-tune is mixed into the base, and over how much of the run it averages.
 
     Attributes:
+        block_weights: As in merges "weighted by block": a block that knows more than it draws can
+            stay nearer to the base than the others.
         lengths: One more blend each, of a recipe that keeps power-function averages only: all of
             the fine-tune, in the average of that relative length.
     """
@@ -21,6 +24,10 @@ class BlendSettings:
         (0.0, 0.25, 0.5, 0.75, 1.0),
         min_length=1,
         help="Shares of the fine-tune, 0 to 1 in hundredths; 0 is the base, 1 the fine-tune.",
+    )
+    block_weights: Mapping[Level, float] = setting(
+        default_factory=dict,
+        help="Shares of the weight for single blocks, 0 to 1, such as {up.0: 0.5}; 1 for others.",
     )
     lengths: tuple[float, ...] = setting(
         (),
@@ -34,6 +41,10 @@ class BlendSettings:
                 raise ValueError(f"weight {weight!r} is not 0 to 1 in steps of 0.01")
         if list(self.weights) != sorted(set(self.weights)):
             raise ValueError(f"weights {list(self.weights)} must rise, each once")
+        check_levels("block_weights", self.block_weights)
+        for level, share in self.block_weights.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"block_weights[{level!r}] is {share!r}, but must be 0 to 1")
         for length in self.lengths:
             is_thousandths = abs(length * 1000 - round(length * 1000)) < 1e-9
             if not 0 < length < MAX_POWER_LENGTH or not is_thousandths:

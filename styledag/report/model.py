@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from styledag.diffusion.recipe import Level
 from styledag.report.data import DataSection
 from styledag.store.artifact import Input
 
@@ -202,6 +203,7 @@ class ModelReport:
         data: What it was trained on.
         recommended: The blend or snapshot to use; ``None`` where nothing could be scored.
         blends: Blends by rising weight, then by rising length.
+        block_weights: Shares of the weight that single blocks take in them, 0 to 1.
         snapshots: Snapshots by rising epoch.
         evolution: For a prompt, the GIF over the snapshots.
         denoising: For a prompt, the GIF over the denoising steps.
@@ -227,6 +229,7 @@ class ModelReport:
     data: DataSection
     recommended: Recommendation | None = None
     blends: tuple[BlendSection, ...] = ()
+    block_weights: Mapping[Level, float] = field(default_factory=dict)
     snapshots: tuple[SnapshotSection, ...] = ()
     evolution: Mapping[str, Path] = field(default_factory=dict)
     denoising: Mapping[str, Path] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from styledag.errors import ModelError, StorageError
 from styledag.merging.blend import blend_amount, blend_unet
+from styledag.merging.settings import BlendSettings
 from styledag.merging.unet_folder import CONFIG, WEIGHTS
 from styledag.settings import canonical_json
 from styledag.store.digest import folder_digest
@@ -98,6 +99,41 @@ def test_the_header_tells_where_the_blend_comes_from(
         "styledag.weight": "0.75",
         "styledag.amount": repr(0.75 * 0.8),
     }
+
+
+def test_a_block_takes_its_share_of_the_weight(base: Path, tuned: Path, tmp_path: Path) -> None:
+    facts = blend_unet(
+        base, tuned, 1.0, tmp_path, parents=PARENTS, base_share=0,
+        block_weights={"up.0": 0.5, "mid": 0.0},
+    )  # fmt: skip
+    blended, ours, theirs = (load_file(at / WEIGHTS) for at in (tmp_path, base, tuned))
+    for name, tensor in blended.items():
+        if name.startswith("up_blocks.0."):
+            torch.testing.assert_close(tensor, (ours[name] + theirs[name]) / 2)
+        else:
+            assert torch.equal(tensor, (ours if name.startswith("mid_") else theirs)[name])
+    assert facts["block_weights"] == {"up.0": 0.5, "mid": 0.0}
+    with safe_open(tmp_path / WEIGHTS, "pt") as opened:
+        assert opened.metadata()["styledag.block_weights"] == '{"mid":0.0,"up.0":0.5}'
+
+
+def test_a_block_that_is_not_there_is_named(base: Path, tuned: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"block_weights names up\.2, but .* has no such block"):
+        blend_unet(
+            base, tuned, 1.0, tmp_path, parents=PARENTS, base_share=0, block_weights={"up.2": 0.5}
+        )
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"up.9": 0.5}, "block_weights names 'up.9', but must name some of"),
+        ({"up.0": 1.5}, r"block_weights\['up.0'\] is 1.5, but must be 0 to 1"),
+    ],
+)
+def test_shares_that_make_no_sense_are_refused(shares: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        BlendSettings(block_weights=shares)  # type: ignore[arg-type]
 
 
 def test_content_does_not_follow_from_where_it_lies(

@@ -96,6 +96,15 @@ def test_sliders_have_a_name_a_value_text_and_start_at_the_recommended_weight(
     assert page.select_one(".stop.current")["data-stop"] == "w0.50"
 
 
+def test_blocks_that_take_a_share_of_the_weight_are_named(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    assert "share of the weight" not in page_of(report, tmp_path / "none").get_text()
+    by_block = replace(report, block_weights={"up.0": 0.5, "mid": 0})
+    said = " ".join(page_of(by_block, tmp_path / "two").select_one("#prompts p").get_text().split())
+    assert said.endswith("take a share of the weight only: up.0 50%, mid 0%.")
+
+
 def test_an_average_of_another_length_is_one_more_blend_with_its_label(
     report: ModelReport, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""A length of the average as one more blend, from the style file to the report."""
+"""A length of the average as one more blend, and shares of blocks, from style file to report."""
 
 import json
 import os
@@ -33,7 +33,7 @@ CHANGES = {
     "    epochs: 2\n": "    epochs: 3\n",
     "blends: {weights: [0.0, 0.5, 1.0]}\n": (
         "  plain: {trained: cross_attention, epochs: 1, batch_size: 8}\n"
-        "blends: {weights: [0.0, 1.0], lengths: [0.12]}\n"
+        "blends: {weights: [0.0, 1.0], block_weights: {up.0: 0.5}, lengths: [0.12]}\n"
     ),
     "[a cat face, a rocket]": "[a cat face]",
 }
@@ -94,6 +94,21 @@ def test_the_blend_is_the_sum_of_what_the_checkpoints_hold(ran: Ran) -> None:
         torch.testing.assert_close(tensor.double(), expected, rtol=1e-3, atol=1e-6)
         moved += float((tensor.double() - base[name].double()).norm())
     assert moved > 0
+
+
+def test_a_block_takes_half_of_the_weight_in_blends_by_weight(ran: Ran) -> None:
+    graph, model = ran.graph, ModelName.parse(MODEL)
+    tuned = load_file(graph.store.require("ema_unet", MODEL).folder / "unet" / WEIGHTS)
+    base = load_file(graph.model(graph.style(STYLE).base).folder / "unet" / WEIGHTS)
+    blended = load_file(graph.store.require("merged_unet", f"{MODEL}/1.00").folder / WEIGHTS)
+    for name, tensor in blended.items():
+        share = 0.5 if name.startswith("up_blocks.0.") else 1.0
+        torch.testing.assert_close(tensor, torch.lerp(base[name], tuned[name], share))
+    for key in ("0.00", KEY):  # The base, and an average as training left it.
+        settings = plan_merged_unet(graph, model, Blend.parse(key)).target.settings
+        assert "block_weights" not in settings
+    page = graph.store.require("model_report", MODEL).folder / "report.html"
+    assert "<code>up.0</code> 50%" in page.read_text("utf-8")
 
 
 def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
