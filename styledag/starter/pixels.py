@@ -100,6 +100,21 @@ def moved(
     return 1 - ink
 
 
+def shifted(pixels: Tensor, generator: torch.Generator, *, most: int = 4) -> Tensor:
+    """Return pictures of which half are mirrored, all shifted alike, by whole pixels: as sharp.
+
+    Args:
+        pixels: Between 0 and 1, on white. # BCHW
+        generator: Decides how.
+        most: How many pixels at most, to either side.
+    """
+    mirrored = torch.rand(len(pixels), generator=generator) < 0.5
+    mirrored = mirrored.to(pixels.device)[:, None, None, None]
+    wide = functional.pad(torch.where(mirrored, pixels.flip(3), pixels), (most,) * 4, value=1.0)
+    top, left = torch.randint(0, 2 * most + 1, (2,), generator=generator).tolist()
+    return wide[:, :, top : top + pixels.shape[2], left : left + pixels.shape[3]]
+
+
 def blurred(pixels: Tensor, generator: torch.Generator, *, share: float = 0.3) -> Tensor:
     """Return pictures of which a share was halved in size and brought back."""
     size = int(pixels.shape[-1])

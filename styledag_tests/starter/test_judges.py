@@ -13,6 +13,7 @@ from styledag.starter.judges import (
     load_judges,
     save_judges,
     train_artist_judge,
+    with_steps,
 )
 from styledag.starter.loop import LoopSettings
 from styledag.starter.vocabulary import clip_tokenizer
@@ -46,6 +47,18 @@ def test_artists_are_told_apart_by_their_colours(tmp_path: Path) -> None:
     )
     for artist, name in enumerate(ARTIST_NAMES):
         assert judge.share_of(drawings[name].float() / 255, artist) == 1
+
+
+def test_faint_shading_and_outlines_both_show_in_the_steps() -> None:
+    pixels = torch.ones(1, 3, 4, 4)
+    pixels[..., 2:] -= 0.01
+    pixels[:, 0, 3] = 0
+    steps = with_steps(pixels)
+    assert steps.shape == (1, 9, 4, 4)
+    torch.testing.assert_close(steps[:, :3], 2 * pixels - 1)
+    assert steps[0, 3, 0, 1] == pytest.approx(-0.2, abs=0.03)  # A hundredth, to the right.
+    assert steps[0, 6, 2, 0] == pytest.approx(-2, abs=0.03)  # From white to nothing, below.
+    assert not steps[0, 3:, 0, 0].any()
 
 
 def test_every_name_is_among_as_many_nearest_as_there_are(subjects: SubjectJudge) -> None:

@@ -2,7 +2,15 @@
 
 import torch
 
-from styledag.starter.pixels import covered, flattened, moved, recoloured, redrawn, tiled
+from styledag.starter.pixels import (
+    covered,
+    flattened,
+    moved,
+    recoloured,
+    redrawn,
+    shifted,
+    tiled,
+)
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -31,6 +39,21 @@ def test_white_stays_white_when_colours_turn_and_pictures_move() -> None:
         covered(white, _generator()),
     ):
         assert torch.equal(changed, white)
+
+
+def test_shifted_pictures_are_as_sharp_on_white_and_half_of_them_mirrored() -> None:
+    pictures = _pictures()
+    changed = shifted(pictures, _generator(2))
+    inner = pictures[..., 8:24, 8:24]
+    whole, mirrored = 0, 0
+    for before, after in zip(inner, changed, strict=True):
+        rows, columns = (after != 1).any(dim=0).nonzero().amin(dim=0).tolist()
+        drawn = after[:, rows : rows + 16, columns : columns + 16]
+        whole += torch.equal(drawn, before)
+        mirrored += torch.equal(drawn, before.flip(2))
+    assert whole + mirrored == len(pictures)
+    assert whole > 0
+    assert mirrored > 0
 
 
 def test_redrawn_pictures_follow_from_the_generator_alone() -> None:
