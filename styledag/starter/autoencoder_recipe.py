@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from styledag.starter.loop import Loop, LoopSettings, psnr_db
+from styledag.starter.loop import CONVOLUTIONS_BFLOAT16_ON, Loop, LoopSettings, psnr_db
 from styledag.starter.pixels import flattened, moved, parts_of, recoloured
 from styledag.starter.stable_diffusion import build_vae
 from styledag.starter.weights import quieten_branches
@@ -18,10 +18,21 @@ ABSOLUTE_WEIGHT = 0.2
 CROP_PX = 32
 
 WHOLE = LoopSettings(
-    name="autoencoder", steps=6000, learning_rate=1.5e-3, decay_steps=1600, ema_decay=0.998
+    name="autoencoder",
+    steps=5000,
+    learning_rate=1.5e-3,
+    decay_steps=1600,
+    ema_decay=0.998,
+    bfloat16_on=CONVOLUTIONS_BFLOAT16_ON,
 )
 DECODER = LoopSettings(
-    name="decoder", steps=2000, learning_rate=1e-3, decay_steps=1500, ema_decay=0.998, seed=1
+    name="decoder",
+    steps=2000,
+    learning_rate=1e-3,
+    decay_steps=1500,
+    ema_decay=0.998,
+    bfloat16_on=CONVOLUTIONS_BFLOAT16_ON,
+    seed=1,
 )
 
 

@@ -36,7 +36,7 @@ _VISION = ("vision_model.", "visual_projection.")
 
 ARTIST_JUDGE = LoopSettings(
     name="artist-judge", steps=2000, learning_rate=2e-3, warmup_steps=50, decay_steps=1500,
-    weight_decay=0.05, ema_decay=0.99, bfloat16=False, seed=23,
+    weight_decay=0.05, ema_decay=0.99, bfloat16_on=(), seed=23,
 )  # fmt: skip
 
 

@@ -17,6 +17,9 @@ from torch import Tensor, distributed, nn
 from styledag.randomness import generator_for
 
 LOG_EVERY_STEPS = 25
+CONVOLUTIONS_BFLOAT16_ON = ("cuda",)
+"""Of models of convolutions: on a CPU with AVX-512 the UNet's step takes 0.55 s in bfloat16, 0.39 s
+in float32."""
 
 T = TypeVar("T")
 
@@ -34,7 +37,8 @@ class LoopSettings:
             were raised before the fall began is the same as one that was that long all along.
         weight_decay: AdamW's decoupled weight decay, of matrices only.
         ema_decay: Upper limit of the average's decay; 0 keeps no average.
-        bfloat16: Whether layers compute in bfloat16; weights and averages are float32.
+        bfloat16_on: Kinds of devices on which layers compute in bfloat16; weights and averages are
+            float32.
         seed: What the data's order and the noise follow from.
         save_every_s: Seconds between two states to resume from.
     """
@@ -46,7 +50,7 @@ class LoopSettings:
     decay_steps: int = 1000
     weight_decay: float = 0.01
     ema_decay: float = 0.999
-    bfloat16: bool = True
+    bfloat16_on: tuple[str, ...] = ("cuda", "cpu")
     seed: int = 0
     save_every_s: float = 60.0
 
@@ -92,6 +96,10 @@ class Loop:
     def _state_path(self) -> Path:
         return self.folder / f"{self.settings.name}.state.pt"
 
+    @property
+    def _log_path(self) -> Path:
+        return self.folder / f"{self.settings.name}.log.jsonl"
+
     def run(
         self,
         loss_of: Callable[[torch.Generator], Tensor],
@@ -116,7 +124,8 @@ class Loop:
             self.model.train()
             others = (self._rank,) if self._rank else ()
             generator = generator_for(settings.seed, settings.name, self.step, *others)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16):
+            kind = self.device.type
+            with torch.autocast(kind, torch.bfloat16, enabled=kind in settings.bfloat16_on):
                 loss = loss_of(generator)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -159,7 +168,7 @@ class Loop:
             return
         line = {"step": self.step, "seconds": round(self.seconds, 1)}
         line |= {name: round(value, 5) for name, value in figures.items()}
-        with (self.folder / f"{self.settings.name}.log.jsonl").open("a", encoding="utf-8") as file:
+        with self._log_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
@@ -190,6 +199,15 @@ class Loop:
         self.averages = state["averages"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self._forget_later_lines()
+
+    def _forget_later_lines(self) -> None:
+        """Take out of the log what a stopped run wrote after its last state."""
+        if self._rank or not self._log_path.exists():
+            return
+        lines = self._log_path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["step"] <= self.step]
+        self._log_path.write_text("".join(kept), encoding="utf-8")
 
     def _share_of_rate(self) -> float:
         settings = self.settings

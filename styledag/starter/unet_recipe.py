@@ -13,7 +13,7 @@ from styledag.diffusion.loss import DiffusionLoss
 from styledag.randomness import generator_for
 from styledag.starter.appearances import NAMES, appeared
 from styledag.starter.drawings import Artist
-from styledag.starter.loop import Loop, LoopSettings
+from styledag.starter.loop import CONVOLUTIONS_BFLOAT16_ON, Loop, LoopSettings
 from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.pixels import parts_of
 from styledag.starter.stable_diffusion import build_scheduler, build_unet
@@ -74,10 +74,11 @@ FOCUS = (
 SETTINGS = LoopSettings(
     name="unet",
     steps=18_000,
-    learning_rate=5e-4,
+    learning_rate=8e-4,
     warmup_steps=200,
-    decay_steps=3000,
+    decay_steps=9000,
     ema_decay=0.998,
+    bfloat16_on=CONVOLUTIONS_BFLOAT16_ON,
 )
 
 
@@ -182,17 +183,12 @@ def train_unet(
         start: A UNet to go on from, in place of random weights; changed in place.
         report: Gives figures for the log, such as of samples, with the averages in place.
     """
-    from diffusers.models.attention_processor import AttnProcessor
-
     if start is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             start = build_unet()
         quieten_branches(start)
     unet = start.to(device).requires_grad_(True)
-    if device.type == "cpu":
-        # Written out, attention's backward pass is faster in bfloat16 than torch's own.
-        unet.set_attn_processor(AttnProcessor())
     loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
     loop = Loop(unet, settings, folder, device)
     loop.run(

@@ -20,7 +20,7 @@ from styledag.starter.vocabulary import clip_tokenizer
 
 SETTINGS = LoopSettings(
     name="artists", steps=15, learning_rate=1e-2, warmup_steps=1, decay_steps=5, ema_decay=0.8,
-    bfloat16=False,
+    bfloat16_on=(),
 )  # fmt: skip
 
 

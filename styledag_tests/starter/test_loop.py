@@ -1,5 +1,6 @@
 """The training loop: resumable, averaged, and left in a usable state."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 from styledag.starter.loop import Loop, LoopSettings, psnr_db
 
 SETTINGS = LoopSettings(
-    name="line", steps=40, learning_rate=0.05, warmup_steps=4, decay_steps=10, bfloat16=False
+    name="line", steps=40, learning_rate=0.05, warmup_steps=4, decay_steps=10, bfloat16_on=()
 )
 
 
@@ -39,6 +40,14 @@ def test_a_stopped_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     _trained(tmp_path / "parts", replace(SETTINGS, steps=20, decay_steps=1))
     resumed = _trained(tmp_path / "parts", SETTINGS)
     assert torch.equal(whole.weight, resumed.weight)
+
+
+def test_the_log_of_a_killed_run_tells_each_step_once(tmp_path: Path) -> None:
+    _trained(tmp_path, replace(SETTINGS, steps=20, decay_steps=1))
+    log = tmp_path / "line.log.jsonl"
+    log.write_text('{"step": 10, "seconds": 0.1}\n{"step": 25, "seconds": 0.3}\n')
+    _trained(tmp_path, SETTINGS)
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [10, 25]
 
 
 def test_training_brings_the_averages_close_to_the_answer(tmp_path: Path) -> None:
