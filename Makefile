@@ -60,7 +60,7 @@ starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; goes
 starter-eval: $(READY) ## Measure the starter on what it has never seen, and write its cards
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'resvg-py==0.5.0'
 	$(BIN)/python -m styledag.starter.evaluate --work .starter --starter data/starter \
-		--judges styledag_tests/demo/judges
+		--judge styledag_tests/demo/judge-of-subjects.safetensors
 
 .PHONY: schema
 schema: $(READY) ## Write the style file's JSON schema anew

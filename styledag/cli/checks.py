@@ -13,6 +13,7 @@ from styledag.collect.settings import FolderSource
 from styledag.errors import StyledagError
 from styledag.graph.graph import Graph
 from styledag.models.compute import ComputeSettings, resolve_compute
+from styledag.models.reference import ModelReference
 
 _GB = 1_000_000_000
 _PACKAGES = ("torch", "diffusers", "transformers", "datasets", "dagster")
@@ -55,11 +56,13 @@ def check_style(graph: Graph, name: str) -> Iterator[Finding]:
     yield Finding(
         f"style {name}", True, f"{len(style.sources)} sources, {len(style.recipes)} recipes"
     )
-    models = {
+    models: dict[str, ModelReference] = {
         "base": style.base,
         "captioner": style.captions.captioner,
         "scorer": style.scores.scorer,
     }
+    if style.scores.classifier is not None:
+        models["classifier"] = style.scores.classifier
     for role, reference in models.items():
         if (graph.path(reference.model)).is_dir() or reference.revision is None:
             yield _check(

@@ -71,12 +71,6 @@ def clip(config: StarterConfig) -> dg.MaterializeResult[None]:
     return trained(config, "clip")
 
 
-@dg.asset(group_name=GROUP, deps=[autoencoder])
-def decoder(config: StarterConfig) -> dg.MaterializeResult[None]:
-    """The autoencoder with a better decoder; its latents are the same."""
-    return trained(config, "decoder")
-
-
 @dg.asset(group_name=GROUP, deps=[clip])
 def clip_vision(config: StarterConfig) -> dg.MaterializeResult[None]:
     """CLIP with a better vision tower; its text states are the same."""
@@ -95,9 +89,15 @@ def unet(config: StarterConfig) -> dg.MaterializeResult[None]:
     return trained(config, "unet")
 
 
-@dg.asset(group_name=GROUP, deps=[decoder, clip_vision, blip, unet])
+@dg.asset(group_name=GROUP, deps=[autoencoder])
+def artist_judge(config: StarterConfig) -> dg.MaterializeResult[None]:
+    """The classifier that tells Twemoji's drawings from the other artists'."""
+    return trained(config, "artist-judge")
+
+
+@dg.asset(group_name=GROUP, deps=[clip_vision, blip, unet, artist_judge])
 def starter(config: StarterConfig) -> dg.MaterializeResult[None]:
-    """The starter's folder: three models in the formats of the big ones."""
+    """The starter's folder: its models in the formats of the big ones."""
     from styledag.starter.assemble import assemble
 
     assemble(training_of(config), Path(config.out))
@@ -107,14 +107,23 @@ def starter(config: StarterConfig) -> dg.MaterializeResult[None]:
 @dg.asset(group_name=GROUP, deps=[starter])
 def starter_figures(config: StarterConfig) -> dg.MaterializeResult[None]:
     """The starter's figures, measured by judges of their own and written into its cards."""
-    from styledag.starter.evaluate import evaluate, judges_of
+    from styledag.starter.evaluate import evaluate, subject_judge
 
     training = training_of(config)
-    figures = evaluate(training, Path(config.out), judges_of(training))
+    figures = evaluate(training, Path(config.out), subject_judge(training))
     return dg.MaterializeResult(metadata=dict(figures))
 
 
 defs = dg.Definitions(
-    assets=[autoencoder, clip, decoder, clip_vision, blip, unet, starter, starter_figures],
+    assets=[
+        autoencoder,
+        clip,
+        clip_vision,
+        blip,
+        unet,
+        artist_judge,
+        starter,
+        starter_figures,
+    ],
     jobs=[dg.define_asset_job("train_starter", selection=dg.AssetSelection.groups(GROUP))],
 )

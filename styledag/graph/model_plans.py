@@ -105,8 +105,11 @@ def plan_scores(graph: Graph, model: ModelName) -> Plan:
     planner.read("ema_unet", str(model))
     planner.read("evolution", str(model))
     planner.read("image_dataset", model.style)
-    planner.use("scorer", graph.model(planner.style.scores.scorer))
-    return planner.plan(score.CODE_VERSION, planner.style.scores)
+    scores = planner.style.scores
+    planner.use("scorer", graph.model(scores.scorer))
+    if scores.classifier is not None:
+        planner.use("classifier", graph.model(scores.classifier))
+    return planner.plan(score.CODE_VERSION, scores)
 
 
 def plan_model_report(graph: Graph, model: ModelName) -> Plan:

@@ -18,6 +18,7 @@ from styledag.graph.snapshots import read_snapshots
 from styledag.manifest import Manifest, read_rows
 from styledag.report.model import (
     BlendSection,
+    Classifier,
     LineageStep,
     LossLog,
     ModelReport,
@@ -64,6 +65,7 @@ def _report(graph: Graph, plan: Plan) -> ModelReport:
         denoising=_gifs(plan, "denoising", samples.seeds[0]),
         loss=_loss(model),
         scores=tuple(_score_row(row) for row in scores),
+        classifier=_classifier(plan),
         score_notes=tuple(facts["notes"]),
         nearest=_nearest(graph, plan, scores),
         copy_similarity=facts["copying_threshold"],
@@ -79,6 +81,13 @@ def _recommendation(scores: list[records.ScoreRow], rule: str) -> Recommendation
                 name=row.name, rule=rule, weight=row.weight, epoch=row.epoch, length=row.length
             )
     return None
+
+
+def _classifier(plan: Plan) -> Classifier | None:
+    asked = plan.style.scores.classifier
+    if asked is None:
+        return None
+    return Classifier(name=asked.model, label=asked.label, prompts=asked.prompts)
 
 
 def _blends(plan: Plan) -> tuple[BlendSection, ...]:
@@ -143,6 +152,9 @@ def _score_row(row: records.ScoreRow) -> ScoreRow:
         text_similarity=row.text_similarity.value,
         copying=row.copying.value,
         diversity=row.diversity,
+        taken_for_style=row.taken_for_style.value,
+        taken_for_style_low=row.taken_for_style.low,
+        taken_for_style_high=row.taken_for_style.high,
         on_front=row.on_front,
     )
 

@@ -15,21 +15,27 @@ from styledag.store.workspace import Workspace
 def judge(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
     """Score every blend and checkpoint of a model by the pictures that it drew."""
     from styledag.dataset.read import read_dataset
+    from styledag.scoring.classifier import StyleClassifier
     from styledag.scoring.clip import ClipScorer
     from styledag.scoring.score import score_model
 
     settings, scorer = plan.style.scores, plan.models["scorer"]
+    batch_size, classifier = settings.batch_size, None
+    if settings.classifier is not None:
+        model = plan.models["classifier"]
+        classifier = StyleClassifier(
+            model.folder, model.version, settings.classifier, get_compute(), batch_size
+        )
     rows = list(read_dataset(plan.folder("image_dataset")))
     return score_model(
         [*_blends(plan), *_checkpoints(plan)],
         base_samples=read_frames(plan.folder("evolution"))[0],
         style_train=[row.id for row in rows if row.split == "train"],
         style_heldout=[row.id for row in rows if row.split == "validation"],
-        scorer=ClipScorer(
-            scorer.folder, scorer.version, get_compute(), batch_size=settings.batch_size
-        ),
+        scorer=ClipScorer(scorer.folder, scorer.version, get_compute(), batch_size),
         settings=settings,
         workspace=workspace,
+        classifier=classifier,
     )
 
 

@@ -124,6 +124,9 @@ class ScoreRow:
         text_similarity: Mean likeness of picture and prompt; higher is better.
         copying: Share of samples, 0 to 1, that lie too near to a training picture.
         diversity: How much samples of one prompt differ between seeds; higher is more.
+        taken_for_style: Share of samples, 0 to 1, that a classifier takes for the style.
+        taken_for_style_low: Lower end of the interval around ``taken_for_style``.
+        taken_for_style_high: Upper end of it.
         on_front: Whether no other row is better in style and in retention at once.
     """
 
@@ -143,7 +146,25 @@ class ScoreRow:
     text_similarity: float | None = None
     copying: float | None = None
     diversity: float | None = None
+    taken_for_style: float | None = None
+    taken_for_style_low: float | None = None
+    taken_for_style_high: float | None = None
     on_front: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """What was asked whether samples are of the style.
+
+    Attributes:
+        name: Folder or Hub id.
+        label: Its label that stands for the style.
+        prompts: Prompts whose samples it was asked about; all, if none.
+    """
+
+    name: str
+    label: str
+    prompts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +230,7 @@ class ModelReport:
         denoising: For a prompt, the GIF over the denoising steps.
         loss: The training log.
         scores: Scores of blends and checkpoints, in the order to be listed.
+        classifier: What says which samples it takes for the style; ``None`` if nothing does.
         score_notes: What could not be measured and why, a sentence each.
         nearest: Samples beside their nearest training pictures, the most similar first.
         copy_similarity: Cosine from which a sample counts as a copy.
@@ -235,6 +257,7 @@ class ModelReport:
     denoising: Mapping[str, Path] = field(default_factory=dict)
     loss: LossLog = field(default_factory=LossLog)
     scores: tuple[ScoreRow, ...] = ()
+    classifier: Classifier | None = None
     score_notes: tuple[str, ...] = ()
     nearest: tuple[NearestPair, ...] = ()
     copy_similarity: float | None = None

@@ -3,20 +3,29 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from styledag.errors import ModelError, StyleFileError
 from styledag.images.similarity import Float32
-from styledag.models.quiet import quiet_transformers
+from styledag.models.load import load_transformers, load_whole_model
 
 if TYPE_CHECKING:
     from styledag.models.compute import Compute
 
+T = TypeVar("T")
+
+_ROLE, _WANTED = "scorer", "CLIPModel"
+
 PROCESSING = "pil"
 """The picture's preprocessing: by Pillow on every machine, with torchvision installed or not."""
+
+
+def batches_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Return items in parts of at most ``size``."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 class ClipScorer:
@@ -50,7 +59,7 @@ class ClipScorer:
             ModelError: If the model cannot be loaded, or gives NaN.
         """
         batches = []
-        for batch in _batches(images, self.batch_size):
+        for batch in batches_of(images, self.batch_size):
             inputs = self._image_processor(
                 [image.convert("RGB") for image in batch], return_tensors="pt"
             )
@@ -65,7 +74,7 @@ class ClipScorer:
             StyleFileError: If a text is longer than the model reads.
         """
         batches = []
-        for batch in _batches(texts, self.batch_size):
+        for batch in batches_of(texts, self.batch_size):
             inputs = self._tokenizer(list(batch), padding=True, return_tensors="pt")
             self._check_length(batch, inputs)
             batches.append(self._features("text", inputs))
@@ -73,48 +82,22 @@ class ClipScorer:
 
     @cached_property
     def _model(self) -> Any:
-        import torch
         from transformers import CLIPModel
 
-        model, loading = self._loaded(
-            CLIPModel, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-        missing = sorted(loading["missing_keys"])
-        if missing:
-            raise ModelError(
-                f"{self.folder} lacks {missing[0]!r} and {len(missing) - 1} further weights of a "
-                "CLIPModel: name a scorer with text and vision towers"
-            )
-        return model.to(self._device).eval()
+        model = load_whole_model(CLIPModel, self.folder, role=_ROLE, wanted=_WANTED)
+        return model.to(self._device)
 
     @cached_property
     def _image_processor(self) -> Any:
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-        return self._loaded(CLIPImageProcessorPil)
+        return load_transformers(CLIPImageProcessorPil, self.folder, role=_ROLE, wanted=_WANTED)
 
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return self._loaded(AutoTokenizer)
-
-    def _loaded(self, kind: Any, **options: Any) -> Any:
-        from safetensors import SafetensorError
-
-        if not (self.folder / "config.json").is_file():
-            raise ModelError(
-                f"{self.folder} holds no CLIPModel (config.json is missing): name a scorer as "
-                "transformers saves it"
-            )
-        try:
-            with quiet_transformers():
-                return kind.from_pretrained(self.folder, local_files_only=True, **options)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
-            raise ModelError(
-                f"{self.folder} cannot be loaded as a scorer ({type(exc).__name__}: {exc}): "
-                "restore the folder, or name a CLIPModel with its processor"
-            ) from exc
+        return load_transformers(AutoTokenizer, self.folder, role=_ROLE, wanted=_WANTED)
 
     def _features(self, tower: str, inputs: Any) -> Float32:
         import torch
@@ -144,7 +127,3 @@ class ClipScorer:
                     f"prompt {text!r} is {int(mask.sum())} tokens long, but the scorer reads "
                     f"{longest}: shorten it"
                 )
-
-
-def _batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

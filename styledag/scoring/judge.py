@@ -36,13 +36,16 @@ class Judge:
     base: Mapping[Pair, Float32]
     prompts: Mapping[str, Float32]
 
-    def row(self, place: int, candidate: Candidate, samples: Float32) -> ScoreRow:
+    def row(
+        self, place: int, candidate: Candidate, samples: Float32, taken: Mapping[Pair, bool]
+    ) -> ScoreRow:
         """Return a candidate's scores, not yet compared with the others.
 
         Args:
             place: The candidate's place among all.
             candidate: It.
             samples: Unit embeddings of its samples, in their order.
+            taken: Whether a classifier takes a sample for the style; of none without one.
         """
         pairs = list(candidate.samples)
         kept = retention(samples, np.stack([self.base[pair] for pair in pairs]))
@@ -68,6 +71,11 @@ class Judge:
             text_retention=_rounded(text_retention(float(shown.mean()), float(base_shown.mean()))),
             copying=self._copying(pairs, samples),
             diversity=_rounded(diversity(samples, [prompt for prompt, _ in pairs])),
+            taken_for_style=_mean(
+                "taken_for_style", list(taken), np.array(list(taken.values()), np.float64)
+            )
+            if taken
+            else Estimate(),
         )
 
     def nearest_rows(

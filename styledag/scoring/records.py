@@ -64,6 +64,8 @@ class ScoreRow:
         text_retention: That over the base's.
         copying: Share of samples that are nearer to a training picture than honest pictures are.
         diversity: Mean distance between seeds of a prompt.
+        taken_for_style: Share of its samples that the style file's classifier takes for the style,
+            of the prompts that it is asked about.
         balance: Harmonic mean of scaled style and retention.
         on_front: Whether no other candidate beats it in style and retention at once.
         recommended: Whether it is the one to take.
@@ -84,6 +86,7 @@ class ScoreRow:
     text_retention: float | None
     copying: Estimate
     diversity: float | None
+    taken_for_style: Estimate
     balance: float | None = None
     on_front: bool = False
     recommended: bool = False

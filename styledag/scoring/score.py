@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from styledag.errors import DataError, StorageError
+from styledag.images.embedding import Embedder
 from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
 from styledag.manifest import write_rows
+from styledag.scoring.classifier import StyleClassifier
 from styledag.scoring.embeddings import Scorer, picture_embeddings, sha256_of, text_embeddings
 from styledag.scoring.judge import Judge, threshold_for
 from styledag.scoring.pareto import RULE, Point, balances, pareto_front, recommended
@@ -20,7 +22,7 @@ from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
 SUMMARY = "scores.json"
@@ -46,6 +48,7 @@ def score_model(
     scorer: Scorer,
     settings: ScoreSettings,
     workspace: Workspace,
+    classifier: StyleClassifier | None = None,
 ) -> Facts:
     """Judge blends and checkpoints by their pictures and return the recommendation.
 
@@ -60,11 +63,13 @@ def score_model(
         scorer: Embeds pictures and texts.
         settings: The copying percentile and the batch size.
         workspace: Holds the blobs, and takes the scores.
+        classifier: Says what it takes for the style, if there is one.
 
     Raises:
         DataError: If there is no candidate or no picture of the style, or the base lacks a
             picture of a candidate's prompt and seed.
-        ModelError: If the scorer cannot be loaded, or gives NaN.
+        ModelError: If scorer or classifier cannot be loaded, or gives NaN, or if the classifier
+            has no such label.
         StorageError: If a picture's file is missing.
     """
     _check(candidates, base_samples, style_train, style_heldout)
@@ -90,7 +95,8 @@ def score_model(
     for place, candidate in enumerate(candidates):
         paths = list(candidate.samples.values())
         samples = files.embed(paths)
-        rows.append(judge.row(place, candidate, samples))
+        taken = {} if classifier is None else _taken(candidate, classifier, workspace)
+        rows.append(judge.row(place, candidate, samples, taken))
         sha256s = [files.sha256(path) for path in paths]
         nearest += judge.nearest_rows(candidate, sha256s, samples)
     rows = _compared(rows)
@@ -108,6 +114,7 @@ def score_model(
         "copying_threshold": None if threshold is None else round(threshold, 5),
         "copies": sum(row.is_copy is True for row in nearest),
         "scorer": scorer.version,
+        "classifier": None if classifier is None else classifier.version,
     }
     summary = {**facts, "scores": [dataclasses.asdict(row) for row in rows]}
     (workspace.folder / SUMMARY).write_text(
@@ -116,10 +123,25 @@ def score_model(
     return facts
 
 
+def _taken(
+    candidate: Candidate, classifier: StyleClassifier, workspace: Workspace
+) -> dict[Pair, bool]:
+    """Return whether a sample is taken for the style, of prompts that are asked about."""
+    asked = classifier.settings.prompts
+    samples = {
+        pair: path for pair, path in candidate.samples.items() if not asked or pair[0] in asked
+    }
+    if not samples:
+        return {}
+    files = _Files(workspace, classifier, classifier.batch_size)
+    likeliest = files.embed(list(samples.values())).argmax(axis=1)
+    return dict(zip(samples, (likeliest == classifier.label).tolist(), strict=True))
+
+
 class _Files:
     """Embeddings of pictures' files, each by the sha256 of its bytes."""
 
-    def __init__(self, workspace: Workspace, scorer: Scorer, batch_size: int) -> None:
+    def __init__(self, workspace: Workspace, scorer: Embedder, batch_size: int) -> None:
         self._embed = partial(
             picture_embeddings, scorer=scorer, workspace=workspace, batch_size=batch_size
         )

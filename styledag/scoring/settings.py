@@ -7,12 +7,31 @@ from styledag.settings import STRICT, check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassifierSettings(ModelReference):
+    """An image classifier to which the style is one of its labels."""
+
+    __pydantic_config__ = STRICT
+
+    label: str = setting(min_length=1, help="The label that stands for the style.")
+    prompts: tuple[str, ...] = setting(
+        (),
+        help="Prompts whose pictures it is asked about, such as of what the style's pictures do "
+        "not show; all of them if left out.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreSettings:
     """How checkpoints and blends are judged."""
 
     __pydantic_config__ = STRICT
 
     scorer: ModelReference = setting(help="A CLIPModel, text and vision.")
+    classifier: ClassifierSettings | None = setting(
+        None,
+        help="A classifier that says of how many pictures it takes them for the style; none is "
+        "asked if left out.",
+    )
     copying_percentile: float = setting(
         5.0,
         gt=0,

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from styledag.starter.artist_judge import save_artist_judge
 from styledag.starter.blip import save_blip
 from styledag.starter.cards import BEFORE
 from styledag.starter.clip import save_clip
@@ -13,7 +14,8 @@ from styledag.starter.vocabulary import bert_tokenizer, clip_tokenizer
 LOGS = {
     "clip": ("clip", "clip-vision"),
     "blip": ("blip",),
-    "stable-diffusion": ("autoencoder", "decoder", "unet"),
+    "stable-diffusion": ("autoencoder", "unet"),
+    "judge": ("artist-judge",),
 }
 """Which recipes' logs lie beside which model."""
 
@@ -25,16 +27,17 @@ def assemble(training: Training, folder: Path) -> None:
 
     Args:
         training: The training; stages that are not finished are trained to their end first.
-        folder: Where ``stable-diffusion``, ``clip`` and ``blip`` go.
+        folder: Where ``stable-diffusion``, ``clip``, ``blip`` and ``judge`` go.
     """
     made = folder.with_name(f".{folder.name}-new")
     shutil.rmtree(made, ignore_errors=True)
     words = clip_tokenizer()
-    clip, vae = training.clip_vision(), training.decoder()
+    clip, vae = training.clip_vision(), training.autoencoder()
     unet, blip = training.unet(), training.blip()
     save_clip(clip, words, made / "clip")
     save_pipeline(unet, vae, clip.text_model, words, made / "stable-diffusion")
     save_blip(blip, bert_tokenizer(), made / "blip")
+    save_artist_judge(training.artist_judge(), made / "judge")
     for model, recipes in LOGS.items():
         logs = made / model / "training"
         logs.mkdir()

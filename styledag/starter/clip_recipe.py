@@ -29,7 +29,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's own normalisation, which its image processor applies."""
 
 WHOLE = LoopSettings(
-    name="clip", steps=6000, learning_rate=1e-3, weight_decay=0.1, decay_steps=500, ema_decay=0.998
+    name="clip", steps=4000, learning_rate=1e-3, weight_decay=0.1, decay_steps=2000, ema_decay=0.998
 )
 VISION = LoopSettings(
     name="clip-vision",
@@ -87,7 +87,7 @@ def train_clip(
     if shown is not None:
         hidden = (position >= 0) & ~shown[position.clamp(min=0)]
         position = position.masked_fill(hidden, -1)
-    # Written out, attention's backward pass is faster in bfloat16 on a CPU than torch's own.
+    # Written out, attention's backward pass is faster on a CPU than torch's own.
     model.set_attn_implementation("eager")
     loop = Loop(model, settings, folder, device)
     loop.run(

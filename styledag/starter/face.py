@@ -24,10 +24,12 @@ from styledag.diffusion.train import train_unet
 from styledag.merging.lerp import lerp
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
-from styledag.starter.evaluate import artists_drawings, judges_of
+from styledag.starter.artist_judge import TWEMOJI, ArtistJudge, load_artist_judge
+from styledag.starter.artist_judge_recipe import artists_drawings
+from styledag.starter.evaluate import subject_judge
 from styledag.starter.figures import GUIDANCE_SCALE, Models, asked_subjects, drawn, load_models
-from styledag.starter.judges import TWEMOJI, ArtistJudge, SubjectJudge
 from styledag.starter.pixels import parts_of
+from styledag.starter.subject_judge import SubjectJudge
 from styledag.starter.subjects import STYLE_CATEGORIES, Subject, with_article
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.style.load import load_style
@@ -118,7 +120,7 @@ def try_face(
     Args:
         training: Where pictures and judges are.
         starter: The starter's folder.
-        arguments: Style file, changes to its recipe, judges and template.
+        arguments: Style file, changes to its recipe, judge of subjects and template.
     """
     models = load_models(starter)
     subjects, pixels = style_pictures(training)
@@ -129,7 +131,7 @@ def try_face(
             encoded(models, captions, pixels),
             starter / "stable-diffusion",
             recipe_of(arguments.style, arguments.recipe),
-            compute=Compute(torch.device("cpu"), torch.bfloat16),
+            compute=Compute(torch.device("cpu"), torch.float32),
             scratch=Path(scratch),
             on_snapshot=_nothing,
             progress=SilentProgress(),
@@ -137,7 +139,10 @@ def try_face(
         )
         tuned = _weights_of(result.final.folder)
     asked = [subject.name for subject in asked_for(training.pictures.subjects)]
-    judges = judges_of(training, arguments.judges)
+    judges = (
+        load_artist_judge(starter / "judge"),
+        subject_judge(training, arguments.judge),
+    )
     said, rows = judged(models, tuned, asked, judges, template=template)
     save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
     taught = judges[0].share_of(drawn(models, captions[::TAUGHT_EVERY], SEEDS[0]), TWEMOJI)
@@ -201,7 +206,7 @@ def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
     parser.add_argument("--grid", type=Path, default=Path("face.png"))
-    parser.add_argument("--judges", type=Path, help="folder that keeps the judges")
+    parser.add_argument("--judge", type=Path, help="file that keeps the judge of subjects")
     parser.add_argument("--template", default="a drawing of {}")
     parser.add_argument("--style", type=Path, default=Path("data/styles/twemoji.yaml"))
     parser.add_argument(

@@ -11,7 +11,7 @@ from styledag.store.digest import folder_digest
 CARD = """\
 # The starter, with random weights
 
-Three models in the formats of the big ones, small enough for a CPU. Their weights are **random**
+Four models in the formats of the big ones, small enough for a CPU. Their weights are **random**
 (seed {seed}): everything runs on them, and what they make means nothing. They were made by
 `styledag starter init`. The vocabularies are trained on the Unicode names of emoji. Weights are
 stored as float16 and computed with as float32.
@@ -23,6 +23,7 @@ stored as float16 and computed with as float32.
   layers, both 128 wide. The text tower is the pipeline's text encoder.
 - `blip/` is a `BlipForConditionalGeneration` with its `BlipProcessor`: 3 vision and 3 text layers,
   128 wide.
+- `judge/` is an image classifier with a label for each of three artists.
 """
 
 
@@ -33,7 +34,7 @@ def init_starter(folder: Path, *, seed: int = 0, overwrite: bool = False) -> Non
     The folder appears whole or not at all.
 
     Args:
-        folder: Where ``stable-diffusion``, ``clip``, ``blip`` and a card go.
+        folder: Where ``stable-diffusion``, ``clip``, ``blip``, ``judge`` and a card go.
         seed: What the weights follow from; torch's global random state is left as it was.
         overwrite: Whether to replace what lies in ``folder``, such as trained weights.
 
@@ -58,6 +59,7 @@ def init_starter(folder: Path, *, seed: int = 0, overwrite: bool = False) -> Non
 def _write(folder: Path, seed: int) -> None:
     import torch
 
+    from styledag.starter.artist_judge import ArtistJudge, save_artist_judge
     from styledag.starter.blip import build_blip, save_blip
     from styledag.starter.clip import build_clip, save_clip
     from styledag.starter.stable_diffusion import build_unet, build_vae, save_pipeline
@@ -69,8 +71,10 @@ def _write(folder: Path, seed: int) -> None:
         torch.manual_seed(seed)
         clip, blip = build_clip(clip_words), build_blip(blip_words)
         vae, unet = build_vae(), build_unet()
+        judge = ArtistJudge()
     save_clip(clip, clip_words, folder / "clip")
     save_blip(blip, blip_words, folder / "blip")
+    save_artist_judge(judge, folder / "judge")
     save_pipeline(unet, vae, clip.text_model, clip_words, folder / "stable-diffusion")
     (folder / "README.md").write_text(CARD.format(seed=seed), encoding="utf-8")
 

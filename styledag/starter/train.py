@@ -1,8 +1,8 @@
 """Train the starter from nothing: ``python -m styledag.starter.train --work FOLDER [STAGE ...]``.
 
 Stages follow each other, and each goes on where it was stopped. Two can run side by side, each in
-a process of its own, once what they start from is there: the autoencoder beside CLIP, BLIP and the
-decoder beside the UNet. No Dagster is needed, and with a GPU it is used.
+a process of its own, once what they start from is there: the autoencoder beside CLIP, BLIP beside
+the UNet. No Dagster is needed, and with a GPU it is used.
 Under ``torchrun`` processes share a stage.
 """
 
@@ -21,8 +21,15 @@ from torch import Tensor, distributed
 from transformers import BlipForConditionalGeneration, CLIPModel
 
 from styledag.diffusion.base import load_unet, load_vae
-from styledag.starter import autoencoder_recipe, blip_recipe, clip_recipe, unet_recipe
-from styledag.starter.autoencoder_recipe import train_autoencoder, train_decoder
+from styledag.starter import (
+    artist_judge_recipe,
+    autoencoder_recipe,
+    blip_recipe,
+    clip_recipe,
+    unet_recipe,
+)
+from styledag.starter.artist_judge_recipe import judge_drawings, train_artist_judge
+from styledag.starter.autoencoder_recipe import train_autoencoder
 from styledag.starter.blip_recipe import train_blip
 from styledag.starter.clip_recipe import train_clip
 from styledag.starter.loop import LoopSettings
@@ -90,23 +97,12 @@ class Training:
             read_all_drawings(self.work / "packages"),
             self.measured[1],
             self.folder,
-            settings=self.settings(autoencoder_recipe.WHOLE),
+            settings=self.settings(autoencoder_recipe.SETTINGS),
             device=self.device,
             start=load_vae(self.start / "stable-diffusion") if self.start else None,
         )
         standardise_latents(vae, self.pictures.pixels)
         return vae
-
-    def decoder(self) -> Any:
-        """Return the autoencoder with the decoder that was trained further."""
-        return train_decoder(
-            self.autoencoder(),
-            read_all_drawings(self.work / "packages"),
-            self.measured[1],
-            self.folder,
-            settings=self.settings(autoencoder_recipe.DECODER),
-            device=self.device,
-        )
 
     def clip(self) -> Any:
         """Return CLIP as its first stage leaves it; its text tower is final."""
@@ -143,6 +139,15 @@ class Training:
             start=BlipForConditionalGeneration.from_pretrained(self.start / "blip")
             if self.start
             else None,
+        )
+
+    def artist_judge(self) -> Any:
+        """Return the judge of artists, which has a part in no other stage."""
+        return train_artist_judge(
+            judge_drawings(self.pictures, self.autoencoder(), device=self.device),
+            self.folder,
+            settings=self.settings(artist_judge_recipe.SETTINGS),
+            device=self.device,
         )
 
     def unet(self) -> Any:
@@ -187,9 +192,9 @@ STAGES: Mapping[str, Callable[[Training], Any]] = {
     "autoencoder": Training.autoencoder,
     "clip": Training.clip,
     "unet": Training.unet,
-    "decoder": Training.decoder,
     "clip-vision": Training.clip_vision,
     "blip": Training.blip,
+    "artist-judge": Training.artist_judge,
 }
 """In the order in which they follow each other."""
 

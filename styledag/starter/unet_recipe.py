@@ -13,7 +13,7 @@ from styledag.diffusion.loss import DiffusionLoss
 from styledag.randomness import generator_for
 from styledag.starter.appearances import NAMES, appeared
 from styledag.starter.drawings import Artist
-from styledag.starter.loop import CONVOLUTIONS_BFLOAT16_ON, Loop, LoopSettings
+from styledag.starter.loop import Loop, LoopSettings
 from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.pixels import parts_of
 from styledag.starter.stable_diffusion import build_scheduler, build_unet
@@ -78,7 +78,6 @@ SETTINGS = LoopSettings(
     warmup_steps=200,
     decay_steps=9000,
     ema_decay=0.998,
-    bfloat16_on=CONVOLUTIONS_BFLOAT16_ON,
 )
 
 

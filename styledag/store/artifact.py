@@ -21,7 +21,7 @@ class Input:
     """One thing that a build read: an upstream artifact, or a model from outside the graph.
 
     Attributes:
-        name: The asset's name, or ``base``, ``captioner``, ``scorer``.
+        name: The asset's name, or ``base``, ``captioner``, ``scorer``, ``classifier``.
         partition: The upstream partition; for a model where it was found, a Hub id or a folder.
         version: The sha256 of its content.
         build: Key of the upstream build; empty for a model from outside.

@@ -62,3 +62,16 @@ class Style(BaseModel):
     def _lengths_can_be_had(cls, blends: BlendSettings, info: ValidationInfo) -> BlendSettings:
         check_lengths(blends, info.data.get("recipes", {}))
         return blends
+
+    @field_validator("scores")
+    @classmethod
+    def _prompts_are_drawn(cls, scores: ScoreSettings, info: ValidationInfo) -> ScoreSettings:
+        samples = info.data.get("samples")
+        if scores.classifier is not None and samples is not None:
+            for prompt in scores.classifier.prompts:
+                if prompt not in samples.prompts:
+                    raise ValueError(
+                        f"the classifier is asked about {prompt!r}, but samples.prompts has no "
+                        "such prompt: add it there, or take it out here"
+                    )
+        return scores

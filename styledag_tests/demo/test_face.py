@@ -1,7 +1,8 @@
 """What the demo is meant to do: its style reaches subjects that it was not taught from.
 
-The judges in ``judges/`` were trained apart from the starter and the demo, by the command in their
-README.
+The judges were trained apart from the rest of the starter and from the demo: that of artists, which
+the demo's report asks too, lies in the starter; that of subjects, a CLIP with a seed and a split of
+its own, was made by ``make starter-eval``.
 """
 
 import shutil
@@ -16,12 +17,13 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors import safe_open
 
+from styledag.starter.artist_judge import TWEMOJI, load_artist_judge
 from styledag.starter.figures import drawn, load_models
-from styledag.starter.judges import TWEMOJI, load_judges
+from styledag.starter.subject_judge import load_subject_judge
 from styledag.starter.subjects import with_article
 
 REPOSITORY = Path(__file__).parents[2]
-JUDGES = Path(__file__).parent / "judges"
+STARTER = REPOSITORY / "data" / "starter"
 ASKED = (
     "house", "hospital", "bank", "school", "factory", "castle", "church", "steam locomotive",
     "train", "tram", "bus", "ambulance", "fire engine", "police car", "taxi", "car", "truck",
@@ -41,7 +43,7 @@ def blends(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
     """The folders of the demo's blended UNets, by weight, after a whole run of the demo."""
     root = tmp_path_factory.mktemp("demo")
     shutil.copy(REPOSITORY / "dagster.yaml", root)
-    shutil.copytree(REPOSITORY / "data" / "starter", root / "data" / "starter")
+    shutil.copytree(STARTER, root / "data" / "starter")
     (root / "data" / "styles").mkdir()
     shutil.copy(REPOSITORY / "data" / "styles" / "twemoji.yaml", root / "data" / "styles")
     subprocess.run(
@@ -57,8 +59,9 @@ def blends(tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
 @pytest.fixture(scope="module")
 def figures(blends: dict[float, Path]) -> tuple[dict[float, float], dict[float, float]]:
     """By weight, the shares of samples taken for Twemoji and of those recognised."""
-    artists, subjects = load_judges(JUDGES)
-    models = load_models(REPOSITORY / "data" / "starter")
+    artists = load_artist_judge(STARTER / "judge")
+    subjects = load_subject_judge(Path(__file__).parent / "judge-of-subjects.safetensors")
+    models = load_models(STARTER)
     prompts = [f"a drawing of {with_article(name)}" for name in ASKED]
     twemoji, recognised = {}, {}
     for weight, folder in blends.items():

@@ -153,6 +153,7 @@ def example_scores() -> tuple[ScoreRow, ...]:
             retention=1 - 0.3 * weight,
             copying=0.02,
             diversity=0.4,
+            taken_for_style=0.7 * weight,
             on_front=True,
         )
         for weight in WEIGHTS

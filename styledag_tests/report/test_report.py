@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from styledag.errors import DataError, StorageError
 from styledag.report import report as report_module
 from styledag.report.data import DataSection
-from styledag.report.model import LossLog, ModelReport, Recommendation
+from styledag.report.model import Classifier, LossLog, ModelReport, Recommendation
 from styledag.report.report import write_report
 from styledag_tests.report.example import (
     EPOCHS,
@@ -103,6 +103,25 @@ def test_blocks_that_take_a_share_of_the_weight_are_named(
     by_block = replace(report, block_weights={"up.0": 0.5, "mid": 0})
     said = " ".join(page_of(by_block, tmp_path / "two").select_one("#prompts p").get_text().split())
     assert said.endswith("take a share of the weight only: up.0 50%, mid 0%.")
+
+
+def test_what_a_classifier_takes_for_the_style_is_a_column_of_the_scores(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    assert "taken for" not in page_of(report, tmp_path / "none").get_text().lower()
+    asked = Classifier(name="data/judge", label="twemoji", prompts=("a house", "a car"))
+    page = page_of(replace(report, classifier=asked), tmp_path / "asked")
+    said = " ".join(page.select_one("#scores .words").get_text().split())
+    assert "the classifier data/judge takes for “twemoji”" in said
+    assert "it was asked about “a house”, “a car”." in said
+    heads = [head.get_text() for head in page.select("#scores-table thead th")]
+    column = heads.index("Taken for twemoji")
+    cells = [
+        row.select("th, td")[column].get_text() for row in page.select("#scores-table tbody tr")
+    ]
+    assert [float(cell) for cell in cells[:-1]] == [
+        pytest.approx(row.taken_for_style, abs=0.005) for row in report.scores[:-1]
+    ]
 
 
 def test_an_average_of_another_length_is_one_more_blend_with_its_label(

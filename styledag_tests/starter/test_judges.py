@@ -4,23 +4,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from styledag.starter.clip import build_clip
-from styledag.starter.judges import (
+from styledag.starter.artist_judge import (
     ARTIST_NAMES,
     ArtistJudge,
-    SubjectJudge,
-    load_judges,
-    save_judges,
-    train_artist_judge,
+    load_artist_judge,
+    save_artist_judge,
     with_steps,
 )
+from styledag.starter.artist_judge_recipe import JudgeDrawings, train_artist_judge
+from styledag.starter.clip import build_clip
 from styledag.starter.loop import LoopSettings
+from styledag.starter.subject_judge import SubjectJudge, load_subject_judge, save_subject_judge
 from styledag.starter.vocabulary import clip_tokenizer
 
 SETTINGS = LoopSettings(
     name="artists", steps=15, learning_rate=1e-2, warmup_steps=1, decay_steps=5, ema_decay=0.8,
-    bfloat16_on=(),
+    bfloat16=False,
 )  # fmt: skip
 
 
@@ -43,7 +45,10 @@ def test_artists_are_told_apart_by_their_colours(tmp_path: Path) -> None:
         zip(ARTIST_NAMES, (flat(250, 20, 20), flat(20, 250, 20), flat(20, 20, 250)), strict=True)
     )
     judge = train_artist_judge(
-        drawings, drawings, drawings, tmp_path, settings=SETTINGS, device=torch.device("cpu")
+        JudgeDrawings(drawings, drawings, drawings),
+        tmp_path,
+        settings=SETTINGS,
+        device=torch.device("cpu"),
     )
     for artist, name in enumerate(ARTIST_NAMES):
         assert judge.share_of(drawings[name].float() / 255, artist) == 1
@@ -69,14 +74,30 @@ def test_every_name_is_among_as_many_nearest_as_there_are(subjects: SubjectJudge
     assert (torch.stack(nearest).sum(dim=0) == 1).all()
 
 
-def test_kept_judges_say_the_same(tmp_path: Path, subjects: SubjectJudge) -> None:
-    artists = ArtistJudge().eval()
-    save_judges(artists, subjects, tmp_path)
-    again, subjects_again = load_judges(tmp_path)
+def test_a_kept_judge_of_artists_says_the_same_to_transformers(tmp_path: Path) -> None:
+    judge = ArtistJudge().eval()
     pixels = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        torch.testing.assert_close(again(pixels), artists(pixels), atol=2e-2, rtol=0)
-    assert subjects_again.names == subjects.names
+        expected = judge(pixels).logits
+    save_artist_judge(judge, tmp_path)
+    classifier = AutoModelForImageClassification.from_pretrained(tmp_path).eval()
+    processor = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    pictures = [
+        Image.fromarray((one * 255).round().byte().permute(1, 2, 0).numpy()) for one in pixels
+    ]
+    with torch.no_grad():
+        for again in (load_artist_judge(tmp_path), classifier):
+            torch.testing.assert_close(again(pixels).logits, expected, atol=2e-2, rtol=0)
+        said = classifier(**processor(pictures, return_tensors="pt")).logits
+    torch.testing.assert_close(said, expected, atol=0.1, rtol=0)
+    assert tuple(classifier.config.id2label.values()) == ARTIST_NAMES
+
+
+def test_a_kept_judge_of_subjects_says_the_same(tmp_path: Path, subjects: SubjectJudge) -> None:
+    save_subject_judge(subjects, tmp_path / "judge.safetensors")
+    again = load_subject_judge(tmp_path / "judge.safetensors")
+    pixels = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    assert again.names == subjects.names
     asked = ["rocket", "car", "key", "axe", "bus"]
     expected = subjects.recognised(pixels, asked, top=3)
-    assert torch.equal(subjects_again.recognised(pixels, asked, top=3), expected)
+    assert torch.equal(again.recognised(pixels, asked, top=3), expected)

@@ -11,7 +11,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 from styledag.starter.loop import Loop, LoopSettings, psnr_db
 
 SETTINGS = LoopSettings(
-    name="line", steps=40, learning_rate=0.05, warmup_steps=4, decay_steps=10, bfloat16_on=()
+    name="line", steps=40, learning_rate=0.05, warmup_steps=4, decay_steps=10, bfloat16=False
 )
 
 

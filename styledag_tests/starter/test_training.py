@@ -11,16 +11,15 @@ from diffusers import StableDiffusionPipeline
 from transformers import BlipForConditionalGeneration, CLIPModel
 
 from styledag.defs import starter_assets
-from styledag.starter import evaluate, figures, train
+from styledag.starter import artist_judge_recipe, figures, train
+from styledag.starter.artist_judge import load_artist_judge
 from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.subjects import Subject
 
 NAMES = (
     "rocket", "house", "hammer", "apple", "octopus", "pizza", "balloon", "crown", "koala", "whistle"
 )  # fmt: skip
-STAGES = (
-    "autoencoder", "decoder", "clip", "clip-vision", "blip", "unet", "judge", "artist-judge"
-)  # fmt: skip
+STAGES = ("autoencoder", "clip", "clip-vision", "blip", "unet", "artist-judge", "judge")
 
 
 def subjects() -> tuple[Subject, ...]:
@@ -52,7 +51,7 @@ def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "read_pictures", lambda _: pictures)
     monkeypatch.setattr(train, "read_all_drawings", lambda _: pictures.pixels)
     monkeypatch.setattr(train, "read_measured", lambda _: (list(range(count)), measured))
-    monkeypatch.setattr(evaluate, "read_twemoji", lambda: twemoji)
+    monkeypatch.setattr(artist_judge_recipe, "read_twemoji", lambda: twemoji)
     monkeypatch.setattr(figures, "SAMPLING_STEPS", 1)
 
 
@@ -75,12 +74,18 @@ def test_the_job_trains_assembles_and_measures(tmp_path: Path, starter: Path) ->
     StableDiffusionPipeline.from_pretrained(out / "stable-diffusion")
     CLIPModel.from_pretrained(out / "clip")
     BlipForConditionalGeneration.from_pretrained(out / "blip")
-    for model, log in (("clip", "clip-vision"), ("blip", "blip"), ("stable-diffusion", "unet")):
+    load_artist_judge(out / "judge")
+    for model, log in (
+        ("clip", "clip-vision"),
+        ("blip", "blip"),
+        ("stable-diffusion", "unet"),
+        ("judge", "artist-judge"),
+    ):
         lines = (out / model / "training" / f"{log}.log.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["step"] == 2
         card = (out / model / "README.md").read_text()
         assert f"[{log}](training/{log}.log.jsonl) | 2 |" in card
-        assert "EmojiOne" in card
+        assert ("Twitter" if model == "judge" else "EmojiOne") in card
         assert "not measured" not in card
     assert "28 dB" in (out / "README.md").read_text()
     assert (out / "stable-diffusion" / "samples" / "combinations.png").is_file()

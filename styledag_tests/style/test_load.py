@@ -52,6 +52,12 @@ def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("    path: pictures", "    pth: pictures", 4, "unknown key; did you mean 'path'?"),
         ("  - type: folder\n    path", "  - path", 3, "this key is required, but missing: type"),
         ("scores:", "scorse:", 14, "scorse: unknown key; did you mean 'scores'?"),
+        (
+            "scorer: {model: data/starter/clip}",
+            "scorer: {model: c}\n  classifier: {model: j, label: x, prompts: [a cow]}",
+            14,
+            "classifier is asked about 'a cow', but samples.prompts has no such prompt",
+        ),
         ("[a cat, a dog]", "[a cat, a cat]", 12, "prompts holds a value twice"),
         ("epochs: 2", "trained: unets", 11, "found \"unets\"; did you mean 'unet'?"),
         ("epochs: 2", "epochs: 2\n    epochs: 3", 12, "key 'epochs' is given twice"),

@@ -58,7 +58,9 @@ samples:
   scheduler: ddim
   num_inference_steps: 4
   guidance_scale: 3.0
-scores: {{scorer: {{model: {starter}/clip}}}}
+scores:
+  scorer: {{model: {starter}/clip}}
+  classifier: {{model: {starter}/judge, label: twemoji, prompts: [a rocket]}}
 """
 
 

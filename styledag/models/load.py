@@ -1,0 +1,69 @@
+"""A transformers model out of its folder, or an error that says which folder and what to do."""
+
+from pathlib import Path
+from typing import Any
+
+from styledag.errors import ModelError
+from styledag.models.quiet import quiet_transformers
+
+
+def load_transformers(kind: Any, folder: Path, *, role: str, wanted: str, **options: Any) -> Any:
+    """Return what a class of transformers reads from a folder, without a network.
+
+    Args:
+        kind: Class with ``from_pretrained``.
+        folder: A model as transformers saves it.
+        role: What it is used as, such as ``scorer``.
+        wanted: What the folder has to hold, such as ``CLIPModel``.
+        options: For ``from_pretrained``.
+
+    Raises:
+        ModelError: If it cannot be read.
+    """
+    from safetensors import SafetensorError
+
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{folder} holds no {wanted} (config.json is missing): name a {role} as transformers "
+            "saves it"
+        )
+    try:
+        with quiet_transformers():
+            return kind.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
+        raise ModelError(
+            f"{folder} cannot be loaded as a {role} ({type(exc).__name__}: {exc}): restore the "
+            f"folder, or name another {role}"
+        ) from exc
+
+
+def load_whole_model(kind: Any, folder: Path, *, role: str, wanted: str) -> Any:
+    """Return a model in float32, ready to be asked, none of whose weights are made up.
+
+    Args:
+        kind: As for :func:`load_transformers`.
+        folder: A model with its weights as safetensors.
+        role: What it is used as.
+        wanted: What the folder has to hold.
+
+    Raises:
+        ModelError: If it cannot be read, or lacks weights.
+    """
+    import torch
+
+    model, loading = load_transformers(
+        kind,
+        folder,
+        role=role,
+        wanted=wanted,
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    missing = sorted(loading["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{folder} lacks {missing[0]!r} and {len(missing) - 1} further weights of the "
+            f"{wanted}: name a {role} that has them"
+        )
+    return model.eval()

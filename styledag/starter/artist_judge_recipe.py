@@ -1,0 +1,201 @@
+"""Train the judge of artists: on Noto's, Fluent's and Twemoji's drawings of the same subjects."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.functional import interpolate
+
+from styledag.starter.artist_judge import ARTIST_NAMES, TWEMOJI, ArtistJudge
+from styledag.starter.drawings import read_twemoji
+from styledag.starter.figures import asked_subjects
+from styledag.starter.loop import Loop, LoopSettings
+from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures, as_tensor
+from styledag.starter.pixels import parts_of, shifted
+
+BATCH_SIZE = 64
+HELD_OUT_EVERY = 10
+"""Of so many subjects one is held out, and all that samples are asked of."""
+DISTURBED = ((0.2, 0.0), (0.4, 0.0), (0.15, 0.3), (0.2, 0.5))
+"""Fine and coarse noise on the latents of the drawings that the strokes' half is shown."""
+NOISE_SEED = 17
+
+SETTINGS = LoopSettings(
+    name="artist-judge", steps=2000, learning_rate=2e-3, warmup_steps=50, decay_steps=1500,
+    weight_decay=0.05, ema_decay=0.99, bfloat16=False, seed=23,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class JudgeDrawings:
+    """Each artist's drawings, uint8, BCHW.
+
+    Attributes:
+        plain: As they are, and as the autoencoder gives them back.
+        disturbed: With a generator's faults, for the half that sees strokes: counted finely,
+            colours and shades would only be blurred by them.
+        held_out: Of other subjects, as the autoencoder gives them back, to measure on.
+    """
+
+    plain: dict[str, Tensor]
+    disturbed: dict[str, Tensor]
+    held_out: dict[str, Tensor]
+
+
+def judge_drawings(pictures: Pictures, vae: Any, *, device: torch.device) -> JudgeDrawings:
+    """Return drawings as they are, as the autoencoder gives them back, and from disturbed latents.
+
+    So what autoencoder and UNet leave on every sample does not decide.
+
+    Args:
+        pictures: Noto's and Fluent's drawings, and the subjects.
+        vae: The autoencoder.
+        device: Where to compute.
+    """
+    drawings = JudgeDrawings({}, {}, {})
+    held = _held_out(pictures)
+    for name, (at, pixels) in artists_drawings(pictures).items():
+        hidden = held[at]
+        again = disturbed(vae, pixels, 0.0, 0.0, device=device)
+        drawings.plain[name] = torch.cat([pixels[~hidden], again[~hidden]])
+        drawings.held_out[name] = again[hidden]
+        drawings.disturbed[name] = torch.cat(
+            [disturbed(vae, pixels[~hidden], *noise, device=device) for noise in DISTURBED]
+        )
+    return drawings
+
+
+def unseen_figures(
+    judge: ArtistJudge, pictures: Pictures, vae: Any, *, device: torch.device
+) -> dict[str, float]:
+    """Return how often the judge is right about drawings of subjects that it never saw.
+
+    Args:
+        judge: The judge.
+        pictures: Noto's and Fluent's drawings, and the subjects.
+        vae: The autoencoder that gives them back.
+        device: Where to compute.
+    """
+    held = _held_out(pictures)
+    unseen = {
+        name: disturbed(vae, pixels[held[at]], 0.0, 0.0, device=device).float() / 255
+        for name, (at, pixels) in artists_drawings(pictures).items()
+    }
+    right = [judge.share_of(unseen[name], at) for at, name in enumerate(ARTIST_NAMES)]
+    others = torch.cat([drawn for name, drawn in unseen.items() if name != ARTIST_NAMES[TWEMOJI]])
+    return {
+        "artist_named": sum(right) / len(right),
+        "others_taken_for_twemoji": judge.share_of(others, TWEMOJI),
+    }
+
+
+def _held_out(pictures: Pictures) -> Tensor:
+    """Return which subjects the judge is not shown; bool, [subjects]."""
+    every = torch.arange(len(pictures.subjects))
+    asked = torch.tensor(asked_subjects(pictures.subjects))
+    return (every % HELD_OUT_EVERY == 0) | torch.isin(every, asked)
+
+
+def train_artist_judge(
+    drawings: JudgeDrawings,
+    folder: Path,
+    *,
+    settings: LoopSettings,
+    device: torch.device,
+) -> ArtistJudge:
+    """Return a judge that tells artists apart.
+
+    Args:
+        drawings: What to learn from, and to measure on.
+        folder: Where state and log go.
+        settings: Length and rates.
+        device: Where to train.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        judge: ArtistJudge = ArtistJudge().to(device)
+    strokes = {
+        name: torch.cat([plain, drawings.disturbed[name]]) for name, plain in drawings.plain.items()
+    }
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        artists = torch.randint(0, len(ARTIST_NAMES), (BATCH_SIZE,), generator=generator)
+        plain = _drawn_of(drawings.plain, artists, generator).to(device)
+        faulty = shifted(_drawn_of(strokes, artists, generator).to(device), generator)
+        # Dropout draws from the global state, which is lent to it.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(0, 2**31, (), generator=generator)))
+            sides = judge.by_palette(plain), judge.by_strokes(faulty)
+        right = artists.to(device)
+        return functional.nll_loss(sides[0], right) + functional.nll_loss(sides[1], right)
+
+    loop = Loop(judge, settings, folder, device)
+    loop.run(loss_of, report=_right_of(judge, drawings.held_out, device), report_every_steps=250)
+    loop.adopt_averages()
+    return judge
+
+
+def _drawn_of(drawings: dict[str, Tensor], artists: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a random drawing by each of the artists, between 0 and 1; BCHW."""
+    chosen = []
+    for artist in artists.tolist():
+        of_artist = drawings[ARTIST_NAMES[artist]]
+        chosen.append(of_artist[torch.randint(0, len(of_artist), (), generator=generator)])
+    return torch.stack(chosen).float() / 255
+
+
+def disturbed(
+    vae: Any, pixels: Tensor, fine: float, coarse: float, *, device: torch.device
+) -> Tensor:
+    """Return what the autoencoder gives back of latents with noise; uint8, BCHW.
+
+    Args:
+        vae: The autoencoder.
+        pixels: Drawings, uint8. # BCHW
+        fine: Standard deviation of noise on each scaled latent.
+        coarse: The same of noise that is smooth over a quarter of the picture.
+        device: Where to compute.
+    """
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    made = []
+    with torch.no_grad():
+        for part in parts_of(pixels):
+            latents = vae.encode(part.to(device).float() / 127.5 - 1).latent_dist.mean
+            smooth = torch.randn(*latents.shape[:2], 4, 4, generator=generator)
+            smooth = interpolate(smooth, latents.shape[2:], mode="bicubic")
+            noise = fine * torch.randn(latents.shape, generator=generator) + coarse * smooth
+            latents += noise.to(device) / vae.config.scaling_factor
+            decoded = (vae.decode(latents).sample.float() / 2 + 0.5).clamp(0, 1)
+            made.append((decoded * 255).round().to(torch.uint8).cpu())
+    return torch.cat(made)
+
+
+def artists_drawings(pictures: Pictures) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return each artist's subjects as positions, and drawings, uint8, BCHW."""
+    drawings: dict[str, tuple[Tensor, Tensor]] = {
+        name: (
+            pictures.subject_of[pictures.artist_of == at],
+            pictures.pixels[pictures.artist_of == at],
+        )
+        for at, name in enumerate(ARTISTS[:DRAWN_ARTISTS])
+    }
+    twemoji = read_twemoji()
+    known = [at for at, subject in enumerate(pictures.subjects) if subject.code in twemoji]
+    pixels = as_tensor([twemoji[pictures.subjects[at].code] for at in known])
+    return {**drawings, ARTIST_NAMES[-1]: (torch.tensor(known), pixels)}
+
+
+def _right_of(
+    judge: ArtistJudge, held_out: dict[str, Tensor], device: torch.device
+) -> Callable[[], dict[str, float]]:
+    def report() -> dict[str, float]:
+        return {
+            name: judge.share_of(held_out[name].to(device).float() / 255, artist)
+            for artist, name in enumerate(ARTIST_NAMES)
+        }
+
+    return report

@@ -1,0 +1,103 @@
+"""What a classifier takes for the style: counted, asked once for each picture, refused if unfit."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from styledag.errors import ModelError
+from styledag.models.compute import Compute
+from styledag.models.reference import ModelReference
+from styledag.scoring.classifier import StyleClassifier
+from styledag.scoring.clip import ClipScorer
+from styledag.scoring.settings import ClassifierSettings, ScoreSettings
+from styledag.starter.artist_judge import (
+    COLOURS,
+    ArtistJudge,
+    palette_and_shades,
+    save_artist_judge,
+)
+from styledag.store.workspace import Workspace
+from styledag_tests.scoring.test_score import SEEDS, blend, judged, rows_of
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that takes what is nearly one yellow for Twemoji's, and all else for Noto's."""
+    folder = tmp_path_factory.mktemp("classifier")
+    judge = ArtistJudge().requires_grad_(False)
+    for parameter in judge.parameters():
+        parameter.zero_()
+    pixels = torch.tensor([250, 215, 0])[None, :, None, None].expand(1, 3, 64, 64) / 255
+    judge.head[0].weight[0, : COLOURS**3] = palette_and_shades(pixels)[0, : COLOURS**3]
+    judge.head[3].weight[2, 0] = 1.0
+    judge.head[3].bias[0] = 1.0
+    save_artist_judge(judge, folder)
+    return folder
+
+
+def classifier(folder: Path, label: str = "twemoji", *prompts: str) -> StyleClassifier:
+    settings = ClassifierSettings(model="classifier", label=label, prompts=prompts)
+    return StyleClassifier(folder, "v" * 64, settings, CPU, batch_size=4)
+
+
+@pytest.fixture
+def scorer(starter: Path) -> ClipScorer:
+    return ClipScorer(starter / "clip", "v" * 64, CPU)
+
+
+def test_the_share_that_is_taken_for_the_style_rises_with_it(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.25)]
+    facts = judged(workspace, scorer, candidates, classifier=classifier(folder))
+    shares = [row.taken_for_style.value for row in rows_of(workspace)]
+    assert shares == [0, 1]
+    assert facts["classifier"] == classifier(folder).version
+
+
+def test_only_pictures_of_its_prompts_are_asked_about_and_each_once(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
+    judged(workspace, scorer, candidates)
+    assert [row.taken_for_style.value for row in rows_of(workspace)] == [None, None]
+    before = workspace.work["embeddings"]
+    for _ in range(2):
+        judged(workspace, scorer, candidates, classifier=classifier(folder, "noto", "a red apple"))
+        assert workspace.work["embeddings"] - before == len(candidates) * len(SEEDS)
+    assert rows_of(workspace)[0].taken_for_style.value == 1
+
+
+def test_a_label_that_it_does_not_have_is_refused_with_those_it_has(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no label 'manga': name one of its own, noto, fluent, tw"):
+        assert classifier(folder, "manga").label
+
+
+def test_a_model_that_is_no_classifier_is_refused(starter: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="of the image classifier"):
+        assert classifier(starter / "clip").label
+    with pytest.raises(ModelError, match="holds no image classifier"):
+        assert classifier(tmp_path).label
+
+
+def test_damaged_weights_are_refused(folder: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    judge = ArtistJudge().requires_grad_(False)
+    judge.head[3].bias[1] = float("nan")
+    save_artist_judge(judge, damaged)
+    with pytest.raises(ModelError, match="gives NaN"):
+        classifier(damaged)([Image.new("RGB", (64, 64), "yellow")])
+
+
+def test_settings_name_a_model_and_its_label() -> None:
+    settings = ScoreSettings(
+        scorer=ModelReference(model="clip"),
+        classifier=ClassifierSettings(model="judge", label="twemoji"),
+    )
+    assert settings.classifier is not None
+    assert settings.classifier.prompts == ()
