@@ -30,14 +30,16 @@ def picture_embeddings(
     workspace: Workspace,
     *,
     batch_size: int,
+    work: str = "embeddings",
 ) -> Mapping[str, Float32]:
     """Return the embedding of each picture, computing only those that are not known.
 
     Args:
         pictures: What reads a picture's bytes, by the sha256 of them.
         scorer: Embeds them.
-        workspace: Remembers embeddings, and counts those really computed under ``embeddings``.
+        workspace: Remembers embeddings, and counts those really computed.
         batch_size: Pictures in memory at a time.
+        work: What they are counted as.
 
     Raises:
         DataError: If a picture cannot be decoded.
@@ -47,7 +49,7 @@ def picture_embeddings(
         return scorer([_decoded(sha256, pictures[sha256]()) for sha256 in batch])
 
     keys = {sha256: item_key(scorer=scorer.version, picture=sha256) for sha256 in sorted(pictures)}
-    return _remembered(keys, embed, workspace, batch_size)
+    return _remembered(keys, embed, workspace, batch_size, work)
 
 
 def text_embeddings(
@@ -55,7 +57,7 @@ def text_embeddings(
 ) -> Mapping[str, Float32]:
     """Return the embedding of each text, computing only those that are not known."""
     keys = {text: item_key(scorer=scorer.version, text=text) for text in sorted(set(texts))}
-    return _remembered(keys, scorer.embed_texts, workspace, batch_size)
+    return _remembered(keys, scorer.embed_texts, workspace, batch_size, "embeddings")
 
 
 def sha256_of(content: bytes) -> str:
@@ -68,18 +70,19 @@ def _remembered(
     embed: Callable[[Sequence[str]], Float32],
     workspace: Workspace,
     batch_size: int,
+    work: str,
 ) -> Mapping[str, Float32]:
     known = workspace.items.get_many(NAMESPACE, list(keys.values()))
     rows = {name: np.frombuffer(known[key], "<f4") for name, key in keys.items() if key in known}
     missing = [name for name in keys if name not in rows]
-    with workspace.progress.task("embeddings", len(keys)) as advance:
+    with workspace.progress.task(work, len(keys)) as advance:
         advance(len(rows))
         for start in range(0, len(missing), batch_size):
             batch = missing[start : start + batch_size]
             for name, row in zip(batch, embed(batch), strict=True):
                 rows[name] = row
                 workspace.items.put(NAMESPACE, keys[name], row.astype("<f4").tobytes())
-            workspace.work["embeddings"] += len(batch)
+            workspace.work[work] += len(batch)
             advance(len(batch))
     return rows
 

@@ -133,7 +133,7 @@ def _taken(
     }
     if not samples:
         return {}
-    files = _Files(workspace, classifier, classifier.batch_size)
+    files = _Files(workspace, classifier, classifier.batch_size, work="classifications")
     likeliest = files.embed(list(samples.values())).argmax(axis=1)
     return dict(zip(samples, (likeliest == classifier.label).tolist(), strict=True))
 
@@ -141,9 +141,11 @@ def _taken(
 class _Files:
     """Embeddings of pictures' files, each by the sha256 of its bytes."""
 
-    def __init__(self, workspace: Workspace, scorer: Embedder, batch_size: int) -> None:
+    def __init__(
+        self, workspace: Workspace, scorer: Embedder, batch_size: int, work: str = "embeddings"
+    ) -> None:
         self._embed = partial(
-            picture_embeddings, scorer=scorer, workspace=workspace, batch_size=batch_size
+            picture_embeddings, scorer=scorer, workspace=workspace, batch_size=batch_size, work=work
         )
         self._sha256s: dict[Path, str] = {}
 
