@@ -77,7 +77,7 @@ def clip_vision(config: StarterConfig) -> dg.MaterializeResult[None]:
     return trained(config, "clip-vision")
 
 
-@dg.asset(group_name=GROUP, deps=[clip])
+@dg.asset(group_name=GROUP, deps=[clip_vision])
 def blip(config: StarterConfig) -> dg.MaterializeResult[None]:
     """BLIP, whose vision tower starts from CLIP's."""
     return trained(config, "blip")

@@ -133,7 +133,7 @@ class Training:
             self.pictures,
             self.measured,
             self.folder,
-            clip=self.clip(),
+            clip=self.clip_vision(),
             settings=self.settings(blip_recipe.SETTINGS),
             device=self.device,
             start=BlipForConditionalGeneration.from_pretrained(self.start / "blip")

@@ -73,10 +73,10 @@ FOCUS = (
 
 SETTINGS = LoopSettings(
     name="unet",
-    steps=18_000,
+    steps=14_000,
     learning_rate=8e-4,
     warmup_steps=200,
-    decay_steps=9000,
+    decay_steps=7000,
     ema_decay=0.998,
 )
 
