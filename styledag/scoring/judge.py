@@ -72,10 +72,8 @@ class Judge:
             copying=self._copying(pairs, samples),
             diversity=_rounded(diversity(samples, [prompt for prompt, _ in pairs])),
             taken_for_style=_mean(
-                "taken_for_style", list(taken), np.array(list(taken.values()), np.float64)
-            )
-            if taken
-            else Estimate(),
+                "taken_for_style", list(taken), np.array([*taken.values()], np.float64)
+            ),
         )
 
     def nearest_rows(
@@ -149,6 +147,8 @@ def threshold_for(heldout: Float32, training: Float32, percentile: float) -> flo
 
 
 def _mean(field: str, pairs: Sequence[Pair], values: Float64) -> Estimate:
+    if not pairs:
+        return Estimate()
     return _estimate(float(values.mean()), weighted_mean(values), pairs, field)
 
 

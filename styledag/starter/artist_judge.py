@@ -46,7 +46,7 @@ class ArtistJudgeConfig(PreTrainedConfig):  # type: ignore[misc]
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("id2label", dict(enumerate(ARTIST_NAMES)))
-        options["label2id"] = {name: at for at, name in options["id2label"].items()}
+        options["label2id"] = {name: int(at) for at, name in options["id2label"].items()}
         super().__init__(**options)
 
 
