@@ -60,7 +60,7 @@ samples:
   guidance_scale: 3.0
 scores:
   scorer: {{model: {starter}/clip}}
-  classifier: {{model: {starter}/judge, label: twemoji, prompts: [a rocket]}}
+  classifier: {{model: {starter}/judge, label: twemoji, prompts: [a cat face]}}
 """
 
 

@@ -117,6 +117,7 @@ def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
     assert grid["length"] == 0.12
     assert grid["weight"] == grid["amount"] == 1
     rows = read_rows(store.require("scores", MODEL).folder / SCORES, ScoreRow)
+    assert all(row.taken_for_style.value is not None for row in rows)
     (row,) = [row for row in rows if row.length is not None]
     assert (row.name, row.kind, row.length) == ("length 0.120", "blend", 0.12)
     assert (row.weight, row.amount) == (1, 1)
