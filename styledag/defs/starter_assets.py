@@ -64,17 +64,11 @@ def autoencoder(config: StarterConfig) -> dg.MaterializeResult[None]:
 
 @dg.asset(group_name=GROUP)
 def clip(config: StarterConfig) -> dg.MaterializeResult[None]:
-    """CLIP; its text tower is final, and becomes the pipeline's."""
+    """CLIP; its text tower becomes the pipeline's."""
     return trained(config, "clip")
 
 
 @dg.asset(group_name=GROUP, deps=[clip])
-def clip_vision(config: StarterConfig) -> dg.MaterializeResult[None]:
-    """CLIP with a better vision tower; its text states are the same."""
-    return trained(config, "clip-vision")
-
-
-@dg.asset(group_name=GROUP, deps=[clip_vision])
 def blip(config: StarterConfig) -> dg.MaterializeResult[None]:
     """BLIP, whose vision tower starts from CLIP's."""
     return trained(config, "blip")
@@ -92,7 +86,7 @@ def artist_judge(config: StarterConfig) -> dg.MaterializeResult[None]:
     return trained(config, "artist-judge")
 
 
-@dg.asset(group_name=GROUP, deps=[clip_vision, blip, unet, artist_judge])
+@dg.asset(group_name=GROUP, deps=[blip, unet, artist_judge])
 def starter(config: StarterConfig) -> dg.MaterializeResult[None]:
     """The starter's folder: its models in the formats of the big ones."""
     from styledag.starter.assemble import assemble
@@ -115,7 +109,6 @@ defs = dg.Definitions(
     assets=[
         autoencoder,
         clip,
-        clip_vision,
         blip,
         unet,
         artist_judge,

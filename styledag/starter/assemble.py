@@ -11,7 +11,7 @@ from styledag.starter.train import Training, arguments_of, training_of
 from styledag.starter.vocabulary import bert_tokenizer, clip_tokenizer
 
 LOGS = {
-    "clip": ("clip", "clip-vision"),
+    "clip": ("clip",),
     "blip": ("blip",),
     "stable-diffusion": ("autoencoder", "unet"),
     "judge": ("artist-judge",),
@@ -31,7 +31,7 @@ def assemble(training: Training, folder: Path) -> None:
     made = folder.with_name(f".{folder.name}-new")
     shutil.rmtree(made, ignore_errors=True)
     words = clip_tokenizer()
-    clip, vae = training.clip_vision(), training.autoencoder()
+    clip, vae = training.clip(), training.autoencoder()
     unet, blip = training.unet(), training.blip()
     save_clip(clip, words, made / "clip")
     save_pipeline(unet, vae, clip.text_model, words, made / "stable-diffusion")

@@ -58,7 +58,7 @@ ABOUT = {
     "clip": """\
 A `CLIPModel`: a text tower of 3 and a vision tower of 4 layers, both 128 wide, pictures of 64 px in
 patches of 8 px, a vocabulary of its own. Trained contrastively on drawings and names. The text
-tower is the pipeline's text encoder; the stage `clip-vision` trained the other tower further.""",
+tower is the pipeline's text encoder.""",
     "blip": """\
 A `BlipForConditionalGeneration`: 3 vision and 3 text layers, 128 wide, a vocabulary of its own. Its
 vision tower starts from CLIP's. It says the plain name of what it sees.""",

@@ -28,17 +28,8 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's own normalisation, which its image processor applies."""
 
-WHOLE = LoopSettings(
+SETTINGS = LoopSettings(
     name="clip", steps=4000, learning_rate=1e-3, weight_decay=0.1, decay_steps=2000, ema_decay=0.998
-)
-VISION = LoopSettings(
-    name="clip-vision",
-    steps=1200,
-    learning_rate=8e-4,
-    weight_decay=0.1,
-    decay_steps=800,
-    ema_decay=0.998,
-    seed=1,
 )
 JUDGE = LoopSettings(
     name="judge",
@@ -58,8 +49,6 @@ def train_clip(
     *,
     settings: LoopSettings,
     device: torch.device,
-    start: "CLIPModel | None" = None,
-    vision_only: bool = False,
     shown: Tensor | None = None,
 ) -> "CLIPModel":
     """Return a CLIP that was trained contrastively on drawings and names.
@@ -70,19 +59,12 @@ def train_clip(
         folder: Where state and log go.
         settings: Length and rates.
         device: Where to train.
-        start: A CLIP to go on from, in place of random weights; changed in place.
-        vision_only: Whether its text tower stays as it is, being in use.
         shown: Which drawings may be shown; all, if not given. # B, bool
     """
     tokenizer = clip_tokenizer()
-    if start is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            start = build_clip(tokenizer)
-    model = start.to(device)
-    for name, parameter in model.named_parameters():
-        is_vision = name.startswith(("vision_model.", "visual_projection."))
-        parameter.requires_grad_(is_vision or not vision_only)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = build_clip(tokenizer).to(device).requires_grad_(True)
     position = pictures.position
     if shown is not None:
         hidden = (position >= 0) & ~shown[position.clamp(min=0)]

@@ -88,7 +88,7 @@ class Training:
         return replace(recipe, steps=self.steps.get(recipe.name, recipe.steps))
 
     def autoencoder(self) -> Any:
-        """Return the autoencoder as its first stage leaves it, its latents standardised."""
+        """Return the autoencoder, its latents standardised."""
         vae = train_autoencoder(
             read_all_drawings(self.work / "packages"),
             self.measured[1],
@@ -100,25 +100,13 @@ class Training:
         return vae
 
     def clip(self) -> Any:
-        """Return CLIP as its first stage leaves it; its text tower is final."""
+        """Return CLIP, whose text tower the pipeline uses."""
         return train_clip(
             self.pictures,
             self.measured,
             self.folder,
-            settings=self.settings(clip_recipe.WHOLE),
+            settings=self.settings(clip_recipe.SETTINGS),
             device=self.device,
-        )
-
-    def clip_vision(self) -> Any:
-        """Return CLIP with the vision tower that was trained further."""
-        return train_clip(
-            self.pictures,
-            self.measured,
-            self.folder,
-            settings=self.settings(clip_recipe.VISION),
-            device=self.device,
-            start=self.clip(),
-            vision_only=True,
         )
 
     def blip(self) -> Any:
@@ -127,7 +115,7 @@ class Training:
             self.pictures,
             self.measured,
             self.folder,
-            clip=self.clip_vision(),
+            clip=self.clip(),
             settings=self.settings(blip_recipe.SETTINGS),
             device=self.device,
         )
@@ -182,7 +170,6 @@ STAGES: Mapping[str, Callable[[Training], Any]] = {
     "autoencoder": Training.autoencoder,
     "clip": Training.clip,
     "unet": Training.unet,
-    "clip-vision": Training.clip_vision,
     "blip": Training.blip,
     "artist-judge": Training.artist_judge,
 }

@@ -19,7 +19,7 @@ from styledag.starter.subjects import Subject
 NAMES = (
     "rocket", "house", "hammer", "apple", "octopus", "pizza", "balloon", "crown", "koala", "whistle"
 )  # fmt: skip
-STAGES = ("autoencoder", "clip", "clip-vision", "blip", "unet", "artist-judge", "judge")
+STAGES = ("autoencoder", "clip", "blip", "unet", "artist-judge", "judge")
 
 
 def subjects() -> tuple[Subject, ...]:
@@ -75,7 +75,7 @@ def test_the_job_trains_assembles_and_measures(tmp_path: Path) -> None:
     BlipForConditionalGeneration.from_pretrained(out / "blip")
     load_artist_judge(out / "judge")
     for model, log in (
-        ("clip", "clip-vision"),
+        ("clip", "clip"),
         ("blip", "blip"),
         ("stable-diffusion", "unet"),
         ("judge", "artist-judge"),
