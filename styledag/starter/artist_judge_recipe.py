@@ -1,6 +1,6 @@
 """Train the judge of artists: on Noto's, Fluent's and Twemoji's drawings of the same subjects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,37 +56,45 @@ def judge_drawings(pictures: Pictures, vae: Any, *, device: torch.device) -> Jud
         vae: The autoencoder.
         device: Where to compute.
     """
-    drawings = JudgeDrawings({}, {}, {})
-    held = _held_out(pictures)
+    shown = ~_held_out(pictures)
+    plain, faulty = {}, {}
     for name, (at, pixels) in artists_drawings(pictures).items():
-        hidden = held[at]
-        again = disturbed(vae, pixels, 0.0, 0.0, device=device)
-        drawings.plain[name] = torch.cat([pixels[~hidden], again[~hidden]])
-        drawings.held_out[name] = again[hidden]
-        drawings.disturbed[name] = torch.cat(
-            [disturbed(vae, pixels[~hidden], *noise, device=device) for noise in DISTURBED]
+        seen = pixels[shown[at]]
+        plain[name] = torch.cat([seen, disturbed(vae, seen, 0.0, 0.0, device=device)])
+        faulty[name] = torch.cat(
+            [disturbed(vae, seen, *noise, device=device) for noise in DISTURBED]
         )
-    return drawings
+    return JudgeDrawings(plain, faulty, held_out_drawings(pictures, vae, device=device))
 
 
-def unseen_figures(
-    judge: ArtistJudge, pictures: Pictures, vae: Any, *, device: torch.device
+def held_out_drawings(pictures: Pictures, vae: Any, *, device: torch.device) -> dict[str, Tensor]:
+    """Return each artist's drawings that no judge is shown, as the autoencoder gives them back.
+
+    Args:
+        pictures: Noto's and Fluent's drawings, and the subjects.
+        vae: The autoencoder.
+        device: Where to compute.
+    """
+    held = _held_out(pictures)
+    return {
+        name: disturbed(vae, pixels[held[at]], 0.0, 0.0, device=device)
+        for name, (at, pixels) in artists_drawings(pictures).items()
+    }
+
+
+def judge_figures(
+    judge: ArtistJudge, held_out: Mapping[str, Tensor], *, device: torch.device
 ) -> dict[str, float]:
     """Return how often the judge is right about drawings of subjects that it never saw.
 
     Args:
         judge: The judge.
-        pictures: Noto's and Fluent's drawings, and the subjects.
-        vae: The autoencoder that gives them back.
-        device: Where to compute.
+        held_out: Such drawings of each artist, uint8. # BCHW
+        device: Where the judge is.
     """
-    held = _held_out(pictures)
-    unseen = {
-        name: disturbed(vae, pixels[held[at]], 0.0, 0.0, device=device).float() / 255
-        for name, (at, pixels) in artists_drawings(pictures).items()
-    }
-    right = [judge.share_of(unseen[name], at) for at, name in enumerate(ARTIST_NAMES)]
-    others = torch.cat([drawn for name, drawn in unseen.items() if name != ARTIST_NAMES[TWEMOJI]])
+    unseen = [held_out[name].to(device).float() / 255 for name in ARTIST_NAMES]
+    right = [judge.share_of(drawn, artist) for artist, drawn in enumerate(unseen)]
+    others = torch.cat([drawn for artist, drawn in enumerate(unseen) if artist != TWEMOJI])
     return {
         "artist_named": sum(right) / len(right),
         "others_taken_for_twemoji": judge.share_of(others, TWEMOJI),
@@ -101,7 +109,7 @@ def _held_out(pictures: Pictures) -> Tensor:
 
 
 def train_artist_judge(
-    drawings: JudgeDrawings,
+    draw: Callable[[], JudgeDrawings],
     folder: Path,
     *,
     settings: LoopSettings,
@@ -110,7 +118,7 @@ def train_artist_judge(
     """Return a judge that tells artists apart.
 
     Args:
-        drawings: What to learn from, and to measure on.
+        draw: Gives what to learn from, and to measure on; not asked once the judge is trained.
         folder: Where state and log go.
         settings: Length and rates.
         device: Where to train.
@@ -118,6 +126,21 @@ def train_artist_judge(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         judge: ArtistJudge = ArtistJudge().to(device)
+    loop = Loop(judge, settings, folder, device)
+    if loop.step < settings.steps:
+        drawings = draw()
+        loop.run(
+            _loss_of(judge, drawings, device),
+            report=lambda: judge_figures(judge, drawings.held_out, device=device),
+            report_every_steps=250,
+        )
+    loop.adopt_averages()
+    return judge
+
+
+def _loss_of(
+    judge: ArtistJudge, drawings: JudgeDrawings, device: torch.device
+) -> Callable[[torch.Generator], Tensor]:
     strokes = {
         name: torch.cat([plain, drawings.disturbed[name]]) for name, plain in drawings.plain.items()
     }
@@ -133,10 +156,7 @@ def train_artist_judge(
         right = artists.to(device)
         return functional.nll_loss(sides[0], right) + functional.nll_loss(sides[1], right)
 
-    loop = Loop(judge, settings, folder, device)
-    loop.run(loss_of, report=_right_of(judge, drawings.held_out, device), report_every_steps=250)
-    loop.adopt_averages()
-    return judge
+    return loss_of
 
 
 def _drawn_of(drawings: dict[str, Tensor], artists: Tensor, generator: torch.Generator) -> Tensor:
@@ -187,15 +207,3 @@ def artists_drawings(pictures: Pictures) -> dict[str, tuple[Tensor, Tensor]]:
     known = [at for at, subject in enumerate(pictures.subjects) if subject.code in twemoji]
     pixels = as_tensor([twemoji[pictures.subjects[at].code] for at in known])
     return {**drawings, ARTIST_NAMES[-1]: (torch.tensor(known), pixels)}
-
-
-def _right_of(
-    judge: ArtistJudge, held_out: dict[str, Tensor], device: torch.device
-) -> Callable[[], dict[str, float]]:
-    def report() -> dict[str, float]:
-        return {
-            name: judge.share_of(held_out[name].to(device).float() / 255, artist)
-            for artist, name in enumerate(ARTIST_NAMES)
-        }
-
-    return report

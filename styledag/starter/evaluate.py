@@ -12,7 +12,7 @@ import torch
 
 from styledag.starter import clip_recipe
 from styledag.starter.artist_judge import TWEMOJI, load_artist_judge
-from styledag.starter.artist_judge_recipe import unseen_figures
+from styledag.starter.artist_judge_recipe import held_out_drawings, judge_figures
 from styledag.starter.cards import write_cards
 from styledag.starter.clip_recipe import name_embeddings, train_clip
 from styledag.starter.figures import (
@@ -30,6 +30,7 @@ from styledag.starter.subject_judge import SubjectJudge, load_subject_judge, sav
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.starter.vocabulary import clip_tokenizer
 
+CPU = torch.device("cpu")
 JUDGE_SPLIT_SEED = 17
 JUDGE_SHOWN_SHARE = 0.75
 
@@ -94,7 +95,8 @@ def evaluate(training: Training, folder: Path, subject_judge: SubjectJudge) -> d
     recognised = subject_judge.recognised(samples, names).float()
     figures["recognised_top5"] = float(recognised.mean())
     figures["taken_for_twemoji"] = artists.share_of(samples, TWEMOJI)
-    figures |= unseen_figures(artists, training.pictures, models.vae, device=torch.device("cpu"))
+    held_out = held_out_drawings(training.pictures, models.vae, device=CPU)
+    figures |= judge_figures(artists, held_out, device=CPU)
     card = folder / "stable-diffusion"
     save_grid(samples[: len(asked)], card / "samples" / "subjects.png", columns=20)
     combined = torch.cat([drawn(models, list(COMBINATIONS), seed) for seed in SEEDS[:2]])

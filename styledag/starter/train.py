@@ -123,7 +123,7 @@ class Training:
     def artist_judge(self) -> Any:
         """Return the judge of artists, which has a part in no other stage."""
         return train_artist_judge(
-            judge_drawings(self.pictures, self.autoencoder(), device=self.device),
+            lambda: judge_drawings(self.pictures, self.autoencoder(), device=self.device),
             self.folder,
             settings=self.settings(artist_judge_recipe.SETTINGS),
             device=self.device,

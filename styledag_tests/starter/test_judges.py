@@ -1,5 +1,6 @@
 """The judges come back from their files as they were, and know whose and what a picture is."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,14 +45,12 @@ def test_artists_are_told_apart_by_their_colours(tmp_path: Path) -> None:
     drawings = dict(
         zip(ARTIST_NAMES, (flat(250, 20, 20), flat(20, 250, 20), flat(20, 20, 250)), strict=True)
     )
-    judge = train_artist_judge(
-        JudgeDrawings(drawings, drawings, drawings),
-        tmp_path,
-        settings=SETTINGS,
-        device=torch.device("cpu"),
-    )
+    train = partial(train_artist_judge, settings=SETTINGS, device=torch.device("cpu"))
+    judge = train(lambda: JudgeDrawings(drawings, drawings, drawings), tmp_path)
     for artist, name in enumerate(ARTIST_NAMES):
         assert judge.share_of(drawings[name].float() / 255, artist) == 1
+    again = train(lambda: pytest.fail("nothing is drawn for a judge that is trained"), tmp_path)
+    torch.testing.assert_close(again.state_dict(), judge.state_dict(), rtol=0, atol=0)
 
 
 def test_faint_shading_and_outlines_both_show_in_the_steps() -> None:
