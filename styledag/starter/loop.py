@@ -32,6 +32,7 @@ class LoopSettings:
         warmup_steps: Steps over which the rate first rises.
         decay_steps: Steps at the end over which it falls to 0 along a line. A run whose ``steps``
             were raised before the fall began is the same as one that was that long all along.
+        restarts: Steps at which the rate, fallen to 0, rises again (Loshchilov and Hutter 2017).
         weight_decay: AdamW's decoupled weight decay, of matrices only.
         ema_decay: Upper limit of the average's decay; 0 keeps no average.
         bfloat16: Whether layers compute in bfloat16 on a GPU; weights and averages are float32. A
@@ -45,6 +46,7 @@ class LoopSettings:
     learning_rate: float
     warmup_steps: int = 100
     decay_steps: int = 1000
+    restarts: tuple[int, ...] = ()
     weight_decay: float = 0.01
     ema_decay: float = 0.999
     bfloat16: bool = True
@@ -208,8 +210,10 @@ class Loop:
 
     def _share_of_rate(self) -> float:
         settings = self.settings
-        rise = (self.step + 1) / (settings.warmup_steps + 1)
-        fall = (settings.steps - self.step) / max(1, settings.decay_steps)
+        begin = max((at for at in settings.restarts if at <= self.step), default=0)
+        end = min((at for at in settings.restarts if at > self.step), default=settings.steps)
+        rise = (self.step - begin + 1) / (settings.warmup_steps + 1)
+        fall = (end - self.step) / max(1, settings.decay_steps)
         return min(1.0, rise, fall)
 
     def _average(self) -> None:

@@ -42,6 +42,19 @@ def test_a_stopped_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     assert torch.equal(whole.weight, resumed.weight)
 
 
+def test_the_rate_falls_before_each_restart_and_rises_after_it(tmp_path: Path) -> None:
+    model, loop = _loop(tmp_path, replace(SETTINGS, restarts=(20,)))
+    rates = []
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        rates.append(loop.optimizer.param_groups[0]["lr"] / SETTINGS.learning_rate)
+        return model(torch.randn(8, 3, generator=generator)).square().mean()
+
+    loop.run(loss_of)
+    cycle = [0.2, 0.4, 0.6, 0.8, *[1] * 7, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    assert rates == pytest.approx(cycle * 2)
+
+
 def test_the_log_of_a_killed_run_tells_each_step_once(tmp_path: Path) -> None:
     _trained(tmp_path, replace(SETTINGS, steps=20, decay_steps=1))
     log = tmp_path / "line.log.jsonl"
