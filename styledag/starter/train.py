@@ -26,7 +26,12 @@ from styledag.starter import (
     clip_recipe,
     unet_recipe,
 )
-from styledag.starter.artist_judge_recipe import judge_drawings, train_artist_judge
+from styledag.starter.artist_judge_recipe import (
+    JudgeDrawings,
+    judge_drawings,
+    other_drawings,
+    train_artist_judge,
+)
 from styledag.starter.autoencoder_recipe import train_autoencoder
 from styledag.starter.blip_recipe import train_blip
 from styledag.starter.clip_recipe import train_clip
@@ -122,8 +127,13 @@ class Training:
 
     def artist_judge(self) -> Any:
         """Return the judge of artists, which has a part in no other stage."""
+
+        def draw() -> JudgeDrawings:
+            others = other_drawings(self.work / "packages", self.pictures.subjects)
+            return judge_drawings(self.pictures, others, self.autoencoder(), device=self.device)
+
         return train_artist_judge(
-            lambda: judge_drawings(self.pictures, self.autoencoder(), device=self.device),
+            draw,
             self.folder,
             settings=self.settings(artist_judge_recipe.SETTINGS),
             device=self.device,

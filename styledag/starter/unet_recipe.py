@@ -73,11 +73,11 @@ FOCUS = (
 
 SETTINGS = LoopSettings(
     name="unet",
-    steps=24_000,
+    steps=40_000,
     learning_rate=8e-4,
     warmup_steps=200,
     decay_steps=7000,
-    restarts=(16_000,),
+    restarts=(16_000, 24_000, 32_000),
     ema_decay=0.998,
 )
 

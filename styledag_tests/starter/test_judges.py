@@ -46,7 +46,7 @@ def test_artists_are_told_apart_by_their_colours(tmp_path: Path) -> None:
         zip(ARTIST_NAMES, (flat(250, 20, 20), flat(20, 250, 20), flat(20, 20, 250)), strict=True)
     )
     train = partial(train_artist_judge, settings=SETTINGS, device=torch.device("cpu"))
-    judge = train(lambda: JudgeDrawings(drawings, drawings, drawings), tmp_path)
+    judge = train(lambda: JudgeDrawings(drawings, drawings), tmp_path)
     for artist, name in enumerate(ARTIST_NAMES):
         assert judge.share_of(drawings[name].float() / 255, artist) == 1
     again = train(lambda: pytest.fail("nothing is drawn for a judge that is trained"), tmp_path)

@@ -12,7 +12,7 @@ from transformers import BlipForConditionalGeneration, CLIPModel
 
 from styledag.defs import starter_assets
 from styledag.starter import artist_judge_recipe, figures, train
-from styledag.starter.artist_judge import load_artist_judge
+from styledag.starter.artist_judge import ARTIST_NAMES, load_artist_judge
 from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.subjects import Subject
 
@@ -52,6 +52,8 @@ def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "read_all_drawings", lambda _: pictures.pixels)
     monkeypatch.setattr(train, "read_measured", lambda _: (list(range(count)), measured))
     monkeypatch.setattr(artist_judge_recipe, "read_twemoji", lambda: twemoji)
+    others = dict.fromkeys(ARTIST_NAMES, measured)
+    monkeypatch.setattr(train, "other_drawings", lambda *_: others)
     monkeypatch.setattr(figures, "SAMPLING_STEPS", 1)
 
 
