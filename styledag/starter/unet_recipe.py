@@ -45,6 +45,9 @@ ARTIST_SHARES: Mapping[Artist, float] = {
     "firefox": 0.8, "streamline": 0.2,
 }  # fmt: skip
 """How often each artist's are: most of the one that plain prompts ask for."""
+SETTLED = 3.0
+"""How many times as often that one's are in the rate's last cycle: plain prompts, which every other
+manner shares its words with, then give that manner alone."""
 
 APPEARING_SHARE = 0.06
 """How much of what is shown is in one of :data:`~styledag.starter.appearances.APPEARANCES`."""
@@ -116,11 +119,13 @@ class Shown:
         drawing: Positions in the pictures. # B
         appearance: Positions in :data:`~styledag.starter.appearances.NAMES`, or -1. # B
         share: How often each is shown, in relation to the others. # B
+        settled: The same for the rate's last cycle. # B
     """
 
     drawing: Tensor
     appearance: Tensor
     share: Tensor
+    settled: Tensor
 
 
 def shown_of(pictures: Pictures) -> Shown:
@@ -132,17 +137,19 @@ def shown_of(pictures: Pictures) -> Shown:
         pictures.artist_of, torch.tensor([ARTISTS.index(artist) for artist in APPEARING_ARTISTS])
     ) & (by_subject[pictures.subject_of] > REST_SHARE)
     at = appearing.nonzero()[:, 0].repeat(len(NAMES))
+    usual = pictures.artist_of == ARTISTS.index(USUAL)
     appearance = torch.arange(len(NAMES)).repeat_interleave(int(appearing.sum()))
     return Shown(
         drawing=torch.cat([torch.arange(len(share)), at]),
         appearance=torch.cat([torch.full((len(share),), -1), appearance]),
-        share=torch.cat(
-            [
-                share * ((1 - APPEARING_SHARE) / share.sum()),
-                share[at] * (APPEARING_SHARE / share[at].sum()),
-            ]
-        ),
+        share=_with_appearing(share, at),
+        settled=_with_appearing(torch.where(usual, SETTLED * share, share), at),
     )
+
+
+def _with_appearing(share: Tensor, at: Tensor) -> Tensor:
+    drawn, appearing = share / share.sum(), share[at] / share[at].sum()
+    return torch.cat([(1 - APPEARING_SHARE) * drawn, APPEARING_SHARE * appearing])
 
 
 def _share_of(subject: Subject) -> float:
@@ -187,8 +194,15 @@ def train_unet(
     quieten_branches(unet)
     loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
     loop = Loop(unet, settings, folder, device)
+    last_cycle = max(settings.restarts, default=settings.steps)
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        share = shown.share if loop.step < last_cycle else shown.settled
+        at = torch.multinomial(share, BATCH_SIZE, generator=generator)
+        return _loss(unet, loss, pictures, shown, at, latents, text, generator)
+
     loop.run(
-        lambda generator: _loss(unet, loss, pictures, shown, latents, text, generator),
+        loss_of,
         report=None if report is None else lambda: report(unet, loop.step),
         report_every_steps=300,
     )
@@ -225,11 +239,11 @@ def _loss(
     loss: DiffusionLoss,
     pictures: Pictures,
     shown: Shown,
+    at: Tensor,
     latents: Mapping[str, Tensor],
     text: TextStates,
     generator: torch.Generator,
 ) -> Tensor:
-    at = torch.multinomial(shown.share, BATCH_SIZE, generator=generator)
     captions = [caption_of(pictures, shown, one, generator) for one in at.tolist()]
     mean, std = latents["mean"][at], latents["std"][at]
     shape = mean.shape

@@ -5,7 +5,15 @@ import torch
 from styledag.starter.appearances import NAMES
 from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.subjects import Subject
-from styledag.starter.unet_recipe import CAPTION_DROPOUT, USUAL, Shown, caption_of, shown_of
+from styledag.starter.unet_recipe import (
+    APPEARING_SHARE,
+    CAPTION_DROPOUT,
+    SETTLED,
+    USUAL,
+    Shown,
+    caption_of,
+    shown_of,
+)
 
 ROCKET = Subject("1f680", "rocket", ("rocket",), "Travel & Places", "transport-air")
 EVERYONES = Pictures(
@@ -37,3 +45,15 @@ def test_an_appearance_is_always_named() -> None:
     for at in appearing[:: len(NAMES) // 2]:
         word = NAMES[int(shown.appearance[at])]
         assert all(said.endswith(f", {word}") for said in said_of(shown, at, 50))
+
+
+def test_in_the_last_cycle_the_usual_artist_is_shown_more_beside_the_others() -> None:
+    shown = shown_of(EVERYONES)
+    usual, other = ARTISTS.index(USUAL), ARTISTS.index("fluent")
+    for share, times in ((shown.share, 1.0), (shown.settled, SETTLED)):
+        torch.testing.assert_close(share.sum(), torch.tensor(1.0))
+        appearing = share[shown.appearance >= 0].sum()
+        torch.testing.assert_close(appearing, torch.tensor(APPEARING_SHARE))
+        torch.testing.assert_close(
+            share[usual] / share[other], times * shown.share[usual] / shown.share[other]
+        )
