@@ -20,7 +20,7 @@ from styledag.diffusion.encoded import EncodedDataset, EncodedSample
 from styledag.diffusion.optimizers import Optimizer
 from styledag.diffusion.recipe import DecoderSettings, EmaSettings, Recipe
 from styledag.diffusion.records import StepLog
-from styledag.diffusion.state import TrainingState, TrainingStates
+from styledag.diffusion.state import TrainingState, TrainingStates, tensors_below
 from styledag.errors import TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
@@ -188,14 +188,7 @@ class DecoderTraining:
         for name, parameter in self._trained.items():
             parameter.copy_(state.tensors[f"weights/{name}"])
             self._ema.averages[name].copy_(state.tensors[f"averages/{name}"])
-        prefix = "optimizer/"
-        self._optimizer.restore(
-            {
-                name.removeprefix(prefix): each
-                for name, each in state.tensors.items()
-                if name.startswith(prefix)
-            }
-        )
+        self._optimizer.restore(tensors_below("optimizer/", state.tensors))
         self._ema.step = state.step
         self._log = list(state.log)
 

@@ -18,6 +18,7 @@ from styledag.diffusion.loss import DiffusionLoss
 from styledag.diffusion.optimizers import Optimizer
 from styledag.diffusion.processes import Processes
 from styledag.diffusion.recipe import Recipe
+from styledag.diffusion.state import tensors_below
 from styledag.diffusion.trainable import select_trainable
 from styledag.errors import TrainingError
 from styledag.models.compute import Compute
@@ -169,7 +170,7 @@ class Optimisation:
         for name, average in self._averages().items():
             average.copy_(tensors[f"averages/{name}"])
         self.ema.step = step
-        self._optimizer.restore(dict(_below("moments/", tensors)))
+        self._optimizer.restore(tensors_below("moments/", tensors))
 
     def _averages(self) -> dict[str, Tensor]:
         if self._recipe.ema.mode == "none":
@@ -194,12 +195,6 @@ class Optimisation:
                 noisy_latents, batch.timesteps, batch.encoder_hidden_states, return_dict=False
             )[0]
         return batch.weights * self._loss.per_sample(prediction, target, batch.timesteps)
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    for name, tensor in tensors.items():
-        if name.startswith(prefix):
-            yield name.removeprefix(prefix), tensor
 
 
 def _check_formats(recipe: Recipe, compute: Compute) -> None:

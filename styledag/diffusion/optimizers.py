@@ -70,30 +70,56 @@ class Optimizer:
 
         None is a copy, but for small tables that several parameters share.
         """
-        tensors: dict[str, Tensor] = {}
-        seen: set[int] = set()
-        for chunk, optimizer in self._optimizers:
-            for name, parameter in chunk.items():
-                for key, value in optimizer.state[parameter].items():
-                    tensor = value if isinstance(value, Tensor) else torch.tensor(int(value))
-                    shared = tensor.data_ptr() in seen
-                    seen.add(tensor.data_ptr())
-                    tensors[f"{name}/{key}"] = tensor.clone() if shared else tensor
-        return tensors
+        return optimizer_tensors(self._optimizers)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what :meth:`tensors` was taken from."""
-        by_parameter: dict[str, dict[str, Tensor]] = {}
-        for path, value in tensors.items():
-            name, _, key = path.rpartition("/")
-            by_parameter.setdefault(name, {})[key] = value
-        for chunk, optimizer in self._optimizers:
-            fused = bool(optimizer.defaults.get("fused"))
-            for name, parameter in chunk.items():
-                optimizer.state[parameter] = {
-                    key: _restored(key, value, parameter, fused=fused)
-                    for key, value in by_parameter[name].items()
-                }
+        restore_optimizers(self._optimizers, tensors)
+
+
+def optimizer_tensors(
+    optimizers: Iterable[tuple[Mapping[str, nn.Parameter], torch.optim.Optimizer]],
+) -> dict[str, Tensor]:
+    """Return the state of torch's optimisers as tensors under ``NAME/KEY``; counts as int64.
+
+    None is a copy, but for small tables that several parameters share.
+
+    Args:
+        optimizers: Each beside its parameters by name.
+    """
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for parameters, optimizer in optimizers:
+        for name, parameter in parameters.items():
+            for key, value in optimizer.state[parameter].items():
+                tensor = value if isinstance(value, Tensor) else torch.tensor(int(value))
+                shared = tensor.data_ptr() in seen
+                seen.add(tensor.data_ptr())
+                tensors[f"{name}/{key}"] = tensor.clone() if shared else tensor
+    return tensors
+
+
+def restore_optimizers(
+    optimizers: Iterable[tuple[Mapping[str, nn.Parameter], torch.optim.Optimizer]],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Give torch's optimisers the state that :func:`optimizer_tensors` took.
+
+    Args:
+        optimizers: Each beside its parameters by name.
+        tensors: The state.
+    """
+    by_parameter: dict[str, dict[str, Tensor]] = {}
+    for path, value in tensors.items():
+        name, _, key = path.rpartition("/")
+        by_parameter.setdefault(name, {})[key] = value
+    for parameters, optimizer in optimizers:
+        fused = bool(optimizer.defaults.get("fused"))
+        for name, parameter in parameters.items():
+            optimizer.state[parameter] = {
+                key: _restored(key, value, parameter, fused=fused)
+                for key, value in by_parameter[name].items()
+            }
 
 
 def _restored(key: str, value: Tensor, parameter: nn.Parameter, *, fused: bool) -> Tensor | int:

@@ -97,6 +97,13 @@ class TrainingStates:
         return None
 
 
+def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return those tensors whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)
+    }
+
+
 def _plain(snapshot: Snapshot) -> dict[str, Any]:
     """Return a snapshot as JSON holds it: without the places of its files, which may move."""
     return {key: value for key, value in asdict(snapshot).items() if key not in _PLACES}

@@ -3,20 +3,27 @@
 Under ``torchrun`` every process draws batches of its own, and gradients are averaged.
 """
 
+import hashlib
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
+from styledag.diffusion.ema import Ema
+from styledag.diffusion.optimizers import optimizer_tensors, restore_optimizers
+from styledag.diffusion.recipe import EmaSettings
+from styledag.diffusion.state import TrainingState, TrainingStates, tensors_below
 from styledag.randomness import generator_for
+from styledag.settings import canonical_json
 
 LOG_EVERY_STEPS = 25
+_LENGTHS = ("steps", "decay_steps", "restarts", "save_every_s")
 
 T = TypeVar("T")
 
@@ -53,6 +60,19 @@ class LoopSettings:
     seed: int = 0
     save_every_s: float = 60.0
 
+    @property
+    def average(self) -> EmaSettings:
+        """The average of the weights, which forgets its start as diffusers' does."""
+        if not self.ema_decay:
+            return EmaSettings(mode="none")
+        return EmaSettings(mode="warmup", decay=self.ema_decay)
+
+    @property
+    def identity(self) -> str:
+        """Digest of what a state must have been made with to be gone on from: not the length."""
+        parts = {name: value for name, value in asdict(self).items() if name not in _LENGTHS}
+        return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
 
 @dataclass
 class Loop:
@@ -72,9 +92,11 @@ class Loop:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        matrices = [p for p in self.parameters if p.ndim > 1]
-        vectors = [p for p in self.parameters if p.ndim <= 1]
+        self.trained = {
+            name: each for name, each in self.model.named_parameters() if each.requires_grad
+        }
+        matrices = [each for each in self.trained.values() if each.ndim > 1]
+        vectors = [each for each in self.trained.values() if each.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": matrices, "weight_decay": settings.weight_decay},
@@ -85,15 +107,12 @@ class Loop:
             foreach=True,
         )
         self._rank = distributed.get_rank() if distributed.is_initialized() else 0
-        self.averages = [p.detach().clone() for p in self.parameters]
+        self.ema = Ema(self.trained, settings.average, total_steps=settings.steps)
         self.step = 0
         self.seconds = 0.0
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._states = TrainingStates(self.folder / f"{settings.name}.state")
         self._resume()
-
-    @property
-    def _state_path(self) -> Path:
-        return self.folder / f"{self.settings.name}.state.pt"
 
     @property
     def _log_path(self) -> Path:
@@ -129,10 +148,10 @@ class Loop:
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self._share_gradients()
-            nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
+            nn.utils.clip_grad_norm_(self.trained.values(), 1.0, foreach=True)
             self.optimizer.step()
             self.step += 1
-            self._average()
+            self.ema.update()
             losses.append(float(loss.detach()))
             self.seconds += time.monotonic() - began
             if self.step % LOG_EVERY_STEPS == 0:
@@ -147,19 +166,15 @@ class Loop:
 
     def with_averages(self, function: Callable[[], T]) -> T:
         """Return what a function returns while the model holds its averages."""
-        if not self.settings.ema_decay:
-            return self._evaluated(function)
-        self._swap()
-        try:
-            return self._evaluated(function)
-        finally:
-            self._swap()
+        with self.ema.in_place(), torch.no_grad():
+            self.model.eval()
+            return function()
 
     def adopt_averages(self) -> None:
         """Leave the averages in the model, ready for use: the end of a run."""
-        if self.settings.ema_decay:
-            self._swap()
         self.model.eval().requires_grad_(False)
+        for name, average in self.ema.averages.items():
+            self.trained[name].copy_(average)
 
     def log(self, **figures: float) -> None:
         """Write a line of figures into the log."""
@@ -174,34 +189,43 @@ class Loop:
         """Write what is needed to go on, whole or not at all."""
         if self._rank:
             return
-        state: dict[str, Any] = {
-            "parameters": [p.detach() for p in self.parameters],
-            "averages": self.averages,
-            "optimizer": self.optimizer.state_dict(),
-            "buffers": dict(self.model.named_buffers()),
-            "step": self.step,
-            "seconds": self.seconds,
+        moments = optimizer_tensors([(self.trained, self.optimizer)])
+        tensors = {
+            **{f"weights/{name}": each.detach() for name, each in self.trained.items()},
+            **{f"averages/{name}": each for name, each in self.ema.averages.items()},
+            **{f"moments/{name}": each for name, each in moments.items()},
+            **{f"buffers/{name}": each for name, each in self.model.named_buffers()},
+            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
         }
-        written = self._state_path.with_suffix(".new")
-        torch.save(state, written)
-        written.replace(self._state_path)
+        self._states.save(
+            TrainingState(
+                identity=self.settings.identity,
+                step=self.step,
+                log=(),
+                snapshots=(),
+                tensors=tensors,
+            )
+        )
 
+    @torch.no_grad()
     def _resume(self) -> None:
-        if not self._state_path.exists():
-            return
-        state = torch.load(self._state_path, map_location=self.device, weights_only=True)
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, state["parameters"], strict=True):
-                parameter.copy_(value)
-            for name, buffer in self.model.named_buffers():
-                buffer.copy_(state["buffers"][name])
-        self.averages = state["averages"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        state = self._states.load(self.settings.identity)
+        if state is not None:
+            for kind, kept in (
+                ("weights/", self.trained),
+                ("averages/", self.ema.averages),
+                ("buffers/", dict(self.model.named_buffers())),
+            ):
+                for name, value in tensors_below(kind, state.tensors).items():
+                    kept[name].copy_(value)
+            moments = tensors_below("moments/", state.tensors)
+            restore_optimizers([(self.trained, self.optimizer)], moments)
+            self.step = self.ema.step = state.step
+            self.seconds = float(state.tensors["seconds"])
         self._forget_later_lines()
 
     def _forget_later_lines(self) -> None:
-        """Take out of the log what a stopped run wrote after its last state."""
+        """Take out of the log what a stopped run wrote after its last state, or another run."""
         if self._rank or not self._log_path.exists():
             return
         lines = self._log_path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -216,34 +240,16 @@ class Loop:
         fall = (end - self.step) / max(1, settings.decay_steps)
         return min(1.0, rise, fall)
 
-    def _average(self) -> None:
-        decay = self.settings.ema_decay
-        if not decay:
-            return
-        # An average over a tenth of the steps so far at first, so that it forgets the start.
-        decay = min(decay, 1 - 10 / (10 + self.step))
-        values = [p.detach() for p in self.parameters]
-        torch._foreach_lerp_(self.averages, values, 1 - decay)
-
     def _share_gradients(self) -> None:
         if not distributed.is_initialized():
             return
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        gradients = [each.grad for each in self.trained.values() if each.grad is not None]
         together = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(together)
         together /= distributed.get_world_size()
         means = torch.split(together, [each.numel() for each in gradients])
         for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
-
-    def _swap(self) -> None:
-        for at, parameter in enumerate(self.parameters):
-            parameter.data, self.averages[at] = self.averages[at], parameter.data
-
-    def _evaluated(self, function: Callable[[], T]) -> T:
-        self.model.eval()
-        with torch.no_grad():
-            return function()
 
 
 def psnr_db(mean_squared_error: float) -> float:

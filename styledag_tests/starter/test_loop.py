@@ -63,6 +63,16 @@ def test_the_log_of_a_killed_run_tells_each_step_once(tmp_path: Path) -> None:
     assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [10, 25]
 
 
+def test_another_seed_begins_anew_and_leaves_no_line_of_the_run_before(tmp_path: Path) -> None:
+    fresh = _trained(tmp_path / "fresh", replace(SETTINGS, seed=1))
+    _trained(tmp_path / "line", SETTINGS)
+    (tmp_path / "line" / "line.log.jsonl").write_text('{"step": 10, "seconds": 0.1}\n')
+    anew = _trained(tmp_path / "line", replace(SETTINGS, seed=1))
+    assert torch.equal(anew.weight, fresh.weight)
+    lines = (tmp_path / "line" / "line.log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [25]
+
+
 def test_training_brings_the_averages_close_to_the_answer(tmp_path: Path) -> None:
     model = _trained(tmp_path, replace(SETTINGS, steps=300, ema_decay=0.9))
     torch.testing.assert_close(model.weight, torch.ones(1, 3), atol=0.05, rtol=0)
