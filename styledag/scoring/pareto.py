@@ -8,10 +8,11 @@ Point = tuple[float, float]
 """Style and retention; more is better of both."""
 
 RULE = (
-    "the highest harmonic mean of style and retention, each scaled so that the worst of all "
+    "the highest harmonic mean of {style} and retention, each scaled so that the worst of all "
     "blends and checkpoints is 0 and the best 1; of equals the one with the least fine-tune, and "
     "never the base itself"
 )
+"""``style`` is what stands for it."""
 
 
 def pareto_front(points: Sequence[Point]) -> list[bool]:

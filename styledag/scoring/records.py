@@ -66,7 +66,8 @@ class ScoreRow:
         diversity: Mean distance between seeds of a prompt.
         taken_for_style: Share of its samples that the style file's classifier takes for the style,
             of the prompts that it is asked about.
-        balance: Harmonic mean of scaled style and retention.
+        balance: Harmonic mean of scaled style and retention; the share that is taken for the style
+            stands for style where there is one.
         on_front: Whether no other candidate beats it in style and retention at once.
         recommended: Whether it is the one to take.
     """

@@ -1,8 +1,8 @@
 """Every checkpoint and blend judged: style, retention, copying, and the one to take."""
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from styledag.manifest import write_rows
 from styledag.scoring.classifier import StyleClassifier
 from styledag.scoring.embeddings import Scorer, picture_embeddings, sha256_of, text_embeddings
 from styledag.scoring.judge import Judge, threshold_for
-from styledag.scoring.pareto import RULE, Point, balances, pareto_front, recommended
+from styledag.scoring.pareto import RULE, balances, pareto_front, recommended
 from styledag.scoring.records import Candidate, NearestRow, Pair, ScoreRow
 from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
 SUMMARY = "scores.json"
@@ -33,6 +33,7 @@ NO_HELDOUT = (
     "pictures themselves, and copying cannot be judged"
 )
 NO_STYLE = "style needs two samples of each model and two pictures of the style: it has no score"
+STYLE, TAKEN = "style", "what the classifier takes for the style"
 BASE_IN_STYLE = (
     "the base's pictures are no further from the style's than these are from one another: how "
     "much nearer a model comes has no measure"
@@ -105,7 +106,7 @@ def score_model(
     write_rows(workspace.folder / NEAREST, nearest, NearestRow)
     facts = {
         "recommended": next((row.name for row in rows if row.recommended), None),
-        "rule": RULE,
+        "rule": RULE.format(style=STYLE if _taken_shares(rows) is None else TAKEN),
         "notes": notes,
         "candidates": len(rows),
         "style_reference": "held-out" if len(heldout) >= _MIN_HELDOUT else "training",
@@ -116,7 +117,7 @@ def score_model(
         "scorer": scorer.version,
         "classifier": None if classifier is None else classifier.version,
     }
-    summary = {**facts, "scores": [dataclasses.asdict(row) for row in rows]}
+    summary = {**facts, "scores": [asdict(row) for row in rows]}
     (workspace.folder / SUMMARY).write_text(
         json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
@@ -162,21 +163,38 @@ class _Files:
 
 
 def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
-    """Return rows with what follows from comparing them; as they are where style is missing."""
-    points: list[Point] = [
-        (row.style.value, row.retention.value)
-        for row in rows
-        if row.style.value is not None and row.retention.value is not None
-    ]
-    if len(points) < len(rows):
+    """Return rows with what follows from comparing them; as they are where style is missing.
+
+    A classifier that was trained to know the style is a better judge of it than embeddings of
+    everything, so where it tells the rows apart, they are balanced by what it says.
+    """
+    styles = _complete([row.style.value for row in rows])
+    retentions = _complete([row.retention.value for row in rows])
+    if retentions is None:
         return list(rows)
-    taken = recommended(points, [row.amount for row in rows])
+    if styles is not None:
+        fronts = pareto_front(list(zip(styles, retentions, strict=True)))
+        rows = [replace(row, on_front=front) for row, front in zip(rows, fronts, strict=True)]
+    judged = _taken_shares(rows) or styles
+    if judged is None:
+        return list(rows)
+    points = list(zip(judged, retentions, strict=True))
+    place = recommended(points, [row.amount for row in rows])
     return [
-        dataclasses.replace(
-            row, on_front=front, balance=round(balance, 5), recommended=row.place == taken
-        )
-        for row, front, balance in zip(rows, pareto_front(points), balances(points), strict=True)
+        replace(row, balance=round(balance, 5), recommended=row.place == place)
+        for row, balance in zip(rows, balances(points), strict=True)
     ]
+
+
+def _taken_shares(rows: Sequence[ScoreRow]) -> list[float] | None:
+    """Return the shares that a classifier takes for the style, unless they are all the same."""
+    shares = _complete([row.taken_for_style.value for row in rows])
+    return None if shares is None or len(set(shares)) == 1 else shares
+
+
+def _complete(values: Sequence[float | None]) -> list[float] | None:
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
 
 
 def _notes(rows: Sequence[ScoreRow], heldout: Float32) -> list[str]:

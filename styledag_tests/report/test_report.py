@@ -111,6 +111,7 @@ def test_what_a_classifier_takes_for_the_style_is_a_column_of_the_scores(
     assert "taken for" not in page_of(report, tmp_path / "none").get_text().lower()
     asked = Classifier(name="data/judge", label="twemoji", prompts=("a house", "a car"))
     page = page_of(replace(report, classifier=asked), tmp_path / "asked")
+    assert "Taken for twemoji35%" in page.select_one(".glance").get_text()
     said = " ".join(page.select_one("#scores .words").get_text().split())
     assert "the classifier data/judge takes for “twemoji”" in said
     assert "it was asked about “a house”, “a car”." in said

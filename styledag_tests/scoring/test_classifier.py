@@ -60,6 +60,22 @@ def test_the_share_that_is_taken_for_the_style_rises_with_it(
     assert facts["classifier"] == classifier(folder).version
 
 
+def test_where_it_tells_models_apart_the_one_to_take_follows_from_it(
+    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.25, 1.25, 1.5)]
+    by_style = judged(workspace, scorer, candidates)
+    by_classifier = judged(workspace, scorer, candidates, classifier=classifier(folder))
+    rows = rows_of(workspace)
+    assert [row.taken_for_style.value for row in rows] == [0, 0, 1, 1]
+    kept_most = max(rows[2:], key=lambda row: row.retention.value)
+    assert by_classifier["recommended"] == kept_most.name
+    assert [row.balance for row in rows[:2]] == [0, 0]
+    assert "of what the classifier takes for the style and" in by_classifier["rule"]
+    same = judged(workspace, scorer, candidates[:2], classifier=classifier(folder))
+    assert same["rule"] == by_style["rule"]
+
+
 def test_only_pictures_of_its_prompts_are_asked_about_and_each_once(
     workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
 ) -> None:
