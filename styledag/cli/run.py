@@ -107,16 +107,26 @@ def _say(console: Console, built: "Built") -> None:
     )
 
 
-def _say_end(console: Console, project: Project, done: "Sequence[Built]", elapsed_s: float) -> None:
+def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
+    """Return in a line what a run came to: work by kind, stages made anew without any, or nothing.
+
+    Args:
+        done: The outcome of each stage.
+        elapsed_s: How long they took together, in seconds.
+    """
     work: Counter[str] = Counter()
     for built in done:
         work.update(built.work)
+    made = sum(not built.cached for built in done)
+    if not (made or work):
+        return f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone"
+    did = ", ".join(f"{count} {kind}" for kind, count in sorted(work.items()))
+    return f"done in {elapsed_s:.0f} s: {did or f'{made} made anew'}"
+
+
+def _say_end(console: Console, project: Project, done: "Sequence[Built]", elapsed_s: float) -> None:
     console.print()
-    if work:
-        did = ", ".join(f"{count} {kind}" for kind, count in sorted(work.items()))
-        console.print(f"done in {elapsed_s:.0f} s: {did}")
-    else:
-        console.print(f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone")
+    console.print(summary(done, elapsed_s))
     for built in done:
         if built.artifact.asset == "model_report":
             report = built.artifact.folder / "report.html"
