@@ -47,7 +47,8 @@ class Compute:
     """A device that is really there.
 
     Attributes:
-        device: Where tensors go.
+        device: Where tensors go; on CUDA and MPS with its index, which torch's memory functions
+            demand and which tensors on it state.
         dtype: Number format of inference, and of autocast in training.
         compile: Whether the UNet's repeated blocks are compiled before training.
         channels_last: Whether the UNet in training keeps its channels innermost in memory.
@@ -105,7 +106,13 @@ def _device(name: str) -> "torch.device":
     if not available[name]:
         there = ", ".join(each for each, is_there in available.items() if is_there)
         raise DeviceError(f"device {name!r} was asked for, but this machine has only: {there}")
-    return torch.device(name)
+    match name:
+        case "cuda":
+            return torch.device("cuda", torch.cuda.current_device())
+        case "mps":
+            return torch.device("mps", 0)
+        case _:
+            return torch.device(name)
 
 
 def _limit_memory(device: "torch.device", budget_gib: float) -> None:

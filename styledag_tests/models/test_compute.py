@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from styledag.diffusion.free_memory import free_bytes
 from styledag.errors import DeviceError
 from styledag.models.compute import ComputeSettings, resolve_compute
 
@@ -43,3 +44,29 @@ def test_what_the_cpu_cannot_do_is_refused(settings: ComputeSettings) -> None:
 def test_an_impossible_budget_is_refused() -> None:
     with pytest.raises(ValueError, match="memory_budget_gib"):
         ComputeSettings(memory_budget_gib=0.0)
+
+
+def test_a_device_has_its_index_where_torch_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert resolve_compute(ComputeSettings(device="cuda")).device == torch.device("cuda", 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert resolve_compute(ComputeSettings(device="mps")).device == torch.device("mps", 0)
+
+
+def test_free_memory_is_asked_as_torch_accepts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the calls into the driver are replaced, so torch's own checks of the device run."""
+    gib = 1 << 30
+    cuda = {
+        "is_available": lambda: True,
+        "current_device": lambda: 0,
+        "mem_get_info": lambda _: (6 * gib, 16 * gib),
+        "memory_reserved": lambda _: 3 * gib,
+        "memory_allocated": lambda _: 2 * gib,
+    }
+    for name, function in cuda.items():
+        monkeypatch.setattr(torch.cuda, name, function)
+    monkeypatch.setattr("torch.cuda.memory._lazy_init", lambda: None)
+    monkeypatch.setattr(torch._C, "_cuda_getMemoryFraction", lambda _: 0.5, raising=False)
+    device = resolve_compute(ComputeSettings(device="cuda")).device
+    assert free_bytes(device) == 6 * gib
