@@ -1,7 +1,6 @@
 """Runs of the graph in this process, recorded in the same history as the web UI's."""
 
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
 from styledag.defs.partitions import blend_key
+from styledag.defs.run_processes import end_dead_runs, process_tags
 from styledag.errors import StyledagError
 from styledag.graph.blends import blends_of
 from styledag.graph.graph import Graph
@@ -29,7 +29,6 @@ TRAINING_ASSETS = ("encoded_dataset", "ema_unet", "vae_decoder", "merged_vae")
 BLEND_ASSETS = ("merged_unet", "sample_grid")
 SHOWING_ASSETS = ("evolution", "denoising", "scores", "model_report")
 
-_PID_TAG, _HOST_TAG = "styledag/pid", "styledag/host"
 _UNCAPTURED = {
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",
@@ -38,7 +37,6 @@ _UNCAPTURED = {
 }
 """Runs in a terminal keep their output there: captured, no bar would move."""
 _INTERRUPTION = "DagsterExecutionInterruptedError"
-_UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 
 
 class RunFailedError(StyledagError):
@@ -107,7 +105,7 @@ def run_step(
         partition_key=step.partition,
         asset_selection=[dg.AssetKey(asset) for asset in step.assets],
         raise_on_error=False,
-        tags={_PID_TAG: str(os.getpid()), _HOST_TAG: socket.gethostname()},
+        tags=process_tags(),
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     if not result.success:
@@ -133,26 +131,8 @@ def open_history(root: Path) -> Iterator[dg.DagsterInstance]:
     home = os.environ.get("DAGSTER_HOME") or str(root)
     reference = InstanceRef.from_dir(home, overrides=_UNCAPTURED)
     with dg.DagsterInstance.from_ref(reference) as instance:
-        _end_dead_runs(instance)
+        end_dead_runs(instance)
         yield instance
-
-
-def _end_dead_runs(instance: dg.DagsterInstance) -> None:
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if run.tags.get(_HOST_TAG) != socket.gethostname() or _is_alive(int(run.tags[_PID_TAG])):
-            continue
-        instance.report_run_failed(run, "The process of this run is gone; run it again to go on.")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _sentence(result: dg.ExecuteInProcessResult) -> str:
