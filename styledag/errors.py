@@ -27,6 +27,27 @@ class FetchError(SourceError):
         self.detail = detail
 
 
+def is_transient(reason: str) -> bool:
+    """Return whether the same address may answer differently later.
+
+    Args:
+        reason: The reason of a :class:`FetchError`, such as ``http_503``.
+    """
+    return reason in _TRANSIENT or reason.startswith("http_5")
+
+
+_TRANSIENT = {
+    "timeout",
+    "connection_failed",
+    "connection_broken",
+    "host_not_resolved",
+    "host_given_up",
+    "http_408",
+    "http_425",
+    "http_429",
+}
+
+
 class ImageError(StyledagError):
     """One picture cannot be used; the stage counts it under :attr:`reason` and goes on.
 

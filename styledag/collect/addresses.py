@@ -44,11 +44,16 @@ def checked_addresses(
         private_hosts: Hosts, as they stand in URLs, that may lie on private addresses.
 
     Raises:
-        FetchError: ``host_not_found``, or ``private_address`` if any address is not public.
+        FetchError: ``host_not_found``, ``host_not_resolved`` if the resolver itself is not to be
+            reached for now, or ``private_address`` if any address is not public.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
+        if isinstance(exc, socket.gaierror) and exc.errno == socket.EAI_AGAIN:
+            raise FetchError(
+                "host_not_resolved", f"host {host} cannot be resolved for now: check the network"
+            ) from exc
         raise FetchError("host_not_found", f"host {host} cannot be resolved") from exc
     addresses: list[SocketAddress] = [(each[0], each[4]) for each in found]
     if host.lower() not in {each.lower() for each in private_hosts}:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,17 +17,17 @@ from styledag.collect.robots import AGENT, Robots
 from styledag.collect.settings import FetchSettings
 from styledag.collect.transport import Answer, Transport
 from styledag.collect.waiting import Pace, backoff_s, retry_after_s
-from styledag.errors import FetchError
+from styledag.errors import FetchError, is_transient
 from styledag.store.workspace import Workspace
 
 logger = logging.getLogger("styledag.collect")
 
 MOST_REDIRECTS = 8
+MOST_FAILURES = 5
+"""Addresses in a row that a host fails to answer, each with all retries, before it is given up."""
 PAGES, PICTURES = "pages", "downloads"
 _ACCEPT = {PAGES: "text/html,application/json;q=0.9,*/*;q=0.5", PICTURES: "image/*,*/*;q=0.5"}
 _REDIRECTS = {301, 302, 303, 307, 308}
-_BUSY = {429, 500, 502, 503, 504}
-_BROKEN = {"timeout", "connection_failed", "connection_broken"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Client:
         self._robots = Robots(self._robots_text)
         self._pace = Pace(sleep)
         self._unchanged = 0
+        self._failures: Counter[str] = Counter()
 
     def __enter__(self) -> "Client":
         return self
@@ -177,8 +179,16 @@ class Client:
     def _ask(
         self, url: str, headers: Mapping[str, str], max_bytes: int, *, obey_robots: bool
     ) -> Answer:
-        """Ask one address, again if it is busy or the connection breaks."""
+        """Ask one address, again if it is busy or the connection breaks.
+
+        Raises:
+            FetchError: ``host_given_up`` if the host failed :data:`MOST_FAILURES` times in a row.
+        """
         host = checked_url(url).netloc
+        if self._failures[host] >= MOST_FAILURES:
+            raise FetchError(
+                "host_given_up", f"{host} did not answer {MOST_FAILURES} requests in a row"
+            )
         delay_s = self.settings.delay_s
         if obey_robots:
             delay_s = max(delay_s, self._robots.delay_s(url))
@@ -193,11 +203,14 @@ class Client:
                     url, {**headers, "User-Agent": agent}, max_bytes=max_bytes
                 )
             except FetchError as exc:
-                if last or exc.reason not in _BROKEN:
+                if last or not is_transient(exc.reason):
+                    self._failures[host] += is_transient(exc.reason)
                     raise
                 wait_s, why = backoff_s(url, attempt), exc.detail
             else:
-                if last or answer.status not in _BUSY:
+                is_busy = is_transient(f"http_{answer.status}")
+                if last or not is_busy:
+                    self._failures[host] = self._failures[host] + 1 if is_busy else 0
                     return answer
                 asked_s = retry_after_s(answer.headers.get("Retry-After"))
                 wait_s = backoff_s(url, attempt) if asked_s is None else asked_s

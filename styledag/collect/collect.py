@@ -1,7 +1,9 @@
 """The stage: from a style's sources to a manifest of its pictures."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from styledag.collect.folder import collect_folder
@@ -10,7 +12,7 @@ from styledag.collect.html import collect_html
 from styledag.collect.mediawiki import collect_mediawiki
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FolderSource, HtmlSource, SourceSettings
-from styledag.errors import SourceError
+from styledag.errors import SourceError, is_transient
 from styledag.manifest import Manifest, Rejection
 from styledag.store.workspace import Workspace
 
@@ -32,8 +34,9 @@ def collect_images(
 
     Raises:
         StyleFileError: If a selector cannot be read.
-        SourceError: If a source cannot be read or gives no picture. The other sources are read
-            first, so that their pictures need not be fetched again.
+        SourceError: If a source cannot be read, gives no picture, or gave only a part because a
+            server failed. What was received is kept, so the next try fetches only the rest; the
+            other sources are read first for the same reason.
     """
     failed: list[SourceError] = []
     images: dict[str, RawImage] = {}
@@ -63,6 +66,7 @@ def _harvest(source: SourceSettings, workspace: Workspace, project: Path) -> Har
         name, harvest = source.path, collect_folder(source, workspace, project=project)
     else:
         name, harvest = source.api, collect_mediawiki(source, workspace)
+    _check_complete(name, source, harvest)
     if not harvest.images:
         reasons = Manifest[RawImage]((), harvest.rejected).facts
         counts = ", ".join(
@@ -76,6 +80,33 @@ def _harvest(source: SourceSettings, workspace: Workspace, project: Path) -> Har
             f"{example.detail}"
         )
     return harvest
+
+
+def _check_complete(name: str, source: SourceSettings, harvest: Harvest) -> None:
+    """Refuse a harvest that is smaller than it would be if every server answered.
+
+    Raises:
+        SourceError: If an address failed for a reason that may pass.
+    """
+    if isinstance(source, FolderSource):
+        return
+    failed = [
+        each
+        for each in harvest.rejected
+        if is_transient(each.reason)
+        and not any(fnmatchcase(each.subject, pattern) for pattern in source.fetch.gone)
+    ]
+    if not failed:
+        return
+    first = failed[0]
+    counts = Counter(each.reason for each in failed)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+    raise SourceError(
+        f"{name} was read in part only: {len(failed)} addresses failed ({reasons}), first "
+        f"{first.subject}: {first.detail}. Nothing is published; the {len(harvest.images)} "
+        "pictures that were received are kept: run again when the server answers. Addresses that "
+        "are gone for good can be listed under fetch.gone in the style file"
+    )
 
 
 def _named_apart(

@@ -30,6 +30,11 @@ class FetchSettings:
     max_images: int = setting(10_000, ge=1, help="Most pictures to take.")
     max_image_bytes: int = setting(50_000_000, ge=1, help="A picture larger than this is rejected.")
     max_page_bytes: int = setting(5_000_000, ge=1, help="A page larger than this is refused.")
+    gone: tuple[str, ...] = setting(
+        (),
+        help="URL patterns such as https://old.example.org/* that may stay unreachable: their "
+        "failures are counted, where any other server error or timeout stops the source.",
+    )
     allow_private_hosts: tuple[str, ...] = setting(
         (), identity=False, help="Host names on private or loopback addresses that may be asked."
     )
