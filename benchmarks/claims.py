@@ -15,8 +15,8 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 from study.experiments import BASE, Experiment, chosen
+from study.image import side_by_side
 from study.measure import Judges, Measure, mean_of
-from study.picture import side_by_side
 from study.report import as_json, as_markdown, put_between_marks
 from study.scale import COMPLETE, QUICK
 from study.study import Study
@@ -27,13 +27,13 @@ from styledag.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN_SUBJECTS = 8
-"""Columns of the picture."""
+"""Columns of the image."""
 
 
 def measured(
     study: Study, experiments: Sequence[Experiment], seeds: Sequence[int], out: Path
 ) -> dict[str, Any]:
-    """Make and measure experiments, and write figures and picture after each.
+    """Make and measure experiments, and write figures and image after each.
 
     Args:
         study: What makes them.
@@ -62,7 +62,7 @@ def measured(
         )
         (out / "claims.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (out / "claims.md").write_text(as_markdown(figures), encoding="utf-8")
-        _picture(study, experiments[:at], seeds[0]).save(out / "claims.png", optimize=True)
+        _image(study, experiments[:at], seeds[0]).save(out / "claims.png", optimize=True)
     return figures
 
 
@@ -74,14 +74,14 @@ def _about(study: Study, experiments: Sequence[Experiment], seeds: Sequence[int]
         "scorer_version": study.scorer.version,
         "device": study.compute.device.type,
         "dtype": str(study.compute.dtype).removeprefix("torch."),
-        "training": sum(each.role == "train" for each in study.pictures),
+        "training": sum(each.role == "train" for each in study.images),
         "samples": len(study.scale.subjects) * len(study.scale.seeds),
         "run_seeds": list(seeds),
         "minutes": round(seconds / 60, 1),
     }
 
 
-def _picture(study: Study, experiments: Sequence[Experiment], seed: int) -> Image.Image:
+def _image(study: Study, experiments: Sequence[Experiment], seed: int) -> Image.Image:
     scale = study.scale
     every = max(1, len(scale.outside) // (SHOWN_SUBJECTS - 2))
     subjects = (*scale.in_style[:2], *scale.outside[::every])[:SHOWN_SUBJECTS]

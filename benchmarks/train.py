@@ -1,6 +1,6 @@
 """Speed and memory of training, beside diffusers' own script: ``python benchmarks/train.py``.
 
-A base with random weights and pictures are made on the spot. What must be equal is compared before
+A base with random weights and images are made on the spot. What must be equal is compared before
 any speed is printed. Ours and the peer run by turns in fresh processes; figures are medians.
 
     python benchmarks/train.py --device cpu --quick --peer train_text_to_image.py
@@ -22,7 +22,7 @@ from speed.scale import scale_of
 GB = 1e9
 FLOPS_BOUND = 0.01
 GOALS = """
-Goals on one H100: 160 images/s steady (140 passes), 800 pictures x 10 epochs in 75 s, peak memory
+Goals on one H100: 160 images/s steady (140 passes), 800 images x 10 epochs in 75 s, peak memory
 6.5 GB at batch 1, encoding 350 images/s. No GPU has run this yet."""
 
 
@@ -91,7 +91,7 @@ def _gates(bench: Bench) -> dict[str, Figures]:
         f"ms (foreach); temporaries {averages['temporary_bytes']} bytes"
     )
     encoding = gates["encoding"]["largest_difference"]
-    print(f"  batches of pictures against one by one: moments {encoding:.1e} of the largest apart")
+    print(f"  batches of images against one by one: moments {encoding:.1e} of the largest apart")
     failed = [name for name, gate in gates.items() if not gate["passes"]]
     if failed:
         raise SystemExit(f"not equal: {', '.join(failed)}; no speed counts")
@@ -165,7 +165,7 @@ def _whole(bench: Bench) -> Figures:
     found = bench.whole()
     scale = bench.scale
     print(
-        f"\n{scale.whole_pictures} pictures x {scale.whole_epochs} epochs, a snapshot after each, "
+        f"\n{scale.whole_images} images x {scale.whole_epochs} epochs, a snapshot after each, "
         f"loading{' and compiling' if scale.fast.get('compile') else ''} counted: "
         f"{found['seconds']:.1f} s"
     )
@@ -189,7 +189,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="fewer pictures, epochs and rounds")
+    parser.add_argument("--quick", action="store_true", help="fewer images, epochs and rounds")
     parser.add_argument(
         "--peer",
         type=Path,

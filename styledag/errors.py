@@ -10,7 +10,7 @@ class StyleFileError(StyledagError):
 
 
 class SourceError(StyledagError):
-    """A source of pictures did not give what it was asked for; its operator may know why."""
+    """A source of images did not give what it was asked for; its operator may know why."""
 
 
 class FetchError(SourceError):
@@ -49,7 +49,7 @@ _TRANSIENT = {
 
 
 class ImageError(StyledagError):
-    """One picture cannot be used; the stage counts it under :attr:`reason` and goes on.
+    """One image cannot be used; the stage counts it under :attr:`reason` and goes on.
 
     Args:
         reason: Short snake-case word under which the rejection is counted.
@@ -63,7 +63,7 @@ class ImageError(StyledagError):
 
 
 class DataError(StyledagError):
-    """The pictures or captions at hand do not suffice for the stage; the style's author can act."""
+    """The images or captions at hand do not suffice for the stage; the style's author can act."""
 
 
 class ModelError(StyledagError):
@@ -75,7 +75,7 @@ class TrainingError(StyledagError):
 
 
 class DeviceError(StyledagError):
-    """The machine lacks the device, memory or number format that was asked for."""
+    """The machine lacks the device, memory or dtype that was asked for."""
 
 
 class StorageError(StyledagError):

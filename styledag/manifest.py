@@ -33,7 +33,7 @@ Row = TypeVar("Row", bound=ManifestRow)
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """One picture that a stage leaves out.
+    """One image that a stage leaves out.
 
     Attributes:
         subject: What was rejected: a URL or a sha256.

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from speed.fake import write_checkpoint, write_pictures
+from speed.fake import write_checkpoint, write_images
 from speed.measured import run_worker
 from speed.peer import readme_flags, tuned_flags
 from speed.scale import Scale
@@ -26,7 +26,7 @@ RECIPE: dict[str, Any] = {
 """What the peer does: AdamW, clipping at 1, diffusers' ramp for the average."""
 
 Figures = dict[str, Any]
-Pictures = tuple[int, int]
+Images = tuple[int, int]
 """How many, and their side in pixels."""
 
 
@@ -55,29 +55,29 @@ class Bench:
         return self.work / f"base-{self.scale.architecture.size_px}"
 
     def prepare(self) -> None:
-        """Make base and pictures."""
+        """Make base and images."""
         self.work.mkdir(parents=True, exist_ok=True)
         write_checkpoint(self.base, self.scale.architecture)
-        for pictures in self._sets():
-            write_pictures(self._folder("pictures", pictures), *pictures)
+        for images in self._sets():
+            write_images(self._folder("images", images), *images)
 
     def encode(self) -> list[Figures]:
-        """Encode all pictures with our stage, and return the speed of each set."""
+        """Encode all images with our stage, and return the speed of each set."""
         return [
             self._worker(
                 "ours",
                 kind="encode",
-                pictures=str(self._folder("pictures", pictures)),
-                work=str(self._folder("encoded", pictures)),
+                images=str(self._folder("images", images)),
+                work=str(self._folder("encoded", images)),
                 compute=self.scale.fast,
                 batch_size=self.scale.batch_size,
             )
-            for pictures in self._sets()
+            for images in self._sets()
         ]
 
     def gate_losses(self) -> Figures:
-        """Train some hundred steps in the lowered number format and in float32, and compare."""
-        per_epoch = math.ceil(self.scale.pictures / self.scale.gate_batch_size)
+        """Train some hundred steps in the lowered dtype and in float32, and compare."""
+        per_epoch = math.ceil(self.scale.images / self.scale.gate_batch_size)
         epochs = math.ceil(self.scale.gate_steps / per_epoch)
         recipe = {
             "batch_size": self.scale.gate_batch_size,
@@ -87,11 +87,11 @@ class Bench:
             "learning_rate": 1e-4,
         }
         plain = {"device": self.device, "dtype": "float32"}
-        pictures = (self.scale.pictures, self.scale.gate_size_px)
+        images = (self.scale.images, self.scale.gate_size_px)
         lowered = self.train(
-            "gate-lowered", compute=self.scale.lowered, recipe=recipe, pictures=pictures
+            "gate-lowered", compute=self.scale.lowered, recipe=recipe, images=images
         )
-        exact = self.train("gate-float32", compute=plain, recipe=recipe, pictures=pictures)
+        exact = self.train("gate-float32", compute=plain, recipe=recipe, images=images)
         folders = {
             name: str(self.work / "runs" / f"gate-{run}" / f"e{epochs:03d}")
             for name, run in (("first", "lowered"), ("second", "float32"))
@@ -115,14 +115,14 @@ class Bench:
         return found | {"passes": found["largest_difference"] <= AVERAGE_BOUND}
 
     def gate_encoding(self) -> Figures:
-        """Compare our encoding of batches with a loop over single pictures."""
+        """Compare our encoding of batches with a loop over single images."""
         compute = self.scale.fast
         found = self._worker(
             "gates",
             kind="encoding",
-            pictures=str(self._folder("pictures", self._contest)),
+            images=str(self._folder("images", self._contest)),
             compute=compute,
-            count=min(self.scale.pictures, 64),
+            count=min(self.scale.images, 64),
             batch_size=self.scale.batch_size,
         )
         bound = ENCODING_BOUND[compute["dtype"]]
@@ -177,14 +177,14 @@ class Bench:
         return {name: self.train("ladder", **settings) for name, settings in rungs.items()}
 
     def whole(self) -> Figures:
-        """Train on all pictures with a snapshot after each epoch, and count all of the time."""
+        """Train on all images with a snapshot after each epoch, and count all of the time."""
         scale = self.scale
         recipe = {"epochs": scale.whole_epochs, "snapshot_every_epochs": 1}
-        pictures = (scale.whole_pictures, scale.architecture.size_px)
-        return self.train("whole", compute=scale.fast, recipe=recipe, pictures=pictures)
+        images = (scale.whole_images, scale.architecture.size_px)
+        return self.train("whole", compute=scale.fast, recipe=recipe, images=images)
 
     def lean(self) -> Figures:
-        """Train with the least memory, one picture a step."""
+        """Train with the least memory, one image a step."""
         recipe = {**self.scale.lean, "batch_size": 1, "gradient_checkpointing": True, "epochs": 1}
         lowered = {**self.scale.lowered, "compile": False}
         return self.train("lean", compute=lowered, recipe=recipe)
@@ -195,7 +195,7 @@ class Bench:
         *,
         compute: dict[str, Any],
         recipe: dict[str, Any] | None = None,
-        pictures: Pictures | None = None,
+        images: Images | None = None,
         **task: Any,
     ) -> Figures:
         """Train in a fresh process.
@@ -204,13 +204,13 @@ class Bench:
             name: Folder of the run.
             compute: Settings of the device.
             recipe: What differs from :data:`RECIPE`.
-            pictures: Which; the contest's if left out.
+            images: Which; the contest's if left out.
             task: What else the process shall know.
         """
         found = self._worker(
             "ours",
             kind="train",
-            work=str(self._folder("encoded", pictures or self._contest)),
+            work=str(self._folder("encoded", images or self._contest)),
             run=str(self.work / "runs" / name),
             compute=compute,
             recipe=self._recipe(recipe or {}),
@@ -229,13 +229,13 @@ class Bench:
 
     def _run_peer(self, flags: list[str], images_per_step: int) -> Figures:
         scale = self.scale
-        images = scale.pictures * scale.epochs
-        # README's flags see fewer pictures a step, so as many steps are fewer pictures.
-        steps = images // max(images_per_step, scale.batch_size)
+        passes = scale.images * scale.epochs
+        # README's flags see fewer images a step, so as many steps are fewer images.
+        steps = passes // max(images_per_step, scale.batch_size)
         arguments = [
             *flags,
             f"--pretrained_model_name_or_path={self.base}",
-            f"--train_data_dir={self._folder('pictures', self._contest)}",
+            f"--train_data_dir={self._folder('images', self._contest)}",
             f"--cache_dir={self.work / 'datasets'}",
             f"--output_dir={self.work / 'runs' / 'peer'}",
             f"--max_train_steps={steps}",
@@ -262,16 +262,16 @@ class Bench:
         return {"device": self.device, "dtype": "float32"}
 
     @property
-    def _contest(self) -> Pictures:
-        return self.scale.pictures, self.scale.architecture.size_px
+    def _contest(self) -> Images:
+        return self.scale.images, self.scale.architecture.size_px
 
-    def _sets(self) -> list[Pictures]:
+    def _sets(self) -> list[Images]:
         scale = self.scale
-        whole = (scale.whole_pictures, scale.architecture.size_px)
-        return sorted({self._contest, whole, (scale.pictures, scale.gate_size_px)})
+        whole = (scale.whole_images, scale.architecture.size_px)
+        return sorted({self._contest, whole, (scale.images, scale.gate_size_px)})
 
-    def _folder(self, kind: str, pictures: Pictures) -> Path:
-        count, size_px = pictures
+    def _folder(self, kind: str, images: Images) -> Path:
+        count, size_px = images
         return self.work / f"{kind}-{count}-{size_px}px"
 
 

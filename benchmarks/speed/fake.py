@@ -1,4 +1,4 @@
-"""A checkpoint with random weights, and pictures with captions, made on the spot."""
+"""A checkpoint with random weights, and images with captions, made on the spot."""
 
 import json
 import math
@@ -21,7 +21,7 @@ class Architecture:
         text_width: Width of the text states.
         text_layers: Layers of the text encoder.
         text_heads: Heads of the text encoder.
-        size_px: Side of its pictures.
+        size_px: Side of its images.
     """
 
     unet: tuple[int, int, int, int]
@@ -39,7 +39,7 @@ STABLE_DIFFUSION_15 = Architecture(
 QUICK = Architecture((64, 128, 256, 256), (24, 48, 96, 96), 8, 64, 4, 4, 128)
 """Stable Diffusion 1.5 at a fifth of the width and a quarter of the side.
 
-Encoding a picture stands to training on it as there: 0.43 of the operations, where it is 0.46.
+Encoding an image stands to training on it as there: 0.43 of the operations, where it is 0.46.
 """
 
 
@@ -100,7 +100,7 @@ def write_checkpoint(folder: Path, architecture: Architecture) -> None:
     ).save_pretrained(folder)
 
 
-def write_pictures(folder: Path, count: int, size_px: int) -> None:
+def write_images(folder: Path, count: int, size_px: int) -> None:
     """Write JPEGs with captions as ``load_dataset`` reads them; kept if they are there."""
     lines = folder / "metadata.jsonl"
     if lines.is_file() and len(lines.read_text(encoding="utf-8").splitlines()) == count:
@@ -110,19 +110,19 @@ def write_pictures(folder: Path, count: int, size_px: int) -> None:
     for number in range(count):
         name = f"{number:05d}.jpg"
         word = WORDS[number % len(WORDS)]
-        _picture(number, size_px).save(folder / name, quality=95, subsampling=0)
+        _image(number, size_px).save(folder / name, quality=95, subsampling=0)
         rows.append({"file_name": name, "text": f"a drawing of a {word} number {number}"})
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def read_pictures(folder: Path) -> list[tuple[bytes, str]]:
-    """Return content and caption of each picture that :func:`write_pictures` wrote."""
+def read_images(folder: Path) -> list[tuple[bytes, str]]:
+    """Return content and caption of each image that :func:`write_images` wrote."""
     rows = (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
     parsed = [json.loads(row) for row in rows]
     return [((folder / row["file_name"]).read_bytes(), row["text"]) for row in parsed]
 
 
-def _picture(seed: int, size_px: int) -> Any:
+def _image(seed: int, size_px: int) -> Any:
     from PIL import Image, ImageDraw
 
     chance = random.Random(seed)

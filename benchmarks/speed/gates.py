@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speed.fake import read_pictures
+from speed.fake import read_images
 from speed.measured import hand_back
 from speed.ours import ENCODED, compute_of, recipe_of
-from styledag.diffusion.base import load_unet, load_vae
-from styledag.diffusion.dry_pass import dry_pass
-from styledag.diffusion.ema import Ema
-from styledag.diffusion.encoded import EncodedDataset
-from styledag.diffusion.encoders import ImageEncoder
-from styledag.diffusion.estimate import PlannedTraining, estimate_training
-from styledag.diffusion.live_bytes import LiveBytes
-from styledag.diffusion.recipe import EmaSettings, Recipe
+from styledag.bases.parts import load_unet, load_vae
+from styledag.training.averaging.ema import Ema
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.encoding.encoders import ImageEncoder
+from styledag.training.estimating.dry_pass import dry_pass
+from styledag.training.estimating.estimate import PlannedTraining, estimate_training
+from styledag.training.estimating.live_bytes import LiveBytes
+from styledag.training.recipe import EmaSettings, Recipe
 
 
 def averages(task: dict[str, Any]) -> dict[str, Any]:
@@ -53,15 +53,15 @@ def averages(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def encoding(task: dict[str, Any]) -> dict[str, Any]:
-    """Return how our batches of pictures differ from a loop over them one by one, and its speed."""
+    """Return how our batches of images differ from a loop over them one by one, and its speed."""
     from PIL import Image
 
     compute = compute_of(task)
-    pictures = read_pictures(Path(task["pictures"]))[: task["count"]]
+    images = read_images(Path(task["images"]))[: task["count"]]
     encoder = ImageEncoder(
         Path(task["base"]), compute=compute, batch_size=task["batch_size"], flip=True
     )
-    named = [(str(at), content) for at, (content, _) in enumerate(pictures)]
+    named = [(str(at), content) for at, (content, _) in enumerate(images)]
     rows = list(encoder.encode(named))
     vae = load_vae(Path(task["base"]), device=compute.device, dtype=compute.dtype)
     import io
@@ -70,7 +70,7 @@ def encoding(task: dict[str, Any]) -> dict[str, Any]:
 
     worst, scale = 0.0, 0.0
     began, began_cpu = time.perf_counter(), time.process_time()
-    for row, (content, _) in zip(rows, pictures, strict=True):
+    for row, (content, _) in zip(rows, images, strict=True):
         pixels = torch.from_numpy(np.array(Image.open(io.BytesIO(content)).convert("RGB")))
         values = (pixels.permute(2, 0, 1).float() / 127.5 - 1)[None].to(compute.device)
         for at, each in enumerate((values, values.flip(-1))):
@@ -81,8 +81,8 @@ def encoding(task: dict[str, Any]) -> dict[str, Any]:
     seconds, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     return {
         "largest_difference": worst / scale,
-        "loop_images_per_s": 2 * len(pictures) / seconds,
-        "loop_images_per_cpu_s": 2 * len(pictures) / cpu_s,
+        "loop_images_per_s": 2 * len(images) / seconds,
+        "loop_images_per_cpu_s": 2 * len(images) / cpu_s,
     }
 
 

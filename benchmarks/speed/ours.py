@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
-from speed.fake import read_pictures
+from speed.fake import read_images
 from speed.measured import Stamps, hand_back, peak_memory
-from styledag.diffusion.encode import EncodeSample, encode_dataset
-from styledag.diffusion.encoded import EncodedDataset
-from styledag.diffusion.recipe import EmaSettings, LoraSettings, Recipe
-from styledag.diffusion.train import train_unet
 from styledag.models.compute import Compute
 from styledag.progress import Advance
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.encoding.encode import EncodeSample, encode_dataset
+from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
+from styledag.training.train import train_unet
 
 ENCODED = "encoded"
 
@@ -50,7 +50,7 @@ class StepProgress:
 
 
 def compute_of(task: dict[str, Any]) -> Compute:
-    """Return the device and number format that a task names."""
+    """Return the device and dtype that a task names."""
     settings = dict(task["compute"])
     device, dtype = torch.device(settings.pop("device")), settings.pop("dtype")
     return Compute(device, getattr(torch, dtype), **settings)
@@ -67,7 +67,7 @@ def recipe_of(task: dict[str, Any]) -> Recipe:
 
 
 def encode(task: dict[str, Any]) -> dict[str, Any]:
-    """Encode the pictures in a fresh store, and return pictures a second, all of it counted."""
+    """Encode the images in a fresh store, and return images a second, all of it counted."""
     work = Path(task["work"])
     shutil.rmtree(work, ignore_errors=True)
     folder, scratch = work / ENCODED, work / "scratch"
@@ -76,14 +76,14 @@ def encode(task: dict[str, Any]) -> dict[str, Any]:
     store = Store(str(work / "store"), cache=work / "cache")
     workspace = Workspace(folder, scratch, store.blobs, store.items)
     samples = []
-    for number, (content, caption) in enumerate(read_pictures(Path(task["pictures"]))):
+    for number, (content, caption) in enumerate(read_images(Path(task["images"]))):
         sha256 = store.blobs.put(content)
         samples.append(
             EncodeSample(
                 id=hashlib.sha256(sha256.encode()).hexdigest(),
                 caption=caption,
                 split="train",
-                name=f"picture {number}",
+                name=f"image {number}",
                 image_sha256=sha256,
             )
         )
@@ -103,7 +103,7 @@ def encode(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def train(task: dict[str, Any]) -> dict[str, Any]:
-    """Train on encoded pictures; ``encode_every_step`` does besides what a peer does each time."""
+    """Train on encoded images; ``encode_every_step`` does besides what a peer does each time."""
     stamps = Stamps()
     compute, recipe = compute_of(task), recipe_of(task)
     again = _encoding_again(task, compute) if task.get("encode_every_step") else None
@@ -146,18 +146,18 @@ def _counted_encoding() -> Iterator[Counter[str]]:
     from diffusers import AutoencoderKL
 
     calls: Counter[str] = Counter()
-    encode_pictures = AutoencoderKL.encode
+    encode_images = AutoencoderKL.encode
 
     def counted(self: Any, pixels: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         # What training predicts of itself has shapes only.
         calls["encode"] += pixels.device.type != "meta"
-        return encode_pictures(self, pixels, *args, **kwargs)
+        return encode_images(self, pixels, *args, **kwargs)
 
     AutoencoderKL.encode = counted
     try:
         yield calls
     finally:
-        AutoencoderKL.encode = encode_pictures
+        AutoencoderKL.encode = encode_images
 
 
 def _take(folder: Path, kept: Path) -> None:
@@ -168,7 +168,7 @@ def _take(folder: Path, kept: Path) -> None:
 
 def _encoding_again(task: dict[str, Any], compute: Compute) -> Callable[[], None]:
     """Return what a trainer without an encoded dataset does besides in every step."""
-    from styledag.diffusion.base import load_text_encoder, load_vae
+    from styledag.bases.parts import load_text_encoder, load_vae
 
     base, recipe = Path(task["base"]), recipe_of(task)
     vae = load_vae(base, device=compute.device, dtype=compute.dtype)

@@ -15,7 +15,7 @@ SCRIPT = "examples/text_to_image/train_text_to_image.py"
 
 
 def readme_flags(*, device: str, size_px: int) -> tuple[list[str], int]:
-    """Return the flags of the script's README, and how many pictures a step sees.
+    """Return the flags of the script's README, and how many images a step sees.
 
     float16 is left out on a CPU, which has none that is fast.
     """
@@ -27,7 +27,7 @@ def readme_flags(*, device: str, size_px: int) -> tuple[list[str], int]:
 def tuned_flags(
     *, device: str, size_px: int, batch_size: int, precision: str
 ) -> tuple[list[str], int]:
-    """Return the flags that make the script fastest, and how many pictures a step sees."""
+    """Return the flags that make the script fastest, and how many images a step sees."""
     flags = ["--foreach_ema", f"--train_batch_size={batch_size}", f"--mixed_precision={precision}"]
     if device == "cuda":
         flags += ["--allow_tf32", "--dataloader_num_workers=8"]

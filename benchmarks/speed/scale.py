@@ -12,15 +12,15 @@ class Scale:
 
     Attributes:
         architecture: Of the fake base.
-        pictures: Pictures of the contest, the ladder and the gates.
+        images: Images of the contest, the ladder and the gates.
         epochs: Passes over them in the contest and the ladder.
         warm_up_steps: Optimiser steps that no speed is computed from; at least one.
-        batch_size: Pictures in a step.
-        whole_pictures: Pictures of the whole run, snapshots and all.
+        batch_size: Images in a step.
+        whole_images: Images of the whole run, snapshots and all.
         whole_epochs: Its epochs.
         gate_steps: Least optimiser steps of the gates.
-        gate_batch_size: Pictures in each.
-        gate_size_px: Side of the gates' pictures.
+        gate_batch_size: Images in each.
+        gate_size_px: Side of the gates' images.
         rounds: How often each contender runs.
         fast: Our compute settings in the contest.
         lowered: The settings that the gates compare with float32.
@@ -29,11 +29,11 @@ class Scale:
     """
 
     architecture: Architecture
-    pictures: int
+    images: int
     epochs: int
     warm_up_steps: int
     batch_size: int
-    whole_pictures: int
+    whole_images: int
     whole_epochs: int
     gate_steps: int
     gate_batch_size: int
@@ -54,11 +54,11 @@ def _cuda(*, quick: bool) -> Scale:
     bfloat16 = {"device": "cuda", "dtype": "bfloat16", "channels_last": True}
     return Scale(
         architecture=STABLE_DIFFUSION_15,
-        pictures=128 if quick else 512,
+        images=128 if quick else 512,
         epochs=8,
         warm_up_steps=16 if quick else 32,
         batch_size=32,
-        whole_pictures=800,
+        whole_images=800,
         whole_epochs=2 if quick else 10,
         gate_steps=200,
         gate_batch_size=4,
@@ -74,11 +74,11 @@ def _cuda(*, quick: bool) -> Scale:
 def _cpu(device: str, *, quick: bool) -> Scale:
     return Scale(
         architecture=QUICK,
-        pictures=24 if quick else 64,
+        images=24 if quick else 64,
         epochs=3,
         warm_up_steps=3 if quick else 8,
         batch_size=8,
-        whole_pictures=24 if quick else 64,
+        whole_images=24 if quick else 64,
         whole_epochs=2 if quick else 10,
         gate_steps=200,
         gate_batch_size=1,

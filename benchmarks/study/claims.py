@@ -88,7 +88,7 @@ CLAIMS = (
           more="family-kept", less="family-weighted", measures=FAMILY),
     Claim(says="more epochs give more style", more="long", less="short", measures=STYLE),
     Claim(says="... and less memory of the base", more="short", less="long", measures=MEMORY),
-    Claim(says="... and more copies of training pictures",
+    Claim(says="... and more copies of training images",
           more="long", less="short", measures=("copying",)),
     Claim(says="DreamBooth, asked for with its word, remembers more of the base",
           more="dreambooth", less="full", measures=MEMORY),

@@ -1,4 +1,4 @@
-"""How well a UNet still predicts pictures: its loss on the style's drawings and on the base's own.
+"""How well a UNet still predicts images: its loss on the style's drawings and on the base's own.
 
 The same noise for every UNet, so that two of them differ in what they know and in nothing else.
 """
@@ -9,29 +9,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from styledag.diffusion.base import load_scheduler, load_unet
-from styledag.diffusion.encoded import EncodedDataset
-from styledag.diffusion.loss import DiffusionLoss
+from styledag.bases.parts import load_scheduler, load_unet
 from styledag.models.compute import Compute
 from styledag.randomness import generator_for
 from styledag.sampling.base_parts import BaseParts
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.loss import DiffusionLoss
 
 BANDS = 4
-"""Each picture is asked for once in each equal part of the timesteps, in its middle."""
+"""Each image is asked for once in each equal part of the timesteps, in its middle."""
 _BATCH = 32
 
 
 def losses(
     unet: Path, base: Path, encoded: EncodedDataset, captions: Mapping[str, str], compute: Compute
 ) -> dict[str, float]:
-    """Return a UNet's mean loss on each picture by its id, weighted by min-SNR 5.
+    """Return a UNet's mean loss on each image by its id, weighted by min-SNR 5.
 
     Args:
         unet: Folder of the UNet.
         base: The base, for its schedule and text encoder.
-        encoded: The pictures.
+        encoded: The images.
         captions: What is said of each, by its id.
-        compute: Device and number format.
+        compute: Device and dtype.
     """
     model = load_unet(unet, device=compute.device, dtype=compute.dtype, subfolder="")
     loss = DiffusionLoss(load_scheduler(base), min_snr_gamma=5.0)

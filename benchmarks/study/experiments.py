@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from study.scale import Scale
-from styledag.diffusion.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
+from styledag.training.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
 
-Pictures = Literal["style", "family", "capped"]
-"""The style's pictures alone, with the whole family beside them, or with four members of it."""
+Images = Literal["style", "family", "capped"]
+"""The style's images alone, with the whole family beside them, or with four members of it."""
 
 PROMPT = "a drawing of {}"
 NAMED_PROMPT = "a sks drawing of {}"
@@ -24,7 +24,7 @@ class Experiment:
         switch: What differs from the first experiment, for a person.
         changes: Fields of the recipe that differ.
         epochs_times: The recipe's epochs over the first one's.
-        pictures: What is trained on.
+        images: What is trained on.
         model: Another experiment whose UNet is taken, so that nothing is trained.
         weight: Share of that UNet in a blend with the base.
         prompt: How a subject is asked for.
@@ -34,7 +34,7 @@ class Experiment:
     switch: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     epochs_times: float = 1.0
-    pictures: Pictures = "style"
+    images: Images = "style"
     model: str | None = None
     weight: float = 1.0
     prompt: str = PROMPT
@@ -91,7 +91,7 @@ EXPERIMENTS = (
         changes={
             "instance_prompt": "a sks drawing",
             "prior": PriorSettings(
-                class_prompt="a drawing", pictures=64, num_inference_steps=15, guidance_scale=4.0
+                class_prompt="a drawing", images=64, num_inference_steps=15, guidance_scale=4.0
             ),
         },
         prompt=NAMED_PROMPT,
@@ -99,13 +99,13 @@ EXPERIMENTS = (
     Experiment(
         name="dreambooth-plain", switch="DreamBooth, asked for without it", model="dreambooth"
     ),
-    Experiment(name="family-kept", switch="24 clock faces in the data", pictures="family"),
-    Experiment(name="family-capped", switch="4 of the clock faces", pictures="capped"),
+    Experiment(name="family-kept", switch="24 clock faces in the data", images="family"),
+    Experiment(name="family-capped", switch="4 of the clock faces", images="capped"),
     Experiment(
         name="family-weighted",
         switch="24 clock faces, families weighted alike",
         changes={"family_weighting": 1.0},
-        pictures="family",
+        images="family",
     ),
 )
 """The first is what all others are compared with."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from study.experiments import PROMPT, Experiment
-from study.pictures import Role
+from study.images import Role
 from study.study import CLIP, Study
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import embed_jpegs
@@ -17,7 +17,7 @@ from styledag.models.reference import ModelReference
 from styledag.sampling.index import Pair
 from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
-from styledag.scoring.embeddings import Scorer, picture_embeddings, sha256_of
+from styledag.scoring.embeddings import Scorer, image_embeddings, sha256_of
 from styledag.scoring.records import Estimate
 from styledag.scoring.retention import retention, text_similarity
 from styledag.scoring.settings import ScoreSettings
@@ -75,7 +75,7 @@ class Judges:
     """What all experiments are measured against.
 
     Args:
-        study: Where pictures and samples come from.
+        study: Where images and samples come from.
         folder: For work in progress; nothing stays there.
     """
 
@@ -89,7 +89,7 @@ class Judges:
         ``style``, ``retention`` and ``copying`` are those of the stage ``scores``: style and copies
         for subjects inside the style, against its held-out drawings, and retention for subjects
         outside it. ``style_outside`` is for these, against Twemoji's own drawings of such. ``text``
-        is the likeness of picture and prompt over the base's. ``learned`` is the share of the
+        is the likeness of image and prompt over the base's. ``learned`` is the share of the
         base's loss on Twemoji's drawings outside the style that is gone, and ``remembered`` the
         base's loss on its own drawings over the experiment's. ``family`` is the share of samples
         whose nearest drawing, of the style's and the whole family's, is one of the family, and
@@ -135,18 +135,18 @@ class Judges:
         return self._study.scorer
 
     def embeddings(self, paths: Sequence[Path], embedder: "Scorer | PixelEmbedder") -> Float32:
-        """Return the unit embeddings of pictures' files, [n, d]."""
+        """Return the unit embeddings of images' files, [n, d]."""
         contents = [path.read_bytes() for path in paths]
         sha256s = [sha256_of(content) for content in contents]
-        pictures = {
+        images = {
             sha256: lambda content=content: content
             for sha256, content in zip(sha256s, contents, strict=True)
         }
-        rows = picture_embeddings(pictures, embedder, self._workspace, batch_size=32)
+        rows = image_embeddings(images, embedder, self._workspace, batch_size=32)
         return np.stack([rows[sha256] for sha256 in sha256s])
 
     def base_embeddings(self, pairs: Sequence[Pair]) -> Float32:
-        """Return the unit embeddings of the base's own pictures."""
+        """Return the unit embeddings of the base's own images."""
         return self.embeddings([self._base_files[pair] for pair in pairs], self.scorer)
 
     def text_embeddings(self, subjects: Sequence[str]) -> Float32:
@@ -173,11 +173,11 @@ class Judges:
 
     @property
     def _is_family(self) -> Float64:
-        roles = [each.role for each in self._study.pictures if each.role in ("train", "family")]
+        roles = [each.role for each in self._study.images if each.role in ("train", "family")]
         return np.array([role == "family" for role in roles], np.float64)
 
     def _of_role(self, *roles: Role, embedder: "Scorer | PixelEmbedder | None" = None) -> Float32:
-        sha256s = [each.sha256 for each in self._study.pictures if each.role in roles]
+        sha256s = [each.sha256 for each in self._study.images if each.role in roles]
         return embed_jpegs(sha256s, embedder or self.scorer, self._workspace)
 
 

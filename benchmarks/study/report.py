@@ -61,7 +61,7 @@ def as_markdown(figures: Mapping[str, Any]) -> str:
     """Return the tables of :func:`as_json`'s figures."""
     about = figures["about"]
     lines = [
-        f"Starter `{about['base_version'][:12]}`, {about['training']} training pictures, "
+        f"Starter `{about['base_version'][:12]}`, {about['training']} training images, "
         f"{about['samples']} samples of each recipe, run seeds {about['run_seeds']}, "
         f"{about['device']}, {about['dtype']}, {about['minutes']} minutes of training in all. "
         "Brackets are 95 % intervals over prompts.",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from styledag.diffusion.recipe import EmaSettings, Recipe
+from styledag.training.recipe import EmaSettings, Recipe
 
 IN_STYLE = (
     "a panda face", "a fox face", "a cat face", "a lion face", "a penguin", "an owl",
@@ -18,10 +18,10 @@ OUTSIDE = (
     "an axe", "a screwdriver", "a key", "a lock", "a magnet", "an anchor", "a guitar", "a trumpet",
     "a violin", "a bell",
 )  # fmt: skip
-"""Subjects that the base knows and the style's pictures do not show."""
+"""Subjects that the base knows and the style's images do not show."""
 
 VAGUE = (
-    "something", "a thing", "an object", "a picture", "art", "a symbol", "a shape", "a sign",
+    "something", "a thing", "an object", "an image", "art", "a symbol", "a shape", "a sign",
 )  # fmt: skip
 """Subjects that leave the model to draw whatever comes first."""
 
@@ -31,9 +31,9 @@ class Scale:
     """The size of a study.
 
     Attributes:
-        training: Pictures of the style to train on, at the most.
+        training: Images of the style to train on, at the most.
         epochs: Passes over them, of the recipe that all others are compared with.
-        batch_size: Pictures in one optimiser step.
+        batch_size: Images in one optimiser step.
         learning_rate: AdamW's, the same for all.
         lr_warmup_steps: Steps over which it rises.
         judged: Twemoji's drawings outside the style to measure the loss on, at the most.

@@ -1,4 +1,4 @@
-"""Everything that is made once and kept: encoded pictures, UNets and samples."""
+"""Everything that is made once and kept: encoded images, UNets and samples."""
 
 import hashlib
 import json
@@ -10,12 +10,8 @@ from pathlib import Path
 
 from study.denoising import losses
 from study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
-from study.pictures import Picture, dataset_of, evenly, store_pictures
+from study.images import Image, dataset_of, evenly, store_images
 from study.scale import Scale
-from styledag.diffusion import encode, train
-from styledag.diffusion.encoded import EncodedDataset
-from styledag.diffusion.recipe import PriorSettings
-from styledag.diffusion.records import Snapshot
 from styledag.merging import blend
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
@@ -29,6 +25,11 @@ from styledag.settings import settings_identity
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.store import Body, Store, Target
 from styledag.store.workspace import Workspace
+from styledag.training import train
+from styledag.training.encoding import encode
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.recipe import PriorSettings
+from styledag.training.records import Snapshot
 
 CODE_VERSION = "1"
 UNET = "unet"
@@ -48,7 +49,7 @@ class Study:
         store: Where everything is kept.
         starter: Folder of the starter.
         scale: How much is trained and drawn.
-        compute: Device and number format.
+        compute: Device and dtype.
         progress: Who shows how far it is.
     """
 
@@ -59,9 +60,9 @@ class Study:
     progress: Progress
 
     @cached_property
-    def pictures(self) -> tuple[Picture, ...]:
+    def images(self) -> tuple[Image, ...]:
         """All drawings."""
-        return store_pictures(self.store.blobs, training=self.scale.training)
+        return store_images(self.store.blobs, training=self.scale.training)
 
     @cached_property
     def base(self) -> ResolvedModel:
@@ -77,19 +78,19 @@ class Study:
     def dataset(self, experiment: Experiment) -> Artifact:
         """Return what an experiment is trained on, encoded.
 
-        With DreamBooth all pictures have its prompt for a caption, and the base's own pictures of
+        With DreamBooth all images have its prompt for a caption, and the base's own images of
         the class stand beside them.
 
         Args:
             experiment: Its recipe, and how much of the family is trained on.
         """
-        samples = dataset_of(self.pictures, experiment.pictures)
+        samples = dataset_of(self.images, experiment.images)
         recipe = experiment.recipe(self.scale, 0)
         if recipe.instance_prompt is None:
-            return self._encoded(experiment.pictures, samples)
+            return self._encoded(experiment.images, samples)
         named = [replace(each, caption=recipe.instance_prompt) for each in samples]
         prior = [] if recipe.prior is None else self._prior(recipe.prior)
-        return self._encoded(f"{experiment.pictures}-{experiment.name}", [*named, *prior])
+        return self._encoded(f"{experiment.images}-{experiment.name}", [*named, *prior])
 
     def losses(self, experiment: Experiment | None, seed: int) -> Mapping[str, Mapping[str, float]]:
         """Return a UNet's loss on each of Twemoji's drawings outside the style, and on the base's.
@@ -103,14 +104,14 @@ class Study:
         """
         asked = EXPERIMENTS[0] if experiment is None else experiment
         tuned = None if experiment is None else self.unet(experiment, seed)
-        outside = [each for each in self.pictures if each.role == "outside"]
+        outside = [each for each in self.images if each.role == "outside"]
         outside = evenly(outside, self.scale.judged)
         drawn = [pair for pair in self.samples(None, 0) if pair[0] in self.scale.outside]
         subjects = {each.id: each.subject for each in outside}
         subjects |= {_drawn_id(pair): pair[0] for pair in drawn}
         names = {each.id: each.name for each in outside}
         names |= {_drawn_id(pair): f"{pair[0]} {pair[1]}" for pair in drawn}
-        pictures = self._encoded(
+        images = self._encoded(
             "judged", [each.as_sample() for each in outside] + [self._drawn(each) for each in drawn]
         )
 
@@ -118,7 +119,7 @@ class Study:
             found = losses(
                 tuned.folder / UNET if tuned else self.base.folder / UNET,
                 self.base.folder,
-                EncodedDataset.open(pictures.folder),
+                EncodedDataset.open(images.folder),
                 {one: asked.prompt.format(subject) for one, subject in subjects.items()},
                 self.compute,
             )
@@ -143,7 +144,7 @@ class Study:
                 settings={"prompt": asked.prompt, "dtype": str(self.compute.dtype)},
                 inputs=[
                     self.base.as_input(BASE),
-                    pictures.as_input(),
+                    images.as_input(),
                     *([tuned.as_input()] if tuned else []),
                 ],
             ),
@@ -191,7 +192,7 @@ class Study:
         return tuned if experiment.weight == 1 else self._blended(experiment, tuned, seed)
 
     def samples(self, experiment: Experiment | None, seed: int) -> Mapping[Pair, Path]:
-        """Return the pictures of all subjects by subject and seed, the base's for ``None``.
+        """Return the images of all subjects by subject and seed, the base's for ``None``.
 
         Args:
             experiment: Whose UNet draws them, and how it is asked.
@@ -227,10 +228,10 @@ class Study:
         return {(prompts[prompt], each): path for (prompt, each), path in files.items()}
 
     def _prior(self, prior: PriorSettings) -> list[encode.EncodeSample]:
-        """Return the base's own pictures of a class as samples."""
+        """Return the base's own images of a class as samples."""
         settings = SampleSettings(
             prompts=(prior.class_prompt,),
-            seeds=tuple(range(prior.pictures)),
+            seeds=tuple(range(prior.images)),
             scheduler="ddim",
             num_inference_steps=prior.num_inference_steps,
             guidance_scale=prior.guidance_scale,
@@ -263,7 +264,7 @@ class Study:
         ]
 
     def _drawn(self, pair: Pair) -> encode.EncodeSample:
-        """Return a picture that the base drew as a sample to encode."""
+        """Return an image that the base drew as a sample to encode."""
         return encode.EncodeSample(
             id=_drawn_id(pair),
             caption=PROMPT.format(pair[0]),

@@ -1,1 +1,1 @@
-"""captions: what BLIP, a page or a person says of each picture, cleaned."""
+"""captions: what BLIP, a page or a person says of each image, cleaned."""

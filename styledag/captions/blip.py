@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def processor_backend() -> str:
-    """Return what resizes pictures for BLIP here: ``torchvision`` if it is there, else ``pil``.
+    """Return what resizes images for BLIP here: ``torchvision`` if it is there, else ``pil``.
 
     The two give different pixels, and so now and then another caption.
     """
@@ -33,7 +33,7 @@ class BlipCaptioner:
     Args:
         folder: The model in transformers' layout, with its processor.
         version: Version of the folder's content.
-        compute: Device and number format.
+        compute: Device and dtype.
     """
 
     def __init__(self, folder: Path, version: str, compute: Compute) -> None:
@@ -43,11 +43,11 @@ class BlipCaptioner:
 
     @property
     def version(self) -> str:
-        """The model's content and what resizes pictures for it."""
+        """The model's content and what resizes images for it."""
         return f"{self._content}/{processor_backend()}"
 
     def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
-        """Return one raw caption for each RGB picture, without the prefix.
+        """Return one raw caption for each RGB image, without the prefix.
 
         Raises:
             ModelError: If the folder holds no sound BLIP.
@@ -74,7 +74,7 @@ class BlipCaptioner:
                 tokens = model.generate(**inputs, do_sample=False, **decoding)
         except torch.OutOfMemoryError as exc:
             raise DeviceError(
-                f"captioning {len(images)} pictures at a time does not fit into the memory of "
+                f"captioning {len(images)} images at a time does not fit into the memory of "
                 f"{device}: lower captions.batch_size"
             ) from exc
         said = processor.batch_decode(tokens[:, prompt_length:], skip_special_tokens=True)

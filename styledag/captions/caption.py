@@ -1,4 +1,4 @@
-"""Say what each picture shows: asked once of the captioner, cleaned anew whenever rules change."""
+"""Say what each image shows: asked once of the captioner, cleaned anew whenever rules change."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -35,14 +35,14 @@ def caption_images(
     tokens: Tokens,
     overrides: Path | None = None,
 ) -> Manifest[CaptionedImage]:
-    """Write and return every picture with its caption, and those of which nothing can be said.
+    """Write and return every image with its caption, and those of which nothing can be said.
 
     A person's caption comes first, then the page's title or the captioner as the settings say, and
-    the other of the two where that is empty. A raw caption is asked for once per picture, captioner
+    the other of the two where that is empty. A raw caption is asked for once per image, captioner
     and way of decoding; cleaning, template and length cost nothing to do again.
 
     Args:
-        curated: The pictures; their JPEGs are blobs of the workspace.
+        curated: The images; their JPEGs are blobs of the workspace.
         settings: Who says it, and how.
         workspace: Where the manifest goes; counts asked captions under ``captions``.
         captioner: Asked for what nobody has said yet.
@@ -136,7 +136,7 @@ def _ask(
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
         while batch := list(islice(missing, settings.batch_size)):
-            said = captioner([_picture(workspace, sha256) for sha256 in batch], settings)
+            said = captioner([_image(workspace, sha256) for sha256 in batch], settings)
             for sha256, caption in zip(batch, said, strict=True):
                 workspace.items.put_json(ITEMS, keys[sha256], caption)
                 captions[sha256] = caption
@@ -145,13 +145,13 @@ def _ask(
     return captions
 
 
-def _picture(workspace: Workspace, sha256: str) -> "Image":
+def _image(workspace: Workspace, sha256: str) -> "Image":
     from PIL import Image, UnidentifiedImageError
 
     content = workspace.blobs.read(sha256)
     try:
-        with Image.open(BytesIO(content), formats=["JPEG"]) as picture:
-            return picture.convert("RGB")
+        with Image.open(BytesIO(content), formats=["JPEG"]) as image:
+            return image.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as exc:
         raise StorageError(
             f"blob {sha256} is no longer the JPEG that was stored ({exc}): remove it from the "

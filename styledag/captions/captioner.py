@@ -1,4 +1,4 @@
-"""Somebody who says what pictures show."""
+"""Somebody who says what images show."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Captioner(Protocol):
-    """Captions pictures, as its version and the settings of decoding alone decide."""
+    """Captions images, as its version and the settings of decoding alone decide."""
 
     @property
     def version(self) -> str:
-        """What decides the answers besides picture and settings: weights and preprocessing."""
+        """What decides the answers besides image and settings: weights and preprocessing."""
 
     def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
-        """Return one raw caption for each RGB picture, in order, without the prefix."""
+        """Return one raw caption for each RGB image, in order, without the prefix."""
 
 
 def decoding_identity(settings: CaptionSettings) -> dict[str, Any]:

@@ -16,9 +16,9 @@ def caption_facts(
     """Return counts and shares over all captions.
 
     Args:
-        captioned: The captioned pictures.
+        captioned: The captioned images.
         tokens: Counts tokens as the base's text encoder will.
-        overrides: CSV of a person's captions; what in it names no picture is stated.
+        overrides: CSV of a person's captions; what in it names no image is stated.
 
     Returns:
         The manifest's own counts; captions by source and by rule; the commonest caption and its

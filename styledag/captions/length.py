@@ -46,7 +46,7 @@ class ClipTokens:
 
     @cached_property
     def _tokenizer(self) -> "CLIPTokenizer":
-        from styledag.diffusion.base import load_tokenizer
+        from styledag.bases.parts import load_tokenizer
 
         return load_tokenizer(self._base)
 

@@ -1,4 +1,4 @@
-"""A person's own captions, which always win: a CSV of pictures and what they show."""
+"""A person's own captions, which always win: a CSV of images and what they show."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ COLUMNS = ("image", "caption")
 
 @dataclass(frozen=True)
 class Overrides:
-    """Captions by what the CSV calls their pictures.
+    """Captions by what the CSV calls their images.
 
     Attributes:
         captions: Caption by URL or sha256, word for word.
@@ -23,15 +23,15 @@ class Overrides:
     captions: Mapping[str, str]
 
     def of(self, image: CuratedImage) -> str | None:
-        """Return the caption a person gave a picture, or ``None``.
+        """Return the caption a person gave an image, or ``None``.
 
-        The JPEG's sha256 comes before the original's, and that before the picture's address and
+        The JPEG's sha256 comes before the original's, and that before the image's address and
         those of its dropped copies.
         """
         return next((self.captions[name] for name in _names(image) if name in self.captions), None)
 
     def unmatched(self, images: Iterable[CuratedImage]) -> tuple[str, ...]:
-        """Return what the CSV calls pictures that are not there, sorted."""
+        """Return what the CSV calls images that are not there, sorted."""
         there = {name for image in images for name in _names(image)}
         return tuple(sorted(set(self.captions) - there))
 
@@ -40,8 +40,8 @@ def read_overrides(path: Path) -> Overrides:
     """Read a CSV in UTF-8 with the columns ``image`` and ``caption``; other columns are notes.
 
     Raises:
-        StyleFileError: If it cannot be read, or a line lacks its picture or caption, has surplus
-            cells or names a picture again; the message names file and line.
+        StyleFileError: If it cannot be read, or a line lacks its image or caption, has surplus
+            cells or names an image again; the message names file and line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -90,7 +90,7 @@ def _cells(where: str, row: Mapping[str | None, str | list[str] | None]) -> tupl
     image, caption = (str(row[column] or "") for column in COLUMNS)
     image = image.strip()
     if not image:
-        raise StyleFileError(f"{where}: column image is empty: name a picture's URL or sha256")
+        raise StyleFileError(f"{where}: column image is empty: name an image's URL or sha256")
     if not clean_text(caption).text:
         raise StyleFileError(f"{where}: column caption is empty: describe {image} or drop the line")
     return image, caption

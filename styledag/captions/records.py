@@ -1,4 +1,4 @@
-"""What is said of a picture, and by whom."""
+"""What is said of an image, and by whom."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from styledag.images.records import CuratedImage
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionedImage:
-    """One picture with its caption.
+    """One image with its caption.
 
     Attributes:
-        image: The picture.
+        image: The image.
         raw_caption: Word for word as its source gave it.
         caption: Cleaned, in the style's template, within CLIP's 77 tokens.
         source: ``blip``, ``page`` or ``hand``.

@@ -9,7 +9,7 @@ from styledag.settings import STRICT, check_settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionSettings:
-    """Who says what a picture shows, and how it is said."""
+    """Who says what an image shows, and how it is said."""
 
     __pydantic_config__ = STRICT
 
@@ -32,7 +32,7 @@ class CaptionSettings:
         help="Further templates with {caption}; each epoch, training says one of all at random.",
     )
     prefix: str = setting("", help="Words that BLIP continues; taken off its answer again.")
-    batch_size: int = setting(16, ge=1, identity=False, help="Pictures captioned at a time.")
+    batch_size: int = setting(16, ge=1, identity=False, help="Images captioned at a time.")
     num_beams: int = setting(3, ge=1, le=16, help="Beams of the search for the best caption.")
     max_new_tokens: int = setting(30, ge=1, le=70, help="Most tokens of a caption.")
     repetition_penalty: float = setting(1.2, ge=1, le=5, help="1 lets the captioner repeat itself.")

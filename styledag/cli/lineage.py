@@ -1,4 +1,4 @@
-"""`styledag lineage`: what a model, checkpoint or blend came from, to every picture's address."""
+"""`styledag lineage`: what a model, checkpoint or blend came from, to every image's address."""
 
 import json
 from dataclasses import asdict
@@ -15,7 +15,7 @@ from styledag.cli.context import Session, pass_session
 @click.command()
 @click.argument("name", metavar="MODEL[@EPOCH|:BLEND]")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option("--images", is_flag=True, help="List every picture with address and licence.")
+@click.option("--images", is_flag=True, help="List every image with address and licence.")
 @pass_session
 def lineage(session: Session, name: str, *, as_json: bool, images: bool) -> None:
     """Show what a model, one of its checkpoints or one of its blends came from.
@@ -43,9 +43,9 @@ def _print(console: Console, described: dict[str, Any]) -> None:
         where = f"{step['asset']} [dim]{escape(step['partition'])}[/dim]"
         made = f", code {step['code_version']}" if step["code_version"] else ""
         tree.add(f"{where} {step['version'][:12]}{made}")
-    pictures = tree.add(f"{described['pictures']} pictures")
+    images = tree.add(f"{described['image_count']} images")
     for licence, count in described["licences"].items():
-        pictures.add(f"{count} under {escape(licence)}")
+        images.add(f"{count} under {escape(licence)}")
     for image in described["images"]:
-        pictures.add(escape(f"{image['url']}  {image['licence']}  “{image['caption']}”"))
+        images.add(escape(f"{image['url']}  {image['licence']}  “{image['caption']}”"))
     console.print(tree)

@@ -13,7 +13,7 @@ from styledag.graph.planned_training import planned_training
 from styledag.models.compute import ComputeSettings, resolve_compute
 
 if TYPE_CHECKING:
-    from styledag.diffusion.estimate import Estimate, PlannedTraining
+    from styledag.training.estimating.estimate import Estimate, PlannedTraining
 
 _GB, _MB, _SMALL = 1e9, 1e6, 1e8
 _MINUTE_S, _HOUR_S = 60, 3600
@@ -32,7 +32,7 @@ def predict_model(graph: Graph, model: ModelName) -> Iterator[Finding]:
 def _findings(
     graph: Graph, model: str, planned: "PlannedTraining", source: str
 ) -> Iterator[Finding]:
-    from styledag.diffusion.estimate import estimate_training
+    from styledag.training.estimating.estimate import estimate_training
 
     estimate = estimate_training(planned)
     yield Finding(
@@ -56,8 +56,8 @@ def _steps(planned: "PlannedTraining", estimate: "Estimate", source: str) -> str
     accumulated = recipe.gradient_accumulation
     microsteps = f" in {accumulated} microsteps" if accumulated > 1 else ""
     return (
-        f"{estimate.steps} of {recipe.batch_size * accumulated} pictures{microsteps}: "
-        f"{recipe.epochs} epochs of {planned.train} pictures{held_out} ({source}), "
+        f"{estimate.steps} of {recipe.batch_size * accumulated} images{microsteps}: "
+        f"{recipe.epochs} epochs of {planned.train} images{held_out} ({source}), "
         f"latents {shapes}"
     )
 
@@ -71,8 +71,8 @@ def _operations(estimate: "Estimate") -> str:
 
 
 def _memory(model: str, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
-    from styledag.diffusion.free_memory import free_bytes
-    from styledag.diffusion.memory_check import check_memory
+    from styledag.training.estimating.free_memory import free_bytes
+    from styledag.training.estimating.memory_check import check_memory
 
     free = free_bytes(planned.compute.device)
     try:
@@ -83,8 +83,7 @@ def _memory(model: str, planned: "PlannedTraining", estimate: "Estimate") -> Fin
         f"{name} {_bytes(size)}" for name, size in estimate.device_bytes.items() if size
     )
     host = "".join(
-        f"; {name} {_bytes(size)} in the computer's memory"
-        for name, size in estimate.host_bytes.items()
+        f"; {name} {_bytes(size)} in host memory" for name, size in estimate.host_bytes.items()
     )
     return Finding(
         f"{model}: memory",
@@ -95,13 +94,13 @@ def _memory(model: str, planned: "PlannedTraining", estimate: "Estimate") -> Fin
 
 
 def _time(planned: "PlannedTraining", estimate: "Estimate") -> str:
-    from styledag.diffusion.throughput import measure_throughput, predict_time
+    from styledag.training.estimating.throughput import measure_throughput, predict_time
 
     throughput = measure_throughput(planned)
     predicted = predict_time(estimate, throughput)
     return (
         f"about {_duration(predicted.total_s)}: training {_duration(predicted.training_s)} "
-        f"({estimate.pictures / predicted.training_s:.3g} images/s), encoding "
+        f"({estimate.images / predicted.training_s:.3g} images/s), encoding "
         f"{_duration(predicted.encoding_s)}, validation {_duration(predicted.validation_s)}; if "
         f"all layers run at the {throughput.flops_per_s / 1e12:.3g} TFLOP/s that the base's first "
         f"blocks were just measured to run at on {planned.compute.device}, uncompiled"

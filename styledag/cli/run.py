@@ -54,7 +54,7 @@ def demo(session: Session, device: Device) -> None:
     with shared_wiki(extra=root / "data" / "wiki") as url:
         session.console.print(f"the demo's wiki is at {url}")
         bring_up_to_date(session, DEMO_STYLE, [], device)
-    session.console.print("browse the graph and its pictures: make ui")
+    session.console.print("browse the graph and its images: make ui")
 
 
 def bring_up_to_date(session: Session, style: str, recipes: list[str], device: Device) -> None:

@@ -14,7 +14,7 @@ from styledag.demo.wiki import DEFAULT_PORT, serve_wiki
 @click.option(
     "--extra",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of further pictures, CATEGORY/NAME.png; data/wiki unless named.",
+    help="Folder of further images, CATEGORY/NAME.png; data/wiki unless named.",
 )
 @pass_session
 def wiki(session: Session, port: int, extra: Path | None) -> None:

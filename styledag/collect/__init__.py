@@ -1,1 +1,1 @@
-"""raw_images: pictures exactly as the sources serve them, with provenance."""
+"""raw_images: images exactly as the sources serve them, with provenance."""

@@ -25,8 +25,8 @@ logger = logging.getLogger("styledag.collect")
 MOST_REDIRECTS = 8
 MOST_FAILURES = 5
 """Addresses in a row that a host fails to answer, each with all retries, before it is given up."""
-PAGES, PICTURES = "pages", "downloads"
-_ACCEPT = {PAGES: "text/html,application/json;q=0.9,*/*;q=0.5", PICTURES: "image/*,*/*;q=0.5"}
+PAGES, IMAGES = "pages", "downloads"
+_ACCEPT = {PAGES: "text/html,application/json;q=0.9,*/*;q=0.5", IMAGES: "image/*,*/*;q=0.5"}
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
@@ -48,7 +48,7 @@ class Page:
 
 
 class Client:
-    """Fetches one source's pages and pictures, one at a time.
+    """Fetches one source's pages and images, one at a time.
 
     Counts the bodies it receives in ``workspace.work`` as ``pages`` and ``downloads``; what a
     server says is unchanged is neither received nor counted.
@@ -111,12 +111,12 @@ class Client:
             retry_after_s=retry_after_s(asked),
         )
 
-    def picture(self, url: str, *, sha1: str = "") -> Received:
-        """Return the record of a picture whose bytes are in ``workspace.blobs``.
+    def image(self, url: str, *, sha1: str = "") -> Received:
+        """Return the record of an image whose bytes are in ``workspace.blobs``.
 
         Args:
             url: Its address.
-            sha1: The picture's sha1, if the source has said it: where it is that of the bytes at
+            sha1: The image's sha1, if the source has said it: where it is that of the bytes at
                 hand, nothing is asked.
 
         Raises:
@@ -128,10 +128,10 @@ class Client:
             self._unchanged += 1
             received = known
         else:
-            received, _ = self._fetch(url, PICTURES, self.settings.max_image_bytes)
+            received, _ = self._fetch(url, IMAGES, self.settings.max_image_bytes)
         if not received.image_type:
             said = received.content_type or "no content type"
-            raise FetchError("not_an_image", f"the answer is no picture ({said})")
+            raise FetchError("not_an_image", f"the answer is no image ({said})")
         return received
 
     def _needs_no_asking(self, known: Received, sha1: str) -> bool:
@@ -171,7 +171,7 @@ class Client:
             last_modified=answer.headers.get("Last-Modified", ""),
         )
         # A page that cannot be asked for again conditionally is of no further use.
-        if kind == PICTURES or received.validators:
+        if kind == IMAGES or received.validators:
             self._bodies.keep(received, answer.body)
         self._workspace.work[kind] += 1
         return received

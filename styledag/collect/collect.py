@@ -1,4 +1,4 @@
-"""The stage: from a style's sources to a manifest of its pictures."""
+"""The stage: from a style's sources to a manifest of its images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ CODE_VERSION = "1"
 def collect_images(
     sources: Sequence[SourceSettings], workspace: Workspace, *, project: Path
 ) -> Manifest[RawImage]:
-    """Return the pictures of all sources exactly as these serve them, and write the manifest.
+    """Return the images of all sources exactly as these serve them, and write the manifest.
 
-    A picture's bytes are in ``workspace.blobs`` as soon as they are received, so that after a kill
+    An image's bytes are in ``workspace.blobs`` as soon as they are received, so that after a kill
     only the rest is fetched, and in a run without news nothing at all.
 
     Args:
-        sources: Where to look; a picture that two of them offer counts for the first.
+        sources: Where to look; an image that two of them offer counts for the first.
         workspace: Where bytes are kept and the manifest goes.
         project: Folder that a folder source's path is relative to.
 
     Raises:
         StyleFileError: If a selector cannot be read.
-        SourceError: If a source cannot be read, gives no picture, or gave only a part because a
+        SourceError: If a source cannot be read, gives no image, or gave only a part because a
             server failed. What was received is kept, so the next try fetches only the rest; the
             other sources are read first for the same reason.
     """
@@ -53,7 +53,7 @@ def collect_images(
     if failed:
         raise SourceError("; ".join(str(error) for error in failed)) from failed[0]
     if not images:
-        raise SourceError("no picture found: the style file names no sources")
+        raise SourceError("no image found: the style file names no sources")
     manifest = Manifest(tuple(images.values()), tuple(rejected))
     manifest.write(workspace.folder)
     return manifest
@@ -76,7 +76,7 @@ def _harvest(source: SourceSettings, workspace: Workspace, project: Path) -> Har
         )
         example = harvest.rejected[0]
         raise SourceError(
-            f"no picture could be taken from {name}: {counts}; for example {example.subject}: "
+            f"no image could be taken from {name}: {counts}; for example {example.subject}: "
             f"{example.detail}"
         )
     return harvest
@@ -104,7 +104,7 @@ def _check_complete(name: str, source: SourceSettings, harvest: Harvest) -> None
     raise SourceError(
         f"{name} was read in part only: {len(failed)} addresses failed ({reasons}), first "
         f"{first.subject}: {first.detail}. Nothing is published; the {len(harvest.images)} "
-        "pictures that were received are kept: run again when the server answers. Addresses that "
+        "images that were received are kept: run again when the server answers. Addresses that "
         "are gone for good can be listed under fetch.gone in the style file"
     )
 
@@ -112,7 +112,7 @@ def _check_complete(name: str, source: SourceSettings, harvest: Harvest) -> None
 def _named_apart(
     harvest: Harvest, source: SourceSettings, taken: dict[str, RawImage]
 ) -> list[RawImage]:
-    """Return the pictures, those of a folder under names that no other folder has used."""
+    """Return the images, those of a folder under names that no other folder has used."""
     if not isinstance(source, FolderSource):
         return list(harvest.images)
     return [

@@ -1,4 +1,4 @@
-"""Pictures that are on the disk already."""
+"""Images that are on the disk already."""
 
 import hashlib
 import os
@@ -25,30 +25,30 @@ MOST_SIDECAR_BYTES = 100_000
 
 
 def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path) -> Harvest:
-    """Return the pictures below a folder, whatever its tree.
+    """Return the images below a folder, whatever its tree.
 
     Args:
-        source: The folder and what holds for all pictures in it.
+        source: The folder and what holds for all images in it.
         workspace: Where the bytes are kept.
         project: Folder that ``source.path`` is relative to.
 
     Raises:
-        SourceError: If the folder is not there or holds no picture.
+        SourceError: If the folder is not there or holds no image.
     """
     root = project / source.path
     if not root.is_dir():
         raise SourceError(
             f"folder {source.path} is not in {project}: correct path in the style file, or make it"
         )
-    paths = sorted(_pictures_below(root), key=lambda path: path.relative_to(root).as_posix())
+    paths = sorted(_images_below(root), key=lambda path: path.relative_to(root).as_posix())
     if not paths:
         raise SourceError(
-            f"no picture found: folder {source.path} in {project} holds no file ending in "
+            f"no image found: folder {source.path} in {project} holds no file ending in "
             f"{', '.join(sorted(SUFFIXES))}"
         )
     images: list[RawImage] = []
     rejected: list[Rejection] = []
-    with workspace.progress.task("pictures", len(paths)) as advance:
+    with workspace.progress.task("images", len(paths)) as advance:
         for path in paths:
             try:
                 images.append(_taken(path, root, source, workspace))
@@ -58,7 +58,7 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
     return Harvest(tuple(images), tuple(rejected))
 
 
-def _pictures_below(root: Path) -> Iterator[Path]:
+def _images_below(root: Path) -> Iterator[Path]:
     # os.walk does not enter linked folders.
     for folder, _, names in os.walk(root):
         for name in names:
@@ -70,7 +70,7 @@ def _taken(path: Path, root: Path, source: FolderSource, workspace: Workspace) -
     body = _read(path, root, source.max_image_bytes)
     content_type = image_type(body)
     if not content_type:
-        raise FetchError("not_an_image", "the file is no picture, whatever its name says")
+        raise FetchError("not_an_image", "the file is no image, whatever its name says")
     sha256 = hashlib.sha256(body).hexdigest()
     if not workspace.blobs.has(sha256):
         workspace.blobs.put(body)
@@ -103,7 +103,7 @@ def _read(path: Path, root: Path, max_bytes: int) -> bytes:
 
 
 def _sidecar(path: Path, root: Path) -> str:
-    """Return the text that lies beside a picture, as trainers write captions."""
+    """Return the text that lies beside an image, as trainers write captions."""
     for suffix in SIDECARS:
         sidecar = path.with_suffix(suffix)
         if sidecar.is_file():

@@ -1,4 +1,4 @@
-"""What a source yields: pictures found on pages, then taken one by one."""
+"""What a source yields: images found on pages, then taken one by one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from styledag.store.workspace import Workspace
 
 @dataclass(frozen=True)
 class Harvest:
-    """Pictures taken from one source, and what was left out."""
+    """Images taken from one source, and what was left out."""
 
     images: tuple[RawImage, ...]
     rejected: tuple[Rejection, ...]
@@ -20,7 +20,7 @@ class Harvest:
 
 @dataclass(frozen=True, kw_only=True)
 class Find:
-    """A picture that a page shows, before it is fetched.
+    """An image that a page shows, before it is fetched.
 
     Attributes:
         origin: Where it was found.
@@ -38,23 +38,23 @@ def rejection(subject: str, error: FetchError) -> Rejection:
     return Rejection(subject=subject[:2_000], reason=error.reason, detail=error.detail)
 
 
-def take_pictures(finds: Iterable[Find], client: Client, workspace: Workspace) -> Harvest:
-    """Fetch every picture once, whichever pages show it.
+def take_images(finds: Iterable[Find], client: Client, workspace: Workspace) -> Harvest:
+    """Fetch every image once, whichever pages show it.
 
     Args:
-        finds: In any order; of the pages that show one picture, the first by address counts.
+        finds: In any order; of the pages that show one image, the first by address counts.
         client: Fetches and keeps them.
         workspace: Shows the progress.
 
     Returns:
-        The pictures, and those that could not be had or were over ``max_images``.
+        The images, and those that could not be had or were over ``max_images``.
     """
     first: dict[str, Find] = {}
     for find in sorted(finds, key=lambda find: find.origin.page_url):
         first.setdefault(find.origin.url, find)
     images: list[RawImage] = []
     rejected: list[Rejection] = []
-    with workspace.progress.task("pictures", len(first)) as advance:
+    with workspace.progress.task("images", len(first)) as advance:
         for url, find in first.items():
             try:
                 images.append(_taken(find, client, room=client.settings.max_images - len(images)))
@@ -69,7 +69,7 @@ def _taken(find: Find, client: Client, *, room: int) -> RawImage:
         raise find.refusal
     if room <= 0:
         raise FetchError("over_max_images", f"max_images is {client.settings.max_images}")
-    received = client.picture(find.origin.url, sha1=find.sha1)
+    received = client.image(find.origin.url, sha1=find.sha1)
     return RawImage(
         origin=find.origin,
         sha256=received.sha256,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from styledag.collect.client import Client
-from styledag.collect.harvest import Find, Harvest, rejection, take_pictures
+from styledag.collect.harvest import Find, Harvest, rejection, take_images
 from styledag.collect.html_page import HtmlPage, check_selectors
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import HtmlSource
@@ -16,11 +16,11 @@ logger = logging.getLogger("styledag.collect")
 
 
 def collect_html(source: HtmlSource, workspace: Workspace) -> Harvest:
-    """Return the pictures of a web site.
+    """Return the images of a web site.
 
     Raises:
         StyleFileError: If a selector cannot be read.
-        SourceError: If a start page cannot be had, or no picture was found.
+        SourceError: If a start page cannot be had, or no image was found.
     """
     check_selectors(
         next_page=source.next_page,
@@ -36,7 +36,7 @@ def collect_html(source: HtmlSource, workspace: Workspace) -> Harvest:
         finds = crawl.finds(workspace)
         if not finds:
             raise SourceError(crawl.nothing_found())
-        harvest = take_pictures(finds, client, workspace)
+        harvest = take_images(finds, client, workspace)
     return Harvest(harvest.images, (*crawl.rejected, *harvest.rejected))
 
 
@@ -51,7 +51,7 @@ class _Crawl:
         self._item_links = 0
 
     def finds(self, workspace: Workspace) -> list[Find]:
-        """Read all pages and return the pictures they show."""
+        """Read all pages and return the images they show."""
         with workspace.progress.task("list pages", None) as advance:
             lists: list[HtmlPage] = []
             for each in self._list_pages():
@@ -63,7 +63,7 @@ class _Crawl:
         items = list(dict.fromkeys(links))
         self._item_links = len(items)
         finds: list[Find] = []
-        with workspace.progress.task("picture pages", len(items)) as advance:
+        with workspace.progress.task("image pages", len(items)) as advance:
             for link in items:
                 page = self._item_page(link)
                 if page is not None:
@@ -78,8 +78,8 @@ class _Crawl:
             what = f"item_link {source.item_link!r} matches nothing on {start}"
         else:
             where = "the pages it leads to" if source.item_link else start
-            what = f"image {source.image!r} matches no picture on {where}"
-        return f"no picture found: {what}; correct the selector in the style file"
+            what = f"image {source.image!r} matches no image on {where}"
+        return f"no image found: {what}; correct the selector in the style file"
 
     def _list_pages(self) -> Iterator[HtmlPage]:
         for start in self._source.start:
@@ -127,7 +127,7 @@ class _Crawl:
 
     def _finds_on(self, page: HtmlPage) -> Iterator[Find]:
         source, empty = self._source, True
-        for url, alt in page.pictures(source.image):
+        for url, alt in page.images(source.image):
             empty = False
             yield Find(
                 origin=Origin(
@@ -141,7 +141,7 @@ class _Crawl:
                 )
             )
         if empty and source.item_link is not None:
-            detail = f"image {source.image!r} matches no picture"
+            detail = f"image {source.image!r} matches no image"
             self.rejected.append(
-                Rejection(subject=page.url, reason="no_picture_on_page", detail=detail)
+                Rejection(subject=page.url, reason="no_image_on_page", detail=detail)
             )

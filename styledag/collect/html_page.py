@@ -1,4 +1,4 @@
-"""One HTML page: its links, its pictures, and the texts about them."""
+"""One HTML page: its links, its images, and the texts about them."""
 
 import re
 import warnings
@@ -48,10 +48,10 @@ class HtmlPage:
             return _one_line(_text_of(element, "content"))
         return _one_line(element.get_text())
 
-    def pictures(self, selector: str) -> Iterator[tuple[str, str]]:
-        """Yield address and alternative text of the selected pictures, the largest of each."""
+    def images(self, selector: str) -> Iterator[tuple[str, str]]:
+        """Yield address and alternative text of the selected images, the largest of each."""
         for element in self._soup.select(selector):
-            url = _picture_url(element)
+            url = _image_url(element)
             if url:
                 yield self._absolute(url), _one_line(_text_of(element, "alt"))
 
@@ -85,8 +85,8 @@ def plain_text(html: str) -> str:
     return _one_line(BeautifulSoup(f"<p>{html}</p>", "html.parser").get_text())
 
 
-def _picture_url(element: Tag) -> str:
-    """Return the largest picture an element offers; a link's target if it is a link."""
+def _image_url(element: Tag) -> str:
+    """Return the largest image an element offers; a link's target if it is a link."""
     around = element.parent
     elements = [element]
     if around is not None and around.name == "picture":

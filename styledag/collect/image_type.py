@@ -1,4 +1,4 @@
-"""What kind of picture some bytes are, by how they begin."""
+"""What kind of image some bytes are, by how they begin."""
 
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -22,7 +22,7 @@ _MAGIC = (
 
 
 def image_type(body: bytes, declared: str = "") -> str:
-    """Return the media type of a picture, or an empty string if the bytes are none.
+    """Return the media type of an image, or an empty string if the bytes are none.
 
     Args:
         body: The bytes, or their first few hundred.

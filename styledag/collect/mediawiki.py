@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from styledag.collect.client import Client, absolute_url
-from styledag.collect.harvest import Find, Harvest, take_pictures
+from styledag.collect.harvest import Find, Harvest, take_images
 from styledag.collect.html_page import plain_text
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
@@ -22,10 +22,10 @@ _IMAGE_INFO = {"prop": "imageinfo", "iiprop": "url|size|sha1|mime|extmetadata"}
 
 
 def collect_mediawiki(source: MediaWikiSource, workspace: Workspace) -> Harvest:
-    """Return the pictures of a wiki's categories.
+    """Return the images of a wiki's categories.
 
     Raises:
-        SourceError: If the API cannot be asked, or the categories hold no picture.
+        SourceError: If the API cannot be asked, or the categories hold no image.
     """
     with Client(source.fetch, workspace) as client:
         wiki = _Wiki(MediaWikiApi(source.api, client), max_bytes=source.fetch.max_image_bytes)
@@ -39,10 +39,10 @@ def collect_mediawiki(source: MediaWikiSource, workspace: Workspace) -> Harvest:
         if not finds:
             names = ", ".join(repr(category) for category in source.categories)
             raise SourceError(
-                f"no picture found: neither categories {names} of {source.api} nor their pages "
+                f"no image found: neither categories {names} of {source.api} nor their pages "
                 "hold a file; check the names in the style file"
             )
-        harvest = take_pictures(finds, client, workspace)
+        harvest = take_images(finds, client, workspace)
     missing = (Rejection(subject=title, reason="file_missing") for title in sorted(wiki.missing))
     return Harvest(harvest.images, (*harvest.rejected, *missing))
 

@@ -19,7 +19,7 @@ class Received:
     Attributes:
         url: What was asked.
         final_url: What answered, after redirects.
-        image_type: Media type of the picture that it is; empty if it is none.
+        image_type: Media type of the image that it is; empty if it is none.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""What is known of a picture as it was found."""
+"""What is known of an image as it was found."""
 
 from dataclasses import dataclass, field
 
@@ -9,13 +9,13 @@ UNKNOWN_LICENCE = "unknown"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a picture comes from; carried through the graph to the dataset and the lineage.
+    """Where an image comes from; carried through the graph to the dataset and the lineage.
 
     Attributes:
-        url: Address of the picture itself; for a folder, its POSIX path inside the folder.
+        url: Address of the image itself; for a folder, its POSIX path inside the folder.
         page_url: Page that showed it; empty for a folder.
         title: The page's title for it.
-        alt: The picture's alternative text.
+        alt: The image's alternative text.
         description: The page's text about it.
         licence: As the source states it, or ``unknown``.
         author: As the source states it.
@@ -32,7 +32,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class RawImage:
-    """One picture exactly as its source served it; its bytes are the blob ``sha256``."""
+    """One image exactly as its source served it; its bytes are the blob ``sha256``."""
 
     origin: Origin
     sha256: str
@@ -44,5 +44,5 @@ class RawImage:
 
     @property
     def key(self) -> str:
-        """Unique by the picture's address."""
+        """Unique by the image's address."""
         return self.origin.url

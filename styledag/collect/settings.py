@@ -27,8 +27,8 @@ class FetchSettings:
         3, ge=0, le=10, identity=False, help="Further tries after 429, 5xx or a broken connection."
     )
     max_pages: int = setting(1_000, ge=1, help="Most pages to read.")
-    max_images: int = setting(10_000, ge=1, help="Most pictures to take.")
-    max_image_bytes: int = setting(50_000_000, ge=1, help="A picture larger than this is rejected.")
+    max_images: int = setting(10_000, ge=1, help="Most images to take.")
+    max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
     max_page_bytes: int = setting(5_000_000, ge=1, help="A page larger than this is refused.")
     gone: tuple[str, ...] = setting(
         (),
@@ -45,7 +45,7 @@ class FetchSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class HtmlSource:
-    """Any web site, read page by page: lists of links, their next pages, and picture pages."""
+    """Any web site, read page by page: lists of links, their next pages, and image pages."""
 
     __pydantic_config__ = STRICT
 
@@ -56,16 +56,16 @@ class HtmlSource:
     )
     item_link: str | None = setting(
         None,
-        help="CSS selector of links from a list page to picture pages; without it, pictures are "
+        help="CSS selector of links from a list page to image pages; without it, images are "
         "taken from the start pages themselves.",
     )
-    image: str = setting("img", help="CSS selector of the pictures on a picture page.")
-    title: str | None = setting("h1", help="CSS selector of the title on a picture page.")
+    image: str = setting("img", help="CSS selector of the images on an image page.")
+    title: str | None = setting("h1", help="CSS selector of the title on an image page.")
     description: str | None = setting(
-        None, help="CSS selector of the description on a picture page."
+        None, help="CSS selector of the description on an image page."
     )
-    licence: str | None = setting(None, help="CSS selector of the licence on a picture page.")
-    author: str | None = setting(None, help="CSS selector of the author on a picture page.")
+    licence: str | None = setting(None, help="CSS selector of the licence on an image page.")
+    author: str | None = setting(None, help="CSS selector of the author on an image page.")
     fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
 
 
@@ -85,15 +85,15 @@ class MediaWikiSource:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource:
-    """Pictures that are on the disk already, in any tree of folders."""
+    """Images that are on the disk already, in any tree of folders."""
 
     __pydantic_config__ = STRICT
 
     type: Literal["folder"] = setting(help="A folder on the disk.")
     path: str = setting(min_length=1, help="The folder, relative to the project.")
-    licence: str = setting("unknown", help="Licence of all the pictures in it.")
-    author: str = setting("", help="Author of all the pictures in it.")
-    max_image_bytes: int = setting(50_000_000, ge=1, help="A picture larger than this is rejected.")
+    licence: str = setting("unknown", help="Licence of all the images in it.")
+    author: str = setting("", help="Author of all the images in it.")
+    max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -1,4 +1,4 @@
-"""The largest picture that a ``srcset`` attribute offers."""
+"""The largest image that a ``srcset`` attribute offers."""
 
 import re
 
@@ -43,7 +43,7 @@ def candidates(srcset: str) -> list[tuple[str, str]]:
 
 
 def offered(attributes: dict[str, str]) -> str | None:
-    """Return the largest picture of an element's set attributes, lazy-loading ones included."""
+    """Return the largest image of an element's set attributes, lazy-loading ones included."""
     for name in _LAZY_SETS:
         url = largest(attributes.get(name, ""))
         if url is not None and not url.startswith("data:"):

@@ -1,4 +1,4 @@
-"""Make captioned pictures into a Hugging Face dataset that plain ``load_dataset`` reads."""
+"""Make captioned images into a Hugging Face dataset that plain ``load_dataset`` reads."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,22 +34,22 @@ def build_image_dataset(
 ) -> Facts:
     """Write the dataset's Parquet shards and its card into the workspace.
 
-    Pictures are read one by one and their bytes are stored as they are. Families of near-duplicates
+    Images are read one by one and their bytes are stored as they are. Families of near-duplicates
     lie whole in one split, which a hash of the family decides.
 
     Args:
-        captioned: The pictures; their JPEGs are blobs of the workspace.
+        captioned: The images; their JPEGs are blobs of the workspace.
         settings: Share of the validation split, and the card's title.
         workspace: Where the dataset goes.
         style: The style's name, for the card.
         description: One sentence about the style, for the card.
 
     Returns:
-        Counts of pictures by split and licence, of families and of shards, and the shards' bytes.
+        Counts of images by split and licence, of families and of shards, and the shards' bytes.
 
     Raises:
-        DataError: If there is no picture, or none is left for training.
-        StorageError: If a picture is missing from the store, or the disk is full.
+        DataError: If there is no image, or none is left for training.
+        StorageError: If an image is missing from the store, or the disk is full.
     """
     splits = _split(captioned.rows, settings.validation_share)
     schema = dataset_schema()
@@ -69,7 +69,7 @@ def build_image_dataset(
         )
         (workspace.folder / CARD_FILE).write_text(card, encoding="utf-8")
     return {
-        "pictures": len(captioned.rows),
+        "images": len(captioned.rows),
         **{split: len(splits[split]) for split in SPLITS},
         "families": len({row.image.family for row in captioned.rows}),
         "shards": shards,
@@ -88,14 +88,14 @@ def _split(
         splits[split_of(row.image.family, validation_share)].append(row)
     if not rows:
         raise DataError(
-            "there is no captioned picture to make a dataset of: see what the stages before "
+            "there is no captioned image to make a dataset of: see what the stages before "
             "rejected, and why"
         )
     if not splits["train"]:
         families = len({row.image.family for row in rows})
         raise DataError(
-            f"all {families} families of pictures fall into the validation split and none is left "
-            f"to train on: lower dataset.validation_share (now {validation_share}), or add pictures"
+            f"all {families} families of images fall into the validation split and none is left "
+            f"to train on: lower dataset.validation_share (now {validation_share}), or add images"
         )
     return splits
 

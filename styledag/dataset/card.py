@@ -27,11 +27,11 @@ def dataset_card(
 ) -> str:
     """Return the README of a dataset folder: a YAML header that the Hub reads, and a page.
 
-    Text of pictures, pages and captions is escaped.
+    Text of images, pages and captions is escaped.
 
     Args:
-        captioned: All captioned pictures and those left out.
-        splits: The pictures by the split that they are in.
+        captioned: All captioned images and those left out.
+        splits: The images by the split that they are in.
         title: Heading of the page.
         description: One sentence about the style.
     """
@@ -52,7 +52,7 @@ def dataset_card(
         title=title,
         description=description,
         splits={split: len(splits[split]) for split in SPLITS if splits[split]},
-        pictures=len(rows),
+        images=len(rows),
         families=len({row.image.family for row in rows}),
         sizes=_counted(f"{row.image.width_px}x{row.image.height_px}" for row in rows),
         copies=sum(len(row.image.copies) for row in rows),
@@ -105,7 +105,7 @@ def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def _place(row: CaptionedImage) -> str:
-    """Return the host that a picture comes from, or that it comes from a folder."""
+    """Return the host that an image comes from, or that it comes from a folder."""
     origin = row.image.origin
     try:
         return urlsplit(origin.page_url or origin.url).hostname or "a folder"

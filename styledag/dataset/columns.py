@@ -1,4 +1,4 @@
-"""The columns of the dataset, and a captioned picture as one of its rows."""
+"""The columns of the dataset, and a captioned image as one of its rows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ VARIANTS_COLUMN = "variants"
 
 
 def dataset_schema() -> "pa.Schema":
-    """Return the Arrow schema, with what tells ``datasets`` that ``image`` holds pictures."""
+    """Return the Arrow schema, with what tells ``datasets`` that ``image`` holds images."""
     from datasets import Features, Image, List, Value
 
     columns = {"image": Image()} | {name: Value("string") for name in TEXT_COLUMNS}
@@ -34,8 +34,8 @@ def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
     """Return one row; the JPEG's bytes are stored as they are, and not encoded again.
 
     Args:
-        captioned: The picture and its caption.
-        jpeg: Content of the picture's blob.
+        captioned: The image and its caption.
+        jpeg: Content of the image's blob.
     """
     image, origin = captioned.image, captioned.image.origin
     return {

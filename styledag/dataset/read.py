@@ -17,13 +17,13 @@ _BATCH_ROWS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetRow:
-    """One picture of a dataset.
+    """One image of a dataset.
 
     Attributes:
         id: sha256 of the JPEG.
         text: Caption to train on.
         variants: Further ways to say it.
-        jpeg: The picture's bytes.
+        jpeg: The image's bytes.
         split: Part of the dataset that it belongs to.
         family: Name of its family of near-duplicates.
         origin: Where it comes from, as far as the dataset holds it.

@@ -7,7 +7,7 @@ from styledag.settings import STRICT, check_settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSettings:
-    """How captioned pictures become a Hugging Face dataset."""
+    """How captioned images become a Hugging Face dataset."""
 
     __pydantic_config__ = STRICT
 

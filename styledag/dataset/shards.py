@@ -1,4 +1,4 @@
-"""Write rows with pictures as Parquet shards, in memory that does not grow with their number."""
+"""Write rows with images as Parquet shards, in memory that does not grow with their number."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from styledag.dataset.columns import TEXT_COLUMNS, VARIANTS_COLUMN
 
 SHARD_BYTES = 500_000_000
-"""Most bytes of pictures in a shard, unless one row group alone is larger."""
+"""Most bytes of images in a shard, unless one row group alone is larger."""
 ROW_GROUP_BYTES = 16_000_000
 ROW_GROUP_ROWS = 256
 _TEXT_PATHS = (*TEXT_COLUMNS, f"{VARIANTS_COLUMN}.list.element")
@@ -33,7 +33,7 @@ def write_shards(
         split: First part of their names.
         rows: Rows in the order in which they shall be read; taken one by one.
         schema: Of the rows.
-        shard_bytes: Most bytes of pictures in one file.
+        shard_bytes: Most bytes of images in one file.
     """
     unnamed: list[Path] = []
     groups = _groups(rows)

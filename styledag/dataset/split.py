@@ -1,4 +1,4 @@
-"""Which pictures are held out of training: decided by a hash, so adding some moves no other."""
+"""Which images are held out of training: decided by a hash, so adding some moves no other."""
 
 from typing import Literal
 

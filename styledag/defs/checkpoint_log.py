@@ -10,7 +10,7 @@ import dagster as dg
 
 from styledag.defs.materialise import GraphRun, built_metadata
 from styledag.defs.partitions import EPOCH_DIMENSION, MODEL_DIMENSION, checkpoint_key
-from styledag.defs.previews import picture_of
+from styledag.defs.previews import image_of
 from styledag.graph.model_plans import plan_checkpoint
 from styledag.graph.model_stages import THUMBNAILS, GetCompute, store_checkpoint
 from styledag.graph.names import ModelName, epoch_key
@@ -19,7 +19,7 @@ from styledag.store.artifact import Input
 from styledag.store.store import Built
 
 if TYPE_CHECKING:
-    from styledag.diffusion.records import Snapshot
+    from styledag.training.records import Snapshot
 
 ASSET = "checkpoint"
 _NEWEST_EVENTS = 100
@@ -84,7 +84,7 @@ def log_checkpoint(
             ASSET,
             partition=key,
             description=f"Snapshot {epoch} of {model}",
-            metadata=built_metadata(built, picture_of(THUMBNAILS)),
+            metadata=built_metadata(built, image_of(THUMBNAILS)),
             tags={
                 "dagster/data_version": artifact.version,
                 "dagster/data_version_is_user_provided": "true",

@@ -7,10 +7,10 @@ from dataclasses import asdict
 import dagster as dg
 
 from styledag.defs.decoder_assets import decoder_assets
+from styledag.defs.image_assets import image_assets
 from styledag.defs.materialise import GraphRun, OnBuilt, tell_nobody
 from styledag.defs.model_assets import model_assets
 from styledag.defs.partitions import read_partitions
-from styledag.defs.picture_assets import picture_assets
 from styledag.defs.resources import ComputeResource, ProgressOf, log_progress
 from styledag.graph.graph import Graph
 from styledag.models.compute import ComputeSettings
@@ -30,11 +30,11 @@ def build_definitions(
         project: Where the style files and the store are.
         progress_of: Who shows each materialisation's progress; the run's log unless named.
         on_built: Told of each artifact as soon as it is there.
-        compute: Device and number format; found out at run time unless named.
+        compute: Device and dtype; found out at run time unless named.
     """
     partitions = read_partitions(project)
     assets: Sequence[dg.AssetsDefinition] = [
-        *picture_assets(partitions),
+        *image_assets(partitions),
         *model_assets(partitions),
         *decoder_assets(partitions),
     ]

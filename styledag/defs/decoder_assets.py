@@ -7,10 +7,10 @@ import dagster as dg
 from styledag.defs.materialise import AssetDecorator, GraphRun
 from styledag.defs.partitions import Partitions
 from styledag.defs.resources import ComputeResource
-from styledag.diffusion import decoder
 from styledag.graph import decoder_plans, decoder_stages
 from styledag.graph.names import ModelName
 from styledag.merging import blend
+from styledag.training.decoder import train as decoder
 
 
 def decoder_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -34,10 +34,10 @@ def decoder_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
     ) -> dg.MaterializeResult:
-        """The autoencoder with a decoder fine-tuned on the style's pictures, one a model.
+        """The autoencoder with a decoder fine-tuned on the style's images, one a model.
 
         Its encoder is the base's, bit for bit. A recipe without `decoder` trains none: then this
-        holds no file, and pictures are drawn with the base's own.
+        holds no file, and images are drawn with the base's own.
         """
         model = ModelName.parse(context.partition_key)
         return graph.materialise(

@@ -105,9 +105,9 @@ def built_metadata(built: Built, preview: Preview | None = None) -> dict[str, An
     }
     if artifact.build.inputs:
         metadata["made_from"] = dg.MetadataValue.md(_inputs_table(artifact.build.inputs))
-    picture = preview(artifact) if preview is not None else None
-    if picture is not None:
-        metadata["preview"] = dg.MetadataValue.md(_inline_picture(picture))
+    image = preview(artifact) if preview is not None else None
+    if image is not None:
+        metadata["preview"] = dg.MetadataValue.md(_inline_image(image))
     return metadata
 
 
@@ -127,9 +127,9 @@ def _inputs_table(inputs: tuple[Input, ...]) -> str:
     return "\n".join(["| input | partition | version |", "| --- | --- | --- |", *rows])
 
 
-def _inline_picture(picture: bytes) -> str:
-    kind = "gif" if picture.startswith(b"GIF8") else "jpeg"
-    return f"![preview](data:image/{kind};base64,{base64.b64encode(picture).decode()})"
+def _inline_image(image: bytes) -> str:
+    kind = "gif" if image.startswith(b"GIF8") else "jpeg"
+    return f"![preview](data:image/{kind};base64,{base64.b64encode(image).decode()})"
 
 
 NOTHING_LOST = "nothing_lost"

@@ -12,9 +12,8 @@ from styledag.defs.partitions import (
     Partitions,
     model_and_key,
 )
-from styledag.defs.previews import picture_of
+from styledag.defs.previews import image_of
 from styledag.defs.resources import ComputeResource
-from styledag.diffusion import encode, train
 from styledag.graph import model_plans, model_stages
 from styledag.graph.blends import Blend
 from styledag.graph.names import ModelName, model_part
@@ -27,6 +26,8 @@ from styledag.sampling import evolution as evolution_stage
 from styledag.sampling import grid
 from styledag.scoring import score
 from styledag.store.store import Built
+from styledag.training import train
+from styledag.training.encoding import encode
 
 
 def model_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -57,10 +58,10 @@ def _training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
     ) -> dg.MaterializeResult:
-        """VAE posterior moments and text-encoder states, one row a picture and its mirror image.
+        """VAE posterior moments and text-encoder states, one row an image and its mirror image.
 
         Made once by the base's frozen parts, so that training never runs them. A recipe with a
-        prior has the base's own pictures of the class encoded beside them.
+        prior has the base's own images of the class encoded beside them.
         """
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
@@ -114,7 +115,7 @@ def _training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(artifact.version),
             metadata=built_metadata(
-                Built(artifact, cached=True, work={}), picture_of(model_stages.THUMBNAILS)
+                Built(artifact, cached=True, work={}), image_of(model_stages.THUMBNAILS)
             ),
         )
 
@@ -157,13 +158,13 @@ def _blend_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
     ) -> dg.MaterializeResult:
-        """Prompts by seeds of one blend, labelled; a picture follows from prompt and seed alone."""
+        """Prompts by seeds of one blend, labelled; an image follows from prompt and seed alone."""
         model, key = model_and_key(context, WEIGHT_DIMENSION)
         return graph.materialise(
             context,
             lambda: model_plans.plan_sample_grid(graph.graph, model, Blend.parse(key)),
             partial(model_stages.draw_grid, compute.resolve),
-            preview=picture_of(grid.GRID),
+            preview=image_of(grid.GRID),
         )
 
     return [merged_unet, sample_grid]
@@ -188,13 +189,13 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
     ) -> dg.MaterializeResult:
-        """How pictures change over training, one GIF a prompt and seed, the base first."""
+        """How images change over training, one GIF a prompt and seed, the base first."""
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
             context,
             lambda: model_plans.plan_evolution(graph.graph, model),
             partial(model_stages.draw_evolution, graph.graph, compute.resolve),
-            preview=picture_of("gifs/*/all.gif"),
+            preview=image_of("gifs/*/all.gif"),
         )
 
     @of_model(
@@ -208,13 +209,13 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         graph: dg.ResourceParam[GraphRun],
         compute: ComputeResource,
     ) -> dg.MaterializeResult:
-        """How pictures emerge from noise, one GIF a prompt and seed over the denoising steps."""
+        """How images emerge from noise, one GIF a prompt and seed over the denoising steps."""
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
             context,
             lambda: model_plans.plan_denoising(graph.graph, model),
             partial(model_stages.draw_denoising, compute.resolve),
-            preview=picture_of("gifs/*/*.gif"),
+            preview=image_of("gifs/*/*.gif"),
         )
 
     @of_model(
@@ -249,7 +250,7 @@ def _showing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     def model_report(
         context: dg.AssetExecutionContext, graph: dg.ResourceParam[GraphRun]
     ) -> dg.MaterializeResult:
-        """One self-contained page about a model, one a model: pictures, scores, data, lineage."""
+        """One self-contained page about a model, one a model: images, scores, data, lineage."""
         model = ModelName.parse(context.partition_key)
         return graph.materialise(
             context,

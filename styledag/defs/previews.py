@@ -9,9 +9,9 @@ from PIL import Image, ImageOps
 
 from styledag.dataset.read import read_dataset
 from styledag.errors import ImageError
-from styledag.images.decode import decode_picture
+from styledag.images.decode import decode_image
 from styledag.manifest import Manifest
-from styledag.pictures import thumbnail_jpeg
+from styledag.small_jpeg import thumbnail_jpeg
 from styledag.store.artifact import Artifact
 from styledag.store.blobs import Blobs
 
@@ -20,14 +20,14 @@ _MAX_PIXELS = 25_000_000
 _COLUMNS, _SHOWN, _CELL_PX = 8, 24, 96
 
 
-def first_pictures(
+def first_images(
     row_type: type[Any], sha256_of: Callable[[Any], str]
 ) -> Callable[[Artifact], bytes | None]:
-    """Return a preview that shows the first pictures of a manifest.
+    """Return a preview that shows the first images of a manifest.
 
     Args:
         row_type: What its rows are.
-        sha256_of: Gives the blob of a row's picture.
+        sha256_of: Gives the blob of a row's image.
     """
 
     def preview(artifact: Artifact) -> bytes | None:
@@ -38,13 +38,13 @@ def first_pictures(
     return preview
 
 
-def dataset_pictures(artifact: Artifact) -> bytes | None:
-    """Return the first pictures of a dataset."""
+def dataset_images(artifact: Artifact) -> bytes | None:
+    """Return the first images of a dataset."""
     return _mosaic(row.jpeg for row in islice(read_dataset(artifact.folder), _SHOWN))
 
 
-def picture_of(pattern: str) -> Callable[[Artifact], bytes | None]:
-    """Return a preview that shows the first picture that matches, made small.
+def image_of(pattern: str) -> Callable[[Artifact], bytes | None]:
+    """Return a preview that shows the first image that matches, made small.
 
     A GIF that is small enough is shown as it is; of a larger one, the frame in its middle.
     """
@@ -62,13 +62,13 @@ def picture_of(pattern: str) -> Callable[[Artifact], bytes | None]:
     return preview
 
 
-def _mosaic(pictures: Iterable[bytes]) -> bytes | None:
+def _mosaic(images: Iterable[bytes]) -> bytes | None:
     cells = []
-    for picture in pictures:
-        # A source's own pictures are shown before any stage has looked at them.
+    for image in images:
+        # A source's own images are shown before any stage has looked at them.
         with suppress(ImageError):
-            image = decode_picture(picture, background="#ffffff", max_pixels=_MAX_PIXELS).image
-            cells.append(ImageOps.pad(image, (_CELL_PX, _CELL_PX), color="white"))
+            decoded = decode_image(image, background="#ffffff", max_pixels=_MAX_PIXELS).image
+            cells.append(ImageOps.pad(decoded, (_CELL_PX, _CELL_PX), color="white"))
     if not cells:
         return None
     rows = -(-len(cells) // _COLUMNS)

@@ -21,7 +21,7 @@ class ComputeResource(dg.ConfigurableResource):
         "auto", description="Device; auto takes CUDA, else MPS, else the CPU."
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        "auto", description="Number format of inference and autocast."
+        "auto", description="Dtype of inference and autocast."
     )
     compile: bool = Field(False, description="Compile the UNet before training.")
     channels_last: bool | None = Field(

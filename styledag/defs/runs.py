@@ -17,7 +17,7 @@ from styledag.graph.blends import blends_of
 from styledag.graph.graph import Graph
 from styledag.graph.names import ModelName
 
-PICTURE_ASSETS = (
+IMAGE_ASSETS = (
     "style",
     "raw_images",
     "jpeg_images",
@@ -78,7 +78,7 @@ def steps_of(graph: Graph, style: str, recipes: Sequence[str] = ()) -> list[Step
         StyleFileError: If the style or a recipe is not declared.
     """
     declared = graph.style(style)
-    steps = [Step(PICTURE_ASSETS, style)]
+    steps = [Step(IMAGE_ASSETS, style)]
     for recipe in recipes or tuple(declared.recipes):
         model = ModelName(style, recipe)
         graph.recipe(model)

@@ -58,7 +58,7 @@ def serve_wiki(
 
     Args:
         port: Port to listen on; 0 for any that is free.
-        extra: Folder of pictures ``<category>/<name>.png`` that are pages too, at once when added.
+        extra: Folder of images ``<category>/<name>.png`` that are pages too, at once when added.
         categories: Slugs of the artwork to show, by category; all when left out.
         limit_per_category: Most pages of artwork in one category.
 

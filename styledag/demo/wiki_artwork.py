@@ -24,8 +24,8 @@ class Article:
         title: Its name for people.
         category: Slug of its category.
         description: A sentence or two about the drawing.
-        image: Path of the picture below ``/images/``.
-        path: The picture's file.
+        image: Path of the image below ``/images/``.
+        path: The image's file.
     """
 
     slug: str
@@ -63,7 +63,7 @@ def twemoji_articles(
 
 
 def extra_articles(folder: Path, taken: Iterable[str]) -> list[Article]:
-    """Return the articles about the pictures in ``<folder>/<category>/<name>.png``.
+    """Return the articles about the images in ``<folder>/<category>/<name>.png``.
 
     Args:
         folder: The folder; it need not exist.
@@ -117,7 +117,7 @@ def _all_articles() -> Iterator[Article]:
         spoken = entry["name"] if names[entry["name"]] == 1 else _shout(entry["short_name"])
         name = readable_name(spoken)
         for tone, unified in _drawings(entry):
-            path = _picture(artwork, unified)
+            path = _image(artwork, unified)
             if path is None:
                 continue
             title = f"{name}{', ' if ':' in name else ': '}{tone}" if tone else name
@@ -155,7 +155,7 @@ def _shout(short_name: str) -> str:
     return re.sub("[_-]", " ", short_name).upper()
 
 
-def _picture(artwork: Path, unified: str) -> Path | None:
+def _image(artwork: Path, unified: str) -> Path | None:
     """Return a character's drawing; Twemoji names some without the variation selector."""
     name = unified.lower()
     for each in (name, name.replace("-fe0f", "")):

@@ -39,11 +39,11 @@ class Answer:
 
 
 class WikiSite:
-    """Pages and pictures.
+    """Pages and images.
 
     Args:
         articles: Articles that are always there.
-        extra: Folder of pictures ``<category>/<name>.png`` that are articles too; read anew for
+        extra: Folder of images ``<category>/<name>.png`` that are articles too; read anew for
             each request.
     """
 

@@ -1,4 +1,4 @@
-"""The answer to: what was this trained on, with what, and where is each picture from?"""
+"""The answer to: what was this trained on, with what, and where is each image from?"""
 
 import re
 from collections import Counter
@@ -31,7 +31,7 @@ class LineageStep:
 
 @dataclass(frozen=True)
 class TracedImage:
-    """One training picture and where it came from."""
+    """One training image and where it came from."""
 
     sha256: str
     url: str
@@ -54,9 +54,9 @@ class Lineage:
         recipe: The recipe that trained it.
         dataset_version: Version of the ``image_dataset`` that it saw.
         steps: Everything on the way back to the sources, nearest first.
-        pictures: Number of pictures in the dataset.
-        licences: Pictures by licence.
-        images: Every picture, if asked for.
+        image_count: Number of images in the dataset.
+        licences: Images by licence.
+        images: Every image, if asked for.
     """
 
     asset: str
@@ -65,7 +65,7 @@ class Lineage:
     recipe: Mapping[str, Any]
     dataset_version: str
     steps: tuple[LineageStep, ...]
-    pictures: int
+    image_count: int
     licences: Mapping[str, int]
     images: tuple[TracedImage, ...]
 
@@ -99,7 +99,7 @@ def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) 
     Args:
         store: Where it lies.
         artifact: A checkpoint, a model or a blend.
-        images: Whether to list every picture.
+        images: Whether to list every image.
 
     Raises:
         LineageError: If a build that it came from is no longer in the store.
@@ -134,7 +134,7 @@ def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) 
             )
             for each in ancestors[1:]
         ),
-        pictures=len(traced),
+        image_count=len(traced),
         licences=dict(Counter(each.licence for each in traced).most_common()),
         images=traced if images else (),
     )

@@ -11,7 +11,7 @@ from styledag.graph.snapshots import link_tree
 from styledag.store.artifact import Artifact
 
 if TYPE_CHECKING:
-    from styledag.diffusion.delta import StoredBytes
+    from styledag.tensors.delta import StoredBytes
 
 UNET = "unet"
 
@@ -31,8 +31,8 @@ def store_unet(
         ModelError: If the base is not one that the UNet was trained from.
         StorageError: If the disk is full or cannot be written.
     """
-    from styledag.diffusion.delta import StoredBytes, write_delta
-    from styledag.diffusion.snapshot import UNET_FILE
+    from styledag.tensors.delta import StoredBytes, write_delta
+    from styledag.training.snapshots.write import UNET_FILE
 
     if form == "delta":
         return write_delta(unet, base, target)
@@ -59,7 +59,7 @@ def whole_unet(
         ModelError: If the base is another one, or the difference is damaged.
         StorageError: If the checkpoint holds no such UNet, or the disk is full.
     """
-    from styledag.diffusion.delta import DELTA_FILE, restore_delta
+    from styledag.tensors.delta import DELTA_FILE, restore_delta
 
     stored = checkpoint.folder / name
     if not stored.is_dir():

@@ -1,10 +1,10 @@
 """What the tuned decoder and its blend are built from, and who draws with it."""
 
-from styledag.diffusion import decoder
 from styledag.graph.graph import Graph
 from styledag.graph.names import ModelName
 from styledag.graph.plan import Plan, Planner
 from styledag.merging import blend
+from styledag.training.decoder import train as decoder
 
 MERGED_VAE = "merged_vae"
 
@@ -33,6 +33,6 @@ def plan_merged_vae(graph: Graph, model: ModelName) -> Plan:
 
 
 def draw_with_merged_vae(planner: Planner, model: ModelName) -> None:
-    """Let an asset's pictures be decoded by the model's own decoder, where its recipe has one."""
+    """Let an asset's images be decoded by the model's own decoder, where its recipe has one."""
     if planner.graph.recipe(model).decoder is not None:
         planner.read(MERGED_VAE, str(model))

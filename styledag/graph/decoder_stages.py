@@ -10,17 +10,17 @@ from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import ModelName
 from styledag.graph.plan import Plan
 from styledag.graph.snapshots import link_tree
-from styledag.models.weights import weights_version
 from styledag.store.artifact import Facts
 from styledag.store.items import Items
 from styledag.store.workspace import Workspace
+from styledag.tensors.values import weights_version
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from styledag.diffusion.encoded import EncodedSample
     from styledag.models.compute import Compute
     from styledag.sampling.sampler import TunedVae
+    from styledag.training.encoding.dataset import EncodedSample
 
 VAE = "vae"
 UNTRAINED: Facts = {"trained": False}
@@ -30,15 +30,15 @@ UNTRAINED: Facts = {"trained": False}
 def tune_decoder(
     graph: Graph, get_compute: "Callable[[], Compute]", plan: Plan, workspace: Workspace
 ) -> Facts:
-    """Fine-tune the decoder on the dataset's pictures, if the recipe says so."""
-    from styledag.diffusion.decoder import train_decoder
-    from styledag.diffusion.encoded import EncodedDataset
+    """Fine-tune the decoder on the dataset's images, if the recipe says so."""
+    from styledag.training.decoder.train import train_decoder
+    from styledag.training.encoding.dataset import EncodedDataset
 
     if not plan.upstream:
         return UNTRAINED
     result = train_decoder(
         EncodedDataset.open(plan.folder("encoded_dataset")),
-        _pictures(plan, workspace),
+        _images(plan, workspace),
         plan.models["base_vae"].folder,
         graph.recipe(ModelName.parse(plan.target.partition)),
         compute=get_compute(),
@@ -103,9 +103,9 @@ def decoder_ancestors(graph: Graph, plan: Plan, others: Sequence[Ancestor]) -> l
     return [each for each in trace(graph.store, merged) if each.input.identity not in known]
 
 
-def _pictures(plan: Plan, workspace: Workspace) -> "Callable[[EncodedSample], Tensor]":
+def _images(plan: Plan, workspace: Workspace) -> "Callable[[EncodedSample], Tensor]":
     from styledag.dataset.read import read_dataset
-    from styledag.diffusion.encoders import pixel_values
+    from styledag.training.encoding.encoders import pixel_values
 
     names = {row.id: row.origin.url for row in read_dataset(plan.folder("image_dataset"))}
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from styledag.diffusion.recipe import Recipe
 from styledag.errors import StyleFileError
 from styledag.graph.names import ModelName
 from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
@@ -14,9 +13,10 @@ from styledag.project import Project
 from styledag.store.artifact import Input
 from styledag.store.store import Store
 from styledag.style.model import Style
+from styledag.training.recipe import Recipe
 
 ENCODERS = ("vae", "text_encoder", "tokenizer")
-"""Parts of a pipeline that turn pictures and captions into what the UNet is trained on."""
+"""Parts of a pipeline that turn images and captions into what the UNet is trained on."""
 DENOISER = ("unet", "scheduler")
 """Parts of a pipeline that are fine-tuned, and the noise schedule they were made for."""
 PIPELINE = (*ENCODERS, *DENOISER)

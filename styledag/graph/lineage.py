@@ -1,4 +1,4 @@
-"""What an artifact came from, back to every picture's address."""
+"""What an artifact came from, back to every image's address."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

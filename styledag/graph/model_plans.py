@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from styledag.diffusion import encode, train
 from styledag.graph.blends import Blend, blends_of
 from styledag.graph.decoder_plans import draw_with_merged_vae
 from styledag.graph.graph import DENOISER, ENCODERS, PIPELINE, Graph
@@ -14,14 +13,16 @@ from styledag.report import report
 from styledag.sampling import denoising, evolution, grid, sampler
 from styledag.scoring import score
 from styledag.settings import settings_identity
+from styledag.training import train
+from styledag.training.encoding import encode
 
 CHECKPOINT_CODE_VERSION = f"{train.CODE_VERSION}.{grid.CODE_VERSION}"
 
 
 def plan_encoded_dataset(graph: Graph, model: ModelName) -> Plan:
-    """Plan what the base's encoders make of pictures and captions.
+    """Plan what the base's encoders make of images and captions.
 
-    With a prior the whole base decides it, since it draws the class's pictures.
+    With a prior the whole base decides it, since it draws the class's images.
     """
     planner = Planner(graph, "encoded_dataset", str(model), model.style)
     planner.read("image_dataset", model.style)
@@ -32,7 +33,7 @@ def plan_encoded_dataset(graph: Graph, model: ModelName) -> Plan:
         further["instance_prompt"] = recipe.instance_prompt
     if recipe.prior is not None:
         planner.use("base", graph.model(planner.style.base, PIPELINE))
-        # Its weight in the loss changes no picture.
+        # Its weight in the loss changes no image.
         drawn_as = {**settings_identity(recipe.prior), "code_version": sampler.CODE_VERSION}
         further["prior"] = {k: v for k, v in drawn_as.items() if k != "loss_weight"}
     return planner.plan(encode.CODE_VERSION, flip=recipe.horizontal_flip, **further)

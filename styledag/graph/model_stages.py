@@ -21,16 +21,16 @@ from styledag.graph.snapshots import (
     read_snapshots,
 )
 from styledag.graph.stored_averages import UNET_SECOND, merge_stored
-from styledag.models.weights import weights_version
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
+from styledag.tensors.values import weights_version
 
 if TYPE_CHECKING:
-    from styledag.diffusion.encode import EncodeSample
-    from styledag.diffusion.recipe import Recipe
-    from styledag.diffusion.records import Snapshot, TrainingResult
     from styledag.models.compute import Compute
     from styledag.sampling.sampler import Sampler, TunedVae
+    from styledag.training.encoding.encode import EncodeSample
+    from styledag.training.recipe import Recipe
+    from styledag.training.records import Snapshot, TrainingResult
 
 GetCompute = Callable[[], "Compute"]
 """Finds the device when it is first needed, so that a cached build never imports torch."""
@@ -43,13 +43,13 @@ _SHOWN_OF_BLEND = ("weight", "length", "amount")
 
 
 def encode(graph: Graph, get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
-    """Encode the dataset's pictures and captions with the base's own encoders.
+    """Encode the dataset's images and captions with the base's own encoders.
 
-    What the recipe says in place of captions, and the class's pictures of its prior, are encoded
+    What the recipe says in place of captions, and the class's images of its prior, are encoded
     with them.
     """
     from styledag.dataset.read import read_dataset
-    from styledag.diffusion.encode import EncodeSample, encode_dataset
+    from styledag.training.encoding.encode import EncodeSample, encode_dataset
 
     recipe = graph.recipe(ModelName.parse(plan.target.partition))
     said = recipe.instance_prompt
@@ -74,7 +74,7 @@ def encode(graph: Graph, get_compute: GetCompute, plan: Plan, workspace: Workspa
         workspace=workspace,
         flip=recipe.horizontal_flip,
     )
-    drawn = {} if recipe.prior is None else {"prior_pictures": recipe.prior.pictures}
+    drawn = {} if recipe.prior is None else {"prior_images": recipe.prior.images}
     return {**facts, **drawn}
 
 
@@ -85,8 +85,8 @@ def _prior(
     plan: Plan,
     workspace: Workspace,
 ) -> "list[EncodeSample]":
-    from styledag.diffusion.picture_sizes import picture_sizes
-    from styledag.sampling.prior_pictures import prior_samples
+    from styledag.sampling.prior_images import prior_samples
+    from styledag.training.encoding.image_sizes import image_sizes
 
     if recipe.prior is None:
         return []
@@ -94,7 +94,7 @@ def _prior(
     return prior_samples(
         recipe.prior,
         plan.models["base"].folder,
-        picture_sizes(trained, workspace).values(),
+        image_sizes(trained, workspace).values(),
         base_version=plan.models["base"].version,
         compute=get_compute(),
         workspace=workspace,
@@ -109,10 +109,10 @@ def fine_tune(
     workspace: Workspace,
 ) -> Facts:
     """Train, publish each snapshot while training runs, and keep the last as the model."""
-    from styledag.diffusion.encoded import EncodedDataset
-    from styledag.diffusion.run_record import environment
-    from styledag.diffusion.train import train_unet
-    from styledag.diffusion.trainer import LOG_FOLDER
+    from styledag.training.encoding.dataset import EncodedDataset
+    from styledag.training.run_record import environment
+    from styledag.training.train import train_unet
+    from styledag.training.trainer import LOG_FOLDER
 
     model = ModelName.parse(plan.target.partition)
     result = train_unet(

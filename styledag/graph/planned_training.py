@@ -1,4 +1,4 @@
-"""What is known of a model's training before it runs: pictures that are there, or assumed."""
+"""What is known of a model's training before it runs: images that are there, or assumed."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,26 +8,26 @@ from styledag.graph.names import ModelName
 from styledag.models.reference import configuration_folder
 
 if TYPE_CHECKING:
-    from styledag.diffusion.estimate import LatentsShape, PlannedTraining
     from styledag.models.compute import Compute
+    from styledag.training.estimating.estimate import LatentsShape, PlannedTraining
 
-ASSUMED_PICTURES = 800
-"""Pictures of a style of which nothing has been gathered yet."""
+ASSUMED_IMAGES = 800
+"""Images of a style of which nothing has been gathered yet."""
 
 
 def planned_training(
     graph: Graph, model: ModelName, compute: "Compute"
 ) -> tuple["PlannedTraining", str]:
-    """Return a model's training, and where the number of its pictures is from.
+    """Return a model's training, and where the number of its images is from.
 
-    The newest asset on the way to training counts: the encoded dataset, the dataset, or pictures
-    that are gathered already. With none of them, :data:`ASSUMED_PICTURES` are assumed.
+    The newest asset on the way to training counts: the encoded dataset, the dataset, or images
+    that are gathered already. With none of them, :data:`ASSUMED_IMAGES` are assumed.
 
     Raises:
         StyleFileError: If the style or the recipe is missing.
         ModelError: If the base's configurations cannot be had.
     """
-    from styledag.diffusion.estimate import PlannedTraining
+    from styledag.training.estimating.estimate import PlannedTraining
 
     style = graph.style(model.style)
     base = configuration_folder(style.base, project=graph.project.root)
@@ -53,27 +53,27 @@ def _facts(graph: Graph, model: ModelName) -> tuple[Mapping[str, Any], str]:
         ("raw_images", model.style),
     ):
         artifact = graph.store.current(asset, partition)
-        if artifact is not None and _pictures(artifact.facts):
+        if artifact is not None and _images(artifact.facts):
             return artifact.facts, f"as counted in {asset}"
-    return {"kept": ASSUMED_PICTURES}, "assumed, since nothing has been gathered"
+    return {"kept": ASSUMED_IMAGES}, "assumed, since nothing has been gathered"
 
 
-def _pictures(facts: Mapping[str, Any]) -> int:
+def _images(facts: Mapping[str, Any]) -> int:
     return int(facts.get("train", facts.get("kept", 0)))
 
 
 def _split(facts: Mapping[str, Any], validation_share: float) -> tuple[int, int]:
     if "train" in facts:
         return int(facts["train"]), int(facts.get("validation", 0))
-    validation = round(_pictures(facts) * validation_share)
-    return max(1, _pictures(facts) - validation), validation
+    validation = round(_images(facts) * validation_share)
+    return max(1, _images(facts) - validation), validation
 
 
 def _latents(
     graph: Graph, model: ModelName, facts: Mapping[str, Any], train: int
 ) -> dict["LatentsShape", int]:
     """Return the shapes of latents: those of the buckets that are known, else the square's."""
-    from styledag.diffusion.meta import latents_shape
+    from styledag.bases.meta import latents_shape
 
     style = graph.style(model.style)
     base = configuration_folder(style.base, project=graph.project.root)

@@ -160,7 +160,7 @@ def _score_row(row: records.ScoreRow) -> ScoreRow:
 
 
 def _nearest(graph: Graph, plan: Plan, scores: list[records.ScoreRow]) -> tuple[NearestPair, ...]:
-    """Return the pictures of what is recommended beside what they are most like."""
+    """Return the images of what is recommended beside what they are most like."""
     shown = next((row for row in scores if row.recommended), scores[-1])
     if shown.weight is not None:
         grid = grids_of(plan)[Blend(shown.weight, shown.length)]

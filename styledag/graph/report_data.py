@@ -16,7 +16,7 @@ _FAMILIES, _CAPTIONS = 12, 16
 
 
 def data_section(ancestors: Sequence[Ancestor]) -> DataSection:
-    """Return counts, families, captions, licences and sources of a model's pictures."""
+    """Return counts, families, captions, licences and sources of a model's images."""
     artifacts = {
         ancestor.input.name: ancestor.artifact
         for ancestor in ancestors
@@ -31,8 +31,8 @@ def data_section(ancestors: Sequence[Ancestor]) -> DataSection:
         captions=_captions(list(rows.values())),
         licences=dict(licences.most_common()),
         sources=_sources(rows.values()),
-        training_pictures=splits["train"],
-        validation_pictures=splits["validation"],
+        training_images=splits["train"],
+        validation_images=splits["validation"],
     )
 
 
@@ -78,7 +78,7 @@ def _captions(rows: Sequence[DatasetRow]) -> tuple[CaptionSample, ...]:
 def _sources(rows: Iterable[DatasetRow]) -> tuple[SourceCount, ...]:
     counts = Counter(_place(row.origin.page_url or row.origin.url) for row in rows)
     return tuple(
-        SourceCount(address=address, kind=kind, pictures=count)
+        SourceCount(address=address, kind=kind, images=count)
         for (address, kind), count in counts.most_common()
     )
 
@@ -87,4 +87,4 @@ def _place(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     if parts.scheme and parts.netloc:
         return f"{parts.scheme}://{parts.netloc}/", "web"
-    return "pictures on the disk", "folder"
+    return "images on the disk", "folder"

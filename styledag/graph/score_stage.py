@@ -13,7 +13,7 @@ from styledag.store.workspace import Workspace
 
 
 def judge(get_compute: GetCompute, plan: Plan, workspace: Workspace) -> Facts:
-    """Score every blend and checkpoint of a model by the pictures that it drew."""
+    """Score every blend and checkpoint of a model by the images that it drew."""
     from styledag.dataset.read import read_dataset
     from styledag.scoring.classifier import StyleClassifier
     from styledag.scoring.clip import ClipScorer

@@ -2,8 +2,6 @@
 
 from contextlib import ExitStack
 
-from styledag.diffusion.posthoc import power_lengths, spread_snapshots
-from styledag.diffusion.recipe import EmaSettings
 from styledag.errors import StyleFileError
 from styledag.graph.blends import Blend
 from styledag.graph.checkpoint_unets import UNET, whole_unet
@@ -12,6 +10,8 @@ from styledag.graph.plan import Plan, Planner
 from styledag.graph.snapshots import StoredSnapshot, read_snapshots
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.workspace import Workspace
+from styledag.training.averaging.posthoc import power_lengths, spread_snapshots
+from styledag.training.recipe import EmaSettings
 
 UNET_SECOND = "unet_second"
 """Folder of the second average in a checkpoint."""

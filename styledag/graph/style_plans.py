@@ -21,7 +21,7 @@ def plan_style(graph: Graph, style: str) -> Plan:
 
 
 def plan_raw_images(graph: Graph, style: str) -> Plan:
-    """Plan the pictures as their sources serve them now."""
+    """Plan the images as their sources serve them now."""
     planner = Planner(graph, "raw_images", style, style)
     sources = [merged_identity([source]) for source in planner.style.sources]
     return planner.plan(collect.CODE_VERSION, world=True, sources=sources)
@@ -35,7 +35,7 @@ def plan_jpeg_images(graph: Graph, style: str) -> Plan:
 
 
 def plan_curated_images(graph: Graph, style: str) -> Plan:
-    """Plan the choice of pictures."""
+    """Plan the choice of images."""
     planner = Planner(graph, "curated_images", style, style)
     planner.read("jpeg_images", style)
     if planner.style.curation.embedding == "scorer":

@@ -1,4 +1,4 @@
-"""Aspect-ratio buckets: a few shapes of about one area, and the one that suits a picture best."""
+"""Aspect-ratio buckets: a few shapes of about one area, and the one that suits an image best."""
 
 import math
 
@@ -45,12 +45,12 @@ def bucket_sizes(size_px: int, *, step_px: int, max_aspect: float) -> tuple[Size
 
 
 def nearest_bucket(size: Size, buckets: tuple[Size, ...]) -> Size:
-    """Return the bucket whose aspect is nearest to a picture's, as a ratio.
+    """Return the bucket whose aspect is nearest to an image's, as a ratio.
 
-    It follows from the picture's own size alone. Of two that are equally near, the narrower.
+    It follows from the image's own size alone. Of two that are equally near, the narrower.
 
     Args:
-        size: The picture's.
+        size: The image's.
         buckets: At least one.
     """
     aspect = size[0] / size[1]

@@ -1,4 +1,4 @@
-"""Colours as the picture's ICC profile means them, in sRGB."""
+"""Colours as the image's ICC profile means them, in sRGB."""
 
 import io
 
@@ -8,7 +8,7 @@ _SPACE_OF_MODE = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 def to_srgb(colours: Image.Image, icc_profile: bytes | None) -> tuple[Image.Image, list[str]]:
-    """Return the picture in sRGB (mode RGB) and notes on what was done beyond the ordinary.
+    """Return the image in sRGB (mode RGB) and notes on what was done beyond the ordinary.
 
     A profile for another colour space than the pixels' is ignored and noted as ``icc_ignored``,
     together with ``icc_for_<space>``; so is one that cannot be read, with ``icc_damaged``. CMYK

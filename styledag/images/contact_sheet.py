@@ -1,4 +1,4 @@
-"""The contact sheet: a page and a picture of what curation kept, capped and left out."""
+"""The contact sheet: a page and an image of what curation kept, capped and left out."""
 
 import base64
 from collections import defaultdict
@@ -36,12 +36,12 @@ class SheetFamily:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture on the page; the template escapes its words.
+class ShownImage:
+    """One image on the page; the template escapes its words.
 
     Attributes:
         name: Its title, or else its address.
-        url: Address of the picture.
+        url: Address of the image.
         detail: Why it was left out, or how many copies it stands for.
         kept: Whether it was kept.
         thumbnail: base64 of a small JPEG.
@@ -61,10 +61,10 @@ class Picture:
 
 @dataclass
 class Section:
-    """Pictures under one heading, and how many more there are than the page has room for."""
+    """Images under one heading, and how many more there are than the page has room for."""
 
     heading: str
-    pictures: list[Picture] = field(default_factory=list)
+    images: list[ShownImage] = field(default_factory=list)
     not_shown: int = 0
 
 
@@ -78,11 +78,11 @@ def write_contact_sheet(
 
     The page holds everything it needs and stays below 3 MB: what finds no room is counted on it.
     Families come first, the largest on top, then what was left out, by
-    reason, then the pictures that are like no other.
+    reason, then the images that are like no other.
 
     Args:
         manifest: What curation kept and rejected.
-        families: Every picture that was kept or capped, in its family.
+        families: Every image that was kept or capped, in its family.
         jpegs: What it was given.
         workspace: Where the files go and thumbnails are kept.
     """
@@ -99,7 +99,7 @@ def write_contact_sheet(
         facts=manifest.facts,
         families=sum(1 for family in families if len(family.members) > 1),
         not_shown=sum(section.not_shown for section in sections),
-        sections=[section for section in sections if section.pictures],
+        sections=[section for section in sections if section.images],
     )
     (workspace.folder / SHEET_FILE).write_text(page, encoding="utf-8")
     (workspace.folder / STRIP_FILE).write_bytes(
@@ -146,25 +146,25 @@ class _Page:
     def _section(self, heading: str, rows: Iterator[tuple[JpegImage, str, bool]]) -> Section:
         section = Section(heading)
         for image, detail, kept in rows:
-            picture = self._picture(image, detail, kept=kept) if self._bytes_left > 0 else None
-            if picture is None:
+            shown = self._shown(image, detail, kept=kept) if self._bytes_left > 0 else None
+            if shown is None:
                 section.not_shown += 1
             else:
-                section.pictures.append(picture)
+                section.images.append(shown)
         return section
 
-    def _picture(self, image: JpegImage, detail: str, *, kept: bool) -> Picture | None:
-        """Return the picture, or ``None`` and a full page if it finds no room."""
+    def _shown(self, image: JpegImage, detail: str, *, kept: bool) -> ShownImage | None:
+        """Return the image, or ``None`` and a full page if it finds no room."""
         encoded = base64.b64encode(thumbnail(image.sha256, self._workspace)).decode()
         url = image.origin.url
-        picture = Picture(image.origin.title or url, url, detail, kept, encoded)
-        words = str(escape(2 * picture.name + 2 * url + detail)).encode()  # as often as they stand
+        shown = ShownImage(image.origin.title or url, url, detail, kept, encoded)
+        words = str(escape(2 * shown.name + 2 * url + detail)).encode()  # as often as they stand
         needed = len(encoded) + len(words) + _BYTES_OF_MARKUP
         if needed > self._bytes_left:
             self._bytes_left = 0
             return None
         self._bytes_left -= needed
-        return picture
+        return shown
 
 
 def _heading(family: SheetFamily) -> str:

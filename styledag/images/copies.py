@@ -1,4 +1,4 @@
-"""Copies: the same picture again, byte for byte or encoded anew."""
+"""Copies: the same image again, byte for byte or encoded anew."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
@@ -22,10 +22,10 @@ def find_copies(
     most_distance: int,
     least_similarity: float,
 ) -> Mapping[int, int]:
-    """Return the positions of copies, each with the position of the picture that is kept.
+    """Return the positions of copies, each with the position of the image that is kept.
 
-    A picture is a copy of an earlier one that is kept itself, if their hashes, their embeddings
-    and their coarse colours all say so; of several, of the earliest. Give the pictures in the
+    An image is a copy of an earlier one that is kept itself, if their hashes, their embeddings
+    and their coarse colours all say so; of several, of the earliest. Give the images in the
     order in which they deserve to be kept.
 
     Args:

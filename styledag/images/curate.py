@@ -23,7 +23,7 @@ CODE_VERSION = "2"
 
 @dataclass
 class _Curation:
-    """The pictures that are still in, and everything that was left out."""
+    """The images that are still in, and everything that was left out."""
 
     left: list[JpegImage]
     rejected: list[Rejection] = field(default_factory=list)
@@ -42,9 +42,9 @@ def curate_images(
     *,
     embed: Embedder,
 ) -> Manifest[CuratedImage]:
-    """Return, and write into the workspace with a contact sheet, the pictures to train on.
+    """Return, and write into the workspace with a contact sheet, the images to train on.
 
-    Pictures that are too small, too narrow or blank are left out, then copies, then what exceeds
+    Images that are too small, too narrow or blank are left out, then copies, then what exceeds
     ``family_cap`` of a family of near-duplicates. Each JPEG is hashed and embedded once, however
     many runs it appears in (``work["hashes"]``, ``work["embeddings"]``). The order of the rows
     changes nothing.
@@ -52,11 +52,11 @@ def curate_images(
     Args:
         jpegs: What ``normalise_images`` gave; the bytes are blobs.
         settings: What is left out.
-        workspace: Where manifest, contact sheet and what is known of each picture are kept.
-        embed: Turns pictures into vectors of likeness.
+        workspace: Where manifest, contact sheet and what is known of each image are kept.
+        embed: Turns images into vectors of likeness.
 
     Raises:
-        DataError: If not one picture is kept; the message names the reasons.
+        DataError: If not one image is kept; the message names the reasons.
         StorageError: If a JPEG's blob is missing.
     """
     curation = _Curation(left=sorted(jpegs.rows, key=_worth))
@@ -76,7 +76,7 @@ def curate_images(
 
 
 def _worth(image: JpegImage) -> tuple[int, str, str]:
-    """Return what a picture is sorted by, so that of copies the largest original comes first."""
+    """Return what an image is sorted by, so that of copies the largest original comes first."""
     return (-image.raw_width_px * image.raw_height_px, image.sha256, image.origin.url)
 
 
@@ -183,10 +183,10 @@ def _cap_families(curation: _Curation, settings: CurationSettings, vectors: Floa
 
 def _nothing_kept(rejected: Sequence[Rejection]) -> str:
     if not rejected:
-        return "there are no pictures to curate: check the style file's sources"
+        return "there are no images to curate: check the style file's sources"
     counts = Counter(rejection.reason for rejection in rejected).most_common()
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts)
     return (
-        f"curation keeps none of {len(rejected)} pictures ({reasons}): "
+        f"curation keeps none of {len(rejected)} images ({reasons}): "
         "loosen the style file's curation"
     )

@@ -30,8 +30,8 @@ _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
-class DecodedPicture:
-    """One picture's pixels and what was found on the way.
+class DecodedImage:
+    """One image's pixels and what was found on the way.
 
     Attributes:
         image: Mode RGB, sRGB, upright.
@@ -46,17 +46,17 @@ class DecodedPicture:
     notes: tuple[str, ...]
 
 
-def decode_picture(content: bytes, *, background: str, max_pixels: int) -> DecodedPicture:
-    """Return the first frame of a picture as upright, opaque sRGB pixels.
+def decode_image(content: bytes, *, background: str, max_pixels: int) -> DecodedImage:
+    """Return the first frame of an image as upright, opaque sRGB pixels.
 
     Args:
         content: The file's bytes.
         background: Colour under transparency, ``#rrggbb``.
-        max_pixels: Width times height above which the picture is not decoded.
+        max_pixels: Width times height above which the image is not decoded.
 
     Raises:
-        ImageError: If the picture cannot be used, whatever the decoder raised: ``empty``,
-            ``not_a_picture``, ``unsupported_format``, ``unsupported_mode``, ``damaged``,
+        ImageError: If the image cannot be used, whatever the decoder raised: ``empty``,
+            ``not_a_image``, ``unsupported_format``, ``unsupported_mode``, ``damaged``,
             ``too_many_pixels`` or ``out_of_memory``.
     """
     try:
@@ -72,12 +72,12 @@ def decode_picture(content: bytes, *, background: str, max_pixels: int) -> Decod
         raise ImageError("damaged", f"{type(exc).__name__}: {exc}") from exc
     if not warned:
         return decoded
-    return DecodedPicture(
+    return DecodedImage(
         decoded.image, decoded.format, decoded.frames, (*decoded.notes, "decoder_warned")
     )
 
 
-def _decode(content: bytes, background: str) -> DecodedPicture:
+def _decode(content: bytes, background: str) -> DecodedImage:
     frames, notes = _count_frames(content)
     with _open(content) as file:
         icc_profile = file.info.get("icc_profile")
@@ -88,7 +88,7 @@ def _decode(content: bytes, background: str) -> DecodedPicture:
         colours, alpha = split_alpha(image)
     rgb, colour_notes = to_srgb(colours, icc_profile)
     opaque = composite(rgb, alpha, ImageColor.getrgb(background))
-    return DecodedPicture(opaque, format_name, frames, (*notes, *orientation_notes, *colour_notes))
+    return DecodedImage(opaque, format_name, frames, (*notes, *orientation_notes, *colour_notes))
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:

@@ -1,4 +1,4 @@
-"""Pictures as vectors whose products say how alike they look."""
+"""Images as vectors whose products say how alike they look."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -21,20 +21,20 @@ _SHARE_OF_INK, _SHARE_OF_COLOURS, _SHARE_OF_EDGES = 0.65, 0.25, 0.1
 
 
 class Embedder(Protocol):
-    """Turns pictures into unit vectors; the same picture gives the same vector, in any batch."""
+    """Turns images into unit vectors; the same image gives the same vector, in any batch."""
 
     @property
     def version(self) -> str:
         """What decides the vectors: model, revision, preprocessing. Part of cache keys."""
 
     def __call__(self, images: Sequence[Image.Image]) -> Float32:
-        """Return one L2-normalised row for each RGB picture, float32 ``[n, d]``."""
+        """Return one L2-normalised row for each RGB image, float32 ``[n, d]``."""
 
 
 class PixelEmbedder:
-    """Embeds a picture by its outline, its coarse colours and the directions of its edges.
+    """Embeds an image by its outline, its coarse colours and the directions of its edges.
 
-    Each of the three has its mean removed, so unlike pictures come out near 0 and not near 1, and
+    Each of the three has its mean removed, so unlike images come out near 0 and not near 1, and
     a fixed share of the whole. The shares were chosen on emoji: all clock faces, or one gesture in
     all skin tones, are alike to 0.935 and more, two different animals are not.
     """
@@ -42,7 +42,7 @@ class PixelEmbedder:
     version = "pixels-1"
 
     def __call__(self, images: Sequence[Image.Image]) -> Float32:
-        """Return one L2-normalised row for each RGB picture, float32 ``[n, 576]``."""
+        """Return one L2-normalised row for each RGB image, float32 ``[n, 576]``."""
         return np.stack([_embedded(image) for image in images])
 
 

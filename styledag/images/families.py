@@ -1,4 +1,4 @@
-"""Families: pictures that look alike, each around the one that most of them are like."""
+"""Families: images that look alike, each around the one that most of them are like."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ class Family:
 
 
 def find_families(vectors: Float32, least: float) -> Iterator[Family]:
-    """Yield every picture's family, a picture on its own being a family of one.
+    """Yield every image's family, an image on its own being a family of one.
 
-    The picture with most others at least ``least`` alike takes them, then the same among those
+    The image with most others at least ``least`` alike takes them, then the same among those
     that are left. So nobody is in a family but through its centre, and likeness does not chain.
-    Ties go to the earlier picture: give them in an order that says nothing, such as by sha256.
+    Ties go to the earlier image: give them in an order that says nothing, such as by sha256.
 
     Args:
         vectors: Comparable unit vectors, ``[n, d]``.

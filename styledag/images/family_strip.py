@@ -1,4 +1,4 @@
-"""One small picture of the largest families, for where only a thumbnail fits."""
+"""One small image of the largest families, for where only a thumbnail fits."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which picture formats are opened, and what the others are called when they are refused."""
+"""Which image formats are opened, and what the others are called when they are refused."""
 
 from PIL import features
 
@@ -41,7 +41,7 @@ def opened_formats() -> tuple[str, ...]:
 def refusal(content: bytes) -> ImageError:
     """Return why bytes that Pillow could not identify are refused, judged by how they begin.
 
-    The reason is ``empty``, ``unsupported_format``, ``not_a_picture``, or ``damaged`` where the
+    The reason is ``empty``, ``unsupported_format``, ``not_a_image``, or ``damaged`` where the
     bytes begin like a format that is opened.
     """
     if not content:
@@ -70,8 +70,8 @@ def _text_refusal(content: bytes) -> ImageError:
     if head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!")) and b"<svg" in head):
         return _unsupported("SVG")
     if head.startswith((b"<!doctype html", b"<html")) or b"<html" in head:
-        return ImageError("not_a_picture", "is an HTML page")
-    return ImageError("not_a_picture", f"begins with {content[:8].hex()}, like no picture format")
+        return ImageError("not_a_image", "is an HTML page")
+    return ImageError("not_a_image", f"begins with {content[:8].hex()}, like no image format")
 
 
 def _unsupported(name: str) -> ImageError:

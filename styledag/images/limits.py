@@ -12,7 +12,7 @@ _PILLOW_GLOBALS = threading.RLock()
 
 @contextmanager
 def decoding_limits(max_pixels: int) -> Iterator[list[warnings.WarningMessage]]:
-    """Yield the list into which decoders' warnings go, while larger pictures raise.
+    """Yield the list into which decoders' warnings go, while larger images raise.
 
     Pillow's limit and Python's warning filters are the process's own, so decodings take turns
     and both are as before afterwards.

@@ -1,4 +1,4 @@
-"""The stage ``jpeg_images``: raw pictures become RGB JPEGs of one size, or of a few shapes."""
+"""The stage ``jpeg_images``: raw images become RGB JPEGs of one size, or of a few shapes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from styledag.collect.records import RawImage
 from styledag.errors import DataError, ImageError
 from styledag.images.buckets import nearest_bucket, settings_buckets
-from styledag.images.decode import decode_picture
+from styledag.images.decode import decode_image
 from styledag.images.encode import codec_versions, encode_jpeg
 from styledag.images.records import JpegImage
 from styledag.images.resize import to_bucket, to_square
@@ -30,19 +30,19 @@ _REASONS_NAMED = 3
 def normalise_images(
     raw: Manifest[RawImage], settings: ImageSettings, workspace: Workspace
 ) -> Manifest[JpegImage]:
-    """Return, and write into the workspace, the pictures as RGB JPEGs.
+    """Return, and write into the workspace, the images as RGB JPEGs.
 
-    Each picture is decoded once, however many addresses or runs it appears in; so is each that
+    Each image is decoded once, however many addresses or runs it appears in; so is each that
     is rejected. ``work["decodes"]`` counts what was not known before.
 
     Args:
-        raw: Pictures as they were found; their bytes are blobs.
+        raw: Images as they were found; their bytes are blobs.
         settings: Size and manner.
-        workspace: Where the manifest, the blobs and what is known of each picture are kept.
+        workspace: Where the manifest, the blobs and what is known of each image are kept.
 
     Raises:
-        DataError: If not one picture can be used; the message names the commonest reasons.
-        StorageError: If a raw picture's blob is missing.
+        DataError: If not one image can be used; the message names the commonest reasons.
+        StorageError: If a raw image's blob is missing.
     """
     recipe = {
         "settings": settings_identity(settings),
@@ -73,7 +73,7 @@ def normalise_images(
 
 
 def jpeg_facts(jpegs: Manifest[JpegImage]) -> Facts:
-    """Return the manifest's counts and, by width and height, how many pictures are in each bucket.
+    """Return the manifest's counts and, by width and height, how many images are in each bucket.
 
     The buckets' counts add up to ``kept``: none is lost for want of others of its shape.
     """
@@ -86,25 +86,25 @@ def _usable(found: dict[str, Any], workspace: Workspace) -> bool:
 
 
 def _normalise(raw_sha256: str, settings: ImageSettings, workspace: Workspace) -> dict[str, Any]:
-    """Return what a manifest's row says of one picture, or its rejection, as JSON."""
+    """Return what a manifest's row says of one image, or its rejection, as JSON."""
     content = workspace.blobs.read(raw_sha256)
     workspace.work["decodes"] += 1
     try:
-        picture = decode_picture(
+        decoded = decode_image(
             content, background=settings.background, max_pixels=settings.max_pixels
         )
-        image = _resized(picture.image, settings)
+        image = _resized(decoded.image, settings)
     except ImageError as exc:
         return {"reason": exc.reason, "detail": exc.detail}
     return {
         "sha256": workspace.blobs.put(encode_jpeg(image, quality=settings.quality)),
         "width_px": image.width,
         "height_px": image.height,
-        "raw_width_px": picture.image.width,
-        "raw_height_px": picture.image.height,
-        "raw_format": picture.format,
-        "frames": picture.frames,
-        "notes": list(picture.notes),
+        "raw_width_px": decoded.image.width,
+        "raw_height_px": decoded.image.height,
+        "raw_format": decoded.format,
+        "frames": decoded.frames,
+        "notes": list(decoded.notes),
     }
 
 
@@ -128,11 +128,11 @@ def _jpeg_image(row: RawImage, found: dict[str, Any]) -> JpegImage:
 
 def _nothing_kept(rejected: Sequence[Rejection]) -> str:
     if not rejected:
-        return "there are no pictures to normalise: check the style file's sources"
+        return "there are no images to normalise: check the style file's sources"
     counts = Counter(rejection.reason for rejection in rejected).most_common(_REASONS_NAMED)
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts)
     first = next(each for each in rejected if each.reason == counts[0][0])
     return (
-        f"none of {len(rejected)} pictures can be used ({reasons}); the first, {first.subject}, "
+        f"none of {len(rejected)} images can be used ({reasons}); the first, {first.subject}, "
         f"{first.detail}: check the style file's sources and images"
     )

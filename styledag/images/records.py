@@ -1,4 +1,4 @@
-"""What is known of a picture once it is a JPEG, and once it is curated."""
+"""What is known of an image once it is a JPEG, and once it is curated."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class JpegImage:
     """One RGB JPEG of a declared size; its bytes are the blob ``sha256``.
 
     Attributes:
-        origin: Where the picture comes from.
+        origin: Where the image comes from.
         raw_sha256: Blob it was made from.
         sha256: Blob of the JPEG.
         width_px: Width of the JPEG.
@@ -35,16 +35,16 @@ class JpegImage:
 
     @property
     def key(self) -> str:
-        """Unique by the picture's address."""
+        """Unique by the image's address."""
         return self.origin.url
 
 
 @dataclass(frozen=True, kw_only=True)
 class CuratedImage:
-    """One picture to train on.
+    """One image to train on.
 
     Attributes:
-        origin: Where the picture comes from.
+        origin: Where the image comes from.
         raw_sha256: Blob as the source served it.
         sha256: Blob of the JPEG; the sample id from here on.
         width_px: Width of the JPEG.

@@ -1,4 +1,4 @@
-"""A picture of any shape becomes a square, or the shape of a bucket."""
+"""An image of any shape becomes a square, or the shape of a bucket."""
 
 from typing import Literal
 
@@ -15,18 +15,18 @@ def to_square(
     upscale: bool,
     background: str,
 ) -> Image.Image:
-    """Return the picture as a square, scaled by LANCZOS.
+    """Return the image as a square, scaled by LANCZOS.
 
     Args:
         image: Mode RGB.
         size_px: Side of the square.
-        mode: ``pad`` shows the whole picture in the middle of the background, ``crop`` fills the
-            square with the middle of the picture.
-        upscale: Whether a picture may be enlarged.
+        mode: ``pad`` shows the whole image in the middle of the background, ``crop`` fills the
+            square with the middle of the image.
+        upscale: Whether an image may be enlarged.
         background: Colour of the padding, ``#rrggbb``.
 
     Raises:
-        ImageError: If the picture would have to be enlarged and must not (``below_size``).
+        ImageError: If the image would have to be enlarged and must not (``below_size``).
     """
     decisive = max(image.size) if mode == "pad" else min(image.size)
     if decisive < size_px and not upscale:
@@ -40,15 +40,15 @@ def to_square(
 
 
 def to_bucket(image: Image.Image, bucket: tuple[int, int], *, upscale: bool) -> Image.Image:
-    """Return the picture in the shape of a bucket: scaled by LANCZOS, cropped as little as can be.
+    """Return the image in the shape of a bucket: scaled by LANCZOS, cropped as little as can be.
 
     Args:
         image: Mode RGB.
         bucket: Width and height.
-        upscale: Whether a picture may be enlarged.
+        upscale: Whether an image may be enlarged.
 
     Raises:
-        ImageError: If the picture would have to be enlarged and must not (``below_size``).
+        ImageError: If the image would have to be enlarged and must not (``below_size``).
     """
     width, height = image.size
     if not upscale and (width < bucket[0] or height < bucket[1]):
@@ -60,7 +60,7 @@ def to_bucket(image: Image.Image, bucket: tuple[int, int], *, upscale: bool) -> 
 
 
 def covered(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the middle of the picture, scaled by LANCZOS so that it just fills a shape.
+    """Return the middle of the image, scaled by LANCZOS so that it just fills a shape.
 
     Args:
         image: Mode RGB.

@@ -1,4 +1,4 @@
-"""What a style file says of normalising and curating pictures."""
+"""What a style file says of normalising and curating images."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,14 @@ from styledag.settings import STRICT, check_settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings:
-    """How every picture becomes an RGB JPEG of one size, or of one of a few of the same area."""
+    """How every image becomes an RGB JPEG of one size, or of one of a few of the same area."""
 
     __pydantic_config__ = STRICT
 
     size_px: int = setting(512, ge=16, le=4096, multiple_of=8, help="Side of the square JPEG.")
     mode: Literal["pad", "crop", "bucket"] = setting(
         "crop",
-        help="pad shows the whole picture on the background; crop fills the square; bucket crops "
+        help="pad shows the whole image on the background; crop fills the square; bucket crops "
         "least, to the nearest aspect of several shapes of about size_px squared pixels.",
     )
     bucket_step_px: int | None = setting(
@@ -29,16 +29,16 @@ class ImageSettings:
         None,
         ge=1,
         le=4,
-        help="Mode bucket: most of longer over shorter side, 2 when left out; narrower pictures "
+        help="Mode bucket: most of longer over shorter side, 2 when left out; narrower images "
         "are cropped to it.",
     )
-    upscale: bool = setting(True, help="Enlarge pictures smaller than size_px; else reject them.")
+    upscale: bool = setting(True, help="Enlarge images smaller than size_px; else reject them.")
     background: str = setting(
         "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", help="Colour under transparency and padding."
     )
     quality: int = setting(95, ge=50, le=100, help="JPEG quality; chroma is never subsampled.")
     max_pixels: int = setting(
-        100_000_000, ge=1, help="A picture of more pixels than this is rejected."
+        100_000_000, ge=1, help="An image of more pixels than this is rejected."
     )
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class ImageSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CurationSettings:
-    """Which pictures are left out: copies, surplus members of families, poor quality."""
+    """Which images are left out: copies, surplus members of families, poor quality."""
 
     __pydantic_config__ = STRICT
 
@@ -63,7 +63,7 @@ class CurationSettings:
         4,
         ge=0,
         le=16,
-        help="Pictures whose 64-bit perceptual hashes differ in at most this many "
+        help="Images whose 64-bit perceptual hashes differ in at most this many "
         "bits may be copies.",
     )
     copy_similarity: float = setting(
@@ -73,16 +73,16 @@ class CurationSettings:
         "scorer", help="What similarity is measured on: the scorer's image tower, or small pixels."
     )
     family_similarity: float = setting(
-        0.9, ge=0, le=1, help="Pictures at least this similar to a family's centre belong to it."
+        0.9, ge=0, le=1, help="Images at least this similar to a family's centre belong to it."
     )
     family_cap: int | None = setting(
-        None, ge=1, help="Most pictures to keep of one family; all when left out."
+        None, ge=1, help="Most images to keep of one family; all when left out."
     )
     min_side_px: int = setting(
-        1, ge=1, help="Shorter side of the original below which a picture is rejected."
+        1, ge=1, help="Shorter side of the original below which an image is rejected."
     )
     max_aspect: float = setting(
-        10.0, ge=1, help="Longer over shorter side above which a picture is rejected."
+        10.0, ge=1, help="Longer over shorter side above which an image is rejected."
     )
     min_contrast: float = setting(
         2.0, ge=0, le=127.5, help="Standard deviation of luma, 0 to 127.5, below which it is blank."

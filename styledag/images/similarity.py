@@ -1,4 +1,4 @@
-"""Which pictures look alike, for any number of pictures in bounded memory."""
+"""Which images look alike, for any number of images in bounded memory."""
 
 from collections.abc import Iterator
 

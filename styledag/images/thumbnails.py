@@ -1,4 +1,4 @@
-"""Small pictures of JPEG blobs, made once and kept."""
+"""Small images of JPEG blobs, made once and kept."""
 
 import io
 
@@ -16,7 +16,7 @@ _QUALITY = 70
 
 
 def thumbnail(sha256: str, workspace: Workspace) -> bytes:
-    """Return a JPEG of at most 64 by 64 pixels of a picture (``work["thumbnails"]``).
+    """Return a JPEG of at most 64 by 64 pixels of an image (``work["thumbnails"]``).
 
     Args:
         sha256: Blob of the JPEG it shows.

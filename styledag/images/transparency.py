@@ -1,4 +1,4 @@
-"""Every way in which a picture can be see-through, as one colour picture and one alpha channel."""
+"""Every way in which an image can be see-through, as one colour image and one alpha channel."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     16-bit grey is divided by 257, so that 65535 becomes 255, and not clipped.
 
     Args:
-        image: A loaded picture of any mode.
+        image: A loaded image of any mode.
 
     Raises:
         ImageError: If the mode has no agreed range, such as 32-bit floats (``unsupported_mode``).

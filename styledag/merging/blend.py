@@ -18,8 +18,8 @@ from styledag.store.artifact import Facts
 if TYPE_CHECKING:
     import torch
 
-    from styledag.diffusion.recipe import Level
-    from styledag.merging.tensor_file import TensorReader
+    from styledag.tensors.file import TensorReader
+    from styledag.training.recipe import Level
 
 CODE_VERSION = "1"
 METHOD = "lerp"
@@ -52,7 +52,7 @@ def blend_unet(
 
     Both parents are read and the blend is written in pieces of a few megabytes, so memory stays
     flat. Arithmetic is float32 at least. Each tensor is saved in the wider of its parents'
-    number formats: weight 0 has the base's numbers and weight 1 the fine-tune's exactly, bit for
+    dtypes: weight 0 has the base's numbers and weight 1 the fine-tune's exactly, bit for
     bit where the parents' formats agree.
 
     Args:
@@ -70,7 +70,7 @@ def blend_unet(
         StorageError: If the output cannot be written.
         ValueError: If ``weight`` is not 0 to 1.
     """
-    from styledag.merging.tensor_file import TensorReader, in_file_order
+    from styledag.tensors.file import TensorReader, in_file_order
 
     if not 0 <= weight <= 1:
         raise ValueError(f"weight is {weight!r}, but must be 0 to 1")
@@ -111,7 +111,7 @@ def _shares(
     names: list[str], block_weights: "Mapping[Level, float]", base: Path
 ) -> dict[str, float]:
     """Return each tensor's share of the weight, by name."""
-    from styledag.diffusion.trainable import is_in
+    from styledag.training.trainable import is_in
 
     shares = dict.fromkeys(names, 1.0)
     for level, share in block_weights.items():

@@ -4,14 +4,14 @@ import torch
 
 
 def lerp(base: torch.Tensor, tuned: torch.Tensor, weight: float) -> torch.Tensor:
-    """Return ``base + weight * (tuned - base)`` in the wider of the parents' number formats.
+    """Return ``base + weight * (tuned - base)`` in the wider of the parents' dtypes.
 
     The arithmetic is float32 at least. 0 gives the base and 1 the fine-tune bit for bit, the sign
     of a zero included, which the arithmetic alone would lose.
 
     Args:
         base: Any shape, floating.
-        tuned: Same shape, floating, perhaps of another number format.
+        tuned: Same shape, floating, perhaps of another dtype.
         weight: Share of the fine-tune, 0 to 1.
     """
     wider = torch.promote_types(base.dtype, tuned.dtype)

@@ -20,7 +20,7 @@ from styledag.store.artifact import Facts
 if TYPE_CHECKING:
     import torch
 
-    from styledag.merging.tensor_file import TensorReader
+    from styledag.tensors.file import TensorReader
 
 METHOD = "posthoc_ema"
 
@@ -52,7 +52,7 @@ def reconstruct_unet(
     The stored averages are read side by side and the sum is written in pieces of a few megabytes,
     so memory stays flat whatever their number. The arithmetic is float64: the newest average and
     the weighted differences of all others to it, so that a weight that was not trained comes back
-    bit for bit. Each tensor is saved in the newest average's number format.
+    bit for bit. Each tensor is saved in the newest average's dtype.
 
     Args:
         stored: Two or more, by rising step; the last one's step is the end of the run.
@@ -65,8 +65,8 @@ def reconstruct_unet(
         ModelError: If they differ in tensors, shapes or configuration, or hold NaN or infinity.
         StorageError: If the output cannot be written.
     """
-    from styledag.diffusion.posthoc import gamma_of, require_length
-    from styledag.merging.tensor_file import TensorReader, in_file_order
+    from styledag.tensors.file import TensorReader, in_file_order
+    from styledag.training.averaging.posthoc import gamma_of, require_length
 
     profiles = [(each.step, gamma_of(each.length)) for each in stored]
     found = require_length(profiles, stored[-1].step, length)

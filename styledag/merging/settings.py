@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from styledag.diffusion.recipe import MAX_POWER_LENGTH, Level, check_levels
 from styledag.settings import STRICT, setting
+from styledag.training.recipe import MAX_POWER_LENGTH, Level, check_levels
 
 
 @dataclass(frozen=True, kw_only=True)

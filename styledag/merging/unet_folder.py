@@ -13,7 +13,7 @@ from styledag.store.files import storage_errors
 if TYPE_CHECKING:
     import torch
 
-    from styledag.merging.tensor_file import TensorReader, TensorSpec
+    from styledag.tensors.file import TensorReader, TensorSpec
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -42,7 +42,7 @@ def write_unet_folder(
     Raises:
         StorageError: If the output cannot be written.
     """
-    from styledag.merging.tensor_file import TensorWriter
+    from styledag.tensors.file import TensorWriter
 
     partial = output / f"{WEIGHTS}.partial"
     with storage_errors(str(output)):
@@ -79,14 +79,14 @@ def finite_piece(parent: "TensorReader", name: str, start: int, count: int) -> "
 
 
 def common_specs(base: "TensorReader", tuned: "TensorReader") -> "list[TensorSpec]":
-    """Return the tensors of two parents, each in the wider of its two number formats.
+    """Return the tensors of two parents, each in the wider of its two dtypes.
 
     Raises:
         ModelError: If they differ in tensors, shapes or kinds of number.
     """
     import torch
 
-    from styledag.merging.tensor_file import TensorSpec
+    from styledag.tensors.file import TensorSpec
 
     only = sorted(base.specs.keys() ^ tuned.specs.keys())
     if only:

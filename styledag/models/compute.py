@@ -1,4 +1,4 @@
-"""The device, number format and memory that computing stages run with."""
+"""The device, dtype and memory that computing stages run with."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +23,7 @@ class ComputeSettings:
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
         "auto",
-        help="Number format of inference and autocast; auto is bfloat16 on CUDA, else float32.",
+        help="Dtype of inference and autocast; auto is bfloat16 on CUDA, else float32.",
     )
     compile: bool = setting(
         False, help="Compile the UNet's repeated blocks with torch.compile before training."
@@ -49,7 +49,7 @@ class Compute:
     Attributes:
         device: Where tensors go; on CUDA and MPS with its index, which torch's memory functions
             demand and which tensors on it state.
-        dtype: Number format of inference, and of autocast in training.
+        dtype: Dtype of inference, and of autocast in training.
         compile: Whether the UNet's repeated blocks are compiled before training.
         channels_last: Whether the UNet in training keeps its channels innermost in memory.
         deterministic: Whether training may use deterministic kernels only.
@@ -63,10 +63,10 @@ class Compute:
 
 
 def resolve_compute(settings: ComputeSettings) -> Compute:
-    """Return the device and number format that the settings ask for.
+    """Return the device and dtype that the settings ask for.
 
     Raises:
-        DeviceError: If the device isn't there, or cannot do the number format or the budget.
+        DeviceError: If the device isn't there, or cannot do the dtype or the budget.
     """
     import torch
 

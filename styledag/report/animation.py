@@ -44,9 +44,9 @@ def as_webp(image: Image.Image, side_px: int, quality: int) -> tuple[bytes, tupl
 
 
 def strip(image: Image.Image) -> Image.Image:
-    """Return a few frames of an animation in one picture, from the first to the last new one.
+    """Return a few frames of an animation in one image, from the first to the last new one.
 
-    They stand side by side, or one below the other where a frame is itself a row of pictures.
+    They stand side by side, or one below the other where a frame is itself a row of images.
 
     Frames that were seen before are skipped, so a loop that runs forwards and backwards is shown
     once forwards.

@@ -1,4 +1,4 @@
-"""What a report says of the pictures that a model was trained on."""
+"""What a report says of the images that a model was trained on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ class StageCount:
 
     Attributes:
         stage: The asset's name, such as ``curated_images``.
-        found: Pictures that came in.
-        kept: Pictures that went on.
+        found: Images that came in.
+        kept: Images that went on.
         rejected: How many were left out, by reason.
 
     Raises:
@@ -27,7 +27,7 @@ class StageCount:
         total = self.kept + sum(self.rejected.values())
         if self.found != total:
             raise ValueError(
-                f"{self.stage} found {self.found} pictures, but kept and rejected make {total}"
+                f"{self.stage} found {self.found} images, but kept and rejected make {total}"
             )
 
 
@@ -36,7 +36,7 @@ class Family:
     """Near-duplicates that curation put together.
 
     Attributes:
-        medoid_jpeg: Bytes of the picture at the family's centre.
+        medoid_jpeg: Bytes of the image at the family's centre.
         size: Members, before the cap.
         title: Title of the centre at its source.
     """
@@ -48,13 +48,13 @@ class Family:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionSample:
-    """A training picture and what is said of it.
+    """A training image and what is said of it.
 
     Attributes:
-        jpeg: The picture's bytes.
+        jpeg: The image's bytes.
         caption: Its caption as trained on.
         source: Who wrote it: ``blip``, ``page`` or ``hand``.
-        url: Where the picture comes from.
+        url: Where the image comes from.
         title: Its title there.
     """
 
@@ -67,17 +67,17 @@ class CaptionSample:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceCount:
-    """A place that pictures were collected from.
+    """A place that images were collected from.
 
     Attributes:
         address: URL or folder's name, for a person.
         kind: Source's type in the style file, such as ``html``.
-        pictures: Pictures from it in the training data.
+        images: Images from it in the training data.
     """
 
     address: str
     kind: str
-    pictures: int
+    images: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +86,12 @@ class DataSection:
 
     Attributes:
         stages: Counts of each image stage, in the order of the graph.
-        families: Families of more than one picture, the largest first.
-        captions: A few pictures with their captions.
-        licences: Pictures in the training data by licence.
+        families: Families of more than one image, the largest first.
+        captions: A few images with their captions.
+        licences: Images in the training data by licence.
         sources: Where they come from.
-        training_pictures: Pictures in the training split; ``None`` where unknown.
-        validation_pictures: Pictures held out; ``None`` where unknown.
+        training_images: Images in the training split; ``None`` where unknown.
+        validation_images: Images held out; ``None`` where unknown.
     """
 
     stages: tuple[StageCount, ...] = ()
@@ -99,5 +99,5 @@ class DataSection:
     captions: tuple[CaptionSample, ...] = ()
     licences: Mapping[str, int] = field(default_factory=dict)
     sources: tuple[SourceCount, ...] = ()
-    training_pictures: int | None = None
-    validation_pictures: int | None = None
+    training_images: int | None = None
+    validation_images: int | None = None

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from styledag.diffusion.recipe import Level
 from styledag.report.data import DataSection
 from styledag.store.artifact import Input
+from styledag.training.recipe import Level
 
 Samples: TypeAlias = Mapping[tuple[str, int], Path]
 """PNG of each (prompt, seed); one that is missing is shown as such."""
@@ -50,7 +50,7 @@ class BlendSection:
             the run; ``None`` for a blend by weight.
         amount: Share of the fine-tune really in it, 0 to 1: alpha, corrected for the base that the
             moving average still holds.
-        samples: Its pictures.
+        samples: Its images.
     """
 
     weight: float
@@ -68,7 +68,7 @@ class SnapshotSection:
         loss: Mean training loss of the epoch; ``None`` where unknown.
         validation_loss: Loss on the validation split; ``None`` without one.
         base_share: Share of the base that the average still holds, 0 to 1.
-        samples: Its pictures; may be empty.
+        samples: Its images; may be empty.
     """
 
     epoch: int
@@ -117,12 +117,12 @@ class ScoreRow:
             (:func:`~styledag.scoring.style.style_gain`); higher is nearer.
         style_low: Lower end of the interval around ``style``.
         style_high: Upper end of it.
-        cmmd: CLIP maximum mean discrepancy to the held-out pictures; lower is nearer.
-        retention: Mean likeness of its pictures to the base's own of the same prompt and seed.
+        cmmd: CLIP maximum mean discrepancy to the held-out images; lower is nearer.
+        retention: Mean likeness of its images to the base's own of the same prompt and seed.
         retention_low: Lower end of the interval around ``retention``.
         retention_high: Upper end of it.
-        text_similarity: Mean likeness of picture and prompt; higher is better.
-        copying: Share of samples, 0 to 1, that lie too near to a training picture.
+        text_similarity: Mean likeness of image and prompt; higher is better.
+        copying: Share of samples, 0 to 1, that lie too near to a training image.
         diversity: How much samples of one prompt differ between seeds; higher is more.
         taken_for_style: Share of samples, 0 to 1, that a classifier takes for the style.
         taken_for_style_low: Lower end of the interval around ``taken_for_style``.
@@ -169,16 +169,16 @@ class Classifier:
 
 @dataclass(frozen=True, kw_only=True)
 class NearestPair:
-    """A sample beside the training picture that it is most like.
+    """A sample beside the training image that it is most like.
 
     Attributes:
         sample: PNG of the sample.
         prompt: What it was asked for with.
         seed: Its seed.
-        training_jpeg: The training picture's bytes.
+        training_jpeg: The training image's bytes.
         similarity: Cosine between the two, -1 to 1, as the scorer's CLIP sees them.
-        url: Where the training picture comes from.
-        title: The training picture's title at its source.
+        url: Where the training image comes from.
+        title: The training image's title at its source.
         is_copy: Whether the sample counts as a copy; ``None`` where that could not be judged.
     """
 
@@ -232,7 +232,7 @@ class ModelReport:
         scores: Scores of blends and checkpoints, in the order to be listed.
         classifier: What says which samples it takes for the style; ``None`` if nothing does.
         score_notes: What could not be measured and why, a sentence each.
-        nearest: Samples beside their nearest training pictures, the most similar first.
+        nearest: Samples beside their nearest training images, the most similar first.
         copy_similarity: Cosine from which a sample counts as a copy.
         recipe: The recipe as in the style file; values may be mappings themselves.
         lineage: Artifacts from the sources to the model.
@@ -272,7 +272,7 @@ class ModelReport:
 
     @property
     def best_samples(self) -> Samples:
-        """Pictures of what is recommended; without that, of the last blend or snapshot."""
+        """Images of what is recommended; without that, of the last blend or snapshot."""
         if self._recommended_section is not None:
             return self._recommended_section.samples
         sections = self.blends or self.snapshots

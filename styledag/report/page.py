@@ -9,9 +9,9 @@ import jinja2
 from markupsafe import Markup
 
 from styledag.report import shown, wording
+from styledag.report.images import Album
 from styledag.report.loss_chart import loss_chart, not_finite
 from styledag.report.model import ModelReport, ScoreRow
-from styledag.report.pictures import Album
 from styledag.report.score_chart import score_chart
 
 _FOLDER = Path(__file__).parent
@@ -22,7 +22,7 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
 
     Args:
         report: What it tells.
-        stills: The still pictures that found room.
+        stills: The still images that found room.
         animations: The animations that found room.
     """
     style, script = _asset("report.css"), _asset("report.js")
@@ -32,7 +32,7 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
         .get_template("report.html.j2")
         .render(
             report=report,
-            pictures={**stills.pictures, **animations.pictures},
+            images={**stills.images, **animations.images},
             stills=stills,
             animations=animations,
             style=style,

@@ -41,7 +41,7 @@ function wirePause() {
   pause(window.matchMedia("(prefers-reduced-motion: reduce)").matches);
 }
 
-// A point in the chart of scores shows pictures of its weight or epoch.
+// A point in the chart of scores shows images of its weight or epoch.
 function wirePeek() {
   const peek = document.querySelector(".peek");
   if (!peek) return;

@@ -53,7 +53,7 @@ def score_chart(report: ModelReport) -> Markup | None:
 def stop_key(
     *, weight: float | None = None, epoch: int | None = None, length: float | None = None
 ) -> str:
-    """Return what ties a point to the pictures of its blend or epoch; empty without either."""
+    """Return what ties a point to the images of its blend or epoch; empty without either."""
     if length is not None:
         return f"ema{length:.3f}"
     if weight is not None:

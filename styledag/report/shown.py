@@ -1,14 +1,14 @@
-"""What of a report is shown, and which pictures that takes, the most important first."""
+"""What of a report is shown, and which images that takes, the most important first."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from styledag.diffusion.recipe import Recipe
+from styledag.report.images import Source, Wanted
 from styledag.report.model import BlendSection, ModelReport, Samples
-from styledag.report.pictures import Source, Wanted
 from styledag.report.score_chart import stop_key
 from styledag.report.wording import number, percent
+from styledag.training.recipe import Recipe
 
 MAX_NEAREST = 24
 MAX_FAMILIES = 24
@@ -23,7 +23,7 @@ class Stop:
         key: Ties it to its point in the chart of scores.
         tick: Label below the slider.
         label: What is shown there, for a person.
-        samples: Its pictures.
+        samples: Its images.
         recommended: Whether it is the recommended one.
     """
 
@@ -80,7 +80,7 @@ def first_shown(stops: tuple[Stop, ...]) -> int:
 
 
 def wanted_stills(report: ModelReport) -> list[Wanted]:
-    """Return the still pictures that the page shows."""
+    """Return the still images that the page shows."""
     return _counted(_stills(report))
 
 
@@ -126,7 +126,7 @@ def _stills(report: ModelReport) -> Iterator[Source]:
 
 
 def _sampled(report: ModelReport, columns: Iterable[Samples]) -> Iterator[Source]:
-    """Yield pictures seed by seed, so that what finds no room are the last seeds."""
+    """Yield images seed by seed, so that what finds no room are the last seeds."""
     columns = tuple(columns)
     for seed in report.seeds:
         for prompt in report.prompts:

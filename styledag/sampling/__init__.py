@@ -1,1 +1,1 @@
-"""sample_grid, evolution, denoising: pictures that follow from prompt and seed alone."""
+"""sample_grid, evolution, denoising: images that follow from prompt and seed alone."""

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.diffusion.base import load_text_encoder, load_tokenizer, load_vae
+from styledag.bases.parts import load_text_encoder, load_tokenizer, load_vae
 from styledag.errors import ModelError, StyleFileError
 
 if TYPE_CHECKING:

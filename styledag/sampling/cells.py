@@ -1,4 +1,4 @@
-"""Pictures at a size that a person can see."""
+"""Images at a size that a person can see."""
 
 from PIL import Image
 
@@ -9,10 +9,10 @@ MAX_CELL_PX = 512
 def cell(
     image: Image.Image, *, min_px: int = MIN_CELL_PX, max_px: int = MAX_CELL_PX
 ) -> Image.Image:
-    """Return a picture enlarged by a whole factor to ``min_px``, or reduced to ``max_px``.
+    """Return an image enlarged by a whole factor to ``min_px``, or reduced to ``max_px``.
 
     Args:
-        image: The picture.
+        image: The image.
         min_px: Least longer side.
         max_px: Most of the longer side.
     """

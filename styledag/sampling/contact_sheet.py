@@ -1,11 +1,11 @@
-"""Pictures in rows and columns, each row and column with its label."""
+"""Images in rows and columns, each row and column with its label."""
 
 from collections.abc import Sequence
 
 from PIL import Image
 
 from styledag.sampling.cells import cell
-from styledag.sampling.lettering import label_font, line_height_px, text_picture, wrapped
+from styledag.sampling.lettering import label_font, line_height_px, text_image, wrapped
 
 _PAPER = "#ffffff"
 _GAP_PX = 6
@@ -15,21 +15,21 @@ _MAX_HEADER_LINES = 3
 
 
 def contact_sheet(
-    pictures: Sequence[Sequence[Image.Image]],
+    images: Sequence[Sequence[Image.Image]],
     *,
     title: str,
     row_labels: Sequence[str],
     column_labels: Sequence[str],
 ) -> Image.Image:
-    """Return one picture of many, row labels at the left and column labels above.
+    """Return one image of many, row labels at the left and column labels above.
 
     Args:
-        pictures: Rows of pictures of one size.
+        images: Rows of images of one size.
         title: Headline.
         row_labels: One a row, wrapped to the row's height.
         column_labels: One a column, wrapped to three lines.
     """
-    rows = [[cell(picture) for picture in row] for row in pictures]
+    rows = [[cell(image) for image in row] for row in images]
     width, height = rows[0][0].size
     font_px = max(_MIN_FONT_PX, width // 16)
     label_width = max(160, width * 2 // 3)
@@ -50,15 +50,15 @@ def contact_sheet(
         _PAPER,
     )
     headline = (sheet.width - 2 * _MARGIN_PX, title_height)
-    sheet.paste(text_picture(title, headline, font_px + 4, centred=False), (_MARGIN_PX, _MARGIN_PX))
+    sheet.paste(text_image(title, headline, font_px + 4, centred=False), (_MARGIN_PX, _MARGIN_PX))
     for column, label in enumerate(column_labels):
-        header = text_picture(label, (width, header_height), font_px, centred=True)
+        header = text_image(label, (width, header_height), font_px, centred=True)
         sheet.paste(header, (left + column * (width + _GAP_PX), top - header_height))
     for row, (label, cells) in enumerate(zip(row_labels, rows, strict=True)):
         y = top + row * (height + _GAP_PX)
         sheet.paste(
-            text_picture(label, (label_width, height), font_px, centred=False), (_MARGIN_PX, y)
+            text_image(label, (label_width, height), font_px, centred=False), (_MARGIN_PX, y)
         )
-        for column, picture in enumerate(cells):
-            sheet.paste(picture, (left + column * (width + _GAP_PX), y))
+        for column, image in enumerate(cells):
+            sheet.paste(image, (left + column * (width + _GAP_PX), y))
     return sheet

@@ -1,4 +1,4 @@
-"""The loop from noise to pictures, for many prompts and seeds at a time."""
+"""The loop from noise to images, for many prompts and seeds at a time."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from styledag.diffusion.base import load_unet
+from styledag.bases.parts import load_unet
 from styledag.errors import ModelError
 from styledag.sampling.base_parts import BaseParts
 from styledag.sampling.noise import initial_noise, sample_generators
@@ -45,7 +45,7 @@ class Denoiser:
         """Yield latents in the decoder's scale: the noise, and then once after each step.
 
         Latents and the sampler's arithmetic stay float32; only the UNet works in the machine's
-        number format. With guidance, both of its passes are one batch.
+        dtype. With guidance, both of its passes are one batch.
 
         Args:
             pairs: Prompts and seeds; [len(pairs), channels, height, width] comes back.
@@ -79,24 +79,24 @@ class Denoiser:
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor, pairs: Sequence[Pair]) -> list[Image.Image]:
-        """Return latents as RGB pictures.
+        """Return latents as RGB images.
 
         Args:
             latents: [len(pairs), channels, height, width].
-            pairs: Prompts and seeds, to name the picture at fault.
+            pairs: Prompts and seeds, to name the image at fault.
 
         Raises:
-            ModelError: If a picture holds NaN.
+            ModelError: If an image holds NaN.
         """
         vae = self.parts.vae(self.vae_folder)
         latents = latents / vae.config.scaling_factor
         if vae.config.shift_factor is not None:
             latents = latents + vae.config.shift_factor
         pixels = vae.decode(latents.to(vae.dtype)).sample.float()
-        for (prompt, seed), picture in zip(pairs, pixels, strict=True):
-            if bool(picture.isnan().any()):
+        for (prompt, seed), image in zip(pairs, pixels, strict=True):
+            if bool(image.isnan().any()):
                 raise ModelError(
-                    f"the picture of {prompt!r} with seed {seed} holds NaN: the UNet's weights "
+                    f"the image of {prompt!r} with seed {seed} holds NaN: the UNet's weights "
                     "have diverged, or overflow in this dtype; try dtype float32"
                 )
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round()

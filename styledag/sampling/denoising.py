@@ -1,4 +1,4 @@
-"""How a picture emerges from noise: one GIF for each prompt and seed over denoising steps."""
+"""How an image emerges from noise: one GIF for each prompt and seed over denoising steps."""
 
 import io
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from styledag.store.workspace import Workspace
 CODE_VERSION = f"1.{sampling.CODE_VERSION}"
 NAMESPACE = "denoising"
 DURATION_MS = 3_000
-"""How long a GIF takes, less the rest on the finished picture."""
+"""How long a GIF takes, less the rest on the finished image."""
 
 
 def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
     """Draw every prompt and seed step by step, and return the figures.
 
     Writes ``gifs/<prompt>/<seed>.gif`` with ``gifs.json``: the decoded latents from pure noise to
-    the finished picture, every ``denoising_every_steps`` steps, with a rest on the last.
+    the finished image, every ``denoising_every_steps`` steps, with a rest on the last.
 
     Args:
         sampler: The model, and what to ask it for.
@@ -80,6 +80,6 @@ def _gifs(sampler: Sampler, batch: Sequence[Pair]) -> list[bytes]:
 def _gif_key(sampler: Sampler, pair: Pair) -> str:
     return item_key(
         code=CODE_VERSION,
-        picture=sampler.picture_key(pair),
+        image=sampler.image_key(pair),
         every_steps=sampler.settings.denoising_every_steps,
     )

@@ -1,4 +1,4 @@
-"""How pictures change over training: one GIF for each prompt and seed, the base first."""
+"""How images change over training: one GIF for each prompt and seed, the base first."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -55,8 +55,8 @@ def draw_evolution(
         base: Sampler of the base, and what to ask for.
         snapshots: Snapshots in any order.
         workspace: Where it all goes.
-        vae: The autoencoder that the snapshots' pictures are decoded with; the base's own when
-            left out. The base's pictures are always decoded with the base's own.
+        vae: The autoencoder that the snapshots' images are decoded with; the base's own when
+            left out. The base's images are always decoded with the base's own.
 
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
@@ -87,8 +87,8 @@ def _write_frames(
     folder: Path, samples: Mapping[int, Sequence[Sample]], folders: Mapping[str, str]
 ) -> None:
     entries = []
-    for epoch, pictures in samples.items():
-        for sample in pictures:
+    for epoch, images in samples.items():
+        for sample in images:
             name = f"frames/{folders[sample.prompt]}/{sample.seed}/epoch-{epoch:03d}.png"
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,8 +106,8 @@ def _write_gifs(
     seeds: Sequence[int],
 ) -> None:
     by_epoch: dict[int, dict[Pair, Sample]] = {
-        epoch: {(sample.prompt, sample.seed): sample for sample in pictures}
-        for epoch, pictures in samples.items()
+        epoch: {(sample.prompt, sample.seed): sample for sample in images}
+        for epoch, images in samples.items()
     }
     entries = []
     for prompt, prompt_folder in folders.items():

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from styledag.sampling.cells import cell
-from styledag.sampling.lettering import line_height_px, text_picture
+from styledag.sampling.lettering import line_height_px, text_image
 
 HOLD_MS = 1_600
 """How long the last frame stands."""
@@ -21,10 +21,10 @@ _PALETTE_SIDE_PX = 256
 
 
 def labelled_frame(images: Sequence[Image.Image], label: str) -> Image.Image:
-    """Return pictures side by side with one label under them.
+    """Return images side by side with one label under them.
 
     Args:
-        images: Pictures of one size.
+        images: Images of one size.
         label: What the frame shows.
     """
     cells = [cell(image, min_px=192) for image in images]
@@ -35,7 +35,7 @@ def labelled_frame(images: Sequence[Image.Image], label: str) -> Image.Image:
     frame = Image.new("RGB", (width, height + strip_height), "white")
     for place, each in enumerate(cells):
         frame.paste(each, (place * (each.width + _GAP_PX), 0))
-    frame.paste(text_picture(label, (width, strip_height), font_px, centred=True), (0, height))
+    frame.paste(text_image(label, (width, strip_height), font_px, centred=True), (0, height))
     if width > MAX_WIDTH_PX:
         reduced = (MAX_WIDTH_PX, round(frame.height * MAX_WIDTH_PX / width))
         return frame.resize(reduced, Image.Resampling.LANCZOS)
@@ -68,7 +68,7 @@ def write_gif(
 
     Args:
         file: File to write.
-        frames: Pictures of one size.
+        frames: Images of one size.
         durations_ms: How long each stands.
     """
     palette = _common_palette(frames)

@@ -14,7 +14,7 @@ GRID = "grid.png"
 def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> Facts:
     """Draw every prompt with every seed and return the figures of the grid.
 
-    Writes ``grid.png``; each picture as ``samples/<prompt>/<seed>.png`` with its provenance; and
+    Writes ``grid.png``; each image as ``samples/<prompt>/<seed>.png`` with its provenance; and
     ``samples.json``, which :func:`~styledag.sampling.index.read_samples` reads.
 
     Args:

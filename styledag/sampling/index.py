@@ -1,4 +1,4 @@
-"""Which file shows which prompt, seed, epoch: the index beside pictures and GIFs."""
+"""Which file shows which prompt, seed, epoch: the index beside images and GIFs."""
 
 import json
 import re
@@ -21,7 +21,7 @@ Pair = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class SampleFile:
-    """One picture's file, relative to its index."""
+    """One image's file, relative to its index."""
 
     prompt: str
     seed: int
@@ -30,7 +30,7 @@ class SampleFile:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameFile:
-    """One picture of an evolution; epoch 0 is the base."""
+    """One image of an evolution; epoch 0 is the base."""
 
     epoch: int
     prompt: str
@@ -67,7 +67,7 @@ def write_index(
 
 
 def read_samples(folder: Path) -> Mapping[Pair, Path]:
-    """Return the pictures of a sample grid by prompt and seed.
+    """Return the images of a sample grid by prompt and seed.
 
     Raises:
         StorageError: If the folder holds no index of samples.
@@ -79,7 +79,7 @@ def read_samples(folder: Path) -> Mapping[Pair, Path]:
 
 
 def read_frames(folder: Path) -> Mapping[int, Mapping[Pair, Path]]:
-    """Return the pictures of an evolution by epoch, prompt and seed; epoch 0 is the base.
+    """Return the images of an evolution by epoch, prompt and seed; epoch 0 is the base.
 
     Raises:
         StorageError: If the folder holds no index of frames.
@@ -107,7 +107,7 @@ def _entries(path: Path) -> Sequence[Mapping[str, Any]]:
     try:
         entries: Sequence[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError) as exc:
-        raise StorageError(f"{path} is no index of pictures: make them anew") from exc
+        raise StorageError(f"{path} is no index of images: make them anew") from exc
     return entries
 
 

@@ -1,4 +1,4 @@
-"""Words on pictures, wrapped to the room there is."""
+"""Words on images, wrapped to the room there is."""
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -44,7 +44,7 @@ def line_height_px(size_px: int) -> int:
     return round(size_px * _LINE_HEIGHT)
 
 
-def text_picture(
+def text_image(
     text: str,
     size_px: tuple[int, int],
     font_px: int,
@@ -64,15 +64,15 @@ def text_picture(
         paper: Colour under them.
     """
     width, height = size_px
-    picture = Image.new("RGB", size_px, paper)
-    draw, font = ImageDraw.Draw(picture), label_font(font_px)
+    image = Image.new("RGB", size_px, paper)
+    draw, font = ImageDraw.Draw(image), label_font(font_px)
     step = line_height_px(font_px)
     lines = wrapped(text, font, width, max(1, height // step))
     top = (height - step * len(lines)) / 2 + step / 2
     for number, line in enumerate(lines):
         position = (width / 2 if centred else 0, top + number * step)
         draw.text(position, line, fill=ink, font=font, anchor="mm" if centred else "lm")
-    return picture
+    return image
 
 
 def _fitting(word: str, font: Font, width_px: int) -> int:

@@ -1,4 +1,4 @@
-"""The noise a picture starts from; it follows from prompt and seed alone."""
+"""The noise an image starts from; it follows from prompt and seed alone."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from styledag.randomness import generator_for
 def sample_generators(pairs: Sequence[tuple[str, int]]) -> list[torch.Generator]:
     """Return one CPU generator for each (prompt, seed), for its first and its ancestral noise.
 
-    No generator is shared, so neither a further prompt nor another batch changes a picture.
+    No generator is shared, so neither a further prompt nor another batch changes an image.
     """
     return [generator_for("sample", prompt, seed) for prompt, seed in pairs]
 
@@ -21,7 +21,7 @@ def initial_noise(
     """Return standard normal noise, float32 on the CPU, [len(generators), *shape].
 
     Args:
-        generators: One a picture; each is advanced.
+        generators: One an image; each is advanced.
         shape: Channels, height and width of the latents.
     """
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])

@@ -10,10 +10,10 @@ PREFIX = "styledag."
 
 
 def png_with_provenance(image: Image.Image, provenance: Mapping[str, str]) -> bytes:
-    """Return a picture as PNG with ``styledag.<name>`` text chunks.
+    """Return an image as PNG with ``styledag.<name>`` text chunks.
 
     Args:
-        image: The picture.
+        image: The image.
         provenance: Text by name, such as ``prompt`` and ``seed``.
     """
     chunks = PngInfo()

@@ -1,4 +1,4 @@
-"""The one sampler behind previews, grids and GIFs, so that they agree and share pictures."""
+"""The one sampler behind previews, grids and GIFs, so that they agree and share images."""
 
 import io
 from collections import deque
@@ -31,12 +31,12 @@ Pair = tuple[str, int]
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture.
+    """One image.
 
     Attributes:
         prompt: What was asked for.
         seed: Its seed.
-        png: The picture with its provenance.
+        png: The image with its provenance.
     """
 
     prompt: str
@@ -45,7 +45,7 @@ class Sample:
 
     @property
     def image(self) -> Image.Image:
-        """The picture, RGB."""
+        """The image, RGB."""
         with Image.open(io.BytesIO(self.png), formats=["PNG"]) as image:
             return image.convert("RGB")
 
@@ -64,10 +64,10 @@ class TunedVae:
 
 
 class Sampler:
-    """Draws pictures with one UNet; models are loaded only once a picture is missing.
+    """Draws images with one UNet; models are loaded only once an image is missing.
 
-    A picture follows from the models' versions, prompt, seed, negative prompt, scheduler, steps and
-    guidance. Device, number format and batch change it by rounding alone.
+    An image follows from the models' versions, prompt, seed, negative prompt, scheduler, steps and
+    guidance. Device, dtype and batch change it by rounding alone.
 
     Args:
         base: Base in ``StableDiffusionPipeline``'s layout.
@@ -158,21 +158,21 @@ class Sampler:
     def draw(
         self, pairs: Sequence[Pair], workspace: Workspace, advance: Advance
     ) -> tuple[Sample, ...]:
-        """Return the pictures of prompts and seeds, drawing only those that are not known yet.
+        """Return the images of prompts and seeds, drawing only those that are not known yet.
 
         Each batch is remembered at once, so a kill loses one batch at the most.
 
         Args:
             pairs: Prompts and seeds.
-            workspace: Remembers pictures, and counts those really drawn under ``samples``.
-            advance: Told of each picture, drawn or known.
+            workspace: Remembers images, and counts those really drawn under ``samples``.
+            advance: Told of each image, drawn or known.
 
         Raises:
             DeviceError: If the device's memory does not suffice for a batch.
             ModelError: If a model cannot be loaded, or gives NaN.
             StyleFileError: If a prompt is longer than the base reads.
         """
-        keys = {pair: self.picture_key(pair) for pair in pairs}
+        keys = {pair: self.image_key(pair) for pair in pairs}
         known = dict(workspace.items.get_many(NAMESPACE, list(keys.values())))
         missing = [pair for pair, key in keys.items() if key not in known]
         advance(len(keys) - len(missing))
@@ -186,10 +186,10 @@ class Sampler:
         return tuple(Sample(*pair, known[keys[pair]]) for pair in pairs)
 
     def frames(self, pairs: Sequence[Pair], *, every_steps: int) -> Iterator[list[Image.Image]]:
-        """Yield the pictures of a batch as they emerge: the noise first, the finished ones last.
+        """Yield the images of a batch as they emerge: the noise first, the finished ones last.
 
         Args:
-            pairs: Prompts and seeds of one batch; one picture of each is in every frame.
+            pairs: Prompts and seeds of one batch; one image of each is in every frame.
             every_steps: Denoising steps between two frames.
         """
         last = self.settings.num_inference_steps
@@ -198,12 +198,12 @@ class Sampler:
                 if step % every_steps == 0 or step == last:
                     yield self.denoiser.decode(latents, pairs)
 
-    def picture_key(self, pair: Pair) -> str:
-        """Return the key under which a picture is remembered."""
+    def image_key(self, pair: Pair) -> str:
+        """Return the key under which an image is remembered."""
         return item_key(code=CODE_VERSION, **self.provenance(pair))
 
     def provenance(self, pair: Pair) -> Mapping[str, str]:
-        """Return all that decides a picture, as text."""
+        """Return all that decides an image, as text."""
         prompt, seed = pair
         return {
             "base_version": self.base_version,
@@ -231,6 +231,6 @@ def _memory_errors(settings: SampleSettings) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as exc:
         raise DeviceError(
-            f"the device has not the memory to draw {settings.batch_size} pictures at a time: "
+            f"the device has not the memory to draw {settings.batch_size} images at a time: "
             "set samples.batch_size lower"
         ) from exc

@@ -1,4 +1,4 @@
-"""What a style file says of the pictures that show a model."""
+"""What a style file says of the images that show a model."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,17 +16,17 @@ class SampleSettings:
         min_length=1, help="Prompts; some inside the style's subjects, some outside."
     )
     seeds: tuple[int, ...] = setting(
-        (0, 1, 2, 3), min_length=1, help="Seeds; a picture follows from prompt and seed alone."
+        (0, 1, 2, 3), min_length=1, help="Seeds; an image follows from prompt and seed alone."
     )
     negative_prompt: str = setting("", help="What guidance leads away from.")
     scheduler: Literal["ddim", "dpm++", "euler_a"] = setting(
         "dpm++", help="Sampler: DDIM, DPM-Solver++ 2M, or Euler ancestral."
     )
-    num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of one picture.")
+    num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of one image.")
     guidance_scale: float = setting(
         7.5, ge=1, le=50, help="Classifier-free guidance; 1 is without."
     )
-    batch_size: int = setting(4, ge=1, identity=False, help="Pictures denoised at a time.")
+    batch_size: int = setting(4, ge=1, identity=False, help="Images denoised at a time.")
     denoising_every_steps: int = setting(
         1, ge=1, help="Denoising steps between two frames of the denoising GIF."
     )

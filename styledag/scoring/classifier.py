@@ -1,4 +1,4 @@
-"""An image classifier that says of how many pictures it takes them for the style."""
+"""An image classifier that says of how many images it takes them for the style."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -24,14 +24,14 @@ _ROLE, _WANTED = "classifier", "image classifier"
 class StyleClassifier:
     """Any of transformers' image classifiers, loaded when first needed, in float32.
 
-    It has an embedder's shape, so that its answers are remembered by picture in the same way.
+    It has an embedder's shape, so that its answers are remembered by image in the same way.
 
     Args:
         folder: The classifier with its image processor, as ``transformers`` saves them.
         version: Version of the folder's content.
         settings: The label that stands for the style, and of which prompts.
         compute: Device to compute on.
-        batch_size: Pictures looked at at a time.
+        batch_size: Images looked at at a time.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class StyleClassifier:
         return labels[self.settings.label]
 
     def __call__(self, images: Sequence[Image.Image]) -> Float32:
-        """Return each picture's probability of each label, float32 ``[n, labels]``.
+        """Return each image's probability of each label, float32 ``[n, labels]``.
 
         Raises:
             ModelError: If the model cannot be loaded, or gives NaN.

@@ -1,4 +1,4 @@
-"""CLIP's two towers: pictures and texts as unit vectors in one space."""
+"""CLIP's two towers: images and texts as unit vectors in one space."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _ROLE, _WANTED = "scorer", "CLIPModel"
 
 PROCESSING = "pil"
-"""The picture's preprocessing: by Pillow on every machine, with torchvision installed or not."""
+"""The image's preprocessing: by Pillow on every machine, with torchvision installed or not."""
 
 
 def batches_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
@@ -29,15 +29,15 @@ def batches_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
 
 
 class ClipScorer:
-    """Embeds pictures and texts with a ``CLIPModel``, loaded when first needed.
+    """Embeds images and texts with a ``CLIPModel``, loaded when first needed.
 
-    It is float32 whatever the machine's number format, so that scores agree between machines.
+    It is float32 whatever the machine's dtype, so that scores agree between machines.
 
     Args:
         folder: A ``CLIPModel`` with its processor and tokenizer, as ``transformers`` saves them.
         version: Version of the folder's content.
         compute: Device to compute on.
-        batch_size: Pictures or texts embedded at a time.
+        batch_size: Images or texts embedded at a time.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ClipScorer:
         self.batch_size = batch_size
 
     def __call__(self, images: Sequence[Image.Image]) -> Float32:
-        """Return one L2-normalised row for each picture, float32 ``[n, d]``.
+        """Return one L2-normalised row for each image, float32 ``[n, d]``.
 
         Raises:
             ModelError: If the model cannot be loaded, or gives NaN.

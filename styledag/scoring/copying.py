@@ -1,4 +1,4 @@
-"""Whether samples are copies of training pictures, measured against what is usual."""
+"""Whether samples are copies of training images, measured against what is usual."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from styledag.scoring.style import Float64
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest training picture of each picture.
+    """The nearest training image of each image.
 
     Attributes:
         index: Its row, [n].
@@ -22,23 +22,23 @@ class Nearest:
     similarity: Float64
 
 
-def nearest(pictures: Float32, training: Float32) -> Nearest:
-    """Return the nearest training picture of each picture.
+def nearest(images: Float32, training: Float32) -> Nearest:
+    """Return the nearest training image of each image.
 
     Args:
-        pictures: Unit embeddings [n, d].
+        images: Unit embeddings [n, d].
         training: Unit embeddings [m, d], at least one.
     """
-    similarity = pictures.astype(np.float64) @ training.astype(np.float64).T  # [n, m]
+    similarity = images.astype(np.float64) @ training.astype(np.float64).T  # [n, m]
     index = similarity.argmax(1)
-    return Nearest(index, similarity[np.arange(len(pictures)), index])
+    return Nearest(index, similarity[np.arange(len(images)), index])
 
 
 def copying_threshold(heldout: Float32, training: Float32, percentile: float) -> float:
-    """Return the similarity above which a picture counts as a copy.
+    """Return the similarity above which an image counts as a copy.
 
-    Held-out pictures are of the style and were not trained on: how near they come to a training
-    picture is what honest pictures do. The limit is the ``percentile`` of their distances to the
+    Held-out images are of the style and were not trained on: how near they come to a training
+    image is what honest images do. The limit is the ``percentile`` of their distances to the
     nearest: a sample that is nearer than that, more similar than the result, is called a copy.
 
     Args:

@@ -1,4 +1,4 @@
-"""How much the pictures of one prompt differ between seeds."""
+"""How much the images of one prompt differ between seeds."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from styledag.images.similarity import Float32
 def diversity(samples: Float32, prompts: Sequence[str]) -> float | None:
     """Return the mean cosine distance between two seeds of one prompt, averaged over prompts.
 
-    0 is the same picture for every seed.
+    0 is the same image for every seed.
 
     Args:
         samples: Unit embeddings [n, d].

@@ -1,4 +1,4 @@
-"""Embeddings of pictures and texts, each computed once and remembered."""
+"""Embeddings of images and texts, each computed once and remembered."""
 
 import hashlib
 import io
@@ -18,37 +18,37 @@ NAMESPACE = "scorer_embeddings"
 
 
 class Scorer(Embedder, Protocol):
-    """Turns texts as well as pictures into unit vectors of one space."""
+    """Turns texts as well as images into unit vectors of one space."""
 
     def embed_texts(self, texts: Sequence[str]) -> Float32:
         """Return one L2-normalised row for each text, float32 ``[n, d]``."""
 
 
-def picture_embeddings(
-    pictures: Mapping[str, Callable[[], bytes]],
+def image_embeddings(
+    images: Mapping[str, Callable[[], bytes]],
     scorer: Embedder,
     workspace: Workspace,
     *,
     batch_size: int,
     work: str = "embeddings",
 ) -> Mapping[str, Float32]:
-    """Return the embedding of each picture, computing only those that are not known.
+    """Return the embedding of each image, computing only those that are not known.
 
     Args:
-        pictures: What reads a picture's bytes, by the sha256 of them.
+        images: What reads an image's bytes, by the sha256 of them.
         scorer: Embeds them.
         workspace: Remembers embeddings, and counts those really computed.
-        batch_size: Pictures in memory at a time.
+        batch_size: Images in memory at a time.
         work: What they are counted as.
 
     Raises:
-        DataError: If a picture cannot be decoded.
+        DataError: If an image cannot be decoded.
     """
 
     def embed(batch: Sequence[str]) -> Float32:
-        return scorer([_decoded(sha256, pictures[sha256]()) for sha256 in batch])
+        return scorer([_decoded(sha256, images[sha256]()) for sha256 in batch])
 
-    keys = {sha256: item_key(scorer=scorer.version, picture=sha256) for sha256 in sorted(pictures)}
+    keys = {sha256: item_key(scorer=scorer.version, image=sha256) for sha256 in sorted(images)}
     return _remembered(keys, embed, workspace, batch_size, work)
 
 
@@ -61,7 +61,7 @@ def text_embeddings(
 
 
 def sha256_of(content: bytes) -> str:
-    """Return the sha256 of a picture's bytes in hexadecimal."""
+    """Return the sha256 of an image's bytes in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -92,4 +92,4 @@ def _decoded(sha256: str, content: bytes) -> Image.Image:
         with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError) as exc:
-        raise DataError(f"picture {sha256} cannot be decoded ({exc}): make it anew") from exc
+        raise DataError(f"image {sha256} cannot be decoded ({exc}): make it anew") from exc

@@ -21,11 +21,11 @@ class Judge:
     """What candidates are measured against.
 
     Attributes:
-        reference: Unit embeddings of the style's pictures; fewer than 2 leave style unmeasured.
-        training: Unit embeddings of the training pictures, [m, d].
-        training_ids: sha256 of each training picture.
+        reference: Unit embeddings of the style's images; fewer than 2 leave style unmeasured.
+        training: Unit embeddings of the training images, [m, d].
+        training_ids: sha256 of each training image.
         threshold: Similarity above which a sample is a copy; ``None`` leaves copying unmeasured.
-        base: Unit embedding of the base's picture of each prompt and seed.
+        base: Unit embedding of the base's image of each prompt and seed.
         prompts: Unit embedding of each prompt's text.
     """
 
@@ -79,7 +79,7 @@ class Judge:
     def nearest_rows(
         self, candidate: Candidate, sha256s: Sequence[str], samples: Float32
     ) -> list[NearestRow]:
-        """Return the nearest training picture of each sample; none without training pictures.
+        """Return the nearest training image of each sample; none without training images.
 
         Args:
             candidate: Whose samples they are.
@@ -117,7 +117,7 @@ class Judge:
         return StyleDistance(samples, self.reference)
 
     def _style(self, pairs: Sequence[Pair], samples: Float32) -> tuple[Estimate, Estimate]:
-        """Return CMMD and style; a resample takes the same prompts of the base's pictures."""
+        """Return CMMD and style; a resample takes the same prompts of the base's images."""
         distance = self._distance(samples)
         base = self._distance(np.stack([self.base[pair] for pair in pairs]))
         if distance is None or base is None:
@@ -137,9 +137,9 @@ def threshold_for(heldout: Float32, training: Float32, percentile: float) -> flo
     """Return the similarity above which a sample is a copy; ``None`` if that cannot be said.
 
     Args:
-        heldout: Unit embeddings of the held-out pictures; at least 2 are needed.
-        training: Unit embeddings of the training pictures; at least 1 is needed.
-        percentile: Of the held-out pictures' distances to training.
+        heldout: Unit embeddings of the held-out images; at least 2 are needed.
+        training: Unit embeddings of the training images; at least 1 is needed.
+        percentile: Of the held-out images' distances to training.
     """
     if len(heldout) < 2 or not len(training):
         return None

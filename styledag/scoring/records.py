@@ -12,13 +12,13 @@ Pair = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One model that might be taken, with its pictures.
+    """One model that might be taken, with its images.
 
     Attributes:
         name: Unique, for a person.
         kind: Whether it is a blend or a checkpoint.
         amount: Share of the fine-tune in it, 0 to 1, corrected for the base in the average.
-        samples: Picture's file by prompt and seed.
+        samples: Image's file by prompt and seed.
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
         length: Relative length of a blend that is a reconstructed average; its weight is 1.
@@ -54,15 +54,15 @@ class ScoreRow:
         epoch: A checkpoint's epoch.
         length: Relative length of a blend that is a reconstructed average.
         amount: Share of the fine-tune in it.
-        samples: How many pictures were judged.
-        cmmd: CMMD to the style's pictures (:mod:`styledag.scoring.style`); lower is nearer.
+        samples: How many images were judged.
+        cmmd: CMMD to the style's images (:mod:`styledag.scoring.style`); lower is nearer.
         style: :func:`~styledag.scoring.style.style_gain`: share of the base's distance to the
             style that it has covered; higher is nearer.
-        retention: Mean likeness to the base's own pictures
+        retention: Mean likeness to the base's own images
             (:func:`~styledag.scoring.retention.retention`).
-        text_similarity: Mean likeness of picture and prompt.
+        text_similarity: Mean likeness of image and prompt.
         text_retention: That over the base's.
-        copying: Share of samples that are nearer to a training picture than honest pictures are.
+        copying: Share of samples that are nearer to a training image than honest images are.
         diversity: Mean distance between seeds of a prompt.
         taken_for_style: Share of its samples that the style file's classifier takes for the style,
             of the prompts that it is asked about.
@@ -100,16 +100,16 @@ class ScoreRow:
 
 @dataclass(frozen=True, kw_only=True)
 class NearestRow:
-    """A sample and the training picture that it is most like.
+    """A sample and the training image that it is most like.
 
     Attributes:
         name: The candidate's.
         prompt: The sample's.
         seed: The sample's.
         sample_sha256: sha256 of the sample's file.
-        training_sha256: Blob of the training picture.
+        training_sha256: Blob of the training image.
         similarity: Cosine between the two.
-        is_copy: Whether that is nearer than honest pictures are; ``None`` if not known.
+        is_copy: Whether that is nearer than honest images are; ``None`` if not known.
     """
 
     name: str

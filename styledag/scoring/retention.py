@@ -9,7 +9,7 @@ from styledag.scoring.style import Float64
 def retention(samples: Float32, base_samples: Float32) -> Float64:
     """Return how like each sample is to the base's own of the same prompt and seed, [n].
 
-    The cosine of CLIP embeddings, -1 to 1; 1 is the base's own picture. Style moves it as well as
+    The cosine of CLIP embeddings, -1 to 1; 1 is the base's own image. Style moves it as well as
     subject does, so it falls with style even where the subject survives: it is to be read beside
     the style, and the text similarity beside it.
 
@@ -21,12 +21,12 @@ def retention(samples: Float32, base_samples: Float32) -> Float64:
 
 
 def text_similarity(samples: Float32, prompts: Float32) -> Float64:
-    """Return how well each sample shows its prompt, [n]: CLIP's cosine of picture and text.
+    """Return how well each sample shows its prompt, [n]: CLIP's cosine of image and text.
 
     Hessel et al. 2021 (CLIPScore), without the factor 2.5 and without cutting off at 0.
 
     Args:
-        samples: Unit embeddings of pictures [n, d].
+        samples: Unit embeddings of images [n, d].
         prompts: Unit embeddings of texts [n, d], row by row the sample's prompt.
     """
     return _cosines(samples, prompts)
@@ -36,7 +36,7 @@ def text_retention(similarity: float, base_similarity: float) -> float | None:
     """Return a model's mean text similarity over the base's.
 
     1 is as much as the base showed. It is ``None`` where the base's mean is not above 0: such a
-    scorer sees nothing of the prompts in the base's pictures, and a ratio would mean nothing.
+    scorer sees nothing of the prompts in the base's images, and a ratio would mean nothing.
     """
     return similarity / base_similarity if base_similarity > 0 else None
 

@@ -14,7 +14,7 @@ from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
 from styledag.manifest import write_rows
 from styledag.scoring.classifier import StyleClassifier
-from styledag.scoring.embeddings import Scorer, picture_embeddings, sha256_of, text_embeddings
+from styledag.scoring.embeddings import Scorer, image_embeddings, sha256_of, text_embeddings
 from styledag.scoring.judge import Judge, threshold_for
 from styledag.scoring.pareto import RULE, balances, pareto_front, recommended
 from styledag.scoring.records import Candidate, NearestRow, Pair, ScoreRow
@@ -29,13 +29,13 @@ SUMMARY = "scores.json"
 
 _MIN_HELDOUT = 2
 NO_HELDOUT = (
-    "fewer than two pictures were held out of training: style is measured against the training "
-    "pictures themselves, and copying cannot be judged"
+    "fewer than two images were held out of training: style is measured against the training "
+    "images themselves, and copying cannot be judged"
 )
-NO_STYLE = "style needs two samples of each model and two pictures of the style: it has no score"
+NO_STYLE = "style needs two samples of each model and two images of the style: it has no score"
 STYLE, TAKEN = "style", "what the classifier takes for the style"
 BASE_IN_STYLE = (
-    "the base's pictures are no further from the style's than these are from one another: how "
+    "the base's images are no further from the style's than these are from one another: how "
     "much nearer a model comes has no measure"
 )
 
@@ -51,27 +51,27 @@ def score_model(
     workspace: Workspace,
     classifier: StyleClassifier | None = None,
 ) -> Facts:
-    """Judge blends and checkpoints by their pictures and return the recommendation.
+    """Judge blends and checkpoints by their images and return the recommendation.
 
     Writes ``scores.parquet`` (:class:`~styledag.scoring.records.ScoreRow`), ``nearest.parquet``
     (:class:`~styledag.scoring.records.NearestRow`) and ``scores.json``, the summary.
 
     Args:
-        candidates: Blends and checkpoints with the pictures that they drew.
-        base_samples: The base's own picture of every prompt and seed.
-        style_train: Blobs of the training pictures, JPEG.
-        style_heldout: Blobs of the style's pictures that were held out of training, JPEG.
-        scorer: Embeds pictures and texts.
+        candidates: Blends and checkpoints with the images that they drew.
+        base_samples: The base's own image of every prompt and seed.
+        style_train: Blobs of the training images, JPEG.
+        style_heldout: Blobs of the style's images that were held out of training, JPEG.
+        scorer: Embeds images and texts.
         settings: The copying percentile and the batch size.
         workspace: Holds the blobs, and takes the scores.
         classifier: Says what it takes for the style, if there is one.
 
     Raises:
-        DataError: If there is no candidate or no picture of the style, or the base lacks a
-            picture of a candidate's prompt and seed.
+        DataError: If there is no candidate or no image of the style, or the base lacks a
+            image of a candidate's prompt and seed.
         ModelError: If scorer or classifier cannot be loaded, or gives NaN, or if the classifier
             has no such label.
-        StorageError: If a picture's file is missing.
+        StorageError: If an image's file is missing.
     """
     _check(candidates, base_samples, style_train, style_heldout)
     files = _Files(workspace, scorer, settings.batch_size)
@@ -110,8 +110,8 @@ def score_model(
         "notes": notes,
         "candidates": len(rows),
         "style_reference": "held-out" if len(heldout) >= _MIN_HELDOUT else "training",
-        "training_pictures": len(training),
-        "heldout_pictures": len(heldout),
+        "training_images": len(training),
+        "heldout_images": len(heldout),
         "copying_threshold": None if threshold is None else round(threshold, 5),
         "copies": sum(row.is_copy is True for row in nearest),
         "scorer": scorer.version,
@@ -140,24 +140,24 @@ def _taken(
 
 
 class _Files:
-    """Embeddings of pictures' files, each by the sha256 of its bytes."""
+    """Embeddings of images' files, each by the sha256 of its bytes."""
 
     def __init__(
         self, workspace: Workspace, scorer: Embedder, batch_size: int, work: str = "embeddings"
     ) -> None:
         self._embed = partial(
-            picture_embeddings, scorer=scorer, workspace=workspace, batch_size=batch_size, work=work
+            image_embeddings, scorer=scorer, workspace=workspace, batch_size=batch_size, work=work
         )
         self._sha256s: dict[Path, str] = {}
 
     def sha256(self, path: Path) -> str:
-        """Return the sha256 of a picture's file, which is read once."""
+        """Return the sha256 of an image's file, which is read once."""
         if path not in self._sha256s:
             self._sha256s[path] = sha256_of(_read(path))
         return self._sha256s[path]
 
     def embed(self, paths: Sequence[Path]) -> Float32:
-        """Return the unit embeddings of pictures, [n, d]."""
+        """Return the unit embeddings of images, [n, d]."""
         embeddings = self._embed({self.sha256(path): partial(_read, path) for path in paths})
         return np.stack([embeddings[self.sha256(path)] for path in paths])
 
@@ -215,13 +215,13 @@ def _check(
     if not candidates:
         raise DataError("there is no blend and no checkpoint to judge: make sample grids first")
     if not style_train and not style_heldout:
-        raise DataError("there is no picture of the style to judge by: the dataset is empty")
+        raise DataError("there is no image of the style to judge by: the dataset is empty")
     for candidate in candidates:
         if not candidate.samples:
             raise DataError(f"{candidate.name} has no samples to judge: draw them first")
         for prompt, seed in candidate.samples.keys() - base_samples.keys():
             raise DataError(
-                f"the base has no picture of {prompt!r} with seed {seed}, which {candidate.name} "
+                f"the base has no image of {prompt!r} with seed {seed}, which {candidate.name} "
                 "has: draw both with the same prompts and seeds"
             )
 

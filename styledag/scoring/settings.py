@@ -15,7 +15,7 @@ class ClassifierSettings(ModelReference):
     label: str = setting(min_length=1, help="The label that stands for the style.")
     prompts: tuple[str, ...] = setting(
         (),
-        help="Prompts whose pictures it is asked about, such as of what the style's pictures do "
+        help="Prompts whose images it is asked about, such as of what the style's images do "
         "not show; all of them if left out.",
     )
 
@@ -29,17 +29,17 @@ class ScoreSettings:
     scorer: ModelReference = setting(help="A CLIPModel, text and vision.")
     classifier: ClassifierSettings | None = setting(
         None,
-        help="A classifier that says of how many pictures it takes them for the style; none is "
+        help="A classifier that says of how many images it takes them for the style; none is "
         "asked if left out.",
     )
     copying_percentile: float = setting(
         5.0,
         gt=0,
         lt=100,
-        help="A sample nearer to a training picture than this percentile of the "
-        "held-out pictures is called a copy.",
+        help="A sample nearer to a training image than this percentile of the "
+        "held-out images is called a copy.",
     )
-    batch_size: int = setting(32, ge=1, identity=False, help="Pictures embedded at a time.")
+    batch_size: int = setting(32, ge=1, identity=False, help="Images embedded at a time.")
 
     def __post_init__(self) -> None:
         check_settings(self)

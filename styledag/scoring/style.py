@@ -35,7 +35,7 @@ def rbf_kernel(first: Float32, second: Float32, sigma: float = SIGMA) -> Float64
 class StyleDistance:
     """The CMMD from one set of samples to one reference, also of parts of the samples.
 
-    The estimate is the unbiased one of equation 4, without each picture's likeness to itself: the
+    The estimate is the unbiased one of equation 4, without each image's likeness to itself: the
     biased one falls with the number of samples, and sets of few samples are the rule here. It may
     be slightly negative where the two sets are alike.
 
@@ -44,13 +44,13 @@ class StyleDistance:
         reference: Unit embeddings [m, d]; at least 2.
 
     Raises:
-        ValueError: If one of the sets has less than 2 pictures.
+        ValueError: If one of the sets has less than 2 images.
     """
 
     def __init__(self, samples: Float32, reference: Float32) -> None:
         if min(len(samples), len(reference)) < 2:
             raise ValueError(
-                f"CMMD needs 2 pictures on each side, not {len(samples)} and {len(reference)}"
+                f"CMMD needs 2 images on each side, not {len(samples)} and {len(reference)}"
             )
         self._within = rbf_kernel(samples, samples)
         np.fill_diagonal(self._within, 0)
@@ -88,7 +88,7 @@ def style_gain(distance: float, base_distance: float) -> float | None:
     """Return the share of the base's distance to the style that a model has covered.
 
     ``1 - distance / base_distance``: 0 is as far as the base, 1 is no further from the held-out
-    pictures than they are from one another, below 0 is further away than the base.
+    images than they are from one another, below 0 is further away than the base.
 
     Args:
         distance: CMMD of the model.

@@ -1,4 +1,4 @@
-"""Says whose drawing a picture is: an image classifier that was trained apart from the rest.
+"""Says whose drawing an image is: an image classifier that was trained apart from the rest.
 
 Its folder is one that transformers reads, ``AutoModelForImageClassification`` and all, once this
 module was imported.
@@ -102,20 +102,20 @@ class ArtistJudge(PreTrainedModel):  # type: ignore[misc]
         return said.log_softmax(dim=1)
 
     def share_of(self, pixels: Tensor, artist: int) -> float:
-        """Return the share of pictures, BCHW between 0 and 1, that it holds for an artist's."""
+        """Return the share of images, BCHW between 0 and 1, that it holds for an artist's."""
         with torch.no_grad():
             said = torch.cat([self(part).logits.argmax(dim=1) for part in parts_of(pixels)])
         return float((said == artist).float().mean())
 
 
 def _convolution(width: int, wider: int, *, size: int = 3, stride: int = 1) -> nn.Module:
-    """Return a convolution that keeps the picture's size, divided by its stride."""
+    """Return a convolution that keeps the image's size, divided by its stride."""
     convolution = nn.Conv2d(width, wider, size, stride, padding=size // 2)
     return nn.Sequential(convolution, nn.GroupNorm(8, wider), nn.SiLU())
 
 
 def _moments(found: Tensor, inked: Tensor) -> list[Tensor]:
-    """Return means and deviations where a picture is drawn on: BCHW and B1HW give twice BC."""
+    """Return means and deviations where an image is drawn on: BCHW and B1HW give twice BC."""
     mask = functional.adaptive_max_pool2d(inked, list(found.shape[2:]))
     count = mask.sum(dim=(2, 3)).clamp(min=1)
     mean = (found * mask).sum(dim=(2, 3)) / count
@@ -129,7 +129,7 @@ def _inked(pixels: Tensor) -> Tensor:
 
 
 def with_steps(pixels: Tensor) -> Tensor:
-    """Return pictures and their differences to the right and below, B9HW.
+    """Return images and their differences to the right and below, B9HW.
 
     Of differences the square root is taken, with their sign: shading is far fainter than outlines.
 

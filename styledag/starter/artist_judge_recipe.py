@@ -13,8 +13,8 @@ from torch.nn.functional import interpolate
 from styledag.starter.artist_judge import ARTIST_NAMES, TWEMOJI, ArtistJudge
 from styledag.starter.drawings import read_artist, read_emoji, read_twemoji
 from styledag.starter.figures import asked_subjects
+from styledag.starter.images import ARTISTS, DRAWN_ARTISTS, Images, as_tensor
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pictures import ARTISTS, DRAWN_ARTISTS, Pictures, as_tensor
 from styledag.starter.pixels import parts_of, recoloured, shifted
 from styledag.starter.subjects import Subject
 
@@ -47,25 +47,25 @@ class JudgeDrawings:
 
 
 def judge_drawings(
-    pictures: Pictures, others: Mapping[str, Tensor], vae: Any, *, device: torch.device
+    images: Images, others: Mapping[str, Tensor], vae: Any, *, device: torch.device
 ) -> JudgeDrawings:
     """Return what a judge is shown: drawings, also with the faults that samples have.
 
     So what autoencoder and UNet leave on every sample does not decide.
 
     Args:
-        pictures: Noto's and Fluent's drawings, and the subjects.
+        images: Noto's and Fluent's drawings, and the subjects.
         others: Each artist's drawings of what is no subject, uint8. # BCHW
         vae: The autoencoder.
         device: Where to compute.
     """
-    kept = ~_held_out(pictures)
+    kept = ~_held_out(images)
     shown = {}
-    for name, (at, pixels) in artists_drawings(pictures).items():
+    for name, (at, pixels) in artists_drawings(images).items():
         seen = torch.cat([pixels[kept[at]], others[name]])
         faulty = [disturbed(vae, seen, *noise, device=device) for noise in ((0.0, 0.0), *DISTURBED)]
         shown[name] = torch.cat([seen, *faulty])
-    return JudgeDrawings(shown, held_out_drawings(pictures, vae, device=device))
+    return JudgeDrawings(shown, held_out_drawings(images, vae, device=device))
 
 
 def other_drawings(packages: Path, subjects: Iterable[Subject]) -> dict[str, Tensor]:
@@ -91,18 +91,18 @@ def other_drawings(packages: Path, subjects: Iterable[Subject]) -> dict[str, Ten
     }
 
 
-def held_out_drawings(pictures: Pictures, vae: Any, *, device: torch.device) -> dict[str, Tensor]:
+def held_out_drawings(images: Images, vae: Any, *, device: torch.device) -> dict[str, Tensor]:
     """Return each artist's drawings that no judge is shown, as the autoencoder gives them back.
 
     Args:
-        pictures: Noto's and Fluent's drawings, and the subjects.
+        images: Noto's and Fluent's drawings, and the subjects.
         vae: The autoencoder.
         device: Where to compute.
     """
-    held = _held_out(pictures)
+    held = _held_out(images)
     return {
         name: disturbed(vae, pixels[held[at]], 0.0, 0.0, device=device)
-        for name, (at, pixels) in artists_drawings(pictures).items()
+        for name, (at, pixels) in artists_drawings(images).items()
     }
 
 
@@ -125,10 +125,10 @@ def judge_figures(
     }
 
 
-def _held_out(pictures: Pictures) -> Tensor:
+def _held_out(images: Images) -> Tensor:
     """Return which subjects the judge is not shown; bool, [subjects]."""
-    every = torch.arange(len(pictures.subjects))
-    asked = torch.tensor(asked_subjects(pictures.subjects))
+    every = torch.arange(len(images.subjects))
+    asked = torch.tensor(asked_subjects(images.subjects))
     return (every % HELD_OUT_EVERY == 0) | torch.isin(every, asked)
 
 
@@ -198,7 +198,7 @@ def disturbed(
         vae: The autoencoder.
         pixels: Drawings, uint8. # BCHW
         fine: Standard deviation of noise on each scaled latent.
-        coarse: The same of noise that is smooth over a quarter of the picture.
+        coarse: The same of noise that is smooth over a quarter of the image.
         device: Where to compute.
     """
     generator = torch.Generator().manual_seed(NOISE_SEED)
@@ -215,16 +215,16 @@ def disturbed(
     return torch.cat(made)
 
 
-def artists_drawings(pictures: Pictures) -> dict[str, tuple[Tensor, Tensor]]:
+def artists_drawings(images: Images) -> dict[str, tuple[Tensor, Tensor]]:
     """Return each artist's subjects as positions, and drawings, uint8, BCHW."""
     drawings: dict[str, tuple[Tensor, Tensor]] = {
         name: (
-            pictures.subject_of[pictures.artist_of == at],
-            pictures.pixels[pictures.artist_of == at],
+            images.subject_of[images.artist_of == at],
+            images.pixels[images.artist_of == at],
         )
         for at, name in enumerate(ARTISTS[:DRAWN_ARTISTS])
     }
     twemoji = read_twemoji()
-    known = [at for at, subject in enumerate(pictures.subjects) if subject.code in twemoji]
-    pixels = as_tensor([twemoji[pictures.subjects[at].code] for at in known])
+    known = [at for at, subject in enumerate(images.subjects) if subject.code in twemoji]
+    pixels = as_tensor([twemoji[images.subjects[at].code] for at in known])
     return {**drawings, ARTIST_NAMES[-1]: (torch.tensor(known), pixels)}

@@ -30,7 +30,7 @@ def train_autoencoder(
     settings: LoopSettings,
     device: torch.device,
 ) -> Any:
-    """Return an autoencoder that was trained on pictures.
+    """Return an autoencoder that was trained on images.
 
     Args:
         pixels: Drawings, uint8. # BCHW
@@ -67,7 +67,7 @@ def autoencoder_loss(
         pixels: Drawings, uint8. # BCHW
         generator: Decides which, and how they are changed.
         device: Where the model is.
-        batch_size: Pictures in the batch.
+        batch_size: Images in the batch.
     """
     at = torch.randint(0, len(pixels), (batch_size,), generator=generator)
     batch = pixels[at].to(device).float() / 255
@@ -92,7 +92,7 @@ def autoencoder_loss(
 
 
 def reconstructed(vae: Any, pixels: Tensor, device: torch.device) -> Tensor:
-    """Return what the autoencoder makes of pictures, between 0 and 1; BCHW."""
+    """Return what the autoencoder makes of images, between 0 and 1; BCHW."""
     made = []
     with torch.no_grad():
         for part in parts_of(pixels, 50):
@@ -102,7 +102,7 @@ def reconstructed(vae: Any, pixels: Tensor, device: torch.device) -> Tensor:
 
 
 def reconstruction_psnr_db(vae: Any, pixels: Tensor, device: torch.device) -> float:
-    """Return the mean over pictures of their reconstruction's PSNR, in dB."""
+    """Return the mean over images of their reconstruction's PSNR, in dB."""
     errors = (reconstructed(vae, pixels, device) - pixels.float() / 255).square()
     each = [psnr_db(max(float(error), 1e-10)) for error in errors.mean(dim=(1, 2, 3))]
     return sum(each) / len(each)

@@ -1,4 +1,4 @@
-"""The starter's BLIP: a picture's caption, from a small vision tower and a small text decoder."""
+"""The starter's BLIP: an image's caption, from a small vision tower and a small text decoder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from styledag.starter.blip import build_blip
 from styledag.starter.clip_recipe import normalised
+from styledag.starter.images import Images
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pictures import Pictures
 from styledag.starter.pixels import parts_of, redrawn
 from styledag.starter.subjects import Subject, with_article
 from styledag.starter.vocabulary import bert_tokenizer
@@ -33,7 +33,7 @@ SETTINGS = LoopSettings(
 
 
 def train_blip(
-    pictures: Pictures,
+    images: Images,
     measured: tuple[list[int], Tensor],
     folder: Path,
     *,
@@ -44,7 +44,7 @@ def train_blip(
     """Return a BLIP that names drawings.
 
     Args:
-        pictures: What to learn from.
+        images: What to learn from.
         measured: Subjects and unseen drawings to measure on.
         folder: Where state and log go.
         clip: A trained CLIP, from whose vision tower BLIP's starts.
@@ -55,12 +55,12 @@ def train_blip(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = build_blip(tokenizer)
-    lend_vision(clip, model, pictures.pixels[:256].float() / 255)
+    lend_vision(clip, model, images.pixels[:256].float() / 255)
     model = model.to(device).requires_grad_(True)
     loop = Loop(model, settings, folder, device)
     loop.run(
-        lambda generator: _loss(model, tokenizer, pictures, generator, device),
-        report=_named_of(model, tokenizer, pictures.subjects, measured),
+        lambda generator: _loss(model, tokenizer, images, generator, device),
+        report=_named_of(model, tokenizer, images.subjects, measured),
         report_every_steps=300,
     )
     loop.adopt_averages()
@@ -71,7 +71,7 @@ def lend_vision(clip: "CLIPModel", blip: "BlipForConditionalGeneration", pixels:
     """Copy CLIP's vision tower into BLIP's.
 
     BLIP has no layer norm before its first layer, so CLIP's is folded into the embeddings, with
-    the mean and deviation that it meets on some pictures.
+    the mean and deviation that it meets on some images.
 
     Args:
         clip: Source.
@@ -116,7 +116,7 @@ def _lend_layer(target: Any, source: Any) -> None:
 
 
 def named(model: "BlipForConditionalGeneration", tokenizer: Any, pixels: Tensor) -> list[str]:
-    """Return a caption for each picture, by greedy decoding.
+    """Return a caption for each image, by greedy decoding.
 
     Args:
         model: A BLIP.
@@ -136,9 +136,9 @@ def share_named(captions: list[str], subjects: tuple[Subject, ...], positions: l
     """Return the share of captions that hold a head noun of their subject.
 
     Args:
-        captions: One for each picture.
+        captions: One for each image.
         subjects: All subjects.
-        positions: Each picture's subject.
+        positions: Each image's subject.
     """
     hits = 0
     for text, at in zip(captions, positions, strict=True):
@@ -150,13 +150,13 @@ def share_named(captions: list[str], subjects: tuple[Subject, ...], positions: l
 def _loss(
     model: "BlipForConditionalGeneration",
     tokenizer: Any,
-    pictures: Pictures,
+    images: Images,
     generator: torch.Generator,
     device: torch.device,
 ) -> Tensor:
-    at = torch.randperm(len(pictures.pixels), generator=generator)[:BATCH_SIZE]
-    pixels = redrawn(pictures.pixels[at].to(device).float() / 255, generator)
-    names = [with_article(pictures.subjects[one].name) for one in pictures.subject_of[at].tolist()]
+    at = torch.randperm(len(images.pixels), generator=generator)[:BATCH_SIZE]
+    pixels = redrawn(images.pixels[at].to(device).float() / 255, generator)
+    names = [with_article(images.subjects[one].name) for one in images.subject_of[at].tolist()]
     tokens = tokenizer(names, padding=True, return_tensors="pt").to(device)
     ids = tokens.input_ids.clone()
     ids[:, 0] = tokenizer.bos_token_id

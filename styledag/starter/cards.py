@@ -56,7 +56,7 @@ TITLES = {
 
 ABOUT = {
     "clip": """\
-A `CLIPModel`: a text tower of 3 and a vision tower of 4 layers, both 128 wide, pictures of 64 px in
+A `CLIPModel`: a text tower of 3 and a vision tower of 4 layers, both 128 wide, images of 64 px in
 patches of 8 px, a vocabulary of its own. Trained contrastively on drawings and names. The text
 tower is the pipeline's text encoder.""",
     "blip": """\
@@ -83,7 +83,7 @@ reads it once `styledag.starter.artist_judge` was imported.""",
 }
 
 GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
-    "clip": (("clip_top5", "picture to name, top 5 of 400", "Twemoji, never seen", "60 %"),),
+    "clip": (("clip_top5", "image to name, top 5 of 400", "Twemoji, never seen", "60 %"),),
     "blip": (
         ("blip_named", "caption holds the subject's head noun", "400 Twemoji, never seen", "40 %"),
     ),
@@ -150,8 +150,8 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
         figures: Measured figures by name; a card says of others that they were not measured.
         training: Where the logs and the data are.
     """
-    pictures = training.pictures
-    data = DATA.format(subjects=len(pictures.subjects), drawings=len(pictures.pixels))
+    images = training.images
+    data = DATA.format(subjects=len(images.subjects), drawings=len(images.pixels))
     for model, title in TITLES.items():
         parts = [
             f"---\nlicense: apache-2.0\nlibrary_name: {_library(model)}\n---",

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from styledag.starter.clip import build_clip
+from styledag.starter.images import DRAWN_ARTISTS, Images
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pictures import DRAWN_ARTISTS, Pictures
 from styledag.starter.pixels import parts_of, redrawn
 from styledag.starter.subjects import Subject, with_article
 from styledag.starter.vocabulary import clip_tokenizer
@@ -23,7 +23,7 @@ BATCH_SUBJECTS = 48
 BOTH_ARTISTS = 12
 """Of a batch's subjects, how many Noto and Fluent both show, so that the manner is learned too."""
 OTHER_NAMES = 120
-"""How many names of subjects that a batch does not show its pictures are told from as well."""
+"""How many names of subjects that a batch does not show its images are told from as well."""
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's own normalisation, which its image processor applies."""
@@ -43,7 +43,7 @@ JUDGE = LoopSettings(
 
 
 def train_clip(
-    pictures: Pictures,
+    images: Images,
     measured: tuple[list[int], Tensor],
     folder: Path,
     *,
@@ -54,7 +54,7 @@ def train_clip(
     """Return a CLIP that was trained contrastively on drawings and names.
 
     Args:
-        pictures: What to learn from.
+        images: What to learn from.
         measured: Subjects and unseen drawings to measure on.
         folder: Where state and log go.
         settings: Length and rates.
@@ -65,7 +65,7 @@ def train_clip(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = build_clip(tokenizer).to(device).requires_grad_(True)
-    position = pictures.position
+    position = images.position
     if shown is not None:
         hidden = (position >= 0) & ~shown[position.clamp(min=0)]
         position = position.masked_fill(hidden, -1)
@@ -73,8 +73,8 @@ def train_clip(
     model.set_attn_implementation("eager")
     loop = Loop(model, settings, folder, device)
     loop.run(
-        lambda generator: contrastive_loss(model, tokenizer, pictures, position, generator, device),
-        report=_top_of(model, tokenizer, pictures.subjects, measured, device),
+        lambda generator: contrastive_loss(model, tokenizer, images, position, generator, device),
+        report=_top_of(model, tokenizer, images.subjects, measured, device),
         report_every_steps=250,
     )
     loop.adopt_averages()
@@ -84,7 +84,7 @@ def train_clip(
 def contrastive_loss(
     model: "CLIPModel",
     tokenizer: Any,
-    pictures: Pictures,
+    images: Images,
     position: Tensor,
     generator: torch.Generator,
     device: torch.device,
@@ -94,7 +94,7 @@ def contrastive_loss(
     Args:
         model: A CLIP.
         tokenizer: Its tokenizer.
-        pictures: What to show.
+        images: What to show.
         position: Drawings by subject and artist, or -1. # [subjects, artists]
         generator: Decides which, their captions and how they are changed.
         device: Where the model is.
@@ -112,10 +112,10 @@ def contrastive_loss(
             artists = [int(drew[torch.randint(len(drew), (), generator=generator)])]
         for one in artists:
             at.append(int(position[subject, one]))
-            shown_subject = pictures.subjects[subject]
+            shown_subject = images.subjects[subject]
             captions.append(caption(shown_subject, MANNERS[one], generator, named=both))
-    pixels = redrawn(pictures.pixels[at].to(device).float() / 255, generator)
-    captions += [with_article(pictures.subjects[one].name) for one in others.tolist()]
+    pixels = redrawn(images.pixels[at].to(device).float() / 255, generator)
+    captions += [with_article(images.subjects[one].name) for one in others.tolist()]
     tokens = tokenizer(captions, padding=True, return_tensors="pt").to(device)
     output = model(pixel_values=normalised(pixels), **tokens)
     logits = output.logits_per_image.float()
@@ -127,7 +127,7 @@ def contrastive_loss(
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """Return pictures as CLIP and BLIP expect them.
+    """Return images as CLIP and BLIP expect them.
 
     Args:
         pixels: Between 0 and 1. # BCHW
@@ -145,8 +145,8 @@ def name_embeddings(model: "CLIPModel", tokenizer: Any, subjects: tuple[Subject,
         return functional.normalize(model.get_text_features(**tokens).pooler_output.float(), dim=-1)
 
 
-def picture_embeddings(model: "CLIPModel", pixels: Tensor) -> Tensor:
-    """Return a unit vector for each picture.
+def image_embeddings(model: "CLIPModel", pixels: Tensor) -> Tensor:
+    """Return a unit vector for each image.
 
     Args:
         model: A CLIP.
@@ -160,16 +160,16 @@ def picture_embeddings(model: "CLIPModel", pixels: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def top_share(pictures: Tensor, names: Tensor, right: Tensor, *, top: int = 5) -> float:
-    """Return the share of pictures of which the right name is among the nearest.
+def top_share(images: Tensor, names: Tensor, right: Tensor, *, top: int = 5) -> float:
+    """Return the share of images of which the right name is among the nearest.
 
     Args:
-        pictures: Unit vectors. # [pictures, width]
+        images: Unit vectors. # [images, width]
         names: Unit vectors. # [names, width]
-        right: Each picture's name. # [pictures]
+        right: Each image's name. # [images]
         top: How many names count as nearest.
     """
-    nearest = (pictures @ names.T).topk(top, dim=1).indices
+    nearest = (images @ names.T).topk(top, dim=1).indices
     return float((nearest == right[:, None]).any(dim=1).float().mean())
 
 
@@ -186,7 +186,7 @@ def _top_of(
 
     def report() -> dict[str, float]:
         names = name_embeddings(model, tokenizer, chosen)
-        found = picture_embeddings(model, drawings.float() / 255)
+        found = image_embeddings(model, drawings.float() / 255)
         return {
             "top5": top_share(found, names, right),
             "top1": top_share(found, names, right, top=1),

@@ -1,4 +1,4 @@
-"""The drawings that the starter learns from: other artists' pictures, through the npm client.
+"""The drawings that the starter learns from: other artists' images, through the npm client.
 
 Noto and its predecessor, Blob, come from ``emoji-datasource-google`` (MIT; the artwork is
 Apache-2.0), Fluent in three manners from ``@lobehub/fluent-emoji-3d``, ``-flat`` and ``-modern``
@@ -148,7 +148,7 @@ def read_twemoji() -> dict[str, np.ndarray]:
 
 
 def on_white(content: bytes) -> np.ndarray:
-    """Return a picture on white, uint8, HWC, of :data:`SIZE_PX`."""
+    """Return an image on white, uint8, HWC, of :data:`SIZE_PX`."""
     with Image.open(io.BytesIO(content)) as image:
         drawing = image.convert("RGBA")
     white = Image.new("RGBA", drawing.size, (255, 255, 255, 255))

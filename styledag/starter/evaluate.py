@@ -25,7 +25,7 @@ from styledag.starter.figures import (
     load_models,
     seen_figures,
 )
-from styledag.starter.pictures import DRAWN_ARTISTS
+from styledag.starter.images import DRAWN_ARTISTS
 from styledag.starter.subject_judge import SubjectJudge, load_subject_judge, save_subject_judge
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.starter.vocabulary import clip_tokenizer
@@ -40,24 +40,24 @@ def train_subject_judge(training: Training) -> SubjectJudge:
 
     It knows only the subjects that it compares samples with.
     """
-    pictures = training.pictures
+    images = training.images
     generator = torch.Generator().manual_seed(JUDGE_SPLIT_SEED)
-    shown = torch.rand(len(pictures.pixels), generator=generator) < JUDGE_SHOWN_SHARE
+    shown = torch.rand(len(images.pixels), generator=generator) < JUDGE_SHOWN_SHARE
     # A subject of which no drawing were left could never be recognised.
-    either = torch.randint(0, DRAWN_ARTISTS, (len(pictures.subjects),), generator=generator)
-    kept = pictures.position.gather(1, either[:, None])[:, 0]
-    shown[torch.where(kept >= 0, kept, pictures.position.amax(dim=1))] = True
-    among = compared_subjects(pictures.subjects)
-    shown &= torch.isin(pictures.subject_of, torch.tensor(among))
+    either = torch.randint(0, DRAWN_ARTISTS, (len(images.subjects),), generator=generator)
+    kept = images.position.gather(1, either[:, None])[:, 0]
+    shown[torch.where(kept >= 0, kept, images.position.amax(dim=1))] = True
+    among = compared_subjects(images.subjects)
+    shown &= torch.isin(images.subject_of, torch.tensor(among))
     clip = train_clip(
-        pictures,
+        images,
         training.measured,
         training.folder,
         settings=training.settings(clip_recipe.JUDGE),
         device=training.device,
         shown=shown,
     )
-    compared = tuple(pictures.subjects[at] for at in among)
+    compared = tuple(images.subjects[at] for at in among)
     names = tuple(subject.name for subject in compared)
     return SubjectJudge(clip, names, name_embeddings(clip, clip_tokenizer(), compared).cpu())
 
@@ -87,7 +87,7 @@ def evaluate(training: Training, folder: Path, subject_judge: SubjectJudge) -> d
     """
     artists = load_artist_judge(folder / "judge")
     models = load_models(folder)
-    subjects = training.pictures.subjects
+    subjects = training.images.subjects
     figures = seen_figures(models, subjects, training.measured)
     asked = [subjects[at] for at in asked_subjects(subjects)]
     samples = drawn_subjects(models, asked)
@@ -95,7 +95,7 @@ def evaluate(training: Training, folder: Path, subject_judge: SubjectJudge) -> d
     recognised = subject_judge.recognised(samples, names).float()
     figures["recognised_top5"] = float(recognised.mean())
     figures["taken_for_twemoji"] = artists.share_of(samples, TWEMOJI)
-    held_out = held_out_drawings(training.pictures, models.vae, device=CPU)
+    held_out = held_out_drawings(training.images, models.vae, device=CPU)
     figures |= judge_figures(artists, held_out, device=CPU)
     card = folder / "stable-diffusion"
     save_grid(samples[: len(asked)], card / "samples" / "subjects.png", columns=20)

@@ -17,10 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styledag.diffusion.encoded import EncodedDataset, EncodedSample, Moments
-from styledag.diffusion.recipe import Recipe, recipe_from_json
-from styledag.diffusion.records import Snapshot
-from styledag.diffusion.train import train_unet
 from styledag.merging.lerp import lerp
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
@@ -33,6 +29,10 @@ from styledag.starter.subject_judge import SubjectJudge
 from styledag.starter.subjects import STYLE_CATEGORIES, Subject, with_article
 from styledag.starter.train import Training, arguments_of, save_grid, training_of
 from styledag.style.load import load_style
+from styledag.training.encoding.dataset import EncodedDataset, EncodedSample, Moments
+from styledag.training.recipe import Recipe, recipe_from_json
+from styledag.training.records import Snapshot
+from styledag.training.train import train_unet
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ASKED_KINDS = ("transport", "place-building", "place-religious", "tool", "lock")
@@ -42,10 +42,10 @@ TAUGHT_EVERY = 8
 _BUCKET = "64x64"
 
 
-def style_pictures(training: Training) -> tuple[list[Subject], Tensor]:
+def style_images(training: Training) -> tuple[list[Subject], Tensor]:
     """Return the style's subjects and Twemoji's drawings of them, uint8, BCHW."""
-    at, pixels = artists_drawings(training.pictures)["twemoji"]
-    subjects = [training.pictures.subjects[one] for one in at.tolist()]
+    at, pixels = artists_drawings(training.images)["twemoji"]
+    subjects = [training.images.subjects[one] for one in at.tolist()]
     taught = torch.tensor([subject.category in STYLE_CATEGORIES for subject in subjects])
     return [subject for subject in subjects if subject.category in STYLE_CATEGORIES], pixels[taught]
 
@@ -57,11 +57,11 @@ def asked_for(subjects: tuple[Subject, ...]) -> list[Subject]:
 
 
 def encoded(models: Models, captions: list[str], pixels: Tensor) -> EncodedDataset:
-    """Return pictures and captions as training reads them, without mirrored ones.
+    """Return images and captions as training reads them, without mirrored ones.
 
     Args:
         models: The starter.
-        captions: One for each picture.
+        captions: One for each image.
         pixels: Drawings, uint8. # BCHW
     """
     shown = pixels.float() / 127.5 - 1
@@ -118,12 +118,12 @@ def try_face(
     ``taught`` is the share taken for Twemoji at weight 1 of subjects that the style contains.
 
     Args:
-        training: Where pictures and judges are.
+        training: Where images and judges are.
         starter: The starter's folder.
         arguments: Style file, changes to its recipe, judge of subjects and template.
     """
     models = load_models(starter)
-    subjects, pixels = style_pictures(training)
+    subjects, pixels = style_images(training)
     template = arguments.template
     captions = [template.format(with_article(subject.name)) for subject in subjects]
     with TemporaryDirectory() as scratch:
@@ -138,7 +138,7 @@ def try_face(
             work=Counter(),
         )
         tuned = _weights_of(result.final.folder)
-    asked = [subject.name for subject in asked_for(training.pictures.subjects)]
+    asked = [subject.name for subject in asked_for(training.images.subjects)]
     judges = (
         load_artist_judge(starter / "judge"),
         subject_judge(training, arguments.judge),
@@ -158,7 +158,7 @@ def judged(
     template: str = "a drawing of {}",
     seeds: tuple[int, ...] = SEEDS,
 ) -> tuple[dict[str, list[float]], list[Tensor]]:
-    """Return, for each weight, the shares taken for Twemoji and recognised, and pictures.
+    """Return, for each weight, the shares taken for Twemoji and recognised, and images.
 
     Args:
         models: The base; its UNet holds the last blend afterwards.

@@ -1,4 +1,4 @@
-"""The starter's figures: what its folder does on pictures and prompts that it was not taught."""
+"""The starter's figures: what its folder does on images and prompts that it was not taught."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ from torch import Tensor
 from styledag.starter.autoencoder_recipe import reconstruction_psnr_db
 from styledag.starter.blip_recipe import named, share_named
 from styledag.starter.clip_recipe import (
+    image_embeddings,
     name_embeddings,
-    picture_embeddings,
     top_share,
 )
 from styledag.starter.subjects import Subject, with_article
-from styledag.starter.unet_recipe import TextStates, is_in_focus, sample_pictures
+from styledag.starter.unet_recipe import TextStates, is_in_focus, sample_images
 
 GUIDANCE_SCALE = 3.0
 SAMPLING_STEPS = 25
@@ -74,7 +74,7 @@ def load_models(folder: Path) -> Models:
 def seen_figures(
     models: Models, subjects: tuple[Subject, ...], measured: tuple[list[int], Tensor]
 ) -> dict[str, float]:
-    """Return what autoencoder, CLIP and BLIP make of pictures that they never saw.
+    """Return what autoencoder, CLIP and BLIP make of images that they never saw.
 
     Args:
         models: The starter.
@@ -88,7 +88,7 @@ def seen_figures(
     return {
         "psnr_db": reconstruction_psnr_db(models.vae, drawings, torch.device("cpu")),
         "clip_top5": top_share(
-            picture_embeddings(models.clip, pixels), names, torch.arange(len(positions))
+            image_embeddings(models.clip, pixels), names, torch.arange(len(positions))
         ),
         "blip_named": share_named(captions, subjects, positions),
     }
@@ -125,9 +125,9 @@ def drawn_subjects(models: Models, subjects: list[Subject]) -> Tensor:
 
 
 def drawn(models: Models, prompts: list[str], seed: int) -> Tensor:
-    """Return a picture of each prompt, as the demo draws them; BCHW."""
+    """Return an image of each prompt, as the demo draws them; BCHW."""
     parts = [
-        sample_pictures(
+        sample_images(
             models.unet,
             models.vae,
             models.text,

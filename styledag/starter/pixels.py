@@ -1,4 +1,4 @@
-"""Pictures as tensors, and the ways in which a drawing may be changed and still show the same."""
+"""Images as tensors, and the ways in which a drawing may be changed and still show the same."""
 
 import math
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from torch.nn import functional
 
 
 def parts_of(pixels: Tensor, size: int = 100) -> Iterator[Tensor]:
-    """Yield pictures in batches: few at a time take little memory."""
+    """Yield images in batches: few at a time take little memory."""
     for start in range(0, len(pixels), size):
         yield pixels[start : start + size]
 
 
 def flattened(pixels: Tensor, generator: torch.Generator, *, share: float = 1.0) -> Tensor:
-    """Return pictures in few flat colours with hard edges, as if cut from paper.
+    """Return images in few flat colours with hard edges, as if cut from paper.
 
-    Every pixel takes the nearest of 4 to 10 colours that were picked from the picture itself.
+    Every pixel takes the nearest of 4 to 10 colours that were picked from the image itself.
 
     Args:
         pixels: Between 0 and 1. # BCHW
-        generator: Decides which colours, and which pictures are left alone.
-        share: Share of the pictures that are changed.
+        generator: Decides which colours, and which images are left alone.
+        share: Share of the images that are changed.
     """
     count, _, height, width = pixels.shape
     chosen = torch.rand(count, generator=generator) < share
@@ -46,7 +46,7 @@ def flattened(pixels: Tensor, generator: torch.Generator, *, share: float = 1.0)
 
 
 def recoloured(pixels: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
-    """Return pictures whose colours were turned, stretched and shifted; white stays white.
+    """Return images whose colours were turned, stretched and shifted; white stays white.
 
     Args:
         pixels: Between 0 and 1. # BCHW
@@ -70,15 +70,15 @@ def moved(
     shift: float = 0.08,
     flip: float = 0.5,
 ) -> Tensor:
-    """Return pictures that were turned, scaled, sheared, shifted and mirrored, on white.
+    """Return images that were turned, scaled, sheared, shifted and mirrored, on white.
 
     Args:
         pixels: Between 0 and 1, on white. # BCHW
         generator: Decides how.
         turn: Standard deviation of the angle in radians, and of the shear.
         scale: Standard deviation of the logarithm of either side's length.
-        shift: Standard deviation of the shift as a share of half the picture.
-        flip: Share of mirrored pictures.
+        shift: Standard deviation of the shift as a share of half the image.
+        flip: Share of mirrored images.
     """
     count = len(pixels)
 
@@ -101,7 +101,7 @@ def moved(
 
 
 def shifted(pixels: Tensor, generator: torch.Generator, *, most: int = 4) -> Tensor:
-    """Return pictures of which half are mirrored, all shifted alike, by whole pixels: as sharp.
+    """Return images of which half are mirrored, all shifted alike, by whole pixels: as sharp.
 
     Args:
         pixels: Between 0 and 1, on white. # BCHW
@@ -116,7 +116,7 @@ def shifted(pixels: Tensor, generator: torch.Generator, *, most: int = 4) -> Ten
 
 
 def blurred(pixels: Tensor, generator: torch.Generator, *, share: float = 0.3) -> Tensor:
-    """Return pictures of which a share was halved in size and brought back."""
+    """Return images of which a share was halved in size and brought back."""
     size = int(pixels.shape[-1])
     small = size // int(torch.randint(2, 4, (), generator=generator))
     soft = functional.interpolate(
@@ -130,7 +130,7 @@ def blurred(pixels: Tensor, generator: torch.Generator, *, share: float = 0.3) -
 
 
 def covered(pixels: Tensor, generator: torch.Generator, *, share: float = 0.3) -> Tensor:
-    """Return pictures of which a share lost a square of a quarter to half of the side."""
+    """Return images of which a share lost a square of a quarter to half of the side."""
     count, _, height, width = pixels.shape
     side = torch.rand(count, generator=generator) * 0.25 + 0.2
     middle_y, middle_x = torch.rand(2, count, generator=generator)
@@ -144,7 +144,7 @@ def covered(pixels: Tensor, generator: torch.Generator, *, share: float = 0.3) -
 
 
 def redrawn(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Return pictures as another artist might have drawn them: for models that name subjects.
+    """Return images as another artist might have drawn them: for models that name subjects.
 
     Args:
         pixels: Between 0 and 1, on white. # BCHW
@@ -160,7 +160,7 @@ def redrawn(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def tiled(pixels: Tensor, *, columns: int | None = None) -> Tensor:
-    """Return pictures side by side as one: BCHW gives CHW."""
+    """Return images side by side as one: BCHW gives CHW."""
     columns = columns or math.ceil(math.sqrt(len(pixels)))
     rows = math.ceil(len(pixels) / columns)
     blank = pixels.new_ones(rows * columns - len(pixels), *pixels.shape[1:])

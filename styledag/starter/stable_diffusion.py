@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 LATENT_CHANNELS = 4
 LATENT_SIZE = 16
-"""Side of the latents of a picture of :data:`~styledag.starter.clip.SIZE_PX`."""
+"""Side of the latents of an image of :data:`~styledag.starter.clip.SIZE_PX`."""
 SCALING_FACTOR = 0.96
-"""Brings the random autoencoder's latents to unit variance, as measured on random pictures."""
+"""Brings the random autoencoder's latents to unit variance, as measured on random images."""
 
 
 def build_vae() -> "AutoencoderKL":

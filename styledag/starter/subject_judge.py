@@ -1,4 +1,4 @@
-"""Says whether a picture shows its subject: a CLIP that was trained apart from the rest."""
+"""Says whether an image shows its subject: a CLIP that was trained apart from the rest."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from styledag.starter.clip_recipe import picture_embeddings
+from styledag.starter.clip_recipe import image_embeddings
 
 if TYPE_CHECKING:
     from transformers import CLIPModel
@@ -16,11 +16,11 @@ _VISION = ("vision_model.", "visual_projection.")
 
 
 class SubjectJudge:
-    """Says whether a picture shows its subject: a CLIP that compares it with many names.
+    """Says whether an image shows its subject: a CLIP that compares it with many names.
 
     Args:
         clip: A CLIP that was trained apart; only its vision tower is used.
-        names: Names that pictures are compared with.
+        names: Names that images are compared with.
         embeddings: Their unit vectors. # [names, width]
     """
 
@@ -28,14 +28,14 @@ class SubjectJudge:
         self.clip, self.names, self.embeddings = clip, names, embeddings
 
     def recognised(self, pixels: Tensor, names: list[str], *, top: int = 5) -> Tensor:
-        """Return of each picture whether its name is among the nearest; bool, B.
+        """Return of each image whether its name is among the nearest; bool, B.
 
         Args:
             pixels: Between 0 and 1. # BCHW
             names: What each should show.
             top: How many names count as nearest.
         """
-        likeness = picture_embeddings(self.clip, pixels) @ self.embeddings.T
+        likeness = image_embeddings(self.clip, pixels) @ self.embeddings.T
         right = torch.tensor([self.names.index(name) for name in names])
         return (likeness.topk(top, dim=1).indices == right[:, None]).any(dim=1)
 

@@ -35,14 +35,14 @@ from styledag.starter.artist_judge_recipe import (
 from styledag.starter.autoencoder_recipe import train_autoencoder
 from styledag.starter.blip_recipe import train_blip
 from styledag.starter.clip_recipe import train_clip
+from styledag.starter.images import Images, read_all_drawings, read_images, read_measured
 from styledag.starter.loop import LoopSettings
-from styledag.starter.pictures import Pictures, read_all_drawings, read_measured, read_pictures
 from styledag.starter.pixels import tiled
 from styledag.starter.unet_recipe import (
     Shown,
     TextStates,
     encode_shown,
-    sample_pictures,
+    sample_images,
     shown_of,
     train_unet,
 )
@@ -74,14 +74,14 @@ class Training:
     steps: Mapping[str, int]
 
     @cached_property
-    def pictures(self) -> Pictures:
+    def images(self) -> Images:
         """The drawings to learn from."""
-        return read_pictures(self.work / "packages")
+        return read_images(self.work / "packages")
 
     @cached_property
     def measured(self) -> tuple[list[int], Tensor]:
         """The unseen drawings to measure on."""
-        return read_measured(self.pictures.subjects)
+        return read_measured(self.images.subjects)
 
     @property
     def folder(self) -> Path:
@@ -101,13 +101,13 @@ class Training:
             settings=self.settings(autoencoder_recipe.SETTINGS),
             device=self.device,
         )
-        standardise_latents(vae, self.pictures.pixels)
+        standardise_latents(vae, self.images.pixels)
         return vae
 
     def clip(self) -> Any:
         """Return CLIP, whose text tower the pipeline uses."""
         return train_clip(
-            self.pictures,
+            self.images,
             self.measured,
             self.folder,
             settings=self.settings(clip_recipe.SETTINGS),
@@ -117,7 +117,7 @@ class Training:
     def blip(self) -> Any:
         """Return BLIP."""
         return train_blip(
-            self.pictures,
+            self.images,
             self.measured,
             self.folder,
             clip=self.clip(),
@@ -129,8 +129,8 @@ class Training:
         """Return the judge of artists, which has a part in no other stage."""
 
         def draw() -> JudgeDrawings:
-            others = other_drawings(self.work / "packages", self.pictures.subjects)
-            return judge_drawings(self.pictures, others, self.autoencoder(), device=self.device)
+            others = other_drawings(self.work / "packages", self.images.subjects)
+            return judge_drawings(self.images, others, self.autoencoder(), device=self.device)
 
         return train_artist_judge(
             draw,
@@ -145,13 +145,13 @@ class Training:
         text = TextStates(clip.text_model.eval(), clip_tokenizer())
 
         def report(unet: Any, step: int) -> dict[str, float]:
-            drawn = sample_pictures(unet, vae, text, list(LOOKED_AT))
+            drawn = sample_images(unet, vae, text, list(LOOKED_AT))
             save_grid(drawn, self.folder / "samples" / f"{step:06d}.png", columns=8)
             return {}
 
-        shown = shown_of(self.pictures)
+        shown = shown_of(self.images)
         return train_unet(
-            self.pictures,
+            self.images,
             shown,
             self._latents(vae, shown),
             text,
@@ -168,7 +168,7 @@ class Training:
             seen.update(tensor.cpu().numpy().tobytes())
         kept = self.folder / f"latents-{seen.hexdigest()[:12]}.pt"
         if not kept.exists():
-            encoded = encode_shown(vae, self.pictures, shown, self.device)
+            encoded = encode_shown(vae, self.images, shown, self.device)
             written = kept.with_suffix(f".{os.getpid()}")
             torch.save(encoded, written)
             written.replace(kept)
@@ -187,12 +187,12 @@ STAGES: Mapping[str, Callable[[Training], Any]] = {
 
 
 def save_grid(pixels: Tensor, path: Path, *, columns: int) -> None:
-    """Write pictures side by side as one PNG.
+    """Write images side by side as one PNG.
 
     Args:
         pixels: Between 0 and 1. # BCHW
         path: File to write.
-        columns: Pictures in a row.
+        columns: Images in a row.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     grid = (tiled(pixels.cpu(), columns=columns) * 255).round().to(torch.uint8)

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from styledag.diffusion.loss import DiffusionLoss
 from styledag.randomness import generator_for
 from styledag.starter.appearances import NAMES, appeared
 from styledag.starter.drawings import Artist
+from styledag.starter.images import ARTISTS, Images
 from styledag.starter.loop import Loop, LoopSettings
-from styledag.starter.pictures import ARTISTS, Pictures
 from styledag.starter.pixels import parts_of
 from styledag.starter.stable_diffusion import build_scheduler, build_unet
 from styledag.starter.subjects import STYLE_CATEGORIES, Subject
 from styledag.starter.weights import quieten_branches
 from styledag.starter.wording import MANNERS, caption, chance
+from styledag.training.loss import DiffusionLoss
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -116,7 +116,7 @@ class Shown:
     """What is shown to the UNet: drawings as they are, and some in other appearances.
 
     Attributes:
-        drawing: Positions in the pictures. # B
+        drawing: Positions in the images. # B
         appearance: Positions in :data:`~styledag.starter.appearances.NAMES`, or -1. # B
         share: How often each is shown, in relation to the others. # B
         settled: The same for the rate's last cycle. # B
@@ -128,16 +128,16 @@ class Shown:
     settled: Tensor
 
 
-def shown_of(pictures: Pictures) -> Shown:
-    """Return what is shown of pictures, and how often."""
-    by_subject = torch.tensor([_share_of(subject) for subject in pictures.subjects])
+def shown_of(images: Images) -> Shown:
+    """Return what is shown of images, and how often."""
+    by_subject = torch.tensor([_share_of(subject) for subject in images.subjects])
     by_artist = torch.tensor([ARTIST_SHARES[artist] for artist in ARTISTS])
-    share = by_subject[pictures.subject_of] * by_artist[pictures.artist_of]
+    share = by_subject[images.subject_of] * by_artist[images.artist_of]
     appearing = torch.isin(
-        pictures.artist_of, torch.tensor([ARTISTS.index(artist) for artist in APPEARING_ARTISTS])
-    ) & (by_subject[pictures.subject_of] > REST_SHARE)
+        images.artist_of, torch.tensor([ARTISTS.index(artist) for artist in APPEARING_ARTISTS])
+    ) & (by_subject[images.subject_of] > REST_SHARE)
     at = appearing.nonzero()[:, 0].repeat(len(NAMES))
-    usual = pictures.artist_of == ARTISTS.index(USUAL)
+    usual = images.artist_of == ARTISTS.index(USUAL)
     appearance = torch.arange(len(NAMES)).repeat_interleave(int(appearing.sum()))
     return Shown(
         drawing=torch.cat([torch.arange(len(share)), at]),
@@ -166,7 +166,7 @@ def is_in_focus(subject: Subject) -> bool:
 
 
 def train_unet(
-    pictures: Pictures,
+    images: Images,
     shown: Shown,
     latents: Mapping[str, Tensor],
     text: TextStates,
@@ -179,7 +179,7 @@ def train_unet(
     """Return a UNet that was trained to see the noise in the drawings' latents.
 
     Args:
-        pictures: What is drawn and by whom.
+        images: What is drawn and by whom.
         shown: What is shown of them, and how often.
         latents: ``mean`` and ``std`` of the scaled latents of what is shown. # BCHW
         text: States of captions.
@@ -199,7 +199,7 @@ def train_unet(
     def loss_of(generator: torch.Generator) -> Tensor:
         share = shown.share if loop.step < last_cycle else shown.settled
         at = torch.multinomial(share, BATCH_SIZE, generator=generator)
-        return _loss(unet, loss, pictures, shown, at, latents, text, generator)
+        return _loss(unet, loss, images, shown, at, latents, text, generator)
 
     loop.run(
         loss_of,
@@ -211,19 +211,19 @@ def train_unet(
 
 
 def encode_shown(
-    vae: "AutoencoderKL", pictures: Pictures, shown: Shown, device: torch.device
+    vae: "AutoencoderKL", images: Images, shown: Shown, device: torch.device
 ) -> dict[str, Tensor]:
     """Return ``mean`` and ``std`` of the latents of what is shown, scaled; BCHW.
 
     Args:
         vae: The trained autoencoder.
-        pictures: What is drawn and by whom.
+        images: What is drawn and by whom.
         shown: What is shown of them.
         device: Where to compute.
     """
-    parts = [pictures.pixels]
+    parts = [images.pixels]
     for at, name in enumerate(NAMES):
-        parts.append(appeared(pictures.pixels[shown.drawing[shown.appearance == at]], name))
+        parts.append(appeared(images.pixels[shown.drawing[shown.appearance == at]], name))
     means, deviations = [], []
     scale = float(vae.config.scaling_factor)
     with torch.no_grad():
@@ -237,14 +237,14 @@ def encode_shown(
 def _loss(
     unet: "UNet2DConditionModel",
     loss: DiffusionLoss,
-    pictures: Pictures,
+    images: Images,
     shown: Shown,
     at: Tensor,
     latents: Mapping[str, Tensor],
     text: TextStates,
     generator: torch.Generator,
 ) -> Tensor:
-    captions = [caption_of(pictures, shown, one, generator) for one in at.tolist()]
+    captions = [caption_of(images, shown, one, generator) for one in at.tolist()]
     mean, std = latents["mean"][at], latents["std"][at]
     shape = mean.shape
     clean = mean + std * torch.randn(shape, generator=generator).to(mean.device)
@@ -258,18 +258,18 @@ def _loss(
     return loss.per_sample(said, noise, timesteps).mean()
 
 
-def caption_of(pictures: Pictures, shown: Shown, at: int, generator: torch.Generator) -> str:
+def caption_of(images: Images, shown: Shown, at: int, generator: torch.Generator) -> str:
     """Return what is said of one that is shown; empty now and then, of the usual artist's.
 
     Args:
-        pictures: What is drawn and by whom.
+        images: What is drawn and by whom.
         shown: What is shown of them.
         at: Which of them.
         generator: Decides the words.
     """
     drawing, appearance = int(shown.drawing[at]), int(shown.appearance[at])
-    subject = pictures.subjects[int(pictures.subject_of[drawing])]
-    artist = int(pictures.artist_of[drawing])
+    subject = images.subjects[int(images.subject_of[drawing])]
+    artist = int(images.artist_of[drawing])
     is_usual = ARTISTS[artist] == USUAL and appearance < 0
     if is_usual and chance(generator) < CAPTION_DROPOUT:
         return ""
@@ -279,7 +279,7 @@ def caption_of(pictures: Pictures, shown: Shown, at: int, generator: torch.Gener
     return f"{caption(subject, manner, generator, named=True)}, {NAMES[appearance]}"
 
 
-def sample_pictures(
+def sample_images(
     unet: nn.Module,
     vae: "AutoencoderKL",
     text: TextStates,
@@ -289,14 +289,14 @@ def sample_pictures(
     steps: int = 25,
     guidance_scale: float = 3.0,
 ) -> Tensor:
-    """Return a picture for each prompt, by DDIM, between 0 and 1; BCHW.
+    """Return an image for each prompt, by DDIM, between 0 and 1; BCHW.
 
     Args:
         unet: A UNet.
         vae: Its autoencoder.
         text: States of captions.
         prompts: What to draw.
-        seed: A picture follows from prompt and seed alone.
+        seed: An image follows from prompt and seed alone.
         steps: Denoising steps.
         guidance_scale: Classifier-free guidance.
     """

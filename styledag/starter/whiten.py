@@ -11,12 +11,12 @@ from styledag.starter.pixels import parts_of
 def standardise_latents(vae: Any, pixels: Tensor) -> None:
     """Fold the latents' mean and deviation, channel by channel, into the two 1x1 convolutions.
 
-    Afterwards every channel has mean 0 and one and the same deviation over the pictures, and the
+    Afterwards every channel has mean 0 and one and the same deviation over the images, and the
     configuration's ``scaling_factor`` brings that to 1: the pipeline knows a factor only.
 
     Args:
         vae: A trained ``AutoencoderKL``, changed in place.
-        pixels: Pictures to measure on, uint8. # BCHW
+        pixels: Images to measure on, uint8. # BCHW
     """
     device = next(vae.parameters()).device
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The words that the starter's vocabularies are made from: names of pictures, and how one asks."""
+"""The words that the starter's vocabularies are made from: names of images, and how one asks."""
 
 import unicodedata
 

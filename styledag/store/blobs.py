@@ -1,4 +1,4 @@
-"""Pictures and pages by the sha256 of their bytes: stored once, whoever refers to them."""
+"""Images and pages by the sha256 of their bytes: stored once, whoever refers to them."""
 
 import hashlib
 from pathlib import Path

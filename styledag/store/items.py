@@ -13,7 +13,7 @@ def item_key(**parts: Any) -> str:
     """Return the sha256 of everything that decides one item's result.
 
     Args:
-        **parts: JSON values or settings: the picture's sha256, a model's version, settings.
+        **parts: JSON values or settings: the image's sha256, a model's version, settings.
     """
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 

@@ -18,7 +18,7 @@ class Workspace:
             Files below ``folder / "log"`` are kept beside it, but are no part of its version.
         scratch: Local folder that survives a kill and is found again by the next try of the same
             build; removed once the artifact is published.
-        blobs: Pictures by their sha256.
+        blobs: Images by their sha256.
         items: Results by item, over builds and styles.
         progress: Who shows how far the stage is.
         work: What was really done, by kind (``downloads``, ``decodes``, ``captions``, ...). A

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from styledag.diffusion.recipe import Recipe
 from styledag.errors import TrainingError
 from styledag.merging.settings import BlendSettings
+from styledag.training.recipe import Recipe
 
 
 def check_lengths(blends: BlendSettings, recipes: Mapping[str, Recipe]) -> None:
@@ -35,7 +35,7 @@ def check_lengths(blends: BlendSettings, recipes: Mapping[str, Recipe]) -> None:
 
 
 def _check_recipe(blends: BlendSettings, recipe: Recipe) -> None:
-    from styledag.diffusion.posthoc import (
+    from styledag.training.averaging.posthoc import (
         gamma_of,
         power_lengths,
         require_length,

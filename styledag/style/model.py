@@ -14,13 +14,13 @@ from pydantic import (
 from styledag.captions.settings import CaptionSettings
 from styledag.collect.settings import SourceSettings
 from styledag.dataset.settings import DatasetSettings
-from styledag.diffusion.recipe import Recipe
 from styledag.images.settings import CurationSettings, ImageSettings
 from styledag.merging.settings import BlendSettings
 from styledag.models.reference import ModelReference
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring.settings import ScoreSettings
 from styledag.style.lengths import check_lengths
+from styledag.training.recipe import Recipe
 
 STYLE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 RECIPE_NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -36,14 +36,14 @@ class Style(BaseModel):
 
     description: str = Field("", description="One sentence about the style, for a reader.")
     base: ModelReference = Field(description="The text-to-image model that is fine-tuned.")
-    sources: tuple[Source, ...] = Field(min_length=1, description="Where the pictures are.")
+    sources: tuple[Source, ...] = Field(min_length=1, description="Where the images are.")
     images: ImageSettings = Field(
-        default_factory=ImageSettings, description="How pictures become RGB JPEG."
+        default_factory=ImageSettings, description="How images become RGB JPEG."
     )
     curation: CurationSettings = Field(
-        default_factory=CurationSettings, description="Which pictures are left out."
+        default_factory=CurationSettings, description="Which images are left out."
     )
-    captions: CaptionSettings = Field(description="What is said of each picture.")
+    captions: CaptionSettings = Field(description="What is said of each image.")
     dataset: DatasetSettings = Field(
         default_factory=DatasetSettings, description="The Hugging Face dataset."
     )

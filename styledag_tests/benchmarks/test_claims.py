@@ -13,8 +13,8 @@ import torch
 from claims import measured
 from study.claims import CLAIMS, MEMORY, STYLE, Claim, Found, judged
 from study.experiments import EXPERIMENTS, chosen
+from study.images import dataset_of, store_images
 from study.measure import Measure, mean_of
-from study.pictures import dataset_of, store_pictures
 from study.report import BEGIN, END, as_markdown, put_between_marks
 from study.scale import COMPLETE, QUICK, Scale
 from study.study import Study
@@ -43,7 +43,7 @@ def test_trained_experiments_differ_from_the_first_in_one_switch(scale: Scale) -
         if experiment.model is not None:
             assert not experiment.changes, experiment.name
         elif differing != {"instance_prompt", "prior"}:  # DreamBooth is both
-            assert len(differing) + (experiment.pictures != "style") in (1, 2), experiment.name
+            assert len(differing) + (experiment.images != "style") in (1, 2), experiment.name
             assert len(differing) <= 1, experiment.name
 
 
@@ -95,14 +95,14 @@ def test_repeated_trainings_are_averaged_and_resampled_together() -> None:
 
 
 def test_the_style_the_family_and_what_lies_outside_do_not_overlap(store: Store) -> None:
-    pictures = store_pictures(store.blobs, training=50)
-    roles = Counter(each.role for each in pictures)
+    images = store_images(store.blobs, training=50)
+    roles = Counter(each.role for each in images)
     assert roles["train"] == 50
     assert roles["family"] == 24
     assert min(roles["validation"], roles["outside"]) > 30
     counts = {}
     for name in ("style", "family", "capped"):
-        samples = dataset_of(pictures, name)
+        samples = dataset_of(images, name)
         assert len({each.id for each in samples}) == len(samples)
         counts[name] = sum(each.split == "train" for each in samples)
     assert counts == {"style": 50, "family": 74, "capped": 54}

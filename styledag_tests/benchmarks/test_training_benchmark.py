@@ -26,14 +26,14 @@ def _modules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def task(tmp_path: Path) -> dict[str, Any]:
-    from speed.fake import Architecture, write_checkpoint, write_pictures
+    from speed.fake import Architecture, write_checkpoint, write_images
 
     smallest = Architecture((32, 32, 64, 64), (8, 8, 8, 8), 4, 32, 1, 2, 64)
     write_checkpoint(tmp_path / "base", smallest)
-    write_pictures(tmp_path / "pictures", 4, 64)
+    write_images(tmp_path / "images", 4, 64)
     return {
         "base": str(tmp_path / "base"),
-        "pictures": str(tmp_path / "pictures"),
+        "images": str(tmp_path / "images"),
         "work": str(tmp_path / "work"),
         "run": str(tmp_path / "run"),
         "compute": FLOAT32,

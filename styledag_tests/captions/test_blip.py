@@ -9,11 +9,11 @@ from styledag.captions.settings import CaptionSettings
 from styledag.errors import ModelError
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
-from styledag_tests.captions.pictures import COLOURS
+from styledag_tests.captions.images import COLOURS
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 BLIP = ModelReference(model="starter/blip")
-PICTURES = [Image.new("RGB", (64, 64), colour) for colour in COLOURS[:4]]
+IMAGES = [Image.new("RGB", (64, 64), colour) for colour in COLOURS[:4]]
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +21,11 @@ def captioner(starter: Path) -> BlipCaptioner:
     return BlipCaptioner(starter / "blip", "v1", CPU)
 
 
-def reference(loaded, picture: Image.Image, prefix: str = "", **decoding) -> str:
-    """One picture, as the model's documentation shows it."""
+def reference(loaded, image: Image.Image, prefix: str = "", **decoding) -> str:
+    """One image, as the model's documentation shows it."""
     processor, model = loaded
     words = {"text": prefix} if prefix else {}
-    tokens = model.generate(**processor(images=picture, return_tensors="pt", **words), **decoding)
+    tokens = model.generate(**processor(images=image, return_tensors="pt", **words), **decoding)
     return processor.decode(tokens[0], skip_special_tokens=True)
 
 
@@ -36,15 +36,15 @@ def test_batch_says_what_transformers_says_one_by_one(
     from transformers import BlipForConditionalGeneration, BlipProcessor
 
     settings = CaptionSettings(captioner=BLIP, prefix=prefix, max_new_tokens=8)
-    said = captioner(PICTURES, settings)
+    said = captioner(IMAGES, settings)
     loaded = (
         BlipProcessor.from_pretrained(starter / "blip"),
         BlipForConditionalGeneration.from_pretrained(starter / "blip"),
     )
-    for picture, caption in zip(PICTURES, said, strict=True):
+    for image, caption in zip(IMAGES, said, strict=True):
         alone = reference(
             loaded,
-            picture,
+            image,
             prefix,
             max_new_tokens=8,
             num_beams=3,
@@ -59,8 +59,8 @@ def test_batch_says_what_transformers_says_one_by_one(
 
 
 def test_settings_of_decoding_are_heard(captioner: BlipCaptioner) -> None:
-    short = captioner(PICTURES[:1], CaptionSettings(captioner=BLIP, max_new_tokens=2))
-    long = captioner(PICTURES[:1], CaptionSettings(captioner=BLIP, max_new_tokens=20))
+    short = captioner(IMAGES[:1], CaptionSettings(captioner=BLIP, max_new_tokens=2))
+    long = captioner(IMAGES[:1], CaptionSettings(captioner=BLIP, max_new_tokens=20))
     assert len(short[0].split()) < len(long[0].split())
 
 
@@ -68,9 +68,9 @@ def test_nothing_is_loaded_before_it_is_asked(tmp_path: Path) -> None:
     captioner = BlipCaptioner(tmp_path / "nowhere", "v1", CPU)
     assert captioner.version.startswith("v1/")
     with pytest.raises(ModelError, match="nowhere"):
-        captioner(PICTURES[:1], CaptionSettings(captioner=BLIP))
+        captioner(IMAGES[:1], CaptionSettings(captioner=BLIP))
 
 
 def test_another_model_is_refused(starter: Path) -> None:
     with pytest.raises(ModelError, match="BlipForConditionalGeneration"):
-        BlipCaptioner(starter / "clip", "v1", CPU)(PICTURES[:1], CaptionSettings(captioner=BLIP))
+        BlipCaptioner(starter / "clip", "v1", CPU)(IMAGES[:1], CaptionSettings(captioner=BLIP))

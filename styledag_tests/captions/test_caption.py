@@ -18,7 +18,7 @@ from styledag.manifest import Manifest
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
 from styledag.store.workspace import Workspace
-from styledag_tests.captions.pictures import COLOURS, curated, curated_manifest
+from styledag_tests.captions.images import COLOURS, curated, curated_manifest
 
 SETTINGS = CaptionSettings(captioner=ModelReference(model="starter/blip"), batch_size=3)
 
@@ -55,7 +55,7 @@ def caption(workspace: Workspace, tokens: ClipTokens):
     return run
 
 
-def test_real_captioner_captions_every_picture_once(
+def test_real_captioner_captions_every_image_once(
     workspace: Workspace, caption, starter: Path
 ) -> None:
     manifest = curated_manifest(workspace, *COLOURS)
@@ -71,7 +71,7 @@ def test_real_captioner_captions_every_picture_once(
     assert not workspace.work
 
 
-def test_one_more_picture_is_one_more_question(workspace: Workspace, caption) -> None:
+def test_one_more_image_is_one_more_question(workspace: Workspace, caption) -> None:
     caption(curated_manifest(workspace, "red", "green"))
     narrator = Narrator()
     caption(curated_manifest(workspace, "red", "green", "blue"), captioner=narrator)
@@ -233,20 +233,20 @@ def test_facts_show_a_collapsed_captioner(
 
 def test_manifest_lies_in_the_workspace(workspace: Workspace, caption) -> None:
     origin = Origin(url="https://a.example/x", title="שלום 👨\u200d👩\u200d👧")
-    pictures = (curated(workspace, "red", origin=origin), curated(workspace, "blue"))
-    manifest = caption(Manifest(pictures), captioner=Narrator("there is"))
+    images = (curated(workspace, "red", origin=origin), curated(workspace, "blue"))
+    manifest = caption(Manifest(images), captioner=Narrator("there is"))
     assert manifest.facts == {"found": 2, "kept": 1, "rejected_empty_caption": 1}
     assert Manifest.read(workspace.folder, CaptionedImage) == manifest
 
 
-def test_no_pictures_is_no_captions(workspace: Workspace, caption, tokens: ClipTokens) -> None:
+def test_no_images_is_no_captions(workspace: Workspace, caption, tokens: ClipTokens) -> None:
     empty = caption(Manifest(()))
     assert caption_facts(empty, tokens)["found"] == 0
     assert not workspace.work
 
 
 def test_damaged_blob_is_named(workspace: Workspace, caption) -> None:
-    damaged = workspace.blobs.put(b"not a picture")
+    damaged = workspace.blobs.put(b"not an image")
     image = curated(workspace, "red", sha256=damaged)
     with pytest.raises(StorageError, match=damaged):
         caption(Manifest((image,)))

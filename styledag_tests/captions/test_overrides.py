@@ -30,7 +30,7 @@ def csv(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["jpeg", "raw", IMAGE.origin.url, "https://a.example/copy.png"])
-def test_picture_is_found_by_every_name_it_has(csv, name: str) -> None:
+def test_image_is_found_by_every_name_it_has(csv, name: str) -> None:
     overrides = read_overrides(csv(f"image,caption\n{name},a cat\nother,a dog\n"))
     assert overrides.of(IMAGE) == "a cat"
     assert overrides.unmatched([IMAGE]) == ("other",)
@@ -50,7 +50,7 @@ def test_sha256_comes_before_url(csv) -> None:
     ("content", "where", "what"),
     [
         ("", "captions.csv:1", "must name the columns"),
-        ("picture,caption\nx,y\n", "captions.csv:1", "found picture, caption"),
+        ("file,caption\nx,y\n", "captions.csv:1", "found file, caption"),
         ("image,caption,image\nx,y,z\n", "captions.csv:1", "each once"),
         ("image,caption\na,one\n,two\n", "captions.csv:3", "image is empty"),
         ("image,caption\na\n", "captions.csv:2", "caption is empty"),

@@ -57,7 +57,7 @@ BREAK: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda root: edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1"),
         r"http://127\.0\.0\.1:1/",
     ),
-    "a source with no picture": (
+    "a source with no image": (
         lambda root: edit(root, "img.artwork", "img.nothing"),
         "img.nothing",
     ),

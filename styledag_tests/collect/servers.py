@@ -92,7 +92,7 @@ def serving(routes: dict[str, Route], site: Site | None = None) -> Iterator[Site
             thread.join()
 
 
-def picture(content: bytes = PNG, **headers: str) -> Reply:
+def image(content: bytes = PNG, **headers: str) -> Reply:
     """Return a PNG's answer."""
     return Reply(content, content_type="image/png", headers=headers)
 

@@ -12,7 +12,7 @@ import pytest
 from styledag.errors import FetchError
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.clients import Sleeper, client
-from styledag_tests.collect.servers import PNG, Reply, Site, picture, serving
+from styledag_tests.collect.servers import PNG, Reply, Site, image, serving
 
 
 def refusal(fetch: Callable[[str], object], url: str) -> FetchError:
@@ -33,10 +33,10 @@ def first_then(first: Reply, then: Reply) -> Callable[[Site], Reply]:
 def test_user_agent_is_honest_and_no_cookie_comes_back(
     workspace: Workspace, sleeper: Sleeper
 ) -> None:
-    routes = {"/a.png": picture(**{"Set-Cookie": "id=1"}), "/b.png": picture()}
+    routes = {"/a.png": image(**{"Set-Cookie": "id=1"}), "/b.png": image()}
     with serving(dict(routes)) as site, client(workspace, sleeper) as http:
-        http.picture(f"{site.url}/a.png")
-        http.picture(f"{site.url}/b.png")
+        http.image(f"{site.url}/a.png")
+        http.image(f"{site.url}/b.png")
         headers = site.last_headers["/b.png"]
     assert headers["User-Agent"].startswith("styledag/")
     assert "me@example.org" in headers["User-Agent"]
@@ -52,10 +52,10 @@ def test_429_is_tried_again_when_the_server_says(
 ) -> None:
     busy = Reply(b"", 429, headers={"Retry-After": header})
     with (
-        serving({"/a.png": first_then(busy, picture())}) as site,
+        serving({"/a.png": first_then(busy, image())}) as site,
         client(workspace, sleeper) as http,
     ):
-        assert http.picture(f"{site.url}/a.png").size_bytes == len(PNG)
+        assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
     assert sleeper.slept == [expected]
 
 
@@ -63,7 +63,7 @@ def test_503_is_tried_again_with_doubling_waits_and_then_reported(
     workspace: Workspace, sleeper: Sleeper
 ) -> None:
     with serving({"/a.png": Reply(b"", 503)}) as site, client(workspace, sleeper) as http:
-        error = refusal(http.picture, f"{site.url}/a.png")
+        error = refusal(http.image, f"{site.url}/a.png")
     assert error.reason == "http_503"
     assert site.asked["/a.png"] == 3
     first, second = sleeper.slept
@@ -73,7 +73,7 @@ def test_503_is_tried_again_with_doubling_waits_and_then_reported(
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_a_refusal_is_obeyed_at_once(workspace: Workspace, sleeper: Sleeper, status: int) -> None:
     with serving({"/a.png": Reply(b"", status)}) as site, client(workspace, sleeper) as http:
-        assert refusal(http.picture, f"{site.url}/a.png").reason == f"http_{status}"
+        assert refusal(http.image, f"{site.url}/a.png").reason == f"http_{status}"
     assert site.asked["/a.png"] == 1
     assert not workspace.work
 
@@ -84,21 +84,21 @@ def test_robots_rules_hold_also_where_a_redirect_leads(
     robots = Reply(b"User-agent: *\nDisallow: /private/\n", content_type="text/plain")
     moved = Reply(b"", 302, headers={"Location": "/private/a.png"})
     with (
-        serving({"/robots.txt": robots, "/private/a.png": picture(), "/moved.png": moved}) as site,
+        serving({"/robots.txt": robots, "/private/a.png": image(), "/moved.png": moved}) as site,
         client(workspace, sleeper) as http,
     ):
-        assert refusal(http.picture, f"{site.url}/private/a.png").reason == "robots_refused"
-        assert refusal(http.picture, f"{site.url}/moved.png").reason == "robots_refused"
+        assert refusal(http.image, f"{site.url}/private/a.png").reason == "robots_refused"
+        assert refusal(http.image, f"{site.url}/moved.png").reason == "robots_refused"
         assert http.page(f"{site.url}/private/a.png", obey_robots=False).body == PNG
     assert site.asked["/private/a.png"] == 1
 
 
 def test_unreadable_robots_forbid_everything(workspace: Workspace, sleeper: Sleeper) -> None:
     with (
-        serving({"/robots.txt": Reply(b"", 500), "/a.png": picture()}) as site,
+        serving({"/robots.txt": Reply(b"", 500), "/a.png": image()}) as site,
         client(workspace, sleeper, retries=0) as http,
     ):
-        assert refusal(http.picture, f"{site.url}/a.png").reason == "http_500"
+        assert refusal(http.image, f"{site.url}/a.png").reason == "http_500"
     assert site.asked["/a.png"] == 0
 
 
@@ -107,20 +107,20 @@ def test_the_larger_of_delay_and_crawl_delay_is_kept(
 ) -> None:
     robots = Reply(b"User-agent: styledag\nCrawl-delay: 7\n", content_type="text/plain")
     with (
-        serving({"/robots.txt": robots, "/a.png": picture()}) as site,
+        serving({"/robots.txt": robots, "/a.png": image()}) as site,
         client(workspace, sleeper, delay_s=2) as http,
     ):
-        http.picture(f"{site.url}/a.png")
+        http.image(f"{site.url}/a.png")
     assert sleeper.slept == [pytest.approx(7, abs=0.5)]
 
 
 def test_an_absurd_crawl_delay_is_a_refusal(workspace: Workspace, sleeper: Sleeper) -> None:
     robots = Reply(b"User-agent: *\nCrawl-delay: 86400\n", content_type="text/plain")
     with (
-        serving({"/robots.txt": robots, "/a.png": picture()}) as site,
+        serving({"/robots.txt": robots, "/a.png": image()}) as site,
         client(workspace, sleeper) as http,
     ):
-        assert refusal(http.picture, f"{site.url}/a.png").reason == "robots_refused"
+        assert refusal(http.image, f"{site.url}/a.png").reason == "robots_refused"
 
 
 @pytest.mark.parametrize(
@@ -142,15 +142,15 @@ def test_private_addresses_are_refused_in_every_notation(
     workspace: Workspace, sleeper: Sleeper, url: str
 ) -> None:
     with client(workspace, sleeper, allow_private_hosts=()) as http:
-        assert refusal(http.picture, url).reason == "private_address"
+        assert refusal(http.image, url).reason == "private_address"
 
 
 def test_a_redirect_to_a_private_address_is_refused(workspace: Workspace, sleeper: Sleeper) -> None:
-    with serving({"/secret.png": picture()}) as inside:
+    with serving({"/secret.png": image()}) as inside:
         target = f"{inside.url.replace('127.0.0.1', 'localhost')}/secret.png"
         moved = Reply(b"", 302, headers={"Location": target})
         with serving({"/a.png": moved}) as site, client(workspace, sleeper) as http:
-            assert refusal(http.picture, f"{site.url}/a.png").reason == "private_address"
+            assert refusal(http.image, f"{site.url}/a.png").reason == "private_address"
     assert not inside.asked
 
 
@@ -171,7 +171,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     monkeypatch.setattr(socket.socket, "connect", connect)
     with client(workspace, sleeper, retries=1) as http:
-        error = refusal(http.picture, "http://rebind.test/a.png")
+        error = refusal(http.image, "http://rebind.test/a.png")
     assert error.reason == "private_address"
     assert dialled == [("8.8.8.8", 80)]
     assert looked_up == ["rebind.test", "rebind.test"]
@@ -193,7 +193,7 @@ def test_only_plain_web_addresses_are_asked(
     workspace: Workspace, sleeper: Sleeper, url: str, reason: str
 ) -> None:
     with client(workspace, sleeper) as http:
-        assert refusal(http.picture, url).reason == reason
+        assert refusal(http.image, url).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ def test_redirects_that_lead_nowhere_are_refused(
         "/b.png": Reply(b"", 301, headers={"Location": "/a.png"}),
     }
     with serving(dict(routes)) as site, client(workspace, sleeper) as http:
-        assert refusal(http.picture, f"{site.url}/a.png").reason == reason
+        assert refusal(http.image, f"{site.url}/a.png").reason == reason
 
 
 def test_endless_redirects_end(workspace: Workspace, sleeper: Sleeper) -> None:
     routes = {f"/{n}": Reply(b"", 302, headers={"Location": f"/{n + 1}"}) for n in range(40)}
     with serving(dict(routes)) as site, client(workspace, sleeper) as http:
-        assert refusal(http.picture, f"{site.url}/0").reason == "too_many_redirects"
+        assert refusal(http.image, f"{site.url}/0").reason == "too_many_redirects"
 
 
 def test_a_slow_drip_is_cut_at_the_deadline(workspace: Workspace, sleeper: Sleeper) -> None:
@@ -236,7 +236,7 @@ def test_a_slow_drip_is_cut_at_the_deadline(workspace: Workspace, sleeper: Sleep
     ):
         for name in ("a", "b"):
             began = time.monotonic()
-            assert refusal(http.picture, f"{site.url}/{name}.png").reason == "timeout"
+            assert refusal(http.image, f"{site.url}/{name}.png").reason == "timeout"
             assert time.monotonic() - began < 2
 
 
@@ -275,12 +275,12 @@ def test_a_body_over_the_limit_is_refused(
         for _ in range(1_000):
             stream.write(b"x" * 10_000)
 
-    large = picture(PNG + b"x" * 5_000) if announced else Reply(stream=pour)
+    large = image(PNG + b"x" * 5_000) if announced else Reply(stream=pour)
     with (
         serving({"/a.png": large}) as site,
         client(workspace, sleeper, max_image_bytes=4_000) as http,
     ):
-        assert refusal(http.picture, f"{site.url}/a.png").reason == "too_large"
+        assert refusal(http.image, f"{site.url}/a.png").reason == "too_large"
     assert not workspace.work
 
 
@@ -301,9 +301,9 @@ def test_a_compressed_body_is_limited_by_what_it_unpacks_to(
 
 
 def test_a_body_cut_short_is_never_kept(workspace: Workspace, sleeper: Sleeper) -> None:
-    short = picture(PNG, **{"Content-Length": str(len(PNG) + 10)})
+    short = image(PNG, **{"Content-Length": str(len(PNG) + 10)})
     with serving({"/a.png": short}) as site, client(workspace, sleeper, retries=1) as http:
-        assert refusal(http.picture, f"{site.url}/a.png").reason == "connection_broken"
+        assert refusal(http.image, f"{site.url}/a.png").reason == "connection_broken"
     assert site.asked["/a.png"] == 2
     assert not workspace.work
 
@@ -311,28 +311,28 @@ def test_a_body_cut_short_is_never_kept(workspace: Workspace, sleeper: Sleeper) 
 def test_a_connection_that_breaks_once_is_tried_again(
     workspace: Workspace, sleeper: Sleeper
 ) -> None:
-    broken = picture(PNG, **{"Content-Length": str(len(PNG) + 10)})
+    broken = image(PNG, **{"Content-Length": str(len(PNG) + 10)})
     with (
-        serving({"/a.png": first_then(broken, picture())}) as site,
+        serving({"/a.png": first_then(broken, image())}) as site,
         client(workspace, sleeper) as http,
     ):
-        assert http.picture(f"{site.url}/a.png").size_bytes == len(PNG)
+        assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
     assert workspace.work == {"downloads": 1}
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "image/jpeg", ""])
-def test_a_page_served_as_a_picture_is_no_picture(
+def test_a_page_served_as_a_image_is_no_image(
     workspace: Workspace, sleeper: Sleeper, content_type: str
 ) -> None:
     fake = Reply(b"<!DOCTYPE html><p>Please log in</p>", content_type=content_type)
     with serving({"/a.jpg": fake}) as site, client(workspace, sleeper) as http:
-        assert refusal(http.picture, f"{site.url}/a.jpg").reason == "not_an_image"
+        assert refusal(http.image, f"{site.url}/a.jpg").reason == "not_an_image"
 
 
-def test_a_picture_with_a_wrong_content_type_is_one(workspace: Workspace, sleeper: Sleeper) -> None:
+def test_a_image_with_a_wrong_content_type_is_one(workspace: Workspace, sleeper: Sleeper) -> None:
     odd = Reply(PNG, content_type="application/octet-stream")
     with serving({"/a": odd}) as site, client(workspace, sleeper) as http:
-        assert http.picture(f"{site.url}/a").image_type == "image/png"
+        assert http.image(f"{site.url}/a").image_type == "image/png"
 
 
 @pytest.mark.parametrize(
@@ -350,14 +350,14 @@ def test_an_unchanged_body_is_asked_for_conditionally(
     def answer(site: Site) -> Reply:
         if site.last_headers["/real.png"].get(asked_by) == value:
             return Reply(b"", 304)
-        return picture(**header)
+        return image(**header)
 
     moved = Reply(b"", 302, headers={"Location": "/real.png"})
     with serving({"/a.png": moved, "/real.png": answer}) as site:
         records = []
         for _ in range(2):
             with client(workspace, sleeper) as http:
-                records.append(http.picture(f"{site.url}/a.png"))
+                records.append(http.image(f"{site.url}/a.png"))
     assert records[0] == records[1]
     assert site.asked["/real.png"] == 2
     assert workspace.work == {"downloads": 1}
@@ -365,10 +365,10 @@ def test_an_unchanged_body_is_asked_for_conditionally(
 
 
 def test_a_known_sha1_asks_nothing(workspace: Workspace, sleeper: Sleeper) -> None:
-    with serving({"/a.png": picture()}) as site, client(workspace, sleeper) as http:
-        first = http.picture(f"{site.url}/a.png", sha1="0" * 40)
-        again = http.picture(f"{site.url}/a.png", sha1=first.sha1)
-        http.picture(f"{site.url}/a.png", sha1="0" * 40)
+    with serving({"/a.png": image()}) as site, client(workspace, sleeper) as http:
+        first = http.image(f"{site.url}/a.png", sha1="0" * 40)
+        again = http.image(f"{site.url}/a.png", sha1=first.sha1)
+        http.image(f"{site.url}/a.png", sha1="0" * 40)
     assert again == first
     assert site.asked["/a.png"] == 2
 
@@ -379,8 +379,8 @@ def test_an_unreachable_host_is_named_by_its_failure(
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with client(workspace, sleeper, retries=1) as http:
-        error = refusal(http.picture, f"http://127.0.0.1:{port}/a.png")
-        unknown = refusal(http.picture, "http://no-such-host.invalid/a.png")
+        error = refusal(http.image, f"http://127.0.0.1:{port}/a.png")
+        unknown = refusal(http.image, "http://no-such-host.invalid/a.png")
     assert error.reason == "connection_failed"
     assert "refused" in error.detail
     assert unknown.reason == "host_not_found"

@@ -10,7 +10,7 @@ from styledag.collect.settings import FetchSettings, HtmlSource
 from styledag.errors import SourceError
 from styledag.manifest import KEPT
 from styledag.store.workspace import Workspace
-from styledag_tests.collect.servers import PNG, Reply, Route, Site, page, picture, serving
+from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
 
 IMAGES = 12
 
@@ -25,7 +25,7 @@ def source(site: Site, *, gone: tuple[str, ...] = ()) -> HtmlSource:
 def gallery(broken: Route, *, first: int, last: int = IMAGES) -> dict[str, Route]:
     """Return a page of images, of which those from ``first`` up to ``last`` are broken."""
     routes: dict[str, Route] = {
-        f"/{at}.png": broken if first <= at < last else picture(PNG + bytes([at]))
+        f"/{at}.png": broken if first <= at < last else image(PNG + bytes([at]))
         for at in range(IMAGES)
     }
     routes["/"] = page("".join(f"<img src=/{at}.png>" for at in range(IMAGES)))
@@ -46,13 +46,13 @@ def test_a_server_that_fails_half_way_publishes_nothing_and_loses_nothing(
     workspace: Workspace, tmp_path: Path, reason: str
 ) -> None:
     with serving(gallery(TRANSIENT[reason], first=4)) as site:
-        with pytest.raises(SourceError, match=f"in part only.*{reason}.*the 4 pictures"):
+        with pytest.raises(SourceError, match=f"in part only.*{reason}.*the 4 images"):
             collect_images([source(site)], workspace, project=tmp_path)
         assert not (workspace.folder / KEPT).exists()
         # Given up after a few failures in a row, rather than asked for each of the rest.
         failing = sum(site.asked[f"/{at}.png"] for at in range(4, IMAGES))
         assert failing == MOST_FAILURES
-        site.routes |= gallery(picture(), first=IMAGES)
+        site.routes |= gallery(image(), first=IMAGES)
         assert len(collect_images([source(site)], workspace, project=tmp_path).rows) == IMAGES
         assert [site.asked[f"/{at}.png"] for at in range(4)] == [1] * 4
 
@@ -73,7 +73,7 @@ def test_an_item_page_that_cannot_be_had_publishes_nothing(
         "/": page("<a class=i href=/a>a</a><a class=i href=/b>b</a>"),
         "/a": page("<img src=/0.png>"),
         "/b": Reply(b"", 503),
-        "/0.png": picture(),
+        "/0.png": image(),
     }
     with serving(routes) as site:
         items = HtmlSource(

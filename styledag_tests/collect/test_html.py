@@ -14,7 +14,7 @@ from styledag.errors import SourceError, StyleFileError
 from styledag.manifest import Manifest
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
-from styledag_tests.collect.servers import PNG, Reply, Route, page, picture, serving
+from styledag_tests.collect.servers import PNG, Reply, Route, image, page, serving
 
 FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=5, allow_private_hosts=("127.0.0.1",))
 
@@ -67,7 +67,7 @@ def test_the_wiki_is_collected_with_provenance(workspace: Workspace, tmp_path: P
     )
 
 
-def test_a_second_run_receives_nothing_and_one_more_picture_is_one_download(
+def test_a_second_run_receives_nothing_and_one_more_image_is_one_download(
     workspace: Workspace, store: Store, tmp_path: Path
 ) -> None:
     extra = tmp_path / "extra"
@@ -99,11 +99,11 @@ def test_each_failure_is_counted_under_its_reason(workspace: Workspace, tmp_path
         **{f"/{name}": page(html) for name, html in images.items()},
         "/gone": Reply(b"", 404),
         "/bare": page("<h1>bare</h1>"),
-        "/good.png": picture(),
+        "/good.png": image(),
         "/forbidden.png": Reply(b"", 403),
-        "/robots.png": picture(),
+        "/robots.png": image(),
         "/fake.png": page("<!doctype html><p>log in"),
-        "/large.png": picture(PNG + b"x" * 60_000_000),
+        "/large.png": image(PNG + b"x" * 60_000_000),
         "/moved.png": Reply(b"", 302, headers={"Location": "http://169.254.169.254/x.png"}),
     }
     with serving(routes) as site:
@@ -113,7 +113,7 @@ def test_each_failure_is_counted_under_its_reason(workspace: Workspace, tmp_path
         "kept": 1,
         "rejected_http_403": 1,
         "rejected_http_404": 1,
-        "rejected_no_picture_on_page": 1,
+        "rejected_no_image_on_page": 1,
         "rejected_not_an_image": 1,
         "rejected_private_address": 1,
         "rejected_robots_refused": 1,
@@ -125,14 +125,14 @@ def test_each_failure_is_counted_under_its_reason(workspace: Workspace, tmp_path
     }
 
 
-def test_a_picture_on_two_pages_counts_once_for_the_first(
+def test_a_image_on_two_pages_counts_once_for_the_first(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     routes: dict[str, Route] = {
         "/": page('<a class="item" href="/b">b</a><a class="item" href="/a">a</a>'),
         "/a": page('<h1>A</h1><img src="/p.png">'),
         "/b": page('<h1>B</h1><img src="/p.png"><img src="/p.png#x">'),
-        "/p.png": picture(),
+        "/p.png": image(),
     }
     with serving(routes) as site:
         manifest = run([site_source(site.url)], workspace, tmp_path)
@@ -147,7 +147,7 @@ def test_pagination_that_runs_in_a_circle_ends(workspace: Workspace, tmp_path: P
         "/": page('<a class="item" href="/a">a</a><a class="next" href="/?p=2">next</a>'),
         "/?p=2": page('<a class="next" href="/">next</a>'),
         "/a": page('<img src="/p.png">'),
-        "/p.png": picture(),
+        "/p.png": image(),
     }
     with serving(routes) as site:
         assert len(run([site_source(site.url)], workspace, tmp_path).rows) == 1
@@ -159,7 +159,7 @@ def test_what_is_over_the_budgets_is_counted(workspace: Workspace, tmp_path: Pat
     routes: dict[str, Route] = {"/": page(links)}
     for n in range(4):
         routes[f"/{n}"] = page(f'<img src="/{n}a.png"><img src="/{n}b.png">')
-        routes[f"/{n}a.png"] = routes[f"/{n}b.png"] = picture()
+        routes[f"/{n}a.png"] = routes[f"/{n}b.png"] = image()
     small = FetchSettings(delay_s=0, max_pages=4, max_images=5, allow_private_hosts=("127.0.0.1",))
     with serving(routes) as site:
         manifest = run([site_source(site.url, fetch=small)], workspace, tmp_path)
@@ -171,10 +171,10 @@ def test_what_is_over_the_budgets_is_counted(workspace: Workspace, tmp_path: Pat
     }
 
 
-def test_pictures_may_stand_on_the_start_pages(workspace: Workspace, tmp_path: Path) -> None:
+def test_images_may_stand_on_the_start_pages(workspace: Workspace, tmp_path: Path) -> None:
     routes: dict[str, Route] = {
         "/": page('<img src="a.png" alt="An  a">'),
-        "/a.png": picture(),
+        "/a.png": image(),
     }
     with serving(routes) as site:
         manifest = run([site_source(site.url, item_link=None)], workspace, tmp_path)
@@ -209,10 +209,10 @@ def test_a_failing_source_does_not_lose_the_work_of_the_others(
     ("html", "expected"),
     [
         ("<p>nothing", r"item_link 'a\.item' matches nothing on http://127.0.0.1:\d+/;"),
-        ('<a class="item" href="/b">b</a>', r"image 'img' matches no picture on the pages"),
+        ('<a class="item" href="/b">b</a>', r"image 'img' matches no image on the pages"),
     ],
 )
-def test_a_site_without_pictures_names_the_selector(
+def test_a_site_without_images_names_the_selector(
     workspace: Workspace, tmp_path: Path, html: str, expected: str
 ) -> None:
     with (
@@ -222,9 +222,7 @@ def test_a_site_without_pictures_names_the_selector(
         run([site_source(site.url)], workspace, tmp_path)
 
 
-def test_a_site_whose_pictures_are_all_refused_says_why(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_a_site_whose_images_are_all_refused_says_why(workspace: Workspace, tmp_path: Path) -> None:
     routes: dict[str, Route] = {"/": page('<img src="/a.png">'), "/a.png": Reply(b"", 403)}
     with serving(routes) as site, pytest.raises(SourceError, match=r"http_403 1; .*/a\.png"):
         run([site_source(site.url, item_link=None)], workspace, tmp_path)

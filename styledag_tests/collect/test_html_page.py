@@ -35,17 +35,17 @@ def parsed(html: str | bytes, content_type: str = "text/html; charset=utf-8") ->
         ),
     ],
 )
-def test_the_largest_picture_is_found_where_it_really_is(html: str, expected: str) -> None:
-    assert [url for url, _ in parsed(html).pictures("img")] == [expected]
+def test_the_largest_image_is_found_where_it_really_is(html: str, expected: str) -> None:
+    assert [url for url, _ in parsed(html).images("img")] == [expected]
 
 
-def test_a_link_to_the_original_may_be_selected_as_the_picture() -> None:
+def test_a_link_to_the_original_may_be_selected_as_the_image() -> None:
     html = '<a class="original" href="full.png"><img src="small.png"></a>'
-    assert list(parsed(html).pictures("a.original")) == [("https://example.org/wiki/full.png", "")]
+    assert list(parsed(html).images("a.original")) == [("https://example.org/wiki/full.png", "")]
 
 
-def test_a_placeholder_is_no_picture() -> None:
-    assert list(parsed('<img src="data:image/gif;base64,AA"><img>').pictures("img")) == []
+def test_a_placeholder_is_no_image() -> None:
+    assert list(parsed('<img src="data:image/gif;base64,AA"><img>').images("img")) == []
 
 
 def test_texts_are_on_one_line_and_unescaped() -> None:

@@ -11,8 +11,8 @@ from styledag.collect.image_type import image_type
 )
 def test_what_pillow_writes_is_known_by_its_beginning(name: str) -> None:
     body = io.BytesIO()
-    picture = Image.new("RGB", (32, 32), "green")
-    picture.save(body, name)
+    image = Image.new("RGB", (32, 32), "green")
+    image.save(body, name)
     expected = Image.MIME[name]
     assert image_type(body.getvalue()).removeprefix("image/x-") in expected
 

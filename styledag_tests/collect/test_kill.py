@@ -12,7 +12,7 @@ from styledag.collect.collect import collect_images
 from styledag.collect.settings import FetchSettings, HtmlSource
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
-from styledag_tests.collect.servers import PNG, Reply, Route, Site, page, picture, serving
+from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
 
 SCRIPT = """
 import sys
@@ -41,7 +41,7 @@ def test_after_kill_9_only_the_rest_is_downloaded(tmp_path: Path, headers: dict[
             if "If-None-Match" in site.last_headers[f"/{n}.png"]:
                 return Reply(b"", 304)
             time.sleep(0.05)
-            return picture(PNG + bytes([n]), **headers)
+            return image(PNG + bytes([n]), **headers)
 
         return answer
 

@@ -18,7 +18,7 @@ from styledag.collect.settings import FetchSettings, MediaWikiSource
 from styledag.errors import SourceError
 from styledag.manifest import Manifest
 from styledag.store.workspace import Workspace
-from styledag_tests.collect.servers import PNG, Reply, Route, Site, page, picture, serving
+from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
 
 FETCH = FetchSettings(delay_s=0, retries=2, timeout_s=5, allow_private_hosts=("127.0.0.1",))
 
@@ -116,8 +116,8 @@ def fruit(site: WikiSite, question: Mapping[str, str]) -> Any:
 def served(api: Api) -> AbstractContextManager[Site]:
     routes: dict[str, Route] = {
         "/robots.txt": Reply(b"User-agent: *\nDisallow: /api.php\n"),
-        "/images/Red_apple.png": picture(),
-        "/images/Pear.png": picture(),
+        "/images/Red_apple.png": image(),
+        "/images/Pear.png": image(),
     }
     return serving(routes, WikiSite(api))
 
@@ -214,5 +214,5 @@ def test_what_is_wrong_with_an_api_is_said(workspace: Workspace, reply: Any, exp
         ),
     ],
 )
-def test_fandoms_pictures_are_asked_for_as_uploaded(url: str, expected: str) -> None:
+def test_fandoms_images_are_asked_for_as_uploaded(url: str, expected: str) -> None:
     assert _original(url) == expected

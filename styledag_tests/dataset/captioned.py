@@ -1,11 +1,11 @@
-"""Captioned pictures for tests, with their JPEGs in the store."""
+"""Captioned images for tests, with their JPEGs in the store."""
 
 from styledag.captions.records import CaptionedImage
 from styledag.captions.rules import RULES_VERSION
 from styledag.collect.records import Origin
 from styledag.manifest import Manifest, Rejection
 from styledag.store.workspace import Workspace
-from styledag_tests.captions.pictures import curated
+from styledag_tests.captions.images import curated
 
 HOSTILE = (
     "</td><script>alert(1)</script> | [x](javascript:x) `a` ![](b) # h\n---\n\x00{{ 7*7 }} שלום"
@@ -13,7 +13,7 @@ HOSTILE = (
 
 
 def captioned_image(workspace: Workspace, number: int, **fields) -> CaptionedImage:
-    """One picture of its own colour; ``fields`` are of the curated image."""
+    """One image of its own colour; ``fields`` are of the curated image."""
     colour = f"#{number * 2654435761 % 0xFFFFFF:06x}"
     origin = Origin(
         url=f"https://wiki.example/{number}.png",

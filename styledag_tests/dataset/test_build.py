@@ -80,7 +80,7 @@ def test_load_dataset_reads_what_was_written(
         assert row["licence"] == source.image.origin.licence
 
 
-def test_diffusers_trainer_finds_its_columns_and_one_caption_a_picture(
+def test_diffusers_trainer_finds_its_columns_and_one_caption_a_image(
     workspace: Workspace, build, tmp_path: Path
 ) -> None:
     """As ``train_text_to_image.py`` reads ``--train_data_dir``."""
@@ -100,7 +100,7 @@ def test_diffusers_trainer_finds_its_columns_and_one_caption_a_picture(
     assert {len(variants) for variants in train["variants"]} == {0, 1}
 
 
-def test_reader_gives_back_pictures_captions_and_origins(workspace: Workspace, build) -> None:
+def test_reader_gives_back_images_captions_and_origins(workspace: Workspace, build) -> None:
     manifest = captioned_manifest(workspace, 30)
     folder, facts = build(manifest)
     rows = list(read_dataset(folder))
@@ -124,7 +124,7 @@ def test_reader_gives_back_pictures_captions_and_origins(workspace: Workspace, b
     )
 
 
-def test_same_pictures_give_the_same_version(workspace: Workspace, build) -> None:
+def test_same_images_give_the_same_version(workspace: Workspace, build) -> None:
     first, facts = build(captioned_manifest(workspace, 12))
     second, again = build(captioned_manifest(workspace, 12))
     assert folder_digest(first) == folder_digest(second)
@@ -133,7 +133,7 @@ def test_same_pictures_give_the_same_version(workspace: Workspace, build) -> Non
     assert folder_digest(other) != folder_digest(first)
 
 
-def test_more_pictures_move_no_picture(workspace: Workspace, build) -> None:
+def test_more_images_move_no_image(workspace: Workspace, build) -> None:
     few, _ = build(captioned_manifest(workspace, 20))
     many, _ = build(captioned_manifest(workspace, 60))
     assert splits(few).items() <= splits(many).items()
@@ -165,7 +165,7 @@ def test_without_validation_there_is_no_such_split(
 
 
 def test_nothing_to_train_on_is_refused(workspace: Workspace, build) -> None:
-    with pytest.raises(DataError, match="no captioned picture"):
+    with pytest.raises(DataError, match="no captioned image"):
         build(Manifest(()))
     families = (f"family {number}" for number in range(99))
     family = next(each for each in families if split_of(each, 0.2) == "validation")
@@ -174,7 +174,7 @@ def test_nothing_to_train_on_is_refused(workspace: Workspace, build) -> None:
         build(Manifest((held_out,)))
 
 
-def test_missing_picture_is_named(workspace: Workspace, build) -> None:
+def test_missing_image_is_named(workspace: Workspace, build) -> None:
     gone = "0" * 64
     with pytest.raises(StorageError, match=gone):
         build(

@@ -31,7 +31,7 @@ def test_shards_are_named_by_their_number_and_keep_the_order(tmp_path: Path, mon
     ]
 
 
-def test_picture_larger_than_a_shard_has_one_of_its_own(tmp_path: Path, monkeypatch) -> None:
+def test_image_larger_than_a_shard_has_one_of_its_own(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("styledag.dataset.shards.ROW_GROUP_BYTES", 1)
     paths = write_shards(tmp_path, "train", rows([10, 900, 10]), dataset_schema(), shard_bytes=50)
     assert [ids(path) for path in paths] == [["0000"], ["0001"], ["0002"]]

@@ -53,7 +53,7 @@ def test_the_graph_has_the_edges_of_the_design(definitions: dg.Definitions) -> N
 def test_every_asset_explains_itself(definitions: dg.Definitions) -> None:
     for spec in definitions.resolve_all_asset_specs():
         assert spec.description, spec.key
-        assert spec.group_name in {"pictures", "training", "blends", "results"}
+        assert spec.group_name in {"images", "training", "blends", "results"}
         assert spec.kinds
         assert spec.owners
         assert spec.code_version

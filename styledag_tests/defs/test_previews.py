@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from styledag.collect.records import Origin, RawImage
-from styledag.defs.previews import first_pictures, picture_of
+from styledag.defs.previews import first_images, image_of
 from styledag.manifest import Manifest
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
@@ -41,14 +41,14 @@ def raw_images(store: Store, contents: list[bytes]) -> Artifact:
     return store.build(target, collect).artifact
 
 
-def test_pictures_that_cannot_be_decoded_are_left_out(store: Store) -> None:
-    preview = first_pictures(RawImage, lambda row: row.sha256)
+def test_images_that_cannot_be_decoded_are_left_out(store: Store) -> None:
+    preview = first_images(RawImage, lambda row: row.sha256)
     good = encoded(Image.effect_noise((200, 300), 90), "PNG")
-    shown = preview(raw_images(store, [good, b"no picture", good[:500]]))
+    shown = preview(raw_images(store, [good, b"no image", good[:500]]))
     assert shown is not None
     with Image.open(io.BytesIO(shown)) as sheet:
         assert sheet.format == "JPEG"
-    assert preview(raw_images(store, [b"no picture"])) is None
+    assert preview(raw_images(store, [b"no image"])) is None
 
 
 @pytest.mark.parametrize("side", [32, 500])
@@ -62,16 +62,16 @@ def test_a_gif_is_shown_whole_or_by_one_frame(store: Store, side: int) -> None:
         return {}
 
     target = Target(asset="evolution", partition=str(side), code_version="1")
-    shown = picture_of("gifs/*/all.gif")(store.build(target, draw).artifact)
+    shown = image_of("gifs/*/all.gif")(store.build(target, draw).artifact)
     assert shown is not None
     assert len(shown) <= MAX_BYTES
     assert shown.startswith(b"GIF8") == (side == 32)
 
 
-def test_a_picture_that_is_not_there_gives_no_preview(store: Store) -> None:
+def test_a_image_that_is_not_there_gives_no_preview(store: Store) -> None:
     def write(workspace: Workspace) -> dict[str, int]:
         Path(workspace.folder / "other.txt").write_text("")
         return {}
 
     artifact = store.build(Target(asset="a", partition="a", code_version="1"), write).artifact
-    assert picture_of("grid.png")(artifact) is None
+    assert image_of("grid.png")(artifact) is None

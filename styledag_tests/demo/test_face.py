@@ -31,7 +31,7 @@ ASKED = (
     "airplane", "helicopter", "rocket", "lock", "key", "hammer", "axe", "shield", "wrench",
     "screwdriver", "gear",
 )  # fmt: skip
-"""Vehicles, buildings and tools: nothing of these is in the style's pictures."""
+"""Vehicles, buildings and tools: nothing of these is in the style's images."""
 SEEDS = (0, 1, 2, 3)
 GOALS = (0.10, 0.70)
 """Most at weight 0 and least at weight 1. Measured were 0.083 and 0.785; a share of 144 samples has

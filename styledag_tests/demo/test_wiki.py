@@ -80,7 +80,7 @@ def test_pagination_leads_to_every_article_of_a_category_once(
     assert "/wiki/octopus" in found
 
 
-def test_an_article_states_title_picture_author_and_licence(
+def test_an_article_states_title_image_author_and_licence(
     wiki: DemoWiki, http: requests.Session
 ) -> None:
     page = soup(http, f"{wiki.url}/wiki/red-apple")
@@ -95,9 +95,9 @@ def test_an_article_states_title_picture_author_and_licence(
     assert "Food & Drink" in page.select_one("p.description").get_text()  # type: ignore[union-attr]
     assert "Attribution 4.0" in http.get(wiki.url + str(licence["href"])).text
 
-    picture = http.get(wiki.url + str(image["src"]))
-    assert picture.headers["Content-Type"] == "image/png"
-    with Image.open(io.BytesIO(picture.content)) as opened:
+    served = http.get(wiki.url + str(image["src"]))
+    assert served.headers["Content-Type"] == "image/png"
+    with Image.open(io.BytesIO(served.content)) as opened:
         assert opened.size == (72, 72)
 
 
@@ -132,9 +132,7 @@ def test_what_there_is_not_is_a_404(wiki: DemoWiki, http: requests.Session, path
     assert http.get(wiki.url + path).status_code == 404
 
 
-def test_a_picture_added_to_the_folder_shows_at_once(
-    tmp_path: Path, http: requests.Session
-) -> None:
+def test_a_image_added_to_the_folder_shows_at_once(tmp_path: Path, http: requests.Session) -> None:
     with serve_wiki(port=0, extra=tmp_path / "extra", categories={"animals": ["octopus"]}) as wiki:
         before = soup(http, f"{wiki.url}/category/animals").select("a.item")
         folder = tmp_path / "extra" / "animals"
@@ -142,15 +140,15 @@ def test_a_picture_added_to_the_folder_shows_at_once(
         Image.new("RGB", (8, 8), "red").save(folder / "red <b> panda.png")
         after = soup(http, f"{wiki.url}/category/animals").select("a.item")
         page = soup(http, f"{wiki.url}/wiki/red-b-panda")
-        picture = http.get(wiki.url + str(page.select_one("img.artwork")["src"]))  # type: ignore[index]
+        image = http.get(wiki.url + str(page.select_one("img.artwork")["src"]))  # type: ignore[index]
 
     assert [link.get_text() for link in before] == ["Octopus"]
     assert len(after) == 2
     assert page.select("h1 b") == []
-    assert picture.content == (folder / "red <b> panda.png").read_bytes()
+    assert image.content == (folder / "red <b> panda.png").read_bytes()
 
 
-def test_an_extra_picture_never_takes_the_place_of_artwork(
+def test_an_extra_image_never_takes_the_place_of_artwork(
     tmp_path: Path, http: requests.Session
 ) -> None:
     (tmp_path / "animals").mkdir()

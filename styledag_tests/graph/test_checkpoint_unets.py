@@ -7,15 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from styledag.diffusion.base import load_unet
-from styledag.diffusion.delta import DELTA_FILE
-from styledag.diffusion.snapshot import UNET_FILE, write_unet
+from styledag.bases.parts import load_unet
 from styledag.errors import ModelError, StorageError
 from styledag.graph.checkpoint_unets import store_unet, whole_unet
-from styledag.models.weights import weights_version
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
+from styledag.tensors.delta import DELTA_FILE
+from styledag.tensors.values import weights_version
+from styledag.training.snapshots.write import UNET_FILE, write_unet
 
 Publish = Callable[..., Artifact]
 

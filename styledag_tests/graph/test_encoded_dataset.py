@@ -9,7 +9,6 @@ import torch
 
 from styledag.dataset.build import build_image_dataset
 from styledag.dataset.settings import DatasetSettings
-from styledag.diffusion.encoded import EncodedDataset
 from styledag.graph.graph import Graph
 from styledag.graph.model_plans import plan_encoded_dataset
 from styledag.graph.model_stages import encode
@@ -18,13 +17,14 @@ from styledag.models.compute import Compute
 from styledag.project import Project
 from styledag.store.store import Built, Target
 from styledag.store.workspace import Workspace
+from styledag.training.encoding.dataset import EncodedDataset
 from styledag_tests.dataset.captioned import captioned_manifest
 from styledag_tests.whole.small_project import STYLE, make_project
 
 MODEL = ModelName.parse(f"{STYLE}.full")
 DREAMBOOTH = """\
     instance_prompt: a sks drawing
-    prior: {class_prompt: a drawing, pictures: 2, num_inference_steps: 1, loss_weight: 0.5}
+    prior: {class_prompt: a drawing, images: 2, num_inference_steps: 1, loss_weight: 0.5}
 """
 
 
@@ -71,7 +71,7 @@ def test_only_a_prior_depends_on_the_unet(project: Project) -> None:
     assert [each.name for each in target.inputs] == ["image_dataset", "base_encoders", "base"]
     edit(project, "loss_weight: 0.5", "loss_weight: 0.25")
     assert plan_encoded_dataset(graph, MODEL).target == target
-    edit(project, "pictures: 2", "pictures: 3")
+    edit(project, "images: 2", "images: 3")
     assert plan_encoded_dataset(graph, MODEL).target != target
 
 
@@ -82,7 +82,7 @@ def test_dreambooth_is_encoded_once_and_counted(project: Project) -> None:
     edit(project, "    epochs: 2\n", "    epochs: 2\n" + DREAMBOOTH)
     first = encoded(project)
     facts = first.artifact.facts
-    assert (facts["train"], facts["prior"], facts["prior_pictures"]) == (4, 2, 2)
+    assert (facts["train"], facts["prior"], facts["prior_images"]) == (4, 2, 2)
     assert first.work == {"samples": 2, "encodes": 2, "text_encodes": 2}
     dataset = EncodedDataset.open(first.artifact.folder)
     said = {
@@ -91,5 +91,5 @@ def test_dreambooth_is_encoded_once_and_counted(project: Project) -> None:
     }
     assert said == {"train": {"a sks drawing"}, "prior": {"a drawing"}}
     assert all(each.family for each in dataset.train)
-    edit(project, "pictures: 2", "pictures: 3")
+    edit(project, "images: 2", "images: 3")
     assert encoded(project).work == {"samples": 1, "encodes": 1}

@@ -16,7 +16,7 @@ from styledag.images.records import JpegImage
 from styledag.images.settings import CurationSettings
 from styledag.manifest import Manifest
 from styledag.store.workspace import Workspace
-from styledag_tests.images.pictures import jpeg_image, noisy, plain
+from styledag_tests.images.images import jpeg_image, noisy, plain
 from styledag_tests.images.test_embedding import face
 
 HANDS = [(70, 128), (190, 128), (128, 190), (80, 80)]
@@ -46,7 +46,7 @@ def test_families_come_first_then_what_was_left_out(workspace: Workspace) -> Non
     assert [figure.get("class") for figure in family] == [None, None, None, ["out"]]
 
 
-def test_every_picture_is_shown_once_and_inline(workspace: Workspace) -> None:
+def test_every_image_is_shown_once_and_inline(workspace: Workspace) -> None:
     page = sheet(rows(workspace), workspace)
     images = page.find_all("img")
     assert len(images) == 9
@@ -76,7 +76,7 @@ def test_a_full_page_counts_what_it_does_not_show(
     page = sheet(rows(workspace), workspace)
     shown = len(page.find_all("img"))
     assert 0 < shown < 9
-    assert f"{9 - shown} pictures find no room" in page.get_text()
+    assert f"{9 - shown} images find no room" in page.get_text()
     assert (workspace.folder / "contact_sheet.html").stat().st_size < 13_000
 
 

@@ -15,7 +15,7 @@ from styledag.images.settings import CurationSettings
 from styledag.manifest import Manifest
 from styledag.store.digest import folder_digest
 from styledag.store.workspace import Workspace
-from styledag_tests.images.pictures import jpeg_image, noisy, plain, saved
+from styledag_tests.images.images import jpeg_image, noisy, plain, saved
 from styledag_tests.images.test_embedding import face
 
 SETTINGS = CurationSettings(embedding="pixels", family_similarity=0.93)
@@ -34,7 +34,7 @@ def again(workspace: Workspace, folder: Path) -> Workspace:
 
 
 def mixture(workspace: Workspace) -> list[JpegImage]:
-    """Five clock faces, four other pictures, a copy at quality 60, an exact one, a blank one."""
+    """Five clock faces, four other images, a copy at quality 60, an exact one, a blank one."""
     return [
         *(jpeg_image(face(hand), f"clock{at}", workspace) for at, hand in enumerate(HANDS)),
         *(jpeg_image(noisy(seed), f"blots{seed}", workspace) for seed in range(4)),
@@ -65,11 +65,11 @@ def test_the_largest_original_is_kept_and_names_its_copies(workspace: Workspace)
     found = curate(mixture(workspace), workspace)
     copies = {row.origin.title: row.copies for row in found.rows if row.copies}
     assert copies == {
-        "blots0": ("http://pictures.test/blots0-small",),
-        "blots1-large": ("http://pictures.test/blots1",),
+        "blots0": ("http://images.test/blots0-small",),
+        "blots1-large": ("http://images.test/blots1",),
     }
     near = next(each for each in found.rejected if each.subject.endswith("blots0-small"))
-    assert near.detail.startswith("copy of http://pictures.test/blots0: hash distance ")
+    assert near.detail.startswith("copy of http://images.test/blots0: hash distance ")
 
 
 def test_copies_of_a_copy_go_to_what_is_kept(workspace: Workspace) -> None:
@@ -83,7 +83,7 @@ def test_copies_of_a_copy_go_to_what_is_kept(workspace: Workspace) -> None:
     assert found.facts == {"found": 4, "kept": 2, "rejected_copy": 2}
     (keeper,) = (row for row in found.rows if row.copies)
     assert keeper.origin.title == "large"
-    assert keeper.copies == ("http://pictures.test/small", "http://pictures.test/small-again")
+    assert keeper.copies == ("http://images.test/small", "http://images.test/small-again")
 
 
 def test_one_drawing_in_two_colours_is_no_copy(workspace: Workspace) -> None:
@@ -142,7 +142,7 @@ def test_the_order_of_the_rows_changes_nothing(workspace: Workspace, tmp_path: P
         assert folder_digest(other.folder) == folder_digest(workspace.folder)
 
 
-def test_a_second_run_works_on_nothing_and_an_added_picture_on_one(
+def test_a_second_run_works_on_nothing_and_an_added_image_on_one(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     rows = mixture(workspace)
@@ -163,13 +163,13 @@ def test_what_jpeg_images_rejected_is_not_counted_again(workspace: Workspace) ->
 
 def test_nothing_kept_is_said_with_its_reasons(workspace: Workspace) -> None:
     rows = [jpeg_image(plain("red"), "a", workspace), jpeg_image(plain("blue"), "b", workspace)]
-    with pytest.raises(DataError, match=r"none of 2 pictures .2 blank.*curation"):
+    with pytest.raises(DataError, match=r"none of 2 images .2 blank.*curation"):
         curate(rows, workspace)
-    with pytest.raises(DataError, match="no pictures to curate"):
+    with pytest.raises(DataError, match="no images to curate"):
         curate([], workspace)
 
 
-def test_every_kept_blob_is_a_picture(workspace: Workspace) -> None:
+def test_every_kept_blob_is_a_image(workspace: Workspace) -> None:
     for row in curate(mixture(workspace), workspace).rows:
         content = workspace.blobs.read(row.sha256)
         assert Image.open(io.BytesIO(content)).size == (64, 64)

@@ -8,16 +8,16 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from styledag.errors import ImageError
-from styledag.images.decode import DecodedPicture, decode_picture
-from styledag_tests.images.pictures import noisy, plain, png, saved
+from styledag.images.decode import DecodedImage, decode_image
+from styledag_tests.images.images import noisy, plain, png, saved
 
 PINK = (255, 0, 200)
 RED = (255, 0, 0)
 WHITE = (255, 255, 255)
 
 
-def decode(content: bytes, max_pixels: int = 1_000_000) -> DecodedPicture:
-    return decode_picture(content, background="#ff00c8", max_pixels=max_pixels)
+def decode(content: bytes, max_pixels: int = 1_000_000) -> DecodedImage:
+    return decode_image(content, background="#ff00c8", max_pixels=max_pixels)
 
 
 def pixel(content: bytes, x: int = 0, y: int = 0) -> tuple[int, ...]:
@@ -33,11 +33,11 @@ def refused(content: bytes, max_pixels: int = 1_000_000) -> ImageError:
 @pytest.mark.parametrize("format_name", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_lossless_formats_keep_their_pixels(format_name: str) -> None:
     options = {"lossless": True} if format_name == "WEBP" else {}
-    picture = decode(saved(plain((200, 30, 90), (30, 20)), format_name, **options))
-    assert (picture.format, picture.frames, picture.notes) == (format_name, 1, ())
-    assert picture.image.mode == "RGB"
-    assert picture.image.size == (30, 20)
-    assert picture.image.getpixel((7, 7)) == (200, 30, 90)
+    image = decode(saved(plain((200, 30, 90), (30, 20)), format_name, **options))
+    assert (image.format, image.frames, image.notes) == (format_name, 1, ())
+    assert image.image.mode == "RGB"
+    assert image.image.size == (30, 20)
+    assert image.image.getpixel((7, 7)) == (200, 30, 90)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
@@ -60,9 +60,9 @@ def test_sixteen_bit_colour_keeps_its_brightness() -> None:
 
 
 def test_cmyk_without_a_profile_is_the_complement_and_noted() -> None:
-    picture = decode(saved(plain((0, 255, 255, 0), mode="CMYK"), "TIFF"))
-    assert picture.image.getpixel((3, 3)) == RED
-    assert picture.notes == ("cmyk_without_profile",)
+    image = decode(saved(plain((0, 255, 255, 0), mode="CMYK"), "TIFF"))
+    assert image.image.getpixel((3, 3)) == RED
+    assert image.notes == ("cmyk_without_profile",)
 
 
 def test_cmyk_jpeg_is_not_inverted() -> None:
@@ -130,7 +130,7 @@ def test_key_colour_of_grey_in_every_depth(depth: int, key: int, rows: bytes) ->
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_exif_orientation_turns_the_picture_upright(orientation: int, format_name: str) -> None:
+def test_exif_orientation_turns_the_image_upright(orientation: int, format_name: str) -> None:
     upright = Image.new("RGB", (48, 32), WHITE)
     upright.paste((0, 0, 0), (0, 0, 16, 16))
     undo = {
@@ -162,11 +162,11 @@ def test_of_an_animation_the_first_frame_is_kept_and_the_frames_are_counted(
 ) -> None:
     frames = [plain(colour) for colour in (RED, (0, 255, 0), (0, 0, 255))]
     options = {"lossless": True} if format_name == "WEBP" else {}
-    picture = decode(
+    image = decode(
         saved(frames[0], format_name, save_all=True, append_images=frames[1:], **options)
     )
-    assert picture.frames == 3
-    assert picture.image.getpixel((5, 5)) == RED
+    assert image.frames == 3
+    assert image.image.getpixel((5, 5)) == RED
 
 
 def p3_profile() -> bytes:
@@ -184,9 +184,9 @@ def p3_profile() -> bytes:
 
 
 def test_a_profile_of_the_same_space_is_applied() -> None:
-    picture = decode(saved(plain(RED), icc_profile=p3_profile()))
-    assert picture.image.getpixel((3, 3)) == pytest.approx((0, 255, 0), abs=2)
-    assert picture.notes == ()
+    image = decode(saved(plain(RED), icc_profile=p3_profile()))
+    assert image.image.getpixel((3, 3)) == pytest.approx((0, 255, 0), abs=2)
+    assert image.notes == ()
 
 
 def test_the_profile_survives_turning_upright() -> None:
@@ -202,15 +202,15 @@ def test_the_background_is_not_seen_through_the_profile() -> None:
 
 
 def test_a_profile_of_another_space_is_ignored_and_noted() -> None:
-    picture = decode(saved(plain(70, mode="L"), icc_profile=p3_profile()))
-    assert picture.image.getpixel((3, 3)) == (70, 70, 70)
-    assert picture.notes == ("icc_ignored", "icc_for_rgb")
+    image = decode(saved(plain(70, mode="L"), icc_profile=p3_profile()))
+    assert image.image.getpixel((3, 3)) == (70, 70, 70)
+    assert image.notes == ("icc_ignored", "icc_for_rgb")
 
 
 def test_a_damaged_profile_is_ignored_and_noted() -> None:
-    picture = decode(saved(plain(RED), icc_profile=b"no profile at all"))
-    assert picture.image.getpixel((3, 3)) == RED
-    assert picture.notes == ("icc_ignored", "icc_damaged")
+    image = decode(saved(plain(RED), icc_profile=b"no profile at all"))
+    assert image.image.getpixel((3, 3)) == RED
+    assert image.notes == ("icc_ignored", "icc_damaged")
 
 
 def test_an_srgb_profile_changes_nothing_to_speak_of() -> None:
@@ -232,17 +232,15 @@ def test_a_truncated_file_is_damaged(format_name: str) -> None:
         (b"", "empty", "bytes"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported_format", "SVG"),
         (b"<?xml version='1.0'?>\n<!-- a -->\n<svg/>", "unsupported_format", "SVG"),
-        (b"<!DOCTYPE html><html><body>404</body></html>", "not_a_picture", "HTML"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "not_a_image", "HTML"),
         (b"%PDF-1.7 ...", "unsupported_format", "PDF"),
         (b"8BPS\x00\x01", "unsupported_format", "PSD"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00", "unsupported_format", "HEIC"),
-        (b"P6 1 1 255 abc", "not_a_picture", "50362031"),
+        (b"P6 1 1 255 abc", "not_a_image", "50362031"),
         (b"\x89PNG\r\n\x1a\n", "damaged", "PNG"),
     ],
 )
-def test_what_is_no_opened_picture_is_refused_by_name(
-    content: bytes, reason: str, word: str
-) -> None:
+def test_what_is_no_opened_image_is_refused_by_name(content: bytes, reason: str, word: str) -> None:
     error = refused(content)
     assert error.reason == reason
     assert word in error.detail
@@ -252,7 +250,7 @@ def test_pillows_other_parsers_stay_shut() -> None:
     for format_name in ("PPM", "TGA", "ICO", "PCX"):
         assert refused(saved(plain(RED), format_name)).reason in {
             "unsupported_format",
-            "not_a_picture",
+            "not_a_image",
         }
 
 
@@ -326,9 +324,9 @@ def test_whatever_a_decoder_raises_is_an_image_error(format_name: str) -> None:
     assert not [detail for detail in details if "object at 0x" in detail]
 
 
-def test_a_photographs_second_picture_is_a_frame() -> None:
+def test_a_photographs_second_image_is_a_frame() -> None:
     file = io.BytesIO()
     plain(RED).save(file, "MPO", save_all=True, append_images=[plain(WHITE)])
-    picture = decode(file.getvalue())
-    assert picture.frames == 2
-    assert picture.image.getpixel((3, 3))[1] < 10
+    image = decode(file.getvalue())
+    assert image.frames == 2
+    assert image.image.getpixel((3, 3))[1] < 10

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from styledag.images.embedding import Embedder, PixelEmbedder
-from styledag_tests.images.pictures import noisy, plain
+from styledag_tests.images.images import noisy, plain
 
 
 def face(hand: tuple[int, int], rim: str = "#99aab5", side: int = 64) -> Image.Image:
@@ -52,7 +52,7 @@ def test_one_outline_in_other_skin_colours_is_alike() -> None:
     assert np.median(found) > 0.93
 
 
-def test_unlike_pictures_are_far_from_one() -> None:
+def test_unlike_images_are_far_from_one() -> None:
     found = likeness(*(noisy(seed) for seed in range(12)))
     np.fill_diagonal(found, 0)
     assert found.max() < 0.7
@@ -63,5 +63,5 @@ def test_size_hardly_matters() -> None:
     assert likeness(face((70, 128)), face((70, 128), side=256)).min() > 0.99
 
 
-def test_plain_pictures_of_unlike_colours_are_not_the_same() -> None:
+def test_plain_images_of_unlike_colours_are_not_the_same() -> None:
     assert likeness(plain("red"), plain("blue"))[0, 1] < 0.5

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from styledag.images.encode import codec_versions, encode_jpeg
-from styledag_tests.images.pictures import noisy
+from styledag_tests.images.images import noisy
 
 
 def test_the_same_pixels_give_the_same_bytes() -> None:

@@ -53,7 +53,7 @@ def test_ties_go_to_the_earlier_one() -> None:
 
 
 @pytest.mark.parametrize("least", [0.5, 1.0])
-def test_equal_pictures_are_a_family_however_much_is_asked(least: float) -> None:
+def test_equal_images_are_a_family_however_much_is_asked(least: float) -> None:
     assert members(list(find_families(on_circle(33, 33, 33), least))) == {(0, 1, 2)}
 
 

@@ -6,10 +6,10 @@ from PIL import Image
 from styledag.images.family_strip import MOST_BYTES, family_strip
 from styledag.images.thumbnails import thumbnail
 from styledag.store.workspace import Workspace
-from styledag_tests.images.pictures import jpeg_image, noisy, plain
+from styledag_tests.images.images import jpeg_image, noisy, plain
 
 
-def test_it_stays_small_whatever_the_pictures(workspace: Workspace) -> None:
+def test_it_stays_small_whatever_the_images(workspace: Workspace) -> None:
     random = np.random.default_rng(0)
     noise = [
         jpeg_image(

@@ -5,7 +5,7 @@ import pytest
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import embed_jpegs, measure_looks, open_jpeg
 from styledag.store.workspace import Workspace
-from styledag_tests.images.pictures import jpeg_image, noisy, plain
+from styledag_tests.images.images import jpeg_image, noisy, plain
 
 
 def test_looks_are_imagehashes_and_measured_once(workspace: Workspace) -> None:
@@ -18,7 +18,7 @@ def test_looks_are_imagehashes_and_measured_once(workspace: Workspace) -> None:
     assert workspace.work == {"hashes": 1}
 
 
-def test_a_plain_picture_has_no_contrast(workspace: Workspace) -> None:
+def test_a_plain_image_has_no_contrast(workspace: Workspace) -> None:
     row = jpeg_image(plain("red"), "a", workspace)
     look = measure_looks([row.sha256], "1", workspace)[row.sha256]
     assert look.contrast == 0

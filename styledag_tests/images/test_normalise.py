@@ -12,7 +12,7 @@ from styledag.images.settings import ImageSettings
 from styledag.manifest import Manifest
 from styledag.store.digest import folder_digest
 from styledag.store.workspace import Workspace
-from styledag_tests.images.pictures import noisy, plain, raw_manifest, saved
+from styledag_tests.images.images import noisy, plain, raw_manifest, saved
 
 SETTINGS = ImageSettings(size_px=32)
 
@@ -23,12 +23,12 @@ def again(workspace: Workspace, folder: Path) -> Workspace:
     return Workspace(folder, workspace.scratch, workspace.blobs, workspace.items)
 
 
-def three_pictures() -> dict[str, bytes]:
+def three_images() -> dict[str, bytes]:
     return {f"{seed}.png": saved(noisy(seed)) for seed in range(3)}
 
 
-def test_every_picture_becomes_a_jpeg_of_the_declared_size(workspace: Workspace) -> None:
-    contents = {**three_pictures(), "wide.gif": saved(plain("red", (300, 10)), "GIF")}
+def test_every_image_becomes_a_jpeg_of_the_declared_size(workspace: Workspace) -> None:
+    contents = {**three_images(), "wide.gif": saved(plain("red", (300, 10)), "GIF")}
     raw = raw_manifest(workspace, **contents)
     jpegs = normalise_images(raw, SETTINGS, workspace)
     assert [row.origin for row in jpegs.rows] == [row.origin for row in raw.rows]
@@ -40,7 +40,7 @@ def test_every_picture_becomes_a_jpeg_of_the_declared_size(workspace: Workspace)
     assert Manifest.read(workspace.folder, JpegImage) == jpegs
 
 
-def test_buckets_lose_no_picture_and_are_counted(workspace: Workspace, tmp_path: Path) -> None:
+def test_buckets_lose_no_image_and_are_counted(workspace: Workspace, tmp_path: Path) -> None:
     sizes = [
         (64, 64),
         (65, 64),
@@ -79,7 +79,7 @@ def test_buckets_lose_no_picture_and_are_counted(workspace: Workspace, tmp_path:
 
 def test_what_cannot_be_used_is_counted_by_reason(workspace: Workspace) -> None:
     contents = {
-        **three_pictures(),
+        **three_images(),
         "half.png": saved(noisy(9, (200, 200)))[:900],
         "bomb.png": saved(plain("red", (400, 400))),
         "page.jpg": b"<html><body>Not found</body></html>",
@@ -91,20 +91,19 @@ def test_what_cannot_be_used_is_counted_by_reason(workspace: Workspace) -> None:
         "found": 7,
         "kept": 3,
         "rejected_damaged": 1,
-        "rejected_not_a_picture": 1,
+        "rejected_not_a_image": 1,
         "rejected_too_many_pixels": 1,
         "rejected_unsupported_format": 1,
     }
     assert {each.subject for each in jpegs.rejected} == {
-        f"http://pictures.test/{name}"
-        for name in ("half.png", "bomb.png", "page.jpg", "drawing.svg")
+        f"http://images.test/{name}" for name in ("half.png", "bomb.png", "page.jpg", "drawing.svg")
     }
 
 
 def test_a_second_run_decodes_nothing_and_gives_the_same(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    raw = raw_manifest(workspace, **three_pictures(), bad=b"<svg/>")
+    raw = raw_manifest(workspace, **three_images(), bad=b"<svg/>")
     first = normalise_images(raw, SETTINGS, workspace)
     assert workspace.work == {"decodes": 4}
     second = again(workspace, tmp_path / "second")
@@ -113,15 +112,15 @@ def test_a_second_run_decodes_nothing_and_gives_the_same(
     assert folder_digest(second.folder) == folder_digest(workspace.folder)
 
 
-def test_one_added_picture_is_the_only_one_decoded(workspace: Workspace, tmp_path: Path) -> None:
-    normalise_images(raw_manifest(workspace, **three_pictures()), SETTINGS, workspace)
+def test_one_added_image_is_the_only_one_decoded(workspace: Workspace, tmp_path: Path) -> None:
+    normalise_images(raw_manifest(workspace, **three_images()), SETTINGS, workspace)
     second = again(workspace, tmp_path / "second")
-    more = raw_manifest(second, **three_pictures(), new=saved(noisy(7)))
+    more = raw_manifest(second, **three_images(), new=saved(noisy(7)))
     assert len(normalise_images(more, SETTINGS, second).rows) == 4
     assert second.work == {"decodes": 1}
 
 
-def test_other_settings_are_another_picture(workspace: Workspace, tmp_path: Path) -> None:
+def test_other_settings_are_another_image(workspace: Workspace, tmp_path: Path) -> None:
     raw = raw_manifest(workspace, one=saved(noisy(1)))
     normalise_images(raw, SETTINGS, workspace)
     second = again(workspace, tmp_path / "second")
@@ -129,7 +128,7 @@ def test_other_settings_are_another_picture(workspace: Workspace, tmp_path: Path
     assert second.work == {"decodes": 1}
 
 
-def test_one_picture_at_two_addresses_is_decoded_once(workspace: Workspace) -> None:
+def test_one_image_at_two_addresses_is_decoded_once(workspace: Workspace) -> None:
     jpegs = normalise_images(
         raw_manifest(workspace, a=saved(noisy(1)), b=saved(noisy(1))), SETTINGS, workspace
     )
@@ -139,7 +138,7 @@ def test_one_picture_at_two_addresses_is_decoded_once(workspace: Workspace) -> N
 
 
 def test_a_lost_blob_is_made_again(workspace: Workspace, tmp_path: Path) -> None:
-    raw = raw_manifest(workspace, **three_pictures())
+    raw = raw_manifest(workspace, **three_images())
     first = normalise_images(raw, SETTINGS, workspace)
     workspace.blobs.path(first.rows[0].sha256).unlink()
     second = again(workspace, tmp_path / "second")
@@ -161,13 +160,13 @@ def test_a_damaged_item_is_made_again(workspace: Workspace, tmp_path: Path) -> N
 
 def test_nothing_kept_names_the_commonest_reasons(workspace: Workspace) -> None:
     raw = raw_manifest(workspace, a=b"<svg/>", b=b"<svg />", c=b"")
-    with pytest.raises(DataError, match=r"2 unsupported_format, 1 empty.*pictures.test/a") as error:
+    with pytest.raises(DataError, match=r"2 unsupported_format, 1 empty.*images.test/a") as error:
         normalise_images(raw, SETTINGS, workspace)
     assert "\n" not in str(error.value)
 
 
-def test_no_pictures_at_all_is_said(workspace: Workspace) -> None:
-    with pytest.raises(DataError, match="no pictures to normalise"):
+def test_no_images_at_all_is_said(workspace: Workspace) -> None:
+    with pytest.raises(DataError, match="no images to normalise"):
         normalise_images(Manifest(()), SETTINGS, workspace)
 
 

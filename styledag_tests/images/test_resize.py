@@ -6,7 +6,7 @@ from PIL import Image
 
 from styledag.errors import ImageError
 from styledag.images.resize import to_bucket, to_square
-from styledag_tests.images.pictures import noisy, plain
+from styledag_tests.images.images import noisy, plain
 
 GREEN, BLUE = (0, 255, 0), (0, 0, 255)
 
@@ -16,7 +16,7 @@ def square(image: Image.Image, **changes: Any) -> Image.Image:
     return to_square(image, **{**options, **changes})
 
 
-def test_pad_shows_the_whole_picture_in_the_middle() -> None:
+def test_pad_shows_the_whole_image_in_the_middle() -> None:
     image = square(plain(BLUE, (64, 32)))
     assert image.size == (32, 32)
     assert [image.getpixel((5, y)) for y in (7, 8, 23, 24)] == [GREEN, BLUE, BLUE, GREEN]
@@ -56,9 +56,7 @@ def test_a_line_is_still_seen_when_padded() -> None:
         ("crop", (500, 31), False),
     ],
 )
-def test_without_upscale_no_picture_is_enlarged(
-    mode: str, size: tuple[int, int], fits: bool
-) -> None:
+def test_without_upscale_no_image_is_enlarged(mode: str, size: tuple[int, int], fits: bool) -> None:
     if fits:
         assert square(plain(BLUE, size), mode=mode, upscale=False).size == (32, 32)
         return
@@ -71,7 +69,7 @@ def test_bucket_is_filled_with_the_middle_scaled_as_pillow_does() -> None:
     expected = image.crop((10, 0, 110, 80)).resize((40, 32), Image.Resampling.LANCZOS)
     found = np.asarray(to_bucket(image, (40, 32), upscale=True), dtype=int)
     assert found.shape == (32, 40, 3)
-    # Pillow's filter may look beyond a box, but not beyond a cropped picture.
+    # Pillow's filter may look beyond a box, but not beyond a cropped image.
     assert np.abs(found - np.asarray(expected, dtype=int))[:, 2:-2].max() <= 1
 
 

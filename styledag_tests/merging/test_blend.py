@@ -204,7 +204,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     code = (
         "import resource, sys, torch\n"
         "from pathlib import Path\n"
-        "import styledag.merging.tensor_file, styledag.merging.lerp\n"
+        "import styledag.tensors.file, styledag.merging.lerp\n"
         "from styledag.merging.blend import blend_unet\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "root = Path(sys.argv[1])\n"

@@ -8,12 +8,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from styledag.diffusion.posthoc import gamma_of, posthoc_weights
 from styledag.errors import ModelError, TrainingError
 from styledag.merging.posthoc import StoredAverage, reconstruct_unet
 from styledag.merging.unet_folder import CONFIG, WEIGHTS
 from styledag.settings import canonical_json
 from styledag.store.digest import folder_digest
+from styledag.training.averaging.posthoc import gamma_of, posthoc_weights
 
 STEPS = 8
 
@@ -134,7 +134,7 @@ def test_memory_stays_flat_whatever_the_number_of_averages(tmp_path: Path) -> No
     code = (
         "import resource, sys, torch\n"
         "from pathlib import Path\n"
-        "import styledag.diffusion.posthoc, styledag.merging.tensor_file\n"
+        "import styledag.training.averaging.posthoc, styledag.tensors.file\n"
         "from styledag.merging.posthoc import StoredAverage, reconstruct_unet\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "root = Path(sys.argv[1])\n"

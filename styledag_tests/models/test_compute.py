@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from styledag.diffusion.free_memory import free_bytes
 from styledag.errors import DeviceError
 from styledag.models.compute import ComputeSettings, resolve_compute
+from styledag.training.estimating.free_memory import free_bytes
 
 HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
 

@@ -1,4 +1,4 @@
-"""A small report with everything in it, on pictures made for it."""
+"""A small report with everything in it, on images made for it."""
 
 import hashlib
 import io
@@ -28,8 +28,8 @@ WEIGHTS = (0.0, 0.5, 1.0)
 EPOCHS = (0, 1, 2)
 
 
-def picture(name: str, size_px: int = 24) -> Image.Image:
-    """A picture of noise that follows from its name."""
+def image(name: str, size_px: int = 24) -> Image.Image:
+    """An image of noise that follows from its name."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
     noise = np.random.default_rng(seed).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
     return Image.fromarray(noise)
@@ -37,19 +37,19 @@ def picture(name: str, size_px: int = 24) -> Image.Image:
 
 def png(folder: Path, name: str, size_px: int = 24) -> Path:
     path = folder / f"{name}.png"
-    picture(name, size_px).save(path)
+    image(name, size_px).save(path)
     return path
 
 
 def jpeg(name: str, size_px: int = 24) -> bytes:
     buffer = io.BytesIO()
-    picture(name, size_px).save(buffer, "JPEG", quality=90)
+    image(name, size_px).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def gif(folder: Path, name: str, frames: int = 4, size_px: int = 24) -> Path:
     path = folder / f"{name}.gif"
-    first, *others = [picture(f"{name}{index}", size_px) for index in range(frames)]
+    first, *others = [image(f"{name}{index}", size_px) for index in range(frames)]
     first.save(path, save_all=True, append_images=others, duration=80, loop=0)
     return path
 
@@ -129,7 +129,7 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
             ),
         ),
         previous_version=version("before"),
-        changes=("12 pictures were added.",),
+        changes=("12 images were added.",),
     )
 
 
@@ -181,7 +181,7 @@ def example_data() -> DataSection:
             ),
         ),
         licences={"CC BY 4.0": 9, "unknown": 1},
-        sources=(SourceCount(address="https://example.org/", kind="html", pictures=10),),
-        training_pictures=9,
-        validation_pictures=1,
+        sources=(SourceCount(address="https://example.org/", kind="html", images=10),),
+        training_images=9,
+        validation_images=1,
     )

@@ -8,9 +8,9 @@ from styledag.report.model import LossLog, Recommendation
 from styledag_tests.report.example import example_report, with_length
 
 
-def test_counts_that_lose_a_picture_are_refused() -> None:
+def test_counts_that_lose_a_image_are_refused() -> None:
     StageCount(stage="raw_images", found=3, kept=1, rejected={"blank": 2})
-    with pytest.raises(ValueError, match="found 4 pictures"):
+    with pytest.raises(ValueError, match="found 4 images"):
         StageCount(stage="raw_images", found=4, kept=1, rejected={"blank": 2})
 
 

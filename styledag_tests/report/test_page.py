@@ -44,7 +44,7 @@ def hostile_report(folder: Path) -> ModelReport:
             for url in HOSTILE_URLS
         ),
         licences={HOSTILE: 1},
-        sources=tuple(SourceCount(address=url, kind=HOSTILE, pictures=1) for url in HOSTILE_URLS),
+        sources=tuple(SourceCount(address=url, kind=HOSTILE, images=1) for url in HOSTILE_URLS),
     )
     scores = tuple(replace(row, name=HOSTILE) for row in report.scores)
     pair = replace(report.nearest[0], title=HOSTILE, url=HOSTILE_URLS[0], prompt=HOSTILE)
@@ -133,7 +133,7 @@ def test_recipe_is_explained_in_the_words_of_the_style_file(tmp_path: Path) -> N
     assert all(row[2] for row in rows)
 
 
-def test_prompt_with_markup_still_finds_its_pictures(tmp_path: Path) -> None:
+def test_prompt_with_markup_still_finds_its_images(tmp_path: Path) -> None:
     report = example_report(tmp_path)
     prompt = "<b>\u202efox\x00 & \ud800</b>"
     first, second = report.blends[1], report.blends[2]

@@ -179,14 +179,14 @@ def test_facts_count_what_the_page_shows(report: ModelReport, tmp_path: Path) ->
     grid = len(PROMPTS) * len(SEEDS)
     assert facts == {
         "size_bytes": (tmp_path / "report.html").stat().st_size,
-        "pictures": grid * (len(WEIGHTS) + len(EPOCHS)) + 3,
+        "images": grid * (len(WEIGHTS) + len(EPOCHS)) + 3,
         "animations": 2 * len(PROMPTS),
         "left_out": 0,
         "side_px": 0,
     }
 
 
-def test_large_pictures_are_made_smaller_until_the_page_fits(
+def test_large_images_are_made_smaller_until_the_page_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_module, "MAX_BYTES", 700_000)
@@ -198,7 +198,7 @@ def test_large_pictures_are_made_smaller_until_the_page_fits(
     assert f"no more than {facts['side_px']} pixels" in page
 
 
-def test_what_finds_no_room_is_said_and_the_best_pictures_stay(
+def test_what_finds_no_room_is_said_and_the_best_images_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_module, "MAX_BYTES", 290_000)
@@ -255,7 +255,7 @@ def test_loss_without_validation_draws_training_alone(report: ModelReport, tmp_p
     assert not page.select("#loss .validation")
 
 
-def test_a_picture_that_was_not_sampled_is_said_to_be_missing(
+def test_a_image_that_was_not_sampled_is_said_to_be_missing(
     report: ModelReport, tmp_path: Path
 ) -> None:
     first, *others = report.blends
@@ -268,7 +268,7 @@ def test_a_picture_that_was_not_sampled_is_said_to_be_missing(
     assert PROMPTS[1] in gap["aria-label"]
 
 
-def test_missing_or_broken_picture_is_named(report: ModelReport, tmp_path: Path) -> None:
+def test_missing_or_broken_image_is_named(report: ModelReport, tmp_path: Path) -> None:
     path = report.blends[1].samples[PROMPTS[0], 0]
     whole = path.read_bytes()
     path.write_bytes(whole[:200])
@@ -290,13 +290,13 @@ def test_text_without_room_for_it_is_refused(
     report: ModelReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_module, "MAX_BYTES", 110_000)
-    with pytest.raises(DataError, match="without a picture"):
+    with pytest.raises(DataError, match="without an image"):
         write_report(report, tmp_path)
 
 
-def test_unused_pictures_are_not_read(report: ModelReport, tmp_path: Path) -> None:
+def test_unused_images_are_not_read(report: ModelReport, tmp_path: Path) -> None:
     stray = png(tmp_path, "stray")
-    stray.write_bytes(b"no picture")
+    stray.write_bytes(b"no image")
     first, *others = report.blends
     with_stray = {**first.samples, ("another prompt", 0): stray}
     expected = write_report(report, tmp_path)

@@ -9,7 +9,7 @@ from styledag.sampling.sampler import Sampler
 from styledag.store.workspace import Workspace
 
 
-def test_denoising_rests_on_the_finished_picture(
+def test_denoising_rests_on_the_finished_image(
     make_sampler: Callable[..., Sampler], workspace: Workspace
 ) -> None:
     sampler = make_sampler(num_inference_steps=4, denoising_every_steps=2, scheduler="euler_a")

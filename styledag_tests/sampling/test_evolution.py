@@ -61,7 +61,7 @@ def test_an_evolution_goes_from_the_base_over_all_snapshots_and_back(
         assert together.n_frames == 4
 
 
-def test_pictures_are_shared_with_grids(
+def test_images_are_shared_with_grids(
     make_sampler: MakeSampler,
     workspace: Workspace,
     snapshots: tuple[SnapshotUnet, SnapshotUnet],

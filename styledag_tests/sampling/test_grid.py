@@ -34,7 +34,7 @@ def test_a_grid_has_every_prompt_with_every_seed(
     canonical_json(facts)
 
 
-def test_the_grid_shows_the_pictures_in_their_places(
+def test_the_grid_shows_the_images_in_their_places(
     make_sampler: MakeSampler, workspace: Workspace
 ) -> None:
     draw_sample_grid(make_sampler(), workspace, title="t")
@@ -59,13 +59,13 @@ def test_a_second_grid_draws_nothing_and_is_the_same(
     assert folder_digest(again.folder) == folder_digest(workspace.folder)
 
 
-def _place(sheet: np.ndarray, picture: np.ndarray) -> tuple[int, int]:
-    height, width = picture.shape[:2]
+def _place(sheet: np.ndarray, image: np.ndarray) -> tuple[int, int]:
+    height, width = image.shape[:2]
     for top in range(sheet.shape[0] - height + 1):
         rows = sheet[top, :, :]
         for left in range(sheet.shape[1] - width + 1):
-            if (rows[left : left + width] == picture[0]).all() and (
-                sheet[top : top + height, left : left + width] == picture
+            if (rows[left : left + width] == image[0]).all() and (
+                sheet[top : top + height, left : left + width] == image
             ).all():
                 return top, left
-    raise AssertionError("the picture is not on the sheet")
+    raise AssertionError("the image is not on the sheet")

@@ -44,7 +44,7 @@ def pixels(sample: Sample) -> np.ndarray:
         ("ddim", DDIMScheduler, 1.0),
     ],
 )
-def test_pictures_equal_those_of_the_pipeline_one_by_one(
+def test_images_equal_those_of_the_pipeline_one_by_one(
     base: Path,
     make_sampler: MakeSampler,
     workspace: Workspace,
@@ -73,7 +73,7 @@ def test_pictures_equal_those_of_the_pipeline_one_by_one(
 
 
 @pytest.mark.parametrize("scheduler", ["dpm++", "euler_a"])
-def test_a_further_prompt_changes_no_other_picture(
+def test_a_further_prompt_changes_no_other_image(
     make_sampler: MakeSampler,
     workspace: Workspace,
     tmp_path: Path,
@@ -93,7 +93,7 @@ def test_a_further_prompt_changes_no_other_picture(
         assert np.abs(pixels(sample) - pixels(twin)).max() <= 1
 
 
-def test_prompts_and_seeds_make_different_pictures(
+def test_prompts_and_seeds_make_different_images(
     make_sampler: MakeSampler, workspace: Workspace, advance: Advance
 ) -> None:
     sampler = make_sampler()
@@ -102,7 +102,7 @@ def test_prompts_and_seeds_make_different_pictures(
     assert all(sample.image.size == (64, 64) for sample in samples)
 
 
-def test_known_pictures_are_not_drawn_again_and_load_no_model(
+def test_known_images_are_not_drawn_again_and_load_no_model(
     make_sampler: MakeSampler, workspace: Workspace, advance: Advance
 ) -> None:
     first = make_sampler()
@@ -117,21 +117,21 @@ def test_known_pictures_are_not_drawn_again_and_load_no_model(
     assert workspace.work == {"samples": 2}
 
 
-def test_settings_of_the_picture_make_another_picture(make_sampler: MakeSampler) -> None:
-    plain = make_sampler().picture_key(("a", 0))
+def test_settings_of_the_image_make_another_image(make_sampler: MakeSampler) -> None:
+    plain = make_sampler().image_key(("a", 0))
     for changed in (
         {"scheduler": "ddim"},
         {"num_inference_steps": 4},
         {"guidance_scale": 3.0},
         {"negative_prompt": "b"},
     ):
-        assert make_sampler(**changed).picture_key(("a", 0)) != plain
-    assert make_sampler(batch_size=2, prompts=("c",)).picture_key(("a", 0)) == plain
+        assert make_sampler(**changed).image_key(("a", 0)) != plain
+    assert make_sampler(batch_size=2, prompts=("c",)).image_key(("a", 0)) == plain
     tuned = make_sampler().with_unet(Path("unet"), "v")
-    assert tuned.picture_key(("a", 0)) != plain
+    assert tuned.image_key(("a", 0)) != plain
 
 
-def test_another_unet_draws_another_picture(
+def test_another_unet_draws_another_image(
     base: Path, make_sampler: MakeSampler, workspace: Workspace, tmp_path: Path, advance: Advance
 ) -> None:
     from diffusers import UNet2DConditionModel
@@ -150,7 +150,7 @@ def test_another_unet_draws_another_picture(
     assert tuned.parts is sampler.parts
 
 
-def test_frames_go_from_noise_to_the_very_picture(
+def test_frames_go_from_noise_to_the_very_image(
     make_sampler: MakeSampler, workspace: Workspace, advance: Advance
 ) -> None:
     sampler = make_sampler(num_inference_steps=5)
@@ -161,7 +161,7 @@ def test_frames_go_from_noise_to_the_very_picture(
         assert np.array_equal(np.asarray(image), np.asarray(sample.image))
 
 
-def test_a_picture_says_what_it_is(
+def test_a_image_says_what_it_is(
     make_sampler: MakeSampler, workspace: Workspace, advance: Advance
 ) -> None:
     sampler = make_sampler(prompts=("a red äpple 🍎",), seeds=(7,))

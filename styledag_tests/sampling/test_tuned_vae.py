@@ -1,4 +1,4 @@
-"""Pictures decoded by another autoencoder than the base's."""
+"""Images decoded by another autoencoder than the base's."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ def with_vae(sampler: Sampler, vae: TunedVae) -> Sampler:
     return sampler.with_unet(sampler.unet, sampler.unet_version, vae=vae)
 
 
-def test_it_decodes_and_is_part_of_the_pictures_provenance(
+def test_it_decodes_and_is_part_of_the_images_provenance(
     make_sampler: MakeSampler, workspace: Workspace, other_vae: TunedVae
 ) -> None:
     plain = make_sampler()
@@ -46,7 +46,7 @@ def test_it_decodes_and_is_part_of_the_pictures_provenance(
     assert read_provenance(after.png)["vae_version"] == other_vae.version
 
 
-def test_the_same_weights_elsewhere_draw_the_same_picture(
+def test_the_same_weights_elsewhere_draw_the_same_image(
     make_sampler: MakeSampler, workspace: Workspace, base: Path
 ) -> None:
     plain = make_sampler()

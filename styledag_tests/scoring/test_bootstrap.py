@@ -37,7 +37,7 @@ def test_a_single_prompt_is_resampled_over_its_seeds() -> None:
     assert low < VALUES.mean() < high
 
 
-def test_a_single_picture_has_no_interval() -> None:
+def test_a_single_image_has_no_interval() -> None:
     assert bootstrap(weighted_mean(VALUES[:1]), ["a"], [0], "mean") == (None, None)
 
 

@@ -1,4 +1,4 @@
-"""What a classifier takes for the style: counted, asked once for each picture, refused if unfit."""
+"""What a classifier takes for the style: counted, asked once for each image, refused if unfit."""
 
 import shutil
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_where_it_tells_models_apart_the_one_to_take_follows_from_it(
     assert same["rule"] == by_style["rule"]
 
 
-def test_only_pictures_of_its_prompts_are_asked_about_and_each_once(
+def test_only_images_of_its_prompts_are_asked_about_and_each_once(
     workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]

@@ -19,7 +19,7 @@ def scorer(starter: Path) -> ClipScorer:
     return ClipScorer(starter / "clip", "v" * 64, CPU, batch_size=2)
 
 
-def pictures(count: int) -> list[Image.Image]:
+def some_images(count: int) -> list[Image.Image]:
     random = np.random.default_rng(0)
     return [
         Image.fromarray(random.integers(0, 256, (80, 70, 3), dtype=np.uint8)) for _ in range(count)
@@ -27,7 +27,7 @@ def pictures(count: int) -> list[Image.Image]:
 
 
 def test_products_are_clips_own_logits(scorer: ClipScorer, starter: Path) -> None:
-    images, texts = pictures(3), ["a red apple", "a dog on a hill"]
+    images, texts = some_images(3), ["a red apple", "a dog on a hill"]
     model = CLIPModel.from_pretrained(starter / "clip", dtype=torch.float32).eval()
     inputs = AutoTokenizer.from_pretrained(starter / "clip")(
         texts, padding=True, return_tensors="pt"
@@ -40,7 +40,7 @@ def test_products_are_clips_own_logits(scorer: ClipScorer, starter: Path) -> Non
 
 
 def test_rows_are_unit_vectors_whatever_the_batch(scorer: ClipScorer, starter: Path) -> None:
-    images = pictures(5)
+    images = some_images(5)
     rows = scorer(images)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
@@ -51,7 +51,7 @@ def test_rows_are_unit_vectors_whatever_the_batch(scorer: ClipScorer, starter: P
     np.testing.assert_allclose(scorer.embed_texts(texts[:1]), together[:1], atol=1e-5)
 
 
-def test_no_picture_is_no_row(scorer: ClipScorer) -> None:
+def test_no_image_is_no_row(scorer: ClipScorer) -> None:
     assert scorer([]).shape == (0, 128)
 
 
@@ -65,7 +65,7 @@ def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
 def test_a_tower_too_few_is_refused(starter: Path) -> None:
     scorer = ClipScorer(starter / "stable-diffusion" / "text_encoder", "v", CPU)
     with pytest.raises(ModelError):
-        scorer(pictures(1))
+        scorer(some_images(1))
 
 
 def test_a_text_that_would_be_cut_is_refused(scorer: ClipScorer) -> None:

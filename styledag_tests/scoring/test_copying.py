@@ -30,7 +30,7 @@ def test_the_threshold_is_the_percentile_of_honest_distances() -> None:
     assert copying_threshold(heldout, training, 5) == pytest.approx(0.95, abs=1e-5)
 
 
-def test_about_the_percentile_of_honest_pictures_lies_above_the_threshold() -> None:
+def test_about_the_percentile_of_honest_images_lies_above_the_threshold() -> None:
     training, heldout = unit(200, 4), unit(400, 5)
     threshold = copying_threshold(heldout, training, 10)
     fresh = nearest(unit(1000, 6), training).similarity

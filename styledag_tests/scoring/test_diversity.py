@@ -6,7 +6,7 @@ from styledag.scoring.diversity import diversity
 from styledag_tests.scoring.vectors import unit
 
 
-def test_one_picture_for_every_seed_has_none() -> None:
+def test_one_image_for_every_seed_has_none() -> None:
     assert diversity(np.repeat(unit(1, 0), 4, axis=0), ["a"] * 4) == pytest.approx(0, abs=1e-6)
 
 

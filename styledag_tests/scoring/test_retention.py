@@ -6,7 +6,7 @@ from styledag.scoring.retention import retention, text_retention, text_similarit
 from styledag_tests.scoring.vectors import unit
 
 
-def test_the_bases_own_pictures_are_wholly_retained() -> None:
+def test_the_bases_own_images_are_wholly_retained() -> None:
     samples = unit(5, 0)
     np.testing.assert_allclose(retention(samples, samples), 1, atol=1e-6)
 

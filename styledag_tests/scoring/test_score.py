@@ -30,7 +30,7 @@ def scorer(starter: Path) -> ClipScorer:
     return ClipScorer(starter / "clip", "v" * 64, Compute(torch.device("cpu"), torch.float32))
 
 
-def picture(subject: str, seed: int, style: float) -> Image.Image:
+def image(subject: str, seed: int, style: float) -> Image.Image:
     """Subject and seed as grey stripes; style turns it towards a yellow plane."""
     random = np.random.default_rng([*subject.encode(), seed])
     stripes = random.integers(0, 256, (16, 1, 1)).repeat(4, 0).repeat(64, 1).repeat(3, 2)
@@ -58,7 +58,7 @@ def drawn(
     for prompt in prompts:
         for seed in seeds:
             path = folder / f"{style}-{prompt}-{seed}.png"
-            path.write_bytes(png(picture(prompt, seed, style)))
+            path.write_bytes(png(image(prompt, seed, style)))
             samples[prompt, seed] = path
     return samples
 
@@ -73,9 +73,9 @@ def blend(folder: Path, weight: float, **drawing: tuple) -> Candidate:
     )
 
 
-def style_pictures(workspace: Workspace, first: int, count: int) -> list[str]:
+def style_images(workspace: Workspace, first: int, count: int) -> list[str]:
     return [
-        workspace.blobs.put(jpeg(picture("of the style", number, 0.85)))
+        workspace.blobs.put(jpeg(image("of the style", number, 0.85)))
         for number in range(first, first + count)
     ]
 
@@ -85,8 +85,8 @@ def judged(
 ) -> dict:
     arguments = {
         "base_samples": candidates[0].samples if candidates else {},
-        "style_train": style_pictures(workspace, 0, 8),
-        "style_heldout": style_pictures(workspace, 100, 6),
+        "style_train": style_images(workspace, 0, 8),
+        "style_heldout": style_images(workspace, 100, 6),
         "scorer": scorer,
         "settings": ScoreSettings(scorer=ModelReference(model="clip")),
         "workspace": workspace,
@@ -131,7 +131,7 @@ def test_style_rises_and_retention_falls_with_weight(
 def test_a_planted_copy_is_found_and_named(
     workspace: Workspace, scorer: ClipScorer, tmp_path: Path
 ) -> None:
-    training = style_pictures(workspace, 0, 8)
+    training = style_images(workspace, 0, 8)
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5)]
     copied = candidates[1].samples["a small dog", 1]
     copied.write_bytes(workspace.blobs.read(training[3]))
@@ -173,7 +173,7 @@ def test_a_second_run_embeds_nothing(
     assert rows_of(workspace) == before
 
 
-def test_without_held_out_pictures_style_is_measured_on_training(
+def test_without_held_out_images_style_is_measured_on_training(
     workspace: Workspace, scorer: ClipScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
@@ -186,7 +186,7 @@ def test_without_held_out_pictures_style_is_measured_on_training(
     assert {row.is_copy for row in read_rows(workspace.folder / NEAREST, NearestRow)} == {None}
 
 
-def test_a_single_picture_of_each_model_has_no_style_and_no_recommendation(
+def test_a_single_image_of_each_model_has_no_style_and_no_recommendation(
     workspace: Workspace, scorer: ClipScorer, tmp_path: Path
 ) -> None:
     candidates = [
@@ -213,11 +213,11 @@ def test_models_that_draw_the_same_are_told_apart_by_the_least_fine_tune(
     assert judged(workspace, scorer, candidates)["recommended"] == "w0.5"
 
 
-def test_a_picture_that_the_base_lacks_is_named(
+def test_a_image_that_the_base_lacks_is_named(
     workspace: Workspace, scorer: ClipScorer, tmp_path: Path
 ) -> None:
     more = blend(tmp_path, 1.0, seeds=(0, 1, 2))
-    with pytest.raises(DataError, match=r"no picture of '.*' with seed 2, which weight 1\.0 has"):
+    with pytest.raises(DataError, match=r"no image of '.*' with seed 2, which weight 1\.0 has"):
         judged(workspace, scorer, [blend(tmp_path, 0.0), more])
 
 
@@ -227,7 +227,7 @@ def test_nothing_to_judge_by_is_said(
     candidates = [blend(tmp_path, 0.0)]
     with pytest.raises(DataError, match="no blend and no checkpoint"):
         judged(workspace, scorer, [])
-    with pytest.raises(DataError, match="no picture of the style"):
+    with pytest.raises(DataError, match="no image of the style"):
         judged(workspace, scorer, candidates, style_train=[], style_heldout=[])
     next(iter(candidates[0].samples.values())).unlink()
     with pytest.raises(StorageError, match="cannot be read"):

@@ -69,8 +69,8 @@ def test_a_sample_taken_twice_is_not_compared_with_itself() -> None:
     assert distance(np.array([2, 2])) == pytest.approx(distance())
 
 
-def test_one_picture_has_no_distance() -> None:
-    with pytest.raises(ValueError, match="2 pictures on each side, not 1 and 4"):
+def test_one_image_has_no_distance() -> None:
+    with pytest.raises(ValueError, match="2 images on each side, not 1 and 4"):
         cmmd(EAST[:1], NORTH)
 
 

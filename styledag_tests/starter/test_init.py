@@ -56,8 +56,8 @@ def test_card_says_that_weights_are_random(starter: Path) -> None:
 
 def test_pipeline_draws(pipeline) -> None:
     generator = torch.Generator().manual_seed(0)
-    picture = pipeline("a cat", num_inference_steps=2, generator=generator).images[0]
-    assert picture.size == (64, 64)
+    image = pipeline("a cat", num_inference_steps=2, generator=generator).images[0]
+    assert image.size == (64, 64)
 
 
 def test_pipeline_computes_in_float32_with_stable_diffusions_schedule(pipeline) -> None:
@@ -102,21 +102,21 @@ def test_clip_shares_its_text_tower_with_the_pipeline(starter: Path, pipeline) -
     theirs = pipeline.text_encoder.state_dict()
     for name, tensor in clip.text_model.state_dict().items():
         assert torch.equal(tensor, theirs[name]), name
-    pictures = [Image.new("RGB", (100, 50), colour) for colour in ("red", "blue")]
-    inputs = processor(text=["red", "a blue"], images=pictures, padding=True, return_tensors="pt")
+    images = [Image.new("RGB", (100, 50), colour) for colour in ("red", "blue")]
+    inputs = processor(text=["red", "a blue"], images=images, padding=True, return_tensors="pt")
     outputs = clip(**inputs)
     assert outputs.image_embeds.shape == outputs.text_embeds.shape == (2, 128)
     assert not torch.allclose(outputs.image_embeds[0], outputs.image_embeds[1], atol=1e-3)
 
 
-def test_blip_says_something_of_each_picture(starter: Path) -> None:
+def test_blip_says_something_of_each_image(starter: Path) -> None:
     from transformers import AutoTokenizer, BlipForConditionalGeneration, BlipProcessor
 
     blip = BlipForConditionalGeneration.from_pretrained(starter / "blip")
     processor = BlipProcessor.from_pretrained(starter / "blip")
     assert AutoTokenizer.from_pretrained(starter / "blip").bos_token == "[DEC]"
-    pictures = [Image.new("RGB", (80, 80), colour) for colour in ("red", "white", "black")]
-    inputs = processor(images=pictures, return_tensors="pt")
+    images = [Image.new("RGB", (80, 80), colour) for colour in ("red", "white", "black")]
+    inputs = processor(images=images, return_tensors="pt")
     said = processor.batch_decode(
         blip.generate(**inputs, max_new_tokens=10, num_beams=3), skip_special_tokens=True
     )

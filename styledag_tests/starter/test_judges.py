@@ -1,4 +1,4 @@
-"""The judges come back from their files as they were, and know whose and what a picture is."""
+"""The judges come back from their files as they were, and know whose and what an image is."""
 
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ SETTINGS = LoopSettings(
 
 
 def flat(*colour: int) -> torch.Tensor:
-    """Return 6 pictures of one colour, uint8, BCHW."""
+    """Return 6 images of one colour, uint8, BCHW."""
     return torch.tensor(colour, dtype=torch.uint8)[None, :, None, None].expand(6, 3, 64, 64)
 
 
@@ -81,13 +81,13 @@ def test_a_kept_judge_of_artists_says_the_same_to_transformers(tmp_path: Path) -
     save_artist_judge(judge, tmp_path)
     classifier = AutoModelForImageClassification.from_pretrained(tmp_path).eval()
     processor = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
-    pictures = [
+    images = [
         Image.fromarray((one * 255).round().byte().permute(1, 2, 0).numpy()) for one in pixels
     ]
     with torch.no_grad():
         for again in (load_artist_judge(tmp_path), classifier):
             torch.testing.assert_close(again(pixels).logits, expected, atol=2e-2, rtol=0)
-        said = classifier(**processor(pictures, return_tensors="pt")).logits
+        said = classifier(**processor(images, return_tensors="pt")).logits
     torch.testing.assert_close(said, expected, atol=0.1, rtol=0)
     assert tuple(classifier.config.id2label.values()) == ARTIST_NAMES
 

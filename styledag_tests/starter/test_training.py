@@ -13,7 +13,7 @@ from transformers import BlipForConditionalGeneration, CLIPModel
 from styledag.defs import starter_assets
 from styledag.starter import artist_judge_recipe, figures, train
 from styledag.starter.artist_judge import ARTIST_NAMES, load_artist_judge
-from styledag.starter.pictures import ARTISTS, Pictures
+from styledag.starter.images import ARTISTS, Images
 from styledag.starter.subjects import Subject
 
 NAMES = (
@@ -36,7 +36,7 @@ def drawings(count: int, seed: int) -> torch.Tensor:
 @pytest.fixture
 def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
     count = len(NAMES)
-    pictures = Pictures(
+    images = Images(
         subjects=subjects(),
         pixels=drawings(count * len(ARTISTS), 0),
         subject_of=torch.arange(count).repeat(len(ARTISTS)),
@@ -48,8 +48,8 @@ def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
         subject.code: np.ascontiguousarray(one.permute(1, 2, 0).numpy())
         for subject, one in zip(subjects(), measured, strict=True)
     }
-    monkeypatch.setattr(train, "read_pictures", lambda _: pictures)
-    monkeypatch.setattr(train, "read_all_drawings", lambda _: pictures.pixels)
+    monkeypatch.setattr(train, "read_images", lambda _: images)
+    monkeypatch.setattr(train, "read_all_drawings", lambda _: images.pixels)
     monkeypatch.setattr(train, "read_measured", lambda _: (list(range(count)), measured))
     monkeypatch.setattr(artist_judge_recipe, "read_twemoji", lambda: twemoji)
     others = dict.fromkeys(ARTIST_NAMES, measured)

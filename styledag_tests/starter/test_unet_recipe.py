@@ -3,7 +3,7 @@ from collections import Counter
 import torch
 
 from styledag.starter.appearances import NAMES
-from styledag.starter.pictures import ARTISTS, Pictures
+from styledag.starter.images import ARTISTS, Images
 from styledag.starter.subjects import Subject
 from styledag.starter.unet_recipe import (
     APPEARING_SHARE,
@@ -16,7 +16,7 @@ from styledag.starter.unet_recipe import (
 )
 
 ROCKET = Subject("1f680", "rocket", ("rocket",), "Travel & Places", "transport-air")
-EVERYONES = Pictures(
+EVERYONES = Images(
     subjects=(ROCKET,),
     pixels=torch.zeros(len(ARTISTS), 3, 64, 64, dtype=torch.uint8),
     subject_of=torch.zeros(len(ARTISTS), dtype=torch.long),

@@ -1,4 +1,4 @@
-"""Standardised latents decode to the same pictures."""
+"""Standardised latents decode to the same images."""
 
 import torch
 
@@ -6,7 +6,7 @@ from styledag.starter.stable_diffusion import build_vae
 from styledag.starter.whiten import standardise_latents
 
 
-def test_latents_are_standardised_and_pictures_stay_the_same() -> None:
+def test_latents_are_standardised_and_images_stay_the_same() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         vae = build_vae()

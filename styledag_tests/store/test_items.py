@@ -27,15 +27,15 @@ def test_a_damaged_result_counts_as_unknown(store: Store) -> None:
 
 
 def test_a_key_follows_from_every_part() -> None:
-    source = FolderSource(type="folder", path="pictures")
+    source = FolderSource(type="folder", path="images")
     assert item_key(a=1, b=source) == item_key(b=source, a=1)
     assert item_key(a=1) != item_key(a=2) != item_key(b=2)
 
 
 def test_blobs_lie_under_their_sha256_once(store: Store) -> None:
-    sha256 = store.blobs.put(b"picture")
-    assert sha256 == store.blobs.put(b"picture") == hashlib.sha256(b"picture").hexdigest()
-    assert store.blobs.read(sha256) == store.blobs.path(sha256).read_bytes() == b"picture"
+    sha256 = store.blobs.put(b"image")
+    assert sha256 == store.blobs.put(b"image") == hashlib.sha256(b"image").hexdigest()
+    assert store.blobs.read(sha256) == store.blobs.path(sha256).read_bytes() == b"image"
     assert store.blobs.has(sha256)
 
 

@@ -12,7 +12,7 @@ SOUND = """\
 base: {model: data/starter/stable-diffusion}
 sources:
   - type: folder
-    path: pictures
+    path: images
 images:
   size_px: 64
 captions:
@@ -49,7 +49,7 @@ def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("size_px: 64", 'size_px: "64"', 6, 'valid integer; found "64"'),
         ("size_px: 64", "size_px: 63", 6, "multiple of 8; found 63"),
         ("type: folder", "type: foldr", 3, "unknown type 'foldr'; did you mean 'folder'?"),
-        ("    path: pictures", "    pth: pictures", 4, "unknown key; did you mean 'path'?"),
+        ("    path: images", "    pth: images", 4, "unknown key; did you mean 'path'?"),
         ("  - type: folder\n    path", "  - path", 3, "this key is required, but missing: type"),
         ("scores:", "scorse:", 14, "scorse: unknown key; did you mean 'scores'?"),
         (

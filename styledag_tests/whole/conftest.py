@@ -22,7 +22,7 @@ def in_folder() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def wiki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of pictures that the wiki shows besides its artwork."""
+    """Folder of images that the wiki shows besides its artwork."""
     return tmp_path_factory.mktemp("wiki")
 
 

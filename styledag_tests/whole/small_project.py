@@ -1,4 +1,4 @@
-"""A whole project, small: 24 pictures of the demo's wiki, the starter, a few training steps."""
+"""A whole project, small: 24 images of the demo's wiki, the starter, a few training steps."""
 
 import shutil
 from collections.abc import Mapping

@@ -142,11 +142,11 @@ def test_a_recipe_without_them_has_no_such_partition_and_says_so(ran: Ran) -> No
         plan_merged_unet(ran.graph, ModelName.parse(PLAIN), Blend.parse(KEY))
 
 
-def test_its_lineage_goes_over_the_checkpoints_to_every_picture(ran: Ran) -> None:
+def test_its_lineage_goes_over_the_checkpoints_to_every_image(ran: Ran) -> None:
     store = ran.graph.store
     lineage = describe_lineage(store, find_artifact(store, f"{MODEL}:ema-0.12"))
     assert {"checkpoint", "ema_unet", "raw_images"} <= {step.asset for step in lineage.steps}
-    assert lineage.pictures == 20
+    assert lineage.images == 20
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -9,10 +9,10 @@ import pytest
 from safetensors.torch import load_file
 
 from styledag.demo.wiki import DemoWiki
-from styledag.diffusion.delta import DELTA_FILE
 from styledag.graph.graph import Graph
 from styledag.graph.status import style_status
 from styledag.project import Project
+from styledag.tensors.delta import DELTA_FILE
 from styledag_tests.whole.conftest import Undisturbed
 from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
 

@@ -1,4 +1,4 @@
-"""The whole graph on 24 pictures: everything is made, made once, and traced."""
+"""The whole graph on 24 images: everything is made, made once, and traced."""
 
 import os
 from pathlib import Path
@@ -59,11 +59,11 @@ def test_blends_at_the_ends_are_base_and_fine_tune(graph: Graph) -> None:
 def test_grids_show_every_prompt_and_seed(graph: Graph) -> None:
     grid = graph.store.require("sample_grid", f"{MODEL}/0.50").folder
     assert len(list(grid.glob("samples/*/*.png"))) == 4
-    with Image.open(grid / "grid.png") as picture:
-        assert picture.width > 2 * 64
+    with Image.open(grid / "grid.png") as image:
+        assert image.width > 2 * 64
 
 
-def test_the_report_is_one_page_with_its_pictures(graph: Graph) -> None:
+def test_the_report_is_one_page_with_its_images(graph: Graph) -> None:
     page = (graph.store.require("model_report", MODEL).folder / "report.html").read_text()
     assert page.count("data:image/") > 20
     assert "a rocket" in page
@@ -83,13 +83,13 @@ def test_each_checkpoint_has_its_own_partition(undisturbed: Undisturbed) -> None
 
 
 @pytest.mark.parametrize("name", [f"{MODEL}@2", f"{MODEL}:0.50", MODEL])
-def test_the_lineage_goes_back_to_every_picture(
+def test_the_lineage_goes_back_to_every_image(
     graph: Graph, undisturbed: Undisturbed, wiki: DemoWiki, name: str
 ) -> None:
     lineage = describe_lineage(graph.store, find_artifact(graph.store, name), images=True)
     assert lineage.recipe["epochs"] == 2
     assert lineage.dataset_version == undisturbed.outcome.of("image_dataset")["version"]
-    assert lineage.pictures == len(lineage.images) == 20
+    assert lineage.image_count == len(lineage.images) == 20
     assert all(image.url.startswith(f"{wiki.url}/images/") for image in lineage.images)
     assert lineage.licences == {"CC BY 4.0": 20}
     assets = {step.asset for step in lineage.steps}

@@ -1,0 +1,1 @@
+"""The models that are fine-tuned: everything that a family of them is."""

@@ -1,0 +1,1 @@
+"""Files of tensors: read in slices, written in pieces, stored as differences."""

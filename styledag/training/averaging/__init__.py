@@ -1,0 +1,1 @@
+"""Averages of the weights: the EMA during training, and other lengths after it."""

@@ -1,0 +1,82 @@
+"""An autoencoder in its base's own layout, with other weights in its decoder."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from styledag.errors import ModelError, TrainingError
+from styledag.tensors.file import TensorReader, TensorSpec, TensorWriter, in_file_order
+from styledag.training.disk import write_errors
+
+VAE_FILE = "diffusion_pytorch_model.safetensors"
+_RENAMED = {
+    ".query.": ".to_q.",
+    ".key.": ".to_k.",
+    ".value.": ".to_v.",
+    ".proj_attn.": ".to_out.0.",
+}
+"""Names of attention weights in the files of Stable Diffusion 1.x, and in diffusers' model."""
+
+
+def write_tuned_vae(base: Path, averages: Mapping[str, Tensor], folder: Path) -> None:
+    """Write the base's autoencoder with averaged weights in place of some; it appears at once.
+
+    Names, dtypes and all other weights are the base's, bit for bit: in float16, which the
+    autoencoder of Stable Diffusion 1.x overflows, only if the base itself is.
+
+    Args:
+        base: Folder of the base's autoencoder.
+        averages: Weights by their names in diffusers' model.
+        folder: Where ``config.json`` and the weights go; replaced if it is there.
+
+    Raises:
+        ModelError: If the base's file cannot be read, or lacks one of the weights.
+        TrainingError: If a weight is NaN, or too large for the base's dtype.
+        StorageError: If the disk is full or cannot be written.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    with write_errors(folder), TensorReader(base / VAE_FILE) as tensors:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        specs = in_file_order(tensors.specs.values())
+        _check_all_there(averages, specs, tensors.path)
+        with (partial / VAE_FILE).open("wb") as file:
+            writer = TensorWriter(file, specs, {"format": "pt"})
+            for spec in specs:
+                averaged = averages.get(_model_name(spec.name))
+                if averaged is None:
+                    writer.write(tensors.read(spec.name, 0, spec.numel))
+                else:
+                    writer.write(_rounded(averaged, spec))
+        shutil.copyfile(base / "config.json", partial / "config.json")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+
+
+def _model_name(file_name: str) -> str:
+    for old, new in _RENAMED.items():
+        if ".attentions." in file_name:
+            file_name = file_name.replace(old, new)
+    return file_name
+
+
+def _check_all_there(averages: Mapping[str, Tensor], specs: list[TensorSpec], path: Path) -> None:
+    missing = averages.keys() - {_model_name(spec.name) for spec in specs}
+    if missing:
+        raise ModelError(
+            f"{path} has no tensor {min(missing)!r}, which diffusers' model of it has: convert the "
+            "base with diffusers' save_pretrained"
+        )
+
+
+def _rounded(averaged: Tensor, spec: TensorSpec) -> Tensor:
+    rounded = averaged.detach().to("cpu", spec.dtype)
+    if not bool(torch.isfinite(rounded).all()):
+        raise TrainingError(
+            f"weight {spec.name} of the tuned decoder is NaN or too large for the base's "
+            f"{spec.dtype}: lower decoder.learning_rate"
+        )
+    return rounded

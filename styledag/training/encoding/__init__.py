@@ -1,0 +1,1 @@
+"""The encoded dataset: posterior moments of images and text states of captions."""

@@ -1,0 +1,159 @@
+"""encoded_dataset: what the frozen parts of the base make of images and captions, once."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from styledag.bases.parts import vae_scaling_factor
+from styledag.errors import DataError
+from styledag.models.compute import Compute
+from styledag.settings import canonical_json
+from styledag.store.files import storage_errors
+from styledag.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    # The store's own modules need pyarrow, which a bare training machine lacks.
+    from styledag.store.artifact import Facts
+
+CODE_VERSION = "2"
+
+TEXT_STATES_FILE = "text_states.safetensors"
+SAMPLES_FILE = "samples.json"
+
+SampleSplit = Literal["train", "validation", "prior"]
+
+
+def moments_file(bucket: str) -> str:
+    """Return the name of the file that holds the moments of one shape of images."""
+    return f"moments-{bucket}.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeSample:
+    """One image with its captions.
+
+    Attributes:
+        id: Sample id, a sha256; training's randomness follows from it.
+        caption: What is said of the image.
+        variants: Further ways to say it.
+        split: The part of the dataset that it belongs to; ``prior`` if the base drew it.
+        family: Name of its family of near-duplicates; empty if nothing is known to be like it.
+        name: What errors call it, such as its URL.
+        image_sha256: Blob of the RGB image.
+    """
+
+    id: str
+    caption: str
+    variants: tuple[str, ...] = ()
+    split: SampleSplit
+    family: str = ""
+    name: str
+    image_sha256: str
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """All that is said of the image; the first is the main one."""
+        return (self.caption, *self.variants)
+
+
+def encode_dataset(
+    samples: Sequence[EncodeSample],
+    base: Path,
+    *,
+    base_version: str,
+    compute: Compute,
+    workspace: Workspace,
+    batch_size: int = 8,
+    flip: bool,
+) -> "Facts":
+    """Write posterior moments and text states of a dataset into the workspace.
+
+    Only images and captions that were never encoded by this base are; the models are loaded
+    for nothing else. The artifact is read by
+    :class:`~styledag.training.encoding.dataset.EncodedDataset`.
+
+    Args:
+        samples: The dataset; its images may have several shapes, which become one bucket each.
+        base: Folder of the base in diffusers' layout.
+        base_version: sha256 of the base's VAE, tokenizer and text encoder.
+        compute: Device; the dtype is bfloat16 if that is asked for, else float32.
+        workspace: Where images lie and the artifact goes. Counts ``encodes`` (images) and
+            ``text_encodes`` (captions) that were really done.
+        batch_size: Images or captions in one pass; results do not depend on it beyond float
+            error.
+        flip: Whether each image is also encoded mirrored.
+
+    Returns:
+        Counts of samples by split and by bucket, captions, and the shapes that the UNet will see.
+
+    Raises:
+        DataError: If there is no sample, an id occurs twice, an image cannot be encoded, or a
+            caption is longer than the text encoder reads.
+        ModelError: If the base lacks a part.
+    """
+    from styledag.training.encoding.image_sizes import image_sizes
+    from styledag.training.encoding.writer import Encoding
+
+    ordered = _ordered(samples)
+    captions = sorted({"", *(caption for sample in ordered for caption in sample.captions)})
+    sizes = {
+        sha256: f"{width}x{height}"
+        for sha256, (width, height) in image_sizes(ordered, workspace).items()
+    }
+    buckets: dict[str, list[EncodeSample]] = {}
+    for sample in ordered:
+        buckets.setdefault(sizes[sample.image_sha256], []).append(sample)
+    encoding = Encoding(
+        base,
+        compute,
+        workspace,
+        code_version=CODE_VERSION,
+        base_version=base_version,
+        batch_size=batch_size,
+        flip=flip,
+    )
+    latents_shapes = encoding.write_moments(buckets)
+    text_states_shape = encoding.write_text_states(captions)
+    caption_index = {caption: at for at, caption in enumerate(captions)}
+    index = {
+        "captions": captions,
+        "flip": flip,
+        "samples": [
+            {
+                "id": each.id,
+                "captions": [caption_index[caption] for caption in each.captions],
+                "split": each.split,
+                "family": each.family,
+                "bucket": sizes[each.image_sha256],
+            }
+            for each in ordered
+        ],
+        "scaling_factor": vae_scaling_factor(base),
+    }
+    with storage_errors(str(workspace.folder)):
+        (workspace.folder / SAMPLES_FILE).write_text(canonical_json(index), encoding="utf-8")
+    splits = Counter(sample.split for sample in ordered)
+    return {
+        "samples": len(ordered),
+        "train": splits["train"],
+        "validation": splits["validation"],
+        "prior": splits["prior"],
+        "captions": len(set(caption_index) - {""}),
+        "flip": flip,
+        "buckets": {bucket: len(within) for bucket, within in sorted(buckets.items())},
+        "latents_shapes": latents_shapes,
+        "text_states_shape": text_states_shape,
+    }
+
+
+def _ordered(samples: Sequence[EncodeSample]) -> list[EncodeSample]:
+    if not samples:
+        raise DataError("the dataset holds no image, so there is nothing to encode")
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    for sample, following in pairwise(ordered):
+        if sample.id == following.id:
+            raise DataError(f"images {sample.name} and {following.name} have one id {sample.id}")
+    return ordered

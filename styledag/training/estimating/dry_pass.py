@@ -1,0 +1,198 @@
+"""One microstep without weights: its operations and its memory, counted on the meta device."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from styledag.bases.meta import cross_attention_width, meta_text_encoder, meta_unet, meta_vae
+from styledag.training.autocast_dtypes import NumberFormats
+from styledag.training.estimating.flops import Flops
+from styledag.training.estimating.live_bytes import LiveBytes
+from styledag.training.recipe import Recipe
+from styledag.training.snapshots.lora import LoraAdapters
+from styledag.training.trainable import select_trainable
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+TOKENS = 77
+"""Tokens of a caption, as CLIP's text encoders read them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryPass:
+    """What one microstep of a recipe takes.
+
+    Attributes:
+        parameters: Numbers in the UNet, with adapters if there are any.
+        trained: Numbers that are trained.
+        trained_shapes: Shapes of the trained tensors.
+        weights_bytes: Bytes of all weights.
+        gradients_bytes: Bytes of all gradients.
+        peak_bytes: Most bytes of gradients, activations and intermediate results at any time.
+        flops_forward: Floating-point operations of the forward pass, of all its images.
+        flops: Those of forward and backward pass together, recomputation included.
+    """
+
+    parameters: int
+    trained: int
+    trained_shapes: tuple[tuple[int, ...], ...]
+    weights_bytes: int
+    gradients_bytes: int
+    peak_bytes: int
+    flops_forward: int
+    flops: int
+
+
+def dry_pass(
+    base: Path,
+    recipe: Recipe,
+    latents_shape: tuple[int, int, int],
+    *,
+    device: str,
+    dtype: torch.dtype,
+    batch_size: int,
+) -> DryPass:
+    """Run one microstep without weights; it takes some seconds for the largest UNets.
+
+    The autograd of the real step runs on tensors that have shapes and dtypes only, so
+    that the count follows what is kept, recomputed and let go of. It is that of uncompiled
+    training. What a kernel needs inside of itself and what the allocator loses is not in it.
+
+    Args:
+        base: Folder of the base; only configurations are read.
+        recipe: What is trained, in which dtype, and whether activations are kept.
+        latents_shape: Channels, height and width of one image's latents.
+        device: Kind of the device, such as ``cuda``.
+        dtype: Dtype of autocast.
+        batch_size: Images in the microstep.
+
+    Raises:
+        ModelError: If the UNet's configuration is missing or damaged.
+        TrainingError: If the recipe trains a part that the UNet has not, or peft is missing.
+    """
+    config = base / "unet" / "config.json"
+    changed = config.stat().st_mtime_ns if config.is_file() else 0
+    return _dry_pass((base, changed), _relevant(recipe), latents_shape, device, dtype, batch_size)
+
+
+def _relevant(recipe: Recipe) -> Recipe:
+    """Return a recipe of what a microstep depends on, so that others find its count again."""
+    return Recipe(
+        trained=recipe.trained,
+        blocks=recipe.blocks,
+        lora=recipe.lora,
+        weights=recipe.weights,
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        gradient_accumulation=min(recipe.gradient_accumulation, 2),
+    )
+
+
+@lru_cache(maxsize=256)
+def _dry_pass(
+    base: tuple[Path, int],
+    recipe: Recipe,
+    latents_shape: tuple[int, int, int],
+    device: str,
+    dtype: torch.dtype,
+    batch_size: int,
+) -> DryPass:
+    unet = meta_unet(base[0])
+    trained = _prepare(unet, recipe)
+    formats = NumberFormats(device, dtype)
+    if recipe.gradient_checkpointing:
+        _checkpoint(unet, device, dtype)
+    parameters = list(unet.parameters())
+    live = LiveBytes([*parameters, *unet.buffers()])
+    counted = Flops()
+    with live, counted:
+        # A second microstep finds the first one's gradients there.
+        for _ in range(recipe.gradient_accumulation):
+            counted.total = 0
+            prediction = _predict(unet, formats, latents_shape, batch_size)
+            flops_forward = counted.total
+            with formats:
+                torch.autograd.backward(prediction.float().square().mean())
+            del prediction
+    return DryPass(
+        parameters=sum(each.numel() for each in parameters),
+        trained=sum(each.numel() for each in trained),
+        trained_shapes=tuple(tuple(each.shape) for each in trained),
+        weights_bytes=sum(each.nbytes for each in parameters),
+        gradients_bytes=sum(each.nbytes for each in trained),
+        peak_bytes=live.peak,
+        flops_forward=flops_forward,
+        flops=counted.total,
+    )
+
+
+def _prepare(unet: "UNet2DConditionModel", recipe: Recipe) -> list[nn.Parameter]:
+    if recipe.weights == "bfloat16":
+        nn.Module.to(unet, torch.bfloat16)
+    if recipe.lora is not None:
+        return list(LoraAdapters(unet, recipe).parameters.values())
+    return list(select_trainable(unet, recipe.trained, recipe.blocks).values())
+
+
+def _checkpoint(unet: "UNet2DConditionModel", device: str, dtype: torch.dtype) -> None:
+    """Have the UNet recompute its blocks, in the dtypes of the pass itself."""
+
+    def recomputed(block: Callable[..., Any], *inputs: Any) -> Any:
+        # The backward pass enters no mode of the forward pass again.
+        def run(*again: Any) -> Any:
+            with NumberFormats(device, dtype):
+                return block(*again)
+
+        return checkpoint(run, *inputs, use_reentrant=False)
+
+    unet.enable_gradient_checkpointing(recomputed)
+
+
+def _predict(
+    unet: "UNet2DConditionModel",
+    formats: NumberFormats,
+    latents_shape: tuple[int, int, int],
+    batch_size: int,
+) -> torch.Tensor:
+    width = cross_attention_width(unet.config.cross_attention_dim)
+    with formats:
+        prediction: torch.Tensor = unet(
+            torch.empty((batch_size, *latents_shape), device="meta"),
+            torch.empty(batch_size, device="meta", dtype=torch.int64),
+            torch.empty((batch_size, TOKENS, width), device="meta"),
+            return_dict=False,
+        )[0]
+    formats.forget()
+    return prediction
+
+
+@lru_cache(maxsize=64)
+def encoding_flops(base: Path, latents_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Return the operations of encoding one image and one caption.
+
+    Args:
+        base: Folder of the base; only configurations are read.
+        latents_shape: Channels, height and width of the image's latents.
+
+    Raises:
+        ModelError: If a configuration is missing or damaged.
+    """
+    vae = meta_vae(base)
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    _, height, width = latents_shape
+    image = torch.empty(1, vae.config.in_channels, height * factor, width * factor, device="meta")
+    tokens = torch.zeros(1, TOKENS, device="meta", dtype=torch.int64)
+    with torch.no_grad():
+        of_image, of_caption = Flops(), Flops()
+        with of_image:
+            vae.encode(image)
+        text_encoder = meta_text_encoder(base)
+        with of_caption:
+            text_encoder(tokens)
+    return of_image.total, of_caption.total

@@ -1,0 +1,336 @@
+"""What training will take, from the base's configuration alone: memory, operations, disk."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from styledag.bases.meta import text_width
+from styledag.models.compute import Compute
+from styledag.training.estimating.dry_pass import TOKENS, DryPass, dry_pass, encoding_flops
+from styledag.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
+
+LatentsShape = tuple[int, int, int]
+"""Channels, height and width of one image's latents."""
+
+_MIB = 1 << 20
+_FLOAT32, _HALF = 4, 2
+_ALLOCATOR_LOSS = 0.05
+_WORKSPACE_BYTES = {"cuda": 256 * _MIB, "mps": 256 * _MIB, "cpu": 128 * _MIB}
+_ROUNDED_AT_A_TIME = 1 << 25
+"""Weights in bfloat16 that an optimiser step holds in float32 at a time."""
+_BLOCK_8BIT, _SMALLEST_8BIT = 256, 4096
+_DELTA_SHARE = 0.5
+_BANDS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTraining:
+    """A run that has not begun.
+
+    Attributes:
+        base: Folder of the base in diffusers' layout; only its configurations are read.
+        recipe: What is trained and how.
+        compute: Device and dtype of autocast.
+        latents: How many training images have latents of which shape; at least one.
+        validation: Images held out.
+        captions: Different captions.
+        processes: Processes that share each microstep.
+    """
+
+    base: Path
+    recipe: Recipe
+    compute: Compute
+    latents: Mapping[LatentsShape, int]
+    validation: int = 0
+    captions: int = 0
+    processes: int = 1
+
+    @classmethod
+    def of(
+        cls,
+        encoded: "EncodedDataset",
+        base: Path,
+        recipe: Recipe,
+        *,
+        compute: Compute,
+        processes: int = 1,
+    ) -> "PlannedTraining":
+        """Return the run of a recipe on an encoded dataset."""
+        return cls(
+            base=base,
+            recipe=recipe,
+            compute=compute,
+            latents=Counter(_latents_shape(encoded, each) for each in encoded.train),
+            validation=len(encoded.validation),
+            captions=len(encoded.captions) - 1,
+            processes=processes,
+        )
+
+    @property
+    def train(self) -> int:
+        """Images to train on."""
+        return sum(self.latents.values())
+
+    @property
+    def largest(self) -> LatentsShape:
+        """The shape of most latents, for which memory must suffice."""
+        return max(self.latents, key=math.prod)
+
+    @property
+    def microstep(self) -> int:
+        """Images that one process sees in a microstep, prior images included."""
+        share = math.ceil(self.recipe.batch_size / self.processes)
+        return share if self.recipe.prior is None else 2 * share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a run will take.
+
+    Attributes:
+        parameters: Numbers in the UNet.
+        trained: Numbers that are trained.
+        device_bytes: Device memory by what it is for. ``activations`` is all that comes and goes:
+            at the fullest moment of a microstep, or in the optimiser's step if that is more.
+        host_bytes: The computer's memory by what it is for, beside a device of its own.
+        flops_forward: Floating-point operations of one image's forward pass.
+        flops: Those of its forward and backward pass, recomputation included, and those of the
+            frozen base for the captions that are dropped.
+        flops_encode: Those of encoding one image.
+        flops_caption: Those of encoding one caption.
+        images: Images that the run trains on, each epoch counted.
+        validated: Images whose validation loss is computed, each time counted.
+        encoded: Images to encode, mirrored ones included.
+        captions: Captions to encode, the empty one included.
+        steps: Optimiser steps.
+        moved_bytes: Memory that one optimiser step reads and writes after the passes.
+        snapshots: Snapshots.
+        snapshot_bytes: Bytes of each.
+        state_bytes: Bytes of the state to resume from, of which two are there at times.
+        encoded_bytes: Bytes of the encoded dataset.
+    """
+
+    parameters: int
+    trained: int
+    device_bytes: Mapping[str, int]
+    host_bytes: Mapping[str, int] = field(default_factory=dict)
+    flops_forward: int
+    flops: int
+    flops_encode: int
+    flops_caption: int
+    images: int
+    validated: int
+    encoded: int
+    captions: int
+    steps: int
+    moved_bytes: int
+    snapshots: int
+    snapshot_bytes: int
+    state_bytes: int
+    encoded_bytes: int
+
+    @property
+    def needed_bytes(self) -> int:
+        """Device memory in all."""
+        return sum(self.device_bytes.values())
+
+    @property
+    def disk_bytes(self) -> int:
+        """Room on the disk: encoded dataset, snapshots, the model itself, two states."""
+        written = (self.snapshots + 1) * self.snapshot_bytes
+        return self.encoded_bytes + written + 2 * self.state_bytes
+
+    @property
+    def total_flops(self) -> int:
+        """Operations of the whole run, encoding included."""
+        return (
+            self.images * self.flops
+            + self.validated * self.flops_forward
+            + self.encoded * self.flops_encode
+            + self.captions * self.flops_caption
+        )
+
+
+def estimate_training(planned: PlannedTraining) -> Estimate:
+    """Return what a run will take; nothing of it is run and no weight is read.
+
+    Memory is counted by running the real autograd on tensors without content; see
+    :func:`~styledag.training.estimating.dry_pass.dry_pass`. On top come 5 % of what comes and
+    goes, which an allocator loses, and a fixed room for the kernels' workspaces.
+
+    Raises:
+        ModelError: If one of the base's configurations is missing or damaged.
+        TrainingError: If the recipe trains a part that the UNet has not, or peft is missing.
+    """
+    recipe = planned.recipe
+    microstep = _pass(planned, planned.largest, planned.microstep)
+    per_image = _per_image(planned)
+    flops_encode, flops_caption = encoding_flops(planned.base, planned.largest)
+    moments = _moments_bytes(recipe, microstep)
+    average = _average_bytes(recipe, microstep)
+    snapshots = math.ceil(recipe.epochs / recipe.snapshot_every_epochs)
+    mirrored = 2 if recipe.horizontal_flip else 1
+    images = planned.train + planned.validation
+    captions = planned.captions + 1
+    microsteps = sum(math.ceil(count / recipe.batch_size) for count in planned.latents.values())
+    return Estimate(
+        parameters=microstep.parameters,
+        trained=microstep.trained,
+        device_bytes=_device_bytes(planned, microstep),
+        host_bytes={"average": average} if _leaves_device(planned) else {},
+        flops_forward=per_image[0],
+        flops=per_image[1],
+        flops_encode=flops_encode,
+        flops_caption=flops_caption,
+        images=planned.train * recipe.epochs * (1 if recipe.prior is None else 2),
+        validated=planned.validation * _BANDS * snapshots,
+        encoded=images * mirrored,
+        captions=captions,
+        steps=math.ceil(microsteps / recipe.gradient_accumulation) * recipe.epochs,
+        moved_bytes=2 * (2 * microstep.gradients_bytes + moments + average)
+        + 2 * _trained_bytes(recipe, microstep),
+        snapshots=snapshots,
+        snapshot_bytes=_snapshot_bytes(recipe, microstep),
+        state_bytes=_trained_bytes(recipe, microstep) + moments + average,
+        encoded_bytes=_encoded_bytes(planned, mirrored, captions),
+    )
+
+
+def device_bytes(planned: PlannedTraining) -> dict[str, int]:
+    """Return :attr:`Estimate.device_bytes` of a run, without counting anything else.
+
+    Of the base only the UNet's configuration is read.
+
+    Raises:
+        ModelError: If the UNet's configuration is missing or damaged.
+        TrainingError: If the recipe trains a part that the UNet has not, or peft is missing.
+    """
+    microstep = _pass(planned, planned.largest, planned.microstep)
+    return _device_bytes(planned, microstep)
+
+
+def _pass(planned: PlannedTraining, shape: LatentsShape, batch_size: int) -> DryPass:
+    return dry_pass(
+        planned.base,
+        planned.recipe,
+        shape,
+        device=planned.compute.device.type,
+        dtype=planned.compute.dtype,
+        batch_size=batch_size,
+    )
+
+
+def _per_image(planned: PlannedTraining) -> tuple[int, int]:
+    """Return one image's operations, forward and both, as the mean over all shapes."""
+    forward = both = 0
+    for shape, count in planned.latents.items():
+        single = _pass(planned, shape, 1)
+        forward += count * single.flops_forward
+        both += count * single.flops
+    if planned.recipe.dropped_captions == "base":
+        both += int(planned.recipe.caption_dropout * forward)
+    return forward // planned.train, both // planned.train
+
+
+def _device_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int]:
+    device = planned.compute.device.type
+    passing = microstep.peak_bytes - microstep.gradients_bytes
+    stepping = _stepping_bytes(planned.recipe, microstep)
+    # A snapshot is gathered in host memory, when neither gradients nor activations are.
+    writing = _HALF * microstep.parameters - microstep.gradients_bytes if device == "cpu" else 0
+    activations = max(passing, stepping, writing)
+    items = {
+        "weights": microstep.weights_bytes,
+        "gradients": microstep.gradients_bytes,
+        "moments": _moments_bytes(planned.recipe, microstep),
+        "average": 0 if _leaves_device(planned) else _average_bytes(planned.recipe, microstep),
+        "activations": activations,
+        "batch": _batch_bytes(planned),
+        "workspace": _WORKSPACE_BYTES[device]
+        + int(_ALLOCATOR_LOSS * (activations + microstep.gradients_bytes)),
+    }
+    if planned.recipe.dropped_captions == "base":
+        items["frozen base"] = planned.compute.dtype.itemsize * (
+            microstep.parameters - _adapters(planned.recipe, microstep)
+        )
+    if planned.processes > 1:
+        items["gradients of other processes"] = microstep.gradients_bytes
+    return items
+
+
+def _stepping_bytes(recipe: Recipe, microstep: DryPass) -> int:
+    """Return what an optimiser's step takes beside what stays."""
+    largest = max(math.prod(shape) for shape in microstep.trained_shapes)
+    if recipe.weights == "bfloat16":
+        at_a_time = min(microstep.trained, _ROUNDED_AT_A_TIME + largest)
+        return 2 * _FLOAT32 * (at_a_time + largest)
+    return 3 * _FLOAT32 * largest if recipe.optimizer == "adafactor" else 0
+
+
+def _moments_bytes(recipe: Recipe, microstep: DryPass) -> int:
+    return sum(_moment_bytes(recipe, shape) for shape in microstep.trained_shapes)
+
+
+def _moment_bytes(recipe: Recipe, shape: tuple[int, ...]) -> int:
+    numbers = math.prod(shape)
+    if recipe.optimizer == "adafactor" and len(shape) > 1:
+        # Sums over the last and over the last but one dimension (Shazeer and Stern 2018).
+        return _FLOAT32 * (numbers // shape[-1] + numbers // shape[-2])
+    if recipe.optimizer == "adafactor":
+        return _FLOAT32 * numbers
+    if recipe.optimizer == "adamw_8bit" and numbers >= _SMALLEST_8BIT:
+        return 2 * (numbers + _FLOAT32 * math.ceil(numbers / _BLOCK_8BIT))
+    return 2 * _FLOAT32 * numbers
+
+
+def _average_bytes(recipe: Recipe, microstep: DryPass) -> int:
+    return _averages(recipe) * _FLOAT32 * microstep.trained
+
+
+def _averages(recipe: Recipe) -> int:
+    return {"none": 0, "power": 2}.get(recipe.ema.mode, 1)
+
+
+def _leaves_device(planned: PlannedTraining) -> bool:
+    return planned.recipe.ema_on_cpu and planned.compute.device.type != "cpu"
+
+
+def _trained_bytes(recipe: Recipe, microstep: DryPass) -> int:
+    return microstep.trained * (_HALF if recipe.weights == "bfloat16" else _FLOAT32)
+
+
+def _snapshot_bytes(recipe: Recipe, microstep: DryPass) -> int:
+    adapters = _adapters(recipe, microstep)
+    unets = max(1, _averages(recipe)) * _HALF * (microstep.parameters - adapters)
+    if recipe.snapshot_format == "delta":
+        unets = int(_DELTA_SHARE * unets)
+    return unets + 2 * _HALF * adapters
+
+
+def _adapters(recipe: Recipe, microstep: DryPass) -> int:
+    return microstep.trained if recipe.lora is not None else 0
+
+
+def _batch_bytes(planned: PlannedTraining) -> int:
+    latents = 3 * math.prod(planned.largest)
+    return _FLOAT32 * planned.microstep * (latents + TOKENS * text_width(planned.base))
+
+
+def _encoded_bytes(planned: PlannedTraining, mirrored: int, captions: int) -> int:
+    size = _HALF if planned.compute.dtype == torch.bfloat16 else _FLOAT32
+    held_out = planned.validation * math.prod(planned.largest)
+    latents = sum(count * math.prod(shape) for shape, count in planned.latents.items()) + held_out
+    return size * (2 * mirrored * latents + captions * TOKENS * text_width(planned.base))
+
+
+def _latents_shape(encoded: "EncodedDataset", sample: "EncodedSample") -> LatentsShape:
+    channels, height, width = encoded.moments[sample.bucket].mean.shape[2:]
+    return channels, height, width

@@ -1,0 +1,191 @@
+"""How fast a device runs a base's own layers, measured in about a second, and what follows."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+import torch
+
+from styledag.bases.meta import cross_attention_width, meta_unet
+from styledag.training.estimating.dry_pass import TOKENS
+from styledag.training.estimating.estimate import Estimate, PlannedTraining
+from styledag.training.estimating.flops import Flops
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_PROBE_FLOPS = {"cuda": 2e12, "mps": 1e11, "cpu": 6e9}
+"""Operations of one probe: some tenths of a second at the most."""
+_REPEATS = 5
+_MOVED_NUMBERS = {"cuda": 1 << 26, "mps": 1 << 24, "cpu": 1 << 22}
+_FLOAT32 = 4
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What a device does in a second.
+
+    Attributes:
+        flops_per_s: Floating-point operations of forward and backward passes.
+        bytes_per_s: Memory read and written by updates of weights.
+    """
+
+    flops_per_s: float
+    bytes_per_s: float
+
+
+@dataclass(frozen=True)
+class PredictedTime:
+    """How long a run will take.
+
+    Attributes:
+        training_s: Passes, optimiser and averages.
+        encoding_s: Images and captions, once.
+        validation_s: Validation losses of all snapshots.
+    """
+
+    training_s: float
+    encoding_s: float
+    validation_s: float
+
+    @property
+    def total_s(self) -> float:
+        """All of it."""
+        return self.training_s + self.encoding_s + self.validation_s
+
+
+def predict_time(estimate: Estimate, throughput: Throughput) -> PredictedTime:
+    """Return how long a run will take, from its operations and the device's throughput.
+
+    It is assumed that all layers run as fast as those that were probed, and that the writing of
+    snapshots and compiling hide or are left out.
+
+    Args:
+        estimate: The run.
+        throughput: Of its device, in its dtype.
+    """
+    updates_s = estimate.steps * estimate.moved_bytes / throughput.bytes_per_s
+    encoding = estimate.encoded * estimate.flops_encode + estimate.captions * estimate.flops_caption
+    return PredictedTime(
+        training_s=estimate.images * estimate.flops / throughput.flops_per_s + updates_s,
+        encoding_s=encoding / throughput.flops_per_s,
+        validation_s=estimate.validated * estimate.flops_forward / throughput.flops_per_s,
+    )
+
+
+def measure_throughput(planned: PlannedTraining) -> Throughput:
+    """Return how fast the run's device is at present, with the base's own blocks.
+
+    Each block of the UNet's way down runs forward and backward with random weights at the run's
+    microstep, or at a smaller one that the device does in some tenths of a second.
+
+    Raises:
+        ModelError: If the UNet's configuration is missing or damaged.
+    """
+    unet = meta_unet(planned.base)
+    probes = []
+    channels, height, width = unet.config.block_out_channels[0], *planned.largest[1:]
+    for block in unet.down_blocks[:2]:
+        probes.append(_Probe(block, channels, (height, width), planned))
+        channels = block.resnets[-1].out_channels
+        height, width = math.ceil(height / 2), math.ceil(width / 2)
+    seconds, flops = 0.0, 0
+    for probe in probes:
+        seconds += probe.seconds()
+        flops += probe.flops
+    return Throughput(flops / seconds, _bytes_per_s(planned.compute.device))
+
+
+class _Probe:
+    """One block of the UNet, forward and backward."""
+
+    def __init__(
+        self, block: "nn.Module", channels: int, size: tuple[int, int], planned: PlannedTraining
+    ) -> None:
+        self._block = block
+        self._channels = channels
+        self._compute = planned.compute
+        unet = meta_unet(planned.base)
+        self._time_width = 4 * unet.config.block_out_channels[0]
+        self._text_width = cross_attention_width(unet.config.cross_attention_dim)
+        self._batch_size, self._size = planned.microstep, size
+        self.flops = self._count()
+        budget = _PROBE_FLOPS[planned.compute.device.type]
+        while self.flops > budget and (self._batch_size > 1 or min(self._size) > 2):
+            if self._batch_size > 1:
+                self._batch_size = max(1, int(self._batch_size * budget / self.flops))
+            else:
+                self._size = (self._size[0] // 2, self._size[1] // 2)
+            self.flops = self._count()
+
+    def seconds(self) -> float:
+        """Return the time of one pass: the median over some, after one that does not count."""
+        device = self._compute.device
+        self._block.to_empty(device=device)
+        for parameter in self._block.parameters():
+            torch.nn.init.normal_(parameter, std=0.02, generator=_generator(device))
+        if self._compute.channels_last:
+            self._block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._run(device)
+        return _timed(lambda: self._run(device), device)
+
+    def _count(self) -> int:
+        counted = Flops()
+        with counted:
+            self._run(torch.device("meta"))
+        return counted.total
+
+    def _run(self, device: torch.device) -> None:
+        hidden_states = torch.zeros(
+            self._batch_size, self._channels, *self._size, device=device, requires_grad=True
+        )
+        inputs = {"temb": torch.zeros(self._batch_size, self._time_width, device=device)}
+        if getattr(self._block, "has_cross_attention", False):
+            inputs["encoder_hidden_states"] = torch.zeros(
+                self._batch_size, TOKENS, self._text_width, device=device
+            )
+        with torch.autocast(
+            device.type if device.type != "meta" else "cpu",
+            dtype=self._compute.dtype,
+            enabled=self._compute.dtype != torch.float32 and device.type != "meta",
+        ):
+            output, _ = self._block(hidden_states, **inputs)
+        torch.autograd.backward(output.float().square().mean())
+        for parameter in self._block.parameters():
+            parameter.grad = None
+
+
+def _bytes_per_s(device: torch.device) -> float:
+    numbers = _MOVED_NUMBERS[device.type]
+    average, weight = torch.zeros(numbers, device=device), torch.zeros(numbers, device=device)
+
+    def move() -> None:
+        torch._foreach_lerp_([average], [weight], 0.5)
+
+    move()
+    return 3 * _FLOAT32 * numbers / _timed(move, device)
+
+
+def _timed(function: Callable[[], None], device: torch.device) -> float:
+    times = []
+    for _ in range(_REPEATS):
+        _synchronise(device)
+        began = time.perf_counter()
+        function()
+        _synchronise(device)
+        times.append(time.perf_counter() - began)
+    return median(times)
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(0)

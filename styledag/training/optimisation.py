@@ -1,0 +1,211 @@
+"""The weights in training: one optimiser step, the average after it, and what to resume from."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from styledag.bases.parts import load_unet
+from styledag.errors import TrainingError
+from styledag.models.compute import Compute
+from styledag.training.averaging.ema import Ema
+from styledag.training.batches import Batch
+from styledag.training.compiled import compile_blocks
+from styledag.training.frozen_base import FrozenBase
+from styledag.training.loss import DiffusionLoss
+from styledag.training.optimizers import Optimizer
+from styledag.training.processes import Processes
+from styledag.training.recipe import Recipe
+from styledag.training.snapshots.lora import LoraAdapters
+from styledag.training.state import tensors_below
+from styledag.training.trainable import select_trainable
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+
+class Optimisation:
+    """A base's UNet, or adapters of it, with an optimiser and the moving average.
+
+    The averages are float32. So are weights, gradients and moments, while the passes run in the
+    dtype of ``compute``; or the weights are bfloat16, as the recipe says.
+
+    Args:
+        base: Folder in diffusers' layout.
+        recipe: What is trained and how.
+        loss: The base's own loss.
+        compute: Device and dtype.
+        processes: Those that train together; each sees a part of every microstep.
+        total_steps: Optimiser steps of the whole run.
+
+    Attributes:
+        unet: The UNet, whose trained weights change.
+        trained: Those weights by name.
+        adapters: The UNet's adapters, if the recipe trains such.
+        ema: Averages of the trained weights.
+
+    Raises:
+        TrainingError: If the dtype or the trained part cannot be had.
+        ModelError: If the UNet cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        recipe: Recipe,
+        loss: DiffusionLoss,
+        *,
+        compute: Compute,
+        processes: Processes,
+        total_steps: int,
+    ) -> None:
+        _check_formats(recipe, compute)
+        self._recipe = recipe
+        self._loss = loss
+        self._compute = compute
+        self._processes = processes
+        self.unet: UNet2DConditionModel = load_unet(
+            base, device=compute.device, dtype=getattr(torch, recipe.weights)
+        )
+        if compute.channels_last:
+            self.unet.to(memory_format=torch.channels_last)
+        self.adapters = None if recipe.lora is None else LoraAdapters(self.unet, recipe)
+        self.trained: Mapping[str, nn.Parameter] = (
+            select_trainable(self.unet, recipe.trained, recipe.blocks)
+            if self.adapters is None
+            else self.adapters.parameters
+        )
+        if recipe.gradient_checkpointing:
+            self.unet.enable_gradient_checkpointing()
+        if compute.compile:
+            compile_blocks(self.unet)
+        ema_device = torch.device("cpu") if recipe.ema_on_cpu else None
+        self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
+        self._optimizer = Optimizer(self.trained, recipe)
+        self._model = processes.wrapped(self.unet)
+        self._base = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
+
+    def step(
+        self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float
+    ) -> tuple[float, float]:
+        """Take one optimiser step and return its mean loss and the gradient's norm.
+
+        Weights stay as they were if one of the two is not finite.
+
+        Args:
+            batches: This process's part of each microstep; never empty.
+            microsteps: How many of them to take.
+            samples: Samples in all of them and all processes, over which the loss is the mean.
+            learning_rate: For this step.
+        """
+        total = torch.zeros((), device=self._compute.device)
+        for number in range(microsteps):
+            loss = None
+            is_last = number == microsteps - 1
+            alone = nullcontext() if is_last else self._processes.unsynchronised(self._model)
+            with alone:
+                loss = self._losses(self._model, next(batches)).sum() / samples
+                # Gradients are averaged over processes, where a sum is wanted.
+                torch.autograd.backward(loss * self._processes.size)
+            total += loss.detach()
+        grad_norm = torch.nn.utils.clip_grad_norm_(
+            self.trained.values(), self._recipe.max_grad_norm
+        )
+        mean_loss, norm = float(self._processes.summed(total)), float(grad_norm)
+        if torch.isfinite(total) and torch.isfinite(grad_norm):
+            self._optimizer.step(learning_rate, step=self.ema.step)
+            self.ema.update()
+        self._optimizer.zero_grad()
+        return mean_loss, norm
+
+    @torch.no_grad()
+    def averaged_losses(self, batches: Iterable[tuple[int, Batch]]) -> dict[int, float]:
+        """Return the mean loss of the averaged weights in each band of the timesteps.
+
+        Args:
+            batches: Bands, and batches in them; the same in every process.
+        """
+        totals: dict[int, Tensor] = {}
+        samples: dict[int, int] = {}
+        with self.ema.in_place():
+            for at, (band, batch) in enumerate(batches):
+                samples[band] = samples.get(band, 0) + len(batch)
+                totals.setdefault(band, torch.zeros((), device=self._compute.device))
+                if at % self._processes.size == self._processes.rank:
+                    totals[band] += self._losses(self.unet, batch).sum()
+        return {
+            band: float(self._processes.summed(total)) / samples[band]
+            for band, total in totals.items()
+        }
+
+    def whole(self, averages: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return all weights of a plain UNet, averaged where they are trained.
+
+        Args:
+            averages: One of the averages in :attr:`ema`.
+        """
+        if self.adapters is not None:
+            return self.adapters.folded(averages)
+        return {**self.unet.state_dict(), **averages}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that :meth:`restore` needs, without a copy."""
+        tensors = {f"weights/{name}": each.detach() for name, each in self.trained.items()}
+        tensors |= {f"averages/{name}": each for name, each in self._averages().items()}
+        return tensors | {f"moments/{k}": each for k, each in self._optimizer.tensors().items()}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor], *, step: int) -> None:
+        """Become what :meth:`tensors` was taken from.
+
+        Args:
+            tensors: As they were.
+            step: Optimiser steps that had been taken; above 0.
+        """
+        for name, parameter in self.trained.items():
+            parameter.copy_(tensors[f"weights/{name}"])
+        for name, average in self._averages().items():
+            average.copy_(tensors[f"averages/{name}"])
+        self.ema.step = step
+        self._optimizer.restore(tensors_below("moments/", tensors))
+
+    def _averages(self) -> dict[str, Tensor]:
+        if self._recipe.ema.mode == "none":
+            return {}
+        second = self.ema.second or {}
+        return {**self.ema.averages, **{f"second/{name}": each for name, each in second.items()}}
+
+    def _losses(self, model: nn.Module, batch: Batch) -> Tensor:
+        batch = batch.to(self._compute.device)
+        noisy_latents = self._loss.noisy(batch.latents, batch.noise, batch.timesteps)
+        if self._compute.channels_last:
+            noisy_latents = noisy_latents.contiguous(memory_format=torch.channels_last)
+        target = self._loss.target(batch.latents, batch.noise, batch.timesteps)
+        if self._base is not None:
+            target = self._base.said_where_dropped(target, noisy_latents, batch)
+        with torch.autocast(
+            self._compute.device.type,
+            dtype=self._compute.dtype,
+            enabled=self._compute.dtype != torch.float32,
+        ):
+            prediction = model(
+                noisy_latents, batch.timesteps, batch.encoder_hidden_states, return_dict=False
+            )[0]
+        return batch.weights * self._loss.per_sample(prediction, target, batch.timesteps)
+
+
+def _check_formats(recipe: Recipe, compute: Compute) -> None:
+    if compute.dtype == torch.float16:
+        raise TrainingError(
+            "gradients in float16 vanish without a loss scale: set dtype to bfloat16, "
+            "or to float32 where the device has no bfloat16"
+        )
+    if recipe.weights == "bfloat16" and compute.dtype != torch.bfloat16:
+        raise TrainingError(
+            f"weights in bfloat16 need passes in bfloat16, but dtype is "
+            f"{str(compute.dtype).removeprefix('torch.')}: set dtype to bfloat16, or the recipe's "
+            "weights to float32"
+        )

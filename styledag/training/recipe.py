@@ -1,0 +1,328 @@
+"""A recipe: what is trained, for how long and with which average. Standard library only."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from styledag.errors import TrainingError
+from styledag.settings import STRICT, check_settings, setting
+
+Level = Literal[
+    "down.0", "down.1", "down.2", "down.3", "mid", "up.0", "up.1", "up.2", "up.3"
+]  # fmt: skip
+"""One block of the UNet, counted from its beginning, as diffusers does: ``up.0`` is the coarsest of
+those that go up."""
+
+MAX_RATE_SHARE = 10
+"""Most that a block's rate may be of the recipe's: beyond it lies a mistyped number."""
+
+MAX_POWER_LENGTH = 0.28
+"""A power-function average's weight has at most the deviation of the uniform one, 12 ** -0.5."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmaSettings:
+    """The exponential moving average of the trained weights.
+
+    Attributes:
+        mode: ``base`` starts at the base's weights with a constant decay, so that the average is
+            itself a blend of base and fine-tune (as Text to Pokemon did); ``warmup`` is diffusers'
+            ramp, which forgets the base at once; ``power`` keeps two power-function averages from
+            which any length is reconstructed afterwards (Karras et al. 2024); ``none`` keeps the
+            trained weights.
+    """
+
+    __pydantic_config__ = STRICT
+
+    mode: Literal["base", "warmup", "power", "none"] = setting(
+        "base",
+        help="base keeps a stated share of the base; warmup forgets it; power keeps two averages "
+        "of which any length can be made afterwards; none averages not.",
+    )
+    base_share: float | None = setting(
+        None, gt=0, lt=1, help="Mode base: share of the base left in the average at the run's end."
+    )
+    decay: float | None = setting(
+        None,
+        ge=0,
+        lt=1,
+        help="Mode base: the decay itself, instead of base_share; mode warmup: "
+        "the decay's upper limit, 0.9999 when left out.",
+    )
+    lengths: tuple[float, float] | None = setting(
+        None,
+        help="Mode power: standard deviations of the two averages' weight over time, as shares of "
+        "the run, 0.05 and 0.1 when left out; snapshots show the first.",
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.mode == "base" and (self.base_share is None) == (self.decay is None):
+            raise ValueError("EMA mode 'base' needs base_share or decay, and not both")
+        if self.mode != "base" and self.base_share is not None:
+            raise ValueError(
+                f"EMA mode {self.mode!r} holds no share of the base: remove base_share"
+            )
+        if self.mode in ("none", "power") and self.decay is not None:
+            raise ValueError(f"EMA mode {self.mode!r} has no decay: remove it")
+        if self.lengths is None:
+            return
+        if self.mode != "power":
+            raise ValueError(f"EMA mode {self.mode!r} has no lengths: remove them")
+        if not 0 < self.lengths[0] < self.lengths[1] < MAX_POWER_LENGTH:
+            raise ValueError(
+                f"lengths {list(self.lengths)} must rise between 0 and {MAX_POWER_LENGTH}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings:
+    """Low-rank adapters beside the layers that a recipe trains, in place of the layers."""
+
+    __pydantic_config__ = STRICT
+
+    rank: int = setting(16, ge=1, le=512, help="Rank of each adapter's two matrices.")
+    alpha: float | None = setting(
+        None, gt=0, help="The adapter is scaled by alpha over rank; the rank when left out."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorSettings:
+    """DreamBooth's prior preservation: the base's own images of the class, trained on beside.
+
+    Ruiz et al. 2023, "DreamBooth: Fine Tuning Text-to-Image Diffusion Models for Subject-Driven
+    Generation".
+    """
+
+    __pydantic_config__ = STRICT
+
+    class_prompt: str = setting(min_length=1, help="What the base is asked for, such as a drawing.")
+    images: int = setting(100, ge=1, help="How many the base draws, once.")
+    loss_weight: float = setting(1.0, gt=0, help="Their loss's weight beside the style's.")
+    num_inference_steps: int = setting(25, ge=1, help="Denoising steps of each.")
+    guidance_scale: float = setting(7.5, ge=0, help="Classifier-free guidance of each.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppingSettings:
+    """What happens when the loss on the held-out families turns."""
+
+    __pydantic_config__ = STRICT
+
+    patience: int = setting(
+        3, ge=1, help="Snapshots without a lower validation loss after which it has turned."
+    )
+    action: Literal["mark", "stop"] = setting(
+        "stop", help="stop ends the run there; mark goes on. Either names the best snapshot."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderSettings:
+    """Fine-tuning of the VAE's decoder, beside the UNet and apart from it.
+
+    The encoder stays as it is, so latents mean the same to every UNet of the base.
+    """
+
+    __pydantic_config__ = STRICT
+
+    epochs: int = setting(5, ge=1, le=999, help="Passes over the training split.")
+    batch_size: int = setting(4, ge=1, help="Images in one optimiser step.")
+    learning_rate: float = setting(1e-5, gt=0, lt=1, help="AdamW's learning rate.")
+    ema_decay: float = setting(0.999, ge=0, lt=1, help="Decay of the decoder's own average.")
+    weight: float = setting(
+        1.0, ge=0, le=1, help="Share of the tuned decoder in the one that images are drawn with."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+def _default_ema() -> EmaSettings:
+    return EmaSettings(mode="base", base_share=0.2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One way of training within a style."""
+
+    __pydantic_config__ = STRICT
+
+    trained: Literal["unet", "attention", "cross_attention"] = setting(
+        "unet", help="The whole UNet, its attention layers, or only those that read the caption."
+    )
+    blocks: tuple[Literal["down", "mid", "up"], ...] = setting(
+        ("down", "mid", "up"),
+        min_length=1,
+        help="Parts of the UNet in which that is trained. With all of them, what lies outside "
+        "(first and last convolution, time embedding) is trained too.",
+    )
+    block_rates: Mapping[Level, float] = setting(
+        default_factory=dict,
+        help="Shares of the learning rate for single blocks, such as {up.0: 0.5}; 1 for others.",
+    )
+    lora: LoraSettings | None = setting(
+        None, help="Train low-rank adapters of those layers instead of the layers themselves."
+    )
+    epochs: int = setting(10, ge=1, le=999, help="Passes over the training split.")
+    batch_size: int = setting(4, ge=1, help="Images in one microstep.")
+    gradient_accumulation: int = setting(1, ge=1, help="Microsteps in one optimiser step.")
+    learning_rate: float = setting(1e-4, gt=0, lt=1, help="AdamW's learning rate at its highest.")
+    lr_schedule: Literal["constant", "linear", "cosine"] = setting(
+        "constant", help="How the learning rate falls towards the end of the run."
+    )
+    lr_warmup_steps: int = setting(0, ge=0, help="Optimiser steps over which it first rises.")
+    optimizer: Literal["adamw", "adamw_8bit", "adafactor"] = setting(
+        "adamw",
+        help="adamw_8bit keeps its moments in a quarter of the bytes; adafactor keeps sums only.",
+    )
+    adam_beta1: float = setting(0.9, ge=0, lt=1, help="AdamW's decay of the first moment.")
+    adam_beta2: float = setting(0.999, ge=0, lt=1, help="AdamW's decay of the second moment.")
+    adam_epsilon: float = setting(1e-8, gt=0, help="AdamW's epsilon.")
+    weight_decay: float = setting(1e-2, ge=0, help="AdamW's decoupled weight decay.")
+    weights: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        help="Dtype of the weights in training; bfloat16 rounds stochastically and takes "
+        "half the memory. The average stays float32.",
+    )
+    gradient_checkpointing: bool = setting(
+        False, help="Compute activations twice instead of keeping them: slower, in less memory."
+    )
+    ema_on_cpu: bool = setting(
+        False, help="Keep the average in host memory: for cards too small for it."
+    )
+    max_grad_norm: float = setting(1.0, gt=0, help="Gradients are scaled down to this norm.")
+    caption_dropout: float = setting(
+        0.1, ge=0, lt=1, help="Share of captions replaced by the empty one, for guidance."
+    )
+    dropped_captions: Literal["style", "base"] = setting(
+        "style",
+        help="What the empty caption is taught: the style too, or to go on saying what the base "
+        "says, so that guidance leads from the base to the style.",
+    )
+    instance_prompt: str | None = setting(
+        None, help="Say this of every image, as DreamBooth does, in place of its caption."
+    )
+    prior: PriorSettings | None = setting(
+        None, help="DreamBooth's prior preservation; none when left out."
+    )
+    family_weighting: float = setting(
+        0.0,
+        ge=0,
+        le=1,
+        help="0 counts every image alike, 1 every family of near-duplicates alike.",
+    )
+    horizontal_flip: bool = setting(True, help="Mirror half of the images; not for lettering.")
+    min_snr_gamma: float | None = setting(
+        None, gt=0, help="Weigh the loss by min(SNR, gamma)/SNR; 5 is usual, none when left out."
+    )
+    noise_offset: float = setting(
+        0.0, ge=0, le=1, help="Standard deviation of a noise shared by each channel; 0.05 is usual."
+    )
+    ema: EmaSettings = setting(default_factory=_default_ema, help="The moving average.")
+    snapshot_every_epochs: int = setting(1, ge=1, help="Epochs between two checkpoints.")
+    snapshot_dtype: Literal["float16", "bfloat16"] = setting(
+        "float16", help="Dtype of the weights in a checkpoint."
+    )
+    snapshot_format: Literal["full", "delta"] = setting(
+        "full",
+        help="delta stores a checkpoint as its difference to the base, without loss, in fewer "
+        "bytes.",
+    )
+    decoder: DecoderSettings | None = setting(
+        None, identity=False, help="Fine-tune the VAE's decoder too; it stays the base's if not."
+    )
+    stopping: StoppingSettings | None = setting(
+        None, help="Whether to stop when the validation loss turns; never when left out."
+    )
+    save_state_every_steps: int = setting(
+        200, ge=1, identity=False, help="Optimiser steps between two states to resume from."
+    )
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = setting(
+        (), identity=False, help="Where else the training log goes, if that is installed."
+    )
+    seed: int = setting(0, ge=0, help="Run seed that all of training's randomness follows from.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_levels("block_rates", self.block_rates)
+        for level, share in self.block_rates.items():
+            if not 0 < share <= MAX_RATE_SHARE:
+                raise ValueError(
+                    f"block_rates[{level!r}] is {share!r}, but must be above 0 and at most "
+                    f"{MAX_RATE_SHARE}: to leave a part as it is, do not name it in blocks"
+                )
+        if self.dropped_captions == "base" and not self.caption_dropout:
+            raise ValueError(
+                "dropped_captions is 'base', but caption_dropout is 0: drop some (0.25 is a good "
+                "share), or remove dropped_captions"
+            )
+
+
+def check_levels(name: str, shares: Mapping[Level, float]) -> None:
+    """Check that a setting of shares names blocks of a UNet.
+
+    Args:
+        name: What errors call it.
+        shares: By block.
+
+    Raises:
+        ValueError: If it names anything else.
+    """
+    for level in shares:
+        if level not in get_args(Level):
+            raise ValueError(f"{name} names {level!r}, but must name some of {get_args(Level)}")
+
+
+def recipe_from_json(text: str, name: str) -> Recipe:
+    """Return a recipe that was written as JSON, where no style file is read.
+
+    Args:
+        text: A JSON object with the recipe's keys.
+        name: What errors call it.
+
+    Raises:
+        TrainingError: If it is no such object, or a key or value is not the recipe's.
+    """
+    try:
+        recipe: Recipe = _made(Recipe, json.loads(text))
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise TrainingError(f"{name} is no recipe: {exc}") from exc
+    return recipe
+
+
+def _made(kind: Any, plain: Mapping[str, Any]) -> Any:
+    """Return a settings object of plain values; its own checks know bounds, but not choices."""
+    values = {
+        key: _made(_NESTED[key], value)
+        if key in _NESTED and isinstance(value, Mapping)
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for key, value in plain.items()
+    }
+    for key, hint in get_type_hints(kind).items():
+        chosen = values.get(key)
+        if get_origin(hint) is Literal and key in values and chosen not in get_args(hint):
+            raise ValueError(f"{key} is {chosen!r}, but must be one of {get_args(hint)}")
+    return kind(**values)
+
+
+_NESTED: Mapping[str, Any] = {
+    "ema": EmaSettings,
+    "lora": LoraSettings,
+    "prior": PriorSettings,
+    "decoder": DecoderSettings,
+    "stopping": StoppingSettings,
+}

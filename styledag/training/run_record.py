@@ -1,0 +1,56 @@
+"""What a run was begun with, written before its first step."""
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from styledag.models.compute import Compute
+from styledag.settings import settings_identity
+from styledag.training.disk import write_errors
+from styledag.training.recipe import Recipe
+
+RUN_FILE = "run.json"
+_PACKAGES = ("styledag", "torch", "diffusers", "safetensors", "peft", "bitsandbytes")
+
+
+def environment(compute: Compute) -> dict[str, str]:
+    """Return versions and device that a run depends on without its content naming them."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": str(compute.device),
+        "dtype": str(compute.dtype).removeprefix("torch."),
+        **{name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def write_run_record(
+    folder: Path, recipe: Recipe, compute: Compute, *, facts: Mapping[str, Any]
+) -> None:
+    """Write the resolved recipe with its seed, the versions of everything, and further facts.
+
+    Args:
+        folder: Where :data:`RUN_FILE` goes.
+        recipe: With every default filled in.
+        compute: What it runs on.
+        facts: JSON values, such as the number of steps.
+
+    Raises:
+        StorageError: If the disk is full or cannot be written.
+    """
+    record = {"recipe": settings_identity(recipe), "environment": environment(compute), **facts}
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{RUN_FILE}.partial"
+        partial.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        partial.replace(folder / RUN_FILE)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

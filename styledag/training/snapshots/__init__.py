@@ -1,0 +1,1 @@
+"""What training writes at the end of an epoch."""

@@ -1,0 +1,100 @@
+"""The files of a run's snapshots: written, kept as long as somebody may need them, found again."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from styledag.training.disk import write_errors
+from styledag.training.optimisation import Optimisation
+from styledag.training.recipe import Recipe
+from styledag.training.records import Snapshot
+from styledag.training.snapshots.write import write_unet
+from styledag.training.stopping import best_snapshot
+
+_BEST = "best"
+
+
+class Snapshots:
+    """Snapshots below one folder.
+
+    Args:
+        folder: Of this run alone.
+        optimisation: Whose averages are written.
+        recipe: Dtype, and whether there are adapters.
+    """
+
+    def __init__(self, folder: Path, optimisation: Optimisation, recipe: Recipe) -> None:
+        self._folder = folder
+        self._optimisation = optimisation
+        self._recipe = recipe
+
+    def paths(self, epoch: int) -> Snapshot:
+        """Return a snapshot of which only the epoch and the places of its files are true."""
+        folder = self._folder / f"e{epoch:03d}"
+        return Snapshot(
+            epoch=epoch,
+            step=0,
+            folder=folder / "unet",
+            second=folder / "unet_second" if self._recipe.ema.mode == "power" else None,
+            lora=folder / "lora" if self._recipe.lora is not None else None,
+            loss=0.0,
+            validation_loss=None,
+            base_share=0.0,
+        )
+
+    def placed(self, snapshot: Snapshot) -> Snapshot:
+        """Return a snapshot that was read from a state, with its files' places below here."""
+        places = self.paths(snapshot.epoch)
+        return replace(snapshot, folder=places.folder, second=places.second, lora=places.lora)
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Write the averages as they are now, as a snapshot's files."""
+        optimisation = self._optimisation
+        dtype: torch.dtype = getattr(torch, self._recipe.snapshot_dtype)
+        averages, second = optimisation.ema.averages, optimisation.ema.second
+        write_unet(optimisation.unet, optimisation.whole(averages), snapshot.folder, dtype=dtype)
+        if snapshot.second is not None and second is not None:
+            write_unet(optimisation.unet, optimisation.whole(second), snapshot.second, dtype=dtype)
+        if snapshot.lora is not None and optimisation.adapters is not None:
+            optimisation.adapters.write(averages, snapshot.lora)
+
+    def remove(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot's files; the best one's have a second place."""
+        shutil.rmtree(snapshot.folder.parent, ignore_errors=True)
+
+    def keep_best(self, snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> None:
+        """Keep a snapshot's files until a better one comes, if it is the best so far.
+
+        Args:
+            snapshot: The newest.
+            snapshots: All of them.
+        """
+        if best_snapshot(snapshots) != snapshot:
+            return
+        kept = self.best(snapshot).folder.parent
+        partial = kept.with_name(f"{kept.name}.partial")
+        with write_errors(kept):
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(snapshot.folder.parent, partial)
+            shutil.rmtree(kept, ignore_errors=True)
+            partial.rename(kept)
+
+    def prune_best(self, snapshots: Sequence[Snapshot]) -> None:
+        """Remove what :meth:`keep_best` kept before, once no state speaks of it any more."""
+        best = best_snapshot(snapshots)
+        for other in (self._folder / _BEST).glob("e*"):
+            if best is None or other != self.best(best).folder.parent:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def best(self, snapshot: Snapshot) -> Snapshot:
+        """Return the best snapshot with the places of its kept files."""
+        kept = self._folder / _BEST / snapshot.folder.parent.name
+        return replace(
+            snapshot,
+            folder=kept / snapshot.folder.name,
+            second=None if snapshot.second is None else kept / snapshot.second.name,
+            lora=None if snapshot.lora is None else kept / snapshot.lora.name,
+        )

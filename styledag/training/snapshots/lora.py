@@ -1,0 +1,142 @@
+"""Low-rank adapters of a UNet: put in by peft, folded into its weights, written for other tools.
+
+Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from styledag.errors import TrainingError
+from styledag.randomness import seed_for
+from styledag.training.disk import write_errors
+from styledag.training.recipe import Recipe
+from styledag.training.trainable import is_trained, select_trainable
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
+KOHYA_FILE = "kohya_lora.safetensors"
+_ADAPTER = "default"
+_A, _B = f".lora_A.{_ADAPTER}.weight", f".lora_B.{_ADAPTER}.weight"
+_BASE_LAYER = ".base_layer"
+
+
+class LoraAdapters:
+    """The adapters of one UNet.
+
+    Args:
+        unet: Changed in place: adapters stand beside the linear and convolution layers that the
+            recipe trains, and everything else is frozen.
+        recipe: Which layers, rank, alpha, and the run seed of the adapters' first weights.
+
+    Attributes:
+        parameters: The adapters' two matrices by name, in the model's order.
+
+    Raises:
+        TrainingError: If peft is not installed, or no layer is chosen.
+    """
+
+    def __init__(self, unet: "UNet2DConditionModel", recipe: Recipe) -> None:
+        try:
+            from peft import LoraConfig
+        except ImportError as exc:
+            raise TrainingError(
+                "the recipe trains 'lora', which needs peft: pip install 'styledag[lora]', "
+                "or remove 'lora' from the recipe"
+            ) from exc
+        settings = recipe.lora
+        if settings is None:
+            raise TrainingError("the recipe has no 'lora'")
+        select_trainable(unet, recipe.trained, recipe.blocks)  # refuses where nothing is chosen
+        layers = [
+            name
+            for name, module in unet.named_modules()
+            if isinstance(module, nn.Linear | nn.Conv2d)
+            and is_trained(name, recipe.trained, recipe.blocks)
+        ]
+        self._unet = unet
+        self._rank = settings.rank
+        self._alpha = settings.rank if settings.alpha is None else settings.alpha
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_for(recipe.seed, "lora"))
+            unet.add_adapter(
+                LoraConfig(r=self._rank, lora_alpha=self._alpha, target_modules=layers)
+            )
+        self.parameters = {
+            name: parameter for name, parameter in unet.named_parameters() if ".lora_" in name
+        }
+
+    def folded(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return all weights of a plain UNet, with adapters added to those they stand beside.
+
+        Args:
+            averages: The adapters' weights by name, as in :attr:`parameters`.
+        """
+        weights = {
+            name.replace(_BASE_LAYER, ""): tensor
+            for name, tensor in self._unet.state_dict().items()
+            if ".lora_" not in name
+        }
+        for name, down in averages.items():
+            if not name.endswith(_A):
+                continue
+            layer = name.removesuffix(_A)
+            up = averages[layer + _B]
+            weight = weights[f"{layer}.weight"].float()
+            low_rank = up.float().flatten(1) @ down.float().flatten(1)
+            scale = self._alpha / self._rank
+            weights[f"{layer}.weight"] = weight + scale * low_rank.reshape(weight.shape)
+        return weights
+
+    def write(self, averages: Mapping[str, Tensor], folder: Path) -> None:
+        """Write the adapters as diffusers and as kohya's tools name them; the folder appears whole.
+
+        Args:
+            averages: The adapters' weights by name.
+            folder: Where both files go; replaced if it is there.
+
+        Raises:
+            StorageError: If the disk is full or cannot be written.
+        """
+        halves = {
+            name.replace(f".{_ADAPTER}.", "."): tensor.detach()
+            .to("cpu", torch.float16)
+            .contiguous()
+            for name, tensor in averages.items()
+        }
+        partial = folder.with_name(f"{folder.name}.partial")
+        with write_errors(folder):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            safetensors.torch.save_file(
+                {f"unet.{name}": tensor for name, tensor in halves.items()},
+                partial / DIFFUSERS_FILE,
+                metadata={"format": "pt", "lora_adapter_metadata": self._metadata(averages)},
+            )
+            safetensors.torch.save_file(
+                self._kohya(halves), partial / KOHYA_FILE, metadata={"format": "pt"}
+            )
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+
+    def _metadata(self, averages: Mapping[str, Tensor]) -> str:
+        layers = sorted(name.removesuffix(_A) for name in averages if name.endswith(_A))
+        config = {"r": self._rank, "lora_alpha": self._alpha, "target_modules": layers}
+        return json.dumps({f"unet.{key}": value for key, value in config.items()}, sort_keys=True)
+
+    def _kohya(self, halves: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        named = {}
+        for name, tensor in halves.items():
+            layer, _, matrix = name.removesuffix(".weight").rpartition(".")
+            kohya = f"lora_unet_{layer.replace('.', '_')}"
+            named[f"{kohya}.{'lora_down' if matrix == 'lora_A' else 'lora_up'}.weight"] = tensor
+            named[f"{kohya}.alpha"] = torch.tensor(float(self._alpha))
+        return named

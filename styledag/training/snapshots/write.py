@@ -1,0 +1,74 @@
+"""Write the averaged UNet in diffusers' layout, in half the bytes."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from styledag.errors import TrainingError
+from styledag.settings import canonical_json
+from styledag.training.disk import write_errors
+
+if TYPE_CHECKING:
+    from diffusers import UNet2DConditionModel
+
+UNET_FILE = "diffusion_pytorch_model.safetensors"
+
+
+def write_unet(
+    unet: "UNet2DConditionModel",
+    weights: Mapping[str, Tensor],
+    folder: Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a UNet with its averaged weights in 16 bits; the folder appears at once.
+
+    The bytes follow from the weights and the base's configuration alone.
+
+    Args:
+        unet: Its configuration is written.
+        weights: All weights of a plain UNet, by the parameter's name.
+        folder: Where ``config.json`` and the weights go; replaced if it is there.
+        dtype: float16 or bfloat16.
+
+    Raises:
+        TrainingError: If a weight is NaN, or too large for float16.
+        StorageError: If the disk is full or cannot be written.
+    """
+    state_dict = {name: _half(name, tensor, dtype) for name, tensor in weights.items()}
+    partial = folder.with_name(f"{folder.name}.partial")
+    with write_errors(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        safetensors.torch.save_file(state_dict, partial / UNET_FILE, metadata={"format": "pt"})
+        (partial / "config.json").write_text(_config(unet), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+
+
+def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    half = tensor.detach().to("cpu", dtype).contiguous()
+    if torch.isfinite(half).all():
+        return half
+    largest = float(tensor.abs().max())
+    found = "NaN or infinity" if largest != largest or largest == float("inf") else f"{largest:g}"
+    raise TrainingError(
+        f"weight {name} holds {found}, which {str(dtype).removeprefix('torch.')} cannot "
+        f"(at most {torch.finfo(dtype).max:g}): "
+        "lower learning_rate or max_grad_norm"
+    )
+
+
+def _config(unet: "UNet2DConditionModel") -> str:
+    # What starts with an underscore names the class, or where this machine keeps the base.
+    config = {
+        name: value
+        for name, value in unet.config.items()
+        if not name.startswith("_") or name in ("_class_name", "_diffusers_version")
+    }
+    return canonical_json(config | {"_class_name": type(unet).__name__}) + "\n"

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from styledag.models.compute import Compute
+from styledag.sampling.prior_images import prior_samples
+from styledag.store.workspace import Workspace
+from styledag.training.encoding.image_sizes import image_sizes
+from styledag.training.recipe import PriorSettings
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+PRIOR = PriorSettings(class_prompt="a drawing", images=2, num_inference_steps=2, guidance_scale=0)
+
+
+def test_class_images_are_drawn_once_and_come_in_every_shape(
+    base: Path, workspace: Workspace
+) -> None:
+    def drawn(prior: PriorSettings) -> list:
+        workspace.work.clear()
+        return prior_samples(
+            prior,
+            base,
+            [(64, 64), (72, 56), (64, 64)],
+            base_version="b",
+            compute=CPU,
+            workspace=workspace,
+        )
+
+    samples = drawn(PRIOR)
+    assert workspace.work == {"samples": 2}
+    assert len({each.id for each in samples}) == len(samples) == 4
+    assert {(each.split, each.caption, each.family) for each in samples} == {
+        ("prior", "a drawing", "")
+    }
+    sizes = image_sizes(samples, workspace)
+    assert [sizes[each.image_sha256] for each in samples] == [(64, 64), (72, 56)] * 2
+    assert drawn(PRIOR) == samples
+    assert not workspace.work
+    more = drawn(PriorSettings(**{**vars(PRIOR), "images": 3, "loss_weight": 0.5}))
+    assert more[:4] == samples
+    assert workspace.work == {"samples": 1}
+
+
+def test_images_of_the_base_s_size_are_those_of_the_sampler(
+    base: Path, workspace: Workspace, make_sampler
+) -> None:
+    sampler = make_sampler(
+        prompts=("a drawing",), seeds=(0, 1), num_inference_steps=2, guidance_scale=1.0
+    )
+    expected = sampler.draw(sampler.pairs, workspace, lambda *_: None)
+    samples = prior_samples(
+        PRIOR, base, [(64, 64)], base_version=sampler.base_version, compute=CPU, workspace=workspace
+    )
+    assert [workspace.blobs.read(each.image_sha256) for each in samples] == [
+        each.png for each in expected
+    ]
+    with Image.open(workspace.blobs.path(samples[0].image_sha256)) as image:
+        assert image.size == (64, 64)

@@ -1,0 +1,95 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+
+from styledag.bases.parts import load_unet
+from styledag.errors import TrainingError
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.recipe import LoraSettings, Recipe
+from styledag.training.snapshots.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
+from styledag_tests.training.conftest import Encode
+from styledag_tests.training.training import train
+
+RECIPE = Recipe(trained="unet", lora=LoraSettings(rank=2, alpha=3.0))
+
+
+@pytest.fixture
+def encoded(encode: Encode) -> EncodedDataset:
+    return encode(5)
+
+
+def noised(unet: UNet2DConditionModel) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(1, 4, 8, 8, generator=generator)
+    states = torch.randn(1, 77, unet.config.cross_attention_dim, generator=generator)
+    with torch.no_grad():
+        output: torch.Tensor = unet(latents, torch.tensor([500]), states).sample
+    return output
+
+
+def moved(adapters: LoraAdapters) -> dict[str, torch.Tensor]:
+    """Give the adapters weights as if they had been trained."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in adapters.parameters.values():
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return {name: each.detach().clone() for name, each in adapters.parameters.items()}
+
+
+def test_folded_weights_do_what_the_adapters_did(base: Path) -> None:
+    unet = load_unet(base)
+    untouched = noised(unet)
+    adapters = LoraAdapters(unet, RECIPE)
+    torch.testing.assert_close(noised(unet), untouched)  # An adapter begins as nothing.
+    averages = moved(adapters)
+    plain = load_unet(base)
+    plain.load_state_dict(adapters.folded(averages), strict=True)
+    adapted = noised(unet)
+    assert not torch.allclose(adapted, untouched, atol=1e-3)
+    torch.testing.assert_close(noised(plain), adapted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("file", [DIFFUSERS_FILE, KOHYA_FILE])
+def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: str) -> None:
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    unet = load_unet(base)
+    attention = Recipe(trained="attention", lora=LoraSettings(rank=2, alpha=3.0))
+    adapters = LoraAdapters(unet, attention)
+    averages = moved(adapters)
+    adapters.write(averages, tmp_path / "lora")
+    parts: dict[str, Any] = dict.fromkeys(
+        ("vae", "text_encoder", "tokenizer", "safety_checker", "feature_extractor")
+    )
+    pipeline: Any = StableDiffusionPipeline(
+        unet=load_unet(base),
+        scheduler=DDIMScheduler(steps_offset=1, clip_sample=False),
+        requires_safety_checker=False,
+        **parts,
+    )
+    pipeline.load_lora_weights(tmp_path / "lora", weight_name=file)
+    torch.testing.assert_close(noised(pipeline.unet), noised(unet), atol=2e-3, rtol=2e-3)
+
+
+def test_training_adapters_gives_a_plain_unet_and_the_adapters(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    result = train(encoded, base, tmp_path, lora=LoraSettings(rank=2), trained="attention")
+    assert result.final.lora is not None
+    assert sorted(path.name for path in result.final.lora.iterdir()) == [KOHYA_FILE, DIFFUSERS_FILE]
+    before = load_unet(base).state_dict()
+    after = load_unet(result.final.folder, subfolder="").state_dict()
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name].half(), after[name].half())}
+    assert changed
+    assert all(".attn" in name and name.endswith(".weight") for name in changed)
+
+
+def test_adapters_without_peft_are_refused(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(TrainingError, match=r"pip install 'styledag\[lora\]'"):
+        LoraAdapters(load_unet(base), RECIPE)

@@ -1,0 +1,55 @@
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file
+
+from styledag.bases.parts import load_unet
+from styledag.errors import TrainingError
+from styledag.tensors.file import TensorSpec, TensorWriter
+from styledag.training.snapshots.write import UNET_FILE, write_unet
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_diffusers_loads_a_snapshot_in_its_number_format(
+    base: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    unet = load_unet(base)
+    averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 0.123)}
+    write_unet(unet, averages, tmp_path / "unet", dtype=dtype)
+    written = load_file(tmp_path / "unet" / UNET_FILE)
+    assert {each.dtype for each in written.values()} == {dtype}
+    assert torch.equal(written["conv_in.bias"], averages["conv_in.bias"].to(dtype))
+    assert torch.equal(written["conv_in.weight"], unet.conv_in.weight.detach().to(dtype))
+    loaded = UNet2DConditionModel.from_pretrained(tmp_path / "unet", torch_dtype=dtype)
+    assert loaded.config.cross_attention_dim == unet.config.cross_attention_dim
+
+
+def test_a_weight_that_only_float16_cannot_hold_fits_bfloat16(base: Path, tmp_path: Path) -> None:
+    unet = load_unet(base)
+    averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 1e5)}
+    write_unet(unet, averages, tmp_path / "unet", dtype=torch.bfloat16)
+    with pytest.raises(TrainingError, match=r"conv_in\.bias holds 100000, which float16 cannot"):
+        write_unet(unet, averages, tmp_path / "unet", dtype=torch.float16)
+
+
+def test_one_of_stable_diffusion_is_at_most_1_72_gb() -> None:
+    # The configuration of runwayml/stable-diffusion-v1-5: all else is diffusers' default.
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            sample_size=64,
+            block_out_channels=(320, 640, 1280, 1280),
+            layers_per_block=2,
+            attention_head_dim=8,
+            cross_attention_dim=768,
+        )
+    specs = [
+        TensorSpec(name, torch.float16, tuple(each.shape))
+        for name, each in unet.state_dict().items()
+    ]
+    assert sum(spec.numel for spec in specs) == 859_520_964
+    header = io.BytesIO()
+    TensorWriter(header, specs, {"format": "pt"})
+    assert header.tell() + sum(spec.nbytes for spec in specs) <= 1_720_000_000

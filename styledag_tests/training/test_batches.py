@@ -1,0 +1,126 @@
+import dataclasses
+from collections import Counter
+
+import pytest
+import torch
+
+from styledag.errors import DataError
+from styledag.training.batches import Batch, Batches
+from styledag.training.encoding.dataset import Moments
+from styledag.training.recipe import Recipe
+from styledag_tests.training.conftest import Encode
+
+RECIPE = Recipe(batch_size=3, gradient_accumulation=2, epochs=4, seed=7)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(
+        torch.equal(getattr(one, field.name), getattr(other, field.name))
+        for field in dataclasses.fields(Batch)
+    )
+
+
+def test_every_sample_is_seen_once_an_epoch_in_another_order(encode: Encode) -> None:
+    encoded = encode(13, validation=2)
+    batches = Batches(encoded, RECIPE, timesteps=1000)
+    assert batches.steps_per_epoch == 2
+    assert batches.total_steps == 8
+    orders = []
+    for epoch in (1, 2):
+        steps = list(batches.steps(epoch))
+        assert [[len(micro) for micro in step] for step in steps] == [[3, 3], [3, 2]]
+        orders.append([each.id for step in steps for micro in step for each in micro])
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(each.id for each in encoded.train)
+    assert orders[0] != orders[1]
+
+
+def test_skipping_gives_the_rest_of_the_epoch(encode: Encode) -> None:
+    batches = Batches(encode(13), RECIPE, timesteps=1000)
+    assert list(batches.steps(3, skip=1)) == list(batches.steps(3))[1:]
+
+
+def test_a_sample_s_numbers_do_not_depend_on_its_neighbours(encode: Encode) -> None:
+    encoded = encode(5)
+    batches = Batches(encoded, RECIPE, timesteps=1000)
+    together = batches.training_batch(encoded.train, 2)
+    for at, sample in enumerate(encoded.train):
+        alone = batches.training_batch([sample], 2)
+        assert torch.equal(alone.latents[0], together.latents[at])
+        assert torch.equal(alone.noise[0], together.noise[at])
+        assert alone.timesteps[0] == together.timesteps[at]
+        assert torch.equal(alone.encoder_hidden_states[0], together.encoder_hidden_states[at])
+
+
+def test_one_more_sample_leaves_the_others_numbers(encode: Encode) -> None:
+    encoded = encode(6)
+    fewer = dataclasses.replace(encoded, samples=encoded.samples[:-1])
+    batches, before = (
+        Batches(each, RECIPE, timesteps=1000).training_batch(fewer.samples, 1)
+        for each in (encoded, fewer)
+    )
+    assert same(batches, before)
+
+
+def test_numbers_change_with_epoch_and_run_seed(encode: Encode) -> None:
+    encoded = encode(4)
+    other = Batches(encoded, dataclasses.replace(RECIPE, seed=8), timesteps=1000)
+    batches = Batches(encoded, RECIPE, timesteps=1000)
+    first = batches.training_batch(encoded.train, 1)
+    for further in (
+        batches.training_batch(encoded.train, 2),
+        other.training_batch(encoded.train, 1),
+    ):
+        assert not torch.equal(first.noise, further.noise)
+        assert not torch.equal(first.latents, further.latents)
+        assert not torch.equal(first.timesteps, further.timesteps)
+
+
+def test_flips_dropout_and_timesteps_come_as_often_as_stated(encode: Encode) -> None:
+    encoded = encode(1)
+    mean = encoded.moments["16x16"].mean
+    still = dataclasses.replace(
+        encoded, moments={"16x16": Moments(mean, torch.full_like(mean, -30.0))}
+    )
+    recipe = dataclasses.replace(RECIPE, caption_dropout=0.25)
+    batches = Batches(still, recipe, timesteps=10)
+    empty = encoded.text_states[encoded.empty_caption]
+    mirrored = mean[0, 1] * encoded.scaling_factor
+    flips = dropped = 0
+    timesteps: Counter[int] = Counter()
+    for epoch in range(1000):
+        batch = batches.training_batch(still.train, epoch)
+        flips += torch.allclose(batch.latents[0], mirrored, atol=1e-4)
+        dropped += torch.equal(batch.encoder_hidden_states[0], empty)
+        timesteps[int(batch.timesteps[0])] += 1
+    assert abs(flips - 500) < 5 * 16
+    assert abs(dropped - 250) < 5 * 14
+    assert sorted(timesteps) == list(range(10))
+    assert all(abs(count - 100) < 5 * 10 for count in timesteps.values())
+
+
+def test_validation_is_always_the_same_and_covers_all_timesteps(encode: Encode) -> None:
+    encoded = encode(9, validation=4)
+    recipe = dataclasses.replace(RECIPE, caption_dropout=0.9)
+    batches = Batches(encoded, recipe, timesteps=1000)
+    once, again = list(batches.validation_batches()), list(batches.validation_batches())
+    assert all(same(one, other) for (_, one), (_, other) in zip(once, again, strict=True))
+    bands = [(band, int(each) // 250) for band, batch in once for each in batch.timesteps]
+    assert Counter(bands) == {(band, band): 4 for band in range(4)}
+    empty = encoded.text_states[encoded.empty_caption]
+    assert not any(
+        torch.equal(states, empty) for _, batch in once for states in batch.encoder_hidden_states
+    )
+
+
+def test_empty_training_split_is_refused(encode: Encode) -> None:
+    encoded = encode(2, validation=2)
+    with pytest.raises(DataError, match="training split is empty"):
+        Batches(encoded, RECIPE, timesteps=1000)
+
+
+def test_flips_that_were_not_encoded_are_refused(encode: Encode) -> None:
+    encoded = encode(2, flip=False)
+    with pytest.raises(DataError, match="horizontal_flip"):
+        Batches(encoded, RECIPE, timesteps=1000)
+    unflipped = dataclasses.replace(RECIPE, horizontal_flip=False)
+    assert len(Batches(encoded, unflipped, timesteps=1000).training_batch(encoded.train, 1)) == 2

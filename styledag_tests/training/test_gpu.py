@@ -1,0 +1,59 @@
+"""What only a CUDA device can show; run by ``pytest -m gpu``."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from styledag.models.compute import Compute
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag_tests.training.conftest import Encode
+from styledag_tests.training.test_resume import Interrupting, weights
+from styledag_tests.training.training import train
+
+pytestmark = pytest.mark.gpu
+
+
+def cuda(**switches: Any) -> Compute:
+    return Compute(torch.device("cuda"), torch.bfloat16, **{"channels_last": True} | switches)
+
+
+@pytest.fixture
+def encoded(encode: Encode) -> EncodedDataset:
+    return encode(11)
+
+
+@pytest.mark.parametrize("ways", [{}, {"weights": "bfloat16"}, {"ema_on_cpu": True}], ids=str)
+def test_cut_run_ends_in_the_same_bits_with_deterministic_kernels(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, ways: dict[str, Any]
+) -> None:
+    compute = cuda(deterministic=True)
+    undisturbed = train(encoded, base, tmp_path / "undisturbed", compute=compute, **ways)
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, base, tmp_path / "cut", compute=compute, progress=Interrupting(5), **ways)
+    resumed = train(encoded, base, tmp_path / "cut", compute=compute, **ways)
+    assert weights(resumed) == weights(undisturbed)
+    assert resumed.log == undisturbed.log
+
+
+def test_average_in_the_computers_memory_is_the_one_on_the_device(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    compute = cuda(deterministic=True)
+    device = train(encoded, base, tmp_path / "device", compute=compute)
+    memory = train(encoded, base, tmp_path / "memory", compute=compute, ema_on_cpu=True)
+    assert [each.loss for each in device.log] == [each.loss for each in memory.log]
+    assert device.final.validation_loss == memory.final.validation_loss
+
+
+@pytest.mark.parametrize(
+    "switches", [{"channels_last": False}, {"compile": True}], ids=["contiguous", "compiled"]
+)
+def test_switches_of_speed_change_the_loss_by_rounding_only(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, switches: dict[str, Any]
+) -> None:
+    plain = train(encoded, base, tmp_path / "plain", compute=cuda())
+    switched = train(encoded, base, tmp_path / "switched", compute=cuda(**switches))
+    for ours, theirs in zip(plain.log, switched.log, strict=True):
+        assert ours.loss == pytest.approx(theirs.loss, rel=2e-2)
