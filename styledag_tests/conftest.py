@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from styledag.starter.init import init_starter
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+from tools.starter.init import init_starter
 
 
 @pytest.fixture(autouse=True)

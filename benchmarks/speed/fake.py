@@ -56,7 +56,7 @@ def write_checkpoint(folder: Path, architecture: Architecture) -> None:
     )
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from styledag.starter.vocabulary import clip_tokenizer
+    from tools.starter.vocabulary import clip_tokenizer
 
     torch.manual_seed(0)
     tokenizer = clip_tokenizer()

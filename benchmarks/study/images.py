@@ -12,9 +12,9 @@ from styledag.images.decode import decode_image
 from styledag.images.encode import encode_jpeg
 from styledag.images.resize import to_square
 from styledag.images.settings import ImageSettings
-from styledag.starter.subjects import with_article
 from styledag.store.blobs import Blobs
 from styledag.training.encoding.encode import EncodeSample
+from tools.starter.subjects import with_article
 
 Role = Literal["train", "validation", "outside", "family"]
 
