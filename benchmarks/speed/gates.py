@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speed.fake import read_images
-from speed.measured import hand_back
-from speed.ours import ENCODED, compute_of, recipe_of
+from benchmarks.speed.fake import read_images
+from benchmarks.speed.measured import hand_back
+from benchmarks.speed.ours import ENCODED, compute_of, recipe_of
 from styledag.bases.parts import load_unet, load_vae
 from styledag.training.averaging.ema import Ema
 from styledag.training.encoding.dataset import EncodedDataset

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 MARK = "FIGURES "
-HERE = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository, which worker processes import the package and the benchmarks from."""
 
 
 class Stamps:
@@ -42,7 +43,7 @@ def peak_memory() -> dict[str, float]:
     import torch
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures = {"peak_rss": peak if sys.platform == "darwin" else peak << 10}
+    figures: dict[str, float] = {"peak_rss": peak if sys.platform == "darwin" else peak << 10}
     if torch.cuda.is_available():
         figures["peak_allocated"] = torch.cuda.max_memory_allocated()
         figures["peak_reserved"] = torch.cuda.max_memory_reserved()
@@ -60,7 +61,7 @@ def run_worker(
     """Run a module in a fresh process and return what it hands back.
 
     Args:
-        module: Such as ``speed.ours``.
+        module: Such as ``benchmarks.speed.ours``.
         task: Its one argument, as JSON.
         device: ``cpu`` hides CUDA from it.
         threads: Of the processor, for each of torch's operations.
@@ -75,7 +76,7 @@ def run_worker(
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+        "PYTHONPATH": str(ROOT),
     }
     if device == "cpu":
         environment |= {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}

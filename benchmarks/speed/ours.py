@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from speed.fake import read_images
-from speed.measured import Stamps, hand_back, peak_memory
+from benchmarks.speed.fake import read_images
+from benchmarks.speed.measured import Stamps, hand_back, peak_memory
 from styledag.models.compute import Compute
 from styledag.progress import Advance
 from styledag.store.store import Store

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from study.measure import Measure
+from benchmarks.study.measure import Measure
 from styledag.scoring.records import Estimate
 
 

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from study.claims import judged
-from study.experiments import Experiment
-from study.measure import Measure
+from benchmarks.study.claims import judged
+from benchmarks.study.experiments import Experiment
+from benchmarks.study.measure import Measure
 from styledag.errors import DataError
 
 BEGIN, END = "<!-- figures of benchmarks/claims.py: begin -->", "<!-- end -->"

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from study.denoising import losses
-from study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
-from study.images import Image, dataset_of, evenly, store_images
-from study.scale import Scale
+from benchmarks.study.denoising import losses
+from benchmarks.study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
+from benchmarks.study.images import Image, dataset_of, evenly, store_images
+from benchmarks.study.scale import Scale
 from styledag.merging import blend
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
