@@ -8,6 +8,7 @@ import torch
 
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+from styledag_tests.tiny_base import base  # noqa: F401 - a fixture
 from tools.starter.init import init_starter
 
 
