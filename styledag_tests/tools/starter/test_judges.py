@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from styledag.demo.judge import ARTIST_NAMES, ArtistJudge, with_steps
+from styledag.demo.judge import ARTIST_NAMES, ArtistJudge
 from tools.starter.artist_judge import load_artist_judge, save_artist_judge, share_of_artist
 from tools.starter.artist_judge_recipe import JudgeDrawings, train_artist_judge
 from tools.starter.clip import build_clip
@@ -46,18 +46,6 @@ def test_artists_are_told_apart_by_their_colours(tmp_path: Path) -> None:
         assert share_of_artist(judge, drawings[name].float() / 255, artist) == 1
     again = train(lambda: pytest.fail("nothing is drawn for a judge that is trained"), tmp_path)
     torch.testing.assert_close(again.state_dict(), judge.state_dict(), rtol=0, atol=0)
-
-
-def test_faint_shading_and_outlines_both_show_in_the_steps() -> None:
-    pixels = torch.ones(1, 3, 4, 4)
-    pixels[..., 2:] -= 0.01
-    pixels[:, 0, 3] = 0
-    steps = with_steps(pixels)
-    assert steps.shape == (1, 9, 4, 4)
-    torch.testing.assert_close(steps[:, :3], 2 * pixels - 1)
-    assert steps[0, 3, 0, 1] == pytest.approx(-0.2, abs=0.03)  # A hundredth, to the right.
-    assert steps[0, 6, 2, 0] == pytest.approx(-2, abs=0.03)  # From white to nothing, below.
-    assert not steps[0, 3:, 0, 0].any()
 
 
 def test_every_name_is_among_as_many_nearest_as_there_are(subjects: SubjectJudge) -> None:
