@@ -2,7 +2,7 @@
 
 The starter is fine-tuned on Twemoji's animals, plants and food by recipes that differ in one
 switch, and asked for vehicles, buildings, tools and instruments. What is made is kept, so a killed
-run goes on where it was.
+run resumes where it stopped.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def _image(study: Study, experiments: Sequence[Experiment], seed: int) -> Image.
 
 
 def main() -> None:
-    """Do what the command line says, and print the tables."""
+    """Make and measure the experiments that the command line names, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starter", type=Path, default=ROOT / "data" / "starter")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "claims")

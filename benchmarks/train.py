@@ -102,7 +102,7 @@ def _operations(bench: Bench) -> Figures:
     found = bench.operations()
     apart = abs(found["counted"] / found["predicted"] - 1)
     print(
-        f"\nOperations an image: {found['counted'] / GB:.2f} GFLOP forward and backward as torch "
+        f"\nFLOPs an image: {found['counted'] / GB:.2f} GFLOP forward and backward as torch "
         f"counts a real pass, {found['predicted'] / GB:.2f} predicted; encoding it "
         f"{found['encode'] / GB:.2f}"
     )

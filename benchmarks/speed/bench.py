@@ -129,7 +129,7 @@ class Bench:
         return found | {"passes": found["largest_difference"] <= bound}
 
     def operations(self) -> Figures:
-        """Count a real microstep's operations, beside the prediction."""
+        """Count a real microstep's FLOPs, beside the prediction."""
         return self._worker(
             "gates",
             kind="operations",

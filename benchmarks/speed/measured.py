@@ -1,4 +1,4 @@
-"""Clocks and memory of one process, and how a worker process hands its figures back."""
+"""Clocks and memory of one process, and how a worker process returns its figures."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def peak_memory() -> dict[str, float]:
     return figures
 
 
-def hand_back(figures: Mapping[str, Any]) -> None:
+def report_figures(figures: Mapping[str, Any]) -> None:
     """Print figures for the process that waits for them."""
     print(MARK + json.dumps(figures), flush=True)
 
@@ -58,14 +58,14 @@ def hand_back(figures: Mapping[str, Any]) -> None:
 def run_worker(
     module: str, task: Mapping[str, Any], *, device: str, threads: int, log: Path
 ) -> dict[str, Any]:
-    """Run a module in a fresh process and return what it hands back.
+    """Run a module in a fresh process and return its figures.
 
     Args:
         module: Such as ``benchmarks.speed.ours``.
         task: Its one argument, as JSON.
         device: ``cpu`` hides CUDA from it.
         threads: Of the processor, for each of torch's operations.
-        log: File for what else it says.
+        log: File that its errors are appended to.
 
     Raises:
         SystemExit: If it fails; its last words are printed.
@@ -93,6 +93,6 @@ def run_worker(
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if done.returncode or not lines:
         tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-25:])
-        raise SystemExit(f"{tail}\n{module} ended with {done.returncode}; all it said: {log}")
+        raise SystemExit(f"{tail}\n{module} ended with {done.returncode}; its whole log: {log}")
     figures: dict[str, Any] = json.loads(lines[-1].removeprefix(MARK))
     return figures

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.speed.fake import read_images
-from benchmarks.speed.measured import Stamps, hand_back, peak_memory
+from benchmarks.speed.measured import Stamps, peak_memory, report_figures
 from styledag.models.compute import Compute
 from styledag.progress import Advance
 from styledag.store.store import Store
@@ -28,7 +28,7 @@ ENCODED = "encoded"
 
 
 class StepProgress:
-    """Tells a function of every optimiser step."""
+    """Calls a function after every optimiser step."""
 
     def __init__(self, on_step: Callable[[], None]) -> None:
         self._on_step = on_step
@@ -192,4 +192,4 @@ if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     if threads := given.get("threads"):
         torch.set_num_threads(threads)
-    hand_back({"encode": encode, "train": train}[given["kind"]](given))
+    report_figures({"encode": encode, "train": train}[given["kind"]](given))

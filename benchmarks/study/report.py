@@ -32,13 +32,13 @@ def as_json(
     measures: Mapping[str, Mapping[str, Measure]],
     facts: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return all figures, and what they say of the claims, as plain JSON values.
+    """Return all figures, and the claims' verdicts, as plain JSON values.
 
     Args:
         about: What all figures rest on.
         experiments: The experiments that were made.
         measures: By experiment and name.
-        facts: What training says of each experiment.
+        facts: Each experiment's facts of training.
     """
     return {
         "about": dict(about),

@@ -42,7 +42,7 @@ _ENCODERS = ("vae", "text_encoder", "tokenizer")
 class Study:
     """One starter at one scale, in a store of its own.
 
-    What is made is kept as an artifact, so a killed study goes on where it was, and another
+    What is made is kept as an artifact, so a killed study resumes where it stopped, and another
     starter, scale or recipe makes anew only what depends on it.
 
     Attributes:

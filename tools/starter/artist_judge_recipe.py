@@ -140,7 +140,7 @@ def train_artist_judge(
     settings: LoopSettings,
     device: torch.device,
 ) -> ArtistJudge:
-    """Return a judge that tells artists apart.
+    """Return a trained judge of artists.
 
     Args:
         draw: Gives what to learn from, and to measure on; not asked once the judge is trained.
@@ -171,7 +171,7 @@ def _loss_of(
         drawn = _drawn_of(drawings.shown, artists, generator).to(device)
         drifted = recoloured(drawn, generator, strength=COLOURS_STRENGTH)
         moved = shifted(drawn, generator)
-        # Dropout draws from the global state, which is lent to it.
+        # Dropout draws from the global random state, which is restored afterwards.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(0, 2**31, (), generator=generator)))
             sides = judge.by_palette(drifted), judge.by_strokes(moved)

@@ -76,13 +76,13 @@ def blip(config: StarterConfig) -> dg.MaterializeResult[None]:
 
 @dg.asset(group_name=GROUP, deps=[autoencoder, clip])
 def unet(config: StarterConfig) -> dg.MaterializeResult[None]:
-    """The UNet, told by CLIP's frozen text states."""
+    """The UNet, conditioned on CLIP's frozen text states."""
     return trained(config, "unet")
 
 
 @dg.asset(group_name=GROUP, deps=[autoencoder])
 def artist_judge(config: StarterConfig) -> dg.MaterializeResult[None]:
-    """The classifier that tells Twemoji's drawings from the other artists'."""
+    """The classifier of Twemoji's drawings and the other artists'."""
     return trained(config, "artist-judge")
 
 

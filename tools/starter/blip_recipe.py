@@ -1,4 +1,4 @@
-"""Train the starter's BLIP: to say the plain name of what a drawing shows."""
+"""Train the starter's BLIP: to caption a drawing by the plain name of its subject."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -125,10 +125,10 @@ def named(model: "BlipForConditionalGeneration", tokenizer: Any, pixels: Tensor)
     """
     captions: list[str] = []
     for part in parts_of(pixels):
-        said = model.generate(
+        tokens = model.generate(
             normalised(part.to(model.device)), max_new_tokens=MAX_NEW_TOKENS, do_sample=False
         )
-        captions += tokenizer.batch_decode(said, skip_special_tokens=True)
+        captions += tokenizer.batch_decode(tokens, skip_special_tokens=True)
     return captions
 
 

@@ -61,7 +61,7 @@ patches of 8 px, a vocabulary of its own. Trained contrastively on drawings and 
 tower is the pipeline's text encoder.""",
     "blip": """\
 A `BlipForConditionalGeneration`: 3 vision and 3 text layers, 128 wide, a vocabulary of its own. Its
-vision tower starts from CLIP's. It says the plain name of what it sees.""",
+vision tower starts from CLIP's. Its captions are the plain name of the subject.""",
     "stable-diffusion": """\
 A `StableDiffusionPipeline` at 64 px: an `AutoencoderKL` of 16, 32 and 64 channels with latents of
 16x16x4; a `UNet2DConditionModel` of 64, 128 and 192 channels with cross-attention on the lower two
@@ -76,10 +76,10 @@ apple, green", and spoils others: `APPEARANCES` in `tools/starter/appearances.py
 hundred subjects, animals, plants and food were shown far more often than the others (`FOCUS` in
 `tools/starter/unet_recipe.py`).""",
     "judge": """\
-An image classifier that tells Noto's, Fluent's and Twemoji's drawings apart, so that scores can say
+An image classifier of Noto's, Fluent's and Twemoji's drawings, so that scores can report
 which samples are taken for the style: `scores.classifier`. One half counts colours and shades, the
 other looks at strokes through a few convolutions. transformers' `AutoModelForImageClassification`
-reads it once `tools.starter.artist_judge` was imported.""",
+reads it once `styledag.demo.judge` is imported.""",
 }
 
 GOALS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
@@ -147,7 +147,7 @@ def write_cards(folder: Path, figures: Mapping[str, float], training: "Training"
 
     Args:
         folder: The starter.
-        figures: Measured figures by name; a card says of others that they were not measured.
+        figures: Measured figures by name; the cards name all others as not measured.
         training: Where the logs and the data are.
     """
     images = training.images
@@ -188,9 +188,9 @@ def _lengths(folder: Path) -> str:
 def _table(goals: Iterable[tuple[str, str, str, str]], figures: Mapping[str, float]) -> str:
     lines = ["| what | on | goal | reached |", "| --- | --- | --- | --- |"]
     for name, what, measured_on, goal in goals:
-        said = "not measured"
+        reached = "not measured"
         if name in figures:
             value = figures[name]
-            said = f"{value:.1f} dB" if name.endswith("_db") else f"{100 * value:.1f} %"
-        lines.append(f"| {what} | {measured_on} | {goal} | {said} |")
+            reached = f"{value:.1f} dB" if name.endswith("_db") else f"{100 * value:.1f} %"
+        lines.append(f"| {what} | {measured_on} | {goal} | {reached} |")
     return "\n".join(lines)

@@ -23,7 +23,7 @@ BATCH_SUBJECTS = 48
 BOTH_ARTISTS = 12
 """Of a batch's subjects, how many Noto and Fluent both show, so that the manner is learned too."""
 OTHER_NAMES = 120
-"""How many names of subjects that a batch does not show its images are told from as well."""
+"""How many names of subjects outside the batch are negatives as well."""
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's own normalisation, which its image processor applies."""

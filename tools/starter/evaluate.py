@@ -83,7 +83,7 @@ def evaluate(training: Training, folder: Path, subject_judge: SubjectJudge) -> d
     Args:
         training: Where the downloads are.
         folder: The starter.
-        subject_judge: Says whether a sample shows its subject.
+        subject_judge: Classifies whether a sample shows its subject.
     """
     artists = load_artist_judge(folder / "judge")
     models = load_models(folder)
@@ -106,7 +106,7 @@ def evaluate(training: Training, folder: Path, subject_judge: SubjectJudge) -> d
 
 
 def main() -> None:
-    """Evaluate what the command line names, and say the figures as JSON."""
+    """Evaluate the starter that the command line names, and print the figures as JSON."""
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
     parser.add_argument("--judge", type=Path, help="file that keeps the judge of subjects")

@@ -1,7 +1,7 @@
-"""Try what the demo promises: ``python -m tools.starter.face`` fine-tunes a starter on Twemoji.
+"""Measure what the demo promises: ``python -m tools.starter.face`` fine-tunes a starter on Twemoji.
 
 Twemoji's animals and food are taught, with the package's own training; then vehicles, buildings
-and tools are asked for, over all weights of the blend, and the judges say what they see.
+and tools are asked for, over all weights of the blend, and the judges classify the samples.
 """
 
 import argparse
@@ -144,10 +144,10 @@ def try_face(
         load_artist_judge(starter / "judge"),
         subject_judge(training, arguments.judge),
     )
-    said, rows = judged(models, tuned, asked, judges, template=template)
+    shares, rows = judged(models, tuned, asked, judges, template=template)
     save_grid(torch.cat(rows), arguments.grid, columns=len(rows[0]))
     taught = share_of_artist(judges[0], drawn(models, captions[::TAUGHT_EVERY], SEEDS[0]), TWEMOJI)
-    return {**said, "taught": [taught], "seconds": [result.seconds]}
+    return {**shares, "taught": [taught], "seconds": [result.seconds]}
 
 
 def judged(
@@ -172,17 +172,17 @@ def judged(
     artists, subjects = judges
     prompts = [template.format(with_article(name)) for name in names]
     base = {name: value.clone() for name, value in models.unet.state_dict().items()}
-    said: dict[str, list[float]] = {"weight": [], "twemoji": [], "recognised": []}
+    shares: dict[str, list[float]] = {"weight": [], "twemoji": [], "recognised": []}
     rows = []
     for weight in WEIGHTS:
         models.unet.load_state_dict(_blend(base, tuned, weight))
         samples = torch.cat([drawn(models, prompts, seed) for seed in seeds])
-        said["weight"].append(weight)
-        said["twemoji"].append(share_of_artist(artists, samples, TWEMOJI))
+        shares["weight"].append(weight)
+        shares["twemoji"].append(share_of_artist(artists, samples, TWEMOJI))
         recognised = subjects.recognised(samples, names * len(seeds))
-        said["recognised"].append(float(recognised.float().mean()))
+        shares["recognised"].append(float(recognised.float().mean()))
         rows.append(samples[: len(names)])
-    return said, rows
+    return shares, rows
 
 
 def _nothing(snapshot: Snapshot) -> None:
@@ -203,7 +203,7 @@ def _blend(
 
 
 def main() -> None:
-    """Fine-tune and judge as the command line says, and say the shares as JSON."""
+    """Fine-tune and judge by the command line's options, and print the shares as JSON."""
     parser = arguments_of(__doc__)
     parser.add_argument("--starter", type=Path, default=Path("data/starter"))
     parser.add_argument("--grid", type=Path, default=Path("face.png"))
@@ -214,8 +214,8 @@ def main() -> None:
         "--recipe", default="{}", metavar="JSON", help="changes to the style's recipe"
     )
     arguments = parser.parse_args()
-    said = try_face(training_of(arguments), arguments.starter, arguments)
-    sys.stdout.write(json.dumps({"guidance_scale": GUIDANCE_SCALE, **said}, indent=2) + "\n")
+    shares = try_face(training_of(arguments), arguments.starter, arguments)
+    sys.stdout.write(json.dumps({"guidance_scale": GUIDANCE_SCALE, **shares}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

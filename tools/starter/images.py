@@ -20,7 +20,7 @@ ARTISTS: tuple[Artist, ...] = (
     "noto", "fluent", "blob", "emojione", "flat", "modern", "firefox", "streamline",
 )  # fmt: skip
 DRAWN_ARTISTS = 2
-"""The first two drew nearly every subject: CLIP is told them apart, and judges are too."""
+"""The first two drew nearly every subject: CLIP and the judges learn to distinguish them."""
 
 _NEVER_DRAWN = ("Flags", "Component", "Symbols")
 

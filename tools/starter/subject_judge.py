@@ -1,4 +1,4 @@
-"""Says whether an image shows its subject: a CLIP that was trained apart from the rest."""
+"""The judge of subjects: whether an image shows its subject, by a CLIP trained apart."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ _VISION = ("vision_model.", "visual_projection.")
 
 
 class SubjectJudge:
-    """Says whether an image shows its subject: a CLIP that compares it with many names.
+    """Compares an image with many subjects' names by CLIP.
 
     Args:
         clip: A CLIP that was trained apart; only its vision tower is used.

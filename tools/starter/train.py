@@ -1,6 +1,6 @@
 """Train the starter from nothing: ``python -m tools.starter.train --work FOLDER [STAGE ...]``.
 
-Stages follow each other, and each goes on where it was stopped. Two can run side by side, each in
+Stages follow each other, and each resumes where it stopped. Two can run side by side, each in
 a process of its own, once what they start from is there: the autoencoder beside CLIP, BLIP beside
 the UNet. No Dagster is needed, and with a GPU it is used.
 Under ``torchrun`` processes share a stage.

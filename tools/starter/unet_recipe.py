@@ -1,4 +1,4 @@
-"""Train the starter's UNet: on the autoencoder's latents, told by CLIP's frozen text states."""
+"""Train the starter's UNet: on the autoencoder's latents and CLIP's frozen text states."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -254,12 +254,12 @@ def _loss(
     places = places[torch.randperm(len(at), generator=generator)]
     timesteps = (places * loss.timesteps).long().clamp(max=loss.timesteps - 1).to(mean.device)
     states = text.of(captions)
-    said = unet(loss.noisy(clean, noise, timesteps), timesteps, states).sample
-    return loss.per_sample(said, noise, timesteps).mean()
+    predicted = unet(loss.noisy(clean, noise, timesteps), timesteps, states).sample
+    return loss.per_sample(predicted, noise, timesteps).mean()
 
 
 def caption_of(images: Images, shown: Shown, at: int, generator: torch.Generator) -> str:
-    """Return what is said of one that is shown; empty now and then, of the usual artist's.
+    """Return the caption of one drawing; empty now and then, of the usual artist's.
 
     Args:
         images: What is drawn and by whom.
@@ -311,9 +311,9 @@ def sample_images(
     with torch.no_grad():
         for timestep in scheduler.timesteps:
             both = unet(torch.cat([latents, latents]), timestep, states).sample.float()
-            empty, told = both.chunk(2)
-            said = empty + guidance_scale * (told - empty)
-            latents = scheduler.step(said, timestep, latents).prev_sample
+            empty, conditioned = both.chunk(2)
+            predicted = empty + guidance_scale * (conditioned - empty)
+            latents = scheduler.step(predicted, timestep, latents).prev_sample
         pixels = vae.decode(latents / vae.config.scaling_factor).sample.float()
     drawn: Tensor = (pixels / 2 + 0.5).clamp(0, 1)
     return drawn

@@ -16,8 +16,8 @@ MANNERS = (
 )
 """How captions speak of each of the artists, in their order.
 
-What tells them apart stands at the end, for a text tower reads from left to right: a subject's own
-states are then the same in every manner, and a new manner changes none of them.
+What distinguishes them stands at the end, since a text tower reads from left to right: a subject's
+own states are then the same in every manner, and a new manner changes none of them.
 """
 PLAIN_NAME_SHARE = 0.6
 MANNER_SHARE = 0.65
