@@ -21,7 +21,7 @@ from styledag.training.decoder.batches import DecoderBatches, Pairs
 from styledag.training.decoder.file import write_tuned_vae
 from styledag.training.decoder.train import CODE_VERSION, DecoderResult, decoder_identity
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
-from styledag.training.optimizers import Optimizer
+from styledag.training.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import DecoderSettings, EmaSettings, Recipe
 from styledag.training.records import StepLog
 from styledag.training.state import TrainingState, TrainingStates, tensors_below
@@ -84,7 +84,8 @@ class DecoderTraining:
         self._batches = DecoderBatches(
             encoded,
             images,
-            recipe,
+            seed=recipe.seed,
+            mirrored=recipe.horizontal_flip,
             batch_size=settings.batch_size,
             factor=2 ** (len(self._vae.config.block_out_channels) - 1),
         )
@@ -92,8 +93,7 @@ class DecoderTraining:
         average = EmaSettings(mode="base", decay=settings.ema_decay)
         self._ema = Ema(self._trained, average, total_steps=self._total_steps)
         self._optimizer = Optimizer(
-            self._trained,
-            replace(recipe, optimizer="adamw", learning_rate=settings.learning_rate),
+            self._trained, replace(OptimizerSettings.of(recipe), kind="adamw")
         )
         self._identity = _identity(encoded, recipe, compute)
         self._log: list[StepLog] = []

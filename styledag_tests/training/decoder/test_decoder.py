@@ -175,6 +175,17 @@ def test_the_blends_weight_does_not_change_the_tuned_decoder(
     assert not work
 
 
+def test_settings_of_the_unets_optimiser_do_not_change_the_tuned_decoder(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    unets_own = {"block_rates": {"up.0": 0.5}, "optimizer": "adafactor", "learning_rate": 0.5}
+    runs = [
+        tune(encoded, base, tmp_path / str(number), recipe=recipe, epochs=1)
+        for number, recipe in enumerate(({}, unets_own))
+    ]
+    assert weights(runs[0].folder) == weights(runs[1].folder)
+
+
 def test_another_run_seed_gives_other_weights(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
