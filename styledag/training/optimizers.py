@@ -164,8 +164,13 @@ def restore_optimizers(
 def _restored(key: str, value: Tensor, parameter: nn.Parameter, *, fused: bool) -> Tensor | int:
     if value.dtype == torch.int64:
         return int(value)
-    # torch counts steps on the CPU, except where the whole step is one kernel of the device.
-    return value.clone() if key == "step" and not fused else value.to(parameter.device, copy=True)
+    if key == "step" and not fused:
+        # torch counts steps on the CPU, except where the whole step is one kernel of the device.
+        return value.clone()
+    if value.shape != parameter.shape:
+        return value.to(parameter.device, copy=True)
+    # A fused kernel walks a parameter and its moments in the order in which both lie in memory.
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:

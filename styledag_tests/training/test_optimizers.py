@@ -105,6 +105,30 @@ def test_every_optimiser_goes_on_from_its_state_as_if_nothing_had_been(
     assert all(each.dtype == dtype for each in cut.values())
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_moments_are_restored_in_their_parameters_layout(name: str) -> None:
+    settings = OptimizerSettings(kind=name)  # type: ignore[arg-type]
+
+    def convolution() -> dict[str, nn.Parameter]:
+        generator = torch.Generator().manual_seed(0)
+        weight = torch.randn(8, 4, 3, 3, generator=generator)
+        return {"conv": nn.Parameter(weight.to(memory_format=torch.channels_last))}
+
+    whole, cut = convolution(), convolution()
+    run(Optimizer(whole, settings), whole, 0, 1, 2, 3)
+    first = Optimizer(cut, settings)
+    run(first, cut, 0, 1)
+    # As safetensors stores them: the innermost dimension last.
+    state = {
+        key: value.clone(memory_format=torch.contiguous_format)
+        for key, value in first.tensors().items()
+    }
+    second = Optimizer(cut, settings)
+    second.restore(state)
+    run(second, cut, 2, 3)
+    assert torch.equal(cut["conv"], whole["conv"])
+
+
 @BITSANDBYTES
 def test_eight_bit_moments_take_a_quarter_of_the_bytes() -> None:
     sizes = {}
