@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-_GROUP_NUMBERS = 1 << 24
+_GROUP_ELEMENTS = 1 << 24
 
 
 class ParameterGroups:
     """Parameters in float32 on the averages' device, as an average's update reads them.
 
     Float32 parameters on that device are lent as they are, all at once. Others are brought in
-    groups of some 16 million numbers, so that no second copy of the model is ever there: cast, or
+    groups of some 16 million elements, so that no second copy of the model is ever there: cast, or
     copied from the GPU through two buffers of pinned memory, one filling while the other is read.
 
     Args:
@@ -53,13 +53,13 @@ class ParameterGroups:
 
     def _bounded(self) -> list[tuple[str, ...]]:
         groups: list[list[str]] = [[]]
-        numbers = 0
+        elements = 0
         for name, parameter in self._parameters.items():
-            if groups[-1] and numbers + parameter.numel() > _GROUP_NUMBERS:
+            if groups[-1] and elements + parameter.numel() > _GROUP_ELEMENTS:
                 groups.append([])
-                numbers = 0
+                elements = 0
             groups[-1].append(name)
-            numbers += parameter.numel()
+            elements += parameter.numel()
         return [tuple(group) for group in groups]
 
     def _copying(
@@ -75,7 +75,8 @@ class ParameterGroups:
             copies.append(shaped.copy_(parameter, non_blocking=True))
             start += parameter.numel()
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        done.record()
+        # The copies were queued on the parameters' own device, current or not.
+        done.record(torch.cuda.current_stream(parameter.device))
         return copies, done
 
     def _buffer(self, dtype: torch.dtype, number: int) -> Tensor:
