@@ -5,7 +5,7 @@ import pytest
 
 from styledag.errors import DataError
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.recipe import StoppingSettings
+from styledag.training.recipe import Recipe, StoppingSettings
 from styledag.training.records import Snapshot
 from styledag.training.stopping import best_snapshot, has_turned
 from styledag_tests.training.conftest import Encode
@@ -18,7 +18,15 @@ FOREVER = {"epochs": 12, "snapshot_every_epochs": 1, "learning_rate": 5e-2, "lr_
 
 def snapshots(*losses: float | None) -> list[Snapshot]:
     return [
-        Snapshot(epoch=epoch, step=epoch, folder=Path(), loss=0, validation_loss=loss, base_share=0)
+        Snapshot(
+            recipe=Recipe(),
+            epoch=epoch,
+            step=epoch,
+            folder=Path(),
+            loss=0,
+            validation_loss=loss,
+            base_share=0,
+        )
         for epoch, loss in enumerate(losses, 1)
     ]
 
