@@ -60,11 +60,10 @@ class Optimizer:
     Args:
         parameters: By name; all float32 or all bfloat16.
         settings: Which optimiser and how.
-        block_rates: Shares of the learning rate by block; 1 for all others.
+        rate_shares: Each parameter's share of the learning rate; 1 for all when left out.
 
     Raises:
-        TrainingError: If the optimiser's library is not installed, or a block that has a rate of
-            its own has no parameter here.
+        TrainingError: If the optimiser's library is not installed.
     """
 
     def __init__(
@@ -72,19 +71,19 @@ class Optimizer:
         parameters: Mapping[str, nn.Parameter],
         settings: OptimizerSettings,
         *,
-        block_rates: Mapping[Level, float] | None = None,
+        rate_shares: Mapping[str, float] | None = None,
     ) -> None:
         self._seed = settings.seed
         self._rounded = any(each.dtype == torch.bfloat16 for each in parameters.values())
         chunks = _chunks(parameters) if self._rounded else [dict(parameters)]
-        shares = _rate_shares(parameters, block_rates or {})
+        shares = rate_shares or dict.fromkeys(parameters, 1.0)
         self._optimizers = [(chunk, _build(_groups(chunk, shares), settings)) for chunk in chunks]
 
     def step(self, learning_rate: float, *, step: int) -> None:
         """Step all parameters by their gradients.
 
         Args:
-            learning_rate: For this step; blocks with a rate of their own use a share of it.
+            learning_rate: For this step; each parameter uses its share of it.
             step: Optimiser steps taken before; decides how weights in bfloat16 are rounded.
         """
         for at, (chunk, optimizer) in enumerate(self._optimizers):
@@ -114,6 +113,28 @@ class Optimizer:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what :meth:`tensors` was taken from."""
         restore_optimizers(self._optimizers, tensors)
+
+
+def rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:
+    """Return each parameter's share of the learning rate, by name.
+
+    Args:
+        parameters: Names.
+        rates: Shares by block; 1 for all others.
+
+    Raises:
+        TrainingError: If no parameter lies in a block that has a rate.
+    """
+    shares = dict.fromkeys(parameters, 1.0)
+    for level, share in rates.items():
+        chosen = [name for name in shares if is_in(name, level)]
+        if not chosen:
+            raise TrainingError(
+                f"the recipe has a rate for block {level}, but trains nothing in it: remove it "
+                "from block_rates, or train that block"
+            )
+        shares |= dict.fromkeys(chosen, share)
+    return shares
 
 
 def optimizer_tensors(
@@ -171,20 +192,6 @@ def _restored(key: str, value: Tensor, parameter: nn.Parameter, *, fused: bool) 
         return value.to(parameter.device, copy=True)
     # A fused kernel walks a parameter and its moments in the order in which both lie in memory.
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def _rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:
-    """Return each parameter's share of the learning rate, by name."""
-    shares = dict.fromkeys(parameters, 1.0)
-    for level, share in rates.items():
-        chosen = [name for name in shares if is_in(name, level)]
-        if not chosen:
-            raise TrainingError(
-                f"the recipe has a rate for block {level}, but trains nothing in it: remove it "
-                "from block_rates, or train that block"
-            )
-        shares |= dict.fromkeys(chosen, share)
-    return shares
 
 
 def _groups(chunk: Mapping[str, nn.Parameter], shares: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -6,7 +6,12 @@ import torch
 from torch import nn
 
 from styledag.errors import TrainingError
-from styledag.training.optimizers import Optimizer, OptimizerSettings, stochastically_rounded
+from styledag.training.optimizers import (
+    Optimizer,
+    OptimizerSettings,
+    rate_shares,
+    stochastically_rounded,
+)
 from styledag.training.recipe import Recipe
 
 BITSANDBYTES = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
@@ -58,7 +63,8 @@ def test_a_block_takes_its_share_of_the_rate(name: str) -> None:
             f"up_blocks.{at}.{key}": each for at in "01" for key, each in parameters().items()
         }
         before = {key: each.detach().clone() for key, each in weights.items()}
-        optimizer = Optimizer(weights, settings, block_rates=rates)  # type: ignore[arg-type]
+        shares = rate_shares(weights, rates)  # type: ignore[arg-type]
+        optimizer = Optimizer(weights, settings, rate_shares=shares)
         run(optimizer, weights, 0, 1, 2)
         return {key: float((each.detach() - before[key]).norm()) for key, each in weights.items()}
 
@@ -83,7 +89,7 @@ def test_a_rate_that_makes_no_sense_is_refused(rates: dict[str, float], said: st
 
 def test_a_rate_for_a_block_that_is_not_trained_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"rate for block up\.3, but trains nothing in it"):
-        Optimizer(parameters(), OptimizerSettings(), block_rates={"up.3": 0.5})
+        rate_shares(parameters(), {"up.3": 0.5})
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
