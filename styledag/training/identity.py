@@ -76,9 +76,13 @@ def length_dependence(recipe: Recipe) -> str | None:
     return None
 
 
-def state_identity(recipe: Recipe) -> dict[str, Any]:
-    """Return the JSON form of the settings that decide a run's state after a number of steps."""
-    return _chosen(recipe, Decides.WEIGHTS, *_length(recipe))
+def weights_identity(recipe: Recipe) -> dict[str, Any]:
+    """Return the JSON form of the settings that decide the weights after each step.
+
+    Of runs that are alike in these, one continues the other if :func:`length_dependence` is
+    ``None``.
+    """
+    return _chosen(recipe, Decides.WEIGHTS)
 
 
 def training_identity(recipe: Recipe) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def prefetched(
     Args:
         make: Functions to call.
         device: CUDA device that the results are pinned for; each thread has its own current one.
-        ahead: How many results may wait at most; above 0.
+        ahead: Most results that wait; above 0.
     """
     worker = _Worker(make, ahead, device)
     try:

@@ -25,7 +25,7 @@ from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.memory_check import check_memory
 from styledag.training.fit import check_fit
-from styledag.training.identity import length_dependence, state_identity
+from styledag.training.identity import length_dependence, weights_identity
 from styledag.training.kept_states import Course, KeptStates, continuation
 from styledag.training.loggers import Loggers, open_loggers
 from styledag.training.loss import DiffusionLoss
@@ -367,7 +367,7 @@ def _digests(
     parts = {
         "code_version": CODE_VERSION,
         "inputs": inputs,
-        "recipe": {k: v for k, v in state_identity(recipe).items() if k != "epochs"},
+        "recipe": weights_identity(recipe),
         "trained": {name: list(each.shape) for name, each in optimisation.trained.items()},
         "compute": [compute.device.type, str(compute.dtype)],
     }

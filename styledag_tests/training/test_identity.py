@@ -1,4 +1,5 @@
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from styledag.training.identity import (
     training_identity,
 )
 from styledag.training.recipe import DecoderSettings, EmaSettings, Recipe, StoppingSettings
+from styledag_tests.training.conftest import Encode
+from styledag_tests.training.test_resume import weights
+from styledag_tests.training.training import train
 
 RECIPE = Recipe()
 CONSTANT = Recipe(ema=EmaSettings(mode="warmup"))
@@ -84,3 +88,21 @@ def test_checkpoints_of_a_longer_run_are_those_of_the_shorter_where_nothing_look
     assert length_dependence(recipe) == setting
     assert (snapshot_identity(longer) == snapshot_identity(recipe)) is (setting is None)
     assert training_identity(longer) != training_identity(recipe)
+
+
+def test_settings_that_decide_nothing_give_the_same_bytes(
+    base: Path, encode: Encode, tmp_path: Path
+) -> None:
+    encoded = encode(5)
+    changes: list[dict[str, Any]] = [
+        {},
+        {"gradient_checkpointing": True},
+        {"ema_on_cpu": True},
+        {"save_state_every_steps": 1},
+        {"snapshot_format": "delta"},
+    ]
+    digests = {
+        weights(train(encoded, base, tmp_path / str(number), epochs=2, **change))
+        for number, change in enumerate(changes)
+    }
+    assert len(digests) == 1

@@ -11,9 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from styledag.errors import DeviceError
 from styledag.store.workspace import Workspace
 from styledag.training.__main__ import RESULT_FILE, SCRATCH, main
 from styledag.training.optimisation import Optimisation
+from styledag.training.processes import joined_processes
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import RECIPE
 
@@ -82,6 +84,51 @@ def arguments(encoded: Path, base: Path, out: Path) -> list[str]:
         f"--out={out}",
         "--device=cpu",
     ]
+
+
+class Connection:
+    """torch.distributed and CUDA as a machine with some GPUs has them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, local_rank: int, devices: int) -> None:
+        self.calls: list[object] = []
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+        monkeypatch.setattr(torch.cuda, "set_device", self.calls.append)
+        monkeypatch.setattr(
+            torch.distributed, "init_process_group", lambda name, **_: self.calls.append(name)
+        )
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda: local_rank)
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+        monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "calls"),
+    [
+        ("auto", 2, [1, "nccl"]),
+        ("cuda", 2, [1, "nccl"]),
+        ("cpu", 2, ["gloo"]),
+        ("auto", 0, ["gloo"]),
+    ],
+)
+def test_processes_are_connected_by_the_device_that_they_train_on(
+    monkeypatch: pytest.MonkeyPatch, device: str, devices: int, calls: list[object]
+) -> None:
+    connection = Connection(monkeypatch, local_rank=1, devices=devices)
+    with joined_processes(device) as processes:
+        assert (processes.rank, processes.size) == (1, 2)
+    assert connection.calls == calls
+
+
+def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Connection(monkeypatch, local_rank=1, devices=1)
+    with (
+        pytest.raises(DeviceError, match=r"process 1 .* there are 1, so start at most 1"),
+        joined_processes("cuda"),
+    ):
+        pytest.fail("joined")
 
 
 def test_wrong_recipe_is_one_sentence(base: Path, tmp_path: Path) -> None:
