@@ -20,6 +20,7 @@ from styledag.store.workspace import Workspace
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import Snapshot, TrainingResult
+from styledag.training.state import TrainingStates
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_optimizers import BITSANDBYTES
 from styledag_tests.training.training import RECIPE, train
@@ -201,6 +202,28 @@ def test_snapshot_that_was_being_received_comes_again_as_it_was_without_training
     assert [epoch for epoch, _ in received] == [2, 2, 3]
     assert received[0] == received[1]
     assert weights(result) == received[2][1]
+
+
+def test_cut_between_receiving_a_snapshot_and_noting_it_changes_nothing(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[tuple[int, str]] = []
+
+    def receive(snapshot: Snapshot) -> None:
+        received.append((snapshot.epoch, sha256(snapshot.folder)))
+
+    def cut_off(states: TrainingStates) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingStates, "mark_handed_over", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(encoded, base, tmp_path, on_snapshot=receive)
+    work: Counter[str] = Counter()
+    train(encoded, base, tmp_path, work=work, on_snapshot=receive)
+    assert work == {"steps": TOTAL_STEPS - 6}
+    assert [epoch for epoch, _ in received] == [2, 2, 3]
+    assert received[0] == received[1]
 
 
 def test_snapshots_carry_the_recipe_that_the_run_began_with(

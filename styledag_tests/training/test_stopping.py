@@ -99,6 +99,25 @@ def test_killed_run_stops_where_the_undisturbed_one_did(
         assert resumed.log == undisturbed.log
 
 
+def test_run_that_is_cut_while_a_snapshot_is_received_keeps_its_best(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    settings = FOREVER | {"stopping": StoppingSettings(patience=2)}
+    undisturbed = train(encoded, base, tmp_path / "undisturbed", **settings)
+
+    def receive(snapshot: Snapshot) -> None:
+        if snapshot.epoch == undisturbed.best_epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, base, tmp_path / "cut", on_snapshot=receive, **settings)
+    work: Counter[str] = Counter()
+    resumed = train(encoded, base, tmp_path / "cut", work=work, **settings)
+    assert work["steps"] < len(undisturbed.log)
+    assert weights(resumed) == weights(undisturbed)
+    assert resumed.log == undisturbed.log
+
+
 def test_stopping_without_held_out_images_is_refused(
     base: Path, encode: Encode, tmp_path: Path
 ) -> None:
