@@ -33,9 +33,11 @@ class StepProgress:
     def __init__(self, on_step: Callable[[], None]) -> None:
         self._on_step = on_step
 
-    def task(self, description: str, total: int | None) -> AbstractContextManager[Advance]:
+    def task(
+        self, description: str, total: int | None, *, done: int = 0
+    ) -> AbstractContextManager[Advance]:
         """Open a task; only training has steps."""
-        del total
+        del total, done
 
         @contextmanager
         def opened() -> Iterator[Advance]:
@@ -121,6 +123,7 @@ def train(task: dict[str, Any]) -> dict[str, Any]:
             EncodedDataset.open(work / ENCODED),
             Path(task["base"]),
             recipe,
+            inputs={},
             compute=compute,
             scratch=run / "scratch",
             on_snapshot=lambda snapshot: _take(snapshot.folder, run / f"e{snapshot.epoch:03d}"),

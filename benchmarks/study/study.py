@@ -282,6 +282,7 @@ class Study:
                 EncodedDataset.open(dataset.folder),
                 self.base.folder,
                 recipe,
+                inputs={"base": self.base.version, "encoded_dataset": dataset.version},
                 compute=self.compute,
                 scratch=workspace.scratch,
                 on_snapshot=_nothing,

@@ -132,6 +132,7 @@ def try_face(
             encoded(models, captions, pixels),
             starter / "stable-diffusion",
             recipe_of(arguments.style, arguments.recipe),
+            inputs={},
             compute=Compute(torch.device("cpu"), torch.float32),
             scratch=Path(scratch),
             on_snapshot=_nothing,

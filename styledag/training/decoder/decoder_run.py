@@ -4,9 +4,10 @@ import hashlib
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from styledag.training.decoder.batches import DecoderBatches, Pairs
 from styledag.training.decoder.file import write_tuned_vae
 from styledag.training.decoder.train import CODE_VERSION, DecoderResult, decoder_identity
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
-from styledag.training.optimizers import Optimizer
+from styledag.training.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import DecoderSettings, EmaSettings, Recipe
 from styledag.training.records import StepLog
 from styledag.training.state import TrainingState, TrainingStates, tensors_below
@@ -41,7 +42,7 @@ def reconstruction_error(decoded: Tensor, pixels: Tensor) -> Tensor:
     return (difference.square() + _ABSOLUTE * difference.abs()).mean()
 
 
-class DecoderTraining:
+class DecoderRun:
     """One run; see :func:`~styledag.training.decoder.train.train_decoder`.
 
     Args:
@@ -50,6 +51,7 @@ class DecoderTraining:
         base: Folder in diffusers' layout.
         recipe: Seed, mirroring, optimiser.
         settings: The recipe's ``decoder``.
+        inputs: Versions of what is read.
         compute: Device and dtype of autocast.
         work: Counts ``decoder_steps``.
     """
@@ -62,6 +64,7 @@ class DecoderTraining:
         recipe: Recipe,
         settings: DecoderSettings,
         *,
+        inputs: Mapping[str, str],
         compute: Compute,
         work: Counter[str],
     ) -> None:
@@ -84,7 +87,8 @@ class DecoderTraining:
         self._batches = DecoderBatches(
             encoded,
             images,
-            recipe,
+            seed=recipe.seed,
+            mirrored=recipe.horizontal_flip,
             batch_size=settings.batch_size,
             factor=2 ** (len(self._vae.config.block_out_channels) - 1),
         )
@@ -92,22 +96,19 @@ class DecoderTraining:
         average = EmaSettings(mode="base", decay=settings.ema_decay)
         self._ema = Ema(self._trained, average, total_steps=self._total_steps)
         self._optimizer = Optimizer(
-            self._trained,
-            replace(recipe, optimizer="adamw", learning_rate=settings.learning_rate),
+            self._trained, replace(OptimizerSettings.of(recipe), kind="adamw")
         )
-        self._identity = _identity(encoded, recipe, compute)
+        self._identity = _identity(decoder_identity(recipe), inputs, compute)
         self._log: list[StepLog] = []
 
     def run(self, scratch: Path, progress: Progress) -> DecoderResult:
-        """Train to the end, from where an earlier run was cut off."""
+        """Train to the end, from where an interrupted run ended."""
         began = time.perf_counter()
         base_error = self._error()
         states = TrainingStates(scratch / "state")
         self._resume(states)
         per_epoch = self._batches.steps_per_epoch
-        with progress.task("decoder", self._total_steps) as advance:
-            if self._log:
-                advance(len(self._log), loss=self._log[-1].loss)
+        with progress.task("decoder", self._total_steps, done=len(self._log)) as advance:
             for epoch in range(len(self._log) // per_epoch + 1, self._settings.epochs + 1):
                 for samples in self._batches.steps(epoch, skip=len(self._log) % per_epoch):
                     logged = self._step(self._batches.training_pairs(samples, epoch), epoch)
@@ -193,12 +194,12 @@ class DecoderTraining:
         self._log = list(state.log)
 
 
-def _identity(encoded: EncodedDataset, recipe: Recipe, compute: Compute) -> str:
-    """Return a digest of what a state must have been made with to be gone on from."""
+def _identity(settings: Mapping[str, Any], inputs: Mapping[str, str], compute: Compute) -> str:
+    """Return a digest of what a state must have been made with to be resumed from."""
     parts = {
         "code_version": CODE_VERSION,
-        "decoder": decoder_identity(recipe),
-        "samples": [[each.id, each.split] for each in encoded.samples],
+        "decoder": settings,
+        "inputs": inputs,
         "compute": [compute.device.type, str(compute.dtype)],
     }
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
