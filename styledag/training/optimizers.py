@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
-from styledag.training.recipe import Level, Recipe
+from styledag.training.recipe import Recipe
 from styledag.training.rounding import stochastically_rounded
-from styledag.training.trainable import is_in
 
 _SHARE = "share_of_rate"
 
@@ -28,17 +27,23 @@ class Optimizer:
     Args:
         parameters: By name; all float32 or all bfloat16.
         recipe: Which optimiser, with which rates; and the run seed.
+        rate_shares: Share of the learning rate of each parameter; 1 for all when left out.
 
     Raises:
-        TrainingError: If the optimiser's library is not installed, or a block that has a rate of
-            its own has no parameter here.
+        TrainingError: If the optimiser's library is not installed.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], recipe: Recipe) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        recipe: Recipe,
+        *,
+        rate_shares: Mapping[str, float] | None = None,
+    ) -> None:
         self._recipe = recipe
         self._rounded = any(each.dtype == torch.bfloat16 for each in parameters.values())
         chunks = _chunks(parameters) if self._rounded else [dict(parameters)]
-        shares = _rate_shares(parameters, recipe.block_rates)
+        shares = rate_shares or dict.fromkeys(parameters, 1.0)
         self._optimizers = [(chunk, _build(_groups(chunk, shares), recipe)) for chunk in chunks]
 
     def step(self, learning_rate: float, *, step: int) -> None:
@@ -127,20 +132,6 @@ def _restored(key: str, value: Tensor, parameter: nn.Parameter, *, fused: bool) 
         return int(value)
     # torch counts steps on the CPU, except where the whole step is one kernel of the device.
     return value.clone() if key == "step" and not fused else value.to(parameter.device, copy=True)
-
-
-def _rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:
-    """Return each parameter's share of the learning rate, by name."""
-    shares = dict.fromkeys(parameters, 1.0)
-    for level, share in rates.items():
-        chosen = [name for name in shares if is_in(name, level)]
-        if not chosen:
-            raise TrainingError(
-                f"the recipe has a rate for block {level}, but trains nothing in it: remove it "
-                "from block_rates, or train that block"
-            )
-        shares |= dict.fromkeys(chosen, share)
-    return shares
 
 
 def _groups(chunk: Mapping[str, nn.Parameter], shares: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from styledag.bases.meta import meta_unet
-from styledag.bases.parts import load_scheduler
+from styledag.bases.find import find_base
 from styledag.errors import DataError, TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
@@ -22,7 +21,6 @@ from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.memory_check import check_memory
 from styledag.training.fit import check_fit
 from styledag.training.loggers import Loggers, open_loggers
-from styledag.training.loss import DiffusionLoss
 from styledag.training.optimisation import Optimisation
 from styledag.training.prefetch import prefetched
 from styledag.training.processes import Processes
@@ -71,8 +69,9 @@ class Trainer:
         self._processes = processes
         self._scratch = scratch
         self._work = work
-        loss = DiffusionLoss(load_scheduler(base), min_snr_gamma=recipe.min_snr_gamma)
-        self._batches = Batches(encoded, recipe, timesteps=loss.timesteps)
+        found = find_base(base)
+        objective = found.objective(min_snr_gamma=recipe.min_snr_gamma)
+        self._batches = Batches(encoded, recipe, objective)
         total_steps = self._batches.total_steps
         learning_rate(recipe, 0, total_steps=total_steps)  # refuses early
         if recipe.stopping is not None and not encoded.validation:
@@ -80,12 +79,12 @@ class Trainer:
                 "the recipe stops by the validation loss, but no image is held out: raise "
                 "dataset.validation_share, or remove stopping"
             )
-        check_fit(meta_unet(base), encoded, base)
+        check_fit(found, encoded)
         check_memory(
             PlannedTraining.of(encoded, base, recipe, compute=compute, processes=processes.size)
         )
         self._optimisation = Optimisation(
-            base, recipe, loss, compute=compute, processes=processes, total_steps=total_steps
+            found, recipe, objective, compute=compute, processes=processes, total_steps=total_steps
         )
         self._identity = _identity(encoded, recipe, compute, self._optimisation)
         self._states = TrainingStates(scratch / "state")

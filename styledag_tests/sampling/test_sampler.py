@@ -191,7 +191,7 @@ def test_nan_is_refused_by_prompt_and_seed(
 ) -> None:
     sampler = make_sampler(batch_size=1)
     with torch.no_grad():
-        sampler.denoiser.unet.conv_out.bias.fill_(float("nan"))
+        sampler.denoiser.model.conv_out.bias.fill_(float("nan"))
     with pytest.raises(ModelError, match=r"'a red apple' with seed 0 holds NaN"):
         sampler.draw(sampler.pairs, workspace, advance)
     assert not workspace.work

@@ -16,6 +16,7 @@ from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import EncodeSample, encode_dataset
+from styledag_tests.bases.loading import write_index
 
 SIZE_PX = 16
 TEXT_WIDTH = 32
@@ -77,6 +78,7 @@ def base(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     folder = tmp_path_factory.mktemp("base")
+    write_index(folder)
     shutil.copytree(starter / "stable-diffusion" / "tokenizer", folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     text_config = CLIPTextConfig(
