@@ -4,10 +4,14 @@ import hashlib
 from collections.abc import Mapping
 
 import torch
+from diffusers import DDPMScheduler
 
 from styledag.bases.base import Conditioning, LatentScale, Moments
 from styledag.bases.clip import STATES
+from styledag.bases.diffusion_objective import DiffusionObjective
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
+
+OBJECTIVE = DiffusionObjective(DDPMScheduler())
 
 
 def encoded_dataset(

@@ -12,8 +12,8 @@ from styledag.errors import DataError
 from styledag.training.batches import Batch, Batches
 from styledag.training.recipe import Recipe
 from styledag_tests.training.conftest import Encode
+from styledag_tests.training.encoded import OBJECTIVE
 
-OBJECTIVE = DiffusionObjective(DDPMScheduler())
 RECIPE = Recipe(batch_size=3, gradient_accumulation=2, epochs=4, seed=7)
 
 

@@ -14,10 +14,9 @@ from styledag.training.batches import Batches
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.family_weights import family_weights
 from styledag.training.recipe import PriorSettings, Recipe
-from styledag_tests.training.encoded import encoded_dataset
+from styledag_tests.training.encoded import OBJECTIVE, encoded_dataset
 
 PLAIN = Recipe(batch_size=4, caption_dropout=0.0, horizontal_flip=False, seed=5)
-OBJECTIVE = DiffusionObjective(DDPMScheduler())
 PRIOR = PriorSettings(class_prompt="a drawing", loss_weight=0.75)
 
 

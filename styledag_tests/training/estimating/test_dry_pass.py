@@ -17,8 +17,9 @@ from styledag.training.estimating.memory_check import check_memory
 from styledag.training.recipe import LoraSettings, Recipe
 from styledag.training.trainable import Trainable
 from styledag_tests.bases.loading import load_unet, write_index
+from styledag_tests.tiny_base import TEXT_WIDTH
 from styledag_tests.training.architectures import write_stable_diffusion_15
-from styledag_tests.training.conftest import CPU, TEXT_WIDTH, Encode
+from styledag_tests.training.conftest import CPU, Encode
 from styledag_tests.training.training import RECIPE, train
 
 SHAPE = (4, 8, 8)
