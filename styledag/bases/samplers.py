@@ -43,11 +43,14 @@ class DiffusersSchedule:
 
     def start(self, noise: "Tensor") -> "Tensor":
         """Return the latents that denoising starts from."""
-        latents: Tensor = noise * self._scheduler.init_noise_sigma
+        # Schedulers of flow matching have neither this nor the input's scale.
+        latents: Tensor = noise * getattr(self._scheduler, "init_noise_sigma", 1.0)
         return latents
 
     def denoiser_input(self, latents: "Tensor", timestep: "Tensor") -> "Tensor":
         """Return the latents as the denoiser reads them at a timestep."""
+        if not hasattr(self._scheduler, "scale_model_input"):
+            return latents
         scaled: Tensor = self._scheduler.scale_model_input(latents, timestep)
         return scaled
 

@@ -34,8 +34,8 @@ class Trainable:
         self._prefixes: Sequence[str] | None = None
         if recipe.blocks is not None:
             named = {_prefix(base, each, "blocks") for each in recipe.blocks}
-            whole = {prefix for block, prefix in base.blocks.items() if "." not in block}
-            self._prefixes = None if whole <= named else sorted(named)
+            whole = all(any(is_in(each, other) for other in named) for each in base.blocks.values())
+            self._prefixes = None if whole else sorted(named)
         self._rate_prefixes = {
             block: _prefix(base, block, "block_rates") for block in recipe.block_rates
         }
