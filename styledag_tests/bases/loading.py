@@ -25,13 +25,16 @@ def load_unet(base: Path, *, subfolder: str = "unet", dtype: Any = None) -> Any:
     import torch
     from diffusers import UNet2DConditionModel
 
-    unet = UNet2DConditionModel.from_pretrained(base / subfolder, low_cpu_mem_usage=False)
-    return unet.to(dtype or torch.float32).eval()
+    return UNet2DConditionModel.from_pretrained(
+        base / subfolder, torch_dtype=dtype or torch.float32, low_cpu_mem_usage=False
+    ).eval()
 
 
 def load_vae(base: Path, *, subfolder: str = "vae") -> Any:
     """Return an autoencoder, float32, in evaluation mode."""
+    import torch
     from diffusers import AutoencoderKL
 
-    vae = AutoencoderKL.from_pretrained(base / subfolder, low_cpu_mem_usage=False)
-    return vae.float().eval()
+    return AutoencoderKL.from_pretrained(
+        base / subfolder, torch_dtype=torch.float32, low_cpu_mem_usage=False
+    ).eval()

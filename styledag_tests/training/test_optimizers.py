@@ -80,11 +80,6 @@ def test_a_rate_that_makes_no_sense_is_refused(rates: dict[str, float], said: st
         Recipe(block_rates=rates)  # type: ignore[arg-type]
 
 
-def test_a_rate_for_a_block_that_is_not_trained_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"rate for block up\.3, but trains nothing in it"):
-        Optimizer(parameters(), Recipe(block_rates={"up.3": 0.5}))
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimiser_goes_on_from_its_state_as_if_nothing_had_been(

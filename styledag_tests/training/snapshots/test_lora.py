@@ -61,7 +61,7 @@ def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: 
 
     unet = load_unet(base)
     attention = Recipe(trained="attention", lora=LoraSettings(rank=2, alpha=3.0))
-    adapters = LoraAdapters(unet, attention)
+    adapters = LoraAdapters(unet, attention, Trainable(find_base(base), attention))
     averages = moved(adapters)
     adapters.write(averages, tmp_path / "lora")
     parts: dict[str, Any] = dict.fromkeys(
