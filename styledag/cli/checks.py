@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from styledag.bases.find import find_base
 from styledag.collect.settings import FolderSource
 from styledag.errors import StyledagError
 from styledag.graph.graph import Graph
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.models.reference import ModelReference
+from styledag.style.base_check import check_base
+from styledag.style.model import Style
 
 _GB = 1_000_000_000
 _PACKAGES = ("torch", "diffusers", "transformers", "datasets", "dagster")
@@ -72,10 +75,18 @@ def check_style(graph: Graph, name: str) -> Iterator[Finding]:
         else:
             detail = f"{reference.model}@{reference.revision}, taken from the Hub when needed"
             yield Finding(f"{name}: {role}", True, detail)
+    if (folder := graph.path(style.base.model)).is_dir():
+        yield _check(f"{name}: fits its base", lambda: _family(style, folder))
     for source in style.sources:
         if isinstance(source, FolderSource):
             there = graph.path(source.path).is_dir()
             yield Finding(f"{name}: folder {source.path}", there, "there" if there else "missing")
+
+
+def _family(style: Style, folder: Path) -> str:
+    base = find_base(folder)
+    check_base(style, base)
+    return base.family
 
 
 def _package(package: str, remedy: str) -> Finding:

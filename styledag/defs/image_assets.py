@@ -187,13 +187,13 @@ def _curate(compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts
 
 
 def _caption(graph: GraphRun, compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts:
+    from styledag.bases.find import find_base
     from styledag.captions.blip import BlipCaptioner
     from styledag.captions.facts import caption_facts
-    from styledag.captions.length import ClipTokens
 
     settings = plan.style.captions
     model = plan.models["captioner"]
-    tokens = ClipTokens(plan.models["base_tokenizer"].folder)
+    tokens = find_base(plan.models["base_tokenizer"].folder).tokens
     overrides = graph.graph.path(settings.overrides) if settings.overrides else None
     manifest = caption.caption_images(
         Manifest.read(plan.folder("curated_images"), CuratedImage),

@@ -184,6 +184,7 @@ def store_checkpoint(
 
 def blend(plan: Plan, workspace: Workspace) -> Facts:
     """Blend the base's UNet with the fine-tune's, or the averages that the checkpoints hold."""
+    from styledag.bases.find import find_base
     from styledag.merging.blend import blend_unet
 
     if "length" in plan.target.settings:
@@ -197,6 +198,7 @@ def blend(plan: Plan, workspace: Workspace) -> Facts:
         parents={"base": base.version, "tuned": tuned.version},
         base_share=tuned.facts["base_share"],
         block_weights=plan.target.settings.get("block_weights"),
+        blocks=find_base(base.folder).blocks,
     )
 
 
@@ -302,6 +304,8 @@ def _sampler(
         unet=unet,
         unet_version=weights_version(unet, known_as=known_as, items=workspace.items),
         vae=vae,
+        width_px=plan.style.images.size_px,
+        height_px=plan.style.images.size_px,
     )
 
 

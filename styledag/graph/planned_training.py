@@ -8,8 +8,9 @@ from styledag.graph.names import ModelName
 from styledag.models.reference import configuration_folder
 
 if TYPE_CHECKING:
+    from styledag.bases.base import LatentsShape
     from styledag.models.compute import Compute
-    from styledag.training.estimating.estimate import LatentsShape, PlannedTraining
+    from styledag.training.estimating.estimate import PlannedTraining
 
 ASSUMED_IMAGES = 800
 """Images of a style of which nothing has been gathered yet."""
@@ -73,16 +74,17 @@ def _latents(
     graph: Graph, model: ModelName, facts: Mapping[str, Any], train: int
 ) -> dict["LatentsShape", int]:
     """Return the shapes of latents: those of the buckets that are known, else the square's."""
-    from styledag.bases.meta import latents_shape
+    from styledag.bases.find import find_base
 
     style = graph.style(model.style)
     base = configuration_folder(style.base, project=graph.project.root)
+    latents = find_base(base).latents
     size_px = style.images.size_px
     buckets = facts.get("buckets") or {f"{size_px}x{size_px}": train}
     total = sum(buckets.values())
     shapes: dict[LatentsShape, int] = {}
     for bucket, count in buckets.items():
         width_px, height_px = (int(side) for side in bucket.split("x"))
-        shape = latents_shape(base, width_px=width_px, height_px=height_px)
+        shape = latents.shape(width_px=width_px, height_px=height_px)
         shapes[shape] = shapes.get(shape, 0) + max(1, round(train * count / total))
     return shapes

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.bases.blocks import is_in, prefix_of
 from styledag.errors import ModelError
 from styledag.merging.unet_folder import (
     WEIGHTS,
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import torch
 
     from styledag.tensors.file import TensorReader
-    from styledag.training.recipe import Level
 
 CODE_VERSION = "1"
 METHOD = "lerp"
@@ -46,7 +46,8 @@ def blend_unet(
     *,
     parents: Mapping[str, str],
     base_share: float,
-    block_weights: "Mapping[Level, float] | None" = None,
+    block_weights: Mapping[str, float] | None = None,
+    blocks: Mapping[str, str] | None = None,
 ) -> Facts:
     """Write ``base + weight * (tuned - base)`` as a diffusers folder and return its figures.
 
@@ -63,6 +64,7 @@ def blend_unet(
         parents: Versions of the parents, under ``base`` and ``tuned``.
         base_share: Share of the base that the fine-tune's average still holds.
         block_weights: Shares of ``weight`` that single blocks are blended at; 1 for all others.
+        blocks: Prefix of the tensors' names in each block that the base has, by its name.
 
     Raises:
         ModelError: If the parents differ in tensors, shapes or configuration, hold NaN or
@@ -90,7 +92,7 @@ def blend_unet(
         TensorReader(tuned / WEIGHTS) as tuned_tensors,
     ):
         specs = in_file_order(common_specs(base_tensors, tuned_tensors))
-        shares = _shares([spec.name for spec in specs], block_weights or {}, base)
+        shares = _shares([spec.name for spec in specs], block_weights or {}, blocks or {})
 
         def piece(name: str, start: int, count: int) -> "torch.Tensor":
             part = weight * shares[name]
@@ -108,19 +110,13 @@ def blend_unet(
 
 
 def _shares(
-    names: list[str], block_weights: "Mapping[Level, float]", base: Path
+    names: list[str], block_weights: Mapping[str, float], blocks: Mapping[str, str]
 ) -> dict[str, float]:
     """Return each tensor's share of the weight, by name."""
-    from styledag.training.trainable import is_in
-
     shares = dict.fromkeys(names, 1.0)
-    for level, share in block_weights.items():
-        inside = [name for name in names if is_in(name, level)]
-        if not inside:
-            raise ModelError(
-                f"block_weights names {level}, but {base} has no such block: remove it from there"
-            )
-        shares |= dict.fromkeys(inside, share)
+    for block, share in block_weights.items():
+        prefix = prefix_of(block, blocks, setting="block_weights", error=ModelError)
+        shares |= dict.fromkeys([name for name in names if is_in(name, prefix)], share)
     return shares
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from styledag.settings import STRICT, setting
-from styledag.training.recipe import MAX_POWER_LENGTH, Level, check_levels
+from styledag.training.recipe import MAX_POWER_LENGTH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class BlendSettings:
         min_length=1,
         help="Shares of the fine-tune, 0 to 1 in hundredths; 0 is the base, 1 the fine-tune.",
     )
-    block_weights: Mapping[Level, float] = setting(
+    block_weights: Mapping[str, float] = setting(
         default_factory=dict,
         help="Shares of the weight for single blocks, 0 to 1, such as {up.0: 0.5}; 1 for others.",
     )
@@ -41,10 +41,9 @@ class BlendSettings:
                 raise ValueError(f"weight {weight!r} is not 0 to 1 in steps of 0.01")
         if list(self.weights) != sorted(set(self.weights)):
             raise ValueError(f"weights {list(self.weights)} must rise, each once")
-        check_levels("block_weights", self.block_weights)
-        for level, share in self.block_weights.items():
+        for block, share in self.block_weights.items():
             if not 0 <= share <= 1:
-                raise ValueError(f"block_weights[{level!r}] is {share!r}, but must be 0 to 1")
+                raise ValueError(f"block_weights[{block!r}] is {share!r}, but must be 0 to 1")
         for length in self.lengths:
             is_thousandths = abs(length * 1000 - round(length * 1000)) < 1e-9
             if not 0 < length < MAX_POWER_LENGTH or not is_thousandths:

@@ -13,7 +13,12 @@ from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
 
 _ALL = ("*.json", "*.txt", "*.safetensors", "*/*.json", "*/*.txt", "*/*.safetensors")
-_CONFIGURATIONS = ("config.json", "*/config.json", "*/scheduler_config.json")
+_CONFIGURATIONS = (
+    "model_index.json",
+    "config.json",
+    "*/config.json",
+    "*/scheduler_config.json",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

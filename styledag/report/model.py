@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 from styledag.report.data import DataSection
 from styledag.store.artifact import Input
-from styledag.training.recipe import Level
 
 Samples: TypeAlias = Mapping[tuple[str, int], Path]
 """PNG of each (prompt, seed); one that is missing is shown as such."""
@@ -251,7 +250,7 @@ class ModelReport:
     data: DataSection
     recommended: Recommendation | None = None
     blends: tuple[BlendSection, ...] = ()
-    block_weights: Mapping[Level, float] = field(default_factory=dict)
+    block_weights: Mapping[str, float] = field(default_factory=dict)
     snapshots: tuple[SnapshotSection, ...] = ()
     evolution: Mapping[str, Path] = field(default_factory=dict)
     denoising: Mapping[str, Path] = field(default_factory=dict)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from styledag.bases.parts import load_unet
 from styledag.errors import ModelError, StorageError
 from styledag.graph.checkpoint_unets import store_unet, whole_unet
 from styledag.store.artifact import Artifact, Facts
@@ -16,6 +15,7 @@ from styledag.store.workspace import Workspace
 from styledag.tensors.delta import DELTA_FILE
 from styledag.tensors.values import weights_version
 from styledag.training.snapshots.write import UNET_FILE, write_unet
+from styledag_tests.bases.loading import load_unet
 
 Publish = Callable[..., Artifact]
 

@@ -16,6 +16,7 @@ from styledag.merging.unet_folder import CONFIG, WEIGHTS
 from styledag.settings import canonical_json
 from styledag.store.digest import folder_digest
 
+BLOCKS = {"up.0": "up_blocks.0", "mid": "mid_block"}
 PARENTS = {"base": "b" * 64, "tuned": "t" * 64}
 
 
@@ -104,7 +105,7 @@ def test_the_header_tells_where_the_blend_comes_from(
 def test_a_block_takes_its_share_of_the_weight(base: Path, tuned: Path, tmp_path: Path) -> None:
     facts = blend_unet(
         base, tuned, 1.0, tmp_path, parents=PARENTS, base_share=0,
-        block_weights={"up.0": 0.5, "mid": 0.0},
+        block_weights={"up.0": 0.5, "mid": 0.0}, blocks=BLOCKS,
     )  # fmt: skip
     blended, ours, theirs = (load_file(at / WEIGHTS) for at in (tmp_path, base, tuned))
     for name, tensor in blended.items():
@@ -118,16 +119,24 @@ def test_a_block_takes_its_share_of_the_weight(base: Path, tuned: Path, tmp_path
 
 
 def test_a_block_that_is_not_there_is_named(base: Path, tuned: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"block_weights names up\.2, but .* has no such block"):
+    with pytest.raises(
+        ModelError, match=r"names block .up\.2., which the base does not have: .* up\.0"
+    ):
         blend_unet(
-            base, tuned, 1.0, tmp_path, parents=PARENTS, base_share=0, block_weights={"up.2": 0.5}
+            base,
+            tuned,
+            1.0,
+            tmp_path,
+            parents=PARENTS,
+            base_share=0,
+            block_weights={"up.2": 0.5},
+            blocks=BLOCKS,
         )
 
 
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ({"up.9": 0.5}, "block_weights names 'up.9', but must name some of"),
         ({"up.0": 1.5}, r"block_weights\['up.0'\] is 1.5, but must be 0 to 1"),
     ],
 )

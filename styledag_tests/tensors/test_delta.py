@@ -10,11 +10,11 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from styledag.bases.parts import load_unet
 from styledag.errors import ModelError
 from styledag.tensors.delta import DELTA_FILE, restore_delta, write_delta
 from styledag.tensors.file import TensorReader
 from styledag.training.snapshots.write import UNET_FILE, write_unet
+from styledag_tests.bases.loading import load_unet
 
 HALVES = (torch.float16, torch.bfloat16)
 

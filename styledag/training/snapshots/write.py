@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -13,14 +13,11 @@ from styledag.errors import TrainingError
 from styledag.settings import canonical_json
 from styledag.training.disk import write_errors
 
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-
 UNET_FILE = "diffusion_pytorch_model.safetensors"
 
 
 def write_unet(
-    unet: "UNet2DConditionModel",
+    unet: Any,
     weights: Mapping[str, Tensor],
     folder: Path,
     *,
@@ -64,7 +61,7 @@ def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     )
 
 
-def _config(unet: "UNet2DConditionModel") -> str:
+def _config(unet: Any) -> str:
     # What starts with an underscore names the class, or where this machine keeps the base.
     config = {
         name: value

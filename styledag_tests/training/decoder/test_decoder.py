@@ -13,13 +13,13 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from styledag.bases.parts import load_vae
 from styledag.errors import DataError, ModelError, StorageError, TrainingError
 from styledag.models.compute import Compute
 from styledag.store.workspace import Workspace
 from styledag.training.decoder.file import VAE_FILE
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encoders import encoding_dtype
+from styledag_tests.bases.loading import load_vae
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.decoding import images, tune
 from styledag_tests.training.training import RecordingProgress

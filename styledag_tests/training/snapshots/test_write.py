@@ -6,10 +6,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
-from styledag.bases.parts import load_unet
 from styledag.errors import TrainingError
 from styledag.tensors.file import TensorSpec, TensorWriter
 from styledag.training.snapshots.write import UNET_FILE, write_unet
+from styledag_tests.bases.loading import load_unet
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
