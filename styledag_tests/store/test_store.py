@@ -92,8 +92,8 @@ def test_the_log_folder_has_no_part_in_the_version(any_store: Store) -> None:
 
 
 def test_a_build_that_depends_on_the_world_always_runs(any_store: Store) -> None:
-    first = any_store.build(target(world=True), write_greeting)
-    again = any_store.build(target(world=True), write_greeting)
+    first = any_store.build(target(depends_on_outside=True), write_greeting)
+    again = any_store.build(target(depends_on_outside=True), write_greeting)
     assert again.work == {"greetings": 1}
     assert again.artifact.version == first.artifact.version
 
