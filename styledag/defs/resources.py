@@ -14,18 +14,7 @@ from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress
 
 
-class Device(Protocol):
-    """Finds the device that a run computes with."""
-
-    def resolve(self) -> Compute:
-        """Return the device that is really there; imports torch.
-
-        Raises:
-            DeviceError: If it isn't.
-        """
-
-
-class _Compute(dg.ConfigurableResource):
+class ComputeResource(dg.ConfigurableResource):
     """The device that a run computes with; asking for one that isn't there is an error."""
 
     def resolve(self) -> Compute:
@@ -38,16 +27,15 @@ class _Compute(dg.ConfigurableResource):
         return resolve_compute(ComputeSettings(**settings))
 
 
-def compute_resource(settings: ComputeSettings) -> dg.ConfigurableResource:
+def compute_resource(settings: ComputeSettings) -> ComputeResource:
     """Return the resource whose configuration has the fields of :class:`ComputeSettings`."""
     hints = get_type_hints(ComputeSettings)
     configuration: dict[str, Any] = {
         each.name: (hints[each.name], Field(each.default, description=each.metadata["description"]))
         for each in fields(ComputeSettings)
     }
-    resource = create_model(
-        "ComputeResource", __base__=_Compute, __doc__=_Compute.__doc__, **configuration
-    )
+    base = ComputeResource
+    resource = create_model(base.__name__, __base__=base, __doc__=base.__doc__, **configuration)
     return resource(**asdict(settings))
 
 

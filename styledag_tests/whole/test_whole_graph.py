@@ -126,17 +126,14 @@ def test_a_checkpoint_can_be_checked_by_hand(undisturbed: Undisturbed) -> None:
     definitions = build_definitions(undisturbed.project)
     check = dg.AssetCheckKey(dg.AssetKey("checkpoint"), "stored_as_published")
     with open_history(undisturbed.project.root) as instance:
+        job = dg.define_asset_job("check", dg.AssetSelection.checks(check))
+        checked = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
 
         def is_whole() -> bool:
-            job = dg.define_asset_job("check", dg.AssetSelection.checks(check))
-            result = (
-                dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
-                .resolve_job_def("check")
-                .execute_in_process(
-                    instance=instance, partition_key=f"{MODEL}@e001", raise_on_error=False
-                )
-            )
-            return result.success
+            result = checked.resolve_job_def("check").execute_in_process(instance=instance)
+            (evaluation,) = result.get_asset_check_evaluations()
+            assert evaluation.metadata["partitions"].value == 2
+            return evaluation.passed
 
         assert is_whole()
         weights = Catalogue(undisturbed.project).store.require("checkpoint", f"{MODEL}/e001").folder
