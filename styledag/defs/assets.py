@@ -102,8 +102,9 @@ def _stored_as_published(stage: Stage, partitions: Partitions) -> dg.AssetChecks
                 artifact.verify()
             except StorageError as exc:
                 damaged.append(str(exc))
-        metadata = {"partitions": looked_at, "damaged": dg.MetadataValue.json(damaged)}
-        return dg.AssetCheckResult(passed=not damaged, metadata=metadata)
+        return dg.AssetCheckResult(
+            passed=not damaged, metadata={"partitions": looked_at, "damaged": damaged}
+        )
 
     return check
 

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from styledag.graph.catalogue import Catalogue, partitions_of
@@ -49,9 +50,25 @@ def plan_build(catalogue: Catalogue, asset: str, partition: Partition) -> Plan:
     return _Planner(catalogue, catalogue.declaration(partition)).plan(catalogue.stages[asset])
 
 
-def plan_declared(catalogue: Catalogue, stage: Stage, declaration: Declaration) -> Plan:
-    """Plan a build from a declaration that was read before; raises as :func:`plan_build`."""
-    return _Planner(catalogue, declaration).plan(stage)
+def plan_as_recorded(
+    catalogue: Catalogue, stage: Stage, declaration: Declaration, recorded: Sequence[Input]
+) -> Plan:
+    """Plan a build only to compare it with an earlier one: nothing is downloaded.
+
+    A model on the Hub counts as the version that the earlier build read, if it is the same
+    revision of the same model. Such a plan cannot be carried out.
+
+    Args:
+        catalogue: Stages, styles, models and artifacts.
+        stage: The stage.
+        declaration: What the style file declares.
+        recorded: What the earlier build read.
+
+    Raises:
+        ArtifactMissingError: If something that it reads was never materialised.
+        StyledagError: If a file or a model's folder is missing.
+    """
+    return _Planner(catalogue, declaration, recorded=recorded).plan(stage)
 
 
 def read_partitions(
@@ -129,12 +146,14 @@ class _Planner:
         declaration: What the style file declares.
         known: Artifacts that a running build has read already, by their name in its inputs.
         models: Models that are resolved already, by role.
+        recorded: What an earlier build read, if the plan is only to be compared with that.
     """
 
     catalogue: Catalogue
     declaration: Declaration
     known: Mapping[str, Artifact] = field(default_factory=dict)
     models: dict[str, ResolvedModel] = field(default_factory=dict)
+    recorded: Sequence[Input] | None = None
 
     def plan(self, stage: Stage) -> Plan:
         declaration, catalogue = self.declaration, self.catalogue
@@ -206,13 +225,17 @@ class _Planner:
     def _resolve(self, stage: Stage) -> None:
         for uses in stage.uses:
             reference = uses.reference(self.declaration)
-            if reference is not None and uses.role not in self.models:
+            if reference is None or uses.role in self.models:
+                continue
+            if self.recorded is not None and reference.revision is not None:
+                self.models[uses.role] = _as_recorded(uses.role, reference, self.recorded)
+            else:
                 self.models[uses.role] = self.catalogue.model(reference, uses.parts)
 
     def _plan_part(
         self, stage: Stage, upstream: Mapping[str, Artifact]
     ) -> "Callable[[str], Plan] | None":
-        if stage.publishes is None:
+        if stage.publishes is None or self.recorded is not None:
             return None
         published = self.catalogue.stages[stage.publishes.asset]
         owner = self.declaration.partition
@@ -237,6 +260,14 @@ def _partitions(
 
 def _files(catalogue: Catalogue, stage: Stage, declaration: Declaration) -> list[Input]:
     return [catalogue.file_input(name, path) for name, path in stage.files(declaration).items()]
+
+
+def _as_recorded(role: str, reference: ModelReference, recorded: Sequence[Input]) -> ResolvedModel:
+    unknown = ResolvedModel(reference, Path(), "")
+    read = next((each for each in recorded if each.name == role), None)
+    if read is None or read.partition != unknown.as_input(role).partition:
+        return unknown
+    return replace(unknown, version=read.version)
 
 
 def _model_identity(

@@ -8,7 +8,7 @@ from typing import Literal
 from styledag.errors import ArtifactMissingError, StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.graph.plan import ANCESTORS, declared_digest, plan_declared, read_partitions
+from styledag.graph.plan import ANCESTORS, declared_digest, plan_as_recorded, read_partitions
 from styledag.graph.stage import Declaration, Stage
 from styledag.settings import canonical_json
 from styledag.store.artifact import Build
@@ -66,7 +66,8 @@ def _status(
     try:
         pending = _pending(catalogue, stage, declaration, known)
         declared = _with_pending(declared_digest(catalogue, stage, declaration), pending)
-        plan = plan_declared(catalogue, stage, declaration)
+        recorded = () if current is None else current.build.inputs
+        plan = plan_as_recorded(catalogue, stage, declaration, recorded)
         declared = _with_pending(plan.declared, pending)
         changes = [] if current is None else [*_changes(current.build, plan.target)]
     except ArtifactMissingError as exc:
@@ -114,6 +115,8 @@ def _changes(build: Build, target: Target) -> Iterator[str]:
         if build.settings.get(name) != target.settings.get(name):
             yield "ancestors changed" if name == ANCESTORS else f"settings changed: {name}"
     read = {each.identity for each in build.inputs}
-    now = {each.identity for each in target.inputs}
     yield from (f"{each.name} changed" for each in target.inputs if each.identity not in read)
-    yield from (f"{each.name} is not read" for each in build.inputs if each.identity not in now)
+    now = {each.identity[:2] for each in target.inputs}
+    yield from (
+        f"{each.name} is no longer read" for each in build.inputs if each.identity[:2] not in now
+    )

@@ -83,6 +83,27 @@ def test_politeness_makes_nothing_anew(project: Project) -> None:
     assert state_of(project, "jpeg_images").state == "current"
 
 
+def test_a_model_on_the_hub_is_compared_by_its_revision_without_asking_for_it(
+    project: Project, starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(project, f"{{model: {starter}/blip}}", "{model: org/blip, revision: abc}")
+    make(Catalogue(project), "curated_images")
+    downloads = []
+
+    def download(name: str, revision: str, **_: object) -> str:
+        downloads.append((name, revision))
+        return str(starter / "blip")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    make(Catalogue(project), "captions")
+    assert downloads == [("org/blip", "abc")]
+    assert state_of(project, "captions").state == "current"
+    edit(project, "revision: abc", "revision: abd")
+    captions = state_of(project, "captions")
+    assert (captions.state, captions.why) == ("outdated", "captioner changed")
+    assert len(downloads) == 1
+
+
 def test_a_missing_model_breaks_only_what_reads_it(project: Project) -> None:
     edit(project, "/blip", "/no-blip")
     make(Catalogue(project), "curated_images")
