@@ -46,7 +46,7 @@ class Partitions:
                 source.key: [
                     target.key
                     for target in self.declared[downstream]
-                    if source.contains(target) or target.contains(source)
+                    if source.belongs_with(target)
                 ]
                 for source in self.declared[upstream]
             }

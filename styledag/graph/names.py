@@ -96,13 +96,10 @@ class Partition:
             return Partition(self.style)
         return replace(self, part="") if grain == "model" else self
 
-    def contains(self, other: "Partition") -> bool:
-        """Return whether another partition is this one or a part of it."""
-        return (
-            self.style == other.style
-            and self.recipe in ("", other.recipe)
-            and self.part in ("", other.part)
-        )
+    def belongs_with(self, other: "Partition") -> bool:
+        """Return whether both are of one model, or of one style where one of them has no model."""
+        recipes = {self.recipe, other.recipe}
+        return self.style == other.style and (len(recipes) == 1 or "" in recipes)
 
 
 def epoch_key(epoch: int) -> str:

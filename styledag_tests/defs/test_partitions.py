@@ -6,6 +6,8 @@ import pytest
 
 from styledag.defs.code_location import build_definitions
 from styledag.defs.partitions import read_partitions
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
 from styledag_tests.whole.small_project import STYLE, make_project
 
 
@@ -47,3 +49,29 @@ def test_a_model_has_the_partitions_that_its_style_declares(tmp_path: Path, star
         f"{STYLE}.full@e001",
         f"{STYLE}.full@e002",
     ]
+
+
+def test_no_partition_asks_for_one_that_cannot_be(tmp_path: Path, starter: Path) -> None:
+    """Two styles of other epochs and weights: nothing of the one is read for the other."""
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    text = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
+    other = text.replace("[0.0, 0.5, 1.0]", "[0.25]").replace("epochs: 2", "epochs: 7")
+    (project.styles_folder / "other.yaml").write_text(other, "utf-8")
+    partitions, stages = read_partitions(project), Catalogue(project).stages
+    looked_at = 0
+    for stage in stages.values():
+        for upstream in {stages[reads.asset].grain for reads in stage.reads}:
+            mapping = partitions.mapping(upstream, stage.grain)
+            for key in partitions.definitions[stage.grain].get_partition_keys() if mapping else ():
+                result = mapping.get_upstream_mapped_partitions_result_for_partitions(
+                    partitions.definitions[stage.grain].subset_with_partition_keys([key]),
+                    partitions.definitions[stage.grain],
+                    partitions.definitions[upstream],
+                )
+                read = set(result.partitions_subset.get_partition_keys())
+                assert read
+                assert {Partition.parse(each).style for each in read} == {
+                    Partition.parse(key).style
+                }
+                looked_at += 1
+    assert looked_at > 20

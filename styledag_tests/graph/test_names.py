@@ -26,10 +26,9 @@ def test_a_partition_belongs_to_its_model_and_its_style() -> None:
     assert blend.widened("model") == Partition("a", "b")
     assert blend.widened("style") == Partition("a")
     assert blend.widened("blend") == blend
-    assert all(each.contains(blend) for each in (Partition("a"), Partition("a", "b"), blend))
-    others = (Partition("a", "c"), Partition("b"), Partition("a", "b", "1.00"))
-    assert not any(each.contains(blend) for each in others)
-    assert not blend.contains(Partition("a", "b"))
+    related = (Partition("a"), Partition("a", "b"), Partition("a", "b", "e001"))
+    assert all(each.belongs_with(blend) and blend.belongs_with(each) for each in related)
+    assert not any(each.belongs_with(blend) for each in (Partition("a", "c"), Partition("b")))
 
 
 def test_an_epoch_is_read_from_its_key() -> None:

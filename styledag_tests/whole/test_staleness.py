@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,7 @@ from dagster._core.loader import LoadingContextForTest
 from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import open_history
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.stages import read_stages
 from styledag.graph.status import style_status
 from styledag.project import Project
 from styledag_tests.whole.conftest import Undisturbed
@@ -40,11 +42,11 @@ def project(
 
 
 @pytest.fixture
-def declare(project: Project) -> Iterator[dict[str, str]]:
-    """Replacements in the style file, made with :func:`edit` and taken back after the test."""
+def _restored(project: Project) -> Iterator[None]:
+    """Write the style file as it was after the test."""
     path = project.styles_folder / f"{STYLE}.yaml"
     before = path.read_text("utf-8")
-    yield {}
+    yield
     path.write_text(before, "utf-8")
 
 
@@ -113,7 +115,7 @@ def test_after_a_run_everything_is_fresh(project: Project) -> None:
     ],
     ids=["rate", "epochs", "prompt", "weight", "sources", "captions", "politeness"],
 )
-@pytest.mark.usefixtures("declare")
+@pytest.mark.usefixtures("_restored")
 def test_a_change_puts_out_of_date_what_it_concerns_and_no_more(
     project: Project, find: str, replace: str, concerned: set[str]
 ) -> None:
@@ -128,9 +130,22 @@ def test_a_change_puts_out_of_date_what_it_concerns_and_no_more(
     assert missing == (added if "0.75" in replace else set())
 
 
-@pytest.mark.usefixtures("declare")
-def test_a_run_makes_it_fresh_again_and_so_does_the_change_back(project: Project) -> None:
+@pytest.mark.usefixtures("_restored")
+def test_a_run_makes_everything_fresh_again(project: Project) -> None:
     edit(project, "[0.0, 0.5, 1.0]", "[0.0, 0.75, 1.0]")
     run_all(project)
     assert set(in_dagster(project).values()) == {"FRESH"}
     assert in_dagster(project) == in_status(project)
+
+
+def test_a_raised_code_version_is_out_of_date_with_what_follows(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = [
+        replace(stage, code_version="99") if stage.name == "jpeg_images" else stage
+        for stage in read_stages()
+    ]
+    monkeypatch.setattr("styledag.graph.catalogue.read_stages", lambda: raised)
+    states = in_dagster(project)
+    assert stale(states) == FROM_SOURCES - {"raw_images"}
+    assert states == in_status(project)
