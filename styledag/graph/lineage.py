@@ -1,5 +1,6 @@
 """What an artifact came from, back to every image's address."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from styledag.errors import LineageError, StorageError
@@ -52,6 +53,23 @@ def find_ancestor(store: Store, artifact: Artifact, asset: str) -> Artifact:
         if ancestor.artifact is not None and ancestor.input.name == asset:
             return ancestor.artifact
     raise LineageError(f"{artifact.asset} of {artifact.partition} came from no {asset}")
+
+
+def sources_first(ancestors: Sequence[Ancestor]) -> list[Ancestor]:
+    """Return ancestors so that each stands after everything that it came from."""
+    by_identity = {each.input.identity: each for each in ancestors}
+    ordered: dict[tuple[str, str, str], Ancestor] = {}
+
+    def add(ancestor: Ancestor) -> None:
+        if ancestor.input.identity in ordered:
+            return
+        for upstream in ancestor.artifact.build.inputs if ancestor.artifact else ():
+            add(by_identity[upstream.identity])
+        ordered[ancestor.input.identity] = ancestor
+
+    for ancestor in ancestors:
+        add(ancestor)
+    return list(ordered.values())
 
 
 def _parents(store: Store, ancestor: Ancestor) -> list[Ancestor]:

@@ -8,7 +8,7 @@ from typing import Any
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
 from styledag.graph.blends import Blend, amount_of
-from styledag.graph.lineage import Ancestor
+from styledag.graph.lineage import Ancestor, sources_first
 from styledag.graph.report_data import data_section
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.stage import Inputs
@@ -71,7 +71,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         nearest=_nearest(inputs, workspace, scores),
         copy_similarity=summary["copying_threshold"],
         recipe=recipe,
-        lineage=tuple(_step(each) for each in _sources_first(inputs.ancestors)),
+        lineage=tuple(_step(each) for each in sources_first(inputs.ancestors)),
     )
 
 
@@ -199,23 +199,6 @@ def _origins(ancestors: Sequence[Ancestor]) -> dict[str, Origin]:
     )
     rows = Manifest.read(captions.folder, CaptionedImage).rows
     return {row.image.sha256: row.image.origin for row in rows}
-
-
-def _sources_first(ancestors: Sequence[Ancestor]) -> list[Ancestor]:
-    """Return ancestors so that each stands after everything that it came from."""
-    by_identity = {each.input.identity: each for each in ancestors}
-    ordered: dict[tuple[str, str, str], Ancestor] = {}
-
-    def add(ancestor: Ancestor) -> None:
-        if ancestor.input.identity in ordered:
-            return
-        for upstream in ancestor.artifact.build.inputs if ancestor.artifact else ():
-            add(by_identity[upstream.identity])
-        ordered[ancestor.input.identity] = ancestor
-
-    for ancestor in ancestors:
-        add(ancestor)
-    return list(ordered.values())
 
 
 def _step(ancestor: Ancestor) -> LineageStep:

@@ -6,7 +6,7 @@ import pytest
 
 from styledag.errors import ArtifactMissingError, LineageError
 from styledag.graph.ancestry import find_artifact
-from styledag.graph.lineage import find_ancestor, trace
+from styledag.graph.lineage import find_ancestor, sources_first, trace
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
@@ -74,6 +74,20 @@ def test_the_depth_of_a_diamond_is_the_shortest_way(store: Store) -> None:
         (2, "y"),
         (3, "x"),
     ]
+
+
+def test_sources_stand_before_what_came_from_them(store: Store) -> None:
+    """A model and a decoder that share their sources: what only the decoder read is not last."""
+    made: dict[str, Artifact] = {}
+    for name, reads in {"raw": "", "data": "raw", "model": "data", "vae": "data raw"}.items():
+        inputs = tuple(made[each].as_input() for each in reads.split())
+        target = Target(asset=name, partition="a", code_version="1", inputs=inputs)
+        made[name] = store.build(target, write).artifact
+    traced = [*trace(store, made["model"]), trace(store, made["vae"])[0]]
+    ordered = [each.input.name for each in sources_first(traced)]
+    assert ordered == ["raw", "data", "model", "vae"]
+    backwards = [each.input.name for each in sources_first(traced[::-1])]
+    assert backwards == ["raw", "data", "vae", "model"]
 
 
 @pytest.mark.parametrize(
