@@ -235,8 +235,6 @@ class ModelReport:
         copy_similarity: Cosine from which a sample counts as a copy.
         recipe: The recipe as in the style file; values may be mappings themselves.
         lineage: Artifacts from the sources to the model.
-        previous_version: Version of this model before this one; empty for the first.
-        changes: One sentence for each thing that differs from the previous version.
 
     Raises:
         ValueError: If what is recommended is neither among the blends nor the snapshots.
@@ -262,8 +260,6 @@ class ModelReport:
     copy_similarity: float | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     lineage: tuple[LineageStep, ...] = ()
-    previous_version: str = ""
-    changes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.recommended is not None and self._recommended_section is None:

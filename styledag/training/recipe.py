@@ -260,6 +260,12 @@ class Recipe:
     )
     seed: int = setting(0, ge=0, help="Run seed that all of training's randomness follows from.")
 
+    @property
+    def snapshot_epochs(self) -> list[int]:
+        """Epochs after which a checkpoint is kept, unless training stops early."""
+        every = self.snapshot_every_epochs
+        return [*range(every, self.epochs, every), self.epochs]
+
     def __post_init__(self) -> None:
         check_settings(self)
         for block, share in self.block_rates.items():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from styledag.collect.records import Origin, RawImage
-from styledag.defs.previews import first_images, image_of
+from styledag.graph.previews import first_images, image_of
 from styledag.manifest import Manifest
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target

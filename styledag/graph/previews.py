@@ -1,4 +1,4 @@
-"""Thumbnails of artifacts for the web UI: at most 60 KB each."""
+"""Thumbnails of artifacts: at most 60 KB each."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
