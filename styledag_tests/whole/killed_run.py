@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from styledag.tensors.file import TensorWriter
+
 from styledag.project import Project
 from styledag.store.items import Items
 from styledag.store.store import Store
-from styledag.tensors.file import TensorWriter
 from styledag.training.optimisation import Optimisation
 from styledag_tests.whole.small_project import run_all
 

@@ -5,11 +5,12 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
+from styledag.tensors.file import TensorSpec, TensorWriter
 
 from styledag.bases.parts import load_unet
 from styledag.errors import TrainingError
-from styledag.tensors.file import TensorSpec, TensorWriter
-from styledag.training.snapshots.write import UNET_FILE, write_unet
+from styledag.tensors.layout import WEIGHTS_FILE
+from styledag.training.snapshots.write import write_unet
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -19,7 +20,7 @@ def test_diffusers_loads_a_snapshot_in_its_number_format(
     unet = load_unet(base)
     averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 0.123)}
     write_unet(unet, averages, tmp_path / "unet", dtype=dtype)
-    written = load_file(tmp_path / "unet" / UNET_FILE)
+    written = load_file(tmp_path / "unet" / WEIGHTS_FILE)
     assert {each.dtype for each in written.values()} == {dtype}
     assert torch.equal(written["conv_in.bias"], averages["conv_in.bias"].to(dtype))
     assert torch.equal(written["conv_in.weight"], unet.conv_in.weight.detach().to(dtype))
