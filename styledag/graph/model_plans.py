@@ -64,8 +64,10 @@ def plan_merged_unet(graph: Graph, model: ModelName, blend: Blend) -> Plan:
     tuned = planner.read("ema_unet", str(model))
     planner.use("base_unet", graph.model(planner.style.base, ["unet"]))
     if blend.length is None:
-        by_block = planner.style.blends.block_weights
-        further: dict[str, Any] = {"block_weights": by_block} if by_block and blend.weight else {}
+        blends = planner.style.blends
+        for role, reference in blends.method.models().items():
+            planner.use(role, graph.model(reference, ["unet"]))
+        further = blends.identity(blend.weight)
         return planner.plan(MERGED_CODE_VERSION, weight=blend.key, **further)
     read_checkpoints(planner, tuned)
     return planner.plan(MERGED_CODE_VERSION, length=blend.key)

@@ -186,14 +186,19 @@ def blend(plan: Plan, workspace: Workspace) -> Facts:
     if "length" in plan.target.settings:
         return merge_stored(plan, workspace)
     base, tuned = plan.models["base_unet"], plan.upstream["ema_unet"]
+    method = plan.style.blends.method
+    others = {role: plan.models[role] for role in method.models()}
+    versions = {role: model.version for role, model in others.items()}
     return blend_unet(
         base.folder / UNET,
         tuned.folder / UNET,
         float(plan.target.settings["weight"]),
         workspace.folder,
-        parents={"base": base.version, "tuned": tuned.version},
+        parents={"base": base.version, "tuned": tuned.version, **versions},
         base_share=tuned.facts["base_share"],
         block_weights=plan.target.settings.get("block_weights"),
+        method=method,
+        others={role: model.folder / UNET for role, model in others.items()},
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styledag.merging.lerp import lerp
+from styledag.merging.methods.lerp import lerp
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
 from styledag.starter.artist_judge import TWEMOJI, ArtistJudge, load_artist_judge
