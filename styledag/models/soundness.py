@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.errors import ModelError
-from styledag.models.files import Listing, model_folders, part_weights
+from styledag.models.files import PIPELINE_FILE, Listing, model_folders, part_weights
+from styledag.tensors.layout import CONFIG_FILE
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
@@ -66,7 +67,10 @@ def _faults(
         return
     models = model_folders(listing, part)
     if not part and not models:
-        yield f"{folder} holds no model (config.json is missing): fetch or copy it again"
+        yield (
+            f"{folder} holds no model ({PIPELINE_FILE} or {CONFIG_FILE} is missing): fetch or copy "
+            "it again"
+        )
     for name in models:
         try:
             weights = part_weights(listing, name, variant=variant)
