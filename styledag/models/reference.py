@@ -186,7 +186,7 @@ def _revision(reference: ModelReference) -> str:
     if reference.revision is None or reference.model.count("/") != 1:
         raise ModelError(
             f"model {reference.model!r} is no folder of the project; name an existing folder "
-            "(`styledag starter init` makes data/starter), or a Hub id with its revision"
+            "(data/starter comes with styledag's repository), or a Hub id with its revision"
         )
     return reference.revision
 
