@@ -35,12 +35,12 @@ def store_unet(
         StorageError: If the disk is full or cannot be written.
     """
     from styledag.tensors.delta import StoredBytes, write_delta
-    from styledag.training.snapshots.write import UNET_FILE
+    from styledag.tensors.layout import WEIGHTS_FILE
 
     if form == "delta":
         return write_delta(unet, base, target)
     link_tree(unet, target)
-    size = (target / UNET_FILE).stat().st_size
+    size = (target / WEIGHTS_FILE).stat().st_size
     return StoredBytes(stored=size, full=size)
 
 

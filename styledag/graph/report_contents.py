@@ -10,9 +10,8 @@ from styledag.collect.records import Origin
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.lineage import Ancestor, sources_first
 from styledag.graph.report_data import data_section
-from styledag.graph.snapshots import read_snapshots
+from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
 from styledag.graph.stage import Inputs
-from styledag.graph.stages.ema_unet import TRAINING_LOG
 from styledag.manifest import Manifest, read_rows
 from styledag.merging.settings import BlendSettings
 from styledag.report.model import (

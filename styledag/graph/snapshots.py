@@ -11,6 +11,7 @@ from styledag.errors import StorageError
 from styledag.store.artifact import Artifact
 
 SNAPSHOTS_FILE = "snapshots.json"
+TRAINING_LOG = "training_log.json"
 BEST_FILE = "best_snapshot.json"
 """Names the epoch that became the model, where that is not the last one."""
 

@@ -1,10 +1,30 @@
-"""What a style file says of blends."""
+"""The settings of blends in a style file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
 
-from styledag.settings import STRICT, setting
+from pydantic import BeforeValidator, Field
+
+from styledag.merging.method import MergeSettings, settings_classes
+from styledag.merging.methods.lerp import Lerp
+from styledag.settings import STRICT, setting, settings_identity
 from styledag.training.recipe import MAX_POWER_LENGTH
+
+if TYPE_CHECKING:
+    MethodSettings = MergeSettings
+else:
+
+    def _with_key(value: Any) -> Any:
+        return {"type": value} if isinstance(value, str) else value
+
+    # All methods that there are, so that a method is a file and nothing else.
+    _ANY_METHOD = Annotated[reduce(or_, settings_classes()), Field(discriminator="type")]
+    MethodSettings = Annotated[
+        _ANY_METHOD, BeforeValidator(_with_key, json_schema_input_type=str | _ANY_METHOD)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +44,11 @@ class BlendSettings:
         (0.0, 0.25, 0.5, 0.75, 1.0),
         min_length=1,
         help="Shares of the fine-tune, 0 to 1 in hundredths; 0 is the base, 1 the fine-tune.",
+    )
+    method: MethodSettings = setting(
+        default_factory=Lerp,
+        help="How base and fine-tune are blended: a method's name, such as slerp, or its settings, "
+        "such as {type: ties, density: 0.3}.",
     )
     block_weights: Mapping[str, float] = setting(
         default_factory=dict,
@@ -52,3 +77,14 @@ class BlendSettings:
                 )
         if list(self.lengths) != sorted(set(self.lengths)):
             raise ValueError(f"lengths {list(self.lengths)} must rise, each once")
+
+    def identity(self, weight: float) -> dict[str, Any]:
+        """Return what decides the blend of a weight besides the weight, for a cache key.
+
+        Empty for linear interpolation of all blocks alike.
+        """
+        by_block = {"block_weights": dict(self.block_weights)} if weight else {}
+        return {
+            **({} if self.method == Lerp() else {"method": settings_identity(self.method)}),
+            **(by_block if self.block_weights else {}),
+        }

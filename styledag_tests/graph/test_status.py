@@ -94,7 +94,9 @@ def test_a_model_on_the_hub_is_compared_by_its_revision_without_asking_for_it(
         downloads.append((name, revision))
         return str(starter / "blip")
 
+    files = [path.name for path in (starter / "blip").iterdir()]
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_, **__: files)
     make(Catalogue(project), "captions")
     assert downloads == [("org/blip", "abc")]
     assert state_of(project, "captions").state == "current"

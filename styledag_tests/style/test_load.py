@@ -68,6 +68,13 @@ def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("samples:", "blends: {lengths: [0.08]}\nsamples:", 12, "no recipe has it (full): set it"),
         ("samples:", "blends: {lengths: [0.3]}\nsamples:", 12, "length 0.3 is not between 0 and"),
         ("samples:", "blends: {lengths: [0.1, 0.05]}\nsamples:", 12, "must rise, each once"),
+        ("samples:", "blends: {method: tiess}\nsamples:", 12, "did you mean 'ties'?"),
+        (
+            "samples:",
+            "blends: {method: {type: ties, densty: 1}}\nsamples:",
+            12,
+            "blends.method.densty: unknown key; did you mean 'density'?",
+        ),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, find: str, replace: str, line: int, said: str) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from styledag.bases.base import Conditioning, LatentScale, Moments
 from styledag.bases.clip import STATES
 from styledag.demo.judge import ArtistJudge
-from styledag.merging.lerp import lerp
+from styledag.merging.methods.lerp import lerp
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
 from styledag.style.load import load_style

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from styledag.graph.checkpoint_unets import LORA, UNET
 from styledag.graph.names import epoch_key
 from styledag.graph.snapshots import (
+    TRAINING_LOG,
     PublishedSnapshots,
     StoredSnapshot,
     link_tree,
@@ -34,8 +35,6 @@ from styledag.training.identity import training_identity
 
 if TYPE_CHECKING:
     from styledag.training.records import Snapshot, TrainingResult
-
-TRAINING_LOG = "training_log.json"
 
 
 def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:

@@ -5,13 +5,19 @@ of that share of the run, reconstructed from what the checkpoints keep. The pare
 method and the real amount of fine-tune are in the header.
 """
 
+from typing import TYPE_CHECKING
+
 from styledag.graph.checkpoint_unets import UNET
 from styledag.graph.snapshots import read_final
-from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, uses_base
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.graph.stored_averages import reconstruct_average
 from styledag.merging import blend
+from styledag.merging.methods.add_difference import ONTO
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from styledag.models.reference import ModelReference
 
 
 def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
@@ -24,28 +30,39 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
     if settings["length"] is not None:
         checkpoints = inputs.every("checkpoint")
         return reconstruct_average(settings["length"], tuned, checkpoints, base, workspace)
+    method = settings["method"]
+    others = {role: inputs.models[role] for role in method.models()}
     return blend_unet(
         base.folder / UNET,
         tuned.folder / UNET,
         settings["weight"],
         workspace.folder,
-        parents={"base": base.version, "tuned": tuned.version},
+        parents={
+            "base": base.version,
+            "tuned": tuned.version,
+            **{role: model.version for role, model in others.items()},
+        },
         base_share=read_final(tuned).base_share,
         block_weights=settings["block_weights"],
+        method=method,
+        others={role: model.folder / UNET for role, model in others.items()},
         blocks=find_base(base.folder).blocks,
     )
 
 
 def _settings(declared: Declaration) -> Settings:
-    blend = declared.blend
-    by_block = dict(declared.style.blends.block_weights)
-    # The base, and an average as training left it, are blended by no block.
-    is_mixed = blend.length is None and blend.weight > 0
-    return Settings(
-        weight=blend.weight,
-        length=blend.length,
-        block_weights=by_block if by_block and is_mixed else None,
+    blend, blends = declared.blend, declared.style.blends
+    if blend.length is not None:
+        return Settings(length=blend.length)
+    return Settings(weight=blend.weight, length=None, **blends.identity(blend.weight)).beside(
+        method=blends.method, block_weights=dict(blends.block_weights) if blend.weight else {}
     )
+
+
+def _onto(declared: Declaration) -> "ModelReference | None":
+    """Return the further model that the style's method reads, if it reads one."""
+    models = declared.style.blends.method.models()
+    return models.get(ONTO) if declared.blend.length is None else None
 
 
 STAGE = Stage(
@@ -61,5 +78,5 @@ STAGE = Stage(
         Reads("ema_unet"),
         Reads("checkpoint", when=lambda declared: declared.blend.length is not None),
     ),
-    uses=(uses_base("base_unet", (UNET,)),),
+    uses=(uses_base("base_unet", (UNET,)), Uses(ONTO, _onto, (UNET,))),
 )

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from styledag.errors import TrainingError
 from styledag.settings import canonical_json
+from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 from styledag.training.disk import write_errors
-
-UNET_FILE = "diffusion_pytorch_model.safetensors"
 
 
 def write_unet(
@@ -42,8 +41,8 @@ def write_unet(
     with write_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        safetensors.torch.save_file(state_dict, partial / UNET_FILE, metadata={"format": "pt"})
-        (partial / "config.json").write_text(_config(unet), encoding="utf-8")
+        safetensors.torch.save_file(state_dict, partial / WEIGHTS_FILE, metadata={"format": "pt"})
+        (partial / CONFIG_FILE).write_text(_config(unet), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 

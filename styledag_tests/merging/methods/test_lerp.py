@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from styledag.merging.lerp import lerp
+from styledag.merging.methods.lerp import lerp
 
 
 def test_a_blend_worked_by_hand() -> None:
