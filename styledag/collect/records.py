@@ -16,6 +16,8 @@ class Origin:
         page_url: Page that showed it; empty for a folder.
         title: The page's title for it.
         alt: The image's alternative text.
+        caption: The text that the source puts to the image: a figure's or a gallery's caption, a
+            URL list's or a sidecar's.
         description: The page's text about it.
         licence: As the source states it, or ``unknown``.
         author: As the source states it.
@@ -25,6 +27,7 @@ class Origin:
     page_url: str = ""
     title: str = ""
     alt: str = ""
+    caption: str = ""
     description: str = ""
     licence: str = UNKNOWN_LICENCE
     author: str = ""
