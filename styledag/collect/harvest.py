@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from styledag.collect.client import Client
 from styledag.collect.records import Origin, RawImage
+from styledag.collect.web.client import Client
 from styledag.errors import FetchError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterator, Sequence
 
-from styledag.collect.client import Client
 from styledag.collect.harvest import Find, Harvest, rejection, take_images
-from styledag.collect.html_page import HtmlPage, check_selectors
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import HtmlSource
+from styledag.collect.web.client import Client
+from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -127,14 +127,14 @@ class _Crawl:
 
     def _finds_on(self, page: HtmlPage) -> Iterator[Find]:
         source, empty = self._source, True
-        for url, alt in page.images(source.image):
+        for image in page.images(source.image):
             empty = False
             yield Find(
                 origin=Origin(
-                    url=url,
+                    url=image.url,
                     page_url=page.url,
                     title=page.text(source.title),
-                    alt=alt,
+                    alt=image.alt,
                     description=page.text(source.description),
                     licence=page.text(source.licence) or UNKNOWN_LICENCE,
                     author=page.text(source.author),

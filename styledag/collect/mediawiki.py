@@ -5,12 +5,13 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from styledag.collect.client import Client, absolute_url
 from styledag.collect.harvest import Find, Harvest, take_images
-from styledag.collect.html_page import plain_text
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import MediaWikiSource
+from styledag.collect.web.client import Client
+from styledag.collect.web.links import absolute_url
+from styledag.collect.web.rendered_text import plain_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from styledag.collect.client import Client, Page
-from styledag.collect.waiting import backoff_s
+from styledag.collect.web.client import Client, Page
+from styledag.collect.web.waiting import backoff_s
 from styledag.errors import FetchError, SourceError
 
 logger = logging.getLogger("styledag.collect")

@@ -1,8 +1,8 @@
 import pytest
 
-from styledag.collect.client import Page
-from styledag.collect.html_page import HtmlPage, check_selectors, plain_text
-from styledag.errors import StyleFileError
+from styledag.collect.web.client import Page
+from styledag.collect.web.html_page import MOST_OPEN_TAGS, HtmlPage, check_selectors
+from styledag.errors import FetchError, StyleFileError
 
 URL = "https://example.org/wiki/list?page=1"
 
@@ -33,15 +33,36 @@ def parsed(html: str | bytes, content_type: str = "text/html; charset=utf-8") ->
             '<picture><source srcset="a.png 800w"><img src="s.png"></picture>',
             "https://example.org/wiki/a.png",
         ),
+        (
+            '<picture><source srcset="a.png 2000w"><img srcset="s3.png 400w"></picture>',
+            "https://example.org/wiki/a.png",
+        ),
+        (
+            '<picture><source srcset="s.png 200w"><img srcset="a.png 400w"></picture>',
+            "https://example.org/wiki/a.png",
+        ),
+        (
+            '<picture><source srcset="s.png 2x"><source srcset="a.png 3x"><img src=x></picture>',
+            "https://example.org/wiki/a.png",
+        ),
+        ('<img srcset="s.png 300w 200h, a.png 1200w 800h">', "https://example.org/wiki/a.png"),
+        (
+            '<img src="pic.php?id=5&region=eu&copy=2&param=3">',
+            "https://example.org/wiki/pic.php?id=5&region=eu&copy=2&param=3",
+        ),
+        ('<img src="pic.php?a=1&amp;b=2">', "https://example.org/wiki/pic.php?a=1&b=2"),
+        ('<img src="dir\\a.png">', "https://example.org/wiki/dir/a.png"),
+        ('<base href="assets/"><img src="a.png">', "https://example.org/wiki/assets/a.png"),
     ],
 )
 def test_the_largest_image_is_found_where_it_really_is(html: str, expected: str) -> None:
-    assert [url for url, _ in parsed(html).images("img")] == [expected]
+    assert [image.url for image in parsed(html).images("img")] == [expected]
 
 
 def test_a_link_to_the_original_may_be_selected_as_the_image() -> None:
     html = '<a class="original" href="full.png"><img src="small.png"></a>'
-    assert list(parsed(html).images("a.original")) == [("https://example.org/wiki/full.png", "")]
+    [found] = parsed(html).images("a.original")
+    assert (found.url, found.alt) == ("https://example.org/wiki/full.png", "")
 
 
 def test_a_placeholder_is_no_image() -> None:
@@ -65,11 +86,6 @@ def test_links_are_absolute_and_each_is_given_once() -> None:
     ]
 
 
-def test_the_declared_encoding_is_used() -> None:
-    page = parsed("<h1>Jürgen</h1>".encode("latin-1"), "text/html; charset=ISO-8859-1")
-    assert page.text("h1") == "Jürgen"
-
-
 def test_xhtml_is_read_as_html() -> None:
     page = parsed(
         '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><h1>A</h1></html>'
@@ -82,6 +98,13 @@ def test_a_bad_selector_is_named() -> None:
         check_selectors(image="img", item_link="a[[", title=None)
 
 
-def test_markup_is_taken_out_of_metadata() -> None:
-    assert plain_text('<a href="x">Ada</a> &amp;\n Bob') == "Ada & Bob"
-    assert plain_text("https://example.org/a.html") == "https://example.org/a.html"
+def test_the_pages_own_encoding_reaches_texts_and_queries() -> None:
+    page = parsed("<h1>髙山①</h1><a href='?q=絵'>".encode("cp932"), "text/html; charset=Shift_JIS")
+    assert page.text("h1") == "髙山①"
+    assert page.links("a") == ["https://example.org/wiki/list?q=%8AG"]
+
+
+def test_a_page_whose_elements_are_never_closed_is_refused() -> None:
+    with pytest.raises(FetchError, match=r"<div> elements are never closed \(page_too_deep\)"):
+        parsed("<div>" * (MOST_OPEN_TAGS + 1))
+    assert parsed("<div></div>" * MOST_OPEN_TAGS + "<p>" * MOST_OPEN_TAGS).text("h1") == ""

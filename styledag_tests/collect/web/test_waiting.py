@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from styledag.collect.waiting import Pace, backoff_s, retry_after_s
+from styledag.collect.web.waiting import Pace, backoff_s, retry_after_s
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 

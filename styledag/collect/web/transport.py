@@ -15,8 +15,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from styledag.collect.addresses import checked_addresses
-from styledag.collect.deadline import Deadline
+from styledag.collect.web.addresses import checked_addresses
+from styledag.collect.web.deadline import Deadline
 from styledag.errors import FetchError
 
 CHUNK_BYTES = 65_536
@@ -61,7 +61,7 @@ class Transport:
         Raises:
             FetchError: ``timeout``, ``connection_failed``, ``connection_broken``, ``too_large``,
                 ``tls_failed``, ``invalid_url``, ``bad_answer`` or a reason of
-                :mod:`styledag.collect.addresses`.
+                :mod:`styledag.collect.web.addresses`.
         """
         with Deadline(self._timeout_s) as deadline:
             self._dialler.deadline = deadline

@@ -6,17 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import urldefrag, urljoin
-
-from requests.utils import requote_uri
 
 from styledag import __version__
-from styledag.collect.addresses import checked_url
-from styledag.collect.received import Received, ReceivedBodies
-from styledag.collect.robots import AGENT, Robots
 from styledag.collect.settings import FetchSettings
-from styledag.collect.transport import Answer, Transport
-from styledag.collect.waiting import Pace, backoff_s, retry_after_s
+from styledag.collect.web.addresses import checked_url
+from styledag.collect.web.links import absolute_url, header_url
+from styledag.collect.web.received import Received, ReceivedBodies
+from styledag.collect.web.robots import AGENT, Robots
+from styledag.collect.web.transport import Answer, Transport
+from styledag.collect.web.waiting import Pace, backoff_s, retry_after_s
 from styledag.errors import FetchError, is_transient
 from styledag.store.workspace import Workspace
 
@@ -155,7 +153,7 @@ class Client:
                 return self._kept(url, hop, kind, answer), answer
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 raise FetchError(f"http_{answer.status}", f"the server answers {answer.status}")
-            hop = absolute_url(hop, answer.headers["Location"])
+            hop = absolute_url(hop, header_url(answer.headers["Location"]))
             if hop in seen:
                 raise FetchError("redirect_loop", f"redirects come back to {hop}")
             seen.add(hop)
@@ -221,15 +219,3 @@ class Client:
 
     def _robots_text(self, url: str) -> str:
         return self.page(url, obey_robots=False).body.decode("utf-8", errors="replace")
-
-
-def absolute_url(base: str, link: str) -> str:
-    """Return the address of a link on a page, without fragment and with one spelling of escapes.
-
-    Raises:
-        FetchError: ``invalid_url``.
-    """
-    try:
-        return str(requote_uri(urldefrag(urljoin(base, link.strip())).url))
-    except ValueError as exc:
-        raise FetchError("invalid_url", f"{link[:200]!r} is not a link: {exc}") from exc

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from styledag.collect.transport import Transport
+from styledag.collect.web.transport import Transport
 from styledag.errors import FetchError
 
 HOST = "wiki.test"
