@@ -69,7 +69,7 @@ def _taken(find: Find, client: Client, *, room: int) -> RawImage:
         raise find.refusal
     if room <= 0:
         raise FetchError("over_max_images", f"max_images is {client.settings.max_images}")
-    received = client.image(find.origin.url, sha1=find.sha1)
+    received = client.image(find.origin.url, sha1=find.sha1, referer=find.origin.page_url)
     return RawImage(
         origin=find.origin,
         sha256=received.sha256,

@@ -8,6 +8,7 @@ from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import HtmlSource
 from styledag.collect.web.client import Client
 from styledag.collect.web.html_page import HtmlPage, check_selectors
+from styledag.collect.web.opt_outs import refusal_detail
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -127,6 +128,7 @@ class _Crawl:
 
     def _finds_on(self, page: HtmlPage) -> Iterator[Find]:
         source, empty = self._source, True
+        refused = refusal_detail(page.opt_outs, source.fetch.opt_outs, f"the page {page.url}")
         for image in page.images(source.image):
             empty = False
             yield Find(
@@ -138,7 +140,8 @@ class _Crawl:
                     description=page.text(source.description),
                     licence=page.text(source.licence) or UNKNOWN_LICENCE,
                     author=page.text(source.author),
-                )
+                ),
+                refusal=FetchError("opted_out", refused) if refused else None,
             )
         if empty and source.item_link is not None:
             detail = f"image {source.image!r} matches no image"

@@ -1,9 +1,16 @@
 """What a style file says of its sources."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from styledag.settings import STRICT, check_settings, setting
+
+AGENT = "styledag"
+"""The name by which robots.txt and pages may address us."""
+
+CONTENT_USAGE = "content-usage"
+"""How ``opt_outs`` names the header and robots.txt line ``Content-Usage: train-ai=n``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +35,49 @@ class FetchSettings:
     )
     max_pages: int = setting(1_000, ge=1, help="Most pages to read.")
     max_images: int = setting(10_000, ge=1, help="Most images to take.")
+    max_total_bytes: int = setting(
+        50_000_000_000, ge=1, help="Most bytes of images to take in all."
+    )
+    max_minutes: float = setting(
+        1_440.0,
+        gt=0,
+        identity=False,
+        help="Most minutes that reading the source may take; after that nothing is published, and "
+        "the next run fetches the rest.",
+    )
     max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
     max_page_bytes: int = setting(5_000_000, ge=1, help="A page larger than this is refused.")
     gone: tuple[str, ...] = setting(
         (),
         help="URL patterns such as https://old.example.org/* that may stay unreachable: their "
         "failures are counted, where any other server error or timeout stops the source.",
+    )
+    opt_outs: tuple[str, ...] = setting(
+        ("noai", "noimageai", "noindex", "noimageindex", CONTENT_USAGE),
+        help="Directives of X-Robots-Tag, <meta name=robots> and, as content-usage, of "
+        "Content-Usage: train-ai=n, that keep an image from being used; [] obeys none.",
+    )
+    headers: Mapping[str, str] = setting(
+        default_factory=dict,
+        identity=False,
+        help="Further request headers for the source's own hosts; ${NAME} in a value stands for "
+        "an environment variable, so that no secret is in the style file.",
+    )
+    cookies: str | None = setting(
+        None,
+        identity=False,
+        help="File of cookies in Netscape's format, relative to the project, as browser "
+        "extensions and curl write it.",
+    )
+    referer: bool = setting(
+        True,
+        identity=False,
+        help="Whether to name the page that shows an image when asking for it.",
+    )
+    user_agent: str = setting(
+        "",
+        identity=False,
+        help="User-Agent in place of styledag's own, which names the program and the contact.",
     )
     allow_private_hosts: tuple[str, ...] = setting(
         (), identity=False, help="Host names on private or loopback addresses that may be asked."

@@ -10,6 +10,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 from styledag.collect.web.client import Page
 from styledag.collect.web.encoding import decode_page
 from styledag.collect.web.links import absolute_url
+from styledag.collect.web.opt_outs import meta_opt_outs
 from styledag.collect.web.rendered_text import one_line, rendered_text
 from styledag.collect.web.srcset import Size, candidates, largest
 from styledag.errors import FetchError, StyleFileError
@@ -45,6 +46,10 @@ class HtmlPage:
     Args:
         page: As it was received.
 
+    Attributes:
+        url: What answered.
+        opt_outs: Directives of its headers and ``meta`` elements, such as ``noimageai``.
+
     Raises:
         FetchError: ``page_too_deep`` if its elements are nested beyond reason.
     """
@@ -54,6 +59,10 @@ class HtmlPage:
         _check_depth(text)
         self._tree = LexborHTMLParser(text)
         self.url = self._base = page.url
+        metas = self._tree.css("meta[name][content]")
+        self.opt_outs = page.opt_outs | meta_opt_outs(
+            (_attribute(meta, "name"), _attribute(meta, "content")) for meta in metas
+        )
         base = self._tree.css_first("base[href]")
         if base is not None:
             self._base = self._absolute(_attribute(base, "href"))
