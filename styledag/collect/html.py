@@ -2,10 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from styledag.collect.harvest import Find, Harvest, rejection, take_images
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import HtmlSource
+from styledag.collect.sources import collects
 from styledag.collect.web.client import Client
 from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.collect.web.opt_outs import refusal_detail
@@ -16,7 +19,8 @@ from styledag.store.workspace import Workspace
 logger = logging.getLogger("styledag.collect")
 
 
-def collect_html(source: HtmlSource, workspace: Workspace) -> Harvest:
+@collects(HtmlSource)
+def collect_html(source: HtmlSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of a web site.
 
     Raises:
@@ -32,7 +36,8 @@ def collect_html(source: HtmlSource, workspace: Workspace) -> Harvest:
         licence=source.licence,
         author=source.author,
     )
-    with Client(source.fetch, workspace) as client:
+    hosts = [urlsplit(start).hostname or "" for start in source.start]
+    with Client(source.fetch, workspace, hosts=hosts, project=project) as client:
         crawl = _Crawl(source, client)
         finds = crawl.finds(workspace)
         if not finds:

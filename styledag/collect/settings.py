@@ -112,6 +112,11 @@ class HtmlSource:
     author: str | None = setting(None, help="CSS selector of the author on an image page.")
     fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
 
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.start[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class MediaWikiSource:
@@ -122,9 +127,38 @@ class MediaWikiSource:
     type: Literal["mediawiki"] = setting(help="A MediaWiki site.")
     api: str = setting(help="URL of api.php; on Fandom https://NAME.fandom.com/api.php.")
     categories: tuple[str, ...] = setting(
-        min_length=1, help="Categories whose files, and whose pages' files, are taken."
+        (), help="Categories whose files, and whose pages' files, are taken."
     )
+    subcategories: int = setting(
+        0, ge=0, le=20, help="How many levels of subcategories to read below these."
+    )
+    pages: tuple[str, ...] = setting((), help="Pages whose files are taken.")
+    files: tuple[str, ...] = setting((), help="Files by name, such as Red fox.png.")
+    search: tuple[str, ...] = setting((), help="Words to search files by.")
+    all_images: bool = setting(False, help="Whether to take every image of the wiki.")
+    include: tuple[str, ...] = setting(
+        (), help="Patterns such as *.png of which a file's name has to match one."
+    )
+    exclude: tuple[str, ...] = setting(
+        (), help="Patterns such as *icon* of which a file's name may match none."
+    )
+    svg_width_px: int = setting(
+        1_024, ge=1, le=5_120, help="Width of the wiki's own PNG rendering that stands for an SVG."
+    )
+    licence: str = setting("unknown", help="Licence of files for which the wiki states none.")
+    author: str = setting("", help="Author of files for which the wiki states none.")
     fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        named = (self.categories, self.pages, self.files, self.search, self.all_images)
+        if not any(named):
+            raise ValueError("name categories, pages, files or search, or set all_images: true")
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.api
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +175,11 @@ class FolderSource:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path
 
 
 SourceSettings = HtmlSource | MediaWikiSource | FolderSource
