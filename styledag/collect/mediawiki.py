@@ -14,6 +14,7 @@ from styledag.collect.settings import MediaWikiSource
 from styledag.collect.sources import collects
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
+from styledag.collect.web.originals import uploaded_url
 from styledag.collect.web.rendered_text import plain_text
 from styledag.collect.wiki_listing import Place, WikiListing
 from styledag.errors import FetchError, SourceError
@@ -109,7 +110,7 @@ def _find(source: MediaWikiSource, file: _File, place: Place | None, rendering: 
     info = file.info
     is_drawn = info.get("mime") == SVG
     own_title = PurePosixPath(file.name).stem.replace("_", " ")
-    url = rendering if is_drawn and rendering else _original(str(info["url"]))
+    url = rendering if is_drawn and rendering else uploaded_url(str(info["url"]))
     origin = Origin(
         url=absolute_url(source.api, url),
         page_url=str(info.get("descriptionurl", "")) if place is None else place.url,
@@ -153,11 +154,3 @@ def _metadata(info: Mapping[str, Any], *names: str) -> str:
         plain_text(str((entries.get(name) or {}).get("value", ""))) for name in names
     )
     return next((text for text in texts if text), "")
-
-
-def _original(url: str) -> str:
-    """Return the address of the file as it was uploaded; Fandom's CDN else converts to WebP."""
-    parts = urlsplit(url)
-    if (parts.hostname or "").endswith(".nocookie.net") and "format=" not in parts.query:
-        return f"{url}{'&' if parts.query else '?'}format=original"
-    return url

@@ -88,6 +88,30 @@ class FetchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NearImage:
+    """A text that belongs to one image of a page, such as a figure's caption."""
+
+    __pydantic_config__ = STRICT
+
+    near: str | None = setting(
+        None,
+        help="CSS selector of the text, looked for in the image's element and then in those "
+        "around it, as long as these show no other image.",
+    )
+    attribute: str | None = setting(
+        None, help="Attribute to read in place of the text; the image's own if near is left out."
+    )
+
+    def __post_init__(self) -> None:
+        if self.near is None and self.attribute is None:
+            raise ValueError("name a selector under near, an attribute, or both")
+
+
+TextOf = str | NearImage | None
+"""A CSS selector of a text on the page, or a text near each image."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HtmlSource:
     """Any web site, read page by page: lists of links, their next pages, and image pages."""
 
@@ -103,13 +127,22 @@ class HtmlSource:
         help="CSS selector of links from a list page to image pages; without it, images are "
         "taken from the start pages themselves.",
     )
-    image: str = setting("img", help="CSS selector of the images on an image page.")
-    title: str | None = setting("h1", help="CSS selector of the title on an image page.")
-    description: str | None = setting(
-        None, help="CSS selector of the description on an image page."
+    image: str = setting(
+        "img",
+        help="CSS selector of the images on an image page; may select links to the full images.",
     )
-    licence: str | None = setting(None, help="CSS selector of the licence on an image page.")
-    author: str | None = setting(None, help="CSS selector of the author on an image page.")
+    originals: bool = setting(
+        False, help="Whether to take the file that a MediaWiki or Fandom thumbnail was made from."
+    )
+    title: TextOf = setting(
+        "h1", help="CSS selector of the title on an image page, or {near: ...} of each image."
+    )
+    caption: TextOf = setting(
+        default_factory=lambda: NearImage(near="figcaption"), help="What is said of the image."
+    )
+    description: TextOf = setting(None, help="The description on an image page.")
+    licence: TextOf = setting(None, help="The licence on an image page.")
+    author: TextOf = setting(None, help="The author on an image page.")
     fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
 
     @property

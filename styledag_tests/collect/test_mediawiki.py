@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from styledag.collect.collect import NOTES, collect_images
-from styledag.collect.mediawiki import _original
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FetchSettings, MediaWikiSource
 from styledag.errors import SourceError
@@ -342,24 +341,3 @@ def test_what_is_wrong_with_an_api_is_said(workspace: Workspace, reply: Any, exp
 def test_a_source_that_names_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="name categories, pages, files or search"):
         MediaWikiSource(type="mediawiki", api="https://example.org/api.php")
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        (
-            "https://static.wikia.nocookie.net/x/a.png/revision/latest?cb=1",
-            "https://static.wikia.nocookie.net/x/a.png/revision/latest?cb=1&format=original",
-        ),
-        (
-            "https://static.wikia.nocookie.net/x/a.png",
-            "https://static.wikia.nocookie.net/x/a.png?format=original",
-        ),
-        (
-            "https://upload.wikimedia.org/wikipedia/commons/a/a9/A.png",
-            "https://upload.wikimedia.org/wikipedia/commons/a/a9/A.png",
-        ),
-    ],
-)
-def test_fandoms_images_are_asked_for_as_uploaded(url: str, expected: str) -> None:
-    assert _original(url) == expected

@@ -1,12 +1,13 @@
 """One HTML page: its links, its images, and the texts about them."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
+from styledag.collect.settings import NearImage, TextOf
 from styledag.collect.web.client import Page
 from styledag.collect.web.encoding import decode_page
 from styledag.collect.web.links import absolute_url
@@ -33,11 +34,13 @@ class ImageOnPage:
         url: Absolute address of the largest version that its element offers.
         alt: Alternative text.
         element: Where it stands.
+        alone_in: Its element and those around it that show no other image, innermost first.
     """
 
     url: str
     alt: str
     element: LexborNode
+    alone_in: Sequence[LexborNode]
 
 
 class HtmlPage:
@@ -77,13 +80,34 @@ class HtmlPage:
         element = self._tree.css_first(selector) if selector else None
         return "" if element is None else _text(element)
 
-    def images(self, selector: str) -> Iterator[ImageOnPage]:
-        """Yield the selected images, the largest version of each."""
-        for element in self._tree.css(selector):
-            url = _image_url(element)
-            if url:
-                alt = one_line(_attribute(element, "alt"))
-                yield ImageOnPage(self._absolute(url), alt, element)
+    def text_of(self, of: TextOf, image: ImageOnPage) -> str:
+        """Return a text of the page, or one that stands with an image and no other."""
+        if not isinstance(of, NearImage):
+            return self.text(of)
+        element = image.element if of.near is None else _nearest(of.near, image)
+        if element is None:
+            return ""
+        return (
+            _text(element) if of.attribute is None else one_line(_attribute(element, of.attribute))
+        )
+
+    def images(self, selector: str) -> list[ImageOnPage]:
+        """Return the selected images, the largest version of each."""
+        found = [(element, _image_url(element)) for element in self._tree.css(selector)]
+        shown = [(element, self._absolute(url)) for element, url in found if url]
+        around: defaultdict[int, set[str]] = defaultdict(set)
+        for element, url in shown:
+            for each in _outwards(element):
+                around[each.mem_id].add(url)
+        return [
+            ImageOnPage(
+                url=url,
+                alt=one_line(_attribute(element, "alt")),
+                element=element,
+                alone_in=[each for each in _outwards(element) if len(around[each.mem_id]) == 1],
+            )
+            for element, url in shown
+        ]
 
     def _absolute(self, link: str) -> str:
         try:
@@ -119,6 +143,22 @@ def _check_depth(text: str) -> None:
     name, count = max(still_open.items(), key=lambda each: each[1], default=("", 0))
     if count > MOST_OPEN_TAGS:
         raise FetchError("page_too_deep", f"{count} <{name}> elements are never closed")
+
+
+def _outwards(element: LexborNode) -> Iterator[LexborNode]:
+    around: LexborNode | None = element
+    while around is not None and around.is_element_node:
+        yield around
+        around = around.parent
+
+
+def _nearest(selector: str, image: ImageOnPage) -> LexborNode | None:
+    """Return the first match in the smallest element around an image that has one."""
+    for around in image.alone_in:
+        found = around.css_first(selector)
+        if found is not None:
+            return found
+    return None
 
 
 def _text(element: LexborNode) -> str:

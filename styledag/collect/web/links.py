@@ -11,6 +11,12 @@ from styledag.errors import FetchError
 _CONTROLS = "".join(map(chr, range(0x21)))
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.IGNORECASE | re.DOTALL)
 _STRAY_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
+_SESSION = re.compile(
+    r"(?:phpsessid|jsessionid|aspsessionid\w*|cfid|cftoken|sessionid|session_id|sessid|sid)="
+    r"[\w,.-]{8,}",
+    re.IGNORECASE,
+)
+_SESSION_IN_PATH = re.compile(r";jsessionid=[\w.!-]+$", re.IGNORECASE)
 _WEB = {"http": 80, "https": 443}
 _KEPT = "!$%&'()*+,/:;=?@[]~|^"
 
@@ -39,6 +45,13 @@ def absolute_url(base: str, link: str, *, encoding: str = "utf-8") -> str:
         return str(requote_uri(_STRAY_PERCENT.sub("%25", url)))
     except ValueError as exc:
         raise FetchError("invalid_url", f"{link[:200]!r} is not a link: {exc}") from exc
+
+
+def without_session(url: str) -> str:
+    """Return an address without a session's id, which makes a new address of one page."""
+    path, mark, query = url.partition("?")
+    kept = [each for each in query.split("&") if not _SESSION.fullmatch(each)]
+    return _SESSION_IN_PATH.sub("", path) + (mark + "&".join(kept) if query and kept else "")
 
 
 def header_url(value: str) -> str:

@@ -1,5 +1,6 @@
 import pytest
 
+from styledag.collect.settings import NearImage, TextOf
 from styledag.collect.web.client import Page
 from styledag.collect.web.html_page import MOST_OPEN_TAGS, HtmlPage, check_selectors
 from styledag.errors import FetchError, StyleFileError
@@ -66,7 +67,7 @@ def test_a_link_to_the_original_may_be_selected_as_the_image() -> None:
 
 
 def test_a_placeholder_is_no_image() -> None:
-    assert list(parsed('<img src="data:image/gif;base64,AA"><img>').images("img")) == []
+    assert parsed('<img src="data:image/gif;base64,AA"><img>').images("img") == []
 
 
 def test_texts_are_on_one_line_and_unescaped() -> None:
@@ -108,3 +109,34 @@ def test_a_page_whose_elements_are_never_closed_is_refused() -> None:
     with pytest.raises(FetchError, match=r"<div> elements are never closed \(page_too_deep\)"):
         parsed("<div>" * (MOST_OPEN_TAGS + 1))
     assert parsed("<div></div>" * MOST_OPEN_TAGS + "<p>" * MOST_OPEN_TAGS).text("h1") == ""
+
+
+GALLERY = """
+<h1>My gallery</h1>
+<figure><a title="One" href=x><img src=1.png alt="first"></a>
+<figcaption>A <b>r</b>ed fox</figcaption></figure>
+<figure><picture><source srcset="2.png 9w"><img src=2s.png></picture>
+<figcaption>An owl</figcaption></figure>
+<figure><img src=3.png></figure>
+<div><figure><img src=4.png><img src=5.png></figure><figcaption>Both</figcaption></div>
+"""
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        ("h1", ["My gallery"] * 5),
+        (None, [""] * 5),
+        (NearImage(near="figcaption"), ["A red fox", "An owl", "", "", ""]),
+        (NearImage(attribute="alt"), ["first", "", "", "", ""]),
+        (NearImage(near="a", attribute="title"), ["One", "", "", "", ""]),
+    ],
+)
+def test_a_text_may_be_the_images_own(of: TextOf, expected: list[str]) -> None:
+    page = parsed(GALLERY)
+    assert [page.text_of(of, image) for image in page.images("img")] == expected
+
+
+def test_opt_outs_of_the_page_are_read() -> None:
+    page = parsed('<META name=Robots content="NoAI, noimageai"><meta name=bot content=noindex>')
+    assert page.opt_outs == {"noai", "noimageai"}

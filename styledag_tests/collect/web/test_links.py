@@ -2,7 +2,7 @@
 
 import pytest
 
-from styledag.collect.web.links import absolute_url, header_url
+from styledag.collect.web.links import absolute_url, header_url, without_session
 from styledag.errors import FetchError
 
 BASE = "https://example.org/wiki/list?page=1"
@@ -63,3 +63,19 @@ def test_what_is_no_address_is_refused(link: str) -> None:
 def test_a_location_header_is_utf_8_where_it_can_be() -> None:
     assert header_url("/hûtte 絵.png".encode().decode("latin-1")) == "/hûtte 絵.png"
     assert header_url("/caf\xe9.png") == "/café.png"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://x/a?PHPSESSID=0123456789abcdef&p=2", "http://x/a?p=2"),
+        ("http://x/a?p=2&sid=0123456789abcdef", "http://x/a?p=2"),
+        ("http://x/a;jsessionid=0A1B.node1?p=2", "http://x/a?p=2"),
+        ("http://x/a?sid=0123456789abcdef", "http://x/a"),
+        ("http://x/a?sid=5", "http://x/a?sid=5"),
+        ("http://x/a?q=sid&p=1", "http://x/a?q=sid&p=1"),
+        ("http://x/a", "http://x/a"),
+    ],
+)
+def test_a_session_makes_no_new_page(url: str, expected: str) -> None:
+    assert without_session(url) == expected
