@@ -215,4 +215,87 @@ class FolderSource:
         return self.path
 
 
-SourceSettings = HtmlSource | MediaWikiSource | FolderSource
+@dataclass(frozen=True, kw_only=True)
+class UrlsSource:
+    """A list of images' addresses in a file: .csv, .tsv, .jsonl, .parquet, or .txt."""
+
+    __pydantic_config__ = STRICT
+
+    type: Literal["urls"] = setting(help="A list of images' addresses.")
+    path: str = setting(min_length=1, help="The list, relative to the project.")
+    url: str = setting("url", help="Column of the addresses.")
+    caption: str = setting("caption", help="Column of what is said of the image, if there is one.")
+    title: str = setting("title", help="Column of the titles, if there is one.")
+    alt: str = setting("alt", help="Column of the alternative texts, if there is one.")
+    page_url: str = setting(
+        "page_url", help="Column of the pages that show the images, if there is one."
+    )
+    licence_column: str = setting("licence", help="Column of the licences, if there is one.")
+    author_column: str = setting("author", help="Column of the authors, if there is one.")
+    licence: str = setting("unknown", help="Licence of images for which the list names none.")
+    author: str = setting("", help="Author of images for which the list names none.")
+    fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveSource:
+    """Images in a zip or tar archive, or in the shards of a WebDataset."""
+
+    __pydantic_config__ = STRICT
+
+    type: Literal["archive"] = setting(help="An archive: zip, tar, or WebDataset's shards.")
+    path: str = setting(
+        min_length=1, help="The archive, relative to the project, or a pattern such as data/*.tar."
+    )
+    licence: str = setting("unknown", help="Licence of all the images in it.")
+    author: str = setting("", help="Author of all the images in it.")
+    max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSource:
+    """A Hugging Face dataset with a column of images, in a folder or on the Hub."""
+
+    __pydantic_config__ = STRICT
+
+    type: Literal["dataset"] = setting(help="A Hugging Face dataset.")
+    path: str = setting(
+        min_length=1, help="Folder relative to the project, or name on the Hub such as owner/name."
+    )
+    revision: str | None = setting(None, help="Commit on the Hub; a folder needs none.")
+    config: str | None = setting(None, help="Configuration, for a dataset that has several.")
+    split: str = setting("train", help="Split to read.")
+    image: str = setting("image", help="Column of the images.")
+    caption: str = setting("text", help="Column of what is said of the image, if there is one.")
+    licence_column: str = setting("licence", help="Column of the licences, if there is one.")
+    author_column: str = setting("author", help="Column of the authors, if there is one.")
+    licence: str = setting("unknown", help="Licence of images for which the dataset names none.")
+    author: str = setting("", help="Author of images for which the dataset names none.")
+    max_images: int = setting(100_000, ge=1, help="Most images to take.")
+    max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.path if self.revision is None else f"{self.path}@{self.revision}"
+
+
+SourceSettings = (
+    HtmlSource | MediaWikiSource | FolderSource | UrlsSource | ArchiveSource | DatasetSource
+)
