@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from tarfile import HeaderError, ReadError
+from typing import IO, Self
 
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
@@ -161,7 +162,7 @@ def _read(member: _Member, max_bytes: int) -> bytes:
             body = file.read(max_bytes + 1)
         if len(body) < min(member.size_bytes, max_bytes + 1):
             # Only a tar's: a zip's own reader finds it.
-            raise tarfile.ReadError(f"{member.name} breaks off")
+            raise ReadError(f"{member.name} breaks off")
         return body
     except (RuntimeError, NotImplementedError) as exc:
         # Encrypted, or compressed in a way that is not known here.
@@ -179,11 +180,25 @@ def _members(path: Path) -> Iterator[_Member]:
                     yield _Member(name, entry.file_size, partial(packed.open, entry))
         return
     # As a stream: a compressed archive cannot be read in any other order.
-    with tarfile.open(path, "r|*") as tape:
+    with tarfile.open(path, "r|*", tarinfo=_Entry) as tape:
         for each in tape:
             if not each.isdir():
                 size = each.size if each.isreg() else 0
                 yield _Member(_printable(each.name), size, partial(_regular, tape, each))
+
+
+class _Entry(tarfile.TarInfo):
+    """A header that knows a cut archive, which ``tarfile`` takes for a short one."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except HeaderError as exc:
+            # No header at all: not the two blocks of zeros, nor a damaged header.
+            if type(exc).__name__ == "EmptyHeaderError" and tarfile.offset:
+                raise ReadError("the blocks that end an archive are missing") from exc
+            raise
 
 
 def _regular(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
