@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.web.client import Client
-from styledag.collect.web.turns import fetch_by_host
+from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -68,7 +68,8 @@ def take_images(finds: Iterable[Find], client: Client, workspace: Workspace) -> 
         first.setdefault(find.origin.url, find)
     waiting = list(first.values())
     budget = _Budget(client)
-    with workspace.progress.task("images", len(first)) as advance:
+    with workspace.progress.task("images", len(first)) as shown:
+        advance = one_at_a_time(shown)
         client.on_wait = lambda seconds: advance(0, waiting_s=seconds)
         while waiting and budget.room:
             # No more at once than there is room for, so that nothing is fetched to be dropped.

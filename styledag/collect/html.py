@@ -14,7 +14,7 @@ from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.collect.web.links import without_session
 from styledag.collect.web.opt_outs import refusal_detail
 from styledag.collect.web.originals import original_url
-from styledag.collect.web.turns import fetch_by_host
+from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.progress import Advance
@@ -88,7 +88,8 @@ class _Crawl:
             return [find for page in lists for find in page.finds]
         links = list(dict.fromkeys(link for page in lists for link in page.items))
         self._item_links = len(links)
-        with workspace.progress.task("image pages", len(links)) as advance:
+        with workspace.progress.task("image pages", len(links)) as shown:
+            advance = one_at_a_time(shown)
             self._show_waits(advance)
             return self._finds_behind(links, advance)
 

@@ -16,8 +16,7 @@ class Origin:
         page_url: Page that showed it; empty for a folder.
         title: The page's title for it.
         alt: The image's alternative text.
-        caption: The text that the source puts to the image: a figure's or a gallery's caption, a
-            URL list's or a sidecar's.
+        caption: Words written for this very image: a figcaption, or a sidecar file beside it.
         description: The page's text about it.
         licence: As the source states it, or ``unknown``.
         author: As the source states it.

@@ -56,7 +56,7 @@ def test_the_wiki_is_collected_with_provenance(workspace: Workspace, tmp_path: P
         manifest = run([wiki_source(wiki, "animals", "clocks")], workspace, tmp_path)
         assert wiki.served[200, "image"] == 54
     assert manifest.facts == {"found": 54, "kept": 54}
-    assert workspace.work == {"downloads": 54, "pages": 54 + 3 + 1}
+    assert workspace.work == {"downloads": 54, "pages": 54 + 3, "questions": 1}
     assert Manifest.read(workspace.folder, RawImage) == manifest
     monkey = next(row for row in manifest.rows if row.origin.title == "Monkey")
     assert monkey.origin.page_url == f"{wiki.url}/wiki/monkey"

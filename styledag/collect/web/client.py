@@ -24,8 +24,12 @@ from styledag.store.workspace import Workspace
 logger = logging.getLogger("styledag.collect")
 
 MOST_REDIRECTS = 8
-PAGES, IMAGES = "pages", "downloads"
-_ACCEPT = {PAGES: "text/html,application/json;q=0.9,*/*;q=0.5", IMAGES: "image/*,*/*;q=0.5"}
+PAGES, QUESTIONS, IMAGES = "pages", "questions", "downloads"
+_ACCEPT = {
+    PAGES: "text/html,*/*;q=0.5",
+    QUESTIONS: "application/json,text/plain,*/*;q=0.5",
+    IMAGES: "image/*,*/*;q=0.5",
+}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _SHOWN_WAIT_S = 2.0
 """Waits from this on are shown; shorter ones are the usual pace."""
@@ -64,8 +68,9 @@ class _Question:
 class Client:
     """Fetches one source's pages and images; may be used by several threads.
 
-    Counts the bodies it receives in ``workspace.work`` as ``pages`` and ``downloads``; what a
-    server says is unchanged is neither received nor counted.
+    Counts the bodies it receives in ``workspace.work`` as ``pages``, ``downloads``, and
+    ``questions`` to an API or for a robots.txt, which seldom can tell that nothing has changed; what a server says
+    is unchanged is neither received nor counted.
 
     Args:
         settings: Manners and limits.
@@ -133,7 +138,8 @@ class Client:
             FetchError: With the reason for which it can't be had.
         """
         limit = self.settings.max_page_bytes if max_bytes is None else max_bytes
-        received, answer = self._fetch(url, _Question(PAGES, limit, obeys_robots=obey_robots))
+        kind = PAGES if obey_robots else QUESTIONS
+        received, answer = self._fetch(url, _Question(kind, limit, obeys_robots=obey_robots))
         asked = None if answer is None else answer.headers.get("Retry-After")
         return Page(
             url=received.final_url,
@@ -285,6 +291,6 @@ class Client:
         return transport
 
     def _robots_body(self, url: str) -> bytes:
-        question = _Question(PAGES, MOST_ROBOTS_BYTES, obeys_robots=False, is_cut=True)
+        question = _Question(QUESTIONS, MOST_ROBOTS_BYTES, obeys_robots=False, is_cut=True)
         received, answer = self._fetch(url, question)
         return self._bodies.body(received) if answer is None else answer.body

@@ -1,7 +1,6 @@
 """What a site's robots.txt lets us ask, how fast, and for what use."""
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -36,7 +35,7 @@ class Robots:
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read
         self._rules: dict[str, _Rules | FetchError] = {}
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: dict[str, threading.Lock] = {}
 
     def delay_s(self, url: str) -> float:
         """Return the seconds between two requests for which the URL's site asks.
@@ -66,7 +65,7 @@ class Robots:
     def _rules_of(self, url: str) -> _Rules:
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
-        with self._locks[origin]:
+        with self._locks.setdefault(origin, threading.Lock()):
             if origin not in self._rules:
                 self._rules[origin] = self._parsed(f"{origin}/robots.txt")
         rules = self._rules[origin]

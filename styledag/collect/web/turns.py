@@ -1,7 +1,7 @@
 """One request at a time to each host, and several hosts at once."""
 
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from styledag.collect.web.waiting import Pace
 from styledag.errors import FetchError
+from styledag.progress import Advance
 
 HOSTS_AT_ONCE = 8
 MOST_FAILURES = 5
@@ -27,13 +28,13 @@ class HostTurns:
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: dict[str, threading.Lock] = {}
         self._failures: Counter[str] = Counter()
 
     @contextmanager
     def turn(self, host: str, delay_s: float) -> Iterator[None]:
         """Wait until nobody else asks the host, and until its delay is over."""
-        with self._locks[host]:
+        with self._locks.setdefault(host, threading.Lock()):
             self._pace.wait(host, delay_s)
             yield
 
@@ -54,6 +55,17 @@ class HostTurns:
             )
 
 
+def one_at_a_time(advance: Advance) -> Advance:
+    """Return the same progress for several threads to report to."""
+    lock = threading.Lock()
+
+    def advance_alone(done: int = 1, /, **figures: float) -> None:
+        with lock:
+            advance(done, **figures)
+
+    return advance_alone
+
+
 def fetch_by_host(
     urls: Sequence[str],
     fetch: Callable[[int], Result],
@@ -64,7 +76,7 @@ def fetch_by_host(
     Args:
         urls: Absolute addresses; those of one host are fetched one after the other.
         fetch: Fetches the URL at an index; called in several threads.
-        done: Called in the calling thread or another after each.
+        done: Called after each, in several threads.
     """
     results: dict[int, Result | FetchError] = {}
     queues: dict[str, list[int]] = {}
