@@ -69,8 +69,8 @@ class Client:
     """Fetches one source's pages and images; may be used by several threads.
 
     Counts the bodies it receives in ``workspace.work`` as ``pages``, ``downloads``, and
-    ``questions`` to an API or for a robots.txt, which seldom can tell that nothing has changed; what a server says
-    is unchanged is neither received nor counted.
+    ``questions`` to an API or for a robots.txt, which seldom can tell that nothing has changed;
+    what a server says is unchanged is neither received nor counted.
 
     Args:
         settings: Manners and limits.
