@@ -122,8 +122,10 @@ def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
     for built in done:
         work.update(built.work)
     made = sum(not built.cached for built in done)
-    if not (made or work):
-        return f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone"
+    # An API has to be asked what there is; that alone is no news.
+    asked = f", {work['questions']} questions asked" if work["questions"] else ""
+    if not made and not work.keys() - {"questions"}:
+        return f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone{asked}"
     did = ", ".join(f"{count} {kind}" for kind, count in sorted(work.items()))
     return f"done in {elapsed_s:.0f} s: {did or f'{made} made anew'}"
 

@@ -1,7 +1,7 @@
 """What was received from an address, remembered so that it need not be received again."""
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class Received:
         url: What was asked.
         final_url: What answered, after redirects.
         image_type: Media type of the image that it is; empty if it is none.
+        opt_outs: What its headers asked of those who use it, separated by spaces.
     """
 
     url: str
@@ -31,6 +32,7 @@ class Received:
     image_type: str
     etag: str = ""
     last_modified: str = ""
+    opt_outs: str = ""
 
     @classmethod
     def of(cls, body: bytes, *, url: str, content_type: str, **said: str) -> "Received":
@@ -45,6 +47,7 @@ class Received:
             final_url=said.get("final_url", url),
             etag=said.get("etag", ""),
             last_modified=said.get("last_modified", ""),
+            opt_outs=said.get("opt_outs", ""),
         )
 
     @property
@@ -94,7 +97,8 @@ class ReceivedBodies:
 
 
 def _from_json(found: Any) -> Received | None:
+    needed = {each.name for each in fields(Received) if each.default is MISSING}
     names = {each.name for each in fields(Received)}
-    if not isinstance(found, dict) or set(found) != names:
+    if not isinstance(found, dict) or not needed <= set(found) <= names:
         return None
     return Received(**found)

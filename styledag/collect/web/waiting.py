@@ -1,5 +1,6 @@
 """How long to wait: between two requests to a host, and before trying again."""
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,8 +8,12 @@ from email.utils import parsedate_to_datetime
 
 from styledag.randomness import seed_for
 
-MOST_WAIT_S = 120.0
-"""A server that asks for more is asked again after this."""
+MOST_BACKOFF_S = 120.0
+MOST_WAIT_S = 900.0
+"""A server that asks for more is not asked again in this run."""
+
+_SECONDS = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
+_MOST_S = 1e9
 
 
 class Pace:
@@ -39,10 +44,12 @@ class Pace:
 
 
 def retry_after_s(header: str | None, *, now: datetime | None = None) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for, at most :data:`MOST_WAIT_S`.
+    """Return the seconds that a ``Retry-After`` header asks for.
 
     Args:
-        header: Seconds or an HTTP date (RFC 9110, section 10.2.3).
+        header: Seconds, also with a fraction, or an HTTP date in any of its three forms (RFC
+            9110, sections 5.6.7 and 10.2.3). Of several lines, joined by commas, the longest
+            wait counts.
         now: The present, for a date; the clock's when left out.
 
     Returns:
@@ -51,9 +58,10 @@ def retry_after_s(header: str | None, *, now: datetime | None = None) -> float |
     if header is None:
         return None
     text = header.strip()
-    if text.isdecimal():
+    numbers = [part.strip() for part in text.split(",")]
+    if all(_SECONDS.fullmatch(part) for part in numbers):
         # A number of a thousand digits is a float too, if a meaningless one.
-        return min(float(text), MOST_WAIT_S)
+        return min(max(map(float, numbers)), _MOST_S)
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -61,7 +69,7 @@ def retry_after_s(header: str | None, *, now: datetime | None = None) -> float |
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
     seconds = (date - (now or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.0), MOST_WAIT_S)
+    return min(max(seconds, 0.0), _MOST_S)
 
 
 def backoff_s(url: str, attempt: int) -> float:
@@ -73,4 +81,4 @@ def backoff_s(url: str, attempt: int) -> float:
         attempt: Failed tries before this wait, counted from 0.
     """
     spread: float = 0.5 + seed_for("retry", url, attempt) / 2**64
-    return min(0.5 * float(1 << attempt) * spread, MOST_WAIT_S)
+    return min(0.5 * float(1 << attempt) * spread, MOST_BACKOFF_S)

@@ -4,7 +4,7 @@ import gzip
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from styledag.errors import FetchError
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.clients import Sleeper, client
-from styledag_tests.collect.servers import PNG, Reply, Site, image, serving
+from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, serving
 
 
 def refusal(fetch: Callable[[str], object], url: str) -> FetchError:
@@ -45,7 +45,8 @@ def test_user_agent_is_honest_and_no_cookie_comes_back(
 
 
 @pytest.mark.parametrize(
-    ("header", "expected"), [("3", 3.0), ("999999", 120.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)]
+    ("header", "expected"),
+    [("3", 3.0), ("1.5", 1.5), ("3, 7", 7.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)],
 )
 def test_429_is_tried_again_when_the_server_says(
     workspace: Workspace, sleeper: Sleeper, header: str, expected: float
@@ -57,6 +58,41 @@ def test_429_is_tried_again_when_the_server_says(
     ):
         assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
     assert sleeper.slept == [expected]
+
+
+def test_a_host_that_asks_for_hours_is_not_asked_again(
+    workspace: Workspace, sleeper: Sleeper
+) -> None:
+    busy = Reply(b"", 429, headers={"Retry-After": "7200"})
+    with (
+        serving({"/a.png": busy, "/b.png": image()}) as site,
+        client(workspace, sleeper) as http,
+    ):
+        error = refusal(http.image, f"{site.url}/a.png")
+        assert refusal(http.image, f"{site.url}/b.png").reason == "host_given_up"
+    assert (error.reason, error.detail) == (
+        "http_429",
+        "the server answers 429 and asks to wait 7200 s",
+    )
+    assert (site.asked["/a.png"], site.asked["/b.png"], sleeper.slept) == (1, 0, [])
+
+
+def test_longer_waits_are_reported(workspace: Workspace, sleeper: Sleeper) -> None:
+    busy = Reply(b"", 503, headers={"Retry-After": "30"})
+    waits: list[float] = []
+    with (
+        serving({"/a.png": first_then(busy, image())}) as site,
+        client(workspace, sleeper) as http,
+    ):
+        http.on_wait = waits.append
+        http.image(f"{site.url}/a.png")
+    assert waits == [30.0]
+
+
+def test_a_source_whose_time_is_up_asks_no_more(workspace: Workspace, sleeper: Sleeper) -> None:
+    with serving({"/a.png": image()}) as site, client(workspace, sleeper, max_minutes=1e-9) as http:
+        assert refusal(http.image, f"{site.url}/a.png").reason == "over_max_minutes"
+    assert not site.asked
 
 
 def test_503_is_tried_again_with_doubling_waits_and_then_reported(
@@ -91,6 +127,83 @@ def test_robots_rules_hold_also_where_a_redirect_leads(
         assert refusal(http.image, f"{site.url}/moved.png").reason == "robots_refused"
         assert http.page(f"{site.url}/private/a.png", obey_robots=False).body == PNG
     assert site.asked["/private/a.png"] == 1
+
+
+@pytest.mark.parametrize(
+    "robots",
+    [
+        b"\xef\xbb\xbfUser-agent: *\nDisallow: /",
+        b"User-agent: *\rDisallow: /",
+        b"user-agent : styledag\r\ndisallow:/a.png # all",
+        b"# caf\xe9\nUser-agent: *\nDisallow: /",
+        b"#" * 400_000 + b"\nUser-agent: *\nDisallow: /\n" + b"#" * 6_000_000,
+    ],
+)
+def test_robots_are_read_as_bytes(workspace: Workspace, sleeper: Sleeper, robots: bytes) -> None:
+    with (
+        serving({"/robots.txt": Reply(robots), "/a.png": image()}) as site,
+        client(workspace, sleeper) as http,
+    ):
+        assert refusal(http.image, f"{site.url}/a.png").reason == "robots_refused"
+    assert site.asked == {"/robots.txt": 1}
+
+
+OPT_OUTS: list[tuple[Mapping[str, str], str]] = [
+    ({"X-Robots-Tag": "noai"}, "noai"),
+    ({"x-robots-tag": "noarchive, NoImageAI"}, "noimageai"),
+    ({"X-Robots-Tag": "none"}, "noindex"),
+    ({"X-Robots-Tag": "styledag: noimageindex"}, "noimageindex"),
+    ({"Content-Usage": "search=y, train-ai=n"}, "content-usage"),
+]
+
+
+@pytest.mark.parametrize(("headers", "named"), OPT_OUTS)
+def test_an_image_whose_server_opts_out_is_refused_also_when_it_is_unchanged(
+    workspace: Workspace, sleeper: Sleeper, headers: Mapping[str, str], named: str
+) -> None:
+    def answer(site: Site) -> Reply:
+        if "If-None-Match" in site.last_headers["/a.png"]:
+            return Reply(b"", 304)
+        return image(**headers, ETag='"1"')
+
+    with serving({"/a.png": answer}) as site:
+        for _ in range(2):
+            with client(workspace, sleeper) as http:
+                error = refusal(http.image, f"{site.url}/a.png")
+            assert (error.reason, error.detail) == ("opted_out", f"its server asks for {named}")
+        with client(workspace, sleeper, opt_outs=()) as http:
+            assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Robots-Tag": "noarchive, nofollow"},
+        {"X-Robots-Tag": "otherbot: noai, noindex"},
+        {"X-Robots-Tag": "unavailable_after: 25 Jun 2010 15:00:00 PST"},
+        {"Content-Usage": "train-ai=y"},
+        {"Content-Usage": 'train-ai=n, train-ai="n"'},
+    ],
+)
+def test_what_is_meant_for_others_or_allows_is_no_opt_out(
+    workspace: Workspace, sleeper: Sleeper, headers: Mapping[str, str]
+) -> None:
+    with serving({"/a.png": image(**headers)}) as site, client(workspace, sleeper) as http:
+        assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
+
+
+def test_robots_txt_may_decline_training_on_some_paths(
+    workspace: Workspace, sleeper: Sleeper
+) -> None:
+    robots = b"User-Agent: *\nContent-Usage: train-ai=n\nContent-Usage: /ok/ train-ai=y\n"
+    routes: dict[str, Route] = {
+        "/robots.txt": Reply(robots),
+        "/a.png": image(),
+        "/ok/a.png": image(),
+    }
+    with serving(routes) as site, client(workspace, sleeper) as http:
+        assert refusal(http.image, f"{site.url}/a.png").reason == "opted_out"
+        assert http.image(f"{site.url}/ok/a.png").size_bytes == len(PNG)
 
 
 def test_unreadable_robots_forbid_everything(workspace: Workspace, sleeper: Sleeper) -> None:
@@ -194,6 +307,19 @@ def test_only_plain_web_addresses_are_asked(
 ) -> None:
     with client(workspace, sleeper) as http:
         assert refusal(http.image, url).reason == reason
+
+
+@pytest.mark.parametrize(
+    "location", ["/moved/hûtte 絵.png", "\\\\127.0.0.1:{port}\\moved\\hûtte 絵.png"]
+)
+def test_a_redirect_in_raw_utf_8_is_followed(
+    workspace: Workspace, sleeper: Sleeper, location: str
+) -> None:
+    with serving({"/moved/h%C3%BBtte%20%E7%B5%B5.png": image()}) as site:
+        raw = location.format(port=site.url.rpartition(":")[2]).encode().decode("latin-1")
+        site.routes["/a.png"] = Reply(b"", 302, headers={"Location": raw})
+        with client(workspace, sleeper) as http:
+            assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """TLS to an address that was checked: the name in the URL is what counts for SNI and trust."""
 
+import errno
+import http.client
 import shutil
 import socket
 import ssl
@@ -13,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import urllib3
 
-from styledag.collect.transport import Transport
-from styledag.errors import FetchError
+from styledag.collect.web.transport import Transport
+from styledag.errors import FetchError, is_transient
 
 HOST = "wiki.test"
 
@@ -110,3 +114,72 @@ def test_a_drip_through_tls_is_cut_at_the_deadline(site: TlsSite, transport: Tra
     with pytest.raises(FetchError, match="timeout"):
         transport.get(f"{site.url}/drip", {}, max_bytes=1_000)
     assert time.monotonic() - began < 2
+
+
+def exception_classes(root: type[BaseException]) -> set[type[BaseException]]:
+    found = {root}
+    for each in root.__subclasses__():
+        found |= exception_classes(each)
+    return found
+
+
+UPSTREAM = sorted(
+    (
+        each
+        for root in (requests.RequestException, urllib3.exceptions.HTTPError)
+        for each in exception_classes(root)
+        if each.__module__.startswith(("requests", "urllib3"))
+    ),
+    key=lambda each: f"{each.__module__}.{each.__qualname__}",
+)
+
+
+@pytest.mark.parametrize("kind", UPSTREAM, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_every_upstream_error_has_a_reason_and_only_a_broken_line_is_tried_again(
+    transport: Transport, kind: type[Exception]
+) -> None:
+    error = kind.__new__(kind)
+    Exception.__init__(error, "odd")
+    found = transport._error(error)
+    assert isinstance(found, FetchError)
+    if is_transient(found.reason):
+        assert issubclass(
+            kind,
+            requests.ConnectionError
+            | requests.Timeout
+            | requests.exceptions.ChunkedEncodingError
+            | http.client.IncompleteRead
+            | urllib3.exceptions.ProtocolError
+            | urllib3.exceptions.TimeoutError,
+        )
+    if found.reason == "request_failed":
+        assert found.detail.startswith(kind.__name__)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "connection_broken"),
+        (OSError(errno.EHOSTUNREACH, "no route"), "connection_broken"),
+        (PermissionError(errno.EACCES, "denied"), "request_failed"),
+        (OSError("odd"), "request_failed"),
+        (http.client.BadStatusLine("junk"), "bad_answer"),
+        (http.client.LineTooLong("header line"), "bad_answer"),
+        (http.client.RemoteDisconnected("gone"), "connection_broken"),
+        (UnicodeError("label too long"), "invalid_url"),
+    ],
+)
+def test_the_systems_errors_are_told_apart(
+    transport: Transport, error: Exception, reason: str
+) -> None:
+    found = transport._error(error)
+    assert isinstance(found, FetchError)
+    assert found.reason == reason
+
+
+def test_a_machine_without_sockets_stops_the_source(transport: Transport) -> None:
+    error = requests.ConnectionError()
+    error.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    found = transport._error(error)
+    assert not isinstance(found, FetchError)
+    assert str(found) == "this machine cannot ask any address: Too many open files"
