@@ -1,11 +1,13 @@
 """RGB pixels become a JPEG that holds nothing else."""
 
 import io
+from importlib.metadata import PackageNotFoundError, version
 
 import PIL
 from PIL import Image, features
 
 _CODECS = ("libjpeg_turbo", "jpg", "webp", "avif", "zlib", "libtiff", "littlecms2")
+_OPTIONAL_PACKAGES = ("pillow-heif", "pillow-jxl-plugin")
 
 
 def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
@@ -24,6 +26,11 @@ def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
 
 
 def codec_versions() -> dict[str, str]:
-    """Return the versions of Pillow and of the libraries in it that decide a JPEG's bytes."""
-    versions = {name: features.version(name) for name in _CODECS if features.check(name)}
-    return {"pillow": PIL.__version__, **{name: str(found) for name, found in versions.items()}}
+    """Return the versions of Pillow and of the decoders beside it, which decide a JPEG's bytes."""
+    versions = {name: str(features.version(name)) for name in _CODECS if features.check(name)}
+    for package in _OPTIONAL_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {"pillow": PIL.__version__, **versions}

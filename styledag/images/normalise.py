@@ -21,7 +21,7 @@ from styledag.store.workspace import Workspace
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 _NAMESPACE = "jpeg"
 _REASONS_NAMED = 3
