@@ -18,7 +18,7 @@ JXL_BOX = b"\x00\x00\x00\x0cJXL \r\n\x87\n"
 def test_without_its_package_a_format_is_refused_by_the_extras_name(
     content: bytes, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "find_spec", lambda module: None)
+    monkeypatch.setattr(formats, "find_spec", lambda _module: None)
     error = formats.refusal(content)
     assert error.reason == "unsupported_format"
     assert error.detail == f"is {name}: install styledag[formats] to open it"
@@ -29,7 +29,7 @@ def test_without_its_package_a_format_is_refused_by_the_extras_name(
 def test_with_its_package_a_broken_file_is_damaged(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "find_spec", lambda module: object())
+    monkeypatch.setattr(formats, "find_spec", lambda _module: object())
     assert formats.refusal(content).reason == "damaged"
 
 
