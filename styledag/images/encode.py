@@ -19,7 +19,8 @@ def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
         image: Mode RGB; only its pixels are used.
         quality: libjpeg's quality, 1 to 100.
     """
-    pixels_only = Image.frombytes("RGB", image.size, image.tobytes())
+    pixels_only = image.copy()
+    pixels_only.info = {}
     file = io.BytesIO()
     pixels_only.save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()

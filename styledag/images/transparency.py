@@ -40,10 +40,10 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         return _deep_grey(image, samples)
     if mode in ("1", "L"):
         grey = image.convert("L")
-        return grey, _keyed_alpha(np.asarray(grey), image)
+        return grey, _keyed_alpha(grey, image)
     if mode in _AS_RGB:
-        rgb = image.convert("RGB")
-        return rgb, _keyed_alpha(np.asarray(rgb), image)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        return rgb, _keyed_alpha(rgb, image)
     raise ImageError("unsupported_mode", f"pixels of mode {mode} have no agreed range of values")
 
 
@@ -97,14 +97,16 @@ def _deep_grey(image: Image.Image, samples: Samples) -> tuple[Image.Image, Image
     return Image.fromarray(levels.astype(np.uint8)), _keyed_alpha(values, image)
 
 
-def _keyed_alpha(values: NDArray[np.generic], image: Image.Image) -> Image.Image | None:
+def _keyed_alpha(
+    pixels: Image.Image | NDArray[np.generic], image: Image.Image
+) -> Image.Image | None:
     """Return alpha 0 where the values equal the key colour that the file states."""
     key = image.info.get("transparency")
     if key is None:
         return None
     if isinstance(key, bytes):
         raise ImageError("damaged", f"{image.mode} pixels with a palette's transparency")
-    clear = values == np.asarray(key, dtype=np.int64)
+    clear = np.asarray(pixels) == np.asarray(key, dtype=np.int64)
     if clear.ndim == 3:
         clear = clear.all(axis=2)
     return Image.fromarray(np.where(clear, 0, 255).astype(np.uint8))
