@@ -16,7 +16,7 @@ from styledag.errors import SourceError, is_transient
 from styledag.manifest import Manifest, Rejection
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def collect_images(
