@@ -3,33 +3,57 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from styledag.captions.template import check_template
 from styledag.models.reference import ModelReference
 from styledag.settings import STRICT, check_settings, setting
+
+WordsFrom = Literal["override", "caption", "alt", "title", "description", "captioner"]
+SOURCES: tuple[WordsFrom, ...] = (
+    "override",
+    "caption",
+    "alt",
+    "title",
+    "description",
+    "captioner",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionSettings:
-    """Who says what an image shows, and how it is said."""
+    """Where the words about an image come from, and how they become its caption."""
 
     __pydantic_config__ = STRICT
 
-    captioner: ModelReference = setting(help="A BlipForConditionalGeneration.")
-    source: Literal["blip", "page"] = setting(
-        "blip", help="blip asks the captioner; page takes the page's title, and BLIP where none is."
+    sources: tuple[WordsFrom, ...] = setting(
+        ("override", "caption", "captioner", "title"),
+        min_length=1,
+        help="Where words come from: the first that has any counts. override is the CSV of "
+        "overrides; caption a figcaption, a sidecar file or a row of metadata; alt, title and "
+        "description are the page's; captioner asks the model.",
+    )
+    captioner: ModelReference | None = setting(
+        None, help="A BlipForConditionalGeneration; left out where sources does not name it."
     )
     overrides: str | None = setting(
         None,
         identity=False,
-        help="CSV in the project with columns image (URL or sha256) and caption; it always wins.",
+        help="CSV in the project with columns image (file name, URL or sha256) and caption.",
     )
     template: str = setting(
         "{caption}",
         pattern=r"\{caption\}",
-        help="How the caption is said; {caption} stands for it.",
+        help="How the caption is written: {caption} stands for it, and {title}, {alt}, "
+        "{description}, {author}, {licence} for what is known of the image; a part in square "
+        "brackets is left out where a field in it is empty.",
     )
     variants: tuple[str, ...] = setting(
         (),
-        help="Further templates with {caption}; each epoch, training says one of all at random.",
+        help="Further templates with {caption}; each epoch, training takes one of all at random.",
+    )
+    articles: bool = setting(
+        True,
+        help="Fit a template's article to the caption behind it: 'a {caption}' becomes 'an owl' "
+        "and 'the moon', not 'a owl' and 'a the moon'.",
     )
     prefix: str = setting("", help="Words that BLIP continues; taken off its answer again.")
     batch_size: int = setting(16, ge=1, identity=False, help="Images captioned at a time.")
@@ -42,8 +66,14 @@ class CaptionSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        for variant in self.variants:
-            if "{caption}" not in variant:
-                raise ValueError(f"variants holds {variant!r}, which lacks {{caption}}")
+        if len(set(self.sources)) < len(self.sources):
+            raise ValueError(f"sources names one twice: {', '.join(self.sources)}")
+        if "captioner" in self.sources and self.captioner is None:
+            raise ValueError(
+                "sources names the captioner, but there is none: name its model under captioner, "
+                "or take captioner out of sources"
+            )
+        for template in (self.template, *self.variants):
+            check_template(template)
         if len({self.template, *self.variants}) <= len(self.variants):
             raise ValueError("template and variants hold a template twice")

@@ -192,14 +192,17 @@ def _caption(graph: GraphRun, compute: ComputeResource, plan: Plan, workspace: W
     from styledag.captions.length import ClipTokens
 
     settings = plan.style.captions
-    model = plan.models["captioner"]
+    captioner = None
+    if "captioner" in plan.models:
+        model = plan.models["captioner"]
+        captioner = BlipCaptioner(model.folder, model.version, compute.resolve())
     tokens = ClipTokens(plan.models["base_tokenizer"].folder)
     overrides = graph.graph.path(settings.overrides) if settings.overrides else None
     manifest = caption.caption_images(
         Manifest.read(plan.folder("curated_images"), CuratedImage),
         settings,
         workspace,
-        captioner=BlipCaptioner(model.folder, model.version, compute.resolve()),
+        captioner=captioner,
         tokens=tokens,
         overrides=overrides,
     )

@@ -48,7 +48,8 @@ def plan_captions(graph: Graph, style: str) -> Plan:
     planner = Planner(graph, "captions", style, style)
     planner.read("curated_images", style)
     settings = planner.style.captions
-    planner.use("captioner", graph.model(settings.captioner))
+    if settings.captioner is not None:
+        planner.use("captioner", graph.model(settings.captioner))
     planner.use("base_tokenizer", graph.model(planner.style.base, ["tokenizer"]))
     if settings.overrides is not None:
         planner.add(graph.file_input("captions.overrides", settings.overrides))
