@@ -28,8 +28,7 @@ demo: $(READY) ## Run the whole graph on the starter and a small wiki on this ma
 
 .PHONY: ui
 ui: $(READY) ## Open the web UI on the same history, with the demo's wiki beside it
-	@$(BIN)/styledag wiki & wiki=$$!; trap 'kill $$wiki 2>/dev/null' EXIT INT TERM; \
-	$(BIN)/dagster dev --host 127.0.0.1 --port 3000
+	$(BIN)/styledag ui
 
 .PHONY: test
 test: $(READY) lint ## Lint, then run every test that needs no GPU and less than minutes

@@ -9,6 +9,7 @@ import torch
 from styledag.starter.init import init_starter
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+from styledag_tests.tiny_base import base  # noqa: F401 - a fixture
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from styledag.cli.run import demo, run
 from styledag.cli.starter import starter
 from styledag.cli.status import doctor, status
 from styledag.cli.style import new, schema
+from styledag.cli.ui import ui
 from styledag.cli.wiki import wiki
 from styledag.errors import StyledagError
 
@@ -32,12 +33,12 @@ from styledag.errors import StyledagError
 def cli(context: click.Context, project: Path | None, store: str | None) -> None:
     """Turn a visual style, declared in one YAML file, into a text-to-image model.
 
-    The web UI over the same graph is `dagster dev`, or `make ui`.
+    The web UI over the same graph is `styledag ui`, or `dagster dev`.
     """
     context.obj = Session(project, store)
 
 
-for command in (demo, run, new, status, lineage, doctor, starter, wiki, schema):
+for command in (demo, run, ui, new, status, lineage, doctor, starter, wiki, schema):
     cli.add_command(command)
 
 

@@ -1,25 +1,54 @@
-"""The commented style file that ``styledag new`` writes."""
+"""The commented style files that ``styledag new`` writes, one template a base."""
 
 import re
 from importlib import resources
 from pathlib import Path
 
+import jinja2
+
 from styledag.errors import StyleFileError
 from styledag.style.load import SUFFIX
 from styledag.style.model import STYLE_NAME
 
+_FOLDER, _SUFFIX = "templates", ".yaml.j2"
 
-def write_new_style(name: str, folder: Path) -> Path:
-    """Write a commented style file for Stable Diffusion 1.5 and BLIP-large; return its path.
+
+def base_names() -> tuple[str, ...]:
+    """Return the bases that a style file can be written for, such as ``sd15``, sorted."""
+    files = (resources.files("styledag.style") / _FOLDER).iterdir()
+    return tuple(
+        sorted(
+            file.name.removesuffix(_SUFFIX)
+            for file in files
+            if file.name.endswith(_SUFFIX) and not file.name.startswith("_")
+        )
+    )
+
+
+def write_new_style(name: str, folder: Path, *, base: str) -> Path:
+    """Write a commented style file with settings that suit a base; return its path.
+
+    Args:
+        name: The style's name.
+        folder: Folder of the style files; made if it is not there.
+        base: One of :func:`base_names`.
 
     Raises:
-        StyleFileError: If the name is no style's name, or the file is there already.
+        StyleFileError: If the name is not a style's name, there is no template for the base, or
+            the file is there already.
     """
     if not re.search(STYLE_NAME, name):
         raise StyleFileError(f"{name!r} is no style's name: it must match {STYLE_NAME}")
+    if base not in base_names():
+        raise StyleFileError(f"no template for base {base!r}: choose {', '.join(base_names())}")
     path = folder / f"{name}{SUFFIX}"
-    template = resources.files("styledag.style") / "new_style.yaml.j2"
-    text = template.read_text(encoding="utf-8").replace("{{ name }}", name)
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("styledag.style", _FOLDER),
+        autoescape=False,  # YAML, and the name matches STYLE_NAME
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    text = templates.get_template(f"{base}{_SUFFIX}").render(name=name)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:

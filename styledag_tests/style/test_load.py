@@ -6,7 +6,6 @@ import pytest
 
 from styledag.errors import StyleFileError
 from styledag.style.load import load_style, style_paths
-from styledag.style.template import write_new_style
 
 SOUND = """\
 base: {model: data/starter/stable-diffusion}
@@ -123,25 +122,6 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_is_no_styles_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StyleFileError, match="rename it"):
         load_style(write(tmp_path, SOUND, name="Cats, dogs"))
-
-
-def test_a_new_style_is_sound_and_never_overwrites(tmp_path: Path) -> None:
-    path = write_new_style("hiroshige", tmp_path)
-    style = load_style(path)
-    assert style.base.model.startswith("stable-diffusion-v1-5/")
-    assert {source.type for source in style.sources} == {"mediawiki"}
-    path.write_text("mine", encoding="utf-8")
-    with pytest.raises(StyleFileError, match="already"):
-        write_new_style("hiroshige", tmp_path)
-    assert path.read_text(encoding="utf-8") == "mine"
-
-
-def test_the_sources_that_a_new_style_comments_out_are_sound_too(tmp_path: Path) -> None:
-    path = write_new_style("hiroshige", tmp_path)
-    text = path.read_text(encoding="utf-8")
-    commented = text.replace("  # - type", "  - type").replace("  #   ", "    ")
-    path.write_text(commented, encoding="utf-8")
-    assert [source.type for source in load_style(path).sources] == ["mediawiki", "html", "folder"]
 
 
 def test_styles_are_listed_by_name(tmp_path: Path) -> None:

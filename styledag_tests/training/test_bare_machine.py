@@ -8,7 +8,7 @@ import importlib, pkgutil, sys
 for name in {absent}:
     sys.modules[name] = None
 import styledag.training
-for module in pkgutil.iter_modules(styledag.training.__path__, "styledag.training."):
+for module in pkgutil.walk_packages(styledag.training.__path__, "styledag.training."):
     importlib.import_module(module.name)
 """
 
@@ -16,7 +16,7 @@ IMPORT_WITHOUT_TORCH = """
 import importlib, sys
 for name in ("torch", "diffusers", "transformers", "numpy", "PIL", *{absent}):
     sys.modules[name] = None
-for name in ("recipe", "records", "encode", "encoded", "train", "base"):
+for name in ("recipe", "records", "encoding.encode", "encoding.dataset", "train"):
     importlib.import_module("styledag.training." + name)
 """
 

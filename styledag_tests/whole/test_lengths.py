@@ -146,7 +146,7 @@ def test_its_lineage_goes_over_the_checkpoints_to_every_image(ran: Ran) -> None:
     store = ran.graph.store
     lineage = describe_lineage(store, find_artifact(store, f"{MODEL}:ema-0.12"))
     assert {"checkpoint", "ema_unet", "raw_images"} <= {step.asset for step in lineage.steps}
-    assert lineage.images == 20
+    assert lineage.image_count == 20
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -9,7 +9,7 @@ import pytest
 
 from styledag.training.batches import Batches
 from styledag.training.recipe import PriorSettings, Recipe
-from styledag_tests.training.conftest import TEXT_WIDTH
+from styledag_tests.tiny_base import TEXT_WIDTH
 from styledag_tests.training.encoded import encoded_dataset
 from styledag_tests.training.training import train
 

@@ -16,8 +16,9 @@ from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.memory_check import check_memory
 from styledag.training.recipe import LoraSettings, Recipe
 from styledag.training.trainable import select_trainable
+from styledag_tests.tiny_base import TEXT_WIDTH
 from styledag_tests.training.architectures import write_stable_diffusion_15
-from styledag_tests.training.conftest import CPU, TEXT_WIDTH, Encode
+from styledag_tests.training.conftest import CPU, Encode
 from styledag_tests.training.training import RECIPE, train
 
 SHAPE = (4, 8, 8)

@@ -1,0 +1,75 @@
+"""`styledag ui`: the web UI over the project's history, with the demo's wiki beside it."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from types import FrameType
+
+import click
+
+from styledag.cli.context import Session, pass_session
+from styledag.cli.run import DEMO_STYLE
+from styledag.errors import StyledagError
+
+_PATIENCE_S = 20
+"""Seconds that the web UI's processes have to end after Ctrl-C before they are killed."""
+_ADVERTISEMENT = "ignore:Function `dev_command` is superseded"
+"""Dagster's own, for a further package; the command stays."""
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, help="Port on the loopback.")
+@pass_session
+def ui(session: Session, port: int) -> None:
+    """Open the web UI on the project's history until interrupted."""
+    from styledag.defs.runs import open_history
+
+    root = session.project.root
+    os.chdir(root)
+    with ExitStack() as stack:
+        if (session.project.styles_folder / f"{DEMO_STYLE}.yaml").is_file():
+            _serve_demo_wiki(session, stack)
+        # Opening the history ends runs whose process is gone.
+        stack.enter_context(open_history(root))
+        command = [sys.executable, "-W", _ADVERTISEMENT, "-m", "dagster", "dev"]
+        command += ["--host", "127.0.0.1", "--port", str(port)]
+        environment = {"DAGSTER_HOME": str(root)} | os.environ
+        process = subprocess.Popen(command, env=environment)
+        status = _wait(process)
+    if status not in (0, -signal.SIGINT, -signal.SIGTERM):
+        raise StyledagError(
+            f"the web UI ended with status {status}: its output above has the reason; is port "
+            f"{port} in use? `styledag ui --port` takes another"
+        )
+
+
+def _serve_demo_wiki(session: Session, stack: ExitStack) -> None:
+    from styledag.demo.wiki import shared_wiki
+
+    try:
+        url = stack.enter_context(shared_wiki(extra=session.project.root / "data" / "wiki"))
+    except StyledagError as exc:
+        session.console.print(f"without the demo's wiki: {exc}")
+    else:
+        session.console.print(f"the demo's wiki is at {url}")
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Return the exit status of a process that shares this one's terminal, and its signals."""
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, forward)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # The terminal has sent the same interrupt to the process itself.
+        try:
+            return process.wait(_PATIENCE_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+            return -signal.SIGINT

@@ -1,0 +1,55 @@
+"""New style files: sound as they are, for every base that has a template."""
+
+from pathlib import Path
+
+import pytest
+
+from styledag.errors import StyleFileError
+from styledag.style.load import load_style
+from styledag.style.template import base_names, write_new_style
+
+BASES = {
+    "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "starter": "data/starter/stable-diffusion",
+}
+
+
+def test_every_template_is_known_to_the_tests() -> None:
+    assert base_names() == tuple(BASES)
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_a_new_style_is_sound_and_never_overwrites(tmp_path: Path, base: str) -> None:
+    path = write_new_style("hiroshige", tmp_path, base=base)
+    style = load_style(path)
+    assert style.base.model == BASES[base]
+    assert {source.type for source in style.sources} == {"mediawiki"}
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(StyleFileError, match="already"):
+        write_new_style("hiroshige", tmp_path, base=base)
+    assert path.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_the_sources_that_a_new_style_comments_out_are_sound_too(tmp_path: Path, base: str) -> None:
+    path = write_new_style("hiroshige", tmp_path, base=base)
+    text = path.read_text(encoding="utf-8")
+    commented = text.replace("  # - type", "  - type").replace("  #   ", "    ")
+    path.write_text(commented, encoding="utf-8")
+    assert [source.type for source in load_style(path).sources] == ["mediawiki", "html", "folder"]
+
+
+def test_the_starters_style_trains_and_draws_at_the_starters_size(tmp_path: Path) -> None:
+    style = load_style(write_new_style("mine", tmp_path, base="starter"))
+    assert style.images.size_px == 64
+    assert style.captions.captioner.model == "data/starter/blip"
+    assert style.scores.scorer.model == "data/starter/clip"
+
+
+@pytest.mark.parametrize(("name", "base"), [("No Name!", "sd15"), ("mine", "sd99")])
+def test_a_bad_name_and_an_unknown_base_are_refused_and_write_nothing(
+    tmp_path: Path, name: str, base: str
+) -> None:
+    with pytest.raises(StyleFileError, match=r"No Name|choose sd15, starter"):
+        write_new_style(name, tmp_path, base=base)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,166 @@
+"""The web UI's own processes, driven over GraphQL as a browser drives them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from styledag.demo.wiki import DemoWiki
+from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+
+pytestmark = pytest.mark.slow
+
+LAUNCH = """
+mutation ($parameters: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $parameters) {
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+IMAGE_ASSETS = [
+    "style", "raw_images", "jpeg_images", "curated_images", "captions", "image_dataset",
+]  # fmt: skip
+
+
+class WebUi:
+    """A ``dagster dev`` of one project, in a session of its own.
+
+    Args:
+        root: The project.
+        port: Where it listens.
+    """
+
+    def __init__(self, root: Path, port: int) -> None:
+        self._root = root
+        self._port = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and return once it answers."""
+        log = (self._root / "dagster-dev.log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port",
+             str(self._port)],
+            cwd=self._root, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+        eventually(lambda: self.ask("{ version }"), "the web UI answers", within_s=120)
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """Return the data of a GraphQL answer."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._port}/graphql",
+            data=json.dumps({"query": query, "variables": variables}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["data"]
+
+    def launch(self, assets: list[str], partition: str) -> str:
+        """Launch a run of some assets for one partition and return its id."""
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "styledag",
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": [{"path": [asset]} for asset in assets],
+        }
+        tags = [{"key": "dagster/partition", "value": partition}]
+        launched = self.ask(
+            LAUNCH,
+            parameters={
+                "selector": selector,
+                "mode": "default",
+                "runConfigData": "{}",
+                "executionMetadata": {"tags": tags},
+            },
+        )["launchPipelineExecution"]
+        assert "run" in launched, launched
+        return str(launched["run"]["runId"])
+
+    def status(self, run: str) -> str:
+        """Return a run's status, such as ``STARTED``."""
+        return str(self.ask(STATUS, run=run)["runOrError"]["status"])
+
+    def interrupt(self) -> None:
+        """End it as Ctrl-C in its terminal does."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGINT)
+        self._process.wait(timeout=60)
+
+    def kill_everything(self) -> None:
+        """Kill the web server, the daemon, the code server and every run at once."""
+        assert self._process is not None
+        subprocess.run(["pkill", "-9", "-s", str(self._process.pid)], check=True)
+        self._process.wait(timeout=60)
+
+
+def eventually(holds: Callable[[], Any], what: str, *, within_s: float) -> None:
+    """Wait until something holds.
+
+    Raises:
+        AssertionError: If it does not hold in time.
+    """
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        try:
+            if holds():
+                return
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        time.sleep(0.25)
+    raise AssertionError(f"not within {within_s:g} s: {what}")
+
+
+@pytest.fixture
+def web_ui(tmp_path: Path, starter: Path, wiki: DemoWiki) -> Iterator[WebUi]:
+    with running_ui(tmp_path, starter, wiki, port=3177) as ui:
+        yield ui
+
+
+@contextmanager
+def running_ui(root: Path, starter: Path, wiki: DemoWiki, *, port: int) -> Iterator[WebUi]:
+    """Run the web UI over a project whose training takes minutes."""
+    make_project(root, starter, wiki.url)
+    path = root / "data" / "styles" / f"{STYLE}.yaml"
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 1000"))
+    repository = Path(__file__).parents[2]
+    (root / "workspace.yaml").write_text((repository / "workspace.yaml").read_text())
+    ui = WebUi(root, port)
+    ui.start()
+    try:
+        yield ui
+    finally:
+        ui.interrupt()
+
+
+@pytest.mark.parametrize("ending", ["ctrl-c", "kill -9 of everything"])
+def test_a_training_that_lost_its_process_frees_the_pool_when_the_ui_starts_again(
+    web_ui: WebUi, ending: str
+) -> None:
+    images = web_ui.launch(IMAGE_ASSETS, STYLE)
+    eventually(lambda: web_ui.status(images) == "SUCCESS", "the dataset is there", within_s=180)
+    training = web_ui.launch(["encoded_dataset", "ema_unet"], MODEL)
+    eventually(lambda: web_ui.status(training) == "STARTED", "training runs", within_s=60)
+    time.sleep(15)
+    assert web_ui.status(training) == "STARTED"
+
+    if ending == "ctrl-c":
+        web_ui.interrupt()
+    else:
+        web_ui.kill_everything()
+    web_ui.start()
+
+    eventually(lambda: web_ui.status(training) == "FAILURE", "its run has ended", within_s=30)
+    following = web_ui.launch(["vae_decoder"], MODEL)
+    eventually(lambda: web_ui.status(following) == "SUCCESS", "the pool is free", within_s=60)
