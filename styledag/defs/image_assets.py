@@ -183,7 +183,9 @@ def _curate(compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts
             batch_size=plan.style.scores.batch_size,
         )
     jpegs = Manifest.read(plan.folder("jpeg_images"), JpegImage)
-    return curate.curate_images(jpegs, plan.style.curation, workspace, embed=embed).facts
+    settings = plan.style.curation
+    curated = curate.curate_images(jpegs, settings, workspace, embed=embed)
+    return curate.curation_facts(curated, jpegs, settings)
 
 
 def _caption(graph: GraphRun, compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts:
