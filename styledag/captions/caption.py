@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.captions.captioner import Captioner, decoding_identity
+from styledag.captions.captioner import Captioner
 from styledag.captions.length import Tokens, fill_within
 from styledag.captions.overrides import Overrides, read_overrides
 from styledag.captions.records import CaptionedImage
@@ -86,7 +86,7 @@ def caption_images(
     if captioner is not None and _CAPTIONER in settings.sources:
         to_ask = [image for image in curated.rows if found[image.sha256] is None]
         raw_captions = _ask(to_ask, settings, workspace, captioner)
-        identity = canonical_json([captioner.version, decoding_identity(settings)])
+        identity = canonical_json([captioner.version, captioner.identity(settings)])
     rows: list[CaptionedImage] = []
     rejected: list[Rejection] = []
     for image in curated.rows:
@@ -186,7 +186,7 @@ def _ask(
     captioner: Captioner,
 ) -> dict[str, str]:
     """Return raw captions by sha256, asking the captioner for those not known yet."""
-    decoding = decoding_identity(settings)
+    decoding = captioner.identity(settings)
     keys = {
         image.sha256: item_key(sha256=image.sha256, captioner=captioner.version, decoding=decoding)
         for image in images
@@ -198,7 +198,7 @@ def _ask(
     missing = iter([sha256 for sha256 in keys if sha256 not in captions])
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
-        while batch := list(islice(missing, settings.batch_size)):
+        while batch := list(islice(missing, captioner.batch_size(settings))):
             said = captioner([_image(workspace, sha256) for sha256 in batch], settings)
             for sha256, caption in zip(batch, said, strict=True):
                 workspace.items.put_json(ITEMS, keys[sha256], caption)

@@ -19,6 +19,35 @@ SOURCES: tuple[WordsFrom, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class EndpointSettings:
+    """A server that answers chat completions about images as OpenAI's does."""
+
+    __pydantic_config__ = STRICT
+
+    url: str = setting(
+        pattern=r"^https?://",
+        identity=False,
+        help="Address before /chat/completions, such as http://localhost:8000/v1.",
+    )
+    model: str = setting(min_length=1, help="The model as the server calls it.")
+    key_variable: str = setting(
+        "OPENAI_API_KEY",
+        identity=False,
+        help="Environment variable that holds the key; no key is sent if it is empty.",
+    )
+    concurrency: int = setting(4, ge=1, le=256, identity=False, help="Requests at a time.")
+    retries: int = setting(
+        5, ge=0, le=20, identity=False, help="Further tries after 429, 5xx or a broken connection."
+    )
+    timeout_s: float = setting(
+        120.0, gt=0, identity=False, help="Most seconds without a byte of an answer."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CaptionSettings:
     """Where the words about an image come from, and how they become its caption."""
 
@@ -32,7 +61,20 @@ class CaptionSettings:
         "description are the page's; captioner asks the model.",
     )
     captioner: ModelReference | None = setting(
-        None, help="A BlipForConditionalGeneration; left out where sources does not name it."
+        None,
+        help="A model of transformers: BLIP, Florence-2, or any chat model that sees images; left "
+        "out where sources does not name it.",
+    )
+    endpoint: EndpointSettings | None = setting(
+        None, help="A server that is asked in place of a captioner."
+    )
+    prompt: str = setting(
+        "Describe what this image shows in one short sentence.",
+        min_length=1,
+        help="What a chat model or an endpoint is asked.",
+    )
+    task: Literal["caption", "detailed_caption", "more_detailed_caption"] = setting(
+        "caption", help="What Florence-2 is asked."
     )
     overrides: str | None = setting(
         None,
@@ -58,7 +100,7 @@ class CaptionSettings:
     prefix: str = setting("", help="Words that BLIP continues; taken off its answer again.")
     batch_size: int = setting(16, ge=1, identity=False, help="Images captioned at a time.")
     num_beams: int = setting(3, ge=1, le=16, help="Beams of the search for the best caption.")
-    max_new_tokens: int = setting(30, ge=1, le=70, help="Most tokens of a caption.")
+    max_new_tokens: int = setting(30, ge=1, le=1024, help="Most tokens of a caption.")
     repetition_penalty: float = setting(1.2, ge=1, le=5, help="1 lets the captioner repeat itself.")
     no_repeat_ngram_size: int = setting(
         3, ge=0, help="Word sequences of this length occur once at most; 0 allows all."
@@ -68,11 +110,13 @@ class CaptionSettings:
         check_settings(self)
         if len(set(self.sources)) < len(self.sources):
             raise ValueError(f"sources names one twice: {', '.join(self.sources)}")
-        if "captioner" in self.sources and self.captioner is None:
+        if "captioner" in self.sources and self.captioner is None and self.endpoint is None:
             raise ValueError(
                 "sources names the captioner, but there is none: name its model under captioner, "
                 "or take captioner out of sources"
             )
+        if self.captioner is not None and self.endpoint is not None:
+            raise ValueError("captioner and endpoint are both set: take one of them out")
         for template in (self.template, *self.variants):
             check_template(template)
         if len({self.template, *self.variants}) <= len(self.variants):

@@ -189,15 +189,14 @@ def _curate(compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts
 
 
 def _caption(graph: GraphRun, compute: ComputeResource, plan: Plan, workspace: Workspace) -> Facts:
-    from styledag.captions.blip import BlipCaptioner
     from styledag.captions.facts import caption_facts
+    from styledag.captions.find import find_captioner
     from styledag.captions.length import ClipTokens
 
     settings = plan.style.captions
-    captioner = None
-    if "captioner" in plan.models:
-        model = plan.models["captioner"]
-        captioner = BlipCaptioner(model.folder, model.version, compute.resolve())
+    captioner = find_captioner(
+        settings, plan.models.get("captioner"), compute.resolve, workspace.work
+    )
     tokens = ClipTokens(plan.models["base_tokenizer"].folder)
     overrides = graph.graph.path(settings.overrides) if settings.overrides else None
     manifest = caption.caption_images(

@@ -1,7 +1,7 @@
 """What each asset of a style is built from."""
 
 from styledag.captions import caption
-from styledag.captions.blip import processor_backend
+from styledag.captions.captioner import processor_backend
 from styledag.captions.rules import RULES_VERSION
 from styledag.collect import collect
 from styledag.dataset import build

@@ -12,7 +12,7 @@ from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
 
-_ALL = ("*.json", "*.txt", "*.safetensors", "*/*.json", "*/*.txt", "*/*.safetensors")
+_ALL = ("*.json", "*.jinja", "*.txt", "*.safetensors", "*/*.json", "*/*.txt", "*/*.safetensors")
 _CONFIGURATIONS = ("config.json", "*/config.json", "*/scheduler_config.json")
 
 

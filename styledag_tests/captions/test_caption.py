@@ -33,6 +33,12 @@ class Narrator:
         self.says, self.version, self.dies_at = says, version, dies_at
         self.batches: list[int] = []
 
+    def identity(self, settings: CaptionSettings) -> dict[str, object]:
+        return BlipCaptioner.identity(self, settings)
+
+    def batch_size(self, settings: CaptionSettings) -> int:
+        return settings.batch_size
+
     def __call__(self, images: Sequence[Image.Image], settings: CaptionSettings) -> list[str]:
         assert settings.num_beams >= 1
         if len(self.batches) == self.dies_at:
@@ -69,7 +75,7 @@ def test_real_captioner_captions_every_image_once(
     assert {row.image for row in first.rows} == set(manifest.rows)
     assert {row.source for row in first.rows} == {"captioner"}
     assert workspace.work == {"captions": 8}
-    unloaded = BlipCaptioner(starter / "nowhere", "v1", blip._compute)
+    unloaded = BlipCaptioner(starter / "nowhere", "v1", blip.compute)
     assert caption(manifest, settings, unloaded) == first
     assert not workspace.work
 
