@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from styledag.captions.settings import CaptionSettings
 from styledag.errors import DeviceError, ModelError
 from styledag.models.compute import Compute
-from styledag.models.quiet import quiet_transformers
+from styledag.models.load import load_transformers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,25 +76,17 @@ class LocalCaptioner(ABC):
         Raises:
             ModelError: If the folder holds no whole model of its class.
         """
-        from safetensors import SafetensorError
-
         model_class, processor_class = self.classes()
-        kind = f"{model_class.__name__} with its processor and safetensors"
-        try:
-            with quiet_transformers():
-                processor = processor_class.from_pretrained(self.folder, local_files_only=True)
-                model, loading = model_class.from_pretrained(
-                    self.folder,
-                    dtype=self.compute.dtype,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    output_loading_info=True,
-                )
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
-            raise ModelError(
-                f"captioner {self.folder} cannot be loaded ({type(exc).__name__}: {exc}): it must "
-                f"be a {kind}"
-            ) from exc
+        named = {"role": "captioner", "wanted": f"{model_class.__name__} with its processor"}
+        processor = load_transformers(processor_class, self.folder, **named)
+        model, loading = load_transformers(
+            model_class,
+            self.folder,
+            dtype=self.compute.dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            **named,
+        )
         missing = sorted(str(name) for name in loading["missing_keys"])
         if missing:
             raise ModelError(
