@@ -1,12 +1,14 @@
 import csv
 import json
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from styledag.collect.collect import collect_images
+from styledag.collect.folder_captions import FolderCaptions
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FolderSource
 from styledag.manifest import Manifest
@@ -165,3 +167,25 @@ def test_a_row_without_its_file_is_counted(folder: Path, collect) -> None:
         ("gone.png", "file_missing")
     ]
     assert captions(manifest)["0.png"] == "a fox"
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_csv, as_parquet])
+def test_a_table_of_random_damage_costs_no_image(folder: Path, write) -> None:
+    write(folder)
+    (path,) = folder.glob("metadata.*")
+    whole = path.read_bytes()
+    random = Random(0)
+    files = frozenset(each for each in folder.rglob("*") if each.is_file())
+    refused = 0
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for _ in range(random.randint(1, 5)):
+            damaged[random.randrange(len(damaged))] = random.randrange(256)
+        path.write_bytes(bytes(damaged[: random.randint(len(damaged) // 2, len(damaged))]))
+        captions = FolderCaptions(folder, files)
+        texts = [captions.of(folder / name) for name in TEXTS]
+        rejected = captions.rejected(lambda each: each.relative_to(folder).as_posix())
+        for text in (*texts, *(each.detail for each in rejected)):
+            text.encode()
+        refused += bool(rejected)
+    assert refused
