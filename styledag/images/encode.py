@@ -1,7 +1,6 @@
 """RGB pixels become a JPEG that holds nothing else."""
 
 import io
-from importlib.metadata import PackageNotFoundError, version
 
 import PIL
 from PIL import Image, features
@@ -28,6 +27,8 @@ def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
 
 def codec_versions() -> dict[str, str]:
     """Return the versions of Pillow and of the decoders beside it, which decide a JPEG's bytes."""
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {name: str(features.version(name)) for name in _CODECS if features.check(name)}
     for package in _OPTIONAL_PACKAGES:
         try:

@@ -1,11 +1,15 @@
 """Every way in which an image can be see-through, as one colour image and one alpha channel."""
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageFile
 
 from styledag.errors import ImageError
 from styledag.images.containers.tiff import Samples, stated_samples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _WITH_ALPHA = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 _LEVEL_OF_BITS = {"L;2": 85, "L;4": 17}
@@ -84,6 +88,8 @@ def _samples(image: Image.Image) -> Samples:
 
 
 def _deep_grey(image: Image.Image, samples: Samples) -> tuple[Image.Image, Image.Image | None]:
+    import numpy as np  # few images need it, and a worker starts sooner without
+
     values = np.asarray(image)
     if image.mode == "I":
         if samples.bits != (32,):
@@ -98,7 +104,7 @@ def _deep_grey(image: Image.Image, samples: Samples) -> tuple[Image.Image, Image
 
 
 def _keyed_alpha(
-    pixels: Image.Image | NDArray[np.generic], image: Image.Image
+    pixels: "Image.Image | NDArray[np.generic]", image: Image.Image
 ) -> Image.Image | None:
     """Return alpha 0 where the values equal the key colour that the file states."""
     key = image.info.get("transparency")
@@ -106,6 +112,8 @@ def _keyed_alpha(
         return None
     if isinstance(key, bytes):
         raise ImageError("damaged", f"{image.mode} pixels with a palette's transparency")
+    import numpy as np
+
     clear = np.asarray(pixels) == np.asarray(key, dtype=np.int64)
     if clear.ndim == 3:
         clear = clear.all(axis=2)

@@ -82,7 +82,7 @@ def test_a_crash_that_does_not_happen_again_costs_nothing(worker: Worker, tmp_pa
 
 def test_memory_beyond_the_limit_is_a_reason() -> None:
     large = saved(plain("red", (9_000, 9_000)))
-    worker = Worker(SETTINGS, WorkerLimits(memory_bytes=400 << 20, cpu_s=30), HOSTILE)
+    worker = Worker(SETTINGS, WorkerLimits(memory_bytes=300 << 20, cpu_s=30), HOSTILE)
     try:
         assert outcome(large, worker) in {"out_of_memory", "decoder_crashed"}
         assert outcome(saved(noisy(1)), worker) == "kept"
