@@ -20,7 +20,8 @@ from styledag.progress import Advance
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.encoding.encode import EncodeSample, encode_dataset
+from styledag.training.encoding.encode import encode_dataset
+from styledag.training.encoding.samples import EncodeSample
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.train import train_unet
 

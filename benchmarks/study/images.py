@@ -13,7 +13,7 @@ from styledag.images.encode import encode_jpeg
 from styledag.images.resize import to_square
 from styledag.images.settings import ImageSettings
 from styledag.store.blobs import Blobs
-from styledag.training.encoding.encode import EncodeSample
+from styledag.training.encoding.samples import EncodeSample
 from tools.starter.subjects import with_article
 
 Role = Literal["train", "validation", "outside", "family"]

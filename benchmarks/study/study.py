@@ -28,6 +28,8 @@ from styledag.store.workspace import Workspace
 from styledag.training import train
 from styledag.training.encoding import encode
 from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.encoding.samples import EncodeSample
+from styledag.training.identity import CODE_VERSION as TRAINING_CODE_VERSION
 from styledag.training.recipe import PriorSettings
 from styledag.training.records import Snapshot
 
@@ -153,7 +155,7 @@ class Study:
         written: dict[str, dict[str, float]] = json.loads((artifact.folder / _LOSSES).read_text())
         return written
 
-    def _encoded(self, name: str, samples: Sequence[encode.EncodeSample]) -> Artifact:
+    def _encoded(self, name: str, samples: Sequence[EncodeSample]) -> Artifact:
         encoders = self._model("stable-diffusion", _ENCODERS)
 
         def body(workspace: Workspace) -> Facts:
@@ -227,7 +229,7 @@ class Study:
         files = read_samples(artifact.folder)
         return {(prompts[prompt], each): path for (prompt, each), path in files.items()}
 
-    def _prior(self, prior: PriorSettings) -> list[encode.EncodeSample]:
+    def _prior(self, prior: PriorSettings) -> list[EncodeSample]:
         """Return the base's own images of a class as samples."""
         settings = SampleSettings(
             prompts=(prior.class_prompt,),
@@ -253,7 +255,7 @@ class Study:
             body,
         )
         return [
-            encode.EncodeSample(
+            EncodeSample(
                 id=_drawn_id(pair),
                 caption=prior.class_prompt,
                 split="prior",
@@ -263,9 +265,9 @@ class Study:
             for pair, path in read_samples(drawn.folder).items()
         ]
 
-    def _drawn(self, pair: Pair) -> encode.EncodeSample:
+    def _drawn(self, pair: Pair) -> EncodeSample:
         """Return an image that the base drew as a sample to encode."""
-        return encode.EncodeSample(
+        return EncodeSample(
             id=_drawn_id(pair),
             caption=PROMPT.format(pair[0]),
             split="validation",
@@ -301,7 +303,7 @@ class Study:
             Target(
                 asset="ema_unet",
                 partition=f"{experiment.name}/{seed}",
-                code_version=f"{CODE_VERSION}.{train.CODE_VERSION}",
+                code_version=f"{CODE_VERSION}.{TRAINING_CODE_VERSION}",
                 settings=settings_identity(recipe) | {"dtype": str(self.compute.dtype)},
                 inputs=[self.base.as_input(BASE), dataset.as_input()],
             ),

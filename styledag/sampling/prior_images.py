@@ -10,7 +10,7 @@ from styledag.sampling.sampler import Sample, Sampler
 from styledag.sampling.settings import SampleSettings
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
-from styledag.training.encoding.encode import EncodeSample
+from styledag.training.encoding.samples import EncodeSample
 from styledag.training.recipe import PriorSettings
 
 if TYPE_CHECKING:

@@ -10,6 +10,9 @@ from typing import Any
 from styledag.settings import settings_identity
 from styledag.training.recipe import Recipe
 
+CODE_VERSION = "2"
+"""Of the training of the denoiser: raised when the same recipe gives other weights."""
+
 
 class Decides(Enum):
     """What follows from a setting of a recipe."""

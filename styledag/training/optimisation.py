@@ -14,10 +14,10 @@ from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
 from styledag.training.compiled import compile_modules
 from styledag.training.frozen_base import FrozenBase
+from styledag.training.lora import LoraAdapters
 from styledag.training.optimizers import Optimizer, OptimizerSettings
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
-from styledag.training.snapshots.lora import LoraAdapters
 from styledag.training.state import tensors_below
 from styledag.training.trainable import Trainable
 

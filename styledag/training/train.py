@@ -15,8 +15,6 @@ from styledag.training.records import Snapshot, TrainingResult
 if TYPE_CHECKING:
     from styledag.training.kept_states import KeptStates
 
-CODE_VERSION = "2"
-
 
 def train_unet(
     encoded: EncodedDataset,

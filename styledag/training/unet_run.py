@@ -24,7 +24,7 @@ from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.memory_check import check_memory
 from styledag.training.fit import check_fit
-from styledag.training.identity import length_dependence, weights_identity
+from styledag.training.identity import CODE_VERSION, length_dependence, weights_identity
 from styledag.training.kept_states import Course, KeptStates, continuation
 from styledag.training.loggers import Loggers, open_loggers
 from styledag.training.optimisation import Optimisation
@@ -361,8 +361,6 @@ def _digests(
     inputs: Mapping[str, str], recipe: Recipe, compute: Compute, optimisation: Optimisation
 ) -> tuple[str, str]:
     """Return digests of what decides a run but for its length, and of what decides its states."""
-    from styledag.training.train import CODE_VERSION
-
     parts = {
         "code_version": CODE_VERSION,
         "inputs": inputs,

@@ -14,7 +14,8 @@ from styledag.models.compute import Compute
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.encoding.encode import EncodeSample, encode_dataset
+from styledag.training.encoding.encode import encode_dataset
+from styledag.training.encoding.samples import EncodeSample
 from styledag_tests.tiny_base import SIZE_PX
 
 CPU = Compute(torch.device("cpu"), torch.float32)

@@ -13,8 +13,7 @@ from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.sampling import grid
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
-from styledag.training import train
-from styledag.training.identity import snapshot_identity
+from styledag.training.identity import CODE_VERSION, snapshot_identity
 
 if TYPE_CHECKING:
     from styledag.training.records import Snapshot
@@ -78,7 +77,7 @@ STAGE = Stage(
     description=__doc__,
     group="training",
     kinds=frozenset({"safetensors"}),
-    code_version=f"{train.CODE_VERSION}.{grid.CODE_VERSION}",
+    code_version=f"{CODE_VERSION}.{grid.CODE_VERSION}",
     run=store_checkpoint,
     settings=_settings,
     # What training reads, not what it gives: a snapshot is published before the model is done.

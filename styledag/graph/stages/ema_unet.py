@@ -30,8 +30,7 @@ from styledag.graph.stage import (
 )
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
-from styledag.training import train
-from styledag.training.identity import training_identity
+from styledag.training.identity import CODE_VERSION, training_identity
 
 if TYPE_CHECKING:
     from styledag.training.records import Snapshot, TrainingResult
@@ -129,7 +128,7 @@ STAGE = Stage(
     description=__doc__,
     group="training",
     kinds=frozenset({"torch", "diffusers"}),
-    code_version=train.CODE_VERSION,
+    code_version=CODE_VERSION,
     run=fine_tune,
     settings=_settings,
     reads=(Reads("encoded_dataset"),),

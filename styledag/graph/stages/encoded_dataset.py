@@ -25,13 +25,14 @@ from styledag.training.encoding import encode
 from styledag.training.recipe import PriorSettings
 
 if TYPE_CHECKING:
-    from styledag.training.encoding.encode import EncodeSample
+    from styledag.training.encoding.samples import EncodeSample
 
 
 def encode_images(inputs: Inputs, workspace: Workspace) -> Facts:
     """Encode the dataset's images and captions, and the prior's."""
     from styledag.dataset.read import read_dataset
-    from styledag.training.encoding.encode import EncodeSample, encode_dataset
+    from styledag.training.encoding.encode import encode_dataset
+    from styledag.training.encoding.samples import EncodeSample
 
     prompt = inputs.settings["instance_prompt"]
     samples = [

@@ -13,7 +13,7 @@ from styledag.graph.snapshots import link_tree, write_json
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
-from styledag.training.decoder import train as decoder
+from styledag.training.decoder.identity import CODE_VERSION, decoder_identity
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ def _images(inputs: Inputs, workspace: Workspace) -> "Callable[[EncodedSample], 
 def _settings(declared: Declaration) -> Settings:
     if declared.recipe.decoder is None:
         return Settings(decoder=None)
-    identity = decoder.decoder_identity(declared.recipe)
+    identity = decoder_identity(declared.recipe)
     return Settings(decoder=identity).beside(recipe=declared.recipe)
 
 
@@ -81,7 +81,7 @@ STAGE = Stage(
     description=__doc__,
     group="training",
     kinds=frozenset({"torch", "diffusers"}),
-    code_version=decoder.CODE_VERSION,
+    code_version=CODE_VERSION,
     run=tune_decoder,
     settings=_settings,
     reads=(Reads("encoded_dataset", when=has_decoder), Reads("image_dataset", when=has_decoder)),

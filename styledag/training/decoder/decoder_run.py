@@ -20,7 +20,7 @@ from styledag.settings import canonical_json
 from styledag.training.averaging.ema import Ema
 from styledag.training.decoder.batches import DecoderBatches, Pairs
 from styledag.training.decoder.file import write_tuned_vae
-from styledag.training.decoder.train import CODE_VERSION, DecoderResult, decoder_identity
+from styledag.training.decoder.identity import CODE_VERSION, DecoderResult, decoder_identity
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 from styledag.training.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import DecoderSettings, EmaSettings, Recipe

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Conditioning, LatentScale, Moments
 from styledag.errors import StorageError
-from styledag.training.encoding.encode import CONDITIONING_FILE, SAMPLES_FILE, moments_file
+from styledag.training.encoding.samples import CONDITIONING_FILE, SAMPLES_FILE, moments_file
 
 if TYPE_CHECKING:
     import torch

@@ -2,10 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from styledag.bases.find import find_base
 from styledag.errors import DataError
@@ -13,50 +12,13 @@ from styledag.models.compute import Compute
 from styledag.settings import canonical_json
 from styledag.store.files import storage_errors
 from styledag.store.workspace import Workspace
+from styledag.training.encoding.samples import SAMPLES_FILE, EncodeSample
 
 if TYPE_CHECKING:
     # The store's own modules need pyarrow, which a bare training machine lacks.
     from styledag.store.artifact import Facts
 
 CODE_VERSION = "2"
-
-CONDITIONING_FILE = "text_states.safetensors"
-SAMPLES_FILE = "samples.json"
-
-SampleSplit = Literal["train", "validation", "prior"]
-
-
-def moments_file(bucket: str) -> str:
-    """Return the name of the file that holds the moments of one shape of images."""
-    return f"moments-{bucket}.safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodeSample:
-    """One image with its captions.
-
-    Attributes:
-        id: Sample id, a sha256; training's randomness follows from it.
-        caption: What is said of the image.
-        variants: Further ways to say it.
-        split: The part of the dataset that it belongs to; ``prior`` if the base drew it.
-        family: Name of its family of near-duplicates; empty if nothing is known to be like it.
-        name: What errors call it, such as its URL.
-        image_sha256: Blob of the RGB image.
-    """
-
-    id: str
-    caption: str
-    variants: tuple[str, ...] = ()
-    split: SampleSplit
-    family: str = ""
-    name: str
-    image_sha256: str
-
-    @property
-    def captions(self) -> tuple[str, ...]:
-        """All that is said of the image; the first is the main one."""
-        return (self.caption, *self.variants)
 
 
 def encode_dataset(

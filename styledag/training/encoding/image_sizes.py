@@ -11,7 +11,7 @@ from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from styledag.training.encoding.encode import EncodeSample
+    from styledag.training.encoding.samples import EncodeSample
 
 _NAMESPACE = "image_size"
 

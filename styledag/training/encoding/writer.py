@@ -8,13 +8,13 @@ from styledag.bases.base import Base
 from styledag.models.compute import Compute
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
-from styledag.training.encoding.encode import CONDITIONING_FILE, moments_file
 from styledag.training.encoding.encoders import CaptionEncoder, ImageEncoder, encoding_dtype
 from styledag.training.encoding.rows import Row, cached_rows, write_stacked
+from styledag.training.encoding.samples import CONDITIONING_FILE, moments_file
 
 if TYPE_CHECKING:
     from styledag.progress import Advance
-    from styledag.training.encoding.encode import EncodeSample
+    from styledag.training.encoding.samples import EncodeSample
 
 
 class Encoding:

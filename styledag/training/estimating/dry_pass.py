@@ -15,8 +15,8 @@ from styledag.bases.find import find_base
 from styledag.training.autocast_dtypes import NumberFormats
 from styledag.training.estimating.flops import Flops
 from styledag.training.estimating.live_bytes import LiveBytes
+from styledag.training.lora import LoraAdapters
 from styledag.training.recipe import Recipe
-from styledag.training.snapshots.lora import LoraAdapters
 from styledag.training.trainable import Trainable
 
 

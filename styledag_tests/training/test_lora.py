@@ -9,8 +9,8 @@ from diffusers import UNet2DConditionModel
 from styledag.bases.find import find_base
 from styledag.errors import TrainingError
 from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
 from styledag.training.recipe import LoraSettings, Recipe
-from styledag.training.snapshots.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
 from styledag.training.trainable import Trainable
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.conftest import Encode
