@@ -51,13 +51,8 @@ class PipelineParts:
         readers: File and name in the file, of each tensor.
     """
 
-    configs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    configs: dict[str, Mapping[str, Any]]
     readers: "dict[Source, tuple[TensorReader, str]]" = field(default_factory=dict)
-
-    @property
-    def has_open_clip(self) -> bool:
-        """Whether the text encoder is OpenCLIP, as in 2.x, which computes GELU exactly."""
-        return bool(self.configs["text_encoder"].get("hidden_act", "quick_gelu") == "gelu")
 
     def tensors(self) -> list[OriginalTensor]:
         """Return the file's tensors, sorted by name.
@@ -91,7 +86,9 @@ class PipelineParts:
                 return names.unet_name(name, self.configs[part])
             if part == "vae":
                 return names.vae_name(name, self.configs[part])
-            return names.open_clip_name(name) if self.has_open_clip else names.clip_name(name)
+            if has_open_clip(self.configs):
+                return names.open_clip_name(name)
+            return names.clip_name(name)
         except (KeyError, ValueError, IndexError, TypeError) as exc:
             raise ModelError(
                 f"the original layout of Stable Diffusion has no place for tensor {name!r} of the "
@@ -104,6 +101,33 @@ class PipelineParts:
         if sources[0][0] == "vae" and ".attentions." in sources[0][1] and len(rest) == 1:
             rest = [*rest, 1, 1]  # a convolution over single pixels in the original
         return (rows * len(sources), *rest)
+
+
+def read_configs(pipeline: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the configurations of a pipeline's parts by name, as :class:`PipelineParts` has them.
+
+    Raises:
+        ModelError: If one is missing or no JSON object.
+    """
+    configs = {part: read_config(pipeline / part / "config.json") for part in _STEMS}
+    return configs | {"scheduler": read_config(pipeline / "scheduler" / "scheduler_config.json")}
+
+
+def has_open_clip(configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether the text encoder is OpenCLIP, as in 2.x, which computes GELU exactly."""
+    return bool(configs["text_encoder"].get("hidden_act", "quick_gelu") == "gelu")
+
+
+def predicts_v(configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether the UNet predicts v, and not the noise."""
+    return bool(configs["scheduler"].get("prediction_type") == "v_prediction")
+
+
+def architecture_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return ModelSpec's name of an architecture, such as ``stable-diffusion-v1``."""
+    if not has_open_clip(configs):
+        return "stable-diffusion-v1"
+    return f"stable-diffusion-v2-{'768-v' if predicts_v(configs) else '512'}"
 
 
 def open_parts(
@@ -127,8 +151,7 @@ def open_parts(
         "vae": vae or pipeline / "vae",
         "text_encoder": pipeline / "text_encoder",
     }
-    parts = PipelineParts()
-    parts.configs["scheduler"] = read_config(pipeline / "scheduler" / "scheduler_config.json")
+    parts = PipelineParts(read_configs(pipeline))
     for part, folder in folders.items():
         parts.configs[part] = read_config(folder / "config.json")
         for path in _weight_files(folder, _STEMS[part]):

@@ -10,7 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from styledag.errors import ModelError
-from styledag.publishing.single_file.export import ModelDescription, export_single_file
+from styledag.publishing.model_file import ModelDescription
+from styledag.publishing.single_file.export import export_single_file
 from styledag_tests.publishing.pipelines import state_of, without_weights, write_pipeline
 
 DESCRIPTION = ModelDescription(title="A style", author="Ada", tags=("style", "emoji"))

@@ -1,0 +1,113 @@
+"""A model file for other programs: safetensors with ModelSpec's keys in its header.
+
+https://github.com/Stability-AI/ModelSpec
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from styledag.errors import ModelError
+from styledag.settings import STRICT, check_settings, setting
+from styledag.store.files import storage_errors
+
+if TYPE_CHECKING:
+    import torch
+
+    from styledag.tensors.file import TensorSpec
+
+MODELSPEC_VERSION = "1.0.1"
+_HASH_KEY = "modelspec.hash_sha256"
+_HASH_LENGTH = 2 + 64
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """What the header of a model file states for a person.
+
+    A date is left out: the same model is the same file.
+    """
+
+    __pydantic_config__ = STRICT
+
+    title: str = setting(help="Title that a web UI shows.", min_length=1)
+    description: str = setting("", help="Text in Markdown.")
+    author: str = setting("", help="Name or address of whoever made the model.")
+    license: str = setting("", help="Name of the licence, or a link to it.")
+    usage_hint: str = setting("", help="Short hint, such as words that a prompt should contain.")
+    tags: tuple[str, ...] = setting((), help="Labels of the model.")
+    merged_from: tuple[str, ...] = setting((), help="Titles of the models that it was blended of.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def keys(self) -> dict[str, str]:
+        """Return the header's strings, without those that are empty."""
+        stated = {
+            "title": self.title,
+            "description": self.description,
+            "author": self.author,
+            "license": self.license,
+            "usage_hint": self.usage_hint,
+            "tags": ",".join(self.tags),
+            "merged_from": ",".join(self.merged_from),
+        }
+        return {f"modelspec.{key}": text for key, text in stated.items() if text}
+
+
+def write_model_file(
+    to: Path,
+    specs: "Sequence[TensorSpec]",
+    metadata: Mapping[str, str],
+    pieces: "Iterable[torch.Tensor]",
+) -> str:
+    """Write a safetensors file whose header contains the hash of its tensors; return that hash.
+
+    The file appears whole or not at all.
+
+    Args:
+        to: The file, ending in ``.safetensors``; replaced if it is there.
+        specs: All tensors, in the order of ``pieces``.
+        metadata: The header's strings; ModelSpec's version and hash are added.
+        pieces: The tensors' elements, flattened, in pieces of any size.
+
+    Returns:
+        sha256 of the tensors' bytes.
+
+    Raises:
+        ModelError: If the name does not end in ``.safetensors``.
+        StorageError: If the file cannot be written.
+    """
+    from styledag.tensors.file import TensorWriter
+
+    if to.suffix != ".safetensors":
+        raise ModelError(f"{to} must end in .safetensors, by which programs recognise the format")
+    header = {"modelspec.sai_model_spec": MODELSPEC_VERSION, **metadata}
+    partial = to.with_name(f"{to.name}.partial")
+    with storage_errors(str(to)):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("w+b") as file:
+                # The hash has a fixed length, so the header is written again in its place.
+                writer = TensorWriter(file, specs, header | {_HASH_KEY: "0" * _HASH_LENGTH})
+                body = file.tell()
+                for piece in pieces:
+                    writer.write(piece)
+                digest = _digest(file, body)
+                file.seek(0)
+                TensorWriter(file, specs, header | {_HASH_KEY: f"0x{digest}"})
+            partial.replace(to)
+        finally:
+            partial.unlink(missing_ok=True)
+    return digest
+
+
+def _digest(file: BinaryIO, body: int) -> str:
+    file.seek(body)
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
