@@ -67,10 +67,10 @@ def _publish(
     """Do all of it once; every step is safe to repeat."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    there = _repository(api, repo, kind)
-    if there is None:
+    repository = _repository(api, repo, kind)
+    if repository is None:
         api.create_repo(repo, repo_type=kind, private=settings.private, exist_ok=True)
-        there = _repository(api, repo, kind) or _Repository(None, {})
+        repository = _repository(api, repo, kind) or _Repository(None, {})
     files = release.files()
     facts = {
         "repo": repo,
@@ -78,13 +78,13 @@ def _publish(
         "tag": release.tag,
         "url": f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repo}",
     }
-    if release.tag in there.tags:
+    if release.tag in repository.tags:
         nothing = {"uploaded": 0, "uploaded_bytes": 0, "unchanged": len(files), "deleted": 0}
-        return facts | nothing | {"commit": there.tags[release.tag], "was_there": True}
-    remote = _remote_files(api, repo, kind, there.head)
+        return facts | nothing | {"commit": repository.tags[release.tag], "was_there": True}
+    remote = _remote_files(api, repo, kind, repository.head)
     changed = {name: path for name, path in files.items() if not _is_equal(path, remote.get(name))}
     gone = sorted(remote.keys() - files.keys() - _KEPT)
-    commit = there.head
+    commit = repository.head
     if changed or gone:
         operations = [CommitOperationDelete(path_in_repo=name) for name in gone]
         operations += [
@@ -98,7 +98,7 @@ def _publish(
             commit_description=release.description,
             repo_type=kind,
             revision=_BRANCH,
-            parent_commit=there.head,
+            parent_commit=repository.head,
         ).oid
     api.create_tag(
         repo,

@@ -30,7 +30,7 @@ def publish_folder(
     sent again.
 
     Args:
-        folder: Folder with a card and everything else; a build's record and log stay at home.
+        folder: Folder with a card and everything else; a build's record and log are not published.
         repo: Hub id ``owner/name``, or the path of a folder.
         kind: Whether it is a model or a dataset.
         settings: Where to publish, and under which conditions.

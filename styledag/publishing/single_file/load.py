@@ -72,7 +72,7 @@ def import_single_file(
                 config=str(config or ours),
                 local_files_only=True,
                 # One dtype for all: float32 where the file mixes several.
-                torch_dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
+                dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
                 safety_checker=None,
             )
         with storage_errors(str(to)):

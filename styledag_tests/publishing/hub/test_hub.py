@@ -57,7 +57,7 @@ def test_only_what_changed_is_sent(publish: Publisher, hub: Hub) -> None:
     assert ".gitattributes" in hub.repos[REPO].head.files
 
 
-def test_a_build_record_and_its_log_stay_at_home(publish: Publisher) -> None:
+def test_a_build_record_and_its_log_are_not_published(publish: Publisher) -> None:
     (publish.folder / "build.json").write_text('{"machine": "mine"}')
     (publish.folder / "log").mkdir()
     (publish.folder / "log" / "loss.jsonl").write_text("{}")
@@ -126,7 +126,7 @@ def test_an_upload_that_fails_for_good_is_resumed_by_the_next_call(
     hub.faults.append(fault)
     with pytest.raises(PublishError, match=r"connection to the Hub failed.*publish again"):
         publish(tries=2)
-    assert len(hub.repos[REPO].commits) == 1  # the Hub's own; nothing is published by halves
+    assert len(hub.repos[REPO].commits) == 1  # the Hub's own; nothing is published in part
     arrived = set(hub.repos[REPO].objects)
     fault.times = 0
     hub.log.clear()

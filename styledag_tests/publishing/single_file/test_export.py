@@ -23,7 +23,7 @@ def export(pipeline: Path, to: Path, **options) -> dict:
 
 def read_by_diffusers(path: Path, config: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     loaded = StableDiffusionPipeline.from_single_file(
-        str(path), config=str(config), local_files_only=True, torch_dtype=dtype
+        str(path), config=str(config), local_files_only=True, dtype=dtype
     )
     return state_of(loaded)
 

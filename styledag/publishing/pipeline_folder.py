@@ -1,0 +1,125 @@
+"""Write a pipeline as a folder in diffusers' layout, with tuned parts in place of the base's."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.errors import ModelError
+from styledag.publishing.single_file.parts import read_config
+from styledag.store.artifact import Facts
+from styledag.store.files import storage_errors
+
+if TYPE_CHECKING:
+    import torch
+
+    from styledag.tensors.file import TensorReader, TensorSpec
+
+INDEX = "model_index.json"
+_KEPT_SUFFIXES = {".json", ".txt", ".model"}
+_PIECE_ELEMENTS = 1 << 22
+
+
+def export_pipeline(
+    pipeline: Path, to: Path, *, replaced: Mapping[str, Path], dtype: str | None = None
+) -> Facts:
+    """Write a whole pipeline that diffusers' ``from_pretrained`` loads and return its facts.
+
+    Of the base, the parts that its ``model_index.json`` names are written: configurations,
+    tokenizers, and weights in safetensors, without variants and checkpoints of other layouts.
+    Weights are read, cast and written in pieces. The folder appears whole.
+
+    Args:
+        pipeline: Folder of the base, of any family of diffusers.
+        to: Folder to write; replaced if it is there.
+        replaced: Folder by the part that it replaces, such as ``{"unet": ...}``.
+        dtype: ``float16``, ``bfloat16`` or ``float32`` for all weights; as they are when left out.
+
+    Raises:
+        ModelError: If the base is no pipeline, lacks a part, or a weight does not fit the dtype.
+        StorageError: If the folder cannot be written.
+    """
+    index = read_config(pipeline / INDEX)
+    parts = [
+        name
+        for name, value in index.items()
+        if isinstance(value, list) and len(value) == 2 and value[0] is not None
+    ]
+    unknown = sorted(replaced.keys() - set(parts))
+    if unknown:
+        raise ModelError(
+            f"{pipeline / INDEX} names no part {unknown[0]!r}, but {', '.join(parts)}: replace "
+            "one of these"
+        )
+    partial = to.with_name(f"{to.name}.partial")
+    parameters = {}
+    with storage_errors(str(to)):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        shutil.copyfile(pipeline / INDEX, partial / INDEX)
+        for part in parts:
+            folder = replaced.get(part, pipeline / part)
+            parameters[part] = _write_part(folder, partial / part, dtype)
+        shutil.rmtree(to, ignore_errors=True)
+        partial.rename(to)
+    files = [path for path in to.rglob("*") if path.is_file()]
+    return {
+        "parameters": sum(parameters.values()),
+        "bytes": sum(path.stat().st_size for path in files),
+        **{part: count for part, count in parameters.items() if count},
+    }
+
+
+def _write_part(folder: Path, to: Path, dtype: str | None) -> int:
+    """Write one part; return the number of its parameters."""
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is missing: name a pipeline in diffusers' layout")
+    to.mkdir()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _KEPT_SUFFIXES and not _is_variant(path):
+            shutil.copyfile(path, to / path.name)
+    weights = [path for path in sorted(folder.glob("*.safetensors")) if not _is_variant(path)]
+    if not weights and any(folder.glob("*.bin")):
+        raise ModelError(
+            f"{folder} contains pickled weights only: save the base with diffusers' save_pretrained"
+        )
+    return sum(_write_weights(path, to / path.name, dtype) for path in weights)
+
+
+def _is_variant(path: Path) -> bool:
+    """Return whether a file repeats a part in another form, such as ``model.fp16.safetensors``."""
+    stem = path.name.removesuffix(path.suffix).removesuffix(".safetensors.index")
+    return any(mark in f".{stem}." for mark in (".fp16.", ".bf16.", ".non_ema.", ".openvino."))
+
+
+def _write_weights(path: Path, to: Path, dtype: str | None) -> int:
+    import torch
+
+    from styledag.tensors.file import TensorReader, TensorSpec, TensorWriter, in_file_order
+
+    with TensorReader(path) as reader, to.open("wb") as file:
+        wanted = None if dtype is None else getattr(torch, dtype)
+        specs = {
+            name: TensorSpec(
+                name, wanted if wanted and spec.dtype.is_floating_point else spec.dtype, spec.shape
+            )
+            for name, spec in reader.specs.items()
+        }
+        ordered = in_file_order(specs.values())
+        writer = TensorWriter(file, ordered, {**reader.metadata, "format": "pt"})
+        for spec in ordered:
+            for piece in _pieces(reader, spec):
+                writer.write(piece)
+        return sum(spec.numel for spec in ordered)
+
+
+def _pieces(reader: "TensorReader", spec: "TensorSpec") -> "Iterator[torch.Tensor]":
+    for start in range(0, spec.numel, _PIECE_ELEMENTS):
+        piece = reader.read(spec.name, start, min(_PIECE_ELEMENTS, spec.numel - start))
+        cast = piece.to(spec.dtype)
+        if cast.is_floating_point() and not bool(cast.isfinite().all()):
+            raise ModelError(
+                f"{reader.path}: tensor {spec.name!r} is NaN or too large for {spec.dtype}: "
+                "export with --dtype float32"
+            )
+        yield cast
