@@ -39,10 +39,11 @@ test-slow: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
 .PHONY: lint
-lint: $(READY) ## ruff and mypy
+lint: $(READY) ## ruff, mypy and who may import whom
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 .PHONY: format
 format: $(READY) ## Format the code
@@ -50,16 +51,16 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: starter
-starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; goes on where it stopped; STARTER has options
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'resvg-py==0.5.0'
-	$(BIN)/python -m styledag.starter.train --work .starter $(STARTER)
-	$(BIN)/python -m styledag.starter.assemble --work .starter $(STARTER) --out data/starter
+starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; resumes where it stopped; STARTER adds options
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tools/starter/requirements.txt
+	$(BIN)/python -m tools.starter.train --work .starter $(STARTER)
+	$(BIN)/python -m tools.starter.assemble --work .starter $(STARTER) --out data/starter
 
 .PHONY: starter-eval
 starter-eval: $(READY) ## Measure the starter on what it has never seen, and write its cards
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'resvg-py==0.5.0'
-	$(BIN)/python -m styledag.starter.evaluate --work .starter --starter data/starter \
-		--judge styledag_tests/demo/judge-of-subjects.safetensors
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tools/starter/requirements.txt
+	$(BIN)/python -m tools.starter.evaluate --work .starter --starter data/starter \
+		--judge styledag_tests/tools/starter/judge-of-subjects.safetensors
 
 .PHONY: schema
 schema: $(READY) ## Write the style file's JSON schema anew

@@ -1,8 +1,8 @@
-"""Measure what recipes do to style and to memory of the base: ``python benchmarks/claims.py``.
+"""Measure what recipes do to style and to memory of the base: ``python -m benchmarks.claims``.
 
 The starter is fine-tuned on Twemoji's animals, plants and food by recipes that differ in one
 switch, and asked for vehicles, buildings, tools and instruments. What is made is kept, so a killed
-run goes on where it was.
+run resumes where it stopped.
 """
 
 import argparse
@@ -14,13 +14,13 @@ from typing import Any
 
 from PIL import Image
 from rich.console import Console
-from study.experiments import BASE, Experiment, chosen
-from study.image import side_by_side
-from study.measure import Judges, Measure, mean_of
-from study.report import as_json, as_markdown, put_between_marks
-from study.scale import COMPLETE, QUICK
-from study.study import Study
 
+from benchmarks.study.experiments import BASE, Experiment, chosen
+from benchmarks.study.image import side_by_side
+from benchmarks.study.measure import Judges, Measure, mean_of
+from benchmarks.study.report import as_json, as_markdown, put_between_marks
+from benchmarks.study.scale import COMPLETE, QUICK
+from benchmarks.study.study import Study
 from styledag.cli.bars import BarsProgress
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.store.store import Store
@@ -94,7 +94,7 @@ def _image(study: Study, experiments: Sequence[Experiment], seed: int) -> Image.
 
 
 def main() -> None:
-    """Do what the command line says, and print the tables."""
+    """Make and measure the experiments that the command line names, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starter", type=Path, default=ROOT / "data" / "starter")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "claims")

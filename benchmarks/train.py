@@ -1,23 +1,22 @@
-"""Speed and memory of training, beside diffusers' own script: ``python benchmarks/train.py``.
+"""Speed and memory of training, beside diffusers' own script: ``python -m benchmarks.train``.
 
 A base with random weights and images are made on the spot. What must be equal is compared before
 any speed is printed. Ours and the peer run by turns in fresh processes; figures are medians.
 
-    python benchmarks/train.py --device cpu --quick --peer train_text_to_image.py
+    python -m benchmarks.train --device cpu --quick --peer train_text_to_image.py
 """
 
 import argparse
 import json
 import os
 import platform
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from speed.bench import AVERAGE_BOUND, LOSS_BOUND, Bench, Figures, middle
-from speed.peer import SCRIPT, TAG
-from speed.scale import scale_of
+from benchmarks.speed.bench import AVERAGE_BOUND, LOSS_BOUND, Bench, Figures, middle
+from benchmarks.speed.peer import SCRIPT, TAG
+from benchmarks.speed.scale import scale_of
 
 GB = 1e9
 FLOPS_BOUND = 0.01
@@ -27,6 +26,7 @@ Goals on one H100: 160 images/s steady (140 passes), 800 images x 10 epochs in 7
 
 
 def main() -> None:
+    """Measure by the command line's options, and print every figure."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="styledag-train-") as temporary:
         work = (options.work or Path(temporary)).resolve()
@@ -102,7 +102,7 @@ def _operations(bench: Bench) -> Figures:
     found = bench.operations()
     apart = abs(found["counted"] / found["predicted"] - 1)
     print(
-        f"\nOperations an image: {found['counted'] / GB:.2f} GFLOP forward and backward as torch "
+        f"\nFLOPs an image: {found['counted'] / GB:.2f} GFLOP forward and backward as torch "
         f"counts a real pass, {found['predicted'] / GB:.2f} predicted; encoding it "
         f"{found['encode'] / GB:.2f}"
     )
@@ -211,4 +211,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

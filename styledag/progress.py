@@ -15,15 +15,26 @@ class Advance(Protocol):
 class Progress(Protocol):
     """Somebody who shows progress: a terminal's bars, the web UI's log, or nobody."""
 
-    def task(self, description: str, total: int | None) -> AbstractContextManager[Advance]:
-        """Open one bar of ``total`` items (``None`` where it isn't known)."""
+    def task(
+        self, description: str, total: int | None, *, done: int = 0
+    ) -> AbstractContextManager[Advance]:
+        """Open one bar of ``total`` items (``None`` where it isn't known).
+
+        Of these, ``done`` were done before, in no time that could predict the time left.
+        """
 
 
 class SilentProgress:
     """Shows nothing."""
 
     @contextmanager
-    def task(self, description: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG002
+    def task(
+        self,
+        description: str,  # noqa: ARG002
+        total: int | None,  # noqa: ARG002
+        *,
+        done: int = 0,  # noqa: ARG002
+    ) -> Iterator[Advance]:
         """Yield an :class:`Advance` that does nothing."""
 
         def advance(done: int = 1, /, **figures: float) -> None:

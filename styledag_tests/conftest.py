@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from styledag.starter.init import init_starter
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag_tests.tiny_base import base  # noqa: F401 - a fixture
+from tools.starter.init import init_starter
 
 
 @pytest.fixture(autouse=True)

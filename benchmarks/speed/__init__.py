@@ -1,1 +1,1 @@
-"""The parts of ``benchmarks/train.py``: fakes, ours, the peer, gates and figures."""
+"""The parts of ``benchmarks.train``: fakes, ours, the peer, gates and figures."""

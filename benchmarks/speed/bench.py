@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from speed.fake import write_checkpoint, write_images
-from speed.measured import run_worker
-from speed.peer import readme_flags, tuned_flags
-from speed.scale import Scale
+from benchmarks.speed.fake import write_checkpoint, write_images
+from benchmarks.speed.measured import run_worker
+from benchmarks.speed.peer import readme_flags, tuned_flags
+from benchmarks.speed.scale import Scale
 
 LOSS_BOUND = 0.01
 """Most that the mean loss over the gate's steps may differ from float32's, as a share of it."""
@@ -129,7 +129,7 @@ class Bench:
         return found | {"passes": found["largest_difference"] <= bound}
 
     def operations(self) -> Figures:
-        """Count a real microstep's operations, beside the prediction."""
+        """Count a real microstep's FLOPs, beside the prediction."""
         return self._worker(
             "gates",
             kind="operations",
@@ -251,7 +251,7 @@ class Bench:
     def _worker(self, module: str, **task: Any) -> Figures:
         self._runs += 1
         return run_worker(
-            f"speed.{module}",
+            f"benchmarks.speed.{module}",
             {"base": str(self.base), **task},
             device=self.device,
             threads=self.threads,

@@ -39,7 +39,7 @@ STABLE_DIFFUSION_15 = Architecture(
 QUICK = Architecture((64, 128, 256, 256), (24, 48, 96, 96), 8, 64, 4, 4, 128)
 """Stable Diffusion 1.5 at a fifth of the width and a quarter of the side.
 
-Encoding an image stands to training on it as there: 0.43 of the operations, where it is 0.46.
+Encoding an image stands to training on it as there: 0.43 of the FLOPs, where it is 0.46.
 """
 
 
@@ -56,7 +56,7 @@ def write_checkpoint(folder: Path, architecture: Architecture) -> None:
     )
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    from styledag.starter.vocabulary import clip_tokenizer
+    from tools.starter.vocabulary import clip_tokenizer
 
     torch.manual_seed(0)
     tokenizer = clip_tokenizer()

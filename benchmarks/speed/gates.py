@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speed.fake import read_images
-from speed.measured import hand_back
-from speed.ours import ENCODED, compute_of, recipe_of
+from benchmarks.speed.fake import read_images
+from benchmarks.speed.measured import report_figures
+from benchmarks.speed.ours import ENCODED, compute_of, recipe_of
 from styledag.bases.parts import load_unet, load_vae
 from styledag.training.averaging.ema import Ema
 from styledag.training.encoding.dataset import EncodedDataset
@@ -87,7 +87,7 @@ def encoding(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def operations(task: dict[str, Any]) -> dict[str, Any]:
-    """Count one real microstep's operations with torch's own counter, beside the prediction."""
+    """Count one real microstep's FLOPs with torch's own counter, beside the prediction."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -159,4 +159,4 @@ if __name__ == "__main__":
         "operations": operations,
         "snapshots": snapshots,
     }
-    hand_back(kinds[given["kind"]](given))
+    report_figures(kinds[given["kind"]](given))

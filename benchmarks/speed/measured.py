@@ -1,4 +1,4 @@
-"""Clocks and memory of one process, and how a worker process hands its figures back."""
+"""Clocks and memory of one process, and how a worker process returns its figures."""
 
 import json
 import os
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 MARK = "FIGURES "
-HERE = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository, which worker processes import the package and the benchmarks from."""
 
 
 class Stamps:
@@ -42,14 +43,14 @@ def peak_memory() -> dict[str, float]:
     import torch
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures = {"peak_rss": peak if sys.platform == "darwin" else peak << 10}
+    figures: dict[str, float] = {"peak_rss": peak if sys.platform == "darwin" else peak << 10}
     if torch.cuda.is_available():
         figures["peak_allocated"] = torch.cuda.max_memory_allocated()
         figures["peak_reserved"] = torch.cuda.max_memory_reserved()
     return figures
 
 
-def hand_back(figures: Mapping[str, Any]) -> None:
+def report_figures(figures: Mapping[str, Any]) -> None:
     """Print figures for the process that waits for them."""
     print(MARK + json.dumps(figures), flush=True)
 
@@ -57,14 +58,14 @@ def hand_back(figures: Mapping[str, Any]) -> None:
 def run_worker(
     module: str, task: Mapping[str, Any], *, device: str, threads: int, log: Path
 ) -> dict[str, Any]:
-    """Run a module in a fresh process and return what it hands back.
+    """Run a module in a fresh process and return its figures.
 
     Args:
-        module: Such as ``speed.ours``.
+        module: Such as ``benchmarks.speed.ours``.
         task: Its one argument, as JSON.
         device: ``cpu`` hides CUDA from it.
         threads: Of the processor, for each of torch's operations.
-        log: File for what else it says.
+        log: File that its errors are appended to.
 
     Raises:
         SystemExit: If it fails; its last words are printed.
@@ -75,7 +76,7 @@ def run_worker(
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+        "PYTHONPATH": str(ROOT),
     }
     if device == "cpu":
         environment |= {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
@@ -92,6 +93,6 @@ def run_worker(
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if done.returncode or not lines:
         tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-25:])
-        raise SystemExit(f"{tail}\n{module} ended with {done.returncode}; all it said: {log}")
+        raise SystemExit(f"{tail}\n{module} ended with {done.returncode}; its whole log: {log}")
     figures: dict[str, Any] = json.loads(lines[-1].removeprefix(MARK))
     return figures

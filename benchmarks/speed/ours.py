@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from speed.fake import read_images
-from speed.measured import Stamps, hand_back, peak_memory
+from benchmarks.speed.fake import read_images
+from benchmarks.speed.measured import Stamps, peak_memory, report_figures
 from styledag.models.compute import Compute
 from styledag.progress import Advance
 from styledag.store.store import Store
@@ -28,14 +28,16 @@ ENCODED = "encoded"
 
 
 class StepProgress:
-    """Tells a function of every optimiser step."""
+    """Calls a function after every optimiser step."""
 
     def __init__(self, on_step: Callable[[], None]) -> None:
         self._on_step = on_step
 
-    def task(self, description: str, total: int | None) -> AbstractContextManager[Advance]:
+    def task(
+        self, description: str, total: int | None, *, done: int = 0
+    ) -> AbstractContextManager[Advance]:
         """Open a task; only training has steps."""
-        del total
+        del total, done
 
         @contextmanager
         def opened() -> Iterator[Advance]:
@@ -121,6 +123,7 @@ def train(task: dict[str, Any]) -> dict[str, Any]:
             EncodedDataset.open(work / ENCODED),
             Path(task["base"]),
             recipe,
+            inputs={},
             compute=compute,
             scratch=run / "scratch",
             on_snapshot=lambda snapshot: _take(snapshot.folder, run / f"e{snapshot.epoch:03d}"),
@@ -192,4 +195,4 @@ if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     if threads := given.get("threads"):
         torch.set_num_threads(threads)
-    hand_back({"encode": encode, "train": train}[given["kind"]](given))
+    report_figures({"encode": encode, "train": train}[given["kind"]](given))

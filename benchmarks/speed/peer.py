@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speed.measured import Stamps, hand_back, peak_memory
+from benchmarks.speed.measured import Stamps, peak_memory, report_figures
 
 TAG = "v0.40.0"
 SCRIPT = "examples/text_to_image/train_text_to_image.py"
@@ -56,10 +56,10 @@ def main(task: dict[str, Any]) -> None:
             losses.append(values["train_loss"])
         return log(self, values, *args, **kwargs)
 
-    Accelerator.log = noted  # type: ignore[method-assign]
+    Accelerator.log = noted
     began = time.perf_counter()
     _run(Path(task["script"]), task["arguments"])
-    hand_back(
+    report_figures(
         stamps.figures(task["images_per_step"], task["warm_up_steps"])
         | peak_memory()
         | {"seconds": time.perf_counter() - began, "losses": losses}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from speed.fake import QUICK, STABLE_DIFFUSION_15, Architecture
+from benchmarks.speed.fake import QUICK, STABLE_DIFFUSION_15, Architecture
 
 
 @dataclass(frozen=True, kw_only=True)

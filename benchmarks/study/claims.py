@@ -1,9 +1,9 @@
-"""What the seeds' authors said, as differences between two experiments."""
+"""The claims of the seeds' authors, as differences between two experiments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from study.measure import Measure
+from benchmarks.study.measure import Measure
 from styledag.scoring.records import Estimate
 
 
@@ -13,8 +13,8 @@ class Claim:
 
     Attributes:
         says: The claim in words.
-        more: Experiment that is said to have more.
-        less: Experiment that is said to have less.
+        more: Experiment that has more by the claim.
+        less: Experiment that has less by the claim.
         measures: Of what, each of which is compared.
     """
 
@@ -31,7 +31,7 @@ class Found:
     Attributes:
         claim: It.
         measure: What was compared.
-        more: Figure of the experiment that is said to have more.
+        more: Figure of the experiment that has more by the claim.
         less: Figure of the other.
         difference: The first less the second, on the same subjects and seeds.
     """

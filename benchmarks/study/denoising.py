@@ -30,7 +30,7 @@ def losses(
         unet: Folder of the UNet.
         base: The base, for its schedule and text encoder.
         encoded: The images.
-        captions: What is said of each, by its id.
+        captions: Each image's caption, by its id.
         compute: Device and dtype.
     """
     model = load_unet(unet, device=compute.device, dtype=compute.dtype, subfolder="")

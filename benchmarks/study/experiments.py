@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from study.scale import Scale
+from benchmarks.study.scale import Scale
 from styledag.training.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
 
 Images = Literal["style", "family", "capped"]

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from study.experiments import PROMPT, Images
+from benchmarks.study.experiments import PROMPT, Images
 from styledag.dataset.split import split_of
 from styledag.demo.wiki_artwork import Article, twemoji_articles
 from styledag.images.decode import decode_image
 from styledag.images.encode import encode_jpeg
 from styledag.images.resize import to_square
 from styledag.images.settings import ImageSettings
-from styledag.starter.subjects import with_article
 from styledag.store.blobs import Blobs
 from styledag.training.encoding.encode import EncodeSample
+from tools.starter.subjects import with_article
 
 Role = Literal["train", "validation", "outside", "family"]
 
@@ -26,7 +26,7 @@ FAMILY_SUBJECT = "a clock face"
 FAMILY_CAP = 4
 HELD_OUT_SHARE = 0.14
 
-_IMAGES = ImageSettings(size_px=64, mode="pad")
+_IMAGES = ImageSettings(size_px=64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def _stored(article: Article, role: Role, blobs: Blobs) -> Image:
     square = to_square(
         decoded.image,
         size_px=_IMAGES.size_px,
-        mode=_IMAGES.mode,
+        mode="pad",
         upscale=_IMAGES.upscale,
         background=_IMAGES.background,
     )

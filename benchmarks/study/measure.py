@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from study.experiments import PROMPT, Experiment
-from study.images import Role
-from study.study import CLIP, Study
+from benchmarks.study.experiments import PROMPT, Experiment
+from benchmarks.study.images import Role
+from benchmarks.study.study import CLIP, Study
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from study.claims import judged
-from study.experiments import Experiment
-from study.measure import Measure
+from benchmarks.study.claims import judged
+from benchmarks.study.experiments import Experiment
+from benchmarks.study.measure import Measure
 from styledag.errors import DataError
 
 BEGIN, END = "<!-- figures of benchmarks/claims.py: begin -->", "<!-- end -->"
@@ -32,13 +32,13 @@ def as_json(
     measures: Mapping[str, Mapping[str, Measure]],
     facts: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return all figures, and what they say of the claims, as plain JSON values.
+    """Return all figures, and the claims' verdicts, as plain JSON values.
 
     Args:
         about: What all figures rest on.
         experiments: The experiments that were made.
         measures: By experiment and name.
-        facts: What training says of each experiment.
+        facts: Each experiment's facts of training.
     """
     return {
         "about": dict(about),

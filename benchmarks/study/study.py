@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from study.denoising import losses
-from study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
-from study.images import Image, dataset_of, evenly, store_images
-from study.scale import Scale
+from benchmarks.study.denoising import losses
+from benchmarks.study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
+from benchmarks.study.images import Image, dataset_of, evenly, store_images
+from benchmarks.study.scale import Scale
 from styledag.merging import blend
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
@@ -42,7 +42,7 @@ _ENCODERS = ("vae", "text_encoder", "tokenizer")
 class Study:
     """One starter at one scale, in a store of its own.
 
-    What is made is kept as an artifact, so a killed study goes on where it was, and another
+    What is made is kept as an artifact, so a killed study resumes where it stopped, and another
     starter, scale or recipe makes anew only what depends on it.
 
     Attributes:
@@ -282,6 +282,7 @@ class Study:
                 EncodedDataset.open(dataset.folder),
                 self.base.folder,
                 recipe,
+                inputs={"base": self.base.version, "encoded_dataset": dataset.version},
                 compute=self.compute,
                 scratch=workspace.scratch,
                 on_snapshot=_nothing,

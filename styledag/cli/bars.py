@@ -27,7 +27,7 @@ class BarsProgress:
         self._console = console
 
     @contextmanager
-    def task(self, description: str, total: int | None) -> Iterator[Advance]:
+    def task(self, description: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
         """Show one task while it runs, and say how long it took."""
         started_at = time.monotonic()
         finished = 0
@@ -42,7 +42,7 @@ class BarsProgress:
             disable=not self._console.is_terminal,
         )
         with bars:
-            bar = bars.add_task(description, total=total, figures="")
+            bar = bars.add_task(description, total=total, completed=done, figures="")
 
             def advance(done: int = 1, /, **figures: float) -> None:
                 nonlocal finished

@@ -9,7 +9,6 @@ from styledag import __version__
 from styledag.cli.context import Session
 from styledag.cli.lineage import lineage
 from styledag.cli.run import demo, run
-from styledag.cli.starter import starter
 from styledag.cli.status import doctor, status
 from styledag.cli.style import new, schema
 from styledag.cli.ui import ui
@@ -38,7 +37,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
     context.obj = Session(project, store)
 
 
-for command in (demo, run, ui, new, status, lineage, doctor, starter, wiki, schema):
+for command in (demo, run, ui, new, status, lineage, doctor, wiki, schema):
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from styledag.cli.context import Session, pass_session
+from styledag.errors import ModelError
 from styledag.project import Project
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def demo(session: Session, device: Device) -> None:
     from styledag.demo.wiki import shared_wiki
 
     root = session.project.root
-    if not (root / "data" / "starter").is_dir():
-        from styledag.starter.init import init_starter
-
-        session.console.print("building the starter's architecture with random weights")
-        init_starter(root / "data" / "starter")
+    starter = root / "data" / "starter"
+    if not starter.is_dir():
+        raise ModelError(
+            f"the demo needs the starter, and {starter} is no folder; copy data/starter from "
+            "styledag's repository (in a clone: `git checkout -- data/starter`)"
+        )
     with shared_wiki(extra=root / "data" / "wiki") as url:
         session.console.print(f"the demo's wiki is at {url}")
         bring_up_to_date(session, DEMO_STYLE, [], device)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from datetime import timedelta
 from typing import Literal, Protocol
 
 import dagster as dg
@@ -64,9 +65,10 @@ class LogProgress:
         self._every_s = every_s
 
     @contextmanager
-    def task(self, description: str, total: int | None) -> Iterator[Advance]:
-        """Log the start, now and then the state, and the end of one task."""
+    def task(self, description: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
+        """Log now and then the state of one task with the time left, and its end."""
         finished = 0
+        before = done
         said_at = started_at = time.monotonic()
 
         def advance(done: int = 1, /, **figures: float) -> None:
@@ -76,7 +78,11 @@ class LogProgress:
             if now - said_at >= self._every_s:
                 said_at = now
                 shown = "".join(f", {name} {value:.4g}" for name, value in figures.items())
-                self._log.info(f"{description}: {finished} of {total or '?'}{shown}")
+                state = f"{before + finished} of {total or '?'}"
+                if total and finished:
+                    left_s = (total - before - finished) * (now - started_at) / finished
+                    state += f", {timedelta(seconds=round(left_s))} left"
+                self._log.info(f"{description}: {state}{shown}")
 
         yield advance
         if finished:

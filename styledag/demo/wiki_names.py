@@ -1,4 +1,4 @@
-"""Names and categories for the drawings: what Unicode says, as a person would."""
+"""Names and categories for the drawings: Unicode's, in the words that a person would use."""
 
 import re
 from collections.abc import Mapping

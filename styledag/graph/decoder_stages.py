@@ -41,6 +41,11 @@ def tune_decoder(
         _images(plan, workspace),
         plan.models["base_vae"].folder,
         graph.recipe(ModelName.parse(plan.target.partition)),
+        inputs={
+            "base_vae": plan.models["base_vae"].version,
+            "encoded_dataset": plan.upstream["encoded_dataset"].version,
+            "image_dataset": plan.upstream["image_dataset"].version,
+        },
         compute=get_compute(),
         scratch=workspace.scratch,
         progress=workspace.progress,

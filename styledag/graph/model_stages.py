@@ -110,15 +110,18 @@ def fine_tune(
 ) -> Facts:
     """Train, publish each snapshot while training runs, and keep the last as the model."""
     from styledag.training.encoding.dataset import EncodedDataset
-    from styledag.training.run_record import environment
+    from styledag.training.run_record import LOG_FOLDER, environment
     from styledag.training.train import train_unet
-    from styledag.training.trainer import LOG_FOLDER
 
     model = ModelName.parse(plan.target.partition)
     result = train_unet(
         EncodedDataset.open(plan.folder("encoded_dataset")),
         plan.models["base_unet"].folder,
         graph.recipe(model),
+        inputs={
+            "base_unet": plan.models["base_unet"].version,
+            "encoded_dataset": plan.upstream["encoded_dataset"].version,
+        },
         compute=get_compute(),
         scratch=workspace.scratch,
         on_snapshot=publish,

@@ -107,7 +107,7 @@ def _from_hub(reference: ModelReference, wanted: Sequence[str] = _ALL) -> Path:
     if reference.revision is None or reference.model.count("/") != 1:
         raise ModelError(
             f"model {reference.model!r} is no folder of the project; name an existing folder "
-            "(`styledag starter init` makes data/starter), or a Hub id with its revision"
+            "(data/starter comes with styledag's repository), or a Hub id with its revision"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

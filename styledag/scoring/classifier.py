@@ -1,7 +1,8 @@
-"""An image classifier that says of how many images it takes them for the style."""
+"""The probability of the style's label, by any of transformers' image classifiers."""
 
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +19,25 @@ if TYPE_CHECKING:
     from styledag.models.compute import Compute
 
 
+MODEL_TYPES = "styledag.model_types"
+"""Entry points of modules that, once imported, add a model type to transformers' ``Auto`` classes.
+
+An installed package with an architecture of its own names its module there.
+"""
 _ROLE, _WANTED = "classifier", "image classifier"
 
 
 class StyleClassifier:
-    """Any of transformers' image classifiers, loaded when first needed, in float32.
+    """One of transformers' image classifiers, loaded at the first call, in float32.
 
-    It has an embedder's shape, so that its answers are remembered by image in the same way.
+    It has an embedder's interface, so that its results are cached by image in the same way.
 
     Args:
         folder: The classifier with its image processor, as ``transformers`` saves them.
         version: Version of the folder's content.
-        settings: The label that stands for the style, and of which prompts.
+        settings: The style's label, and the prompts whose samples are classified.
         compute: Device to compute on.
-        batch_size: Images looked at at a time.
+        batch_size: Images per forward pass.
     """
 
     def __init__(
@@ -50,12 +56,12 @@ class StyleClassifier:
 
     @cached_property
     def label(self) -> int:
-        """The place of the style's label among the classifier's.
+        """The index of the style's label among the classifier's.
 
         Raises:
             ModelError: If it has no such label.
         """
-        labels = {str(name): int(at) for at, name in self._model.config.id2label.items()}
+        labels = {str(name): int(index) for index, name in self._model.config.id2label.items()}
         if self.settings.label not in labels:
             raise ModelError(
                 f"classifier {self.folder} has no label {self.settings.label!r}: name one of its "
@@ -77,17 +83,17 @@ class StyleClassifier:
             with torch.inference_mode():
                 logits = self._model(inputs["pixel_values"].to(self._device)).logits
             rows.append(logits.float().softmax(dim=-1).cpu().numpy())
-        said: Float32 = np.concatenate(rows)
-        if not np.isfinite(said).all():
+        probabilities: Float32 = np.concatenate(rows)
+        if not np.isfinite(probabilities).all():
             raise ModelError(f"classifier {self.folder} gives NaN: its weights are damaged")
-        return said
+        return probabilities
 
     @cached_property
     def _model(self) -> Any:
         from transformers import AutoModelForImageClassification
 
-        import styledag.starter.artist_judge  # noqa: F401 -- makes the starter's own known
-
+        for model_type in entry_points(group=MODEL_TYPES):
+            model_type.load()
         model = load_whole_model(
             AutoModelForImageClassification, self.folder, role=_ROLE, wanted=_WANTED
         )

@@ -9,6 +9,7 @@ them see together, so the result is that of one process but for float error.
 """
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -33,12 +34,12 @@ RESULT_FILE = "training.json"
 
 
 class LineProgress:
-    """Says on standard error how far a task is, one line a step."""
+    """Writes the state of a task to standard error, one line a step."""
 
     @contextmanager
-    def task(self, description: str, total: int | None) -> Iterator[Advance]:
-        """Say each advance of one task."""
-        finished = 0
+    def task(self, description: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
+        """Write a line at each advance of one task."""
+        finished = done
 
         def advance(done: int = 1, /, **figures: float) -> None:
             nonlocal finished
@@ -58,14 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     try:
         recipe = recipe_from_json(options.recipe.read_text(encoding="utf-8"), str(options.recipe))
-        with joined_processes() as processes:
+        with joined_processes(options.device) as processes:
             progress: Progress = LineProgress() if processes.is_first else SilentProgress()
             result = train_unet(
                 EncodedDataset.open(options.encoded),
                 options.base,
                 recipe,
-                compute=processes.own_device(
-                    resolve_compute(ComputeSettings(device=options.device, dtype=options.dtype))
+                inputs={
+                    "unet": _version(options.base / "unet"),
+                    "scheduler": _version(options.base / "scheduler"),
+                    "encoded_dataset": _version(options.encoded),
+                },
+                compute=resolve_compute(
+                    ComputeSettings(device=options.device, dtype=options.dtype)
                 ),
                 scratch=options.out / SCRATCH,
                 on_snapshot=lambda snapshot: _keep(snapshot, options.out),
@@ -81,6 +87,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _version(folder: Path) -> str:
+    """Return the sha256 of the names and the content of all files below a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
 def _keep(snapshot: Snapshot, out: Path) -> None:
     kept = out / snapshot.folder.parent.name
     partial = kept.with_suffix(".partial")
@@ -91,9 +107,8 @@ def _keep(snapshot: Snapshot, out: Path) -> None:
 
 
 def _finish(snapshots: tuple[Snapshot, ...], out: Path, *, log: list[dict[str, Any]]) -> None:
-    shown = [asdict(each) | {"folder": f"{each.folder.parent.name}/unet"} for each in snapshots]
-    record = {"snapshots": shown, "log": log}
-    text = json.dumps(record, indent=1, default=str) + "\n"
+    shown = [each.figures() | {"folder": f"{each.folder.parent.name}/unet"} for each in snapshots]
+    text = json.dumps({"snapshots": shown, "log": log}, indent=1) + "\n"
     (out / RESULT_FILE).write_text(text, encoding="utf-8")
     shutil.rmtree(out / SCRATCH, ignore_errors=True)
 

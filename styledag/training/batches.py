@@ -1,6 +1,7 @@
 """What each optimiser step sees: an order of images, and the named randomness of each."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -8,9 +9,8 @@ import torch
 from torch import Tensor
 
 from styledag.errors import DataError
-from styledag.training.draws import Draws
+from styledag.randomness import generator_for, seed_for
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
-from styledag.training.family_weights import family_weights
 from styledag.training.microsteps import Microsteps, by_bucket
 from styledag.training.recipe import Recipe
 
@@ -18,6 +18,30 @@ BANDS = 4
 """Equal parts of the timesteps, from the least noise to the most."""
 
 _HALF = 0.5
+_SHARES = 2.0**53
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Random numbers that follow from run seed, epoch and sample alone.
+
+    Attributes:
+        seed: Run seed.
+        epoch: The epoch, or a name of what else is drawn for.
+        sample_id: The sample.
+    """
+
+    seed: int
+    epoch: int | str
+    sample_id: str
+
+    def share(self, purpose: str) -> float:
+        """Return a number from 0 to below 1."""
+        return (seed_for(self.seed, self.epoch, self.sample_id, purpose) >> 10) / _SHARES
+
+    def generator(self, purpose: str) -> torch.Generator:
+        """Return a generator of normal numbers."""
+        return generator_for(self.seed, self.epoch, self.sample_id, purpose)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,3 +248,24 @@ def _check(encoded: EncodedDataset, recipe: Recipe, microsteps: Microsteps) -> N
             "the recipe preserves a prior, but the dataset was encoded without class images of "
             f"{', '.join(microsteps.missing_prior())} px: encode it with the recipe's prior"
         )
+
+
+def family_weights(samples: Sequence[EncodedSample], family_weighting: float) -> dict[str, float]:
+    """Return weights by sample id, whose mean over the samples is 1.
+
+    An image counts ``(1 / n) ** family_weighting``, up to the common factor, where n is the number
+    of the family's images among the samples: with 0 every image alike, with 1 every family
+    alike, with 0.5 a family as the root of its size.
+
+    Args:
+        samples: The training split.
+        family_weighting: 0 to 1.
+    """
+    sizes = Counter(_family(sample) for sample in samples)
+    weights = {sample.id: sizes[_family(sample)] ** -family_weighting for sample in samples}
+    mean = sum(weights.values()) / max(1, len(weights))
+    return {sample_id: weight / mean for sample_id, weight in weights.items()}
+
+
+def _family(sample: EncodedSample) -> str:
+    return sample.family or sample.id

@@ -1,4 +1,4 @@
-"""The training log in TensorBoard or Weights & Biases, where those are installed and asked for."""
+"""The training log in TensorBoard or Weights & Biases, where the recipe names them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from styledag.errors import TrainingError
-from styledag.settings import settings_identity
-from styledag.training.recipe import Recipe
 from styledag.training.records import Snapshot, StepLog
 
 
 class Logger(Protocol):
-    """Somebody who is told figures by optimiser step."""
+    """Receives figures by optimiser step."""
 
     def log(self, step: int, figures: dict[str, float]) -> None:
-        """Take figures of one step."""
+        """Log the figures of one step."""
 
     def close(self) -> None:
         """Write what is left."""
@@ -25,47 +23,53 @@ class Loggers:
     """All loggers of a run.
 
     Args:
-        loggers: Each is told everything.
+        loggers: Each receives everything.
     """
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self._loggers = loggers
 
     def step(self, logged: StepLog, *, images_per_s: float) -> None:
-        """Tell of an optimiser step."""
+        """Log an optimiser step."""
         figures = {
             "train/loss": logged.loss,
             "train/learning_rate": logged.learning_rate,
             "train/grad_norm": logged.grad_norm,
             "train/images_per_s": images_per_s,
         }
-        self._tell(logged.step, figures)
+        self._log(logged.step, figures)
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Tell of a snapshot."""
+        """Log a snapshot."""
         figures = {"snapshot/loss": snapshot.loss, "snapshot/base_share": snapshot.base_share}
         if snapshot.validation_loss is not None:
             figures["validation/loss"] = snapshot.validation_loss
         for band, loss in enumerate(snapshot.validation_bands):
             figures[f"validation/band_{band}"] = loss
-        self._tell(snapshot.step, figures)
+        self._log(snapshot.step, figures)
 
-    def _tell(self, step: int, figures: dict[str, float]) -> None:
+    def _log(self, step: int, figures: dict[str, float]) -> None:
         for each in self._loggers:
             each.log(step, figures)
 
 
 @contextmanager
 def open_loggers(
-    recipe: Recipe, folder: Path, *, run_id: str, done_steps: int
+    names: Sequence[str],
+    folder: Path,
+    *,
+    settings: Mapping[str, Any],
+    run_id: str,
+    done_steps: int,
 ) -> Iterator[Loggers]:
-    """Open the recipe's loggers for as long as the block runs.
+    """Open loggers for as long as the block runs.
 
     Args:
-        recipe: Which; and the settings that they show.
+        names: ``tensorboard`` or ``wandb``, each at most once.
         folder: Where their files go.
-        run_id: By which a run that goes on finds what it has logged.
-        done_steps: Steps that an earlier try had logged; what it logged beyond is forgotten.
+        settings: The run's settings, which they show.
+        run_id: By which a resumed run finds what it has logged.
+        done_steps: Steps that an earlier try had logged; what it logged after them is removed.
 
     Raises:
         TrainingError: If one is not installed.
@@ -73,9 +77,7 @@ def open_loggers(
     loggers: list[Logger] = []
     try:
         # One by one, so that those opened are closed if the next is not installed.
-        loggers.extend(
-            _KINDS[name](recipe, folder / name, run_id, done_steps) for name in recipe.loggers
-        )
+        loggers.extend(_KINDS[name](settings, folder / name, run_id, done_steps) for name in names)
         yield Loggers(loggers)
     finally:
         for each in loggers:
@@ -83,8 +85,10 @@ def open_loggers(
 
 
 class _TensorBoard:
-    def __init__(self, recipe: Recipe, folder: Path, run_id: str, done_steps: int) -> None:
-        del recipe, run_id
+    def __init__(
+        self, settings: Mapping[str, Any], folder: Path, run_id: str, done_steps: int
+    ) -> None:
+        del settings, run_id
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as exc:
@@ -100,7 +104,9 @@ class _TensorBoard:
 
 
 class _WeightsAndBiases:
-    def __init__(self, recipe: Recipe, folder: Path, run_id: str, done_steps: int) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], folder: Path, run_id: str, done_steps: int
+    ) -> None:
         del done_steps
         try:
             import wandb
@@ -111,7 +117,7 @@ class _WeightsAndBiases:
             project="styledag",
             id=run_id,
             dir=folder,
-            config=settings_identity(recipe),
+            config=dict(settings),
             resume="allow",
         )
 
@@ -122,7 +128,7 @@ class _WeightsAndBiases:
         self._run.finish()
 
 
-_KINDS: Mapping[str, Callable[[Recipe, Path, str, int], Logger]] = {
+_KINDS: Mapping[str, Callable[[Mapping[str, Any], Path, str, int], Logger]] = {
     "tensorboard": _TensorBoard,
     "wandb": _WeightsAndBiases,
 }

@@ -1,4 +1,4 @@
-"""The microsteps of an epoch: every image once, of one shape each, with the prior's beside."""
+"""The microsteps of an epoch: every image once, those of one shape together, and the prior's."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,9 @@ Microstep = tuple[EncodedSample, ...]
 class Microsteps:
     """Divides the training split into microsteps, anew for each epoch.
 
-    A bucket's last microstep holds what is left, so none is dropped for want of others of its
-    shape. To the samples of the style as many of the prior of the same shape are added: all of
-    them are used equally often over the run, in an order that each round draws anew.
+    The last microstep of a bucket contains what is left, so that no sample is dropped. As many
+    samples of the prior are added as there are of the style, of the same shape. All of them are
+    used equally often over the run, in an order that is drawn anew each time all were used.
 
     Args:
         encoded: The dataset.
@@ -42,30 +42,29 @@ class Microsteps:
         return sorted(set(self._train) - set(self._prior))
 
     def of_epoch(self, epoch: int) -> list[Microstep]:
-        """Return an epoch's microsteps; the buckets' come mixed.
+        """Return an epoch's microsteps, those of all buckets mixed.
 
         Args:
             epoch: The pass over the training split, from 1.
         """
-        places = {
+        keys = {
             each.id: (seed_for(self._seed, epoch, each.id), each.id)
             for samples in self._train.values()
             for each in samples
         }
-        microsteps: list[tuple[tuple[int, str], Microstep]] = []
+        keyed: list[tuple[tuple[int, str], Microstep]] = []
         for bucket, samples in self._train.items():
-            order = sorted(samples, key=lambda each: places[each.id])
+            order = sorted(samples, key=lambda each: keys[each.id])
             for start in range(0, len(order), self._batch_size):
                 chosen = tuple(order[start : start + self._batch_size])
                 prior = self._prior_samples(bucket, (epoch - 1) * len(order) + start, len(chosen))
-                # Its place is that of one of its samples, which the lot of an epoch has no say in:
-                # each place in the epoch is as likely, and a bucket's microsteps stay in order.
-                place = places[min(each.id for each in chosen)]
-                microsteps.append((place, chosen + prior))
-        return [microstep for _, microstep in sorted(microsteps, key=lambda pair: pair[0])]
+                # Sorted by the key of the smallest sample id, which does not depend on the epoch,
+                # so that every position in the epoch is equally likely.
+                keyed.append((keys[min(each.id for each in chosen)], chosen + prior))
+        return [microstep for _, microstep in sorted(keyed, key=lambda pair: pair[0])]
 
     def _prior_samples(self, bucket: str, start: int, count: int) -> Microstep:
-        """Return the prior's samples at positions of the run, each named by its round too."""
+        """Return the prior's samples at positions of the run, the round added to their ids."""
         samples = self._prior.get(bucket)
         if samples is None:
             return ()
@@ -76,13 +75,13 @@ class Microsteps:
                 order = sorted(
                     samples, key=lambda each: seed_for(self._seed, "prior", turn, each.id)
                 )
-            # Twice in an epoch it must not meet the same noise.
+            # A sample that comes twice in an epoch must not get the same noise.
             chosen.append(replace(order[at], id=f"{order[at].id}/{turn}"))
         return tuple(chosen)
 
 
 def by_bucket(samples: Iterable[EncodedSample]) -> Mapping[str, list[EncodedSample]]:
-    """Return samples by their shape, in the order in which they come."""
+    """Return samples by their bucket, in their own order."""
     buckets: dict[str, list[EncodedSample]] = {}
     for sample in samples:
         buckets.setdefault(sample.bucket, []).append(sample)

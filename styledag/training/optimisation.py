@@ -16,7 +16,7 @@ from styledag.training.batches import Batch
 from styledag.training.compiled import compile_blocks
 from styledag.training.frozen_base import FrozenBase
 from styledag.training.loss import DiffusionLoss
-from styledag.training.optimizers import Optimizer
+from styledag.training.optimizers import Optimizer, OptimizerSettings, rate_shares
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.snapshots.lora import LoraAdapters
@@ -84,7 +84,11 @@ class Optimisation:
             compile_blocks(self.unet)
         ema_device = torch.device("cpu") if recipe.ema_on_cpu else None
         self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
-        self._optimizer = Optimizer(self.trained, recipe)
+        self._optimizer = Optimizer(
+            self.trained,
+            OptimizerSettings.of(recipe),
+            rate_shares=rate_shares(self.trained, recipe.block_rates),
+        )
         self._model = processes.wrapped(self.unet)
         self._base = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
 

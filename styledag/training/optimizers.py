@@ -1,8 +1,9 @@
-"""The optimiser of a recipe, for weights in float32 or, stochastically rounded, in bfloat16."""
+"""Optimisers for weights in float32 or, stochastically rounded, in bfloat16."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,42 +11,79 @@ from torch import Tensor, nn
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
 from styledag.training.recipe import Level, Recipe
-from styledag.training.rounding import stochastically_rounded
 from styledag.training.trainable import is_in
 
 _SHARE = "share_of_rate"
 
-_CHUNK_NUMBERS = 1 << 25
-"""Weights that are float32 at a time while bfloat16 ones are stepped: 128 MiB."""
+_CHUNK_ELEMENTS = 1 << 25
+"""Elements that are float32 at a time while bfloat16 weights are stepped: 128 MiB."""
+_LOST_BITS = 16
+"""Bits of a float32 that its bfloat16 lacks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """An optimiser's settings that stay the same over all steps.
+
+    Attributes:
+        kind: Which optimiser.
+        betas: AdamW's decays of the first and second moment.
+        epsilon: AdamW's epsilon.
+        weight_decay: Decoupled weight decay.
+        seed: Run seed, from which stochastic rounding follows.
+    """
+
+    kind: Literal["adamw", "adamw_8bit", "adafactor"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    weight_decay: float = 1e-2
+    seed: int = 0
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "OptimizerSettings":
+        """Return a recipe's own."""
+        return cls(
+            kind=recipe.optimizer,
+            betas=(recipe.adam_beta1, recipe.adam_beta2),
+            epsilon=recipe.adam_epsilon,
+            weight_decay=recipe.weight_decay,
+            seed=recipe.seed,
+        )
 
 
 class Optimizer:
     """One or several torch optimisers over named parameters, with a state that can be saved.
 
     Parameters in bfloat16 are stepped in float32, some millions at a time, and rounded back
-    stochastically; what chance they take follows from run seed and step alone.
+    stochastically, by random numbers that follow from the run seed and the step.
 
     Args:
         parameters: By name; all float32 or all bfloat16.
-        recipe: Which optimiser, with which rates; and the run seed.
+        settings: Which optimiser and how.
+        rate_shares: Each parameter's share of the learning rate; 1 for all when left out.
 
     Raises:
-        TrainingError: If the optimiser's library is not installed, or a block that has a rate of
-            its own has no parameter here.
+        TrainingError: If the optimiser's library is not installed.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], recipe: Recipe) -> None:
-        self._recipe = recipe
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        settings: OptimizerSettings,
+        *,
+        rate_shares: Mapping[str, float] | None = None,
+    ) -> None:
+        self._seed = settings.seed
         self._rounded = any(each.dtype == torch.bfloat16 for each in parameters.values())
         chunks = _chunks(parameters) if self._rounded else [dict(parameters)]
-        shares = _rate_shares(parameters, recipe.block_rates)
-        self._optimizers = [(chunk, _build(_groups(chunk, shares), recipe)) for chunk in chunks]
+        shares = rate_shares or dict.fromkeys(parameters, 1.0)
+        self._optimizers = [(chunk, _build(_groups(chunk, shares), settings)) for chunk in chunks]
 
     def step(self, learning_rate: float, *, step: int) -> None:
         """Step all parameters by their gradients.
 
         Args:
-            learning_rate: For this step; single blocks take the recipe's share of it.
+            learning_rate: For this step; each parameter uses its share of it.
             step: Optimiser steps taken before; decides how weights in bfloat16 are rounded.
         """
         for at, (chunk, optimizer) in enumerate(self._optimizers):
@@ -54,7 +92,7 @@ class Optimizer:
             if self._rounded:
                 device = next(iter(chunk.values())).device
                 generator = torch.Generator(device)
-                generator.manual_seed(seed_for(self._recipe.seed, step, "rounding", at))
+                generator.manual_seed(seed_for(self._seed, step, "rounding", at))
                 with _widened(chunk, generator):
                     optimizer.step()
             else:
@@ -75,6 +113,28 @@ class Optimizer:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what :meth:`tensors` was taken from."""
         restore_optimizers(self._optimizers, tensors)
+
+
+def rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:
+    """Return each parameter's share of the learning rate, by name.
+
+    Args:
+        parameters: Names.
+        rates: Shares by block; 1 for all others.
+
+    Raises:
+        TrainingError: If no parameter lies in a block that has a rate.
+    """
+    shares = dict.fromkeys(parameters, 1.0)
+    for level, share in rates.items():
+        chosen = [name for name in shares if is_in(name, level)]
+        if not chosen:
+            raise TrainingError(
+                f"the recipe has a rate for block {level}, but trains nothing in it: remove it "
+                "from block_rates, or train that block"
+            )
+        shares |= dict.fromkeys(chosen, share)
+    return shares
 
 
 def optimizer_tensors(
@@ -125,22 +185,13 @@ def restore_optimizers(
 def _restored(key: str, value: Tensor, parameter: nn.Parameter, *, fused: bool) -> Tensor | int:
     if value.dtype == torch.int64:
         return int(value)
-    # torch counts steps on the CPU, except where the whole step is one kernel of the device.
-    return value.clone() if key == "step" and not fused else value.to(parameter.device, copy=True)
-
-
-def _rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:
-    """Return each parameter's share of the learning rate, by name."""
-    shares = dict.fromkeys(parameters, 1.0)
-    for level, share in rates.items():
-        chosen = [name for name in shares if is_in(name, level)]
-        if not chosen:
-            raise TrainingError(
-                f"the recipe has a rate for block {level}, but trains nothing in it: remove it "
-                "from block_rates, or train that block"
-            )
-        shares |= dict.fromkeys(chosen, share)
-    return shares
+    if key == "step" and not fused:
+        # torch counts steps on the CPU, except where the whole step is one kernel of the device.
+        return value.clone()
+    if value.shape != parameter.shape:
+        return value.to(parameter.device, copy=True)
+    # A fused kernel walks a parameter and its moments in the order in which both lie in memory.
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _groups(chunk: Mapping[str, nn.Parameter], shares: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -151,22 +202,19 @@ def _groups(chunk: Mapping[str, nn.Parameter], shares: Mapping[str, float]) -> l
     return [{"params": group, _SHARE: share} for share, group in by_share.items()]
 
 
-def _build(parameters: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer:
-    rates: dict[str, Any] = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
-    adam: dict[str, Any] = {
-        "betas": (recipe.adam_beta1, recipe.adam_beta2),
-        "eps": recipe.adam_epsilon,
-    }
-    match recipe.optimizer:
+def _build(parameters: list[dict[str, Any]], settings: OptimizerSettings) -> torch.optim.Optimizer:
+    decay = settings.weight_decay
+    adam: dict[str, Any] = {"betas": settings.betas, "eps": settings.epsilon}
+    match settings.kind:
         case "adamw":
-            return torch.optim.AdamW(parameters, **rates, **adam, fused=True)
+            return torch.optim.AdamW(parameters, weight_decay=decay, **adam, fused=True)
         case "adafactor":
-            return torch.optim.Adafactor(parameters, **rates)
+            return torch.optim.Adafactor(parameters, weight_decay=decay)
         case "adamw_8bit":
-            return _eight_bit(parameters, **rates, **adam)
+            return _eight_bit(parameters, weight_decay=decay, **adam)
 
 
-def _eight_bit(parameters: list[dict[str, Any]], **rates: Any) -> torch.optim.Optimizer:
+def _eight_bit(parameters: list[dict[str, Any]], **settings: Any) -> torch.optim.Optimizer:
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError as exc:
@@ -174,19 +222,19 @@ def _eight_bit(parameters: list[dict[str, Any]], **rates: Any) -> torch.optim.Op
             "optimizer 'adamw_8bit' needs bitsandbytes, which is not installed: "
             "pip install 'styledag[adam8bit]', or set optimizer to 'adamw'"
         ) from exc
-    optimizer: torch.optim.Optimizer = AdamW8bit(parameters, **rates)
+    optimizer: torch.optim.Optimizer = AdamW8bit(parameters, **settings)
     return optimizer
 
 
 def _chunks(parameters: Mapping[str, nn.Parameter]) -> list[dict[str, nn.Parameter]]:
     chunks: list[dict[str, nn.Parameter]] = [{}]
-    numbers = 0
+    elements = 0
     for name, parameter in parameters.items():
-        if numbers and numbers + parameter.numel() > _CHUNK_NUMBERS:
+        if elements and elements + parameter.numel() > _CHUNK_ELEMENTS:
             chunks.append({})
-            numbers = 0
+            elements = 0
         chunks[-1][name] = parameter
-        numbers += parameter.numel()
+        elements += parameter.numel()
     return chunks
 
 
@@ -204,3 +252,20 @@ def _widened(parameters: Mapping[str, nn.Parameter], generator: torch.Generator)
         parameter.grad = None
         halves[name].copy_(stochastically_rounded(parameter.data, generator))
         parameter.data = halves[name]
+
+
+def stochastically_rounded(values: Tensor, generator: torch.Generator) -> Tensor:
+    """Return values as bfloat16, each rounded up as often as it lies near the number above.
+
+    The mean over many roundings is the value itself, while rounding to the nearest would leave a
+    weight where it is whenever a step is below half of the distance to the next number (Zamirai
+    et al. 2020, "Revisiting BFloat16 Training").
+
+    Args:
+        values: float32, of any shape.
+        generator: Of the values' own device.
+    """
+    bits = values.view(torch.int32)
+    chance = torch.empty_like(bits).random_(0, 1 << _LOST_BITS, generator=generator)
+    rounded = chance.add_(bits).bitwise_and_(-(1 << _LOST_BITS))
+    return rounded.view(torch.float32).to(torch.bfloat16)

@@ -2,9 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import torch
 
 T = TypeVar("T")
 
@@ -12,16 +14,19 @@ _AHEAD = 4
 _POLL_S = 0.1
 
 
-def prefetched(make: Iterable[Callable[[], T]], *, ahead: int = _AHEAD) -> Iterator[T]:
+def prefetched(
+    make: Iterable[Callable[[], T]], *, device: torch.device | None = None, ahead: int = _AHEAD
+) -> Generator[T, None, None]:
     """Yield what each function returns, calling them in order in a thread of its own.
 
     An error in the thread is raised where its item was due. The thread ends with the iterator.
 
     Args:
         make: Functions to call.
-        ahead: How many results may wait at most; above 0.
+        device: CUDA device that the results are pinned for; each thread has its own current one.
+        ahead: Most results that wait; above 0.
     """
-    worker = _Worker(make, ahead)
+    worker = _Worker(make, ahead, device)
     try:
         while (made := worker.waiting.get()) is not None:
             if made.error is not None:
@@ -38,9 +43,12 @@ class _Made(Generic[T]):
 
 
 class _Worker(Generic[T]):
-    def __init__(self, make: Iterable[Callable[[], T]], ahead: int) -> None:
+    def __init__(
+        self, make: Iterable[Callable[[], T]], ahead: int, device: torch.device | None
+    ) -> None:
         self.waiting: queue.Queue[_Made[T] | None] = queue.Queue(ahead)
         self._make = make
+        self._device = device
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._work, name="styledag-prefetch", daemon=True)
         self._thread.start()
@@ -51,6 +59,8 @@ class _Worker(Generic[T]):
 
     def _work(self) -> None:
         try:
+            if self._device is not None:
+                torch.cuda.set_device(self._device)
             for each in self._make:
                 self._put(_Made(value=each()))
                 if self._left.is_set():

@@ -1,11 +1,12 @@
 """The processes of one training run: alone, or as torchrun starts them, one a device."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from styledag.models.compute import Compute
+from styledag.errors import DeviceError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,12 +21,10 @@ class Processes:
     Attributes:
         rank: This process's number, from 0; only 0 writes files and shows progress.
         size: How many there are.
-        local_rank: This process's number among those of its machine.
     """
 
     rank: int = 0
     size: int = 1
-    local_rank: int = 0
 
     @property
     def is_first(self) -> bool:
@@ -48,16 +47,6 @@ class Processes:
         """Return a context in which a wrapped module only gathers gradients of this process."""
         return module.no_sync() if self.size > 1 else nullcontext()  # type: ignore[operator]
 
-    def own_device(self, compute: Compute) -> Compute:
-        """Return a device for this process alone: the CUDA device of its local rank."""
-        if self.size == 1 or compute.device.type != "cuda":
-            return compute
-        import torch
-
-        device = torch.device("cuda", self.local_rank)
-        torch.cuda.set_device(device)
-        return replace(compute, device=device)
-
     def summed(self, value: "Tensor") -> "Tensor":
         """Return a value's sum over all processes; alone, the value."""
         if self.size > 1:
@@ -79,25 +68,38 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined_processes() -> Iterator[Processes]:
-    """Join the processes that torchrun started, for as long as the block runs; alone without it.
+def joined_processes(device: str) -> Iterator[Processes]:
+    """Join the processes that torchrun started while the block runs; alone without it.
 
-    NCCL connects CUDA devices, gloo all else.
+    On CUDA each has the device of its local rank as its current one, and NCCL connects them;
+    gloo connects all others.
+
+    Args:
+        device: Where they train: ``auto``, ``cuda``, ``mps`` or ``cpu``.
+
+    Raises:
+        DeviceError: If this machine has fewer CUDA devices than processes.
     """
-    import os
-
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     import torch
     from torch import distributed
 
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        if local_rank >= count:
+            raise DeviceError(
+                f"process {local_rank} of this machine has no CUDA device of its own: there are "
+                f"{count}, so start at most {count} (--nproc-per-node)"
+            )
+        # Before NCCL, which connects the current devices, and before memory is allocated.
+        torch.cuda.set_device(local_rank)
+        distributed.init_process_group("nccl", device_id=torch.device("cuda", local_rank))
+    else:
+        distributed.init_process_group("gloo")
     try:
-        yield Processes(
-            distributed.get_rank(),
-            distributed.get_world_size(),
-            int(os.environ.get("LOCAL_RANK", "0")),
-        )
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()

@@ -197,10 +197,14 @@ class Recipe:
         "half the memory. The average stays float32.",
     )
     gradient_checkpointing: bool = setting(
-        False, help="Compute activations twice instead of keeping them: slower, in less memory."
+        False,
+        identity=False,
+        help="Compute activations twice instead of keeping them: slower, in less memory.",
     )
     ema_on_cpu: bool = setting(
-        False, help="Keep the average in host memory: for cards too small for it."
+        False,
+        identity=False,
+        help="Keep the average in host memory: for cards too small for it.",
     )
     max_grad_norm: float = setting(1.0, gt=0, help="Gradients are scaled down to this norm.")
     caption_dropout: float = setting(
@@ -248,6 +252,12 @@ class Recipe:
     )
     save_state_every_steps: int = setting(
         200, ge=1, identity=False, help="Optimiser steps between two states to resume from."
+    )
+    keep_state: bool = setting(
+        True,
+        identity=False,
+        help="Keep the last state of a finished run, so that a run with more epochs can continue "
+        "from it: weights, average and the optimiser's moments, in float32.",
     )
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = setting(
         (), identity=False, help="Where else the training log goes, if that is installed."

@@ -1,7 +1,10 @@
-"""What training says of itself: steps, snapshots and the result. Standard library only."""
+"""The steps, snapshots and result of a training run. Standard library only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
+
+from styledag.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,7 @@ class Snapshot:
     """The averaged UNet after an epoch.
 
     Attributes:
+        recipe: The recipe that the run began with, whatever becomes of the style file meanwhile.
         epoch: Epochs passed.
         step: Optimiser steps taken.
         folder: The UNet in diffusers' layout (``config.json`` and float16 safetensors). It is
@@ -46,6 +50,7 @@ class Snapshot:
             ``None`` if the recipe trains none.
     """
 
+    recipe: Recipe
     epoch: int
     step: int
     folder: Path
@@ -55,6 +60,12 @@ class Snapshot:
     validation_bands: tuple[float, ...] = ()
     second: Path | None = None
     lora: Path | None = None
+
+    def figures(self) -> dict[str, Any]:
+        """Return the snapshot as JSON values, without its recipe and its files' places."""
+        left_out = ("recipe", "folder", "second", "lora")
+        names = [each.name for each in fields(self) if each.name not in left_out]
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +82,10 @@ class TrainingResult:
             0 if nothing was left to do.
         best_epoch: Epoch of the snapshot with the lowest validation loss; ``None`` without one.
         stopped_early: Whether the validation loss had turned, so that epochs were left out.
+        continued_from_step: Optimiser steps of a finished, shorter run that this one continued; 0
+            if it began with the base.
+        began_anew: Why a finished run of the same recipe with another number of epochs could not
+            be continued, as a sentence; ``None`` if there was none, or it was continued.
     """
 
     final: Snapshot
@@ -80,3 +95,5 @@ class TrainingResult:
     images_per_s: float
     best_epoch: int | None = None
     stopped_early: bool = False
+    continued_from_step: int = 0
+    began_anew: str | None = None

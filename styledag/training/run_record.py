@@ -1,17 +1,19 @@
-"""What a run was begun with, written before its first step."""
+"""The recipe, versions and device that a run begins with, written before its first step."""
 
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from styledag.models.compute import Compute
-from styledag.settings import settings_identity
 from styledag.training.disk import write_errors
 from styledag.training.recipe import Recipe
 
+LOG_FOLDER = "log"
+"""Below a run's scratch folder: its record, and its loggers' files."""
 RUN_FILE = "run.json"
 _PACKAGES = ("styledag", "torch", "diffusers", "safetensors", "peft", "bitsandbytes")
 
@@ -41,7 +43,7 @@ def write_run_record(
     Raises:
         StorageError: If the disk is full or cannot be written.
     """
-    record = {"recipe": settings_identity(recipe), "environment": environment(compute), **facts}
+    record = {"recipe": asdict(recipe), "environment": environment(compute), **facts}
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f"{RUN_FILE}.partial"

@@ -1,4 +1,4 @@
-"""How fast a run is and what memory it takes, for whoever watches it."""
+"""The speed of a run and its peak memory, as figures beside its progress."""
 
 import resource
 import sys
@@ -42,7 +42,7 @@ class Speed:
         return self.images / self.seconds if self.seconds else 0.0
 
     def figures(self) -> dict[str, float]:
-        """Return what stands beside a progress bar."""
+        """Return the figures to show beside a progress bar."""
         return {"images_per_s": self.images_per_s, "memory_gib": self._peak_bytes() / _GIB}
 
     def _peak_bytes(self) -> int:

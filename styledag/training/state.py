@@ -1,6 +1,7 @@
-"""What training goes on from after a kill: separate from the snapshots, and never a pickle."""
+"""The state that training resumes from after a kill: separate from snapshots, and no pickle."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +14,10 @@ from torch import Tensor
 
 from styledag.settings import canonical_json
 from styledag.training.disk import write_errors
-from styledag.training.records import Snapshot, StepLog
+from styledag.training.records import StepLog
 
 _TENSORS = "state.safetensors"
 _RECORD = "state.json"
-_PLACES = ("folder", "second", "lora")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +28,21 @@ class TrainingState:
         identity: Digest of what decides the run; another run's state is left alone.
         step: Optimiser steps taken.
         log: Those steps.
-        snapshots: Snapshots that were handed over; a loaded one does not know its files.
-        tensors: Weights, averages and AdamW's moments, under names of the trainer's own.
+        snapshots: The figures of all snapshots so far, as JSON values.
+        tensors: Weights, averages and the optimiser's moments, under names of the trainer's own.
+        handed_over: Whether the newest of the snapshots was received.
     """
 
     identity: str
     step: int
     log: Sequence[StepLog]
-    snapshots: Sequence[Snapshot]
+    snapshots: Sequence[Mapping[str, Any]]
     tensors: Mapping[str, Tensor]
+    handed_over: bool = True
 
 
 class TrainingStates:
-    """The newest state of a run below one folder; an older one goes once a newer is whole.
+    """The newest state of a run below one folder; the one before is removed once it is whole.
 
     Args:
         folder: Local folder of the states.
@@ -68,18 +70,31 @@ class TrainingStates:
                 "identity": state.identity,
                 "step": state.step,
                 "log": [asdict(each) for each in state.log],
-                "snapshots": [_plain(each) for each in state.snapshots],
+                "snapshots": state.snapshots,
+                "handed_over": state.handed_over,
             }
             (partial / _RECORD).write_text(canonical_json(record), encoding="utf-8")
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
-        for other in self._folder.iterdir():
-            if other != final:
-                shutil.rmtree(other, ignore_errors=True)
+        self._remove_all_but(final)
+
+    def mark_handed_over(self) -> None:
+        """Note in the newest state that its newest snapshot was received.
+
+        Raises:
+            StorageError: If the disk is full or cannot be written.
+        """
+        for folder in self._newest_first()[:1]:
+            path = folder / _RECORD
+            partial = path.with_suffix(".partial")
+            with write_errors(path):
+                record = json.loads(path.read_text(encoding="utf-8")) | {"handed_over": True}
+                partial.write_text(canonical_json(record), encoding="utf-8")
+                partial.replace(path)
 
     def load(self, identity: str) -> TrainingState | None:
         """Return the newest whole state of just this run, or ``None``; tensors are on the CPU."""
-        for folder in sorted(self._folder.glob("step-????????"), reverse=True):
+        for folder in self._newest_first():
             try:
                 record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
                 if record["identity"] != identity:
@@ -88,13 +103,42 @@ class TrainingStates:
                     identity=identity,
                     step=record["step"],
                     log=[StepLog(**each) for each in record["log"]],
-                    snapshots=[_snapshot(each) for each in record["snapshots"]],
+                    snapshots=record["snapshots"],
                     tensors=safetensors.torch.load_file(folder / _TENSORS),
+                    handed_over=record["handed_over"],
                 )
             except (OSError, ValueError, KeyError, TypeError, SafetensorError):
-                # Damaged by a power cut, say: the run goes on from an older state or its start.
+                # Damaged, as by a power cut: the run resumes from an older state or its start.
                 continue
         return None
+
+    def is_empty(self) -> bool:
+        """Return whether there is no state of any run."""
+        return not self._newest_first()
+
+    def copy_to(self, other: "TrainingStates") -> None:
+        """Make this folder's newest state the only one of another; without a copy on one disk.
+
+        Raises:
+            StorageError: If the disk is full or cannot be written.
+        """
+        for folder in self._newest_first()[:1]:
+            final = other._folder / folder.name
+            partial = final.with_name(f"{final.name}.{os.getpid()}.partial")
+            with write_errors(final):
+                shutil.rmtree(partial, ignore_errors=True)
+                shutil.copytree(folder, partial, copy_function=_link_or_copy)
+                shutil.rmtree(final, ignore_errors=True)
+                partial.rename(final)
+            other._remove_all_but(final)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self._folder.glob("step-????????"), reverse=True)
+
+    def _remove_all_but(self, kept: Path) -> None:
+        for other in self._folder.iterdir():
+            if other != kept:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -104,11 +148,8 @@ def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
     }
 
 
-def _plain(snapshot: Snapshot) -> dict[str, Any]:
-    """Return a snapshot as JSON holds it: without the places of its files, which may move."""
-    return {key: value for key, value in asdict(snapshot).items() if key not in _PLACES}
-
-
-def _snapshot(plain: Mapping[str, Any]) -> Snapshot:
-    bands = tuple(plain["validation_bands"])
-    return Snapshot(**{**plain, "validation_bands": bands}, folder=Path())
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

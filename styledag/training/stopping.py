@@ -1,4 +1,4 @@
-"""When the loss on the held-out families has turned, and which snapshot was the best."""
+"""Whether the loss on the held-out families has turned, and which snapshot was the best."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,9 @@
 """ema_unet and checkpoint: fine-tune a base's UNet, exactly and resumably."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from styledag.models.compute import Compute
 from styledag.progress import Progress
@@ -10,6 +11,9 @@ from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.processes import ALONE, Processes
 from styledag.training.recipe import Recipe
 from styledag.training.records import Snapshot, TrainingResult
+
+if TYPE_CHECKING:
+    from styledag.training.kept_states import KeptStates
 
 CODE_VERSION = "2"
 
@@ -19,51 +23,64 @@ def train_unet(
     base: Path,
     recipe: Recipe,
     *,
+    inputs: Mapping[str, str],
     compute: Compute,
     scratch: Path,
     on_snapshot: Callable[[Snapshot], None],
     progress: Progress,
     work: Counter[str],
     processes: Processes = ALONE,
+    kept: "KeptStates | None" = None,
 ) -> TrainingResult:
     """Fine-tune the UNet of a base and hand over its averaged weights while training runs.
 
-    A killed run that is started again with the same ``scratch`` goes on from its newest state,
-    and on one machine's CPU ends in the same weights, bit for bit.
+    A killed run that is started again with the same ``scratch`` resumes from its newest state. A
+    finished one that is started with more epochs continues from the state that it left in
+    ``kept``, if neither its learning rate nor its average depends on the number of epochs. On one
+    machine's CPU both end in the weights of an uninterrupted run, bit for bit.
 
     Args:
         encoded: Images and captions, encoded by the same base.
         base: Folder of the base in diffusers' layout; its UNet and scheduler are read.
         recipe: What is trained, for how long and with which average.
+        inputs: Versions of all that is read, by name; no state that was made from other versions
+            is resumed from.
         compute: Device and dtype of autocast.
         scratch: Folder for states, snapshots and log, of this run alone.
-        on_snapshot: Receives each snapshot, and may move its folder away. After a kill it
-            receives a snapshot again that it may have seen, with the same content.
+        on_snapshot: Receives each snapshot, and may move its folder away. After a kill it may
+            receive the newest one again, with the same content.
         progress: Sees one task of all optimiser steps, with ``loss`` and ``images_per_s``.
         work: Counts ``steps``, the optimiser steps really done.
         processes: Those that train together, each calling this with the same arguments but its
             own device; only the first shows progress, hands over snapshots and writes.
+        kept: States of finished runs; without it a run begins with the base.
 
     Raises:
         DataError: If the training split is empty or lacks what the recipe asks for.
         ModelError: If the base cannot be loaded, or does not fit the encoded dataset.
         TrainingError: If the loss or a gradient is NaN or infinite, memory runs out, or the
             recipe cannot be followed. Snapshots handed over before stay as they are.
+        DeviceError: If a CUDA device fails.
         StorageError: If the disk is full or cannot be written.
     """
     from styledag.training.compiled import room_for_graphs
-    from styledag.training.determinism import deterministic_kernels
-    from styledag.training.memory_errors import memory_errors
-    from styledag.training.trainer import Trainer
+    from styledag.training.device_errors import device_errors, lower_settings
+    from styledag.training.unet_run import UnetRun, deterministic_kernels
 
-    with memory_errors(recipe), deterministic_kernels(compute), room_for_graphs():
-        trainer = Trainer(
+    with (
+        device_errors(compute.device, needs_less=lower_settings(recipe)),
+        deterministic_kernels(compute),
+        room_for_graphs(),
+    ):
+        run = UnetRun(
             encoded,
             base,
             recipe,
+            inputs=inputs,
             compute=compute,
             scratch=scratch,
+            kept=kept,
             work=work,
             processes=processes,
         )
-        return trainer.run(on_snapshot, progress)
+        return run.run(on_snapshot, progress)

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from claims import measured
-from study.claims import CLAIMS, MEMORY, STYLE, Claim, Found, judged
-from study.experiments import EXPERIMENTS, chosen
-from study.images import dataset_of, store_images
-from study.measure import Measure, mean_of
-from study.report import BEGIN, END, as_markdown, put_between_marks
-from study.scale import COMPLETE, QUICK, Scale
-from study.study import Study
 
+from benchmarks.claims import measured
+from benchmarks.study.claims import CLAIMS, MEMORY, STYLE, Claim, Found, judged
+from benchmarks.study.experiments import EXPERIMENTS, chosen
+from benchmarks.study.images import dataset_of, store_images
+from benchmarks.study.measure import Measure, mean_of
+from benchmarks.study.report import BEGIN, END, as_markdown, put_between_marks
+from benchmarks.study.scale import COMPLETE, QUICK, Scale
+from benchmarks.study.study import Study
 from styledag.errors import DataError
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress

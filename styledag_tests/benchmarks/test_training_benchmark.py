@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from benchmarks.speed import gates, ours
+from benchmarks.speed.fake import Architecture, write_checkpoint, write_images
+from benchmarks.speed.measured import Stamps
+from benchmarks.speed.peer import readme_flags, tuned_flags
+
+COMMAND = [sys.executable, "-m", "benchmarks.train"]
 FLOAT32 = {"device": "cpu", "dtype": "float32"}
 RECIPE = {
     "epochs": 2,
@@ -19,15 +24,8 @@ RECIPE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
 @pytest.fixture
 def task(tmp_path: Path) -> dict[str, Any]:
-    from speed.fake import Architecture, write_checkpoint, write_images
-
     smallest = Architecture((32, 32, 64, 64), (8, 8, 8, 8), 4, 32, 1, 2, 64)
     write_checkpoint(tmp_path / "base", smallest)
     write_images(tmp_path / "images", 4, 64)
@@ -46,8 +44,6 @@ def task(tmp_path: Path) -> dict[str, Any]:
 
 
 def test_pieces_measure_and_compare(task: dict[str, Any]) -> None:
-    from speed import gates, ours
-
     assert ours.encode(task)["images_per_s"] > 0
     trained = ours.train(task)
     assert trained["images_per_s"] > 0
@@ -71,8 +67,6 @@ def test_pieces_measure_and_compare(task: dict[str, Any]) -> None:
 
 
 def test_the_peer_is_told_what_its_readme_says() -> None:
-    from speed.peer import readme_flags, tuned_flags
-
     readme, images = readme_flags(device="cuda", size_px=512)
     assert images == 4
     assert {"--gradient_checkpointing", "--mixed_precision=fp16", "--use_ema"} <= set(readme)
@@ -83,8 +77,6 @@ def test_the_peer_is_told_what_its_readme_says() -> None:
 
 
 def test_speeds_leave_the_warm_up_out() -> None:
-    from speed.measured import Stamps
-
     stamps = Stamps()
     stamps.wall_s, stamps.cpu_s = [100.0, 101.0, 103.0], [10.0, 10.5, 11.5]
     found = stamps.figures(images_per_step=4, warm_up_steps=1)
@@ -93,7 +85,7 @@ def test_speeds_leave_the_warm_up_out() -> None:
 
 def test_help_says_where_the_peer_is_from() -> None:
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "train.py"), "--help"],
+        [*COMMAND, "--help"],
         capture_output=True,
         text=True,
         check=True,
@@ -106,7 +98,7 @@ def test_help_says_where_the_peer_is_from() -> None:
 def test_the_quick_benchmark_runs_without_a_peer(tmp_path: Path) -> None:
     options = ["--device", "cpu", "--quick", "--rounds", "1", "--json", str(tmp_path / "out.json")]
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "train.py"), *options],
+        [*COMMAND, *options],
         capture_output=True,
         text=True,
         check=True,

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from styledag.cli.main import cli
+from styledag.errors import ModelError
 from styledag.style.schema import SCHEMA_FILE, style_schema
 from styledag_tests.whole.small_project import STYLE, make_project
 
@@ -68,9 +69,7 @@ def test_the_committed_schema_is_the_current_one() -> None:
     assert committed.read_text("utf-8") == style_schema(), "run `make schema`"
 
 
-def test_starter_init_writes_where_it_is_told_and_never_over_another(tmp_path: Path) -> None:
-    folder = tmp_path / "starter"
+def test_demo_without_its_starter_is_refused_with_the_remedy(tmp_path: Path) -> None:
     shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
-    assert call(tmp_path, "starter", "init", "--folder", str(folder))[0] == 0
-    assert (folder / "stable-diffusion" / "model_index.json").is_file()
-    assert call(tmp_path, "starter", "init", "--folder", str(folder))[0] == 0
+    with pytest.raises(ModelError, match=r"data/starter is no folder; copy data/starter from"):
+        call(tmp_path, "demo")

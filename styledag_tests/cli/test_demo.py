@@ -14,8 +14,9 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.mark.timeout(1800)
 def test_the_demo_runs_and_then_has_nothing_to_do(tmp_path: Path) -> None:
     shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
+    shutil.copytree(REPOSITORY / "data" / "starter", tmp_path / "data" / "starter")
     styles = tmp_path / "data" / "styles"
-    styles.mkdir(parents=True)
+    styles.mkdir()
     shutil.copy(REPOSITORY / "data" / "styles" / "twemoji.yaml", styles)
 
     def demo() -> str:

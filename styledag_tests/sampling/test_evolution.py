@@ -11,8 +11,8 @@ from styledag.sampling.evolution import SnapshotUnet, draw_evolution
 from styledag.sampling.grid import draw_sample_grid
 from styledag.sampling.index import read_frames, read_gifs
 from styledag.sampling.sampler import Sampler
-from styledag.starter.init import init_starter
 from styledag.store.workspace import Workspace
+from tools.starter.init import init_starter
 
 MakeSampler = Callable[..., Sampler]
 

@@ -13,8 +13,8 @@ from styledag.sampling.evolution import SnapshotUnet, draw_evolution
 from styledag.sampling.index import read_frames
 from styledag.sampling.provenance import read_provenance
 from styledag.sampling.sampler import Sample, Sampler, TunedVae
-from styledag.starter.init import init_starter
 from styledag.store.workspace import Workspace
+from tools.starter.init import init_starter
 
 MakeSampler = Callable[..., Sampler]
 PAIR = ("a red apple", 0)

@@ -1,26 +1,24 @@
 """What a classifier takes for the style: counted, asked once for each image, refused if unfit."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from styledag.demo.judge import COLOURS, ArtistJudge, palette_and_shades
 from styledag.errors import ModelError
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
 from styledag.scoring.classifier import StyleClassifier
 from styledag.scoring.clip import ClipScorer
 from styledag.scoring.settings import ClassifierSettings, ScoreSettings
-from styledag.starter.artist_judge import (
-    COLOURS,
-    ArtistJudge,
-    palette_and_shades,
-    save_artist_judge,
-)
 from styledag.store.workspace import Workspace
 from styledag_tests.scoring.test_score import SEEDS, blend, judged, rows_of
+from tools.starter.artist_judge import save_artist_judge
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 
@@ -86,6 +84,23 @@ def test_only_images_of_its_prompts_are_asked_about_and_each_once(
         judged(workspace, scorer, candidates, classifier=classifier(folder, "noto", "a red apple"))
         assert workspace.work["classifications"] == len(candidates) * len(SEEDS)
     assert rows_of(workspace)[0].taken_for_style.value == 1
+
+
+def test_a_model_type_of_an_installed_package_is_read(folder: Path) -> None:
+    """In a process of its own: this one has imported the model type's module already."""
+    code = f"""
+import torch
+from pathlib import Path
+from styledag.models.compute import Compute
+from styledag.scoring.classifier import StyleClassifier
+from styledag.scoring.settings import ClassifierSettings
+
+settings = ClassifierSettings(model="classifier", label="twemoji")
+compute = Compute(torch.device("cpu"), torch.float32)
+print(StyleClassifier(Path({str(folder)!r}), "v" * 64, settings, compute).label)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "2", done.stderr
 
 
 def test_a_label_that_it_does_not_have_is_refused_with_those_it_has(folder: Path) -> None:

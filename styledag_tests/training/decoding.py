@@ -41,6 +41,7 @@ def tune(
     progress: Any = None,
     compute: Any = None,
     images_of: Any = images,
+    inputs: Any = None,
     recipe: dict[str, Any] | None = None,
     **decoder: Any,
 ) -> Any:
@@ -58,6 +59,7 @@ def tune(
         images_of,
         base,
         Recipe(**(RECIPE | (recipe or {})), decoder=settings),
+        inputs={"base_vae": "1", "encoded_dataset": "1"} if inputs is None else inputs,
         compute=compute or Compute(torch.device("cpu"), torch.float32),
         scratch=scratch,
         progress=progress or RecordingProgress(),

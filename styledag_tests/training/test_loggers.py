@@ -7,8 +7,7 @@ import pytest
 
 from styledag.errors import TrainingError
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.run_record import RUN_FILE
-from styledag.training.trainer import LOG_FOLDER
+from styledag.training.run_record import LOG_FOLDER, RUN_FILE
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_resume import Interrupting
 from styledag_tests.training.training import RECIPE, train

@@ -6,7 +6,12 @@ import torch
 from torch import nn
 
 from styledag.errors import TrainingError
-from styledag.training.optimizers import Optimizer
+from styledag.training.optimizers import (
+    Optimizer,
+    OptimizerSettings,
+    rate_shares,
+    stochastically_rounded,
+)
 from styledag.training.recipe import Recipe
 
 BITSANDBYTES = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
@@ -37,9 +42,9 @@ def run(optimizer: Optimizer, weights: dict[str, nn.Parameter], *steps: int) -> 
 
 
 def test_adamw_is_torchs_own() -> None:
-    recipe = Recipe(weight_decay=0.1, adam_beta2=0.95)
+    settings = OptimizerSettings(weight_decay=0.1, betas=(0.9, 0.95))
     ours, theirs = parameters(), parameters()
-    run(Optimizer(ours, recipe), ours, 0, 1, 2)
+    run(Optimizer(ours, settings), ours, 0, 1, 2)
     reference = torch.optim.AdamW(
         theirs.values(), lr=RATE, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, foreach=False
     )
@@ -53,12 +58,14 @@ def test_adamw_is_torchs_own() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_block_takes_its_share_of_the_rate(name: str) -> None:
     def moved(**rates: float) -> dict[str, float]:
-        recipe = Recipe(optimizer=name, weight_decay=0.0, block_rates=rates)  # type: ignore[arg-type]
+        settings = OptimizerSettings(kind=name, weight_decay=0.0)  # type: ignore[arg-type]
         weights = {
             f"up_blocks.{at}.{key}": each for at in "01" for key, each in parameters().items()
         }
         before = {key: each.detach().clone() for key, each in weights.items()}
-        run(Optimizer(weights, recipe), weights, 0, 1, 2)
+        shares = rate_shares(weights, rates)  # type: ignore[arg-type]
+        optimizer = Optimizer(weights, settings, rate_shares=shares)
+        run(optimizer, weights, 0, 1, 2)
         return {key: float((each.detach() - before[key]).norm()) for key, each in weights.items()}
 
     alike, slower = moved(), moved(**{"up.0": 0.25})
@@ -82,7 +89,7 @@ def test_a_rate_that_makes_no_sense_is_refused(rates: dict[str, float], said: st
 
 def test_a_rate_for_a_block_that_is_not_trained_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"rate for block up\.3, but trains nothing in it"):
-        Optimizer(parameters(), Recipe(block_rates={"up.3": 0.5}))
+        rate_shares(parameters(), {"up.3": 0.5})
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -90,18 +97,42 @@ def test_a_rate_for_a_block_that_is_not_trained_is_refused() -> None:
 def test_every_optimiser_goes_on_from_its_state_as_if_nothing_had_been(
     name: str, dtype: torch.dtype
 ) -> None:
-    recipe = Recipe(optimizer=name)  # type: ignore[arg-type]
+    settings = OptimizerSettings(kind=name)  # type: ignore[arg-type]
     whole = parameters(dtype)
-    run(Optimizer(whole, recipe), whole, 0, 1, 2, 3)
+    run(Optimizer(whole, settings), whole, 0, 1, 2, 3)
     cut = parameters(dtype)
-    first = Optimizer(cut, recipe)
+    first = Optimizer(cut, settings)
     run(first, cut, 0, 1)
     state = {key: value.clone() for key, value in first.tensors().items()}
-    second = Optimizer(cut, recipe)
+    second = Optimizer(cut, settings)
     second.restore(state)
     run(second, cut, 2, 3)
     assert all(torch.equal(each, whole[key]) for key, each in cut.items())
     assert all(each.dtype == dtype for each in cut.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_moments_are_restored_in_their_parameters_layout(name: str) -> None:
+    settings = OptimizerSettings(kind=name)  # type: ignore[arg-type]
+
+    def convolution() -> dict[str, nn.Parameter]:
+        generator = torch.Generator().manual_seed(0)
+        weight = torch.randn(8, 4, 3, 3, generator=generator)
+        return {"conv": nn.Parameter(weight.to(memory_format=torch.channels_last))}
+
+    whole, cut = convolution(), convolution()
+    run(Optimizer(whole, settings), whole, 0, 1, 2, 3)
+    first = Optimizer(cut, settings)
+    run(first, cut, 0, 1)
+    # As safetensors stores them: the innermost dimension last.
+    state = {
+        key: value.clone(memory_format=torch.contiguous_format)
+        for key, value in first.tensors().items()
+    }
+    second = Optimizer(cut, settings)
+    second.restore(state)
+    run(second, cut, 2, 3)
+    assert torch.equal(cut["conv"], whole["conv"])
 
 
 @BITSANDBYTES
@@ -109,7 +140,7 @@ def test_eight_bit_moments_take_a_quarter_of_the_bytes() -> None:
     sizes = {}
     for name in ("adamw", "adamw_8bit"):
         weights = {"matrix": nn.Parameter(torch.randn(1024, 1024))}
-        optimizer = Optimizer(weights, Recipe(optimizer=name))  # type: ignore[arg-type]
+        optimizer = Optimizer(weights, OptimizerSettings(kind=name))  # type: ignore[arg-type]
         run(optimizer, weights, 0)
         sizes[name] = sum(each.nbytes for each in optimizer.tensors().values())
     assert sizes["adamw_8bit"] < 0.27 * sizes["adamw"]
@@ -117,8 +148,7 @@ def test_eight_bit_moments_take_a_quarter_of_the_bytes() -> None:
 
 def test_steps_below_one_rounding_are_not_lost_on_bfloat16_weights() -> None:
     weights = {"one": nn.Parameter(torch.ones(4096, dtype=torch.bfloat16))}
-    recipe = Recipe(weight_decay=0.0)
-    optimizer = Optimizer(weights, recipe)
+    optimizer = Optimizer(weights, OptimizerSettings(weight_decay=0.0))
     steps, rate = 50, 1e-4  # The next number below 1 is 2 ** -8 = 0.0039 away.
     for step in range(steps):
         weights["one"].grad = torch.ones(4096, dtype=torch.bfloat16)
@@ -130,4 +160,31 @@ def test_steps_below_one_rounding_are_not_lost_on_bfloat16_weights() -> None:
 def test_optimiser_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
     with pytest.raises(TrainingError, match=r"pip install 'styledag\[adam8bit\]'"):
-        Optimizer(parameters(), Recipe(optimizer="adamw_8bit"))
+        Optimizer(parameters(), OptimizerSettings(kind="adamw_8bit"))
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_numbers_that_bfloat16_has_stay_as_they_are() -> None:
+    exact = torch.randn(1000, generator=generator()).bfloat16().float()
+    exact[:3] = torch.tensor([0.0, float("inf"), -float("inf")])
+    assert torch.equal(stochastically_rounded(exact, generator(1)).float(), exact)
+
+
+def test_other_numbers_become_one_of_their_two_neighbours_as_often_as_they_are_near() -> None:
+    value = 1 + 0.25 * 2**-7  # A quarter of the way from 1 to the next number.
+    rounded = stochastically_rounded(torch.full((100_000,), value), generator()).float()
+    assert set(rounded.tolist()) == {1.0, 1 + 2**-7}
+    assert abs(float((rounded > 1).float().mean()) - 0.25) < 0.01
+    negative = stochastically_rounded(torch.full((100_000,), -value), generator()).float()
+    assert abs(float(negative.mean()) + value) < 1e-4
+
+
+def test_rounding_follows_from_the_generator_and_keeps_the_layout() -> None:
+    values = torch.randn(2, 8, 4, 4, generator=generator()).to(memory_format=torch.channels_last)
+    once, again = (stochastically_rounded(values, generator(5)) for _ in range(2))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, stochastically_rounded(values, generator(6)))
+    assert once.is_contiguous(memory_format=torch.channels_last)

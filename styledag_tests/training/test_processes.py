@@ -1,6 +1,7 @@
 """Two processes with gloo, as torchrun starts them, against one."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from styledag.errors import DeviceError
 from styledag.store.workspace import Workspace
-from styledag.training.__main__ import RESULT_FILE, SCRATCH
+from styledag.training.__main__ import RESULT_FILE, SCRATCH, main
+from styledag.training.optimisation import Optimisation
+from styledag.training.processes import joined_processes
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import RECIPE
 
@@ -72,14 +76,93 @@ def test_two_processes_give_what_one_gives_but_for_float_error(
     assert sorted(path.name for path in (tmp_path / "two").glob("e*")) == ["e001", "e002"]
 
 
-def test_wrong_recipe_is_one_sentence(base: Path, tmp_path: Path) -> None:
-    from styledag.training.__main__ import main
-
-    (tmp_path / "recipe.json").write_text('{"trained": "everything"}')
-    arguments = [
-        str(tmp_path / "recipe.json"),
-        f"--encoded={tmp_path}",
+def arguments(encoded: Path, base: Path, out: Path) -> list[str]:
+    return [
+        str(out / "recipe.json"),
+        f"--encoded={encoded}",
         f"--base={base}",
-        f"--out={tmp_path / 'out'}",
+        f"--out={out}",
+        "--device=cpu",
     ]
-    assert main(arguments) == 1
+
+
+class Connection:
+    """torch.distributed and CUDA as a machine with some GPUs has them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, local_rank: int, devices: int) -> None:
+        self.calls: list[object] = []
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+        monkeypatch.setattr(torch.cuda, "set_device", self.calls.append)
+        monkeypatch.setattr(
+            torch.distributed, "init_process_group", lambda name, **_: self.calls.append(name)
+        )
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda: local_rank)
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+        monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "calls"),
+    [
+        ("auto", 2, [1, "nccl"]),
+        ("cuda", 2, [1, "nccl"]),
+        ("cpu", 2, ["gloo"]),
+        ("auto", 0, ["gloo"]),
+    ],
+)
+def test_processes_are_connected_by_the_device_that_they_train_on(
+    monkeypatch: pytest.MonkeyPatch, device: str, devices: int, calls: list[object]
+) -> None:
+    connection = Connection(monkeypatch, local_rank=1, devices=devices)
+    with joined_processes(device) as processes:
+        assert (processes.rank, processes.size) == (1, 2)
+    assert connection.calls == calls
+
+
+def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Connection(monkeypatch, local_rank=1, devices=1)
+    with (
+        pytest.raises(DeviceError, match=r"process 1 .* there are 1, so start at most 1"),
+        joined_processes("cuda"),
+    ):
+        pytest.fail("joined")
+
+
+def test_wrong_recipe_is_one_sentence(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text('{"trained": "everything"}')
+    assert main(arguments(tmp_path, base, tmp_path)) == 1
+
+
+@pytest.mark.parametrize("changed", ["unet", "scheduler", "encoded"])
+def test_run_that_was_cut_off_is_not_resumed_with_other_inputs(
+    base: Path,
+    encode: Encode,
+    workspace: Workspace,
+    tmp_path: Path,
+    changed: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encode(4)
+    shutil.copytree(base, tmp_path / "base")
+    shutil.copytree(workspace.folder, tmp_path / "encoded")
+    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE | {"lr_warmup_steps": 0}))
+    steps: list[int] = []
+    step = Optimisation.step
+
+    def cut_off(*args: Any, **kwargs: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(Optimisation, "step", cut_off)
+    command = arguments(tmp_path / "encoded", tmp_path / "base", tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        main(command)
+    folder = tmp_path / changed if changed == "encoded" else tmp_path / "base" / changed
+    (folder / "one more.txt").write_text("other content")
+    assert main(command) == 0
+    assert len(steps) == 3 + 3

@@ -8,9 +8,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from styledag.errors import DataError
-from styledag.training.batches import Batches
+from styledag.training.batches import Batches, family_weights
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.family_weights import family_weights
 from styledag.training.loss import DiffusionLoss
 from styledag.training.recipe import PriorSettings, Recipe
 from styledag_tests.training.encoded import encoded_dataset

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from styledag.errors import StorageError
 from styledag.models.compute import Compute
 from styledag.store.workspace import Workspace
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.recipe import EmaSettings, LoraSettings
+from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import Snapshot, TrainingResult
+from styledag.training.state import TrainingStates
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_optimizers import BITSANDBYTES
-from styledag_tests.training.training import train
+from styledag_tests.training.training import RECIPE, train
 
 TOTAL_STEPS = 9
 """Three epochs of 4 + 4 + 3 images."""
@@ -43,7 +45,7 @@ def test_killed_runs_end_in_the_weights_of_an_undisturbed_one(
     cases = {
         "within an accumulation": ({"microstep": 10}, TOTAL_STEPS - 4),
         "in the first microstep": ({"microstep": 1}, TOTAL_STEPS),
-        "while a snapshot is received": ({"snapshot": 1}, TOTAL_STEPS - 4),
+        "while a snapshot is received": ({"snapshot": 1}, TOTAL_STEPS - 6),
         "while a state is written": ({"write": 2}, TOTAL_STEPS - 2),
     }
     task = {
@@ -167,6 +169,76 @@ def test_state_of_another_recipe_is_not_gone_on_from(
     assert weights(other) == weights(train(encoded, base, tmp_path / "own", seed=4))
 
 
+@pytest.mark.parametrize("name", ["base_unet", "encoded_dataset"])
+def test_state_of_other_inputs_is_not_resumed_from(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, name: str
+) -> None:
+    inputs = {"base_unet": "1", "encoded_dataset": "1"}
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, base, tmp_path, progress=Interrupting(5), inputs=inputs)
+    work: Counter[str] = Counter()
+    train(encoded, base, tmp_path, work=work, inputs=inputs | {name: "2"})
+    assert work == {"steps": TOTAL_STEPS}
+
+
+def test_snapshot_that_was_being_received_comes_again_as_it_was_without_training(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    received: list[tuple[int, str]] = []
+
+    def receive(snapshot: Snapshot) -> None:
+        received.append((snapshot.epoch, sha256(snapshot.folder)))
+        shutil.rmtree(snapshot.folder)  # As one that is half moved away.
+        if len(received) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, base, tmp_path, on_snapshot=receive)
+    (state,) = (tmp_path / "state").glob("step-*")
+    assert state.name == "step-00000006"
+    work: Counter[str] = Counter()
+    result = train(encoded, base, tmp_path, work=work, on_snapshot=receive)
+    assert work == {"steps": TOTAL_STEPS - 6}
+    assert [epoch for epoch, _ in received] == [2, 2, 3]
+    assert received[0] == received[1]
+    assert weights(result) == received[2][1]
+
+
+def test_cut_between_receiving_a_snapshot_and_noting_it_changes_nothing(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[tuple[int, str]] = []
+
+    def receive(snapshot: Snapshot) -> None:
+        received.append((snapshot.epoch, sha256(snapshot.folder)))
+
+    def cut_off(states: TrainingStates) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingStates, "mark_handed_over", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(encoded, base, tmp_path, on_snapshot=receive)
+    work: Counter[str] = Counter()
+    train(encoded, base, tmp_path, work=work, on_snapshot=receive)
+    assert work == {"steps": TOTAL_STEPS - 6}
+    assert [epoch for epoch, _ in received] == [2, 2, 3]
+    assert received[0] == received[1]
+
+
+def test_snapshots_carry_the_recipe_that_the_run_began_with(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    recipes = []
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, base, tmp_path, progress=Interrupting(8))
+    result = train(
+        encoded, base, tmp_path, on_snapshot=lambda snapshot: recipes.append(snapshot.recipe)
+    )
+    assert recipes == [Recipe(**RECIPE)]
+    assert {each.recipe for each in result.snapshots} == set(recipes)
+
+
 def test_how_often_states_are_saved_does_not_matter(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
@@ -212,9 +284,8 @@ class Interrupting:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def task(self, description: str, total: int | None) -> Any:
+    def task(self, description: str, total: int | None, *, done: int = 0) -> Any:
         del description, total
-        done = 0
 
         def advance(count: int = 1, /, **figures: float) -> None:
             nonlocal done

@@ -5,7 +5,7 @@ import pytest
 
 from styledag.errors import DataError
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.recipe import StoppingSettings
+from styledag.training.recipe import Recipe, StoppingSettings
 from styledag.training.records import Snapshot
 from styledag.training.stopping import best_snapshot, has_turned
 from styledag_tests.training.conftest import Encode
@@ -18,7 +18,15 @@ FOREVER = {"epochs": 12, "snapshot_every_epochs": 1, "learning_rate": 5e-2, "lr_
 
 def snapshots(*losses: float | None) -> list[Snapshot]:
     return [
-        Snapshot(epoch=epoch, step=epoch, folder=Path(), loss=0, validation_loss=loss, base_share=0)
+        Snapshot(
+            recipe=Recipe(),
+            epoch=epoch,
+            step=epoch,
+            folder=Path(),
+            loss=0,
+            validation_loss=loss,
+            base_share=0,
+        )
         for epoch, loss in enumerate(losses, 1)
     ]
 
@@ -89,6 +97,25 @@ def test_killed_run_stops_where_the_undisturbed_one_did(
         resumed = train(encoded, base, scratch, **settings)
         assert weights(resumed) == weights(undisturbed)
         assert resumed.log == undisturbed.log
+
+
+def test_run_that_is_cut_while_a_snapshot_is_received_keeps_its_best(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    settings = FOREVER | {"stopping": StoppingSettings(patience=2)}
+    undisturbed = train(encoded, base, tmp_path / "undisturbed", **settings)
+
+    def receive(snapshot: Snapshot) -> None:
+        if snapshot.epoch == undisturbed.best_epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(encoded, base, tmp_path / "cut", on_snapshot=receive, **settings)
+    work: Counter[str] = Counter()
+    resumed = train(encoded, base, tmp_path / "cut", work=work, **settings)
+    assert work["steps"] < len(undisturbed.log)
+    assert weights(resumed) == weights(undisturbed)
+    assert resumed.log == undisturbed.log
 
 
 def test_stopping_without_held_out_images_is_refused(

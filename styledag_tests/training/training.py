@@ -31,12 +31,17 @@ class RecordingProgress:
 
     def __init__(self) -> None:
         self.totals: list[int | None] = []
+        self.done_before = 0
         self.done = 0
         self.figures: dict[str, float] = {}
 
-    def task(self, description: str, total: int | None) -> AbstractContextManager[Any]:
+    def task(
+        self, description: str, total: int | None, *, done: int = 0
+    ) -> AbstractContextManager[Any]:
         del description
         self.totals.append(total)
+        self.done_before += done
+        self.done += done
 
         @contextmanager
         def opened() -> Any:
@@ -58,6 +63,8 @@ def train(
     progress: Any = None,
     work: Counter[str] | None = None,
     compute: Any = None,
+    inputs: Any = None,
+    kept: Any = None,
     **recipe: Any,
 ) -> Any:
     """Train with :data:`RECIPE` changed by ``recipe``, on one thread."""
@@ -73,11 +80,13 @@ def train(
         encoded,
         base,
         Recipe(**(RECIPE | recipe)),
+        inputs={"base_unet": "1", "encoded_dataset": "1"} if inputs is None else inputs,
         compute=compute or Compute(torch.device("cpu"), torch.float32),
         scratch=scratch,
         on_snapshot=on_snapshot,
         progress=progress or SilentProgress(),
         work=Counter() if work is None else work,
+        kept=kept,
     )
 
 
@@ -110,7 +119,7 @@ def main() -> None:
     from styledag.training.estimating.memory_check import check_memory
     from styledag.training.recipe import Recipe
 
-    import styledag.training.trainer  # isort: skip  # noqa: F401 - loaded once, before the forks
+    import styledag.training.unet_run  # isort: skip  # noqa: F401 - loaded once, before the forks
 
     # Training's prediction of itself, a pass too, is remembered and counts for none of them.
     check_memory(

@@ -1,4 +1,4 @@
-"""The exponential moving average of trained weights, and the share of the base that it holds."""
+"""The exponential moving average of trained weights, and the share of the base in it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,11 +61,11 @@ class Ema:
     A half-precision average at 0.9999 would stop moving: its updates are below one rounding.
 
     Args:
-        parameters: The trained parameters by name, of any floating format. In mode ``none`` the
-            averages are the parameters themselves and take no memory.
+        parameters: The trained parameters by name, of any floating dtype. In mode ``none`` the
+            averages are the parameters themselves and need no memory.
         settings: Mode and horizon.
         total_steps: Optimiser steps of the whole run.
-        device: Where the averages live; beside their parameters when left out. From a GPU to the
+        device: The averages' device; their parameters' when left out. From a GPU to the
             CPU the parameters' values come through pinned memory, without waiting for each.
 
     Attributes:
@@ -116,10 +116,10 @@ class Ema:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Lend the averages to the parameters for as long as the block runs.
+        """Give the parameters the averages' values while the block runs.
 
-        Without a copy where the two are of one format on one device. Elsewhere the parameters
-        take the averages' values, and their own wait beside the averages.
+        Where both have one dtype and one device, their storage is swapped. Elsewhere values are
+        copied, and the parameters' own are kept on the averages' device meanwhile.
         """
         if self._settings.mode == "none":
             yield
@@ -130,7 +130,7 @@ class Ema:
         finally:
             for name, trained in waiting.items():
                 self._parameters[name].data.copy_(trained)
-            self._swap_lent()
+            self._swap_storage()
 
     def _moved(self) -> list[tuple[dict[str, Tensor], float]]:
         """Return each set of averages with the share of it that this step keeps."""
@@ -146,22 +146,22 @@ class Ema:
         return parameter.detach().to(self._device, torch.float32, copy=True)
 
     def _swap(self) -> dict[str, Tensor]:
-        """Lend the averages and return, beside them, the values of parameters that took a copy."""
-        self._swap_lent()
+        """Swap storage or values; return the values of the parameters that were copied to."""
+        self._swap_storage()
         waiting = {}
         for name, parameter in self._parameters.items():
-            if not self._is_lent(name):
+            if not self._can_swap(name):
                 waiting[name] = parameter.detach().to(self._device, copy=True)
                 parameter.data.copy_(self.averages[name])
         return waiting
 
-    def _swap_lent(self) -> None:
+    def _swap_storage(self) -> None:
         for name, parameter in self._parameters.items():
-            if self._is_lent(name):
+            if self._can_swap(name):
                 trained = parameter.data
                 parameter.data = self.averages[name]
                 self.averages[name] = trained
 
-    def _is_lent(self, name: str) -> bool:
+    def _can_swap(self, name: str) -> bool:
         parameter, average = self._parameters[name], self.averages[name]
         return parameter.dtype == average.dtype and parameter.device == average.device

@@ -1,23 +1,23 @@
-"""Trained parameters brought to where their averages live, in groups of bounded size."""
+"""Trained parameters on their averages' device, in groups of bounded size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-_GROUP_NUMBERS = 1 << 24
+_GROUP_ELEMENTS = 1 << 24
 
 
 class ParameterGroups:
     """Parameters in float32 on the averages' device, as an average's update reads them.
 
-    Float32 parameters on that device are lent as they are, all at once. Others are brought in
-    groups of some 16 million numbers, so that no second copy of the model is ever there: cast, or
-    copied from the GPU through two buffers of pinned memory, one filling while the other is read.
+    Float32 parameters on that device are yielded as they are, all at once. Others come in groups
+    of some 16 million elements, so that there is never a second copy of the model: cast, or copied
+    from the GPU through two buffers of pinned memory, one of which fills while the other is read.
 
     Args:
         parameters: The trained parameters by name.
-        device: Where the averages live.
+        device: The averages' device.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], device: torch.device) -> None:
@@ -26,11 +26,11 @@ class ParameterGroups:
         self._pinned = device.type == "cpu" and any(
             each.device.type == "cuda" for each in self._parameters.values()
         )
-        lent = all(
+        as_they_are = all(
             each.device == device and each.dtype == torch.float32
             for each in self._parameters.values()
         )
-        self._groups = [tuple(self._parameters)] if lent else self._bounded()
+        self._groups = [tuple(self._parameters)] if as_they_are else self._bounded()
         self._buffers: dict[torch.dtype, list[Tensor]] = {}
 
     def __iter__(self) -> Iterator[tuple[tuple[str, ...], list[Tensor]]]:
@@ -53,19 +53,19 @@ class ParameterGroups:
 
     def _bounded(self) -> list[tuple[str, ...]]:
         groups: list[list[str]] = [[]]
-        numbers = 0
+        elements = 0
         for name, parameter in self._parameters.items():
-            if groups[-1] and numbers + parameter.numel() > _GROUP_NUMBERS:
+            if groups[-1] and elements + parameter.numel() > _GROUP_ELEMENTS:
                 groups.append([])
-                numbers = 0
+                elements = 0
             groups[-1].append(name)
-            numbers += parameter.numel()
+            elements += parameter.numel()
         return [tuple(group) for group in groups]
 
     def _copying(
         self, names: Sequence[str], buffer: int
     ) -> tuple[list[Tensor], "torch.cuda.Event"]:
-        """Start to copy a group into one of the two buffers; it is there once the event is."""
+        """Start to copy a group into one of the two buffers; the event marks its end."""
         copies, start = [], 0
         for name in names:
             parameter = self._parameters[name].detach()
@@ -75,7 +75,8 @@ class ParameterGroups:
             copies.append(shaped.copy_(parameter, non_blocking=True))
             start += parameter.numel()
         done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        done.record()
+        # The copies were queued on the parameters' own device, current or not.
+        done.record(torch.cuda.current_stream(parameter.device))
         return copies, done
 
     def _buffer(self, dtype: torch.dtype, number: int) -> Tensor:

@@ -9,7 +9,6 @@ from torch import Tensor
 from styledag.errors import DataError
 from styledag.randomness import generator_for, seed_for
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
-from styledag.training.recipe import Recipe
 
 Shape = tuple[int, ...]
 _EVEN = 2
@@ -40,7 +39,8 @@ class DecoderBatches:
     Args:
         encoded: The dataset.
         images: Gives a sample's pixels, [3, H, W].
-        recipe: Run seed, and whether images are mirrored.
+        seed: Run seed.
+        mirrored: Whether half of the training split's images are mirrored.
         batch_size: Images in one step.
         factor: Pixels along one side of a latent.
 
@@ -53,21 +53,23 @@ class DecoderBatches:
         self,
         encoded: EncodedDataset,
         images: Callable[[EncodedSample], Tensor],
-        recipe: Recipe,
         *,
+        seed: int,
+        mirrored: bool,
         batch_size: int,
         factor: int,
     ) -> None:
         if not encoded.train:
             raise DataError("the training split is empty: gather more images, or hold out fewer")
-        if recipe.horizontal_flip and not encoded.flip:
+        if mirrored and not encoded.flip:
             raise DataError(
                 "the recipe flips images, but the dataset was encoded without their mirror "
                 "images: encode with flip, or set horizontal_flip to false"
             )
         self._encoded = encoded
         self._images = images
-        self._recipe = recipe
+        self._seed = seed
+        self._mirrored = mirrored
         self._batch_size = batch_size
         self._factor = factor
         self._shapes = {each.id: self._shape(each) for each in encoded.train}
@@ -80,19 +82,16 @@ class DecoderBatches:
             epoch: The pass over the training split, from 1.
             skip: Steps of the epoch to leave out since they are done.
         """
-        seed = self._recipe.seed
         order = sorted(
             self._encoded.train,
-            key=lambda each: (seed_for(seed, epoch, each.id, "decoder"), each.id),
+            key=lambda each: (seed_for(self._seed, epoch, each.id, "decoder"), each.id),
         )
         yield from self._of_one_shape(order)[skip:]
 
     def training_pairs(self, samples: Sequence[EncodedSample], epoch: int) -> Pairs:
         """Return one step's tensors, on the CPU."""
-        seed = self._recipe.seed
-        mirrored = self._recipe.horizontal_flip
         flips = [
-            mirrored and seed_for(seed, epoch, each.id, "decoder flip") % _EVEN == 0
+            self._mirrored and seed_for(self._seed, epoch, each.id, "decoder flip") % _EVEN == 0
             for each in samples
         ]
         return self._pairs(samples, flips, epoch)
@@ -123,7 +122,7 @@ class DecoderBatches:
         return Pairs(torch.stack(latents), torch.stack(pixels))
 
     def _latents(self, sample: EncodedSample, epoch: int | str, *, flipped: bool) -> Tensor:
-        generator = generator_for(self._recipe.seed, epoch, sample.id, "decoder posterior")
+        generator = generator_for(self._seed, epoch, sample.id, "decoder posterior")
         latents = self._encoded.sample_latents(sample, generator, flipped=flipped)
         return latents / self._encoded.scaling_factor
 

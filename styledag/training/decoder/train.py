@@ -1,7 +1,7 @@
 """vae_decoder: fine-tune the decoder of a base's autoencoder, and nothing else of it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +74,7 @@ def train_decoder(
     base: Path,
     recipe: "Recipe",
     *,
+    inputs: Mapping[str, str],
     compute: Compute,
     scratch: Path,
     progress: Progress,
@@ -87,15 +88,17 @@ def train_decoder(
     perceptual term that Stable Diffusion's own decoders were also trained with (LPIPS) needs the
     weights of a further network, which are not at hand.
 
-    A killed run that is started again with the same ``scratch`` goes on from its newest state,
+    A killed run that is started again with the same ``scratch`` resumes from its newest state,
     and on one machine's CPU ends in the same weights, bit for bit.
 
     Args:
         encoded: Images, encoded by the same base; the training split is trained on.
         images: Gives a sample's own pixels: float32 in -1 to 1, [3, H, W].
         base: Folder of the base in diffusers' layout; its ``vae`` is read.
-        recipe: Its ``decoder`` says how; run seed, mirroring, AdamW's other settings and how often
+        recipe: Its ``decoder``; run seed, mirroring, AdamW's other settings and how often
             a state is saved are those of the recipe itself.
+        inputs: Versions of all that is read, by name; no state that was made from other versions
+            is resumed from.
         compute: Device and dtype of autocast; weights and averages stay float32.
         scratch: Folder for states and the result, of this run alone.
         progress: Sees one task of all optimiser steps, with ``loss``.
@@ -106,16 +109,25 @@ def train_decoder(
         ModelError: If the base's autoencoder cannot be loaded.
         TrainingError: If the loss or a gradient is NaN or infinite, a weight overflows the base's
             dtype, memory runs out, or float16 is asked for.
+        DeviceError: If a CUDA device fails.
         StorageError: If the disk is full or cannot be written.
         ValueError: If the recipe has no ``decoder``.
     """
-    from styledag.training.decoder.loop import DecoderTraining
-    from styledag.training.memory_errors import out_of_memory
+    from styledag.training.decoder.decoder_run import DecoderRun
+    from styledag.training.device_errors import device_errors
 
     if recipe.decoder is None:
         raise ValueError("the recipe has no decoder to train")
-    with out_of_memory(f"lower decoder.batch_size from {recipe.decoder.batch_size}"):
-        training = DecoderTraining(
-            encoded, images, base, recipe, recipe.decoder, compute=compute, work=work
+    needs_less = f"lower decoder.batch_size from {recipe.decoder.batch_size}"
+    with device_errors(compute.device, needs_less=needs_less):
+        run = DecoderRun(
+            encoded,
+            images,
+            base,
+            recipe,
+            recipe.decoder,
+            inputs=inputs,
+            compute=compute,
+            work=work,
         )
-        return training.run(scratch, progress)
+        return run.run(scratch, progress)

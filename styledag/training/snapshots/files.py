@@ -1,9 +1,10 @@
-"""The files of a run's snapshots: written, kept as long as somebody may need them, found again."""
+"""The files of a run's snapshots: written, kept as long as they may be needed, found again."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ class Snapshots:
     Args:
         folder: Of this run alone.
         optimisation: Whose averages are written.
-        recipe: Dtype, and whether there are adapters.
+        recipe: Dtype, second average, adapters; every snapshot carries it.
     """
 
     def __init__(self, folder: Path, optimisation: Optimisation, recipe: Recipe) -> None:
@@ -31,24 +32,20 @@ class Snapshots:
         self._optimisation = optimisation
         self._recipe = recipe
 
-    def paths(self, epoch: int) -> Snapshot:
-        """Return a snapshot of which only the epoch and the places of its files are true."""
-        folder = self._folder / f"e{epoch:03d}"
+    def snapshot(self, figures: Mapping[str, Any]) -> Snapshot:
+        """Return a snapshot with the places of its files.
+
+        Args:
+            figures: As :meth:`~styledag.training.records.Snapshot.figures` gave them.
+        """
+        folder = self._folder / f"e{figures['epoch']:03d}"
         return Snapshot(
-            epoch=epoch,
-            step=0,
+            **{**figures, "validation_bands": tuple(figures["validation_bands"])},
+            recipe=self._recipe,
             folder=folder / "unet",
             second=folder / "unet_second" if self._recipe.ema.mode == "power" else None,
             lora=folder / "lora" if self._recipe.lora is not None else None,
-            loss=0.0,
-            validation_loss=None,
-            base_share=0.0,
         )
-
-    def placed(self, snapshot: Snapshot) -> Snapshot:
-        """Return a snapshot that was read from a state, with its files' places below here."""
-        places = self.paths(snapshot.epoch)
-        return replace(snapshot, folder=places.folder, second=places.second, lora=places.lora)
 
     def write(self, snapshot: Snapshot) -> None:
         """Write the averages as they are now, as a snapshot's files."""
@@ -83,7 +80,7 @@ class Snapshots:
             partial.rename(kept)
 
     def prune_best(self, snapshots: Sequence[Snapshot]) -> None:
-        """Remove what :meth:`keep_best` kept before, once no state speaks of it any more."""
+        """Remove what :meth:`keep_best` kept before, once no state names it any more."""
         best = best_snapshot(snapshots)
         for other in (self._folder / _BEST).glob("e*"):
             if best is None or other != self.best(best).folder.parent:

@@ -156,7 +156,7 @@ def test_averages_are_float32_even_of_bfloat16_weights() -> None:
 def test_bfloat16_weights_are_averaged_in_bounded_groups_as_float32_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("styledag.training.averaging.parameter_groups._GROUP_NUMBERS", 6)
+    monkeypatch.setattr("styledag.training.averaging.parameter_groups._GROUP_ELEMENTS", 6)
     halves = {name: nn.Parameter(each.detach().bfloat16()) for name, each in parameters().items()}
     floats = {name: nn.Parameter(each.detach().float()) for name, each in halves.items()}
     ours, theirs = (Ema(each, POWER, total_steps=9) for each in (halves, floats))
@@ -194,7 +194,7 @@ def test_weights_of_another_format_take_the_average_s_values_and_get_their_own_b
 def test_averages_in_the_computer_s_memory_equal_those_beside_the_weights(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr("styledag.training.averaging.parameter_groups._GROUP_NUMBERS", 6)
+    monkeypatch.setattr("styledag.training.averaging.parameter_groups._GROUP_ELEMENTS", 6)
     trained = {
         name: nn.Parameter(each.detach().to("cuda", dtype)) for name, each in parameters().items()
     }

@@ -175,6 +175,28 @@ def test_the_blends_weight_does_not_change_the_tuned_decoder(
     assert not work
 
 
+def test_settings_of_the_unets_optimiser_do_not_change_the_tuned_decoder(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    unets_own = {"block_rates": {"up.0": 0.5}, "optimizer": "adafactor", "learning_rate": 0.5}
+    runs = [
+        tune(encoded, base, tmp_path / str(number), recipe=recipe, epochs=1)
+        for number, recipe in enumerate(({}, unets_own))
+    ]
+    assert weights(runs[0].folder) == weights(runs[1].folder)
+
+
+@pytest.mark.parametrize("name", ["base_vae", "image_dataset"])
+def test_a_state_of_other_inputs_is_not_resumed_from(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, name: str
+) -> None:
+    inputs = {"base_vae": "1", "image_dataset": "1"}
+    tune(encoded, base, tmp_path, inputs=inputs, epochs=1)
+    work: Counter[str] = Counter()
+    tune(encoded, base, tmp_path, inputs=inputs | {name: "2"}, epochs=1, work=work)
+    assert work == {"decoder_steps": 3}
+
+
 def test_another_run_seed_gives_other_weights(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
@@ -281,8 +303,8 @@ def test_a_disk_that_fills_up_is_named(base: Path, encoded: EncodedDataset, tmp_
 
 def test_an_interrupted_run_goes_on(base: Path, encoded: EncodedDataset, tmp_path: Path) -> None:
     class Interrupting:
-        def task(self, description: str, total: int | None) -> Any:
-            del description, total
+        def task(self, description: str, total: int | None, *, done: int = 0) -> Any:
+            del description, total, done
 
             def advance(count: int = 1, /, **figures: float) -> None:
                 del count, figures

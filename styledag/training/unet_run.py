@@ -1,0 +1,379 @@
+"""The run of a recipe: epochs, snapshots, states to resume from, and the log."""
+
+import hashlib
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from styledag.bases.meta import meta_unet
+from styledag.bases.parts import load_scheduler
+from styledag.errors import DataError, TrainingError
+from styledag.models.compute import Compute
+from styledag.progress import Progress
+from styledag.settings import canonical_json
+from styledag.training.batches import Batch, Batches
+from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
+from styledag.training.estimating.estimate import PlannedTraining
+from styledag.training.estimating.memory_check import check_memory
+from styledag.training.fit import check_fit
+from styledag.training.identity import length_dependence, weights_identity
+from styledag.training.kept_states import Course, KeptStates, continuation
+from styledag.training.loggers import Loggers, open_loggers
+from styledag.training.loss import DiffusionLoss
+from styledag.training.optimisation import Optimisation
+from styledag.training.prefetch import prefetched
+from styledag.training.processes import Processes
+from styledag.training.recipe import Recipe
+from styledag.training.records import Snapshot, StepLog, TrainingResult
+from styledag.training.run_record import LOG_FOLDER, write_run_record
+from styledag.training.schedule import Schedule
+from styledag.training.snapshots.files import Snapshots
+from styledag.training.speed import Speed
+from styledag.training.state import TrainingState, TrainingStates
+from styledag.training.stopping import best_snapshot, has_turned
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
+
+class UnetRun:
+    """One run of a recipe; see :func:`~styledag.training.train.train_unet`.
+
+    Everything follows from the number of optimiser steps taken, so that a run can be interrupted
+    and resumed between any two of them.
+
+    Args:
+        encoded: Images and captions.
+        base: Folder in diffusers' layout.
+        recipe: What to do.
+        inputs: Versions of what is read.
+        compute: Device and dtype of autocast.
+        scratch: Folder for states and snapshots.
+        kept: States of finished runs.
+        work: Counts ``steps``.
+        processes: Those that train together, all with the same scratch folder.
+    """
+
+    def __init__(
+        self,
+        encoded: EncodedDataset,
+        base: Path,
+        recipe: Recipe,
+        *,
+        inputs: Mapping[str, str],
+        compute: Compute,
+        scratch: Path,
+        kept: KeptStates | None,
+        work: Counter[str],
+        processes: Processes,
+    ) -> None:
+        self._recipe = recipe
+        self._compute = compute
+        self._processes = processes
+        self._scratch = scratch
+        self._work = work
+        loss = DiffusionLoss(load_scheduler(base), min_snr_gamma=recipe.min_snr_gamma)
+        self._batches = Batches(encoded, recipe, timesteps=loss.timesteps)
+        total_steps = self._batches.total_steps
+        self._schedule = Schedule.of(recipe, total_steps=total_steps)
+        self._course = Course(recipe=recipe, steps_per_epoch=self._batches.steps_per_epoch)
+        if recipe.stopping is not None and not encoded.validation:
+            raise DataError(
+                "the recipe stops by the validation loss, but no image is held out: raise "
+                "dataset.validation_share, or remove stopping"
+            )
+        check_fit(meta_unet(base), encoded, base)
+        check_memory(
+            PlannedTraining.of(encoded, base, recipe, compute=compute, processes=processes.size)
+        )
+        self._optimisation = Optimisation(
+            base, recipe, loss, compute=compute, processes=processes, total_steps=total_steps
+        )
+        self._run, self._identity = _digests(inputs, recipe, compute, self._optimisation)
+        self._states = TrainingStates(scratch / "state")
+        self._kept = kept
+        self._continued_from_step = 0
+        self._began_anew: str | None = None
+        self._files = Snapshots(scratch / "snapshots", self._optimisation, recipe)
+        self._log: list[StepLog] = []
+        self._snapshots: list[Snapshot] = []
+        if processes.is_first:
+            facts = {"steps": total_steps, "identity": self._identity, "base": str(base)}
+            write_run_record(
+                scratch / LOG_FOLDER, recipe, compute, facts={**facts, "inputs": dict(inputs)}
+            )
+
+    def run(self, on_snapshot: Callable[[Snapshot], None], progress: Progress) -> TrainingResult:
+        """Train to the end of the recipe, from where an earlier run ended."""
+        began = time.perf_counter()
+        self._resume(on_snapshot)
+        speed = Speed(self._compute.device)
+        done = len(self._log)
+        with (
+            self._open_loggers() as loggers,
+            progress.task("training", self._batches.total_steps, done=done) as advance,
+        ):
+            for epoch in range(self._epochs_passed + 1, self._recipe.epochs + 1):
+                if self._has_turned:
+                    break
+                for logged in self._epoch(epoch, speed):
+                    advance(1, loss=logged.loss, **speed.figures())
+                    loggers.step(logged, images_per_s=speed.images_per_s)
+                    self._save(logged, on_snapshot, loggers)
+        self._keep_state()
+        best = best_snapshot(self._snapshots)
+        return TrainingResult(
+            final=self._final(),
+            snapshots=tuple(self._snapshots),
+            log=tuple(self._log),
+            seconds=time.perf_counter() - began,
+            images_per_s=speed.images_per_s,
+            best_epoch=None if best is None else best.epoch,
+            stopped_early=self._epochs_passed < self._recipe.epochs,
+            continued_from_step=self._continued_from_step,
+            began_anew=self._began_anew,
+        )
+
+    def _open_loggers(self) -> AbstractContextManager[Loggers]:
+        return open_loggers(
+            self._recipe.loggers if self._processes.is_first else (),
+            self._scratch / LOG_FOLDER,
+            settings=asdict(self._recipe),
+            run_id=self._identity[:16],
+            done_steps=len(self._log),
+        )
+
+    @property
+    def _epochs_passed(self) -> int:
+        return len(self._log) // self._batches.steps_per_epoch
+
+    @property
+    def _has_turned(self) -> bool:
+        stopping = self._recipe.stopping
+        return (
+            stopping is not None
+            and self._course.stops
+            and has_turned(self._snapshots, stopping.patience)
+        )
+
+    def _epoch(self, epoch: int, speed: Speed) -> Iterator[StepLog]:
+        """Take the epoch's steps that are not done yet, yielding each one's log."""
+        skip = len(self._log) % self._batches.steps_per_epoch
+        steps = list(self._batches.steps(epoch, skip=skip))
+        make = (partial(self._batch, each, epoch) for step in steps for each in step)
+        on_cuda = self._compute.device.type == "cuda"
+        batches = (
+            prefetched(make, device=self._compute.device) if on_cuda else (each() for each in make)
+        )
+        with closing(batches):
+            for microsteps in steps:
+                with speed.step(_style_samples(microsteps)):
+                    logged = self._step(batches, microsteps, epoch)
+                yield logged
+
+    def _batch(self, samples: Sequence[EncodedSample], epoch: int) -> Batch:
+        """Return this process's part of a microstep."""
+        share = self._processes.share(samples)
+        # Processes wait for each other in every pass, so each needs something to look at.
+        batch = (
+            self._batches.training_batch(share, epoch)
+            if share
+            else self._batches.training_batch(samples[:1], epoch).weightless()
+        )
+        return batch.pinned() if self._compute.device.type == "cuda" else batch
+
+    def _step(
+        self, batches: Iterator[Batch], microsteps: Sequence[Sequence[EncodedSample]], epoch: int
+    ) -> StepLog:
+        done = len(self._log)
+        rate = self._schedule.learning_rate(done)
+        samples = _style_samples(microsteps)
+        loss, grad_norm = self._optimisation.step(
+            batches, len(microsteps), samples, learning_rate=rate
+        )
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            kept = f"epoch {self._snapshots[-1].epoch}" if self._snapshots else "none yet"
+            raise TrainingError(
+                f"optimiser step {done + 1} (epoch {epoch}) has loss {loss} and gradient norm "
+                f"{grad_norm}: lower learning_rate or raise lr_warmup_steps; "
+                f"snapshots that stay: up to {kept}"
+            )
+        self._work["steps"] += 1
+        logged = StepLog(
+            step=done + 1,
+            epoch=epoch,
+            samples=samples,
+            loss=loss,
+            learning_rate=rate,
+            grad_norm=grad_norm,
+        )
+        self._log.append(logged)
+        return logged
+
+    def _save(
+        self, logged: StepLog, on_snapshot: Callable[[Snapshot], None], loggers: Loggers
+    ) -> None:
+        """Save a snapshot, where the step ends an epoch that has one, or a state."""
+        ends_epoch = logged.step % self._batches.steps_per_epoch == 0
+        if ends_epoch and self._course.has_snapshot(logged.epoch):
+            snapshot = self._snapshot(logged.epoch)
+            self._snapshots.append(snapshot)
+            loggers.snapshot(snapshot)
+            if self._processes.is_first:
+                if self._course.stops:
+                    self._files.keep_best(snapshot, self._snapshots)
+                # Before the snapshot is received: what follows a kill has its weights to the bit,
+                # where training the epoch again need not have them.
+                self._save_state(handed_over=False)
+                self._hand_over(snapshot, on_snapshot)
+        elif logged.step % self._recipe.save_state_every_steps == 0:
+            self._save_state(handed_over=True)
+
+    def _hand_over(self, snapshot: Snapshot, on_snapshot: Callable[[Snapshot], None]) -> None:
+        on_snapshot(snapshot)
+        self._states.mark_handed_over()
+        self._files.prune_best(self._snapshots)
+        if snapshot.epoch < self._recipe.epochs:
+            self._files.remove(snapshot)
+
+    def _snapshot(self, epoch: int) -> Snapshot:
+        optimisation = self._optimisation
+        bands = optimisation.averaged_losses(self._batches.validation_batches())
+        steps = [each for each in self._log if each.epoch == epoch]
+        samples = sum(each.samples for each in steps)
+        snapshot = self._files.snapshot(
+            {
+                "epoch": epoch,
+                "step": len(self._log),
+                "loss": sum(each.loss * each.samples for each in steps) / samples,
+                "validation_loss": sum(bands.values()) / len(bands) if bands else None,
+                "validation_bands": [bands[band] for band in sorted(bands)],
+                "base_share": optimisation.ema.base_share,
+            }
+        )
+        if self._processes.is_first:
+            self._files.write(snapshot)
+        self._processes.wait()
+        return snapshot
+
+    def _final(self) -> Snapshot:
+        """Return the run's model, whose files are written again if they were moved away."""
+        best = best_snapshot(self._snapshots)
+        if self._course.stops and best is not None:
+            return self._files.best(best)
+        final = self._snapshots[-1]
+        if self._processes.is_first and not final.folder.exists():
+            self._files.write(final)
+        return final
+
+    def _save_state(self, *, handed_over: bool) -> None:
+        if not self._processes.is_first:
+            return
+        self._states.save(
+            TrainingState(
+                identity=self._identity,
+                step=len(self._log),
+                log=self._log,
+                snapshots=[each.figures() for each in self._snapshots],
+                tensors=self._optimisation.tensors(),
+                handed_over=handed_over,
+            )
+        )
+
+    def _keep_state(self) -> None:
+        if self._kept is not None and self._recipe.keep_state and self._processes.is_first:
+            self._states.copy_to(self._kept.of(self._run))
+
+    def _resume(self, on_snapshot: Callable[[Snapshot], None]) -> None:
+        state = self._states.load(self._identity)
+        if state is not None and not self._has_all_of(state):
+            state = None
+        received = state is not None and state.handed_over
+        if state is None and self._kept is not None:
+            state, self._began_anew = continuation(
+                self._kept, self._course, run=self._run, identity=self._identity
+            )
+            if state is not None:
+                self._continued_from_step = state.step
+                received = self._kept.has_snapshot(state.step // self._batches.steps_per_epoch)
+        if state is None:
+            return
+        self._optimisation.restore(state.tensors, step=state.step)
+        self._log = list(state.log)
+        self._snapshots = [
+            self._files.snapshot(each)
+            for each in state.snapshots
+            if self._course.has_snapshot(each["epoch"])
+        ]
+        if self._processes.is_first:
+            self._files.prune_best(self._snapshots)
+            for each in self._snapshots:
+                if each.epoch < self._recipe.epochs:
+                    self._files.remove(each)
+                if each.step == state.step and not received:
+                    self._files.write(each)
+                    self._hand_over(each, on_snapshot)
+
+    def _has_all_of(self, state: TrainingState) -> bool:
+        """Return whether all that an interrupted run handed over before a state is there."""
+        if self._course.obstacle(state, lambda _: True) is not None:
+            return False
+        best = best_snapshot([self._files.snapshot(each) for each in state.snapshots])
+        # A stopped run's best weights are nowhere else.
+        return not self._course.stops or best is None or self._files.best(best).folder.exists()
+
+
+@contextmanager
+def deterministic_kernels(compute: Compute) -> Iterator[None]:
+    """Allow only deterministic kernels while the block runs, if ``compute`` asks for them.
+
+    One GPU then gives the same bits from the same inputs, without its fastest kernels. A CPU's
+    are deterministic anyhow, for one number of threads.
+    """
+    if not compute.deterministic:
+        yield
+        return
+    # cuBLAS reads it when it is first used; ":4096:8" is the larger of its two choices.
+    os.environ.setdefault(_CUBLAS, ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def _style_samples(microsteps: Sequence[Sequence[EncodedSample]]) -> int:
+    return sum(each.split != "prior" for samples in microsteps for each in samples)
+
+
+def _digests(
+    inputs: Mapping[str, str], recipe: Recipe, compute: Compute, optimisation: Optimisation
+) -> tuple[str, str]:
+    """Return digests of what decides a run but for its length, and of what decides its states."""
+    from styledag.training.train import CODE_VERSION
+
+    parts = {
+        "code_version": CODE_VERSION,
+        "inputs": inputs,
+        "recipe": weights_identity(recipe),
+        "trained": {name: list(each.shape) for name, each in optimisation.trained.items()},
+        "compute": [compute.device.type, str(compute.dtype)],
+    }
+    length = {} if length_dependence(recipe) is None else {"epochs": recipe.epochs}
+    return _digest(parts), _digest(parts | length)
+
+
+def _digest(parts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Programs for the project itself, run from a checkout and not installed."""
