@@ -5,16 +5,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
-from styledag.publishing.single_file.names import OPEN_CLIP_PREFIX
+from styledag.publishing.single_file.names import OPEN_CLIP_PREFIX, OriginalTensor
 
 if TYPE_CHECKING:
     import torch
 
-    from styledag.publishing.single_file.parts import OriginalTensor
-
 
 def check_names(
-    tensors: "Iterable[OriginalTensor]", configs: Mapping[str, Mapping[str, Any]]
+    tensors: Iterable[OriginalTensor], configs: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Check that diffusers' converter gives each tensor the name that it came from.
 
@@ -51,7 +49,7 @@ def check_names(
         raise ModelError(f"diffusers' converter makes a tensor {name!r} that the {part} lacks")
 
 
-def _tagged(tensor: "OriginalTensor", numbers: Mapping[tuple[str, str], int]) -> "torch.Tensor":
+def _tagged(tensor: OriginalTensor, numbers: Mapping[tuple[str, str], int]) -> "torch.Tensor":
     import torch
 
     rows = tensor.shape[0] // len(tensor.sources)

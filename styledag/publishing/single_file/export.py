@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from styledag.errors import ModelError
 from styledag.publishing.model_file import ModelDescription, write_model_file
+from styledag.publishing.single_file.names import OriginalTensor
 from styledag.publishing.single_file.parts import (
-    OriginalTensor,
     PipelineParts,
     architecture_of,
     open_parts,

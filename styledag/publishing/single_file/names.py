@@ -7,6 +7,7 @@ direction; :mod:`styledag.publishing.single_file.check` runs it on what these fu
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 UNET_PREFIX = "model.diffusion_model."
@@ -46,6 +47,25 @@ _OPEN_CLIP_LAYER = {
     "mlp.fc2": "mlp.c_proj",
     "self_attn.out_proj": "attn.out_proj",
 }
+
+
+Source = tuple[str, str]
+"""A part and the name of one of its tensors in today's model."""
+
+
+@dataclass(frozen=True)
+class OriginalTensor:
+    """One tensor of the single file.
+
+    Attributes:
+        name: In the original layout, prefix included.
+        shape: In the original layout.
+        sources: The tensors that it consists of, stacked along the first dimension.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sources: tuple[Source, ...]
 
 
 def unet_name(name: str, config: Mapping[str, Any]) -> str:

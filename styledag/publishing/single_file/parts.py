@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from styledag.errors import ModelError
 from styledag.publishing.single_file import names
 from styledag.publishing.single_file.check import check_names
+from styledag.publishing.single_file.names import OriginalTensor, Source
 
 if TYPE_CHECKING:
     import torch
@@ -22,24 +23,6 @@ _STEMS = {
     "text_encoder": "model",
 }
 _PIECE_ELEMENTS = 1 << 22
-
-Source = tuple[str, str]
-"""A part and the name of one of its tensors in today's model."""
-
-
-@dataclass(frozen=True)
-class OriginalTensor:
-    """One tensor of the single file.
-
-    Attributes:
-        name: In the original layout, prefix included.
-        shape: In the original layout.
-        sources: The tensors that it consists of, stacked along the first dimension.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    sources: tuple[Source, ...]
 
 
 @dataclass

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from styledag.captions.records import CaptionedImage
+from styledag.dataset.read import read_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.store.workspace import Workspace
 from styledag_tests.dataset.captioned import captioned_image
@@ -27,8 +28,6 @@ class Example:
 @pytest.fixture
 def example(workspace: Workspace, tmp_path: Path) -> Example:
     """Twelve images in both splits, one with a caption that no trainer may misread."""
-    from styledag.dataset.read import read_dataset
-
     images = [captioned_image(workspace, number, family=f"f{number}") for number in range(12)]
     images[3] = replace(images[3], caption=HOSTILE)
     folder = build_dataset(workspace, tmp_path / "dataset", images, validation_share=0.3)
