@@ -38,11 +38,11 @@ def patiently(call: Callable[[], T], tries: int) -> T:
     """
     import httpx2
 
-    # An upload's error arrives as the cause of a RuntimeError.
     for attempt in range(tries - 1):
         try:
             return call()
-        except (httpx2.HTTPError, RuntimeError) as exc:
+        # An LFS upload's error arrives as the cause of a RuntimeError, that of Xet as an OSError.
+        except (httpx2.HTTPError, RuntimeError, OSError) as exc:
             wait_s = _wait_s(_cause(exc), attempt)
             if wait_s is None:
                 raise
@@ -64,8 +64,8 @@ def hub_errors(repo: str) -> Iterator[None]:
 
     try:
         yield
-    # What is no HTTP error is a name or a card that the Hub does not permit.
-    except (httpx2.HTTPError, RuntimeError, ValueError) as exc:
+    # A ValueError is a name or a card that the Hub does not permit.
+    except (httpx2.HTTPError, RuntimeError, OSError, ValueError) as exc:
         raise PublishError(f"{repo}: {_explained(_cause(exc))}") from exc
 
 
@@ -89,7 +89,7 @@ def _wait_s(error: BaseException, attempt: int) -> float | None:
         if status != 429 and status < 500:
             return None
         return _asked_wait_s(error) or backoff_s(str(error.response.url), attempt)
-    if isinstance(error, httpx2.TransportError):
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         return backoff_s(str(error), attempt)
     return None
 
@@ -111,7 +111,7 @@ def _explained(error: BaseException) -> str:
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         return f"{error.server_message or f'HTTP {status}'}: {_ADVICE.get(status, _AGAIN)}"
-    if isinstance(error, httpx2.TransportError):
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         kind = type(error).__name__
         return f"the connection to the Hub failed ({kind}: {error}): {_AGAIN}"
     return str(error)

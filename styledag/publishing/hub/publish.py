@@ -9,7 +9,6 @@ from styledag.publishing.hub.settings import Kind, PublishSettings
 from styledag.publishing.licences import check_licences, count_licences
 from styledag.store.artifact import Facts
 from styledag.store.digest import folder_digest
-from styledag.store.files import storage_errors
 
 
 def publish_folder(
@@ -47,12 +46,10 @@ def publish_folder(
     Raises:
         PublishError: If a licence is denied, the Hub refuses, or the connection fails.
         DataError: If the dataset cannot be read.
-        StorageError: If the folder cannot be read, or the target folder cannot be written or
-            contains something else.
+        StorageError: If the target folder cannot be written, or contains something else.
     """
     check_licences(count_licences(dataset), settings.deny_licences)
     release = Release(folder=folder, version=folder_digest(folder), source_revision=source_revision)
     if settings.to == "folder":
         return publish_to_folder(release, Path(repo))
-    with storage_errors(str(folder)):
-        return publish_to_hub(release, repo, kind, settings, token=token, endpoint=endpoint)
+    return publish_to_hub(release, repo, kind, settings, token=token, endpoint=endpoint)
