@@ -1,7 +1,7 @@
 """Configurations of Stable Diffusion 1.x and 2.x, for single files, which contain weights only.
 
 The architectures are ModelSpec's names. CLIP's vocabulary follows from its merges, which lie
-beside this file and come from https://github.com/openai/CLIP (MIT, copyright 2021 OpenAI).
+beside this file and come from https://github.com/openai/CLIP (MIT, see ``clip_merges.LICENSE``).
 """
 
 import gzip
