@@ -66,6 +66,10 @@ starter-eval: $(READY) ## Measure the starter on what it has never seen, and wri
 schema: $(READY) ## Write the style file's JSON schema anew
 	$(BIN)/styledag schema > data/styles/style.schema.json
 
+.PHONY: readme
+readme: $(READY) ## Write README's table of assets anew
+	$(BIN)/python -m styledag.graph.table README.md
+
 .PHONY: lock
 lock: ## Pin the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

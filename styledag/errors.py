@@ -42,6 +42,7 @@ _TRANSIENT = {
     "connection_broken",
     "host_not_resolved",
     "host_given_up",
+    "over_max_minutes",
     "http_408",
     "http_425",
     "http_429",

@@ -152,7 +152,9 @@ def _from_plain(value: Any, hint: Any) -> Any:
     if value is None or hint in _SCALARS:
         return value
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint(**{name: _from_plain(value[name], h) for name, h in _hints(hint).items()})
+        # A field that was added after the file was written keeps its default.
+        known = {name: h for name, h in _hints(hint).items() if name in value}
+        return hint(**{name: _from_plain(value[name], h) for name, h in known.items()})
     args = typing.get_args(hint)
     if typing.get_origin(hint) is tuple:
         return tuple(_from_plain(item, args[0]) for item in value)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -81,3 +82,13 @@ def test_a_file_of_other_rows_is_refused(tmp_path: Path) -> None:
     Manifest((raw_image("a"),)).write(tmp_path)
     with pytest.raises(ValueError, match="JpegImage"):
         Manifest.read(tmp_path, JpegImage)
+
+
+def test_a_field_that_an_older_file_lacks_has_its_default(tmp_path: Path) -> None:
+    path = tmp_path / KEPT
+    Manifest((raw_image("a"),)).write(tmp_path)
+    rows = pq.read_table(path).to_pylist()
+    for row in rows:
+        del row["origin"]["caption"]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    assert Manifest.read(tmp_path, RawImage).rows == (raw_image("a"),)

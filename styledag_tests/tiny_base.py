@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from styledag_tests.bases.loading import write_index
+
 SIZE_PX = 16
 TEXT_WIDTH = 32
 
@@ -17,6 +19,7 @@ def base(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     folder = tmp_path_factory.mktemp("base")
+    write_index(folder)
     shutil.copytree(starter / "stable-diffusion" / "tokenizer", folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     text_config = CLIPTextConfig(

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.speed.fake import read_images
 from benchmarks.speed.measured import report_figures
 from benchmarks.speed.ours import ENCODED, compute_of, recipe_of
-from styledag.bases.parts import load_unet, load_vae
+from styledag.bases.find import find_base
 from styledag.training.averaging.ema import Ema
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encoders import ImageEncoder
@@ -27,7 +27,8 @@ def averages(task: dict[str, Any]) -> dict[str, Any]:
     from diffusers.training_utils import EMAModel
 
     compute = compute_of(task)
-    parameters = dict(load_unet(Path(task["base"]), device=compute.device).named_parameters())
+    denoiser = find_base(Path(task["base"])).denoiser(device=compute.device)
+    parameters = dict(denoiser.named_parameters())
     ours = Ema(parameters, EmaSettings(mode="warmup"), total_steps=task["steps"])
     theirs = EMAModel(parameters.values(), foreach=True)
     generator = torch.Generator(compute.device).manual_seed(0)
@@ -58,12 +59,11 @@ def encoding(task: dict[str, Any]) -> dict[str, Any]:
 
     compute = compute_of(task)
     images = read_images(Path(task["images"]))[: task["count"]]
-    encoder = ImageEncoder(
-        Path(task["base"]), compute=compute, batch_size=task["batch_size"], flip=True
-    )
+    base = find_base(Path(task["base"]))
+    encoder = ImageEncoder(base, compute=compute, batch_size=task["batch_size"], flip=True)
     named = [(str(at), content) for at, (content, _) in enumerate(images)]
     rows = list(encoder.encode(named))
-    vae = load_vae(Path(task["base"]), device=compute.device, dtype=compute.dtype)
+    vae = base.autoencoder(device=compute.device, dtype=compute.dtype).model
     import io
 
     import numpy as np
@@ -102,11 +102,14 @@ def operations(task: dict[str, Any]) -> dict[str, Any]:
         dtype=compute.dtype,
         batch_size=1,
     )
-    unet = load_unet(base, device=compute.device)
-    states = encoded.text_states[:1].to(compute.device).float()
+    found = find_base(base)
+    unet = found.denoiser(device=compute.device)
+    conditioning = encoded.conditioning.select([0]).to(compute.device, torch.float32)
     latents = torch.zeros(1, *planned.largest, device=compute.device)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        prediction = unet(latents, torch.zeros(1, device=compute.device), states).sample
+        prediction = found.predict(
+            unet, latents, torch.zeros(1, device=compute.device), conditioning
+        )
         torch.autograd.backward(prediction.square().mean())
     estimate = estimate_training(planned)
     return {

@@ -171,20 +171,20 @@ def _take(folder: Path, kept: Path) -> None:
 
 def _encoding_again(task: dict[str, Any], compute: Compute) -> Callable[[], None]:
     """Return what a trainer without an encoded dataset does besides in every step."""
-    from styledag.bases.parts import load_text_encoder, load_vae
+    from styledag.bases.find import find_base
 
     base, recipe = Path(task["base"]), recipe_of(task)
-    vae = load_vae(base, device=compute.device, dtype=compute.dtype)
-    text_encoder = load_text_encoder(base, device=compute.device, dtype=compute.dtype)
+    found = find_base(base)
+    autoencoder = found.autoencoder(device=compute.device, dtype=compute.dtype)
+    text_encoder = found.text_encoder(device=compute.device, dtype=compute.dtype)
     count = recipe.batch_size * recipe.gradient_accumulation
-    size_px = vae.config.sample_size
-    pixels = torch.zeros(count, 3, size_px, size_px, device=compute.device, dtype=compute.dtype)
-    tokens = torch.zeros(count, 77, device=compute.device, dtype=torch.int64)
+    width_px, height_px = found.size_px
+    pixels = torch.zeros(count, 3, height_px, width_px, device=compute.device, dtype=compute.dtype)
 
     @torch.no_grad()
     def again() -> None:
-        vae.encode(pixels).latent_dist.sample()
-        text_encoder(tokens)
+        autoencoder.encode(pixels)
+        text_encoder.encode([""] * count)
         if compute.device.type == "cuda":
             torch.cuda.synchronize()
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from styledag.bases.parts import load_scheduler, load_unet
+from styledag.bases.base import Base, Conditioning, Objective
 from styledag.models.compute import Compute
 from styledag.randomness import generator_for
-from styledag.sampling.base_parts import BaseParts
+from styledag.sampling.frozen_parts import FrozenParts
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.loss import DiffusionLoss
 
 BANDS = 4
 """Each image is asked for once in each equal part of the timesteps, in its middle."""
@@ -33,9 +32,9 @@ def losses(
         captions: Each image's caption, by its id.
         compute: Device and dtype.
     """
-    model = load_unet(unet, device=compute.device, dtype=compute.dtype, subfolder="")
-    loss = DiffusionLoss(load_scheduler(base), min_snr_gamma=5.0)
-    parts = BaseParts(base, compute)
+    parts = FrozenParts(base, compute)
+    model = parts.base.denoiser(unet, device=compute.device, dtype=compute.dtype)
+    objective = parts.base.objective(min_snr_gamma=5.0)
     asked = [(sample, band) for sample in encoded.samples for band in range(BANDS)]
     found: dict[str, float] = dict.fromkeys((each.id for each in encoded.samples), 0.0)
     for start in range(0, len(asked), _BATCH):
@@ -48,9 +47,13 @@ def losses(
             ]
         )
         noise = torch.stack([torch.randn(latents.shape[1:], generator=each) for each in drawn])
-        shares = torch.tensor([(band + 0.5) / BANDS for _, band in batch])
-        states = parts.encoder_hidden_states([captions[sample.id] for sample, _ in batch])
-        errors = _errors(model, loss, (latents, noise, shares), states, compute)
+        shares = [(band + 0.5) / BANDS for _, band in batch]
+        channels, height, width = latents.shape[1:]
+        timesteps = objective.timesteps(shares, (channels, height, width))
+        conditioning = parts.conditioning([captions[sample.id] for sample, _ in batch])
+        errors = _errors(
+            model, parts.base, objective, (latents, noise, timesteps), conditioning, compute
+        )
         for (sample, _), error in zip(batch, errors.tolist(), strict=True):
             found[sample.id] += error / BANDS
     return found
@@ -59,13 +62,14 @@ def losses(
 @torch.inference_mode()
 def _errors(
     model: torch.nn.Module,
-    loss: DiffusionLoss,
+    base: Base,
+    objective: Objective,
     seen: Sequence[Tensor],
-    states: Tensor,
+    conditioning: Conditioning,
     compute: Compute,
 ) -> Tensor:
-    latents, noise, shares = (each.to(compute.device) for each in seen)
-    timesteps = (shares * loss.timesteps).long()
-    noisy = loss.noisy(latents, noise, timesteps).to(compute.dtype)
-    prediction = model(noisy, timesteps, states.to(compute.dtype)).sample
-    return loss.per_sample(prediction, loss.target(latents, noise, timesteps), timesteps)
+    latents, noise, timesteps = (each.to(compute.device) for each in seen)
+    noisy = objective.noisy(latents, noise, timesteps).to(compute.dtype)
+    prediction = base.predict(model, noisy, timesteps, conditioning.to(dtype=compute.dtype))
+    target = objective.target(latents, noise, timesteps)
+    return objective.per_sample(prediction, target, timesteps)

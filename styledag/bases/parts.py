@@ -1,4 +1,4 @@
-"""The parts of a base: each loaded whole from its folder, or refused with what is wrong."""
+"""Load one part of a base whole from its folder, or refuse it with what is wrong."""
 
 import json
 from collections.abc import Iterator
@@ -11,137 +11,35 @@ from styledag.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
 
 
-def load_unet(
-    base: Path,
-    *,
-    device: "torch.device | str" = "cpu",
-    dtype: "torch.dtype | None" = None,
-    subfolder: str = "unet",
-) -> "UNet2DConditionModel":
-    """Return the UNet of a base, in evaluation mode.
+def load_diffusers(
+    kind: Any, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
+) -> Any:
+    """Return a model of diffusers', in evaluation mode.
 
     Args:
-        base: Folder in diffusers' layout.
-        device: Where its weights go.
-        dtype: Dtype of its weights; float32 when left out.
-        subfolder: Folder of the UNet; ``""`` if ``base`` is that folder itself.
+        kind: Its class.
+        folder: With ``config.json`` and safetensors.
+        device: Where its weights go; on ``meta`` only the configuration is read.
+        dtype: Dtype of its weights; float32 when ``None``.
 
     Raises:
         ModelError: If it is missing, damaged, or lacks weights that its configuration asks for.
     """
-    from diffusers import UNet2DConditionModel
-
-    return _diffusers_model(UNet2DConditionModel, base, subfolder, device, dtype)
-
-
-def load_vae(
-    base: Path,
-    *,
-    device: "torch.device | str" = "cpu",
-    dtype: "torch.dtype | None" = None,
-    subfolder: str = "vae",
-) -> "AutoencoderKL":
-    """Return the autoencoder of a base, in evaluation mode; see :func:`load_unet`.
-
-    Raises:
-        ModelError: If it is missing, damaged or incomplete.
-    """
-    from diffusers import AutoencoderKL
-
-    return _diffusers_model(AutoencoderKL, base, subfolder, device, dtype)
-
-
-def load_text_encoder(
-    base: Path, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
-) -> "CLIPTextModel":
-    """Return the text encoder of a base, in evaluation mode; see :func:`load_unet`.
-
-    Raises:
-        ModelError: If it is missing, damaged or incomplete.
-    """
-    import torch
-    from transformers import CLIPTextModel
-
-    folder = base / "text_encoder"
-    with model_errors(folder), quiet_transformers():
-        model, loading = CLIPTextModel.from_pretrained(
-            folder,
-            dtype=dtype or torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    _check_complete(folder, loading)
-    return model.to(device).eval()
-
-
-def load_tokenizer(base: Path) -> "CLIPTokenizer":
-    """Return the tokenizer of a base.
-
-    Raises:
-        ModelError: If it is missing or damaged.
-    """
-    from transformers import CLIPTokenizer
-
-    folder = base / "tokenizer"
-    # transformers takes an empty folder for a tokenizer without words.
-    if not any((folder / name).is_file() for name in ("vocab.json", "tokenizer.json")):
-        raise ModelError(
-            f"{folder} holds no tokenizer (vocab.json or tokenizer.json): "
-            "name a base in diffusers' layout"
-        )
-    with model_errors(folder):
-        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-
-
-def load_scheduler(base: Path) -> "DDPMScheduler":
-    """Return the noise schedule that a base was trained with, whichever sampler it names.
-
-    Raises:
-        ModelError: If it is missing or damaged.
-    """
-    from diffusers import DDPMScheduler
-
-    folder = base / "scheduler"
-    with model_errors(folder):
-        config = DDPMScheduler.load_config(folder, local_files_only=True)
-        known = {name for name in DDPMScheduler().config if not name.startswith("_")}
-        return DDPMScheduler(**{name: config[name] for name in known if name in config})
-
-
-def vae_scaling_factor(base: Path) -> float:
-    """Return what the VAE's latents are multiplied by before the UNet sees them.
-
-    Raises:
-        ModelError: If the VAE's configuration is missing or damaged.
-    """
-    path = base / "vae" / "config.json"
-    with model_errors(path):
-        config = json.loads(path.read_text(encoding="utf-8"))
-        # Stable Diffusion's own, which configurations of its first versions leave out.
-        return float(config.get("scaling_factor", 0.18215))
-
-
-def _diffusers_model(
-    kind: Any,
-    base: Path,
-    subfolder: str,
-    device: "torch.device | str",
-    dtype: "torch.dtype | None",
-) -> Any:
     import torch
 
-    folder = base / subfolder
     if not (folder / "config.json").is_file():
         raise ModelError(
             f"{folder} holds no {kind.__name__} (config.json is missing): "
             "name a base in diffusers' layout"
         )
     with model_errors(folder):
+        if torch.device(device).type == "meta":
+            config = kind.load_config(folder, local_files_only=True)
+            with torch.device("meta"):
+                model = kind.from_config(config)
+            return (model if dtype is None else model.to(dtype)).eval()
         model, loading = kind.from_pretrained(
             folder,
             torch_dtype=dtype or torch.float32,
@@ -154,15 +52,60 @@ def _diffusers_model(
     return model.to(device).eval()
 
 
-def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
-    for trouble in ("missing_keys", "mismatched_keys"):
-        names = sorted(str(name) for name in loading.get(trouble, ()))
-        if names:
-            raise ModelError(
-                f"{folder} does not fit its config.json: {trouble.replace('_', ' ')} "
-                f"{', '.join(names[:3])} ({len(names)} in all): restore the folder, "
-                "or name another base"
-            )
+def load_transformers(
+    kind: Any, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
+) -> Any:
+    """Return a model of transformers', in evaluation mode; see :func:`load_diffusers`.
+
+    Raises:
+        ModelError: If it is missing, damaged or incomplete.
+    """
+    import torch
+
+    with model_errors(folder), quiet_transformers():
+        if torch.device(device).type == "meta":
+            config = kind.config_class.from_pretrained(folder, local_files_only=True)
+            with torch.device("meta"):
+                model = kind(config)
+            return (model if dtype is None else model.to(dtype)).eval()
+        model, loading = kind.from_pretrained(
+            folder,
+            dtype=dtype or torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    _check_complete(folder, loading)
+    return model.to(device).eval()
+
+
+def load_tokenizer(kind: Any, folder: Path) -> Any:
+    """Return a tokenizer of transformers'.
+
+    Raises:
+        ModelError: If it is missing or damaged.
+    """
+    # transformers makes a tokenizer without words of an empty folder.
+    if not any((folder / name).is_file() for name in ("vocab.json", "tokenizer.json")):
+        raise ModelError(
+            f"{folder} holds no tokenizer (vocab.json or tokenizer.json): "
+            "name a base in diffusers' layout"
+        )
+    with model_errors(folder):
+        return kind.from_pretrained(folder, local_files_only=True)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a part's configuration.
+
+    Raises:
+        ModelError: If the file is missing, or no JSON object.
+    """
+    with model_errors(path):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError(f"it is no JSON object, but {type(config).__name__}")
+        return config
 
 
 @contextmanager
@@ -181,3 +124,14 @@ def model_errors(folder: Path) -> Iterator[None]:
             f"{folder} cannot be loaded ({type(exc).__name__}: {exc}): restore the folder, "
             "or name another base in diffusers' layout"
         ) from exc
+
+
+def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
+    for trouble in ("missing_keys", "mismatched_keys"):
+        names = sorted(str(name) for name in loading.get(trouble, ()))
+        if names:
+            raise ModelError(
+                f"{folder} does not fit its config.json: {trouble.replace('_', ' ')} "
+                f"{', '.join(names[:3])} ({len(names)} in all): restore the folder, "
+                "or name another base"
+            )

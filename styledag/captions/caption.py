@@ -6,8 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.bases.base import Tokens
 from styledag.captions.captioner import Captioner, decoding_identity
-from styledag.captions.length import Tokens, say_within
+from styledag.captions.length import say_within
 from styledag.captions.overrides import Overrides, read_overrides
 from styledag.captions.records import CaptionedImage
 from styledag.captions.rules import RULES_VERSION, Cleaned, clean_caption, clean_text

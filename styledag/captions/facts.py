@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from styledag.captions.length import Tokens
+from styledag.bases.base import Tokens
 from styledag.captions.overrides import read_overrides
 from styledag.captions.records import CaptionedImage
 from styledag.manifest import Manifest

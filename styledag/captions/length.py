@@ -1,54 +1,11 @@
-"""How long a caption may be: what the base's tokenizer cuts off, the model never reads."""
+"""Cut captions to what the base reads, since it never reads what its tokenizer cuts off."""
 
 from collections.abc import Callable
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
+from styledag.bases.base import Tokens
 from styledag.errors import StyleFileError
 
-if TYPE_CHECKING:
-    from transformers import CLIPTokenizer
-
 CAPTION_MARK = "{caption}"
-
-
-class Tokens(Protocol):
-    """Counts tokens as the base's text encoder will."""
-
-    @property
-    def limit(self) -> int:
-        """Most tokens that the text encoder reads, its two special ones included."""
-
-    def count(self, text: str) -> int:
-        """Return how many tokens a text is, the two special ones included."""
-
-
-class ClipTokens:
-    """The tokens of a base's tokenizer, loaded at the first question.
-
-    Args:
-        base: Folder in diffusers' layout; only its ``tokenizer`` is read.
-    """
-
-    def __init__(self, base: Path) -> None:
-        self._base = base
-
-    @property
-    def limit(self) -> int:
-        """Most tokens that the text encoder reads; 77 for CLIP."""
-        return int(self._tokenizer.model_max_length)
-
-    def count(self, text: str) -> int:
-        """Return how many tokens a text is, the two special ones included."""
-        # Not through the tokenizer's own call, which warns of every text above its limit.
-        return len(self._tokenizer.backend_tokenizer.encode(text).ids)
-
-    @cached_property
-    def _tokenizer(self) -> "CLIPTokenizer":
-        from styledag.bases.parts import load_tokenizer
-
-        return load_tokenizer(self._base)
 
 
 def say_within(caption: str, template: str, tokens: Tokens) -> tuple[str, bool]:

@@ -23,10 +23,10 @@ def lineage(session: Session, name: str, *, as_json: bool, images: bool) -> None
     Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15
     """
     from styledag.graph.ancestry import describe_lineage, find_artifact
-    from styledag.graph.graph import Graph
+    from styledag.graph.catalogue import Catalogue
 
-    graph = Graph(session.project)
-    described = describe_lineage(graph.store, find_artifact(graph.store, name), images=images)
+    store = Catalogue(session.project).store
+    described = describe_lineage(store, find_artifact(store, name), images=images)
     if as_json:
         click.echo(json.dumps(asdict(described), indent=2, ensure_ascii=False))
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from styledag.cli.checks import Finding
 from styledag.errors import StyledagError
-from styledag.graph.graph import Graph
+from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import ModelName
 from styledag.graph.planned_training import planned_training
 from styledag.models.compute import ComputeSettings, resolve_compute
@@ -19,18 +19,18 @@ _GB, _MB, _SMALL = 1e9, 1e6, 1e8
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
-def predict_model(graph: Graph, model: ModelName) -> Iterator[Finding]:
+def predict_model(catalogue: Catalogue, model: ModelName) -> Iterator[Finding]:
     """Yield what training a model will take, and whether it fits memory and disk."""
     try:
         compute = resolve_compute(ComputeSettings())
-        planned, source = planned_training(graph, model, compute)
-        yield from _findings(graph, str(model), planned, source)
+        planned, source = planned_training(catalogue, model, compute)
+        yield from _findings(catalogue, str(model), planned, source)
     except StyledagError as exc:
         yield Finding(f"{model}: training", False, str(exc))
 
 
 def _findings(
-    graph: Graph, model: str, planned: "PlannedTraining", source: str
+    catalogue: Catalogue, model: str, planned: "PlannedTraining", source: str
 ) -> Iterator[Finding]:
     from styledag.training.estimating.estimate import estimate_training
 
@@ -46,7 +46,7 @@ def _findings(
     yield memory
     if memory.is_fine:
         yield Finding(f"{model}: time", True, _time(planned, estimate))
-    yield _disk(graph, model, estimate)
+    yield _disk(catalogue, model, estimate)
 
 
 def _steps(planned: "PlannedTraining", estimate: "Estimate", source: str) -> str:
@@ -107,14 +107,14 @@ def _time(planned: "PlannedTraining", estimate: "Estimate") -> str:
     )
 
 
-def _disk(graph: Graph, model: str, estimate: "Estimate") -> Finding:
+def _disk(catalogue: Catalogue, model: str, estimate: "Estimate") -> Finding:
     needed = (
         f"{_bytes(estimate.disk_bytes)}: {estimate.snapshots} checkpoints of "
         f"{_bytes(estimate.snapshot_bytes)} and the model, at most two states of "
         f"{_bytes(estimate.state_bytes)} until it is trained, the encoded dataset "
         f"{_bytes(estimate.encoded_bytes)}"
     )
-    files = graph.store.files
+    files = catalogue.store.files
     if not files.is_local:
         return Finding(f"{model}: disk", True, needed)
     free = shutil.disk_usage(Path(files.root)).free

@@ -68,7 +68,7 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
     from styledag.cli.bars import BarsProgress
     from styledag.defs.code_location import build_definitions
     from styledag.defs.runs import open_history, run_step, steps_of
-    from styledag.graph.graph import Graph
+    from styledag.graph.catalogue import Catalogue
     from styledag.models.compute import ComputeSettings
 
     project, console = session.project, session.console
@@ -80,7 +80,7 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
         done.append(built)
         _say(console, built)
 
-    steps = steps_of(Graph(project), style, recipes)
+    steps = steps_of(Catalogue(project), style, recipes)
     definitions = build_definitions(
         project,
         progress_of=lambda _: BarsProgress(console),
@@ -94,6 +94,8 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
 
 
 def _say(console: Console, built: "Built") -> None:
+    from styledag.graph.names import Partition
+
     artifact, facts = built.artifact, built.artifact.facts
     figures = [f"{facts['kept']} of {facts['found']} kept"] if "found" in facts else []
     figures += [
@@ -104,7 +106,7 @@ def _say(console: Console, built: "Built") -> None:
     did = ", ".join(f"{count} {kind}" for kind, count in sorted(built.work.items()))
     figures.append(did or ("unchanged" if built.cached else "made anew"))
     console.print(
-        f"[bold]{artifact.asset:<16}[/bold] {artifact.partition:<20} "
+        f"[bold]{artifact.asset:<16}[/bold] {Partition.from_store(artifact.partition).key:<20} "
         f"[cyan]{artifact.version[:12]}[/cyan]  {'; '.join(figures)}"
     )
 
@@ -120,8 +122,10 @@ def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
     for built in done:
         work.update(built.work)
     made = sum(not built.cached for built in done)
-    if not (made or work):
-        return f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone"
+    # An API has to be asked what there is; that alone is no news.
+    asked = f", {work['questions']} questions asked" if work["questions"] else ""
+    if not made and not work.keys() - {"questions"}:
+        return f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone{asked}"
     did = ", ".join(f"{count} {kind}" for kind, count in sorted(work.items()))
     return f"done in {elapsed_s:.0f} s: {did or f'{made} made anew'}"
 

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
 from styledag.cli.context import Session, pass_session
+
+if TYPE_CHECKING:
+    from styledag.graph.status import AssetStatus
 
 _COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken": "red"}
 
@@ -19,30 +23,43 @@ _COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken"
 @pass_session
 def status(session: Session, style: str | None, *, as_json: bool) -> None:
     """Show each asset of a style, or of all: what is there, what is out of date and why."""
-    from styledag.graph.graph import Graph
+    from styledag.errors import StyledagError, StyleFileError
+    from styledag.graph.catalogue import Catalogue
     from styledag.graph.status import AssetStatus, style_status
     from styledag.style.load import style_paths
 
-    project = session.project
-    graph = Graph(project)
-    names = [style] if style else list(style_paths(project.styles_folder))
-    states: dict[str, list[AssetStatus]] = {name: style_status(graph, name) for name in names}
+    catalogue = Catalogue(session.project)
+    names = [style] if style else list(style_paths(session.project.styles_folder))
+    states: dict[str, list[AssetStatus]] = {}
+    broken: dict[str, str] = {}
+    for name in names:
+        try:
+            states[name] = style_status(catalogue, name)
+        except StyledagError as exc:
+            broken[name] = str(exc)
+            states[name] = [AssetStatus("style", name, "broken", None, str(exc))]
     if as_json:
         plain = {name: [asdict(each) for each in rows] for name, rows in states.items()}
         click.echo(json.dumps(plain, indent=2))
-        return
-    for name, rows in states.items():
-        table = Table("asset", "partition", "state", "version", "why", title=name, box=None)
-        for row in rows:
-            colour = _COLOURS[row.state]
-            table.add_row(
-                row.asset,
-                row.partition,
-                f"[{colour}]{row.state}[/{colour}]",
-                (row.version or "")[:12],
-                row.why,
-            )
-        session.console.print(table)
+    else:
+        for name, rows in states.items():
+            session.console.print(_table(name, rows))
+    if broken:
+        raise StyleFileError("\n".join(broken.values()))
+
+
+def _table(style: str, rows: "list[AssetStatus]") -> Table:
+    table = Table("asset", "partition", "state", "version", "why", title=style, box=None)
+    for row in rows:
+        colour = _COLOURS[row.state]
+        table.add_row(
+            row.asset,
+            row.partition,
+            f"[{colour}]{row.state}[/{colour}]",
+            (row.version or "")[:12],
+            escape(row.why),
+        )
+    return table
 
 
 @click.command()
@@ -56,20 +73,20 @@ def doctor(session: Session, name: str | None) -> None:
     """
     from styledag.cli.checks import Finding, check_machine, check_style
     from styledag.cli.prediction import predict_model
-    from styledag.graph.graph import Graph
+    from styledag.graph.catalogue import Catalogue
     from styledag.graph.names import ModelName
     from styledag.style.load import style_paths
 
-    graph = Graph(session.project)
+    catalogue = Catalogue(session.project)
     model = ModelName.parse(name) if name is not None and "." in name else None
     style = name if model is None else model.style
 
     def findings() -> Iterator[Finding]:
-        yield from check_machine(graph)
+        yield from check_machine(catalogue)
         for each in [style] if style else style_paths(session.project.styles_folder):
-            yield from check_style(graph, each)
+            yield from check_style(catalogue, each)
         if model is not None:
-            yield from predict_model(graph, model)
+            yield from predict_model(catalogue, model)
 
     failed = 0
     for finding in findings():

@@ -1,22 +1,26 @@
 """The stage: from a style's sources to a manifest of its images."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from styledag.collect.folder import collect_folder
 from styledag.collect.harvest import Harvest
-from styledag.collect.html import collect_html
-from styledag.collect.mediawiki import collect_mediawiki
-from styledag.collect.records import RawImage
-from styledag.collect.settings import FolderSource, HtmlSource, SourceSettings
+from styledag.collect.records import UNKNOWN_LICENCE, RawImage
+from styledag.collect.settings import FetchSettings, SourceSettings
+from styledag.collect.sources import collector_of
 from styledag.errors import SourceError, is_transient
 from styledag.manifest import Manifest, Rejection
+from styledag.store.digest import LOG_FOLDER
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "1"
+logger = logging.getLogger("styledag.collect")
+
+CODE_VERSION = "2"
+NOTES = "sources.txt"
+"""File in an artifact's log: what was found where."""
 
 
 def collect_images(
@@ -41,6 +45,7 @@ def collect_images(
     failed: list[SourceError] = []
     images: dict[str, RawImage] = {}
     rejected: list[Rejection] = []
+    notes: list[str] = []
     for source in sources:
         try:
             harvest = _harvest(source, workspace, project)
@@ -48,7 +53,8 @@ def collect_images(
             failed.append(exc)
             continue
         rejected += harvest.rejected
-        for image in _named_apart(harvest, source, images):
+        notes += _notes(source, harvest)
+        for image in _named_apart(harvest, images):
             images.setdefault(image.key, image)
     if failed:
         raise SourceError("; ".join(str(error) for error in failed)) from failed[0]
@@ -56,68 +62,83 @@ def collect_images(
         raise SourceError("no image found: the style file names no sources")
     manifest = Manifest(tuple(images.values()), tuple(rejected))
     manifest.write(workspace.folder)
+    _write_notes(notes, workspace.folder)
     return manifest
 
 
 def _harvest(source: SourceSettings, workspace: Workspace, project: Path) -> Harvest:
-    if isinstance(source, HtmlSource):
-        name, harvest = source.start[0], collect_html(source, workspace)
-    elif isinstance(source, FolderSource):
-        name, harvest = source.path, collect_folder(source, workspace, project=project)
-    else:
-        name, harvest = source.api, collect_mediawiki(source, workspace)
-    _check_complete(name, source, harvest)
+    harvest = collector_of(source)(source, workspace, project=project)
+    _check_complete(source, harvest)
     if not harvest.images:
-        reasons = Manifest[RawImage]((), harvest.rejected).facts
-        counts = ", ".join(
-            f"{reason.removeprefix('rejected_')} {count}"
-            for reason, count in reasons.items()
-            if reason.startswith("rejected_")
-        )
         example = harvest.rejected[0]
         raise SourceError(
-            f"no image could be taken from {name}: {counts}; for example {example.subject}: "
-            f"{example.detail}"
+            f"no image could be taken from {source.name}: {_counts(harvest.rejected)}; for "
+            f"example {example.subject}: {example.detail}"
         )
     return harvest
 
 
-def _check_complete(name: str, source: SourceSettings, harvest: Harvest) -> None:
+def _check_complete(source: SourceSettings, harvest: Harvest) -> None:
     """Refuse a harvest that is smaller than it would be if every server answered.
 
     Raises:
         SourceError: If an address failed for a reason that may pass.
     """
-    if isinstance(source, FolderSource):
-        return
+    fetch = getattr(source, "fetch", FetchSettings())
     failed = [
         each
         for each in harvest.rejected
         if is_transient(each.reason)
-        and not any(fnmatchcase(each.subject, pattern) for pattern in source.fetch.gone)
+        and not any(fnmatchcase(each.subject, pattern) for pattern in fetch.gone)
     ]
     if not failed:
         return
     first = failed[0]
-    counts = Counter(each.reason for each in failed)
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
     raise SourceError(
-        f"{name} was read in part only: {len(failed)} addresses failed ({reasons}), first "
-        f"{first.subject}: {first.detail}. Nothing is published; the {len(harvest.images)} "
-        "images that were received are kept: run again when the server answers. Addresses that "
-        "are gone for good can be listed under fetch.gone in the style file"
+        f"{source.name} was read in part only: {len(failed)} addresses failed "
+        f"({_counts(failed)}), first {first.subject}: {first.detail}. Nothing is published; the "
+        f"{len(harvest.images)} images that were received are kept: run again when the server "
+        "answers. Addresses that are gone for good can be listed under fetch.gone in the style "
+        "file"
     )
 
 
-def _named_apart(
-    harvest: Harvest, source: SourceSettings, taken: dict[str, RawImage]
-) -> list[RawImage]:
+def _counts(rejected: Sequence[Rejection]) -> str:
+    counts = Counter(each.reason for each in rejected)
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+
+
+def _named_apart(harvest: Harvest, taken: dict[str, RawImage]) -> list[RawImage]:
     """Return the images, those of a folder under names that no other folder has used."""
-    if not isinstance(source, FolderSource):
+    if not harvest.inside:
         return list(harvest.images)
     return [
-        replace(image, origin=replace(image.origin, url=f"{source.path}/{image.origin.url}"))
+        replace(image, origin=replace(image.origin, url=f"{harvest.inside}/{image.origin.url}"))
         if image.key in taken
         else image
         for image in harvest.images
     ]
+
+
+def _notes(source: SourceSettings, harvest: Harvest) -> list[str]:
+    """Return what the author of a source wants to know of it."""
+    kept, left_out = len(harvest.images), len(harvest.rejected)
+    counts = f"; left out: {_counts(harvest.rejected)}" if left_out else ""
+    lines = [f"{source.name}: {kept} of {kept + left_out} taken{counts}", *harvest.notes]
+    unknown = sum(image.origin.licence == UNKNOWN_LICENCE for image in harvest.images)
+    nobody = sum(not image.origin.author for image in harvest.images)
+    if unknown or nobody:
+        lines.append(
+            f"{source.name}: {unknown} images have no licence and {nobody} no author: set licence "
+            "and author in the style file where one holds for all"
+        )
+    for line in lines:
+        logger.info("%s", line)
+    return lines
+
+
+def _write_notes(lines: Sequence[str], folder: Path) -> None:
+    """Write a log of the build, which is no part of the artifact's version."""
+    log = folder / LOG_FOLDER / NOTES
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="replace")

@@ -9,6 +9,7 @@ from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.image_type import image_type
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import FolderSource
+from styledag.collect.sources import collects
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -24,6 +25,7 @@ SIDECARS = (".txt", ".caption")
 MOST_SIDECAR_BYTES = 100_000
 
 
+@collects(FolderSource)
 def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images below a folder, whatever its tree.
 
@@ -55,7 +57,7 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
             except FetchError as exc:
                 rejected.append(rejection(path.relative_to(root).as_posix(), exc))
             advance(1)
-    return Harvest(tuple(images), tuple(rejected))
+    return Harvest(tuple(images), tuple(rejected), inside=source.path)
 
 
 def _images_below(root: Path) -> Iterator[Path]:

@@ -1,10 +1,11 @@
-"""What a source yields: images found on pages, then taken one by one."""
+"""What a source yields: images found on pages, then taken host by host."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from styledag.collect.client import Client
 from styledag.collect.records import Origin, RawImage
+from styledag.collect.web.client import Client
+from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -12,10 +13,19 @@ from styledag.store.workspace import Workspace
 
 @dataclass(frozen=True)
 class Harvest:
-    """Images taken from one source, and what was left out."""
+    """Images taken from one source, and what was left out.
+
+    Attributes:
+        images: What was taken.
+        rejected: What was not, and why.
+        inside: Folder or archive that the images' addresses are names in; empty on the web.
+        notes: Lines for the person who writes the source: what was found where.
+    """
 
     images: tuple[RawImage, ...]
     rejected: tuple[Rejection, ...]
+    inside: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,35 +51,84 @@ def rejection(subject: str, error: FetchError) -> Rejection:
 def take_images(finds: Iterable[Find], client: Client, workspace: Workspace) -> Harvest:
     """Fetch every image once, whichever pages show it.
 
+    Several hosts are asked at once, each for one image at a time. What is taken does not depend on
+    which answers first: the budgets go to the first images, in the order of their pages.
+
     Args:
         finds: In any order; of the pages that show one image, the first by address counts.
         client: Fetches and keeps them.
         workspace: Shows the progress.
 
     Returns:
-        The images, and those that could not be had or were over ``max_images``.
+        The images, and those that could not be had or were over ``max_images`` or
+        ``max_total_bytes``.
     """
     first: dict[str, Find] = {}
     for find in sorted(finds, key=lambda find: find.origin.page_url):
         first.setdefault(find.origin.url, find)
-    images: list[RawImage] = []
-    rejected: list[Rejection] = []
-    with workspace.progress.task("images", len(first)) as advance:
-        for url, find in first.items():
-            try:
-                images.append(_taken(find, client, room=client.settings.max_images - len(images)))
-            except FetchError as exc:
-                rejected.append(rejection(url, exc))
+    waiting = list(first.values())
+    budget = _Budget(client)
+    with workspace.progress.task("images", len(first)) as shown:
+        advance = one_at_a_time(shown)
+        client.on_wait = lambda seconds: advance(0, waiting_s=seconds)
+        while waiting and budget.room:
+            # No more at once than there is room for, so that nothing is fetched to be dropped.
+            now, waiting = waiting[: budget.room], waiting[budget.room :]
+            for find, result in zip(now, _fetched(now, client, lambda: advance(1)), strict=True):
+                budget.spend(find.origin, result)
+        for find in waiting:
+            budget.spend(find.origin, budget.refusal())
             advance(1)
-    return Harvest(tuple(images), tuple(rejected))
+    return Harvest(tuple(budget.images), tuple(budget.rejected))
 
 
-def _taken(find: Find, client: Client, *, room: int) -> RawImage:
+class _Budget:
+    """What may still be taken, and what was."""
+
+    def __init__(self, client: Client) -> None:
+        self.images: list[RawImage] = []
+        self.rejected: list[Rejection] = []
+        self._settings = client.settings
+        self._bytes = 0
+
+    @property
+    def room(self) -> int:
+        """How many more images may be taken."""
+        if self._bytes >= self._settings.max_total_bytes:
+            return 0
+        return self._settings.max_images - len(self.images)
+
+    def refusal(self) -> FetchError:
+        """Return why nothing more is taken."""
+        if len(self.images) >= self._settings.max_images:
+            return FetchError("over_max_images", f"max_images is {self._settings.max_images}")
+        limit = self._settings.max_total_bytes
+        return FetchError("over_max_bytes", f"max_total_bytes is {limit}")
+
+    def spend(self, origin: Origin, result: RawImage | FetchError) -> None:
+        """Count one result."""
+        if isinstance(result, RawImage) and not self.room:
+            result = self.refusal()
+        if isinstance(result, FetchError):
+            self.rejected.append(rejection(origin.url, result))
+            return
+        self._bytes += result.size_bytes
+        self.images.append(result)
+
+
+def _fetched(
+    finds: Sequence[Find], client: Client, done: Callable[[], None]
+) -> Sequence[RawImage | FetchError]:
+    def fetch(at: int) -> RawImage:
+        return _taken(finds[at], client)
+
+    return fetch_by_host([find.origin.url for find in finds], fetch, done)
+
+
+def _taken(find: Find, client: Client) -> RawImage:
     if find.refusal is not None:
         raise find.refusal
-    if room <= 0:
-        raise FetchError("over_max_images", f"max_images is {client.settings.max_images}")
-    received = client.image(find.origin.url, sha1=find.sha1)
+    received = client.image(find.origin.url, sha1=find.sha1, referer=find.origin.page_url)
     return RawImage(
         origin=find.origin,
         sha256=received.sha256,

@@ -1,43 +1,69 @@
 """Any web site, read page by page with CSS selectors."""
 
-import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from styledag.collect.client import Client
 from styledag.collect.harvest import Find, Harvest, rejection, take_images
-from styledag.collect.html_page import HtmlPage, check_selectors
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
-from styledag.collect.settings import HtmlSource
+from styledag.collect.settings import HtmlSource, NearImage
+from styledag.collect.sources import collects
+from styledag.collect.web.client import Client
+from styledag.collect.web.html_page import HtmlPage, check_selectors
+from styledag.collect.web.links import without_session
+from styledag.collect.web.opt_outs import refusal_detail
+from styledag.collect.web.originals import original_url
+from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
+from styledag.progress import Advance
 from styledag.store.workspace import Workspace
 
-logger = logging.getLogger("styledag.collect")
+MOST_BARREN_LISTS = 20
+"""List pages in a row that lead to nothing new, after which their chain is a trap."""
 
 
-def collect_html(source: HtmlSource, workspace: Workspace) -> Harvest:
+@collects(HtmlSource)
+def collect_html(source: HtmlSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of a web site.
 
     Raises:
         StyleFileError: If a selector cannot be read.
         SourceError: If a start page cannot be had, or no image was found.
     """
+    texts = {name: getattr(source, name) for name in _TEXTS}
     check_selectors(
         next_page=source.next_page,
         item_link=source.item_link,
         image=source.image,
-        title=source.title,
-        description=source.description,
-        licence=source.licence,
-        author=source.author,
+        **{name: of.near if isinstance(of, NearImage) else of for name, of in texts.items()},
     )
-    with Client(source.fetch, workspace) as client:
+    hosts = [urlsplit(start).hostname or "" for start in source.start]
+    with Client(source.fetch, workspace, hosts=hosts, project=project) as client:
         crawl = _Crawl(source, client)
         finds = crawl.finds(workspace)
         if not finds:
             raise SourceError(crawl.nothing_found())
         harvest = take_images(finds, client, workspace)
     return Harvest(harvest.images, (*crawl.rejected, *harvest.rejected))
+
+
+_TEXTS = ("title", "caption", "description", "licence", "author")
+
+
+@dataclass(frozen=True)
+class _ListPage:
+    """What one list page leads to."""
+
+    url: str
+    items: tuple[str, ...]
+    finds: tuple[Find, ...]
+    next_page: str | None
+
+    @property
+    def leads_to(self) -> frozenset[str]:
+        return frozenset((*self.items, *(find.origin.url for find in self.finds)))
 
 
 class _Crawl:
@@ -53,23 +79,19 @@ class _Crawl:
     def finds(self, workspace: Workspace) -> list[Find]:
         """Read all pages and return the images they show."""
         with workspace.progress.task("list pages", None) as advance:
-            lists: list[HtmlPage] = []
+            self._show_waits(advance)
+            lists: list[_ListPage] = []
             for each in self._list_pages():
                 lists.append(each)
                 advance(1)
         if self._source.item_link is None:
-            return [find for page in lists for find in self._finds_on(page)]
-        links = [link for page in lists for link in page.links(self._source.item_link)]
-        items = list(dict.fromkeys(links))
-        self._item_links = len(items)
-        finds: list[Find] = []
-        with workspace.progress.task("image pages", len(items)) as advance:
-            for link in items:
-                page = self._item_page(link)
-                if page is not None:
-                    finds += self._finds_on(page)
-                advance(1)
-        return finds
+            return [find for page in lists for find in page.finds]
+        links = list(dict.fromkeys(link for page in lists for link in page.items))
+        self._item_links = len(links)
+        with workspace.progress.task("image pages", len(links)) as shown:
+            advance = one_at_a_time(shown)
+            self._show_waits(advance)
+            return self._finds_behind(links, advance)
 
     def nothing_found(self) -> str:
         """Return what to tell the style's author."""
@@ -81,67 +103,110 @@ class _Crawl:
             what = f"image {source.image!r} matches no image on {where}"
         return f"no image found: {what}; correct the selector in the style file"
 
-    def _list_pages(self) -> Iterator[HtmlPage]:
-        for start in self._source.start:
-            page = self._start_page(start)
-            while page is not None:
-                yield page
-                page = self._next_page(page)
+    def _show_waits(self, advance: Advance) -> None:
+        self._client.on_wait = lambda seconds: advance(0, waiting_s=seconds)
 
-    def _start_page(self, url: str) -> HtmlPage | None:
-        if url in self._read:
-            return None
+    def _list_pages(self) -> Iterator[_ListPage]:
+        for start in self._source.start:
+            url: str | None = start
+            known: set[str] = set()
+            barren = 0
+            while url is not None and self._is_new(url):
+                page = self._list_page(url, is_start=url == start)
+                if page is None:
+                    break
+                yield page
+                barren = barren + 1 if page.leads_to <= known else 0
+                known |= page.leads_to
+                if barren == MOST_BARREN_LISTS:
+                    detail = (
+                        f"the last {barren} list pages lead to nothing new (a calendar?): narrow "
+                        "next_page"
+                    )
+                    self._reject(page.url, FetchError("list_trap", detail))
+                    break
+                url = page.next_page
+
+    def _list_page(self, url: str, *, is_start: bool) -> _ListPage | None:
+        """Read a list page; a start page has to be had, any other is counted."""
+        source = self._source
         try:
-            return self._page(url)
+            self._admit(url)
+            page = HtmlPage(self._client.page(url))
         except FetchError as exc:
+            if not is_start:
+                self._reject(url, exc)
+                return None
             raise SourceError(
                 f"{url} cannot be read: {exc.detail} ({exc.reason}); check the address in the "
                 "style file, the network, and whether the site allows it, then run again"
             ) from exc
+        following = page.links(source.next_page) if source.next_page else []
+        return _ListPage(
+            url=page.url,
+            items=tuple(page.links(source.item_link)) if source.item_link else (),
+            finds=() if source.item_link else tuple(self._finds_on(page)),
+            next_page=following[0] if following else None,
+        )
 
-    def _next_page(self, page: HtmlPage) -> HtmlPage | None:
-        links: Sequence[str] = page.links(self._source.next_page) if self._source.next_page else ()
-        if not links:
-            return None
-        if links[0] in self._read:
-            logger.warning("%s leads back to %s: the list ends here", page.url, links[0])
-            return None
-        return self._page_or_rejection(links[0])
+    def _finds_behind(self, links: Sequence[str], advance: Advance) -> list[Find]:
+        """Read the image pages, several hosts at once."""
+        admitted: list[str] = []
+        for link in links:
+            try:
+                if self._is_new(link):
+                    self._admit(link)
+                    admitted.append(link)
+                    continue
+            except FetchError as exc:
+                self._reject(link, exc)
+            advance(1)
 
-    def _item_page(self, url: str) -> HtmlPage | None:
-        return None if url in self._read else self._page_or_rejection(url)
+        def read(at: int) -> list[Find]:
+            page = HtmlPage(self._client.page(admitted[at]))
+            finds = list(self._finds_on(page))
+            if not finds:
+                detail = f"image {self._source.image!r} matches no image"
+                raise FetchError("no_image_on_page", detail)
+            return finds
 
-    def _page_or_rejection(self, url: str) -> HtmlPage | None:
-        try:
-            return self._page(url)
-        except FetchError as exc:
-            self.rejected.append(rejection(url, exc))
-            return None
+        finds: list[Find] = []
+        results = fetch_by_host(admitted, read, lambda: advance(1))
+        for link, result in zip(admitted, results, strict=True):
+            if isinstance(result, FetchError):
+                self._reject(link, result)
+            else:
+                finds += result
+        return finds
 
-    def _page(self, url: str) -> HtmlPage:
+    def _is_new(self, url: str) -> bool:
+        return without_session(url) not in self._read
+
+    def _admit(self, url: str) -> None:
+        """Count a page that is to be read.
+
+        Raises:
+            FetchError: ``over_max_pages``.
+        """
         limit = self._client.settings.max_pages
         if len(self._read) >= limit:
             raise FetchError("over_max_pages", f"max_pages is {limit}")
-        self._read.add(url)
-        return HtmlPage(self._client.page(url))
+        self._read.add(without_session(url))
+
+    def _reject(self, url: str, error: FetchError) -> None:
+        self.rejected.append(rejection(url, error))
 
     def _finds_on(self, page: HtmlPage) -> Iterator[Find]:
-        source, empty = self._source, True
-        for url, alt in page.images(source.image):
-            empty = False
+        source = self._source
+        refused = refusal_detail(page.opt_outs, source.fetch.opt_outs, f"the page {page.url}")
+        for image in page.images(source.image):
+            texts = {name: page.text_of(getattr(source, name), image) for name in _TEXTS}
             yield Find(
                 origin=Origin(
-                    url=url,
+                    url=original_url(image.url) if source.originals else image.url,
                     page_url=page.url,
-                    title=page.text(source.title),
-                    alt=alt,
-                    description=page.text(source.description),
-                    licence=page.text(source.licence) or UNKNOWN_LICENCE,
-                    author=page.text(source.author),
-                )
-            )
-        if empty and source.item_link is not None:
-            detail = f"image {source.image!r} matches no image"
-            self.rejected.append(
-                Rejection(subject=page.url, reason="no_image_on_page", detail=detail)
+                    alt=image.alt,
+                    **{**texts, "licence": texts["licence"] or UNKNOWN_LICENCE},
+                ),
+                refusal=FetchError("opted_out", refused) if refused else None,
             )

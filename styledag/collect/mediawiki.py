@@ -1,149 +1,156 @@
-"""A wiki that runs MediaWiki, read by its API: categories' files, and the files on their pages."""
+"""A wiki that runs MediaWiki, read by its API: files by category, page, name, search, or all."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from styledag.collect.client import Client, absolute_url
 from styledag.collect.harvest import Find, Harvest, take_images
-from styledag.collect.html_page import plain_text
 from styledag.collect.mediawiki_api import MediaWikiApi
-from styledag.collect.records import UNKNOWN_LICENCE, Origin
+from styledag.collect.records import Origin
 from styledag.collect.settings import MediaWikiSource
+from styledag.collect.sources import collects
+from styledag.collect.web.client import Client
+from styledag.collect.web.links import absolute_url
+from styledag.collect.web.originals import uploaded_url
+from styledag.collect.web.rendered_text import plain_text
+from styledag.collect.wiki_listing import Place, WikiListing
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
-TITLES_PER_QUESTION = 20
-"""Keeps the URL of a question short, whatever the titles."""
-
-_IMAGE_INFO = {"prop": "imageinfo", "iiprop": "url|size|sha1|mime|extmetadata"}
+SVG = "image/svg+xml"
+_RENDERING = {"prop": "imageinfo", "iiprop": "url|size|mime"}
 
 
-def collect_mediawiki(source: MediaWikiSource, workspace: Workspace) -> Harvest:
-    """Return the images of a wiki's categories.
+@collects(MediaWikiSource)
+def collect_mediawiki(source: MediaWikiSource, workspace: Workspace, *, project: Path) -> Harvest:
+    """Return the images of a wiki.
 
     Raises:
-        SourceError: If the API cannot be asked, or the categories hold no image.
+        SourceError: If the API cannot be asked, or nothing that the source names holds an image.
     """
-    with Client(source.fetch, workspace) as client:
-        wiki = _Wiki(MediaWikiApi(source.api, client), max_bytes=source.fetch.max_image_bytes)
-        with workspace.progress.task("categories", len(source.categories)) as advance:
-            finds: list[Find] = []
-            for category in source.categories:
-                title = category if ":" in category else f"Category:{category}"
-                finds += wiki.files_of(title)
-                finds += wiki.files_on_pages_of(title)
-                advance(1)
+    host = urlsplit(source.api).hostname or ""
+    with Client(source.fetch, workspace, hosts=[host], project=project) as client:
+        api = MediaWikiApi(source.api, client)
+        listing = WikiListing(source, api)
+        with workspace.progress.task("wiki's lists", None) as advance:
+            client.on_wait = lambda seconds: advance(0, waiting_s=seconds)
+            listing.read(advance)
+        finds, missing = _finds(source, api, listing)
         if not finds:
-            names = ", ".join(repr(category) for category in source.categories)
+            reasons = "; ".join((*listing.notes, *(each.subject for each in missing)))
             raise SourceError(
-                f"no image found: neither categories {names} of {source.api} nor their pages "
-                "hold a file; check the names in the style file"
+                f"no image found in {source.api}: {reasons or 'the wiki lists none'}; check the "
+                "names in the style file"
             )
         harvest = take_images(finds, client, workspace)
-    missing = (Rejection(subject=title, reason="file_missing") for title in sorted(wiki.missing))
-    return Harvest(harvest.images, (*harvest.rejected, *missing))
+    rejected = (*harvest.rejected, *listing.rejected, *missing)
+    return Harvest(harvest.images, rejected, notes=tuple(listing.notes))
 
 
-class _Wiki:
-    def __init__(self, api: MediaWikiApi, *, max_bytes: int) -> None:
-        self.missing: set[str] = set()
-        self._api = api
-        self._max_bytes = max_bytes
+@dataclass(frozen=True)
+class _File:
+    """A file's page and its newest version."""
 
-    def files_of(self, category: str) -> Iterator[Find]:
-        """Yield the files that are in a category themselves."""
-        pages = self._api.pages(**_members(category, "file"), **_IMAGE_INFO)
-        for page in pages:
-            yield from self._finds(page)
+    page: Mapping[str, Any]
+    info: Mapping[str, Any]
 
-    def files_on_pages_of(self, category: str) -> Iterator[Find]:
-        """Yield the files that are shown on a category's pages."""
-        shown_on: dict[str, list[tuple[str, str]]] = {}
-        question = {"prop": "images|info", "imlimit": "max", "inprop": "url"}
-        for page in self._api.pages(**_members(category, "page"), **question):
-            for image in page.get("images", ()):
-                place = (str(page.get("fullurl", "")), str(page.get("title", "")))
-                places = shown_on.setdefault(str(image["title"]), [])
-                if place not in places:
-                    places.append(place)
-        titles = sorted(shown_on)
-        for start in range(0, len(titles), TITLES_PER_QUESTION):
-            batch = "|".join(titles[start : start + TITLES_PER_QUESTION])
-            for file in self._api.pages(titles=batch, **_IMAGE_INFO):
-                for place in shown_on.get(str(file.get("title")), ()):
-                    yield from self._finds(file, place)
+    @property
+    def title(self) -> str:
+        return str(self.page["title"])
 
-    def _finds(
-        self, file: Mapping[str, Any], place: tuple[str, str] | None = None
-    ) -> Iterator[Find]:
-        """Yield the newest version of a file; note a file page without a file."""
-        infos: Sequence[Mapping[str, Any]] = file.get("imageinfo", ())
-        if infos and "url" in infos[0]:
-            yield _find(file, infos[0], place, self._max_bytes)
+    @property
+    def name(self) -> str:
+        """Its name without namespace."""
+        return self.title.partition(":")[2]
+
+
+def _finds(
+    source: MediaWikiSource, api: MediaWikiApi, listing: WikiListing
+) -> tuple[list[Find], list[Rejection]]:
+    files: list[_File] = []
+    missing: list[Rejection] = []
+    for title, page in sorted(listing.files.items()):
+        # The first of those received is not always the newest.
+        infos: Sequence[Mapping[str, Any]] = [
+            each for each in page.get("imageinfo", ()) if "url" in each
+        ]
+        if infos:
+            newest = max(infos, key=lambda info: str(info.get("timestamp", "")))
+            files.append(_File(page, newest))
         else:
-            self.missing.add(str(file.get("title", "")))
+            detail = str(page.get("invalidreason", "")) or "the wiki has no such file"
+            missing.append(Rejection(subject=title, reason="file_missing", detail=detail))
+    renderings = _renderings(source, api, files)
+    finds = [
+        _find(source, file, place, renderings.get(file.title, ""))
+        for file in files
+        for place in listing.places_of(file.title)
+    ]
+    return finds, missing
 
 
-def _members(category: str, kind: str) -> dict[str, str]:
-    return {
-        "generator": "categorymembers",
-        "gcmtitle": category,
-        "gcmtype": kind,
-        "gcmlimit": "50",
-    }
+def _renderings(
+    source: MediaWikiSource, api: MediaWikiApi, files: Sequence[_File]
+) -> Mapping[str, str]:
+    """Return the addresses of the wiki's own PNG renderings of its SVG files, by title."""
+    titles = [file.title for file in files if file.info.get("mime") == SVG]
+    found: dict[str, str] = {}
+    for page in api.pages_titled(titles, iiurlwidth=str(source.svg_width_px), **_RENDERING):
+        for info in page.get("imageinfo", ()):
+            if info.get("thumburl"):
+                found.setdefault(str(page["title"]), str(info["thumburl"]))
+    return found
 
 
-def _find(
-    file: Mapping[str, Any],
-    info: Mapping[str, Any],
-    place: tuple[str, str] | None,
-    max_bytes: int,
-) -> Find:
-    url = str(info["url"])
-    page_url, title = place or (str(info.get("descriptionurl", "")), _file_title(file))
-    return Find(
-        origin=Origin(
-            url=_original(url),
-            page_url=page_url,
-            title=title,
-            alt=_file_title(file) if place else "",
-            description=_metadata(info, "ImageDescription"),
-            licence=_metadata(info, "LicenseShortName") or UNKNOWN_LICENCE,
-            author=_metadata(info, "Artist"),
-        ),
-        sha1=str(info.get("sha1", "")),
-        refusal=_refusal(info, max_bytes),
+def _find(source: MediaWikiSource, file: _File, place: Place | None, rendering: str) -> Find:
+    info = file.info
+    is_drawn = info.get("mime") == SVG
+    own_title = PurePosixPath(file.name).stem.replace("_", " ")
+    url = rendering if is_drawn and rendering else uploaded_url(str(info["url"]))
+    origin = Origin(
+        url=absolute_url(source.api, url),
+        page_url=str(info.get("descriptionurl", "")) if place is None else place.url,
+        title=own_title if place is None else place.title_of(own_title),
+        alt="" if place is None else own_title,
+        caption="" if place is None else place.caption,
+        description=_metadata(info, "ImageDescription"),
+        licence=_metadata(info, "LicenseShortName", "UsageTerms", "License") or source.licence,
+        author=_metadata(info, "Artist", "Credit") or source.author,
     )
+    # The sha1 is that of the file as uploaded, not of a rendering.
+    sha1 = "" if is_drawn else str(info.get("sha1", ""))
+    return Find(origin=origin, sha1=sha1, refusal=_refusal(source, file, rendering))
 
 
-def _refusal(info: Mapping[str, Any], max_bytes: int) -> FetchError | None:
-    """Return why a file is not worth asking for, by what the API says of it."""
-    mime = str(info.get("mime", ""))
+def _refusal(source: MediaWikiSource, file: _File, rendering: str) -> FetchError | None:
+    """Return why a file is not worth asking for, by its name and what the API says of it."""
+    name = file.name.replace("_", " ")
+    if any(fnmatchcase(name, pattern) for pattern in source.exclude):
+        return FetchError("excluded", "the name matches exclude")
+    if source.include and not any(fnmatchcase(name, pattern) for pattern in source.include):
+        return FetchError("not_included", "the name matches nothing under include")
+    mime = str(file.info.get("mime", ""))
+    if mime == SVG:
+        detail = "the wiki offers no PNG rendering of this SVG"
+        return None if rendering else FetchError("unsupported_format", detail)
     if mime and not mime.startswith("image/"):
         return FetchError("not_an_image", f"the wiki says it is {mime}")
-    if int(info.get("size", 0)) > max_bytes:
+    max_bytes = source.fetch.max_image_bytes
+    if int(file.info.get("size", 0)) > max_bytes:
         return FetchError("too_large", f"more than the {max_bytes} bytes allowed")
     return None
 
 
-def _metadata(info: Mapping[str, Any], name: str) -> str:
+def _metadata(info: Mapping[str, Any], *names: str) -> str:
+    """Return the first of some entries that says anything, as text."""
     metadata = info.get("extmetadata")
     # An empty extmetadata comes as a list, even in format version 2.
-    entry = metadata.get(name, {}) if isinstance(metadata, dict) else {}
-    return plain_text(str(entry.get("value", "")))
-
-
-def _file_title(file: Mapping[str, Any]) -> str:
-    _, _, name = str(file.get("title", "")).partition(":")
-    return PurePosixPath(name).stem.replace("_", " ")
-
-
-def _original(url: str) -> str:
-    """Return the address of the file as it was uploaded; Fandom's CDN else converts to WebP."""
-    parts = urlsplit(url)
-    if (parts.hostname or "").endswith(".nocookie.net") and "format=" not in parts.query:
-        url = f"{url}{'&' if parts.query else '?'}format=original"
-    return absolute_url(url, "")
+    entries: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}
+    texts: Iterator[str] = (
+        plain_text(str((entries.get(name) or {}).get("value", ""))) for name in names
+    )
+    return next((text for text in texts if text), "")

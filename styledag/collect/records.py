@@ -16,6 +16,7 @@ class Origin:
         page_url: Page that showed it; empty for a folder.
         title: The page's title for it.
         alt: The image's alternative text.
+        caption: Words written for this very image: a figcaption, or a sidecar file beside it.
         description: The page's text about it.
         licence: As the source states it, or ``unknown``.
         author: As the source states it.
@@ -25,6 +26,7 @@ class Origin:
     page_url: str = ""
     title: str = ""
     alt: str = ""
+    caption: str = ""
     description: str = ""
     licence: str = UNKNOWN_LICENCE
     author: str = ""

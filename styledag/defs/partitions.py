@@ -1,107 +1,91 @@
 """The graph's partitions, from the style files that are there when the code location loads."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import dagster as dg
 
 from styledag.errors import StyleFileError
-from styledag.graph.blends import blends_of
-from styledag.graph.names import ModelName
+from styledag.graph.catalogue import partitions_of
+from styledag.graph.names import Grain, Partition
 from styledag.project import Project
 from styledag.style.load import load_style, style_paths
-from styledag.style.model import Style
+from styledag.style.model import STYLE_NAME, Style
 
 log = logging.getLogger(__name__)
-
-EPOCH_DIMENSION = "epoch"
-MODEL_DIMENSION = "model"
-WEIGHT_DIMENSION = "weight"
 
 
 @dataclass(frozen=True)
 class Partitions:
-    """Partition definitions and how a style maps to its models.
+    """What each grain's partitions are, and how those of two grains belong together.
 
     Attributes:
-        styles: One key a style file, broken ones included, so that their error can be seen.
-        models: ``style.recipe``.
-        checkpoints: ``epoch`` (added while training runs) by ``model``.
-        blends: ``model`` by ``weight``: a share of the fine-tune, such as ``0.25``, or all of it
-            in an average of another length, such as ``ema-0.150``. A model has those that its
-            style and recipe declare; lengths are for recipes that keep power-function averages.
-        style_to_models: From a style to the models that it declares.
+        declared: Partitions by grain. Styles whose file is broken are there, so that their error
+            is seen, but have no models.
     """
 
-    styles: dg.StaticPartitionsDefinition
-    models: dg.StaticPartitionsDefinition
-    checkpoints: dg.MultiPartitionsDefinition
-    blends: dg.MultiPartitionsDefinition
-    style_to_models: dg.StaticPartitionMapping
+    declared: Mapping[Grain, tuple[Partition, ...]]
+
+    @cached_property
+    def definitions(self) -> Mapping[Grain, dg.StaticPartitionsDefinition]:
+        """Dagster's definition of each grain."""
+        return {
+            grain: dg.StaticPartitionsDefinition([each.key for each in partitions])
+            for grain, partitions in self.declared.items()
+        }
+
+    def mapping(self, upstream: Grain, downstream: Grain) -> dg.PartitionMapping | None:
+        """Return how an upstream grain maps to another; ``None`` where both are the same."""
+        if upstream == downstream:
+            return None
+        return dg.StaticPartitionMapping(
+            {
+                source.key: [
+                    target.key
+                    for target in self.declared[downstream]
+                    if source.belongs_with(target)
+                ]
+                for source in self.declared[upstream]
+            }
+        )
 
 
 def read_partitions(project: Project) -> Partitions:
     """Return the partitions that a project's style files declare.
 
-    A style file that cannot be read keeps its own key and declares no model; it disturbs no other.
+    A style file that cannot be read keeps its own key and declares no model. One whose name cannot
+    be a style's has none, as it could not be a partition's key. Neither disturbs another.
     """
-    declared = _readable_styles(project)
-    model_keys = {
-        name: [str(ModelName(name, recipe)) for recipe in style.recipes]
-        for name, style in declared.items()
-    }
-    blends = {
-        blend.key
-        for style in declared.values()
-        for recipe in style.recipes
-        for blend in blends_of(style, recipe)
-    }
-    styles = dg.StaticPartitionsDefinition(list(style_paths(project.styles_folder)))
-    models = dg.StaticPartitionsDefinition([key for keys in model_keys.values() for key in keys])
+    styles: list[Partition] = []
+    models: list[Partition] = []
+    parts: dict[Grain, list[Partition]] = {"checkpoint": [], "blend": []}
+    for name in style_paths(project.styles_folder):
+        if not re.search(STYLE_NAME, name):
+            log.warning("%s.yaml is left out: its name must match %s", name, STYLE_NAME)
+            continue
+        styles.append(Partition(name))
+        style = _readable(project, name)
+        if style is None:
+            continue
+        for model in partitions_of(style, Partition(name), "model"):
+            models.append(model)
+            for grain, known in parts.items():
+                known += partitions_of(style, model, grain)
     return Partitions(
-        styles=styles,
-        models=models,
-        checkpoints=dg.MultiPartitionsDefinition(
-            {
-                EPOCH_DIMENSION: dg.DynamicPartitionsDefinition(name=EPOCH_DIMENSION),
-                MODEL_DIMENSION: models,
-            }
-        ),
-        blends=dg.MultiPartitionsDefinition(
-            {
-                MODEL_DIMENSION: models,
-                WEIGHT_DIMENSION: dg.StaticPartitionsDefinition(sorted(blends)),
-            }
-        ),
-        style_to_models=dg.StaticPartitionMapping(model_keys),
+        {
+            "style": tuple(styles),
+            "model": tuple(models),
+            **{grain: tuple(known) for grain, known in parts.items()},
+        }
     )
 
 
-def checkpoint_key(model: ModelName, epoch: str) -> dg.MultiPartitionKey:
-    """Return Dagster's key of one checkpoint."""
-    return dg.MultiPartitionKey({EPOCH_DIMENSION: epoch, MODEL_DIMENSION: str(model)})
-
-
-def blend_key(model: ModelName, blend: str) -> dg.MultiPartitionKey:
-    """Return Dagster's key of one blend."""
-    return dg.MultiPartitionKey({MODEL_DIMENSION: str(model), WEIGHT_DIMENSION: blend})
-
-
-def model_and_key(context: dg.AssetExecutionContext, dimension: str) -> tuple[ModelName, str]:
-    """Return the model, and the key of the other dimension, that a run materialises."""
-    key = context.partition_key
-    if not isinstance(key, dg.MultiPartitionKey):
-        raise TypeError(f"{context.asset_key.to_user_string()} needs two partition dimensions")
-    by_dimension = key.keys_by_dimension
-    return ModelName.parse(by_dimension[MODEL_DIMENSION]), by_dimension[dimension]
-
-
-def _readable_styles(project: Project) -> Mapping[str, Style]:
-    readable = {}
-    for name, path in style_paths(project.styles_folder).items():
-        try:
-            readable[name] = load_style(path)
-        except StyleFileError as exc:
-            log.warning("style %s is left out until its file is mended:\n%s", name, exc)
-    return readable
+def _readable(project: Project, name: str) -> Style | None:
+    try:
+        return load_style(style_paths(project.styles_folder)[name])
+    except StyleFileError as exc:
+        log.warning("style %s is left out until its file is mended:\n%s", name, exc)
+        return None

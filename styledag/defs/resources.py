@@ -1,15 +1,15 @@
-"""What assets are given: the GPU, and where progress is shown."""
+"""What assets are given: the device, and where progress is shown."""
 
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Any, Protocol, get_type_hints
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, create_model
 
 from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress
@@ -17,23 +17,6 @@ from styledag.progress import Advance, Progress
 
 class ComputeResource(dg.ConfigurableResource):
     """The device that a run computes with; asking for one that isn't there is an error."""
-
-    device: Literal["auto", "cuda", "mps", "cpu"] = Field(
-        "auto", description="Device; auto takes CUDA, else MPS, else the CPU."
-    )
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
-        "auto", description="Dtype of inference and autocast."
-    )
-    compile: bool = Field(False, description="Compile the UNet before training.")
-    channels_last: bool | None = Field(
-        None, description="Keep channels innermost in memory; only on CUDA if left out."
-    )
-    deterministic: bool = Field(
-        False, description="Only kernels that give the same bits again on the same GPU; slower."
-    )
-    memory_budget_gib: float | None = Field(
-        None, description="Most device memory that one process may take."
-    )
 
     def resolve(self) -> Compute:
         """Return the device that is really there; imports torch.
@@ -45,15 +28,27 @@ class ComputeResource(dg.ConfigurableResource):
         return resolve_compute(ComputeSettings(**settings))
 
 
+def compute_resource(settings: ComputeSettings) -> ComputeResource:
+    """Return the resource whose configuration has the fields of :class:`ComputeSettings`."""
+    hints = get_type_hints(ComputeSettings)
+    configuration: dict[str, Any] = {
+        each.name: (hints[each.name], Field(each.default, description=each.metadata["description"]))
+        for each in fields(ComputeSettings)
+    }
+    base = ComputeResource
+    resource = create_model(base.__name__, __base__=base, __doc__=base.__doc__, **configuration)
+    return resource(**asdict(settings))
+
+
 class ProgressOf(Protocol):
-    """Gives each materialisation somebody who shows its progress."""
+    """Returns what shows the progress of a materialisation."""
 
     def __call__(self, context: dg.AssetExecutionContext) -> Progress:
-        """Return who shows the progress of one materialisation."""
+        """Return what shows the progress of one materialisation."""
 
 
 class LogProgress:
-    """Says in a run's log how far a stage is, at most every few seconds.
+    """Writes into a run's log how far a stage is, at most every few seconds.
 
     Args:
         log: The run's log.

@@ -4,30 +4,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
-from styledag.defs.partitions import blend_key
 from styledag.defs.run_processes import end_dead_runs, process_tags
 from styledag.errors import StyledagError
-from styledag.graph.blends import blends_of
-from styledag.graph.graph import Graph
-from styledag.graph.names import ModelName
-
-IMAGE_ASSETS = (
-    "style",
-    "raw_images",
-    "jpeg_images",
-    "curated_images",
-    "captions",
-    "image_dataset",
-)
-TRAINING_ASSETS = ("encoded_dataset", "ema_unet", "vae_decoder", "merged_vae")
-BLEND_ASSETS = ("merged_unet", "sample_grid")
-SHOWING_ASSETS = ("evolution", "denoising", "scores", "model_report")
+from styledag.graph.catalogue import Catalogue
 
 _UNCAPTURED = {
     "compute_logs": {
@@ -66,28 +52,19 @@ class Materialised:
     metadata: Mapping[str, Any]
 
 
-def steps_of(graph: Graph, style: str, recipes: Sequence[str] = ()) -> list[Step]:
+def steps_of(catalogue: Catalogue, style: str, recipes: Sequence[str] = ()) -> list[Step]:
     """Return the runs that bring a style up to date, in order.
 
     Args:
-        graph: Project and store.
+        catalogue: The stages.
         style: The style.
         recipes: Only these of its recipes; all when empty.
 
     Raises:
         StyleFileError: If the style or a recipe is not declared.
     """
-    declared = graph.style(style)
-    steps = [Step(IMAGE_ASSETS, style)]
-    for recipe in recipes or tuple(declared.recipes):
-        model = ModelName(style, recipe)
-        graph.recipe(model)
-        steps.append(Step(TRAINING_ASSETS, str(model)))
-        steps += [
-            Step(BLEND_ASSETS, blend_key(model, blend.key)) for blend in blends_of(declared, recipe)
-        ]
-        steps.append(Step(SHOWING_ASSETS, str(model)))
-    return steps
+    walked = groupby(catalogue.walk(style, recipes), lambda pair: pair[1].key)
+    return [Step(tuple(stage.name for stage, _ in pairs), key) for key, pairs in walked]
 
 
 def run_step(

@@ -10,12 +10,14 @@ from styledag.dataset.read import read_dataset
 from styledag.errors import LineageError
 from styledag.graph.blends import Blend
 from styledag.graph.lineage import find_ancestor, trace
-from styledag.graph.names import epoch_key, model_part
+from styledag.graph.names import Partition, epoch_key
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
 
 _NAME = re.compile(
-    r"^(?P<model>[^@:]+\.[^@:]+)(?:@e?(?P<epoch>\d+)|:(?P<blend>[01](?:\.\d+)?|ema-0\.\d{1,3}))?$"
+    r"^(?P<model>[^@:]+\.[^@:]+)"
+    r"(?:@e?(?P<epoch>\d+)|:(?P<blend>[01](?:\.\d+)?|ema-0\.\d{1,3})"
+    r"|@(?P<key>[01]\.\d+|ema-0\.\d{1,3}))?$"
 )
 
 
@@ -73,7 +75,8 @@ class Lineage:
 def find_artifact(store: Store, name: str) -> Artifact:
     """Return the artifact that ``MODEL``, ``MODEL@EPOCH`` or ``MODEL:BLEND`` names.
 
-    A blend is a weight, such as ``0.5``, or a length, such as ``ema-0.15``.
+    A blend is a weight, such as ``0.5``, or a length, such as ``ema-0.15``. Partition keys, as
+    the web UI shows them, are names too: ``twemoji.full@e016``, ``twemoji.full@0.50``.
 
     Raises:
         LineageError: If the name has another form.
@@ -85,12 +88,12 @@ def find_artifact(store: Store, name: str) -> Artifact:
             f"{name!r} names no model: expected STYLE.RECIPE, STYLE.RECIPE@EPOCH or "
             "STYLE.RECIPE:BLEND (a weight, as 0.5, or a length, as ema-0.15)"
         )
-    model = match["model"]
+    model = Partition.parse(match["model"])
     if match["epoch"]:
-        return store.require("checkpoint", model_part(model, epoch_key(int(match["epoch"]))))
-    if match["blend"]:
-        return store.require("merged_unet", model_part(model, Blend.parse(match["blend"]).key))
-    return store.require("ema_unet", model)
+        return store.require("checkpoint", model.of(epoch_key(int(match["epoch"]))).stored_as)
+    if blend := match["blend"] or match["key"]:
+        return store.require("merged_unet", model.of(Blend.parse(blend).key).stored_as)
+    return store.require("ema_unet", model.stored_as)
 
 
 def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) -> Lineage:

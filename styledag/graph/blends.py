@@ -1,9 +1,10 @@
 """The blends of a model: shares of the fine-tune, and averages of other lengths."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.errors import StyleFileError
+from styledag.errors import ModelError, StyleFileError
 from styledag.graph.names import length_key, parse_length, weight_key
 
 if TYPE_CHECKING:
@@ -62,3 +63,22 @@ def blends_of(style: "Style", recipe: str) -> list[Blend]:
     if style.recipes[recipe].ema.mode != "power":
         return weights
     return [*weights, *(Blend(length=length) for length in style.blends.lengths)]
+
+
+def amount_of(unet: Path) -> float:
+    """Return the share of the fine-tune that is really in a blend, from its file's header.
+
+    Args:
+        unet: Folder of the blend, with its safetensors.
+
+    Raises:
+        ModelError: If the header does not state it.
+    """
+    from safetensors import safe_open
+
+    file = min(unet.glob("*.safetensors"))
+    with safe_open(file, framework="pt") as tensors:
+        stated = (tensors.metadata() or {}).get("styledag.amount")
+    if stated is None:
+        raise ModelError(f"{file} states no styledag.amount: materialise merged_unet again")
+    return float(stated)

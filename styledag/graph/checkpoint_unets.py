@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from styledag.tensors.delta import StoredBytes
 
 UNET = "unet"
+UNET_SECOND = "unet_second"
+"""Folder of the second average in a checkpoint."""
+LORA = "lora"
 
 
 def store_unet(
@@ -32,12 +35,12 @@ def store_unet(
         StorageError: If the disk is full or cannot be written.
     """
     from styledag.tensors.delta import StoredBytes, write_delta
-    from styledag.training.snapshots.write import UNET_FILE
+    from styledag.tensors.layout import WEIGHTS_FILE
 
     if form == "delta":
         return write_delta(unet, base, target)
     link_tree(unet, target)
-    size = (target / UNET_FILE).stat().st_size
+    size = (target / WEIGHTS_FILE).stat().st_size
     return StoredBytes(stored=size, full=size)
 
 
@@ -45,7 +48,7 @@ def store_unet(
 def whole_unet(
     checkpoint: Artifact, *, base: Path, scratch: Path, name: str = UNET
 ) -> Iterator[Path]:
-    """Lend the folder of a checkpoint's UNet in diffusers' layout, however it is stored.
+    """Yield the folder of a checkpoint's UNet in diffusers' layout, however it is stored.
 
     A difference to the base is restored below ``scratch``, and removed when the block ends.
 

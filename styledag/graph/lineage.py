@@ -1,6 +1,6 @@
 """What an artifact came from, back to every image's address."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from styledag.errors import LineageError, StorageError
@@ -13,7 +13,7 @@ class Ancestor:
     """One step of a lineage.
 
     Attributes:
-        depth: Steps away from the artifact that was asked about; 0 is itself.
+        depth: Fewest steps away from the artifact that was asked about; 0 is itself.
         input: How the step below names it.
         artifact: It, or ``None`` for a model from outside the graph.
     """
@@ -24,13 +24,23 @@ class Ancestor:
 
 
 def trace(store: Store, artifact: Artifact) -> list[Ancestor]:
-    """Return an artifact and all that it came from, each once, nearest first in depth.
+    """Return an artifact and all that it came from, each once, nearest first.
 
     Raises:
         LineageError: If a build that it came from is no longer in the store.
     """
-    seen: set[tuple[str, str, str]] = set()
-    return list(_walk(store, Ancestor(0, artifact.as_input(), artifact), seen))
+    traced: dict[tuple[str, str, str], Ancestor] = {}
+    level = [Ancestor(0, artifact.as_input(), artifact)]
+    while level:
+        following = []
+        for ancestor in level:
+            upstream = ancestor.input
+            identity = (upstream.name, upstream.partition, upstream.version)
+            if identity not in traced:
+                traced[identity] = ancestor
+                following += _parents(store, ancestor)
+        level = following
+    return list(traced.values())
 
 
 def find_ancestor(store: Store, artifact: Artifact, asset: str) -> Artifact:
@@ -45,19 +55,34 @@ def find_ancestor(store: Store, artifact: Artifact, asset: str) -> Artifact:
     raise LineageError(f"{artifact.asset} of {artifact.partition} came from no {asset}")
 
 
-def _walk(store: Store, ancestor: Ancestor, seen: set[tuple[str, str, str]]) -> Iterator[Ancestor]:
-    identity = (ancestor.input.name, ancestor.input.partition, ancestor.input.version)
-    if identity in seen:
-        return
-    seen.add(identity)
-    yield ancestor
+def sources_first(ancestors: Sequence[Ancestor]) -> list[Ancestor]:
+    """Return ancestors so that each stands after everything that it came from."""
+    by_identity = {each.input.identity: each for each in ancestors}
+    ordered: dict[tuple[str, str, str], Ancestor] = {}
+
+    def add(ancestor: Ancestor) -> None:
+        if ancestor.input.identity in ordered:
+            return
+        for upstream in ancestor.artifact.build.inputs if ancestor.artifact else ():
+            add(by_identity[upstream.identity])
+        ordered[ancestor.input.identity] = ancestor
+
+    for ancestor in ancestors:
+        add(ancestor)
+    return list(ordered.values())
+
+
+def _parents(store: Store, ancestor: Ancestor) -> list[Ancestor]:
     if ancestor.artifact is None:
-        return
-    for upstream in ancestor.artifact.build.inputs:
-        artifact = None
-        if upstream.build:
-            try:
-                artifact = store.resolve(upstream)
-            except StorageError as exc:
-                raise LineageError(f"the lineage breaks off: {exc}") from exc
-        yield from _walk(store, Ancestor(ancestor.depth + 1, upstream, artifact), seen)
+        return []
+    return [
+        Ancestor(ancestor.depth + 1, each, _resolved(store, each) if each.build else None)
+        for each in ancestor.artifact.build.inputs
+    ]
+
+
+def _resolved(store: Store, upstream: Input) -> Artifact:
+    try:
+        return store.resolve(upstream)
+    except StorageError as exc:
+        raise LineageError(f"the lineage breaks off: {exc}") from exc

@@ -1,12 +1,18 @@
-"""Names of partitions, as the store spells them.
+"""Names of partitions: a style, its models, and their checkpoints and blends.
 
-``style``, ``style.recipe``, ``model/e001``, ``model/0.25`` and ``model/ema-0.150``.
+Dagster and a person write ``twemoji``, ``twemoji.full``, ``twemoji.full@e016``,
+``twemoji.full@0.25`` and ``twemoji.full@ema-0.150``; the store has a folder below the model's for
+what is behind the ``@``.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from styledag.errors import StyleFileError
+
+Grain = Literal["style", "model", "checkpoint", "blend"]
+"""What one partition of an asset is."""
 
 _LENGTH = re.compile(r"^ema-(0\.\d{1,3})$")
 
@@ -34,9 +40,76 @@ class ModelName:
         return f"{self.style}.{self.recipe}"
 
 
+@dataclass(frozen=True, order=True)
+class Partition:
+    """One partition of an asset.
+
+    Attributes:
+        style: The style.
+        recipe: The recipe; empty for a whole style.
+        part: Key of one checkpoint or blend of the model; empty for a whole model.
+    """
+
+    style: str
+    recipe: str = ""
+    part: str = ""
+
+    @classmethod
+    def parse(cls, key: str) -> "Partition":
+        """Return the partition that a key such as ``twemoji.full@0.25`` names."""
+        model, _, part = key.partition("@")
+        style, _, recipe = model.partition(".")
+        return cls(style, recipe, part)
+
+    @classmethod
+    def from_store(cls, name: str) -> "Partition":
+        """Return the partition that the store has under a name such as ``twemoji.full/0.25``."""
+        return cls.parse(name.replace("/", "@"))
+
+    @property
+    def key(self) -> str:
+        """As Dagster and a person write it."""
+        return f"{self.model_key}@{self.part}" if self.part else self.model_key
+
+    @property
+    def stored_as(self) -> str:
+        """As the store names it."""
+        return f"{self.model_key}/{self.part}" if self.part else self.model_key
+
+    @property
+    def model_key(self) -> str:
+        """Key of its model, or of its style where it has none."""
+        return f"{self.style}.{self.recipe}" if self.recipe else self.style
+
+    @property
+    def model(self) -> ModelName:
+        """Its style and recipe."""
+        return ModelName(self.style, self.recipe)
+
+    def of(self, part: str) -> "Partition":
+        """Return one checkpoint or blend of the same model."""
+        return replace(self, part=part)
+
+    def widened(self, grain: Grain) -> "Partition":
+        """Return the style or the model that it belongs to; itself for another grain."""
+        if grain == "style":
+            return Partition(self.style)
+        return replace(self, part="") if grain == "model" else self
+
+    def belongs_with(self, other: "Partition") -> bool:
+        """Return whether both are of one model, or of one style where one of them has no model."""
+        recipes = {self.recipe, other.recipe}
+        return self.style == other.style and (len(recipes) == 1 or "" in recipes)
+
+
 def epoch_key(epoch: int) -> str:
     """Return the partition key of an epoch, such as ``e001``."""
     return f"e{epoch:03d}"
+
+
+def parse_epoch(key: str) -> int:
+    """Return the epoch that a partition key names."""
+    return int(key.removeprefix("e"))
 
 
 def weight_key(weight: float) -> str:
@@ -53,8 +126,3 @@ def parse_length(key: str) -> float | None:
     """Return the length that a partition key names; ``None`` if it names none."""
     match = _LENGTH.match(key)
     return float(match[1]) if match else None
-
-
-def model_part(model: ModelName | str, key: str) -> str:
-    """Return the store's partition of one epoch or blend of a model."""
-    return f"{model}/{key}"

@@ -1,98 +1,290 @@
-"""What one materialisation would build, from what, before anything runs."""
+"""What one materialisation would build, and from what, before anything runs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from styledag.graph.graph import Graph
-from styledag.models.reference import ResolvedModel
-from styledag.settings import settings_identity
+from styledag.graph.catalogue import Catalogue, partitions_of
+from styledag.graph.lineage import Ancestor, trace
+from styledag.graph.names import Partition
+from styledag.graph.stage import Declaration, Inputs, Reads, Stage
+from styledag.models.reference import ModelReference, ResolvedModel
+from styledag.settings import canonical_json
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Target
-from styledag.style.model import Style
+
+ANCESTORS = "ancestors"
+"""Where a build's record names what its stage sees behind the artifacts that it reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One target with what it reads at hand.
+    """One build with everything that it reads.
 
     Attributes:
-        target: What shall be built and all that decides its content.
-        style: The style that declares it.
-        upstream: Artifacts that it reads, by asset; by ``asset/key`` where it reads several.
-        models: Models from outside the graph, by their role.
+        stage: The stage.
+        target: What is built, and everything that decides its content.
+        inputs: What the stage's function is given.
+        declared: Digest of what the style file alone decides; see :func:`declared_digest`.
+        plan_part: Plans one of the partitions that the stage publishes, from what this build reads
+            and was declared with, whatever the style file contains by then.
     """
 
+    stage: Stage
     target: Target
-    style: Style
-    upstream: Mapping[str, Artifact] = field(default_factory=dict)
-    models: Mapping[str, ResolvedModel] = field(default_factory=dict)
-
-    def folder(self, asset: str) -> Path:
-        """Return the local folder of an upstream artifact."""
-        return self.upstream[asset].folder
+    inputs: Inputs
+    declared: str
+    plan_part: "Callable[[str], Plan] | None" = None
 
 
-class Planner:
-    """Collects what one asset reads and makes its plan.
+def plan_build(catalogue: Catalogue, asset: str, partition: Partition) -> Plan:
+    """Plan the build of one partition of an asset, from its style file as it is now.
+
+    Raises:
+        StyleFileError: If the style file is missing or broken, or does not declare the partition.
+        ArtifactMissingError: If something that it reads was never materialised.
+        ModelError: If a model is not available.
+    """
+    return _Planner(catalogue, catalogue.declaration(partition)).plan(catalogue.stages[asset])
+
+
+def plan_as_recorded(
+    catalogue: Catalogue, stage: Stage, declaration: Declaration, recorded: Sequence[Input]
+) -> Plan:
+    """Plan a build only to compare it with an earlier one: nothing is downloaded.
+
+    A model on the Hub counts as the version that the earlier build read, if it is the same
+    revision of the same model. Such a plan cannot be carried out.
 
     Args:
-        graph: Project and store.
-        asset: Asset's name.
-        partition: Its partition in the store.
-        style: Name of the style that declares it.
+        catalogue: Stages, styles, models and artifacts.
+        stage: The stage.
+        declaration: What the style file declares.
+        recorded: What the earlier build read.
+
+    Raises:
+        ArtifactMissingError: If something that it reads was never materialised.
+        StyledagError: If a file or a model's folder is missing.
+    """
+    return _Planner(catalogue, declaration, recorded=recorded).plan(stage)
+
+
+def read_partitions(
+    catalogue: Catalogue, stage: Stage, declaration: Declaration
+) -> list[tuple[Reads, list[Partition]]]:
+    """Return what a stage reads for a declaration, but for artifacts that another one lists."""
+    return [
+        (reads, _partitions(catalogue, stage, reads, declaration))
+        for reads in stage.reads
+        if reads.when(declaration) and reads.asset not in catalogue.publisher_of
+    ]
+
+
+def listed_parts(catalogue: Catalogue, publisher: str, artifact: Artifact) -> dict[str, Artifact]:
+    """Return the parts that a stage published, as its artifact lists them, by ``asset/part``.
+
+    Raises:
+        ArtifactMissingError: If one of them is no longer in the store.
+    """
+    publishes = catalogue.stages[publisher].publishes
+    if publishes is None:
+        return {}
+    return {
+        f"{publishes.asset}/{each.partition.rpartition('/')[2]}": catalogue.store.by_version(
+            publishes.asset, each.partition, each.version
+        )
+        for each in publishes.listed(artifact)
+    }
+
+
+def declared_digest(
+    catalogue: Catalogue,
+    stage: Stage,
+    declaration: Declaration,
+    ancestors: Sequence[Ancestor] = (),
+) -> str:
+    """Return the sha256 of all that decides a build and is neither an upstream artifact nor code.
+
+    Settings, files of the project, models from outside, and which partitions are read. A model on
+    the Hub counts by its name and revision, so that nothing is asked of the network.
+
+    Args:
+        catalogue: Stages, styles, models and artifacts.
+        stage: The stage.
+        declaration: What the style file declares.
+        ancestors: What the stage sees of the artifacts behind those that it reads.
+
+    Raises:
+        StyleFileError: If a file of the project is missing.
+        ModelError: If a model's folder holds no model.
+    """
+    models = {}
+    for uses in stage.uses:
+        reference = uses.reference(declaration)
+        if reference is not None:
+            models[uses.role] = _model_identity(catalogue, reference, uses.parts)
+    parts = {
+        "settings": {**stage.settings(declaration).identity, **_ancestors_identity(ancestors)},
+        "models": models,
+        "files": [each.identity for each in _files(catalogue, stage, declaration)],
+        "reads": {
+            reads.asset: sorted(each.key for each in partitions)
+            for reads, partitions in read_partitions(catalogue, stage, declaration)
+        },
+    }
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+@dataclass
+class _Planner:
+    """Collects what one build reads.
+
+    Attributes:
+        catalogue: Stages, styles, models and artifacts.
+        declaration: What the style file declares.
+        known: Artifacts that a running build has read already, by their name in its inputs.
+        models: Models that are resolved already, by role.
+        recorded: What an earlier build read, if the plan is only to be compared with that.
     """
 
-    def __init__(self, graph: Graph, asset: str, partition: str, style: str) -> None:
-        self.graph = graph
-        self.style = graph.style(style)
-        self._asset = asset
-        self._partition = partition
-        self._upstream: dict[str, Artifact] = {}
-        self._models: dict[str, ResolvedModel] = {}
-        self._inputs: list[Input] = []
+    catalogue: Catalogue
+    declaration: Declaration
+    known: Mapping[str, Artifact] = field(default_factory=dict)
+    models: dict[str, ResolvedModel] = field(default_factory=dict)
+    recorded: Sequence[Input] | None = None
 
-    def read(self, asset: str, partition: str, *, as_name: str | None = None) -> Artifact:
-        """Take an upstream artifact, which must have been materialised."""
-        artifact = self.graph.store.require(asset, partition)
-        self.take(artifact, as_name=as_name or asset)
-        return artifact
-
-    def take(self, artifact: Artifact, *, as_name: str) -> None:
-        """Take an artifact that another one names, current or not."""
-        self._upstream[as_name] = artifact
-        self._inputs.append(artifact.as_input())
-
-    def use(self, role: str, model: ResolvedModel) -> None:
-        """Take a model from outside the graph."""
-        self._models[role] = model
-        self._inputs.append(model.as_input(role))
-
-    def add(self, extra: Input) -> None:
-        """Take anything else that decides the content, such as a file of the project."""
-        self._inputs.append(extra)
-
-    def plan(self, code_version: str, *settings: Any, world: bool = False, **further: Any) -> Plan:
-        """Return the plan.
-
-        Args:
-            code_version: The stage's own version.
-            *settings: Settings objects that decide the content.
-            world: Whether something beyond the inputs decides it too.
-            **further: JSON values that decide it.
-        """
+    def plan(self, stage: Stage) -> Plan:
+        declaration, catalogue = self.declaration, self.catalogue
+        settings = stage.settings(declaration)
+        upstream = self._upstream(stage)
+        ancestors = self._ancestors(stage, upstream)
+        self._resolve(stage)
+        roles = [each.role for each in stage.uses if each.role in self.models]
+        models = {role: self.models[role] for role in roles}
+        files = _files(catalogue, stage, declaration)
         target = Target(
-            asset=self._asset,
-            partition=self._partition,
-            code_version=code_version,
-            settings={**merged_identity(settings), **further},
-            inputs=tuple(self._inputs),
-            world=world,
+            asset=stage.name,
+            partition=declaration.partition.stored_as,
+            code_version=stage.code_version,
+            settings={**settings.identity, **_ancestors_identity(ancestors)},
+            inputs=(
+                *(artifact.as_input() for artifact in upstream.values()),
+                *(model.as_input(role) for role, model in models.items()),
+                *files,
+            ),
+            depends_on_outside=stage.depends_on_outside,
         )
-        return Plan(target=target, style=self.style, upstream=self._upstream, models=self._models)
+        inputs = Inputs(
+            partition=declaration.partition,
+            settings=settings,
+            upstream=upstream,
+            models=models,
+            files={each.name: catalogue.path(each.partition) for each in files},
+            root=catalogue.project.root,
+            ancestors=ancestors,
+        )
+        return Plan(
+            stage=stage,
+            target=target,
+            inputs=inputs,
+            declared=declared_digest(catalogue, stage, declaration, ancestors),
+            plan_part=self._plan_part(stage, upstream),
+        )
+
+    def _upstream(self, stage: Stage) -> dict[str, Artifact]:
+        upstream: dict[str, Artifact] = {}
+        for reads in stage.reads:
+            if not reads.when(self.declaration):
+                continue
+            publisher = self.catalogue.publisher_of.get(reads.asset)
+            if publisher is not None:
+                upstream |= listed_parts(self.catalogue, publisher, upstream[publisher])
+                continue
+            for partition in _partitions(self.catalogue, stage, reads, self.declaration):
+                name = reads.asset
+                if partition.part != self.declaration.partition.part and partition.part:
+                    name = f"{reads.asset}/{partition.part}"
+                upstream[name] = self.known.get(name) or self.catalogue.store.require(
+                    reads.asset, partition.stored_as
+                )
+        return upstream
+
+    def _ancestors(self, stage: Stage, upstream: Mapping[str, Artifact]) -> tuple[Ancestor, ...]:
+        traced = [
+            trace(self.catalogue.store, upstream[reads.asset])
+            for reads in stage.reads
+            if reads.with_ancestors and reads.asset in upstream
+        ]
+        once: dict[tuple[str, str, str], Ancestor] = {}
+        for ancestor in (each for ancestors in traced for each in ancestors):
+            once.setdefault(ancestor.input.identity, ancestor)
+        return tuple(once.values())
+
+    def _resolve(self, stage: Stage) -> None:
+        for uses in stage.uses:
+            reference = uses.reference(self.declaration)
+            if reference is None or uses.role in self.models:
+                continue
+            if self.recorded is not None and reference.revision is not None:
+                self.models[uses.role] = _as_recorded(uses.role, reference, self.recorded)
+            else:
+                self.models[uses.role] = self.catalogue.model(reference, uses.parts)
+
+    def _plan_part(
+        self, stage: Stage, upstream: Mapping[str, Artifact]
+    ) -> "Callable[[str], Plan] | None":
+        if stage.publishes is None or self.recorded is not None:
+            return None
+        published = self.catalogue.stages[stage.publishes.asset]
+        owner = self.declaration.partition
+        models = _Planner(self.catalogue, self.declaration)
+        models._resolve(published)
+
+        def plan_part(part: str) -> Plan:
+            declaration = Declaration(self.declaration.style, owner.of(part))
+            return _Planner(self.catalogue, declaration, upstream, models.models).plan(published)
+
+        return plan_part
 
 
-def merged_identity(settings: Sequence[Any]) -> dict[str, Any]:
-    """Return the identities of several settings objects under their class's names."""
-    return {type(each).__name__: settings_identity(each) for each in settings}
+def _partitions(
+    catalogue: Catalogue, stage: Stage, reads: Reads, declaration: Declaration
+) -> list[Partition]:
+    grain = catalogue.stages[reads.asset].grain
+    if grain in ("style", "model", stage.grain):
+        return [declaration.partition.widened(grain)]
+    return partitions_of(declaration.style, declaration.partition, grain)
+
+
+def _files(catalogue: Catalogue, stage: Stage, declaration: Declaration) -> list[Input]:
+    return [catalogue.file_input(name, path) for name, path in stage.files(declaration).items()]
+
+
+def _as_recorded(role: str, reference: ModelReference, recorded: Sequence[Input]) -> ResolvedModel:
+    unknown = ResolvedModel(reference, Path(), "")
+    read = next((each for each in recorded if each.name == role), None)
+    if read is None or read.partition != unknown.as_input(role).partition:
+        return unknown
+    return replace(unknown, version=read.version)
+
+
+def _model_identity(
+    catalogue: Catalogue, reference: ModelReference, parts: Sequence[str]
+) -> list[str]:
+    if reference.revision is not None:
+        return [reference.model, reference.revision]
+    return [catalogue.model(reference, parts).version]
+
+
+def _ancestors_identity(ancestors: Sequence[Ancestor]) -> dict[str, Any]:
+    """Return what a stage sees of ancestors beyond their own inputs' versions."""
+    if not ancestors:
+        return {}
+    return {
+        ANCESTORS: [
+            [*each.input.identity, each.artifact.build.code_version if each.artifact else ""]
+            for each in ancestors
+        ]
+    }

@@ -3,25 +3,26 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from styledag.graph.graph import Graph
+from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import ModelName
 from styledag.models.reference import configuration_folder
 
 if TYPE_CHECKING:
+    from styledag.bases.base import LatentsShape
     from styledag.models.compute import Compute
-    from styledag.training.estimating.estimate import LatentsShape, PlannedTraining
+    from styledag.training.estimating.estimate import PlannedTraining
 
 ASSUMED_IMAGES = 800
-"""Images of a style of which nothing has been gathered yet."""
+"""Images of a style of which nothing has been collected yet."""
 
 
 def planned_training(
-    graph: Graph, model: ModelName, compute: "Compute"
+    catalogue: Catalogue, model: ModelName, compute: "Compute"
 ) -> tuple["PlannedTraining", str]:
     """Return a model's training, and where the number of its images is from.
 
     The newest asset on the way to training counts: the encoded dataset, the dataset, or images
-    that are gathered already. With none of them, :data:`ASSUMED_IMAGES` are assumed.
+    that are collected already. With none of them, :data:`ASSUMED_IMAGES` are assumed.
 
     Raises:
         StyleFileError: If the style or the recipe is missing.
@@ -29,22 +30,22 @@ def planned_training(
     """
     from styledag.training.estimating.estimate import PlannedTraining
 
-    style = graph.style(model.style)
-    base = configuration_folder(style.base, project=graph.project.root)
-    facts, source = _facts(graph, model)
+    style = catalogue.style(model.style)
+    base = configuration_folder(style.base, project=catalogue.project.root)
+    facts, source = _facts(catalogue, model)
     train, validation = _split(facts, style.dataset.validation_share)
     planned = PlannedTraining(
         base=base,
-        recipe=graph.recipe(model),
+        recipe=catalogue.recipe(model),
         compute=compute,
-        latents=_latents(graph, model, facts, train),
+        latents=_latents(catalogue, model, facts, train),
         validation=validation,
         captions=int(facts.get("captions", train + validation)),
     )
     return planned, source
 
 
-def _facts(graph: Graph, model: ModelName) -> tuple[Mapping[str, Any], str]:
+def _facts(catalogue: Catalogue, model: ModelName) -> tuple[Mapping[str, Any], str]:
     for asset, partition in (
         ("encoded_dataset", str(model)),
         ("image_dataset", model.style),
@@ -52,10 +53,10 @@ def _facts(graph: Graph, model: ModelName) -> tuple[Mapping[str, Any], str]:
         ("jpeg_images", model.style),
         ("raw_images", model.style),
     ):
-        artifact = graph.store.current(asset, partition)
+        artifact = catalogue.store.current(asset, partition)
         if artifact is not None and _images(artifact.facts):
             return artifact.facts, f"as counted in {asset}"
-    return {"kept": ASSUMED_IMAGES}, "assumed, since nothing has been gathered"
+    return {"kept": ASSUMED_IMAGES}, "assumed, since nothing has been collected"
 
 
 def _images(facts: Mapping[str, Any]) -> int:
@@ -70,19 +71,20 @@ def _split(facts: Mapping[str, Any], validation_share: float) -> tuple[int, int]
 
 
 def _latents(
-    graph: Graph, model: ModelName, facts: Mapping[str, Any], train: int
+    catalogue: Catalogue, model: ModelName, facts: Mapping[str, Any], train: int
 ) -> dict["LatentsShape", int]:
     """Return the shapes of latents: those of the buckets that are known, else the square's."""
-    from styledag.bases.meta import latents_shape
+    from styledag.bases.find import find_base
 
-    style = graph.style(model.style)
-    base = configuration_folder(style.base, project=graph.project.root)
+    style = catalogue.style(model.style)
+    base = configuration_folder(style.base, project=catalogue.project.root)
+    latents = find_base(base).latents
     size_px = style.images.size_px
     buckets = facts.get("buckets") or {f"{size_px}x{size_px}": train}
     total = sum(buckets.values())
     shapes: dict[LatentsShape, int] = {}
     for bucket, count in buckets.items():
         width_px, height_px = (int(side) for side in bucket.split("x"))
-        shape = latents_shape(base, width_px=width_px, height_px=height_px)
+        shape = latents.shape(width_px=width_px, height_px=height_px)
         shapes[shape] = shapes.get(shape, 0) + max(1, round(train * count / total))
     return shapes

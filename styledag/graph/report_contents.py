@@ -1,21 +1,19 @@
-"""Fills the page about a model from the artifacts that it came from."""
+"""Fills the page about a model from what it is made of."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
-from styledag.graph.blends import Blend
-from styledag.graph.decoder_stages import decoder_ancestors, decoder_settings
-from styledag.graph.graph import Graph
-from styledag.graph.lineage import Ancestor, find_ancestor, trace
-from styledag.graph.model_stages import TRAINING_LOG
-from styledag.graph.names import ModelName
-from styledag.graph.plan import Plan
+from styledag.graph.blends import Blend, amount_of
+from styledag.graph.lineage import Ancestor, sources_first
 from styledag.graph.report_data import data_section
-from styledag.graph.score_stage import grids_of
-from styledag.graph.snapshots import read_snapshots
+from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
+from styledag.graph.stage import Inputs
 from styledag.manifest import Manifest, read_rows
+from styledag.merging.settings import BlendSettings
 from styledag.report.model import (
     BlendSection,
     Classifier,
@@ -27,50 +25,52 @@ from styledag.report.model import (
     ScoreRow,
     SnapshotSection,
 )
-from styledag.report.report import write_report
 from styledag.sampling.index import read_frames, read_gifs, read_samples
+from styledag.sampling.settings import SampleSettings
 from styledag.scoring import records
-from styledag.scoring.score import NEAREST, SCORES
-from styledag.store.artifact import Artifact, Facts
+from styledag.scoring.score import NEAREST, SCORES, SUMMARY
+from styledag.scoring.settings import ClassifierSettings
+from styledag.store.artifact import Artifact
 from styledag.store.workspace import Workspace
 
 _NEAREST = 12
 
 
-def write_model_report(graph: Graph, plan: Plan, workspace: Workspace) -> Facts:
-    """Write the page about a model."""
-    return write_report(_report(graph, plan), workspace.folder)
+def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
+    """Return what the page about a model shows.
 
-
-def _report(graph: Graph, plan: Plan) -> ModelReport:
-    model = plan.upstream["ema_unet"]
-    samples = plan.style.samples
-    scores = read_rows(plan.folder("scores") / SCORES, records.ScoreRow)
-    ancestors = trace(graph.store, model)
-    ancestors += decoder_ancestors(graph, plan, ancestors)
-    facts = plan.upstream["scores"].facts
-    recipe: dict[str, Any] = {**model.build.settings["Recipe"], **decoder_settings(plan)}
+    Args:
+        inputs: Of ``model_report``.
+        workspace: Contains the training images.
+    """
+    model, settings = inputs.upstream["ema_unet"], inputs.settings
+    samples = settings.of(SampleSettings)
+    scores = read_rows(inputs.folder("scores") / SCORES, records.ScoreRow)
+    summary = json.loads((inputs.folder("scores") / SUMMARY).read_text(encoding="utf-8"))
+    recipe: dict[str, Any] = dict(model.build.settings["Recipe"])
+    if settings["decoder"] is not None:
+        recipe["decoder"] = asdict(settings["decoder"])
     return ModelReport(
-        model=str(ModelName.parse(model.partition)),
-        description=plan.style.description,
+        model=inputs.partition.key,
+        description=settings["description"],
         version=model.version,
         prompts=samples.prompts,
         seeds=samples.seeds,
-        data=data_section(ancestors),
-        recommended=_recommendation(scores, facts["rule"]),
-        blends=_blends(plan),
-        block_weights=plan.style.blends.block_weights,
-        snapshots=_snapshots(plan),
-        evolution=_gifs(plan, "evolution", None),
-        denoising=_gifs(plan, "denoising", samples.seeds[0]),
+        data=data_section(inputs.ancestors),
+        recommended=_recommendation(scores, summary["rule"]),
+        blends=_blends(inputs),
+        block_weights=settings.of(BlendSettings).block_weights,
+        snapshots=_snapshots(inputs),
+        evolution=_gifs(inputs, "evolution", samples.prompts, None),
+        denoising=_gifs(inputs, "denoising", samples.prompts, samples.seeds[0]),
         loss=_loss(model),
         scores=tuple(_score_row(row) for row in scores),
-        classifier=_classifier(plan),
-        score_notes=tuple(facts["notes"]),
-        nearest=_nearest(graph, plan, scores),
-        copy_similarity=facts["copying_threshold"],
+        classifier=_classifier(settings["classifier"]),
+        score_notes=tuple(summary["notes"]),
+        nearest=_nearest(inputs, workspace, scores),
+        copy_similarity=summary["copying_threshold"],
         recipe=recipe,
-        lineage=tuple(_step(each) for each in reversed(ancestors)),
+        lineage=tuple(_step(each) for each in sources_first(inputs.ancestors)),
     )
 
 
@@ -83,27 +83,30 @@ def _recommendation(scores: list[records.ScoreRow], rule: str) -> Recommendation
     return None
 
 
-def _classifier(plan: Plan) -> Classifier | None:
-    asked = plan.style.scores.classifier
+def _classifier(asked: ClassifierSettings | None) -> Classifier | None:
     if asked is None:
         return None
     return Classifier(name=asked.model, label=asked.label, prompts=asked.prompts)
 
 
-def _blends(plan: Plan) -> tuple[BlendSection, ...]:
-    return tuple(
-        BlendSection(
-            weight=blend.weight,
-            length=blend.length,
-            amount=grid.facts["amount"],
-            samples=read_samples(grid.folder),
+def _blends(inputs: Inputs) -> tuple[BlendSection, ...]:
+    merged = inputs.every("merged_unet")
+    sections = []
+    for key, grid in inputs.every("sample_grid").items():
+        blend = Blend.parse(key)
+        sections.append(
+            BlendSection(
+                weight=blend.weight,
+                length=blend.length,
+                amount=amount_of(merged[key].folder),
+                samples=read_samples(grid.folder),
+            )
         )
-        for blend, grid in grids_of(plan).items()
-    )
+    return tuple(sections)
 
 
-def _snapshots(plan: Plan) -> tuple[SnapshotSection, ...]:
-    frames = read_frames(plan.folder("evolution"))
+def _snapshots(inputs: Inputs) -> tuple[SnapshotSection, ...]:
+    frames = read_frames(inputs.folder("evolution"))
     base = SnapshotSection(epoch=0, base_share=1.0, samples=frames[0])
     return (
         base,
@@ -115,14 +118,14 @@ def _snapshots(plan: Plan) -> tuple[SnapshotSection, ...]:
                 base_share=each.base_share,
                 samples=frames[each.epoch],
             )
-            for each in read_snapshots(plan.upstream["ema_unet"])
+            for each in read_snapshots(inputs.upstream["ema_unet"])
         ),
     )
 
 
-def _gifs(plan: Plan, asset: str, seed: int | None) -> dict[str, Any]:
-    gifs = read_gifs(plan.folder(asset))
-    return {prompt: gifs[prompt, seed] for prompt in plan.style.samples.prompts}
+def _gifs(inputs: Inputs, asset: str, prompts: Sequence[str], seed: int | None) -> dict[str, Any]:
+    gifs = read_gifs(inputs.folder(asset))
+    return {prompt: gifs[prompt, seed] for prompt in prompts}
 
 
 def _loss(model: Artifact) -> LossLog:
@@ -130,7 +133,7 @@ def _loss(model: Artifact) -> LossLog:
     return LossLog(
         steps=tuple(step["step"] for step in log),
         losses=tuple(step["loss"] for step in log),
-        steps_per_epoch=len(log) / model.facts["epochs"],
+        steps_per_epoch=len(log) / log[-1]["epoch"],
     )
 
 
@@ -159,17 +162,18 @@ def _score_row(row: records.ScoreRow) -> ScoreRow:
     )
 
 
-def _nearest(graph: Graph, plan: Plan, scores: list[records.ScoreRow]) -> tuple[NearestPair, ...]:
+def _nearest(
+    inputs: Inputs, workspace: Workspace, scores: list[records.ScoreRow]
+) -> tuple[NearestPair, ...]:
     """Return the images of what is recommended beside what they are most like."""
     shown = next((row for row in scores if row.recommended), scores[-1])
     if shown.weight is not None:
-        grid = grids_of(plan)[Blend(shown.weight, shown.length)]
-        samples = read_samples(grid.folder)
+        key = Blend(shown.weight, shown.length).key
+        samples = read_samples(inputs.every("sample_grid")[key].folder)
     else:
-        samples = read_frames(plan.folder("evolution"))[shown.epoch or 0]
-    captions = find_ancestor(graph.store, plan.upstream["ema_unet"], "captions")
-    origins = _origins(captions)
-    rows = read_rows(plan.folder("scores") / NEAREST, records.NearestRow)
+        samples = read_frames(inputs.folder("evolution"))[shown.epoch or 0]
+    origins = _origins(inputs.ancestors)
+    rows = read_rows(inputs.folder("scores") / NEAREST, records.NearestRow)
     most_alike = sorted(
         (row for row in rows if row.name == shown.name), key=lambda row: -row.similarity
     )
@@ -178,7 +182,7 @@ def _nearest(graph: Graph, plan: Plan, scores: list[records.ScoreRow]) -> tuple[
             sample=samples[row.prompt, row.seed],
             prompt=row.prompt,
             seed=row.seed,
-            training_jpeg=graph.store.blobs.read(row.training_sha256),
+            training_jpeg=workspace.blobs.read(row.training_sha256),
             similarity=row.similarity,
             url=origins[row.training_sha256].url,
             title=origins[row.training_sha256].title,
@@ -188,7 +192,10 @@ def _nearest(graph: Graph, plan: Plan, scores: list[records.ScoreRow]) -> tuple[
     )
 
 
-def _origins(captions: Artifact) -> dict[str, Origin]:
+def _origins(ancestors: Sequence[Ancestor]) -> dict[str, Origin]:
+    captions = next(
+        each.artifact for each in ancestors if each.artifact and each.input.name == "captions"
+    )
     rows = Manifest.read(captions.folder, CaptionedImage).rows
     return {row.image.sha256: row.image.origin for row in rows}
 

@@ -5,13 +5,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from styledag.captions.records import CaptionedImage
+from styledag.collect.records import RawImage
 from styledag.dataset.read import DatasetRow, read_dataset
 from styledag.graph.lineage import Ancestor
+from styledag.images.records import CuratedImage, JpegImage
 from styledag.manifest import Manifest
 from styledag.report.data import CaptionSample, DataSection, Family, SourceCount, StageCount
-from styledag.store.artifact import Artifact, Facts
+from styledag.store.artifact import Artifact
 
-IMAGE_STAGES = ("raw_images", "jpeg_images", "curated_images", "captions")
+_ROWS = {
+    "raw_images": RawImage,
+    "jpeg_images": JpegImage,
+    "curated_images": CuratedImage,
+    "captions": CaptionedImage,
+}
+"""Stages whose manifests are counted, in order."""
 _FAMILIES, _CAPTIONS = 12, 16
 
 
@@ -26,7 +34,7 @@ def data_section(ancestors: Sequence[Ancestor]) -> DataSection:
     splits = Counter(row.split for row in rows.values())
     licences = Counter(row.origin.licence for row in rows.values())
     return DataSection(
-        stages=tuple(_stage_count(name, artifacts[name].facts) for name in IMAGE_STAGES),
+        stages=tuple(_stage_count(name, artifacts[name]) for name in _ROWS),
         families=_families(artifacts["captions"], rows),
         captions=_captions(list(rows.values())),
         licences=dict(licences.most_common()),
@@ -36,7 +44,8 @@ def data_section(ancestors: Sequence[Ancestor]) -> DataSection:
     )
 
 
-def _stage_count(stage: str, facts: Facts) -> StageCount:
+def _stage_count(stage: str, artifact: Artifact) -> StageCount:
+    facts = Manifest.read(artifact.folder, _ROWS[stage]).facts
     prefix = "rejected_"
     rejected = {
         name.removeprefix(prefix): count for name, count in facts.items() if name.startswith(prefix)

@@ -1,43 +1,20 @@
 """What is there, what is out of date and why, without running anything."""
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from styledag.errors import ArtifactMissingError, StyledagError
-from styledag.graph import decoder_plans, model_plans, style_plans
-from styledag.graph.blends import blends_of
-from styledag.graph.graph import Graph
-from styledag.graph.names import ModelName, model_part
-from styledag.graph.plan import Plan
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.plan import ANCESTORS, declared_digest, plan_as_recorded, read_partitions
+from styledag.graph.stage import Declaration, Stage
+from styledag.settings import canonical_json
 from styledag.store.artifact import Build
 from styledag.store.store import Target
 
-MakePlan = Callable[[], Plan]
 State = Literal["current", "outdated", "missing", "broken"]
-
-_OF_STYLE = (
-    style_plans.plan_style,
-    style_plans.plan_raw_images,
-    style_plans.plan_jpeg_images,
-    style_plans.plan_curated_images,
-    style_plans.plan_captions,
-    style_plans.plan_image_dataset,
-)
-_BEFORE_BLENDS = (
-    model_plans.plan_encoded_dataset,
-    model_plans.plan_ema_unet,
-    decoder_plans.plan_vae_decoder,
-    decoder_plans.plan_merged_vae,
-)
-_OF_BLEND = (model_plans.plan_merged_unet, model_plans.plan_sample_grid)
-_AFTER_BLENDS = (
-    model_plans.plan_evolution,
-    model_plans.plan_denoising,
-    model_plans.plan_scores,
-    model_plans.plan_model_report,
-)
 
 
 @dataclass(frozen=True)
@@ -46,11 +23,13 @@ class AssetStatus:
 
     Attributes:
         asset: Asset's name.
-        partition: Partition's name in the store.
-        state: ``current``; ``outdated`` if the next run would make it anew; ``missing`` if it was
-            never made; ``broken`` if its plan cannot be made.
+        partition: Partition's key.
+        state: ``current``; ``outdated`` if the next run would look at it again; ``missing`` if it
+            was never made; ``broken`` if its plan cannot be made.
         version: Version that is there, if any.
         why: What is out of date, missing or broken; empty when current.
+        declared: Digest of what the style file decides, of this asset and of what is outdated
+            before it; empty when it is broken. An asset that was made under another one is stale.
     """
 
     asset: str
@@ -58,53 +37,75 @@ class AssetStatus:
     state: State
     version: str | None
     why: str = ""
+    declared: str = ""
 
 
-def style_status(graph: Graph, style: str) -> list[AssetStatus]:
-    """Return the state of every asset of a style and its models, in the order of the graph.
+def style_status(catalogue: Catalogue, style: str) -> list[AssetStatus]:
+    """Return the state of every asset of a style and its models, in the order of a run.
 
     Raises:
         StyleFileError: If the style file is missing or broken.
     """
-    return [
-        _status(graph, asset, partition, make_plan)
-        for asset, partition, make_plan in _plans(graph, style)
-    ]
+    declared = catalogue.style(style)
+    known: dict[tuple[str, str], AssetStatus] = {}
+    for stage, partition in catalogue.walk(style):
+        declaration = Declaration(declared, partition)
+        known[stage.name, partition.key] = _status(catalogue, stage, declaration, known)
+    return list(known.values())
 
 
-def _plans(graph: Graph, style: str) -> Iterator[tuple[str, str, MakePlan]]:
-    for plan in _OF_STYLE:
-        yield _asset_of(plan), style, partial(plan, graph, style)
-    declared = graph.style(style)
-    for recipe in declared.recipes:
-        model = ModelName(style, recipe)
-        for plan_model in _BEFORE_BLENDS:
-            yield _asset_of(plan_model), str(model), partial(plan_model, graph, model)
-        for plan_blend in _OF_BLEND:
-            for blend in blends_of(declared, recipe):
-                partition = model_part(model, blend.key)
-                yield _asset_of(plan_blend), partition, partial(plan_blend, graph, model, blend)
-        for plan_model in _AFTER_BLENDS:
-            yield _asset_of(plan_model), str(model), partial(plan_model, graph, model)
-
-
-def _asset_of(plan_asset: Callable[..., Plan]) -> str:
-    return plan_asset.__name__.removeprefix("plan_")
-
-
-def _status(graph: Graph, asset: str, partition: str, make_plan: Callable[[], Plan]) -> AssetStatus:
-    current = graph.store.current(asset, partition)
+def _status(
+    catalogue: Catalogue,
+    stage: Stage,
+    declaration: Declaration,
+    known: dict[tuple[str, str], AssetStatus],
+) -> AssetStatus:
+    partition = declaration.partition
+    current = catalogue.store.current(stage.name, partition.stored_as)
     version = None if current is None else current.version
     try:
-        target = make_plan().target
+        pending = _pending(catalogue, stage, declaration, known)
+        declared = _with_pending(declared_digest(catalogue, stage, declaration), pending)
+        recorded = () if current is None else current.build.inputs
+        plan = plan_as_recorded(catalogue, stage, declaration, recorded)
+        declared = _with_pending(plan.declared, pending)
+        changes = [] if current is None else [*_changes(current.build, plan.target)]
     except ArtifactMissingError as exc:
-        return AssetStatus(asset, partition, "missing", version, str(exc))
+        state: State = "missing" if current is None else "outdated"
+        return AssetStatus(stage.name, partition.key, state, version, str(exc), declared)
     except StyledagError as exc:
-        return AssetStatus(asset, partition, "broken", version, str(exc))
+        return AssetStatus(stage.name, partition.key, "broken", version, str(exc))
     if current is None:
-        return AssetStatus(asset, partition, "missing", None, "never materialised")
-    why = "" if target.world else ", ".join(_changes(current.build, target))
-    return AssetStatus(asset, partition, "outdated" if why else "current", version, why)
+        why = "never materialised"
+        return AssetStatus(stage.name, partition.key, "missing", None, why, declared)
+    changes += [f"{each.asset} is {each.state}" for each in pending]
+    state = "outdated" if changes else "current"
+    return AssetStatus(
+        stage.name, partition.key, state, version, ", ".join(dict.fromkeys(changes)), declared
+    )
+
+
+def _pending(
+    catalogue: Catalogue,
+    stage: Stage,
+    declaration: Declaration,
+    known: dict[tuple[str, str], AssetStatus],
+) -> list[AssetStatus]:
+    """Return what a stage reads that is not current itself."""
+    read: list[tuple[str, Partition]] = [
+        (reads.asset, partition)
+        for reads, partitions in read_partitions(catalogue, stage, declaration)
+        for partition in partitions
+    ]
+    upstream = [known[asset, partition.key] for asset, partition in read]
+    return [each for each in upstream if each.state != "current"]
+
+
+def _with_pending(declared: str, pending: Sequence[AssetStatus]) -> str:
+    if not pending:
+        return declared
+    parts = [declared, [[each.asset, each.partition, each.declared] for each in pending]]
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 
 def _changes(build: Build, target: Target) -> Iterator[str]:
@@ -112,6 +113,10 @@ def _changes(build: Build, target: Target) -> Iterator[str]:
         yield f"code {build.code_version} is now {target.code_version}"
     for name in sorted({*build.settings, *target.settings}):
         if build.settings.get(name) != target.settings.get(name):
-            yield f"settings changed: {name}"
+            yield "ancestors changed" if name == ANCESTORS else f"settings changed: {name}"
     read = {each.identity for each in build.inputs}
     yield from (f"{each.name} changed" for each in target.inputs if each.identity not in read)
+    now = {each.identity[:2] for each in target.inputs}
+    yield from (
+        f"{each.name} is no longer read" for each in build.inputs if each.identity[:2] not in now
+    )

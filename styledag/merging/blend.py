@@ -1,28 +1,52 @@
-"""One blend of a base UNet and its fine-tune, on the disk, with its parents in the header."""
+"""One blend of a base and its fine-tunes, on the disk, with its parents in the header."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from styledag.bases.blocks import is_in, prefix_of
 from styledag.errors import ModelError
-from styledag.merging.unet_folder import (
-    WEIGHTS,
-    common_config,
-    common_specs,
-    finite_piece,
-    write_unet_folder,
-)
-from styledag.settings import canonical_json
+from styledag.merging.method import MergeSettings, Method, Parents, method_of
+from styledag.merging.methods.lerp import Lerp
+from styledag.merging.parents import common_config, common_specs, finite_rows
+from styledag.merging.write import write_folder
+from styledag.settings import canonical_json, settings_identity
 from styledag.store.artifact import Facts
 
 if TYPE_CHECKING:
     import torch
 
-    from styledag.tensors.file import TensorReader
-    from styledag.training.recipe import Level
+    from styledag.tensors.reader import TensorReader, TensorSpec
 
 CODE_VERSION = "1"
-METHOD = "lerp"
+_FREE_OF_WEIGHTS = ("sample_size",)
+"""Keys of a configuration in which another base may differ, since no weight depends on them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTune:
+    """One fine-tune in a blend.
+
+    Attributes:
+        folder: Its ``config.json`` and weights.
+        weight: Its weight, 0 to 1.
+        base_share: Share of the base that its average still holds, 0 to 1.
+    """
+
+    folder: Path
+    weight: float
+    base_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight <= 1:
+            raise ValueError(f"weight is {self.weight!r}, but must be 0 to 1")
+
+    @property
+    def amount(self) -> float:
+        """How much of the fine-tune is in the blend."""
+        return blend_amount(self.weight, self.base_share)
 
 
 def blend_amount(weight: float, base_share: float) -> float:
@@ -46,95 +70,197 @@ def blend_unet(
     *,
     parents: Mapping[str, str],
     base_share: float,
-    block_weights: "Mapping[Level, float] | None" = None,
+    block_weights: Mapping[str, float] | None = None,
+    blocks: Mapping[str, str] | None = None,
+    method: MergeSettings | None = None,
+    others: Mapping[str, Path] | None = None,
 ) -> Facts:
-    """Write ``base + weight * (tuned - base)`` as a diffusers folder and return its figures.
-
-    Both parents are read and the blend is written in pieces of a few megabytes, so memory stays
-    flat. Arithmetic is float32 at least. Each tensor is saved in the wider of its parents'
-    dtypes: weight 0 has the base's numbers and weight 1 the fine-tune's exactly, bit for
-    bit where the parents' formats agree.
+    """Write the blend of a base and one fine-tune; see :func:`blend_models`.
 
     Args:
-        base: Folder of the base UNet: ``config.json`` and one safetensors file.
-        tuned: Folder of the fine-tuned UNet.
-        weight: Share of the fine-tune, 0 to 1.
+        base: Folder of the base's UNet, or of another of its models.
+        tuned: Folder of the fine-tune's.
+        weight: Its weight, 0 to 1.
         output: Folder to write; made if it is not there.
-        parents: Versions of the parents, under ``base`` and ``tuned``.
+        parents: Versions of the parents, under ``base``, ``tuned`` and the roles of ``others``.
         base_share: Share of the base that the fine-tune's average still holds.
         block_weights: Shares of ``weight`` that single blocks are blended at; 1 for all others.
+        blocks: Prefix of the tensors' names in each block that the base has, by its name.
+        method: The method with its settings; linear interpolation when left out.
+        others: Folders of the further models that the method reads, by role.
+    """
+    fine_tune = FineTune(folder=tuned, weight=weight, base_share=base_share)
+    return blend_models(
+        base,
+        [fine_tune],
+        output,
+        parents=parents,
+        block_weights=block_weights or {},
+        blocks=blocks or {},
+        method=method or Lerp(),
+        others=others or {},
+    )
+
+
+def blend_models(
+    base: Path,
+    fine_tunes: Sequence[FineTune],
+    output: Path,
+    *,
+    parents: Mapping[str, str],
+    method: MergeSettings,
+    block_weights: Mapping[str, float],
+    blocks: Mapping[str, str],
+    others: Mapping[str, Path],
+) -> Facts:
+    """Write the blend of a base and its fine-tunes as a diffusers folder; return its figures.
+
+    All parents are read and the blend is written in pieces of a few megabytes, or of one tensor
+    where the method needs it whole. Arithmetic is float32 at least. Each tensor is saved in the
+    widest of its parents' dtypes, so that a method whose weights 0 and 1 are exact gives back
+    a parent bit for bit.
+
+    Args:
+        base: Folder of the base: ``config.json`` and safetensors, in one file or in shards.
+        fine_tunes: Fine-tunes of that base, in an order that the header keeps.
+        output: Folder to write; made if it is not there.
+        parents: Versions of the parents, by role, for the header.
+        method: The method with its settings.
+        block_weights: Shares of the weights that single blocks are blended at; 1 for all others.
+        blocks: Prefix of the tensors' names in each block that the base has, by its name.
+        others: Folders of the further models that the method reads, by role.
 
     Raises:
         ModelError: If the parents differ in tensors, shapes or configuration, hold NaN or
             infinity, or have no such block; the message names the tensor, key or block.
         StorageError: If the output cannot be written.
-        ValueError: If ``weight`` is not 0 to 1.
+        ValueError: If the method merges one fine-tune only and there are several.
     """
-    from styledag.tensors.file import TensorReader, in_file_order
+    from styledag.tensors.finite import is_finite
+    from styledag.tensors.reader import open_tensors
 
-    if not 0 <= weight <= 1:
-        raise ValueError(f"weight is {weight!r}, but must be 0 to 1")
-    config = common_config(base, tuned)
-    amount = blend_amount(weight, base_share)
-    metadata = {
-        "format": "pt",
-        "styledag.method": METHOD,
-        "styledag.weight": repr(float(weight)),
-        "styledag.amount": repr(amount),
-        **{f"styledag.{parent}": version for parent, version in parents.items()},
-    }
-    if block_weights:
-        metadata["styledag.block_weights"] = canonical_json(block_weights)
-    with (
-        TensorReader(base / WEIGHTS) as base_tensors,
-        TensorReader(tuned / WEIGHTS) as tuned_tensors,
-    ):
-        specs = in_file_order(common_specs(base_tensors, tuned_tensors))
-        shares = _shares([spec.name for spec in specs], block_weights or {}, base)
+    registered = method_of(method)
+    if len(fine_tunes) > 1 and not registered.several:
+        raise ValueError(f"method {method.type!r} merges one fine-tune, not {len(fine_tunes)}")
+    config = _config(base, [each.folder for each in fine_tunes], others)
+    facts = _facts(fine_tunes, block_weights, method)
+    with ExitStack() as opened:
+        base_tensors, *tuned_tensors = (
+            opened.enter_context(open_tensors(folder))
+            for folder in (base, *(each.folder for each in fine_tunes))
+        )
+        other_tensors = {
+            role: opened.enter_context(open_tensors(folder)) for role, folder in others.items()
+        }
+        specs = _widest_specs(base_tensors, [*tuned_tensors, *other_tensors.values()])
+        names = [spec.name for spec in specs]
+        method.check_names(names)
+        shares = _shares(names, block_weights, blocks)
 
-        def piece(name: str, start: int, count: int) -> "torch.Tensor":
-            part = weight * shares[name]
-            return _blended_piece(base_tensors, tuned_tensors, name, start, count, part)
+        def make(spec: "TensorSpec", start: int, stop: int) -> "torch.Tensor":
+            def rows(parent: "TensorReader") -> "torch.Tensor":
+                return _computable(finite_rows(parent, spec.name, start, stop), spec, registered)
 
-        written = write_unet_folder(output, config, specs, metadata, piece)
-    return {
-        "method": METHOD,
-        "weight": weight,
-        "amount": amount,
-        "base_share": base_share,
-        **({"block_weights": dict(block_weights)} if block_weights else {}),
-        **written,
-    }
+            pieces = Parents(
+                spec.name,
+                rows(base_tensors),
+                [rows(each) for each in tuned_tensors],
+                [each.weight * shares[spec.name] for each in fine_tunes],
+                {role: rows(each) for role, each in other_tensors.items()},
+            )
+            if not spec.dtype.is_floating_point:
+                return _common_integers(pieces, base_tensors, tuned_tensors)
+            merged = registered.merge(pieces, method).to(spec.dtype)
+            if not is_finite(merged):
+                raise ModelError(f"tensor {spec.name!r} of the blend is too large for {spec.dtype}")
+            return merged
+
+        header = _header(facts, parents)
+        whole_tensors = registered.whole_tensors
+        written = write_folder(output, config, specs, header, make, whole_tensors=whole_tensors)
+    return {**facts, **written}
+
+
+def _config(base: Path, tuned: Sequence[Path], others: Mapping[str, Path]) -> Mapping[str, Any]:
+    """Return the configuration of what is blended into: the last other model's, or the base's."""
+    for folder in tuned:
+        config = common_config(base, folder)
+    for folder in others.values():
+        config = common_config(folder, base, except_for=_FREE_OF_WEIGHTS)
+    return config
+
+
+def _widest_specs(base: "TensorReader", others: "Sequence[TensorReader]") -> "list[TensorSpec]":
+    """Return all tensors, each in the widest of its dtypes."""
+    import torch
+
+    widest = dict(base.specs)
+    for other in others:
+        for spec in common_specs(base, other):
+            dtype = torch.promote_types(widest[spec.name].dtype, spec.dtype)
+            widest[spec.name] = replace(spec, dtype=dtype)
+    return list(widest.values())
+
+
+def _computable(rows: "torch.Tensor", spec: "TensorSpec", method: Method) -> "torch.Tensor":
+    """Return rows in the dtype that a method computes in."""
+    import torch
+
+    if not spec.dtype.is_floating_point or method.rounds_once:
+        return rows.to(spec.dtype)
+    return rows.to(torch.promote_types(spec.dtype, torch.float32))
+
+
+def _common_integers(
+    pieces: Parents, base: "TensorReader", tuned: "Sequence[TensorReader]"
+) -> "torch.Tensor":
+    for theirs, parent in zip(pieces.tuned, tuned, strict=True):
+        if not theirs.equal(pieces.base):
+            raise ModelError(
+                f"tensor {pieces.name!r} holds integers that differ between {base.path} and "
+                f"{parent.path}: they cannot be blended"
+            )
+    return pieces.base
 
 
 def _shares(
-    names: list[str], block_weights: "Mapping[Level, float]", base: Path
+    names: Sequence[str], block_weights: Mapping[str, float], blocks: Mapping[str, str]
 ) -> dict[str, float]:
     """Return each tensor's share of the weight, by name."""
-    from styledag.training.trainable import is_in
-
     shares = dict.fromkeys(names, 1.0)
-    for level, share in block_weights.items():
-        inside = [name for name in names if is_in(name, level)]
-        if not inside:
-            raise ModelError(
-                f"block_weights names {level}, but {base} has no such block: remove it from there"
-            )
-        shares |= dict.fromkeys(inside, share)
+    for block, share in block_weights.items():
+        prefix = prefix_of(block, blocks, setting="block_weights", error=ModelError)
+        shares |= dict.fromkeys([name for name in names if is_in(name, prefix)], share)
     return shares
 
 
-def _blended_piece(
-    base: "TensorReader", tuned: "TensorReader", name: str, start: int, count: int, weight: float
-) -> "torch.Tensor":
-    from styledag.merging.lerp import lerp
+def _facts(
+    fine_tunes: Sequence[FineTune], block_weights: Mapping[str, float], method: MergeSettings
+) -> Facts:
+    settings = {k: v for k, v in settings_identity(method).items() if k != "type"}
+    figures: Facts = {
+        "weight": [float(each.weight) for each in fine_tunes],
+        "amount": [each.amount for each in fine_tunes],
+        "base_share": [each.base_share for each in fine_tunes],
+    }
+    if len(fine_tunes) == 1:
+        figures = {name: values[0] for name, values in figures.items()}
+    return {
+        "method": method.type,
+        **figures,
+        **({"block_weights": dict(block_weights)} if block_weights else {}),
+        **({"settings": settings} if settings else {}),
+    }
 
-    ours, theirs = (finite_piece(parent, name, start, count) for parent in (base, tuned))
-    if ours.is_floating_point():
-        return lerp(ours, theirs, weight)
-    if not ours.equal(theirs):
-        raise ModelError(
-            f"tensor {name!r} holds whole numbers that differ between {base.path} and "
-            f"{tuned.path}: they cannot be interpolated"
-        )
-    return ours
+
+def _header(facts: Facts, parents: Mapping[str, str]) -> dict[str, str]:
+    """Return the strings of the header: how the blend was made, and the versions of its parents."""
+    return {
+        "format": "pt",
+        **{
+            f"styledag.{name}": value if isinstance(value, str) else canonical_json(value)
+            for name, value in facts.items()
+            if name != "base_share"
+        },
+        **{f"styledag.{parent}": version for parent, version in parents.items()},
+    }

@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.errors import ModelError
-from styledag.merging.unet_folder import (
-    WEIGHTS,
-    common_config,
-    common_specs,
-    finite_piece,
-    write_unet_folder,
-)
+from styledag.merging.parents import common_config, common_specs, finite_rows
+from styledag.merging.write import write_folder
 from styledag.store.artifact import Facts
 
 if TYPE_CHECKING:
     import torch
 
-    from styledag.tensors.file import TensorReader
+    from styledag.tensors.reader import TensorReader, TensorSpec
 
 METHOD = "posthoc_ema"
 
@@ -30,7 +25,7 @@ class StoredAverage:
     """One average that training stored.
 
     Attributes:
-        folder: Its UNet: ``config.json`` and one safetensors file.
+        folder: Its UNet: ``config.json`` and its weights.
         step: Optimiser steps that it is over.
         length: Its relative length.
     """
@@ -65,7 +60,7 @@ def reconstruct_unet(
         ModelError: If they differ in tensors, shapes or configuration, or hold NaN or infinity.
         StorageError: If the output cannot be written.
     """
-    from styledag.tensors.file import TensorReader, in_file_order
+    from styledag.tensors.reader import open_tensors
     from styledag.training.averaging.posthoc import gamma_of, require_length
 
     profiles = [(each.step, gamma_of(each.length)) for each in stored]
@@ -83,15 +78,15 @@ def reconstruct_unet(
     for each in stored:
         config = common_config(stored[-1].folder, each.folder)
     with ExitStack() as opened:
-        readers = [opened.enter_context(TensorReader(each.folder / WEIGHTS)) for each in stored]
+        readers = [opened.enter_context(open_tensors(each.folder)) for each in stored]
         for reader in readers:
             common_specs(readers[-1], reader)
-        specs = in_file_order(readers[-1].specs.values())
+        specs = list(readers[-1].specs.values())
 
-        def piece(name: str, start: int, count: int) -> "torch.Tensor":
-            return _summed_piece(readers, found.coefficients, name, start, count)
+        def make(spec: "TensorSpec", start: int, stop: int) -> "torch.Tensor":
+            return _summed_rows(readers, found.coefficients, spec.name, start, stop)
 
-        written = write_unet_folder(output, config, specs, metadata, piece)
+        written = write_folder(output, config, specs, metadata, make)
     return {
         "method": METHOD,
         "length": length,
@@ -105,20 +100,20 @@ def reconstruct_unet(
     }
 
 
-def _summed_piece(
+def _summed_rows(
     readers: "Sequence[TensorReader]",
     coefficients: Sequence[float],
     name: str,
     start: int,
-    count: int,
+    stop: int,
 ) -> "torch.Tensor":
-    newest = finite_piece(readers[-1], name, start, count)
+    newest = finite_rows(readers[-1], name, start, stop)
     if not newest.is_floating_point():
         return newest
     origin = newest.double()
     total = origin.clone()
     for reader, coefficient in zip(readers[:-1], coefficients, strict=False):
-        total.add_(finite_piece(reader, name, start, count).double() - origin, alpha=coefficient)
+        total.add_(finite_rows(reader, name, start, stop).double() - origin, alpha=coefficient)
     summed = total.to(newest.dtype)
     if not bool(summed.isfinite().all()):
         raise ModelError(

@@ -1,10 +1,30 @@
-"""What a style file says of blends."""
+"""The settings of blends in a style file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
 
-from styledag.settings import STRICT, setting
-from styledag.training.recipe import MAX_POWER_LENGTH, Level, check_levels
+from pydantic import BeforeValidator, Field
+
+from styledag.merging.method import MergeSettings, settings_classes
+from styledag.merging.methods.lerp import Lerp
+from styledag.settings import STRICT, setting, settings_identity
+from styledag.training.recipe import MAX_POWER_LENGTH
+
+if TYPE_CHECKING:
+    MethodSettings = MergeSettings
+else:
+
+    def _with_key(value: Any) -> Any:
+        return {"type": value} if isinstance(value, str) else value
+
+    # All methods that there are, so that a method is a file and nothing else.
+    _ANY_METHOD = Annotated[reduce(or_, settings_classes()), Field(discriminator="type")]
+    MethodSettings = Annotated[
+        _ANY_METHOD, BeforeValidator(_with_key, json_schema_input_type=str | _ANY_METHOD)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +45,12 @@ class BlendSettings:
         min_length=1,
         help="Shares of the fine-tune, 0 to 1 in hundredths; 0 is the base, 1 the fine-tune.",
     )
-    block_weights: Mapping[Level, float] = setting(
+    method: MethodSettings = setting(
+        default_factory=Lerp,
+        help="How base and fine-tune are blended: a method's name, such as slerp, or its settings, "
+        "such as {type: ties, density: 0.3}.",
+    )
+    block_weights: Mapping[str, float] = setting(
         default_factory=dict,
         help="Shares of the weight for single blocks, 0 to 1, such as {up.0: 0.5}; 1 for others.",
     )
@@ -41,10 +66,9 @@ class BlendSettings:
                 raise ValueError(f"weight {weight!r} is not 0 to 1 in steps of 0.01")
         if list(self.weights) != sorted(set(self.weights)):
             raise ValueError(f"weights {list(self.weights)} must rise, each once")
-        check_levels("block_weights", self.block_weights)
-        for level, share in self.block_weights.items():
+        for block, share in self.block_weights.items():
             if not 0 <= share <= 1:
-                raise ValueError(f"block_weights[{level!r}] is {share!r}, but must be 0 to 1")
+                raise ValueError(f"block_weights[{block!r}] is {share!r}, but must be 0 to 1")
         for length in self.lengths:
             is_thousandths = abs(length * 1000 - round(length * 1000)) < 1e-9
             if not 0 < length < MAX_POWER_LENGTH or not is_thousandths:
@@ -53,3 +77,14 @@ class BlendSettings:
                 )
         if list(self.lengths) != sorted(set(self.lengths)):
             raise ValueError(f"lengths {list(self.lengths)} must rise, each once")
+
+    def identity(self, weight: float) -> dict[str, Any]:
+        """Return what decides the blend of a weight besides the weight, for a cache key.
+
+        Empty for linear interpolation of all blocks alike.
+        """
+        by_block = {"block_weights": dict(self.block_weights)} if weight else {}
+        return {
+            **({} if self.method == Lerp() else {"method": settings_identity(self.method)}),
+            **(by_block if self.block_weights else {}),
+        }

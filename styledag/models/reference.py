@@ -1,19 +1,27 @@
 """A model by Hub id or folder, resolved to local files and the version of their content."""
 
+import glob
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from styledag.errors import ModelError
-from styledag.settings import STRICT, setting
+from styledag.models.files import PIPELINE_FILE, Listing, files_read, without_variant
+from styledag.models.soundness import check_is_folder
+from styledag.settings import STRICT, check_settings, setting
 from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
+from styledag.tensors.layout import CONFIG_FILE, is_weights
 
-_ALL = ("*.json", "*.txt", "*.safetensors", "*/*.json", "*/*.txt", "*/*.safetensors")
-_CONFIGURATIONS = ("config.json", "*/config.json", "*/scheduler_config.json")
+_SMALL_FILES = (".json", ".txt", ".model")
+"""Ends of the names of configurations and of tokenizers' files, which the Hub is asked for."""
+_CONFIGURATIONS = (PIPELINE_FILE, CONFIG_FILE, f"*/{CONFIG_FILE}", "*/scheduler_config.json")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +40,15 @@ class ModelReference:
         identity=False,
         help="Commit, tag or branch on the Hub; required for a Hub id, refused for a folder.",
     )
+    variant: str | None = setting(
+        None,
+        identity=False,
+        pattern=r"^[A-Za-z0-9_]+$",
+        help="Variant of the weights, such as fp16, where files named so are to be read.",
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -40,8 +57,8 @@ class ResolvedModel:
 
     Attributes:
         reference: As the style file names it.
-        folder: Where its files lie.
-        version: sha256 over all of its files.
+        folder: Where its files are, those of a variant by their plain names.
+        version: sha256 over the files that are read.
     """
 
     reference: ModelReference
@@ -57,36 +74,45 @@ class ResolvedModel:
 def resolve_model(
     reference: ModelReference, *, project: Path, items: Items, parts: Sequence[str] = ("",)
 ) -> ResolvedModel:
-    """Return where a model's files lie and the version of their content.
+    """Return where a model's files are and the version of their content.
+
+    Of a model on the Hub, only the files that are read are downloaded: configurations and
+    tokenizers of the parts, and one set of weights of each.
 
     Args:
         reference: Hub id with a revision, or a folder.
         project: Folder that relative folders are relative to.
-        items: Remembers digests by path, size and time, so that gigabytes are read once.
-        parts: Subfolders to take; ``""`` is the model's own folder with all in it.
+        items: Caches digests by path, size and time, so that gigabytes are read once.
+        parts: Subfolders to read; ``""`` is the model's own folder with all in it.
 
     Raises:
-        ModelError: If neither a folder nor a Hub repository of that name can be had.
+        ModelError: If there is neither a folder nor a Hub repository of that name, or its weights
+            cannot be read; the message includes the remedy.
     """
     folder = project / reference.model
-    if folder.is_dir():
-        if reference.revision is not None:
-            raise ModelError(
-                f"model {reference.model!r} is a folder, which has no revision: "
-                f"remove revision {reference.revision!r}"
-            )
+    variant = reference.variant
+    if folder.exists():
+        _check_no_revision(reference)
+        check_is_folder(folder)
+        listing = Listing.of_folder(folder)
+        files = files_read(listing, parts, variant=variant)
     else:
-        folder = _from_hub(reference)
-    files = sorted(
-        path
-        for part in parts
-        for path in (folder / part).rglob("*")
-        if path.is_file() and not _is_hidden(path.relative_to(folder))
-    )
+        listing = _hub_listing(reference)
+        files = {
+            name: plain_name
+            for name, plain_name in files_read(listing, parts, variant=variant).items()
+            if is_weights(name) or name.endswith(_SMALL_FILES)
+        }
+        folder = _download(reference, [*files, PIPELINE_FILE])
     if not files:
-        raise ModelError(f"model {reference.model!r}: {folder} holds no files of a model")
-    digests = {path.relative_to(folder).as_posix(): _digest(path, items) for path in files}
-    return ResolvedModel(reference, folder, content_version(digests))
+        raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")
+    digests = {plain_name: _digest(folder / name, items) for name, plain_name in files.items()}
+    version = content_version(digests)
+    if variant is not None:
+        if PIPELINE_FILE in listing.names:
+            files[PIPELINE_FILE] = PIPELINE_FILE
+        folder = without_variant(folder, files, version)
+    return ResolvedModel(reference, folder, version)
 
 
 def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
@@ -100,25 +126,83 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
         ModelError: If neither a folder nor a Hub repository of that name can be had.
     """
     folder = project / reference.model
-    return folder if folder.is_dir() else _from_hub(reference, _CONFIGURATIONS)
+    return folder if folder.is_dir() else _download(reference, _CONFIGURATIONS, escape=False)
 
 
-def _from_hub(reference: ModelReference, wanted: Sequence[str] = _ALL) -> Path:
+def _check_no_revision(reference: ModelReference) -> None:
+    if reference.revision is not None:
+        raise ModelError(
+            f"model {reference.model!r} is a folder, which has no revision: "
+            f"remove revision {reference.revision!r}"
+        )
+
+
+def _hub_listing(reference: ModelReference) -> Listing:
+    """Return a Hub repository's files; of a commit that is in the cache without a question."""
+    from huggingface_hub import HfApi, get_cached_repo_tree, hf_hub_download
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError, HTTPError, OfflineModeIsEnabled
+
+    revision = _revision(reference)
+
+    def cached() -> list[str] | None:
+        try:
+            return [each.path for each in get_cached_repo_tree(reference.model, revision=revision)]
+        except CachedRepoTreeNotFoundError:
+            return None
+
+    def read(name: str) -> bytes:
+        with _hub_errors(reference):
+            return Path(hf_hub_download(reference.model, name, revision=revision)).read_bytes()
+
+    names = cached() if _COMMIT.fullmatch(revision) else None
+    if names is None:
+        with _hub_errors(reference):
+            try:
+                names = HfApi().list_repo_files(reference.model, revision=revision)
+            except (HTTPError, OfflineModeIsEnabled):
+                names = cached()
+                if names is None:
+                    raise
+    return Listing.of_names(names, f"{reference.model}@{revision}", read)
+
+
+def _download(reference: ModelReference, names: Sequence[str], *, escape: bool = True) -> Path:
+    """Return the folder of a Hub repository's snapshot in the cache, with these files in it.
+
+    Args:
+        reference: Hub id with a revision.
+        names: Paths of files, or patterns.
+        escape: Whether they are paths.
+    """
+    from huggingface_hub import snapshot_download
+
+    patterns = [glob.escape(name) if escape else name for name in names]
+    with _hub_errors(reference):
+        revision = _revision(reference)
+        return Path(snapshot_download(reference.model, revision=revision, allow_patterns=patterns))
+
+
+def _revision(reference: ModelReference) -> str:
     if reference.revision is None or reference.model.count("/") != 1:
         raise ModelError(
             f"model {reference.model!r} is no folder of the project; name an existing folder "
             "(data/starter comes with styledag's repository), or a Hub id with its revision"
         )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    return reference.revision
+
+
+@contextmanager
+def _hub_errors(reference: ModelReference) -> Iterator[None]:
+    """Turn what the Hub's client raises into an error that names the model.
+
+    Raises:
+        ModelError: In place of any of it.
+    """
+    from huggingface_hub.errors import HTTPError
 
     try:
-        return Path(
-            snapshot_download(
-                reference.model, revision=reference.revision, allow_patterns=list(wanted)
-            )
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as exc:
+        yield
+    except (HTTPError, OSError, ValueError) as exc:
         raise ModelError(
             f"model {reference.model!r} at revision {reference.revision!r} cannot be had from the "
             f"Hugging Face Hub ({type(exc).__name__}): check its name, the network and the token, "
@@ -135,7 +219,3 @@ def _digest(path: Path, items: Items) -> str:
     digest = file_digest(path)
     items.put_json("file_digests", key, digest)
     return digest
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeAlias
 
 from styledag.report.data import DataSection
 from styledag.store.artifact import Input
-from styledag.training.recipe import Level
 
 Samples: TypeAlias = Mapping[tuple[str, int], Path]
 """PNG of each (prompt, seed); one that is missing is shown as such."""
@@ -236,8 +235,6 @@ class ModelReport:
         copy_similarity: Cosine from which a sample counts as a copy.
         recipe: The recipe as in the style file; values may be mappings themselves.
         lineage: Artifacts from the sources to the model.
-        previous_version: Version of this model before this one; empty for the first.
-        changes: One sentence for each thing that differs from the previous version.
 
     Raises:
         ValueError: If what is recommended is neither among the blends nor the snapshots.
@@ -251,7 +248,7 @@ class ModelReport:
     data: DataSection
     recommended: Recommendation | None = None
     blends: tuple[BlendSection, ...] = ()
-    block_weights: Mapping[Level, float] = field(default_factory=dict)
+    block_weights: Mapping[str, float] = field(default_factory=dict)
     snapshots: tuple[SnapshotSection, ...] = ()
     evolution: Mapping[str, Path] = field(default_factory=dict)
     denoising: Mapping[str, Path] = field(default_factory=dict)
@@ -263,8 +260,6 @@ class ModelReport:
     copy_similarity: float | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     lineage: tuple[LineageStep, ...] = ()
-    previous_version: str = ""
-    changes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.recommended is not None and self._recommended_section is None:

@@ -7,11 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from styledag.bases.parts import load_unet
 from styledag.errors import ModelError
-from styledag.sampling.base_parts import BaseParts
+from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.noise import initial_noise, sample_generators
-from styledag.sampling.schedulers import sampling_scheduler, unit_variance
 from styledag.sampling.settings import SampleSettings
 
 Pair = tuple[str, int]
@@ -19,63 +17,73 @@ Pair = tuple[str, int]
 
 
 class Denoiser:
-    """One UNet with its base's other parts, ready to draw.
+    """One denoiser with its base's other parts, ready to draw.
 
     Args:
         parts: The base's other parts.
-        unet: Folder of the UNet.
+        folder: Folder of the denoiser; the base's own when ``None``.
         settings: Sampler, steps and guidance.
-        vae: Folder of the autoencoder that decodes; the base's own when left out.
+        size_px: Width and height of the images; the base's own when ``None``.
+        vae: Folder of the autoencoder that decodes; the base's own when ``None``.
 
     Raises:
-        ModelError: If the UNet cannot be loaded.
+        ModelError: If the denoiser cannot be loaded.
+        DataError: If the base cannot draw images of that size.
     """
 
     def __init__(
-        self, parts: BaseParts, unet: Path, settings: SampleSettings, *, vae: Path | None = None
+        self,
+        parts: FrozenParts,
+        folder: Path | None,
+        settings: SampleSettings,
+        *,
+        size_px: tuple[int, int] | None = None,
+        vae: Path | None = None,
     ) -> None:
         self.parts = parts
-        self.vae_folder = vae
         self.settings = settings
-        compute = parts.compute
-        self.unet = load_unet(unet, device=compute.device, dtype=compute.dtype, subfolder="")
+        self._vae_folder = vae
+        base, compute = parts.base, parts.compute
+        width_px, height_px = size_px or base.size_px
+        self._shape = base.latents.shape(width_px=width_px, height_px=height_px)
+        self.model = base.denoiser(folder, device=compute.device, dtype=compute.dtype)
 
     @torch.inference_mode()
     def denoise(self, pairs: Sequence[Pair]) -> Iterator[torch.Tensor]:
         """Yield latents in the decoder's scale: the noise, and then once after each step.
 
-        Latents and the sampler's arithmetic stay float32; only the UNet works in the machine's
-        dtype. With guidance, both of its passes are one batch.
+        Latents and the sampler's arithmetic stay float32; only the denoiser computes in the
+        machine's dtype. With guidance, both of its passes are one batch.
 
         Args:
             pairs: Prompts and seeds; [len(pairs), channels, height, width] comes back.
+
+        Raises:
+            StyleFileError: If the base has no such sampler, or a prompt is too long for it.
         """
-        settings, compute = self.settings, self.parts.compute
-        scheduler = sampling_scheduler(
-            settings.scheduler, self.parts.scheduler_config, settings.num_inference_steps
-        )
+        settings, compute, base = self.settings, self.parts.compute, self.parts.base
+        schedule = base.sampler(settings.scheduler, settings.num_inference_steps)
         guided = settings.guidance_scale > 1
         texts = [prompt for prompt, _ in pairs]
         if guided:
             texts = [settings.negative_prompt] * len(pairs) + texts
-        states = self.parts.encoder_hidden_states(texts)
+        conditioning = self.parts.conditioning(texts)
         generators = sample_generators(pairs)
-        latents = initial_noise(generators, self._latent_shape()).to(compute.device)
+        latents = initial_noise(generators, self._shape).to(compute.device)
         yield latents
-        latents = latents * scheduler.init_noise_sigma
-        ancestral = {"generator": generators} if settings.scheduler == "euler_a" else {}
-        for timestep in scheduler.timesteps:
-            scaled = scheduler.scale_model_input(latents, timestep).to(compute.dtype)
+        latents = schedule.start(latents)
+        for timestep in schedule.timesteps:
+            seen = schedule.denoiser_input(latents, timestep).to(compute.dtype)
             if guided:
-                scaled = torch.cat([scaled, scaled])
-            predicted = self.unet(
-                scaled, timestep.to(compute.device), encoder_hidden_states=states
-            ).sample.float()
+                seen = torch.cat([seen, seen])
+            predicted = base.predict(
+                self.model, seen, timestep.to(compute.device), conditioning
+            ).float()
             if guided:
                 without, towards = predicted.chunk(2)
                 predicted = without + settings.guidance_scale * (towards - without)
-            latents = scheduler.step(predicted, timestep, latents, **ancestral).prev_sample
-            yield unit_variance(scheduler, latents)
+            latents = schedule.step(predicted, timestep, latents, generators)
+            yield schedule.decodable(latents)
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor, pairs: Sequence[Pair]) -> list[Image.Image]:
@@ -88,22 +96,14 @@ class Denoiser:
         Raises:
             ModelError: If an image holds NaN.
         """
-        vae = self.parts.vae(self.vae_folder)
-        latents = latents / vae.config.scaling_factor
-        if vae.config.shift_factor is not None:
-            latents = latents + vae.config.shift_factor
-        pixels = vae.decode(latents.to(vae.dtype)).sample.float()
+        unscaled = self.parts.base.latents.scale.unscale(latents)
+        pixels = self.parts.autoencoder(self._vae_folder).decode(unscaled)
         for (prompt, seed), image in zip(pairs, pixels, strict=True):
             if bool(image.isnan().any()):
                 raise ModelError(
-                    f"the image of {prompt!r} with seed {seed} holds NaN: the UNet's weights "
+                    f"the image of {prompt!r} with seed {seed} holds NaN: the denoiser's weights "
                     "have diverged, or overflow in this dtype; try dtype float32"
                 )
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round()
         arrays = levels.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)  # NHWC
         return [Image.fromarray(array) for array in arrays]
-
-    def _latent_shape(self) -> tuple[int, int, int]:
-        size = self.unet.config.sample_size
-        height, width = (size, size) if isinstance(size, int) else size
-        return int(self.unet.config.in_channels), int(height), int(width)

@@ -19,8 +19,8 @@ from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from styledag.models.compute import Compute
-    from styledag.sampling.base_parts import BaseParts
     from styledag.sampling.denoiser import Denoiser
+    from styledag.sampling.frozen_parts import FrozenParts
 
 CODE_VERSION = "1"
 NAMESPACE = "samples"
@@ -66,17 +66,20 @@ class TunedVae:
 class Sampler:
     """Draws images with one UNet; models are loaded only once an image is missing.
 
-    An image follows from the models' versions, prompt, seed, negative prompt, scheduler, steps and
-    guidance. Device, dtype and batch change it by rounding alone.
+    An image follows from the models' versions, prompt, seed, negative prompt, scheduler, steps,
+    guidance and size. Device, dtype and batch change it by rounding alone.
 
     Args:
-        base: Base in ``StableDiffusionPipeline``'s layout.
+        base: Folder of the base.
         settings: Prompts, seeds and how to sample.
         compute: Where and how to compute.
         base_version: Version of the base's content.
         unet: Folder of the UNet to draw with; the base's own when left out.
         unet_version: Version of its content; required with ``unet``.
         vae: The autoencoder that decodes; the base's own when left out.
+        width_px: Width where the settings name none, such as the style's; the base's own when
+            left out.
+        height_px: Height where the settings name none.
 
     Raises:
         ValueError: If one of ``unet`` and ``unet_version`` is given without the other.
@@ -92,6 +95,8 @@ class Sampler:
         unet: Path | None = None,
         unet_version: str | None = None,
         vae: TunedVae | None = None,
+        width_px: int | None = None,
+        height_px: int | None = None,
     ) -> None:
         if (unet is None) != (unet_version is None):
             raise ValueError("a UNet needs its version, and a version its UNet")
@@ -99,10 +104,12 @@ class Sampler:
         self.settings = settings
         self.compute = compute
         self.base_version = base_version
-        self.unet = unet or base / "unet"
+        self.unet = unet
         self.unet_version = unet_version or base_version
         self.vae = vae
-        self._parts: BaseParts | None = None
+        self._width_px = settings.width_px or width_px
+        self._height_px = settings.height_px or height_px
+        self._parts: FrozenParts | None = None
         self._denoiser: Denoiser | None = None
 
     def with_unet(self, unet: Path, version: str, *, vae: TunedVae | None = None) -> "Sampler":
@@ -121,6 +128,8 @@ class Sampler:
             unet=unet,
             unet_version=version,
             vae=vae or self.vae,
+            width_px=self._width_px,
+            height_px=self._height_px,
         )
         other._parts = self.parts
         return other
@@ -133,12 +142,25 @@ class Sampler:
         )
 
     @property
-    def parts(self) -> "BaseParts":
+    def size_px(self) -> tuple[int, int] | None:
+        """Width and height of the images; ``None`` if they are the base's own.
+
+        Raises:
+            ModelError: If the base's configuration cannot be read.
+        """
+        if self._width_px is None and self._height_px is None:
+            return None
+        own = self.parts.base.size_px
+        size = self._width_px or own[0], self._height_px or own[1]
+        return None if size == own else size
+
+    @property
+    def parts(self) -> "FrozenParts":
         """The base's parts, which other samplers of the base may share."""
-        from styledag.sampling.base_parts import BaseParts
+        from styledag.sampling.frozen_parts import FrozenParts
 
         if self._parts is None:
-            self._parts = BaseParts(self.base, self.compute)
+            self._parts = FrozenParts(self.base, self.compute)
         return self._parts
 
     @property
@@ -147,12 +169,18 @@ class Sampler:
 
         Raises:
             ModelError: If one of them cannot be loaded.
+            DataError: If the base cannot draw images of the size.
         """
         from styledag.sampling.denoiser import Denoiser
 
         if self._denoiser is None:
-            vae = self.vae.folder if self.vae else None
-            self._denoiser = Denoiser(self.parts, self.unet, self.settings, vae=vae)
+            self._denoiser = Denoiser(
+                self.parts,
+                self.unet,
+                self.settings,
+                size_px=self.size_px,
+                vae=self.vae.folder if self.vae else None,
+            )
         return self._denoiser
 
     def draw(
@@ -165,12 +193,14 @@ class Sampler:
         Args:
             pairs: Prompts and seeds.
             workspace: Remembers images, and counts those really drawn under ``samples``.
-            advance: Told of each image, drawn or known.
+            advance: Called for each image, drawn or known.
 
         Raises:
+            DataError: If the base cannot draw images of the size.
             DeviceError: If the device's memory does not suffice for a batch.
             ModelError: If a model cannot be loaded, or gives NaN.
-            StyleFileError: If a prompt is longer than the base reads.
+            StyleFileError: If a prompt is longer than the base reads, or the base has no such
+                sampler.
         """
         keys = {pair: self.image_key(pair) for pair in pairs}
         known = dict(workspace.items.get_many(NAMESPACE, list(keys.values())))
@@ -205,6 +235,7 @@ class Sampler:
     def provenance(self, pair: Pair) -> Mapping[str, str]:
         """Return all that decides an image, as text."""
         prompt, seed = pair
+        size = self.size_px
         return {
             "base_version": self.base_version,
             "model_version": self.unet_version,
@@ -215,6 +246,7 @@ class Sampler:
             "steps": str(self.settings.num_inference_steps),
             "guidance_scale": repr(float(self.settings.guidance_scale)),
             **({"vae_version": self.vae.version} if self.vae else {}),
+            **({"size_px": f"{size[0]}x{size[1]}"} if size else {}),
         }
 
     def _drawn(self, batch: Sequence[Pair]) -> list[Image.Image]:

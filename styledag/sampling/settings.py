@@ -1,7 +1,6 @@
 """What a style file says of the images that show a model."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from styledag.settings import STRICT, check_settings, setting
 
@@ -19,12 +18,20 @@ class SampleSettings:
         (0, 1, 2, 3), min_length=1, help="Seeds; an image follows from prompt and seed alone."
     )
     negative_prompt: str = setting("", help="What guidance leads away from.")
-    scheduler: Literal["ddim", "dpm++", "euler_a"] = setting(
-        "dpm++", help="Sampler: DDIM, DPM-Solver++ 2M, or Euler ancestral."
+    scheduler: str = setting(
+        "dpm++",
+        help="Sampler, one of the base's family; for Stable Diffusion ddim, dpm++ "
+        "(DPM-Solver++ 2M) or euler_a (Euler ancestral).",
     )
     num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of one image.")
     guidance_scale: float = setting(
         7.5, ge=1, le=50, help="Classifier-free guidance; 1 is without."
+    )
+    width_px: int | None = setting(
+        None, ge=8, help="Width of the images in pixels; images.size_px when left out."
+    )
+    height_px: int | None = setting(
+        None, ge=8, help="Height of the images in pixels; images.size_px when left out."
     )
     batch_size: int = setting(4, ge=1, identity=False, help="Images denoised at a time.")
     denoising_every_steps: int = setting(

@@ -12,6 +12,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from styledag.errors import StorageError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class Files:
     """One root, local or remote, below which whole files appear at once or not at all.
@@ -152,10 +154,30 @@ def storage_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno == errno.ENOSPC:
+        if exc.errno in _FULL:
             raise StorageError(
                 f"no space left on the disk that holds {path}: free some, then run again; "
                 "what was there before is untouched"
             ) from exc
         reason = os.strerror(exc.errno) if exc.errno else str(exc)
         raise StorageError(f"cannot use {path}: {reason}") from exc
+
+
+@contextmanager
+def written_below(folder: Path) -> Iterator[None]:
+    """Turn errors of the operating system about files below a folder into storage errors.
+
+    An error about anything else, such as a connection or a file of the user's, is none of storage
+    and passes as it is.
+
+    Raises:
+        StorageError: If the disk is full, or a file below the folder cannot be used.
+    """
+    try:
+        yield
+    except OSError as exc:
+        named = [Path(os.fsdecode(name)) for name in (exc.filename, exc.filename2) if name]
+        if exc.errno in _FULL or any(path.is_relative_to(folder) for path in named):
+            with storage_errors(str(folder)):
+                raise
+        raise

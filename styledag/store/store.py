@@ -16,7 +16,7 @@ from styledag.settings import canonical_json
 from styledag.store.artifact import Artifact, Build, Facts, Input, artifact_name
 from styledag.store.blobs import Blobs
 from styledag.store.digest import RECORD_FILE, content_files, content_version, file_digest
-from styledag.store.files import Files, storage_errors
+from styledag.store.files import Files, storage_errors, written_below
 from styledag.store.items import Items
 from styledag.store.workspace import Workspace
 
@@ -34,8 +34,8 @@ class Target:
         code_version: The stage's own version.
         settings: JSON of the settings that decide content.
         inputs: What the stage reads.
-        world: True if something beyond the inputs decides the content, as a web site does; such
-            a build always runs, and leaves it to its items to do no work twice.
+        depends_on_outside: Whether something beyond the inputs decides the content, as a web site
+            does; such a build always runs, and leaves it to its items to do no work twice.
     """
 
     asset: str
@@ -43,7 +43,7 @@ class Target:
     code_version: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Input] = ()
-    world: bool = False
+    depends_on_outside: bool = False
 
     @property
     def key(self) -> str:
@@ -63,8 +63,8 @@ class Built:
 
     Attributes:
         artifact: What now is the partition's current artifact.
-        cached: Whether it was there already: the stage did not run or, where only the world
-            could tell, ran and found nothing to do.
+        cached: Whether it was there already: the stage did not run or, where something outside
+            decides the content, ran and found nothing to do.
         work: What the stage really did, by kind.
     """
 
@@ -98,7 +98,7 @@ class Store:
             StorageError: If the store cannot be written.
         """
         before = self.current(target.asset, target.partition)
-        found = None if target.world else self.find(target)
+        found = None if target.depends_on_outside else self.find(target)
         if found is not None:
             self._set_head(found.build)
             return Built(found, cached=True, work={})
@@ -109,16 +109,22 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
                 scratch.mkdir(exist_ok=True)
-                workspace = Workspace(
-                    folder, scratch, self.blobs, self.items, progress or SilentProgress()
-                )
+            workspace = Workspace(
+                folder,
+                scratch,
+                self.blobs,
+                self.items,
+                progress or SilentProgress(),
+                kept=self.files.cache / "kept" / target.asset / target.partition,
+            )
+            with written_below(work_folder):
                 facts = body(workspace)
             artifact = self._publish(target, folder, facts)
             shutil.rmtree(work_folder, ignore_errors=True)
         unchanged = before is not None and before.version == artifact.version
         return Built(
             artifact,
-            cached=target.world and unchanged and not workspace.work,
+            cached=target.depends_on_outside and unchanged and not workspace.work,
             work=dict(workspace.work),
         )
 
@@ -194,8 +200,8 @@ class Store:
         build = Build(
             asset=target.asset,
             partition=target.partition,
-            # The key cannot name what the world held, so there the content itself does.
-            key=version if target.world else target.key,
+            # The key cannot name what was outside, so there the content itself does.
+            key=version if target.depends_on_outside else target.key,
             version=version,
             code_version=target.code_version,
             settings=target.settings,

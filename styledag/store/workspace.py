@@ -23,6 +23,8 @@ class Workspace:
         progress: Who shows how far the stage is.
         work: What was really done, by kind (``downloads``, ``decodes``, ``captions``, ...). A
             build that found everything done leaves it empty.
+        kept: Local folder that outlives this build, for what a later build of the same partition
+            may continue from; it may be removed at any time while nothing is built.
     """
 
     folder: Path
@@ -31,3 +33,4 @@ class Workspace:
     items: Items
     progress: Progress = field(default_factory=SilentProgress)
     work: Counter[str] = field(default_factory=Counter)
+    kept: Path | None = None

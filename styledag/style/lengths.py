@@ -42,8 +42,7 @@ def _check_recipe(blends: BlendSettings, recipe: Recipe) -> None:
         spread_snapshots,
     )
 
-    every = recipe.snapshot_every_epochs
-    epochs = [*range(every, recipe.epochs, every), recipe.epochs]
+    epochs = recipe.snapshot_epochs
     stored = [
         (epochs[place], gamma_of(length))
         for place in spread_snapshots(epochs)

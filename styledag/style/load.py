@@ -6,13 +6,14 @@ import json
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from styledag.collect.settings import NearImage
 from styledag.errors import StyleFileError
 from styledag.style.model import STYLE_NAME, Style
 from styledag.style.yaml_lines import Location, read_yaml
@@ -49,16 +50,36 @@ def _mistakes(exc: ValidationError, path: Path, lines: Mapping[Location, int]) -
     parents = {error["loc"][:end] for error in errors for end in range(len(error["loc"]))}
     # A list whose items are wrong is also called too short; the items' own errors say it better.
     own = [error for error in errors if error["type"] != "too_short" or error["loc"] not in parents]
+    # Of a value that may be a text or a mapping, what it is decides which of the two it meant.
+    texts = {error["loc"][:-1] for error in own if error["loc"][-1:] == ("str",)}
+    own = [error for error in own if not _is_other_kind(error, texts)]
     return [text for _, text in sorted(_mistake(error, path, lines) for error in own)]
 
 
+def _is_other_kind(error: ErrorDetails, texts: Set[Location]) -> bool:
+    location, is_mapping = error["loc"], isinstance(error["input"], dict)
+    if location[-1:] == ("str",):
+        return is_mapping
+    return location[:-1] in texts and error["type"].startswith("dataclass") and not is_mapping
+
+
 def _mistake(error: ErrorDetails, path: Path, lines: Mapping[Location, int]) -> tuple[int, str]:
-    location = _in_file(error["loc"], lines)
+    location = _in_file(_untagged(error), lines)
     line = next(
         lines[location[:end]] for end in range(len(location), -1, -1) if location[:end] in lines
     )
     key = ".".join(str(part) for part in location)
     return line, f"{path}:{line}: {key}: {_explanation(error, location)}"
+
+
+def _untagged(error: ErrorDetails) -> Location:
+    """Return an error's location without the last part where that names one kind of a union."""
+    location, found = error["loc"], error["input"]
+    tags = ["str", NearImage.__name__]
+    if isinstance(found, dict):
+        tags.append(found.get("type", ""))
+    may_be_tag = error["type"] in ("value_error", "string_type") and bool(location)
+    return location[:-1] if may_be_tag and location[-1] in tags else location
 
 
 def _in_file(location: Location, lines: Mapping[Location, int]) -> Location:
@@ -132,8 +153,12 @@ def _inner(holder: Any, part: str | int) -> Any:
     if origin is dict:
         return args[1]
     if origin in (types.UnionType, typing.Union):
-        return next(arg for arg in args if part in typing.get_args(_type_hint(arg)))
+        return next(arg for arg in args if part in (_name(arg), *typing.get_args(_type_hint(arg))))
     return holder
+
+
+def _name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else ""
 
 
 def _type_hint(source: Any) -> Any:

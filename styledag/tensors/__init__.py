@@ -1,1 +1,1 @@
-"""Files of tensors: read in slices, written in pieces, stored as differences."""
+"""Weights on the disk: files, shards and variants, read in slices, written in pieces, as deltas."""

@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from styledag.errors import ModelError
+from styledag.store.files import storage_errors
 from styledag.tensors.delta_coding import decode_difference, encode_difference
-from styledag.tensors.file import TensorReader, TensorSpec, TensorWriter, specs_in_header
-from styledag.training.disk import write_errors
-from styledag.training.snapshots.write import UNET_FILE
+from styledag.tensors.header import header_bytes, header_from_json, header_json, specs_in_json
+from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
+from styledag.tensors.reader import TensorReader, TensorSpec, open_tensors
+from styledag.tensors.writer import writing
 
 DELTA_FILE = "diffusion_pytorch_model.delta.safetensors"
 FORMAT = "styledag.delta.1"
-_CONFIG = "config.json"
 _HALVES = (torch.float16, torch.bfloat16)
-_LENGTH_BYTES = 8
-"""A safetensors file begins with the length of its header, little-endian."""
+_FRAMES = "frames"
 _COPY_BYTES = 1 << 22
 
 
@@ -62,36 +62,38 @@ def write_delta(tuned: Path, base: Path, folder: Path) -> StoredBytes:
             another shape; the message names the tensor.
         StorageError: If the disk is full or cannot be written.
     """
+    header = header_from_json(header_json(tuned / WEIGHTS_FILE))
+    whole, base_digest = hashlib.sha256(header), hashlib.sha256()
+    frames = []
     with (
         _appearing(folder) as partial,
-        TensorReader(tuned / UNET_FILE) as tuned_tensors,
-        TensorReader(base / UNET_FILE) as base_tensors,
+        open_tensors(tuned / WEIGHTS_FILE) as tuned_tensors,
+        open_tensors(base) as base_tensors,
     ):
-        whole = hashlib.sha256(tuned_tensors.header)
-        base_digest = hashlib.sha256()
-        frames = []
-        data = partial / "frames"
-        with data.open("wb") as file:
-            for spec in specs_in_header(tuned_tensors.header):
-                ours = tuned_tensors.read(spec.name, 0, spec.numel)
-                theirs = _base_numbers(base_tensors, spec, base_digest)
+        with writing(partial / _FRAMES) as compressed:
+            for spec in tuned_tensors.specs.values():
+                ours = tuned_tensors.read(spec.name).flatten()
+                theirs = _base_elements(base_tensors, spec, base_digest)
                 whole.update(_bytes(ours))
                 frame = encode_difference(ours, theirs)
                 frames.append(TensorSpec(spec.name, torch.uint8, (len(frame),)))
-                file.write(frame)
+                compressed.write(frame)
         metadata = {
             "format": FORMAT,
             "styledag.base_sha256": base_digest.hexdigest(),
             "styledag.full_sha256": whole.hexdigest(),
-            "styledag.full_header": tuned_tensors.header[_LENGTH_BYTES:].decode(),
+            "styledag.full_header": header_json(tuned / WEIGHTS_FILE).decode(),
         }
-        with (partial / DELTA_FILE).open("wb") as file, data.open("rb") as compressed:
-            TensorWriter(file, frames, metadata)
-            shutil.copyfileobj(compressed, file, _COPY_BYTES)
-            stored = file.tell()
-        data.unlink()
-        shutil.copyfile(tuned / _CONFIG, partial / _CONFIG)
-    return StoredBytes(stored=stored, full=(tuned / UNET_FILE).stat().st_size)
+        with writing(partial / DELTA_FILE) as file, storage_errors(str(partial)):
+            file.write(header_bytes(frames, metadata))
+            with (partial / _FRAMES).open("rb") as compressed_file:
+                while chunk := compressed_file.read(_COPY_BYTES):
+                    file.write(chunk)
+            (partial / _FRAMES).unlink()
+            shutil.copyfile(tuned / CONFIG_FILE, partial / CONFIG_FILE)
+    return StoredBytes(
+        stored=(folder / DELTA_FILE).stat().st_size, full=(tuned / WEIGHTS_FILE).stat().st_size
+    )
 
 
 def restore_delta(delta: Path, base: Path, folder: Path) -> None:
@@ -109,25 +111,26 @@ def restore_delta(delta: Path, base: Path, folder: Path) -> None:
     """
     with (
         _appearing(folder) as partial,
-        TensorReader(delta / DELTA_FILE) as differences,
-        TensorReader(base / UNET_FILE) as base_tensors,
+        open_tensors(delta / DELTA_FILE) as differences,
+        open_tensors(base) as base_tensors,
     ):
-        header = _full_header(differences)
+        header, specs = _full_header(differences)
         whole, base_digest = hashlib.sha256(header), hashlib.sha256()
-        with (partial / UNET_FILE).open("wb") as file:
+        with writing(partial / WEIGHTS_FILE) as file:
             file.write(header)
-            for spec in specs_in_header(header):
-                theirs = _base_numbers(base_tensors, spec, base_digest)
-                numbers = _bytes(_restored(differences, spec, theirs))
-                whole.update(numbers)
-                file.write(numbers)
+            for spec in specs:
+                theirs = _base_elements(base_tensors, spec, base_digest)
+                elements = _bytes(_restored(differences, spec, theirs))
+                whole.update(elements)
+                file.write(elements)
         _check(differences, "styledag.base_sha256", base_digest.hexdigest(), _WRONG_BASE, base)
         _check(differences, "styledag.full_sha256", whole.hexdigest(), _DAMAGED, base)
-        shutil.copyfile(delta / _CONFIG, partial / _CONFIG)
+        with storage_errors(str(folder)):
+            shutil.copyfile(delta / CONFIG_FILE, partial / CONFIG_FILE)
 
 
 _WRONG_BASE = (
-    "{delta} is a difference to another base than {base}: its numbers have the digest {found}, "
+    "{delta} is a difference to another base than {base}: its elements have the digest {found}, "
     "expected {expected}; name the base that the checkpoint was trained from"
 )
 _DAMAGED = (
@@ -146,7 +149,7 @@ def _check(differences: TensorReader, name: str, found: str, message: str, base:
         )
 
 
-def _full_header(differences: TensorReader) -> bytes:
+def _full_header(differences: TensorReader) -> tuple[bytes, list[TensorSpec]]:
     found = differences.metadata.get("format")
     if found != FORMAT:
         raise ModelError(
@@ -155,14 +158,12 @@ def _full_header(differences: TensorReader) -> bytes:
         )
     try:
         content = differences.metadata["styledag.full_header"].encode()
-        header = len(content).to_bytes(_LENGTH_BYTES, "little") + content
-        specs_in_header(header)
+        return header_from_json(content), specs_in_json(content)
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ModelError(
-            f"{differences.path} is damaged: it does not say which tensors it restores ({exc}); "
-            "materialise the checkpoint's model again"
+            f"{differences.path} is damaged: it does not list the tensors that it restores "
+            f"({exc}); materialise the checkpoint's model again"
         ) from exc
-    return header
 
 
 def _restored(differences: TensorReader, spec: TensorSpec, base: Tensor) -> Tensor:
@@ -171,9 +172,8 @@ def _restored(differences: TensorReader, spec: TensorSpec, base: Tensor) -> Tens
             f"{differences.path} lacks tensor {spec.name!r}: materialise the checkpoint's model "
             "again"
         )
-    frame = differences.read(spec.name, 0, differences.specs[spec.name].numel)
     try:
-        return decode_difference(bytes(_bytes(frame)), base)
+        return decode_difference(bytes(_bytes(differences.read(spec.name))), base)
     except ValueError as exc:
         raise ModelError(
             f"{differences.path}: tensor {spec.name!r} is damaged ({exc}); materialise the "
@@ -181,8 +181,8 @@ def _restored(differences: TensorReader, spec: TensorSpec, base: Tensor) -> Tens
         ) from exc
 
 
-def _base_numbers(base: TensorReader, spec: TensorSpec, digest: "hashlib._Hash") -> Tensor:
-    """Return the base's numbers of a tensor, rounded as a snapshot's are; the digest sees them."""
+def _base_elements(base: TensorReader, spec: TensorSpec, digest: "hashlib._Hash") -> Tensor:
+    """Return the base's elements of a tensor, rounded as a snapshot's are; the digest gets them."""
     if spec.dtype not in _HALVES:
         raise ModelError(
             f"tensor {spec.name!r} is {spec.dtype}, but a difference is taken of float16 or "
@@ -195,26 +195,27 @@ def _base_numbers(base: TensorReader, spec: TensorSpec, digest: "hashlib._Hash")
             f"tensor {spec.name!r} {has} in {base.path}, but is {list(spec.shape)} in the "
             "checkpoint; name the base that it was trained from"
         )
-    numbers = base.read(spec.name, 0, spec.numel).to(spec.dtype)
+    elements = base.read(spec.name).flatten().to(spec.dtype)
     digest.update(spec.name.encode())
-    digest.update(_bytes(numbers))
-    return numbers
+    digest.update(_bytes(elements))
+    return elements
 
 
-def _bytes(numbers: Tensor) -> memoryview:
-    return numbers.view(torch.uint8).numpy().data
+def _bytes(elements: Tensor) -> memoryview:
+    return elements.view(torch.uint8).numpy().data
 
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """Lend a folder beside the final one, which takes its place when the block ends well."""
+    """Yield a folder beside the final one, which it replaces when the block ends well."""
     partial = folder.with_name(f"{folder.name}.partial")
-    with write_errors(folder):
+    with storage_errors(str(folder)):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        try:
-            yield partial
+    try:
+        yield partial
+        with storage_errors(str(folder)):
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

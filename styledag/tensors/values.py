@@ -3,8 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from styledag.errors import ModelError
 from styledag.store.items import Items, item_key
+from styledag.tensors.reader import open_tensors
 
 _NAMESPACE = "weights_versions"
 
@@ -13,16 +13,16 @@ def weights_version(folder: Path, *, known_as: str | None, items: Items) -> str:
     """Return the sha256 of a UNet's tensors as float32 values.
 
     A blend at weight 0 has the base's values in a file of another header, and the last snapshot
-    those of the model: images that are remembered by this version are drawn once for both.
+    those of the model: images that are cached by this version are drawn once for both.
 
     Args:
-        folder: Folder in diffusers' layout, with its safetensors.
-        known_as: Version of the artifact or model that holds the folder; asked again under it,
-            the answer is remembered. Nothing is remembered of ``None``.
-        items: Where it is remembered.
+        folder: Folder in diffusers' layout, its weights in one safetensors file or in shards.
+        known_as: Version of the artifact or model that contains the folder, under which the
+            result is cached. Nothing is cached for ``None``.
+        items: The cache.
 
     Raises:
-        ModelError: If the folder holds no safetensors, or a file is damaged.
+        ModelError: If the folder has no safetensors, or a file is damaged.
     """
     if known_as is None:
         return _digest(folder)
@@ -36,19 +36,9 @@ def weights_version(folder: Path, *, known_as: str | None, items: Items) -> str:
 
 
 def _digest(folder: Path) -> str:
-    from safetensors import SafetensorError, safe_open
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ModelError(f"{folder} holds no safetensors: is it a UNet in diffusers' layout?")
     digest = hashlib.sha256()
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                for name in sorted(tensors.keys()):
-                    tensor = tensors.get_tensor(name).float()
-                    digest.update(f"{name}{list(tensor.shape)}".encode())
-                    digest.update(tensor.numpy().data)
-        except SafetensorError as exc:
-            raise ModelError(f"{file} is no sound safetensors file: {exc}") from exc
+    with open_tensors(folder) as tensors:
+        for name, spec in sorted(tensors.specs.items()):
+            digest.update(f"{name}{list(spec.shape)}".encode())
+            digest.update(tensors.read(name).float().contiguous().numpy().data)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What each optimiser step sees: an order of images, and the named randomness of each."""
+"""The batches of each optimiser step: an order of images, and the named randomness of each."""
 
 import math
 from collections import Counter
@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from styledag.bases.base import Conditioning, Objective
 from styledag.errors import DataError
 from styledag.randomness import generator_for, seed_for
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
@@ -51,8 +52,8 @@ class Batch:
     Attributes:
         latents: Scaled latents, float32. # BCHW
         noise: Standard normal, plus the recipe's offset, float32. # BCHW
-        timesteps: Diffusion timesteps, int64. # B
-        encoder_hidden_states: Text states. # [B, 77, D]
+        timesteps: As the objective draws them. # B
+        conditioning: What the denoiser reads of each sample's caption.
         weights: What each sample's loss counts in the mean over an optimiser step. # B
         dropped: Whether each sample's caption is the empty one. # B
     """
@@ -60,7 +61,7 @@ class Batch:
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
-    encoder_hidden_states: Tensor
+    conditioning: Conditioning
     weights: Tensor
     dropped: Tensor
 
@@ -73,11 +74,16 @@ class Batch:
             each.name: getattr(self, each.name).to(device, non_blocking=True)
             for each in fields(self)
         }
-        return Batch(**moved | {"encoder_hidden_states": moved["encoder_hidden_states"].float()})
+        return Batch(**moved | {"conditioning": moved["conditioning"].to(dtype=torch.float32)})
 
     def pinned(self) -> "Batch":
-        """Return the batch in memory that a CUDA device reads by itself."""
-        return Batch(**{each.name: getattr(self, each.name).pin_memory() for each in fields(self)})
+        """Return the batch in host memory that a CUDA device reads by itself."""
+        pinned = {
+            each.name: getattr(self, each.name).pin_memory()
+            for each in fields(self)
+            if each.name != "conditioning"
+        }
+        return Batch(**pinned, conditioning=self.conditioning.pinned())
 
     def weightless(self) -> "Batch":
         """Return the batch with weights of zero: its samples count for nothing."""
@@ -94,7 +100,7 @@ class Batches:
     Args:
         encoded: The dataset.
         recipe: Batch size, accumulation, flips, captions, prior, weights and run seed.
-        timesteps: Number of the schedule's timesteps.
+        objective: Draws timesteps.
 
     Attributes:
         samples_per_step: Most samples of the style in an optimiser step.
@@ -106,10 +112,10 @@ class Batches:
             for: mirrored images, its instance prompt, or images of the prior.
     """
 
-    def __init__(self, encoded: EncodedDataset, recipe: Recipe, *, timesteps: int) -> None:
+    def __init__(self, encoded: EncodedDataset, recipe: Recipe, objective: Objective) -> None:
         self._encoded = encoded
         self._recipe = recipe
-        self._timesteps = timesteps
+        self._objective = objective
         self._microsteps = Microsteps(
             encoded,
             batch_size=recipe.batch_size,
@@ -155,7 +161,7 @@ class Batches:
             draws,
             flips=[recipe.horizontal_flip and draw.share("flip") < _HALF for draw in draws],
             captions=[self._caption(*pair) for pair in zip(samples, draws, strict=True)],
-            timesteps=[int(draw.share("timestep") * self._timesteps) for draw in draws],
+            timestep_shares=[draw.share("timestep") for draw in draws],
             weights=[self._weight(each) for each in samples],
             noise_offset=recipe.noise_offset,
         )
@@ -169,7 +175,6 @@ class Batches:
         for band in range(BANDS):
             for samples in self._held_out:
                 draws = [Draws(self._recipe.seed, f"validation {band}", s.id) for s in samples]
-                shares = [(band + draw.share("timestep")) / BANDS for draw in draws]
                 yield (
                     band,
                     self._batch(
@@ -177,7 +182,7 @@ class Batches:
                         draws,
                         flips=[False] * len(samples),
                         captions=[each.captions[0] for each in samples],
-                        timesteps=[int(share * self._timesteps) for share in shares],
+                        timestep_shares=[(band + d.share("timestep")) / BANDS for d in draws],
                         weights=[1.0] * len(samples),
                     ),
                 )
@@ -199,11 +204,12 @@ class Batches:
         *,
         flips: Sequence[bool],
         captions: Sequence[int],
-        timesteps: Sequence[int],
+        timestep_shares: Sequence[float],
         weights: Sequence[float],
         noise_offset: float = 0.0,
     ) -> Batch:
-        shape = self._encoded.moments[samples[0].bucket].mean.shape[2:]
+        channels, height, width = self._encoded.moments[samples[0].bucket].mean.shape[2:]
+        shape = (channels, height, width)
         latents, noise = torch.empty(2, len(samples), *shape)
         for at, (sample, draw) in enumerate(zip(samples, draws, strict=True)):
             self._encoded.sample_latents(
@@ -218,8 +224,8 @@ class Batches:
         return Batch(
             latents=latents,
             noise=noise,
-            timesteps=torch.tensor(timesteps),
-            encoder_hidden_states=self._encoded.text_states[list(captions)],
+            timesteps=self._objective.timesteps(timestep_shares, shape),
+            conditioning=self._encoded.conditioning.select(list(captions)),
             weights=torch.tensor(weights),
             dropped=torch.tensor([caption == self._encoded.empty_caption for caption in captions]),
         )

@@ -1,44 +1,37 @@
-"""Whether a base's UNet can read an encoded dataset at all."""
+"""Whether a base's denoiser can read an encoded dataset at all."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.bases.base import Base
 from styledag.errors import ModelError
 
 if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-
     from styledag.training.encoding.dataset import EncodedDataset
 
 
-def check_fit(unet: "UNet2DConditionModel", encoded: "EncodedDataset", base: Path) -> None:
-    """Check the UNet's configuration against the shapes of latents and text states.
+def check_fit(base: Base, encoded: "EncodedDataset") -> None:
+    """Check the base's configurations against the shapes of latents and conditionings.
 
     Raises:
-        ModelError: If they differ, or the UNet wants more than latents, timestep and caption.
+        ModelError: If they differ, or the denoiser needs inputs that its family does not have.
     """
-    config = unet.config
-    where = f"the UNet of {base}"
-    if config.in_channels != encoded.latent_channels:
+    base.denoiser(device="meta")
+    where = f"the denoiser of {base.folder}"
+    if base.latents.channels != encoded.latent_channels:
         raise ModelError(
-            f"{where} reads latents of {config.in_channels} channels, but the encoded dataset has "
-            f"{encoded.latent_channels}: encode with this base, and take no inpainting model"
+            f"{where} reads latents of {base.latents.channels} channels, but the encoded dataset "
+            f"has {encoded.latent_channels}: encode with this base"
         )
-    if config.in_channels != config.out_channels:
+    read = {name: each.shape[-1] for name, each in base.meta_conditioning(1).tensors.items()}
+    found = {name: each.shape[-1] for name, each in encoded.conditioning.tensors.items()}
+    if read.keys() != found.keys():
         raise ModelError(
-            f"{where} reads {config.in_channels} channels and gives {config.out_channels}: "
-            "take a base that gives as many as it reads"
+            f"{where} reads {', '.join(sorted(read))}, but the encoded dataset has "
+            f"{', '.join(sorted(found))}: encode with this base's own text encoders"
         )
-    width = config.cross_attention_dim
-    widths = {width} if isinstance(width, int) else set(width)
-    if widths != {encoded.text_width}:
-        raise ModelError(
-            f"{where} reads text states {sorted(widths)} wide, but the encoded dataset's are "
-            f"{encoded.text_width} wide: encode with this base's own text encoder"
-        )
-    for name in ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type"):
-        if config.get(name) is not None:
+    for name, width in read.items():
+        if found[name] != width:
             raise ModelError(
-                f"{where} has {name} {config[name]!r}, so it needs more than latents, timestep "
-                "and caption: take a base of the Stable Diffusion 1.x or 2.x kind"
+                f"{where} reads {name} that are {width} wide, but the encoded dataset's are "
+                f"{found[name]} wide: encode with this base's own text encoders"
             )

@@ -2,61 +2,56 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from styledag.bases.parts import load_unet
+from styledag.bases.base import Base, Objective
 from styledag.errors import TrainingError
 from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
-from styledag.training.compiled import compile_blocks
+from styledag.training.compiled import compile_modules
 from styledag.training.frozen_base import FrozenBase
-from styledag.training.loss import DiffusionLoss
-from styledag.training.optimizers import Optimizer, OptimizerSettings, rate_shares
+from styledag.training.optimizers import Optimizer, OptimizerSettings
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.snapshots.lora import LoraAdapters
 from styledag.training.state import tensors_below
-from styledag.training.trainable import select_trainable
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+from styledag.training.trainable import Trainable
 
 
 class Optimisation:
-    """A base's UNet, or adapters of it, with an optimiser and the moving average.
+    """A base's denoiser, or adapters of it, with an optimiser and the moving average.
 
     The averages are float32. So are weights, gradients and moments, while the passes run in the
     dtype of ``compute``; or the weights are bfloat16, as the recipe says.
 
     Args:
-        base: Folder in diffusers' layout.
+        base: The base.
         recipe: What is trained and how.
-        loss: The base's own loss.
+        objective: The base's own objective.
         compute: Device and dtype.
         processes: Those that train together; each sees a part of every microstep.
         total_steps: Optimiser steps of the whole run.
 
     Attributes:
-        unet: The UNet, whose trained weights change.
+        unet: The denoiser, whose trained weights change.
         trained: Those weights by name.
-        adapters: The UNet's adapters, if the recipe trains such.
+        adapters: The denoiser's adapters, if the recipe trains such.
         ema: Averages of the trained weights.
 
     Raises:
-        TrainingError: If the dtype or the trained part cannot be had.
-        ModelError: If the UNet cannot be loaded.
+        TrainingError: If the dtype does not fit, or the base has no such part to train.
+        ModelError: If the denoiser cannot be loaded.
     """
 
     def __init__(
         self,
-        base: Path,
+        base: Base,
         recipe: Recipe,
-        loss: DiffusionLoss,
+        objective: Objective,
         *,
         compute: Compute,
         processes: Processes,
@@ -64,33 +59,31 @@ class Optimisation:
     ) -> None:
         _check_formats(recipe, compute)
         self._recipe = recipe
-        self._loss = loss
+        self._base = base
+        self._objective = objective
         self._compute = compute
         self._processes = processes
-        self.unet: UNet2DConditionModel = load_unet(
-            base, device=compute.device, dtype=getattr(torch, recipe.weights)
-        )
+        self.unet: Any = base.denoiser(device=compute.device, dtype=getattr(torch, recipe.weights))
         if compute.channels_last:
             self.unet.to(memory_format=torch.channels_last)
-        self.adapters = None if recipe.lora is None else LoraAdapters(self.unet, recipe)
+        chosen = Trainable(base, recipe)
+        self.adapters = None if recipe.lora is None else LoraAdapters(self.unet, recipe, chosen)
         self.trained: Mapping[str, nn.Parameter] = (
-            select_trainable(self.unet, recipe.trained, recipe.blocks)
-            if self.adapters is None
-            else self.adapters.parameters
+            chosen.select(self.unet) if self.adapters is None else self.adapters.parameters
         )
         if recipe.gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         if compute.compile:
-            compile_blocks(self.unet)
+            compile_modules(self.unet, base)
         ema_device = torch.device("cpu") if recipe.ema_on_cpu else None
         self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
         self._optimizer = Optimizer(
             self.trained,
             OptimizerSettings.of(recipe),
-            rate_shares=rate_shares(self.trained, recipe.block_rates),
+            rate_shares=chosen.rate_shares(self.trained),
         )
         self._model = processes.wrapped(self.unet)
-        self._base = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
+        self._frozen = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
 
     def step(
         self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float
@@ -146,7 +139,7 @@ class Optimisation:
         }
 
     def whole(self, averages: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return all weights of a plain UNet, averaged where they are trained.
+        """Return all weights of a plain denoiser, averaged where they are trained.
 
         Args:
             averages: One of the averages in :attr:`ema`.
@@ -184,21 +177,21 @@ class Optimisation:
 
     def _losses(self, model: nn.Module, batch: Batch) -> Tensor:
         batch = batch.to(self._compute.device)
-        noisy_latents = self._loss.noisy(batch.latents, batch.noise, batch.timesteps)
+        noisy_latents = self._objective.noisy(batch.latents, batch.noise, batch.timesteps)
         if self._compute.channels_last:
             noisy_latents = noisy_latents.contiguous(memory_format=torch.channels_last)
-        target = self._loss.target(batch.latents, batch.noise, batch.timesteps)
-        if self._base is not None:
-            target = self._base.said_where_dropped(target, noisy_latents, batch)
+        target = self._objective.target(batch.latents, batch.noise, batch.timesteps)
+        if self._frozen is not None:
+            target = self._frozen.with_base_prediction_where_dropped(target, noisy_latents, batch)
         with torch.autocast(
             self._compute.device.type,
             dtype=self._compute.dtype,
             enabled=self._compute.dtype != torch.float32,
         ):
-            prediction = model(
-                noisy_latents, batch.timesteps, batch.encoder_hidden_states, return_dict=False
-            )[0]
-        return batch.weights * self._loss.per_sample(prediction, target, batch.timesteps)
+            prediction = self._base.predict(
+                model, noisy_latents, batch.timesteps, batch.conditioning
+            )
+        return batch.weights * self._objective.per_sample(prediction, target, batch.timesteps)
 
 
 def _check_formats(recipe: Recipe, compute: Compute) -> None:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
-from styledag.training.recipe import Level, Recipe
-from styledag.training.trainable import is_in
+from styledag.training.recipe import Recipe
 
 _SHARE = "share_of_rate"
 
@@ -113,28 +112,6 @@ class Optimizer:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Become what :meth:`tensors` was taken from."""
         restore_optimizers(self._optimizers, tensors)
-
-
-def rate_shares(parameters: Iterable[str], rates: Mapping[Level, float]) -> dict[str, float]:
-    """Return each parameter's share of the learning rate, by name.
-
-    Args:
-        parameters: Names.
-        rates: Shares by block; 1 for all others.
-
-    Raises:
-        TrainingError: If no parameter lies in a block that has a rate.
-    """
-    shares = dict.fromkeys(parameters, 1.0)
-    for level, share in rates.items():
-        chosen = [name for name in shares if is_in(name, level)]
-        if not chosen:
-            raise TrainingError(
-                f"the recipe has a rate for block {level}, but trains nothing in it: remove it "
-                "from block_rates, or train that block"
-            )
-        shares |= dict.fromkeys(chosen, share)
-    return shares
 
 
 def optimizer_tensors(

@@ -8,11 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from styledag.errors import TrainingError
 from styledag.settings import STRICT, check_settings, setting
 
-Level = Literal[
-    "down.0", "down.1", "down.2", "down.3", "mid", "up.0", "up.1", "up.2", "up.3"
-]  # fmt: skip
-"""One block of the UNet, counted from its beginning, as diffusers does: ``up.0`` is the coarsest of
-those that go up."""
+Trained = Literal["unet", "attention", "cross_attention"]
 
 MAX_RATE_SHARE = 10
 """Most that a block's rate may be of the recipe's: beyond it lies a mistyped number."""
@@ -159,16 +155,16 @@ class Recipe:
 
     __pydantic_config__ = STRICT
 
-    trained: Literal["unet", "attention", "cross_attention"] = setting(
+    trained: Trained = setting(
         "unet", help="The whole UNet, its attention layers, or only those that read the caption."
     )
-    blocks: tuple[Literal["down", "mid", "up"], ...] = setting(
-        ("down", "mid", "up"),
+    blocks: tuple[str, ...] | None = setting(
+        None,
         min_length=1,
-        help="Parts of the UNet in which that is trained. With all of them, what lies outside "
-        "(first and last convolution, time embedding) is trained too.",
+        help="Blocks of the base in which that is trained, for Stable Diffusion of down, mid, up, "
+        "down.0, up.0 and so on; everywhere when left out, and outside of all blocks only then.",
     )
-    block_rates: Mapping[Level, float] = setting(
+    block_rates: Mapping[str, float] = setting(
         default_factory=dict,
         help="Shares of the learning rate for single blocks, such as {up.0: 0.5}; 1 for others.",
     )
@@ -264,13 +260,18 @@ class Recipe:
     )
     seed: int = setting(0, ge=0, help="Run seed that all of training's randomness follows from.")
 
+    @property
+    def snapshot_epochs(self) -> list[int]:
+        """Epochs after which a checkpoint is kept, unless training stops early."""
+        every = self.snapshot_every_epochs
+        return [*range(every, self.epochs, every), self.epochs]
+
     def __post_init__(self) -> None:
         check_settings(self)
-        check_levels("block_rates", self.block_rates)
-        for level, share in self.block_rates.items():
+        for block, share in self.block_rates.items():
             if not 0 < share <= MAX_RATE_SHARE:
                 raise ValueError(
-                    f"block_rates[{level!r}] is {share!r}, but must be above 0 and at most "
+                    f"block_rates[{block!r}] is {share!r}, but must be above 0 and at most "
                     f"{MAX_RATE_SHARE}: to leave a part as it is, do not name it in blocks"
                 )
         if self.dropped_captions == "base" and not self.caption_dropout:
@@ -278,21 +279,6 @@ class Recipe:
                 "dropped_captions is 'base', but caption_dropout is 0: drop some (0.25 is a good "
                 "share), or remove dropped_captions"
             )
-
-
-def check_levels(name: str, shares: Mapping[Level, float]) -> None:
-    """Check that a setting of shares names blocks of a UNet.
-
-    Args:
-        name: What errors call it.
-        shares: By block.
-
-    Raises:
-        ValueError: If it names anything else.
-    """
-    for level in shares:
-        if level not in get_args(Level):
-            raise ValueError(f"{name} names {level!r}, but must name some of {get_args(Level)}")
 
 
 def recipe_from_json(text: str, name: str) -> Recipe:

@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from styledag.bases.meta import meta_unet
-from styledag.bases.parts import load_scheduler
+from styledag.bases.find import find_base
 from styledag.errors import DataError, TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
@@ -28,7 +27,6 @@ from styledag.training.fit import check_fit
 from styledag.training.identity import length_dependence, weights_identity
 from styledag.training.kept_states import Course, KeptStates, continuation
 from styledag.training.loggers import Loggers, open_loggers
-from styledag.training.loss import DiffusionLoss
 from styledag.training.optimisation import Optimisation
 from styledag.training.prefetch import prefetched
 from styledag.training.processes import Processes
@@ -80,8 +78,9 @@ class UnetRun:
         self._processes = processes
         self._scratch = scratch
         self._work = work
-        loss = DiffusionLoss(load_scheduler(base), min_snr_gamma=recipe.min_snr_gamma)
-        self._batches = Batches(encoded, recipe, timesteps=loss.timesteps)
+        found = find_base(base)
+        objective = found.objective(min_snr_gamma=recipe.min_snr_gamma)
+        self._batches = Batches(encoded, recipe, objective)
         total_steps = self._batches.total_steps
         self._schedule = Schedule.of(recipe, total_steps=total_steps)
         self._course = Course(recipe=recipe, steps_per_epoch=self._batches.steps_per_epoch)
@@ -90,12 +89,12 @@ class UnetRun:
                 "the recipe stops by the validation loss, but no image is held out: raise "
                 "dataset.validation_share, or remove stopping"
             )
-        check_fit(meta_unet(base), encoded, base)
+        check_fit(found, encoded)
         check_memory(
             PlannedTraining.of(encoded, base, recipe, compute=compute, processes=processes.size)
         )
         self._optimisation = Optimisation(
-            base, recipe, loss, compute=compute, processes=processes, total_steps=total_steps
+            found, recipe, objective, compute=compute, processes=processes, total_steps=total_steps
         )
         self._run, self._identity = _digests(inputs, recipe, compute, self._optimisation)
         self._states = TrainingStates(scratch / "state")

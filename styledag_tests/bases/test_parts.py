@@ -1,22 +1,25 @@
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
-from styledag.bases.parts import (
-    load_scheduler,
-    load_text_encoder,
-    load_tokenizer,
-    load_unet,
-    load_vae,
-    vae_scaling_factor,
-)
+from styledag.bases.base import Base
+from styledag.bases.find import find_base
+from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.errors import ModelError
 
-LOADERS = [load_unet, load_vae, load_text_encoder, load_tokenizer, load_scheduler]
+LOADERS: dict[str, Callable[[Base], object]] = {
+    "denoiser": lambda base: base.denoiser(),
+    "autoencoder": lambda base: base.autoencoder(),
+    "text encoder": lambda base: base.text_encoder(),
+    "tokenizer": lambda base: base.tokens.limit,
+    "objective": lambda base: base.objective(),
+    "sampler": lambda base: base.sampler("ddim", 2),
+}
+EACH = pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -25,19 +28,19 @@ def copy(base: Path, tmp_path: Path) -> Path:
     return shutil.copytree(base, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name__)
-def test_missing_part_is_named(load: Callable[[Path], object], tmp_path: Path) -> None:
+@EACH
+def test_missing_part_is_named(load: Callable[[Base], object], tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        load(tmp_path)
+        load(StableDiffusion(tmp_path))
     assert str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name__)
-def test_damaged_configuration_is_named(load: Callable[[Path], object], copy: Path) -> None:
+@EACH
+def test_damaged_configuration_is_named(load: Callable[[Base], object], copy: Path) -> None:
     for path in copy.rglob("*.json"):
         path.write_text("{nothing")
     with pytest.raises(ModelError) as caught:
-        load(copy)
+        load(StableDiffusion(copy))
     assert str(copy) in str(caught.value)
 
 
@@ -47,7 +50,7 @@ def test_missing_weight_is_refused_and_not_drawn_at_random(copy: Path) -> None:
     del state_dict["conv_in.weight"]
     save_file(state_dict, path)
     with pytest.raises(ModelError, match=r"missing keys conv_in\.weight"):
-        load_unet(copy)
+        find_base(copy).denoiser()
 
 
 def test_weight_of_another_shape_is_refused(copy: Path) -> None:
@@ -56,27 +59,35 @@ def test_weight_of_another_shape_is_refused(copy: Path) -> None:
     state_dict["conv_in.weight"] = state_dict["conv_in.weight"][:, :3].contiguous()
     save_file(state_dict, path)
     with pytest.raises(ModelError, match=r"conv_in\.weight"):
-        load_unet(copy)
+        find_base(copy).denoiser()
 
 
 def test_cut_off_weights_are_refused(copy: Path) -> None:
     for path in copy.rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:2000])
-    for load in (load_unet, load_vae, load_text_encoder):
+    for name in ("denoiser", "autoencoder", "text encoder"):
         with pytest.raises(ModelError):
-            load(copy)
+            LOADERS[name](find_base(copy))
 
 
-def test_scaling_factor_is_stable_diffusion_s_where_none_is_stated(copy: Path) -> None:
-    assert vae_scaling_factor(copy) == 0.5
-    path = copy / "vae" / "config.json"
-    config = json.loads(path.read_text())
-    del config["scaling_factor"]
-    path.write_text(json.dumps(config))
-    assert vae_scaling_factor(copy) == 0.18215
-
-
-def test_schedule_is_read_from_whichever_sampler_the_base_names(base: Path) -> None:
-    scheduler = load_scheduler(base)
-    assert scheduler.config.prediction_type == "epsilon"
-    assert float(scheduler.alphas_cumprod[-1]) == pytest.approx(0.00466, rel=1e-2)
+def test_on_the_meta_device_no_weights_are_read(copy: Path) -> None:
+    for path in copy.rglob("*.safetensors"):
+        path.unlink()
+    for path in (copy / "tokenizer").iterdir():
+        path.unlink()
+    base = find_base(copy)
+    denoiser = base.denoiser(device="meta")
+    assert {each.device.type for each in denoiser.parameters()} == {"meta"}
+    assert not denoiser.training
+    latents = torch.empty(2, 4, 8, 8, device="meta")
+    timesteps = torch.zeros(2, device="meta", dtype=torch.int64)
+    assert base.predict(denoiser, latents, timesteps, base.meta_conditioning(2)).shape == (
+        latents.shape
+    )
+    encoded = base.text_encoder(device="meta").encode(["", "a cat"])
+    expected = base.meta_conditioning(2)
+    assert {name: each.shape for name, each in encoded.tensors.items()} == {
+        name: each.shape for name, each in expected.tensors.items()
+    }
+    pixels = torch.empty(1, 3, 16, 16, device="meta")
+    assert base.autoencoder(device="meta").encode(pixels).mean.shape == (1, 4, 8, 8)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
+from styledag.bases.clip import ClipTokens
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.caption import caption_images
 from styledag.captions.facts import caption_facts
-from styledag.captions.length import ClipTokens
 from styledag.captions.records import CaptionedImage
 from styledag.captions.settings import CaptionSettings
 from styledag.collect.records import Origin

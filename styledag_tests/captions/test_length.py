@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from styledag.captions.length import ClipTokens, say_within
+from styledag.bases.clip import ClipTokens
+from styledag.captions.length import say_within
 from styledag.errors import ModelError, StyleFileError
 
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from styledag.cli.main import cli
-from styledag.errors import ModelError
+from styledag.errors import ModelError, StyleFileError
 from styledag.style.schema import SCHEMA_FILE, style_schema
 from styledag_tests.whole.small_project import STYLE, make_project
 
@@ -33,13 +33,23 @@ def test_status_names_what_was_never_made(root: Path) -> None:
     assert exit_code == 0
     assert {row["state"] for row in rows} == {"missing"}
     assert [row["asset"] for row in rows][:2] == ["style", "raw_images"]
-    assert any(row["partition"] == f"{STYLE}.full/0.50" for row in rows)
+    assert any(row["partition"] == f"{STYLE}.full@0.50" for row in rows)
 
 
 def test_status_as_a_table_shows_every_asset(root: Path) -> None:
     _, output = call(root, "status")
     assert "model_report" in output
     assert "missing" in output
+
+
+def test_status_reports_a_broken_file_beside_the_others(root: Path) -> None:
+    (root / "data" / "styles" / "broken.yaml").write_text("base: [", encoding="utf-8")
+    result = CliRunner().invoke(cli, ["--project", str(root), "status", "--json"])
+    assert isinstance(result.exception, StyleFileError)
+    rows = json.loads(result.output)
+    assert [row["state"] for row in rows["broken"]] == ["broken"]
+    assert "broken.yaml" in rows["broken"][0]["why"]
+    assert len(rows[STYLE]) > 10
 
 
 def test_doctor_is_content_with_a_sound_style(root: Path) -> None:

@@ -24,7 +24,7 @@ def test_a_model_is_predicted_before_its_dataset_is_there(root: Path) -> None:
     assert list(said) == ["parameters", "steps", "operations", "memory", "time", "disk"]
     # 800 images are assumed, of which a fifth is held out.
     assert "160 of 8 images: 2 epochs of 640 images and 160 held out" in said["steps"]
-    assert "assumed, since nothing has been gathered" in said["steps"]
+    assert "assumed, since nothing has been collected" in said["steps"]
     assert "latents 4x16x16" in said["steps"]
     assert "an image 0.872 GFLOP forward" in said["operations"]
     assert "moments" in said["memory"]

@@ -24,3 +24,10 @@ def test_what_was_made_of_remembered_items_is_no_nothing() -> None:
 
 def test_where_all_was_there_nothing_changed() -> None:
     assert summary([outcome({}, cached=True)], 7.4).startswith("nothing changed: ")
+
+
+def test_questions_to_an_api_are_no_change() -> None:
+    done = [outcome({"questions": 4}, cached=True)]
+    assert summary(done, 7.4) == (
+        "nothing changed: all was looked at in 7 s, nothing redone, 4 questions asked"
+    )

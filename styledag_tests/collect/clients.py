@@ -4,8 +4,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from styledag.collect.client import Client
 from styledag.collect.settings import FetchSettings
+from styledag.collect.web.client import Client
 from styledag.store.workspace import Workspace
 
 SETTINGS = FetchSettings(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from styledag.collect.client import MOST_FAILURES
 from styledag.collect.collect import collect_images
 from styledag.collect.settings import FetchSettings, HtmlSource
+from styledag.collect.web.turns import MOST_FAILURES
 from styledag.errors import SourceError
 from styledag.manifest import KEPT
 from styledag.store.workspace import Workspace

@@ -1,6 +1,9 @@
 """A web site is read page by page, and nothing of it is lost silently."""
 
-from collections.abc import Sequence
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,13 +11,13 @@ from PIL import Image
 
 from styledag.collect.collect import collect_images
 from styledag.collect.records import RawImage
-from styledag.collect.settings import FetchSettings, HtmlSource
+from styledag.collect.settings import FetchSettings, HtmlSource, NearImage
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.errors import SourceError, StyleFileError
 from styledag.manifest import Manifest
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
-from styledag_tests.collect.servers import PNG, Reply, Route, image, page, serving
+from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
 
 FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=5, allow_private_hosts=("127.0.0.1",))
 
@@ -53,7 +56,7 @@ def test_the_wiki_is_collected_with_provenance(workspace: Workspace, tmp_path: P
         manifest = run([wiki_source(wiki, "animals", "clocks")], workspace, tmp_path)
         assert wiki.served[200, "image"] == 54
     assert manifest.facts == {"found": 54, "kept": 54}
-    assert workspace.work == {"downloads": 54, "pages": 54 + 3 + 1}
+    assert workspace.work == {"downloads": 54, "pages": 54 + 3, "questions": 1}
     assert Manifest.read(workspace.folder, RawImage) == manifest
     monkey = next(row for row in manifest.rows if row.origin.title == "Monkey")
     assert monkey.origin.page_url == f"{wiki.url}/wiki/monkey"
@@ -154,6 +157,93 @@ def test_pagination_that_runs_in_a_circle_ends(workspace: Workspace, tmp_path: P
         assert site.asked["/"] == 1
 
 
+@pytest.mark.timeout(60)
+def test_a_calendar_without_end_is_noticed(workspace: Workspace, tmp_path: Path) -> None:
+    routes: dict[str, Route] = {
+        f"/?m={n}": page(f'<a class=item href=/a>a</a><a class=next href="/?m={n + 1}">next</a>')
+        for n in range(100)
+    }
+    routes |= {"/": routes["/?m=0"], "/a": page("<img src=/p.png>"), "/p.png": image()}
+    with serving(routes) as site:
+        manifest = run([site_source(site.url)], workspace, tmp_path)
+    assert manifest.facts == {"found": 2, "kept": 1, "rejected_list_trap": 1}
+    assert sum(site.asked[path] for path in routes if path.startswith("/?m")) < 30
+
+
+def test_a_page_under_many_sessions_is_read_once(workspace: Workspace, tmp_path: Path) -> None:
+    links = "".join(f'<a class=item href="/a?PHPSESSID={n:032x}">x</a>' for n in range(5))
+    answers: dict[str, Route] = {
+        f"/a?PHPSESSID={n:032x}": page("<img src=/p.png>") for n in range(5)
+    }
+    with serving({"/": page(links), "/p.png": image(), **answers}) as site:
+        assert len(run([site_source(site.url)], workspace, tmp_path).rows) == 1
+        assert sum(site.asked[path] for path in answers) == 1
+
+
+def test_images_of_a_page_that_opts_out_are_counted(workspace: Workspace, tmp_path: Path) -> None:
+    routes: dict[str, Route] = {
+        "/": page('<a class="item" href="/a">a</a><a class="item" href="/b">b</a>'),
+        "/a": page("<meta name=robots content=noimageai><img src=/1.png><img src=/2.png>"),
+        "/b": page("<img src=/3.png>"),
+        **{f"/{n}.png": image() for n in (1, 2, 3)},
+    }
+    with serving(routes) as site:
+        manifest = run([site_source(site.url)], workspace, tmp_path)
+        assert manifest.facts == {"found": 3, "kept": 1, "rejected_opted_out": 2}
+        assert site.asked["/1.png"] == 0
+        deaf = dataclasses.replace(FETCH, opt_outs=())
+        again = run([site_source(site.url, fetch=deaf)], workspace, tmp_path)
+    assert again.facts == {"found": 3, "kept": 3}
+
+
+def test_captions_stand_with_their_images(workspace: Workspace, tmp_path: Path) -> None:
+    figures = "".join(
+        f"<figure><img src=/{n}.png alt=a{n}><figcaption>Fox {n}</figcaption></figure>"
+        for n in range(3)
+    )
+    routes: dict[str, Route] = {"/": page(f"<h1>Foxes</h1>{figures}")}
+    routes |= {f"/{n}.png": image() for n in range(3)}
+    with serving(routes) as site:
+        rows = run([site_source(site.url, item_link=None)], workspace, tmp_path).rows
+        near = NearImage(near="figcaption")
+        titled = run([site_source(site.url, item_link=None, title=near)], workspace, tmp_path).rows
+    assert [(row.origin.title, row.origin.caption) for row in rows] == [
+        ("Foxes", f"Fox {n}") for n in range(3)
+    ]
+    assert [row.origin.title for row in titled] == ["Fox 0", "Fox 1", "Fox 2"]
+
+
+def test_several_hosts_are_asked_at_once_and_each_for_one_thing_at_a_time(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    busy: dict[str, int] = {"a": 0, "b": 0}
+    most, both = [0], threading.Event()
+
+    def slow(name: str) -> Callable[[Site], Reply]:
+        def answer(site: Site) -> Reply:
+            busy[name] += 1
+            most[0] = max(most[0], *busy.values())
+            if all(busy.values()):
+                both.set()
+            time.sleep(0.03)
+            busy[name] -= 1
+            return image(PNG + name.encode())
+
+        return answer
+
+    paths = [f"/{n}.png" for n in range(6)]
+    with (
+        serving({path: slow("a") for path in paths}) as first,
+        serving({path: slow("b") for path in paths}) as second,
+    ):
+        shown = "".join(f"<img src={s.url}{path}>" for path in paths for s in (first, second))
+        first.routes["/"] = page(shown)
+        manifest = run([site_source(first.url, item_link=None)], workspace, tmp_path)
+    assert manifest.facts == {"found": 12, "kept": 12}
+    assert most == [1]
+    assert both.is_set()
+
+
 def test_what_is_over_the_budgets_is_counted(workspace: Workspace, tmp_path: Path) -> None:
     links = "".join(f'<a class="item" href="/{n}">x</a>' for n in range(4))
     routes: dict[str, Route] = {"/": page(links)}
@@ -169,6 +259,27 @@ def test_what_is_over_the_budgets_is_counted(workspace: Workspace, tmp_path: Pat
         "rejected_over_max_images": 1,
         "rejected_over_max_pages": 1,
     }
+
+
+def test_bytes_have_a_budget_too(workspace: Workspace, tmp_path: Path) -> None:
+    routes: dict[str, Route] = {"/": page("".join(f"<img src=/{n}.png>" for n in range(4)))}
+    routes |= {f"/{n}.png": image() for n in range(4)}
+    small = dataclasses.replace(FETCH, max_total_bytes=2 * len(PNG))
+    with serving(routes) as site:
+        facts = run([site_source(site.url, item_link=None, fetch=small)], workspace, tmp_path).facts
+    assert facts == {"found": 4, "kept": 2, "rejected_over_max_bytes": 2}
+
+
+def test_time_that_is_up_publishes_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    def slow(site: Site) -> Reply:
+        time.sleep(0.2)
+        return image()
+
+    routes: dict[str, Route] = {"/": page("".join(f"<img src=/{n}.png>" for n in range(9)))}
+    routes |= {f"/{n}.png": slow for n in range(9)}
+    short = dataclasses.replace(FETCH, max_minutes=0.3 / 60)
+    with serving(routes) as site, pytest.raises(SourceError, match=r"over_max_minutes \d"):
+        run([site_source(site.url, item_link=None, fetch=short)], workspace, tmp_path)
 
 
 def test_images_may_stand_on_the_start_pages(workspace: Workspace, tmp_path: Path) -> None:

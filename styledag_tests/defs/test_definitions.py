@@ -10,7 +10,7 @@ from styledag_tests.whole.small_project import STYLE, make_project
 
 EDGES = {
     "style": set(),
-    "raw_images": {"style"},
+    "raw_images": set(),
     "jpeg_images": {"raw_images"},
     "curated_images": {"jpeg_images"},
     "captions": {"curated_images"},
@@ -18,15 +18,16 @@ EDGES = {
     "encoded_dataset": {"image_dataset"},
     "ema_unet": {"encoded_dataset"},
     "checkpoint": {"encoded_dataset"},
-    "merged_unet": {"ema_unet"},
+    "merged_unet": {"ema_unet", "checkpoint"},
     "vae_decoder": {"encoded_dataset", "image_dataset"},
     "merged_vae": {"vae_decoder"},
     "sample_grid": {"merged_unet", "merged_vae"},
     "evolution": {"ema_unet", "checkpoint", "merged_vae"},
     "denoising": {"ema_unet", "merged_vae"},
-    "scores": {"ema_unet", "sample_grid", "evolution", "image_dataset"},
+    "scores": {"ema_unet", "merged_unet", "sample_grid", "evolution", "image_dataset"},
     "model_report": {
         "ema_unet",
+        "merged_unet",
         "merged_vae",
         "sample_grid",
         "evolution",
@@ -34,6 +35,7 @@ EDGES = {
         "scores",
     },
 }
+PUBLISHED = "checkpoint"
 
 
 @pytest.fixture
@@ -47,16 +49,27 @@ def test_the_graph_has_the_edges_of_the_design(definitions: dg.Definitions) -> N
         key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
         for key in graph.get_all_asset_keys()
     }
-    assert edges == EDGES
+    settings = {f"style_file/{asset}": set() for asset in EDGES if asset != PUBLISHED}
+    expected = {
+        asset: read if asset == PUBLISHED else {*read, f"style_file/{asset}"}
+        for asset, read in EDGES.items()
+    }
+    assert edges == {**expected, **settings}
+
+
+def test_nothing_asks_for_what_another_asset_publishes(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    made = {key.to_user_string() for key in graph.materializable_asset_keys}
+    assert made == EDGES.keys() - {PUBLISHED}
 
 
 def test_every_asset_explains_itself(definitions: dg.Definitions) -> None:
     for spec in definitions.resolve_all_asset_specs():
         assert spec.description, spec.key
-        assert spec.group_name in {"images", "training", "blends", "results"}
+        assert spec.group_name in {"images", "training", "blends", "results", "style_file"}
         assert spec.kinds
         assert spec.owners
-        assert spec.code_version
+        assert spec.code_version or spec.group_name == "style_file"
         assert spec.partitions_def is not None
 
 
@@ -85,10 +98,23 @@ def test_a_style_maps_to_its_models(tmp_path: Path, starter: Path) -> None:
         second.replace("  full:\n", "  attention:\n    trained: attention\n"), "utf-8"
     )
     partitions = read_partitions(project)
-    assert partitions.models.get_partition_keys() == ["second.attention", f"{STYLE}.full"]
-    mapped = partitions.style_to_models.get_downstream_partitions_for_partitions(
-        partitions.styles.subset_with_partition_keys([STYLE]),
-        partitions.styles,
-        partitions.models,
-    )
-    assert set(mapped.get_partition_keys()) == {f"{STYLE}.full"}
+    models, blends = (partitions.definitions[grain] for grain in ("model", "blend"))
+    assert models.get_partition_keys() == ["second.attention", f"{STYLE}.full"]
+    for upstream, downstream, expected in (
+        ("style", "model", {f"{STYLE}.full"}),
+        ("style", "blend", {f"{STYLE}.full@{weight}" for weight in ("0.00", "0.50", "1.00")}),
+    ):
+        mapping = partitions.mapping(upstream, downstream)  # type: ignore[arg-type]
+        assert mapping is not None
+        mapped = mapping.get_downstream_partitions_for_partitions(
+            partitions.definitions["style"].subset_with_partition_keys([STYLE]),
+            partitions.definitions["style"],
+            partitions.definitions[downstream],  # type: ignore[index]
+        )
+        assert set(mapped.get_partition_keys()) == expected
+    up = partitions.mapping("blend", "model")
+    assert up is not None
+    read = up.get_upstream_mapped_partitions_result_for_partitions(
+        models.subset_with_partition_keys(["second.attention"]), models, blends
+    ).partitions_subset
+    assert {key.split("@")[0] for key in read.get_partition_keys()} == {"second.attention"}

@@ -7,15 +7,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from styledag.bases.parts import load_unet
 from styledag.errors import ModelError, StorageError
 from styledag.graph.checkpoint_unets import store_unet, whole_unet
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
 from styledag.tensors.delta import DELTA_FILE
+from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.tensors.values import weights_version
-from styledag.training.snapshots.write import UNET_FILE, write_unet
+from styledag.training.snapshots.write import write_unet
+from styledag_tests.bases.loading import load_unet
 
 Publish = Callable[..., Artifact]
 
@@ -57,7 +58,7 @@ def test_what_is_read_is_what_was_handed_over(
     checkpoint = publish(form, "unet", "unet_second")
     with whole_unet(checkpoint, base=base, scratch=tmp_path / "scratch", name=name) as folder:
         assert folder.name == name
-        for file in (UNET_FILE, "config.json"):
+        for file in (WEIGHTS_FILE, "config.json"):
             assert (folder / file).read_bytes() == (unet / file).read_bytes()
         read, handed_over = (
             weights_version(each, known_as=None, items=store.items) for each in (folder, unet)
@@ -70,11 +71,11 @@ def test_what_is_read_is_what_was_handed_over(
 
 def test_a_difference_takes_fewer_bytes_and_says_how_many(publish: Publish, unet: Path) -> None:
     full, delta = publish("full", "unet"), publish("delta", "unet")
-    assert full.facts["bytes"] == full.facts["bytes_full"] == (unet / UNET_FILE).stat().st_size
+    assert full.facts["bytes"] == full.facts["bytes_full"] == (unet / WEIGHTS_FILE).stat().st_size
     assert delta.facts["bytes_full"] == full.facts["bytes"]
     stored = (delta.folder / "unet" / DELTA_FILE).stat().st_size
     assert delta.facts["bytes"] == stored < full.facts["bytes"] / 2
-    assert set(load_file(delta.folder / "unet" / DELTA_FILE)) == set(load_file(unet / UNET_FILE))
+    assert set(load_file(delta.folder / "unet" / DELTA_FILE)) == set(load_file(unet / WEIGHTS_FILE))
 
 
 def test_another_base_leaves_nothing_behind(publish: Publish, unet: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What encoding is planned from, and what it makes of a recipe for DreamBooth."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,12 @@ import torch
 
 from styledag.dataset.build import build_image_dataset
 from styledag.dataset.settings import DatasetSettings
-from styledag.graph.graph import Graph
-from styledag.graph.model_plans import plan_encoded_dataset
-from styledag.graph.model_stages import encode
-from styledag.graph.names import ModelName
+from styledag.graph.build import build_planned
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.plan import plan_build
 from styledag.models.compute import Compute
+from styledag.progress import SilentProgress
 from styledag.project import Project
 from styledag.store.store import Built, Target
 from styledag.store.workspace import Workspace
@@ -21,7 +21,7 @@ from styledag.training.encoding.dataset import EncodedDataset
 from styledag_tests.dataset.captioned import captioned_manifest
 from styledag_tests.whole.small_project import STYLE, make_project
 
-MODEL = ModelName.parse(f"{STYLE}.full")
+MODEL = Partition(STYLE, "full")
 DREAMBOOTH = """\
     instance_prompt: a sks drawing
     prior: {class_prompt: a drawing, images: 2, num_inference_steps: 1, loss_weight: 0.5}
@@ -44,7 +44,7 @@ def project(tmp_path: Path, starter: Path) -> Project:
     target = Target(
         asset="image_dataset", partition=STYLE, code_version="1", settings={}, inputs=()
     )
-    Graph(project).store.build(target, write)
+    Catalogue(project).store.build(target, write)
     return project
 
 
@@ -56,23 +56,28 @@ def edit(project: Project, find: str, replace: str) -> None:
 
 
 def encoded(project: Project) -> Built:
-    graph = Graph(project)
-    plan = plan_encoded_dataset(graph, MODEL)
+    graph = Catalogue(project)
     compute = Compute(torch.device("cpu"), torch.float32)
-    return graph.store.build(plan.target, partial(encode, graph, lambda: compute, plan))
+    return build_planned(
+        plan_build(graph, "encoded_dataset", MODEL),
+        graph.store,
+        lambda: compute,
+        progress=SilentProgress(),
+        on_part=lambda _plan, _built: None,
+    )
 
 
 def test_only_a_prior_depends_on_the_unet(project: Project) -> None:
-    graph = Graph(project)
-    without = plan_encoded_dataset(graph, MODEL).target
+    graph = Catalogue(project)
+    without = plan_build(graph, "encoded_dataset", MODEL).target
     assert [each.name for each in without.inputs] == ["image_dataset", "base_encoders"]
     edit(project, "    epochs: 2\n", "    epochs: 2\n" + DREAMBOOTH)
-    target = plan_encoded_dataset(graph, MODEL).target
+    target = plan_build(graph, "encoded_dataset", MODEL).target
     assert [each.name for each in target.inputs] == ["image_dataset", "base_encoders", "base"]
     edit(project, "loss_weight: 0.5", "loss_weight: 0.25")
-    assert plan_encoded_dataset(graph, MODEL).target == target
+    assert plan_build(graph, "encoded_dataset", MODEL).target == target
     edit(project, "images: 2", "images: 3")
-    assert plan_encoded_dataset(graph, MODEL).target != target
+    assert plan_build(graph, "encoded_dataset", MODEL).target != target
 
 
 def test_dreambooth_is_encoded_once_and_counted(project: Project) -> None:

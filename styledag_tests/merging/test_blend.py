@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,11 +13,13 @@ from safetensors.torch import load_file, save_file
 from styledag.errors import ModelError, StorageError
 from styledag.merging.blend import blend_amount, blend_unet
 from styledag.merging.settings import BlendSettings
-from styledag.merging.unet_folder import CONFIG, WEIGHTS
 from styledag.settings import canonical_json
 from styledag.store.digest import folder_digest
+from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 
+BLOCKS = {"up.0": "up_blocks.0", "mid": "mid_block"}
 PARENTS = {"base": "b" * 64, "tuned": "t" * 64}
+LINEAR_BLEND = "03801c194c2bf8999f398aecbd0780443d50c1abe937621f8fb1d0fed2850607"
 
 
 def write_unet(folder: Path, seed: int, dtype: torch.dtype = torch.float32) -> Path:
@@ -48,8 +51,8 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def edited(folder: Path, copy: Path, tensors: dict[str, torch.Tensor]) -> Path:
     copy.mkdir()
-    (copy / CONFIG).write_text((folder / CONFIG).read_text())
-    save_file(tensors, copy / WEIGHTS)
+    (copy / CONFIG_FILE).write_text((folder / CONFIG_FILE).read_text())
+    save_file(tensors, copy / WEIGHTS_FILE)
     return copy
 
 
@@ -58,7 +61,7 @@ def test_weight_one_half_is_the_mean_and_diffusers_loads_it(
 ) -> None:
     facts = blend_unet(base, tuned, 0.5, tmp_path / "out", parents=PARENTS, base_share=0.2)
     unet = UNet2DConditionModel.from_pretrained(tmp_path / "out")
-    ours, theirs = load_file(base / WEIGHTS), load_file(tuned / WEIGHTS)
+    ours, theirs = load_file(base / WEIGHTS_FILE), load_file(tuned / WEIGHTS_FILE)
     for name, tensor in unet.state_dict().items():
         torch.testing.assert_close(tensor, (ours[name] + theirs[name]) / 2)
     assert facts["amount"] == pytest.approx(0.4)
@@ -71,7 +74,10 @@ def test_the_ends_give_back_the_parents_bit_for_bit(
     base: Path, tuned: Path, tmp_path: Path, weight: float
 ) -> None:
     blend_unet(base, tuned, weight, tmp_path, parents=PARENTS, base_share=0)
-    blended, parent = load_file(tmp_path / WEIGHTS), load_file((base, tuned)[int(weight)] / WEIGHTS)
+    blended, parent = (
+        load_file(tmp_path / WEIGHTS_FILE),
+        load_file((base, tuned)[int(weight)] / WEIGHTS_FILE),
+    )
     assert all(torch.equal(blended[name], tensor) for name, tensor in parent.items())
 
 
@@ -79,17 +85,41 @@ def test_each_tensor_takes_the_wider_format(base: Path, tmp_path: Path) -> None:
     half = write_unet(tmp_path / "half", 1, torch.float16)
     facts = blend_unet(base, half, 1.0, tmp_path / "out", parents=PARENTS, base_share=0)
     assert facts["dtypes"] == ["float32"]
-    blended, parent = load_file(tmp_path / "out" / WEIGHTS), load_file(half / WEIGHTS)
+    blended, parent = load_file(tmp_path / "out" / WEIGHTS_FILE), load_file(half / WEIGHTS_FILE)
     assert all(torch.equal(blended[name], tensor.float()) for name, tensor in parent.items())
     facts = blend_unet(half, half, 0.3, tmp_path / "halves", parents=PARENTS, base_share=0)
     assert facts["dtypes"] == ["float16"]
+
+
+def test_a_base_in_shards_gives_the_same_bytes(base: Path, tuned: Path, tmp_path: Path) -> None:
+    UNet2DConditionModel.from_pretrained(base).save_pretrained(
+        tmp_path / "shards", max_shard_size="40KB"
+    )
+    assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
+    for name, folder in (("whole", base), ("sharded", tmp_path / "shards")):
+        blend_unet(folder, tuned, 0.3, tmp_path / name, parents=PARENTS, base_share=0)
+    assert folder_digest(tmp_path / "sharded") == folder_digest(tmp_path / "whole")
+
+
+def test_the_bytes_of_a_linear_blend_are_what_they_always_were(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for name in ("base", "tuned"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CONFIG_FILE).write_text("{}")
+        tensors = {key: torch.rand(2, 3, generator=generator).half() for key in ("b", "a")}
+        save_file(tensors, tmp_path / name / WEIGHTS_FILE)
+    blend_unet(
+        tmp_path / "base", tmp_path / "tuned", 0.25, tmp_path, parents=PARENTS, base_share=0.25
+    )
+    content = (tmp_path / WEIGHTS_FILE).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == LINEAR_BLEND
 
 
 def test_the_header_tells_where_the_blend_comes_from(
     base: Path, tuned: Path, tmp_path: Path
 ) -> None:
     blend_unet(base, tuned, 0.75, tmp_path, parents=PARENTS, base_share=0.2)
-    with safe_open(tmp_path / WEIGHTS, "pt") as opened:
+    with safe_open(tmp_path / WEIGHTS_FILE, "pt") as opened:
         metadata = opened.metadata()
     assert metadata == {
         "format": "pt",
@@ -104,30 +134,38 @@ def test_the_header_tells_where_the_blend_comes_from(
 def test_a_block_takes_its_share_of_the_weight(base: Path, tuned: Path, tmp_path: Path) -> None:
     facts = blend_unet(
         base, tuned, 1.0, tmp_path, parents=PARENTS, base_share=0,
-        block_weights={"up.0": 0.5, "mid": 0.0},
+        block_weights={"up.0": 0.5, "mid": 0.0}, blocks=BLOCKS,
     )  # fmt: skip
-    blended, ours, theirs = (load_file(at / WEIGHTS) for at in (tmp_path, base, tuned))
+    blended, ours, theirs = (load_file(at / WEIGHTS_FILE) for at in (tmp_path, base, tuned))
     for name, tensor in blended.items():
         if name.startswith("up_blocks.0."):
             torch.testing.assert_close(tensor, (ours[name] + theirs[name]) / 2)
         else:
             assert torch.equal(tensor, (ours if name.startswith("mid_") else theirs)[name])
     assert facts["block_weights"] == {"up.0": 0.5, "mid": 0.0}
-    with safe_open(tmp_path / WEIGHTS, "pt") as opened:
+    with safe_open(tmp_path / WEIGHTS_FILE, "pt") as opened:
         assert opened.metadata()["styledag.block_weights"] == '{"mid":0.0,"up.0":0.5}'
 
 
 def test_a_block_that_is_not_there_is_named(base: Path, tuned: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"block_weights names up\.2, but .* has no such block"):
+    with pytest.raises(
+        ModelError, match=r"names block .up\.2., which the base does not have: .* up\.0"
+    ):
         blend_unet(
-            base, tuned, 1.0, tmp_path, parents=PARENTS, base_share=0, block_weights={"up.2": 0.5}
+            base,
+            tuned,
+            1.0,
+            tmp_path,
+            parents=PARENTS,
+            base_share=0,
+            block_weights={"up.2": 0.5},
+            blocks=BLOCKS,
         )
 
 
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ({"up.9": 0.5}, "block_weights names 'up.9', but must name some of"),
         ({"up.0": 1.5}, r"block_weights\['up.0'\] is 1.5, but must be 0 to 1"),
     ],
 )
@@ -142,11 +180,11 @@ def test_content_does_not_follow_from_where_it_lies(
     for name in ("one", "two"):
         blend_unet(base, tuned, 0.5, tmp_path / name, parents=PARENTS, base_share=0)
     assert folder_digest(tmp_path / "one") == folder_digest(tmp_path / "two")
-    assert "_name_or_path" not in json.loads((tmp_path / "one" / CONFIG).read_text())
+    assert "_name_or_path" not in json.loads((tmp_path / "one" / CONFIG_FILE).read_text())
 
 
 def test_a_tensor_in_one_parent_only_is_named(base: Path, tmp_path: Path) -> None:
-    tensors = load_file(base / WEIGHTS)
+    tensors = load_file(base / WEIGHTS_FILE)
     del tensors["conv_in.bias"]
     tuned = edited(base, tmp_path / "tuned", tensors)
     with pytest.raises(ModelError, match=r"'conv_in\.bias' is only in"):
@@ -154,7 +192,7 @@ def test_a_tensor_in_one_parent_only_is_named(base: Path, tmp_path: Path) -> Non
 
 
 def test_another_shape_is_named(base: Path, tmp_path: Path) -> None:
-    tensors = load_file(base / WEIGHTS)
+    tensors = load_file(base / WEIGHTS_FILE)
     tensors["conv_in.bias"] = tensors["conv_in.bias"][:4].clone()
     tuned = edited(base, tmp_path / "tuned", tensors)
     with pytest.raises(ModelError, match=r"'conv_in\.bias' is \[8\].*but \[4\]"):
@@ -163,7 +201,7 @@ def test_another_shape_is_named(base: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_nan_is_named_and_leaves_no_weights(base: Path, tmp_path: Path, bad: float) -> None:
-    tensors = load_file(base / WEIGHTS)
+    tensors = load_file(base / WEIGHTS_FILE)
     tensors["conv_in.bias"][3] = bad
     tuned = edited(base, tmp_path / "tuned", tensors)
     with pytest.raises(ModelError, match=r"'conv_in\.bias' holds NaN"):
@@ -172,9 +210,9 @@ def test_nan_is_named_and_leaves_no_weights(base: Path, tmp_path: Path, bad: flo
 
 
 def test_another_configuration_is_named(base: Path, tuned: Path, tmp_path: Path) -> None:
-    other = edited(tuned, tmp_path / "other", load_file(tuned / WEIGHTS))
-    config = json.loads((other / CONFIG).read_text())
-    (other / CONFIG).write_text(json.dumps(config | {"attention_head_dim": 2}))
+    other = edited(tuned, tmp_path / "other", load_file(tuned / WEIGHTS_FILE))
+    config = json.loads((other / CONFIG_FILE).read_text())
+    (other / CONFIG_FILE).write_text(json.dumps(config | {"attention_head_dim": 2}))
     with pytest.raises(ModelError, match=r"'attention_head_dim' is 4 in .*, but 2 in"):
         blend_unet(base, other, 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
 
@@ -199,12 +237,12 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     large = {f"layer.{n}": torch.zeros(8_000_000) for n in range(5)}  # 160 MB
     for name in ("base", "tuned"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / CONFIG).write_text("{}")
-        save_file(large, tmp_path / name / WEIGHTS)
+        (tmp_path / name / CONFIG_FILE).write_text("{}")
+        save_file(large, tmp_path / name / WEIGHTS_FILE)
     code = (
         "import resource, sys, torch\n"
         "from pathlib import Path\n"
-        "import styledag.tensors.file, styledag.merging.lerp\n"
+        "import styledag.tensors.writer, safetensors.torch\n"
         "from styledag.merging.blend import blend_unet\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "root = Path(sys.argv[1])\n"

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from styledag.errors import ModelError, TrainingError
 from styledag.merging.posthoc import StoredAverage, reconstruct_unet
-from styledag.merging.unet_folder import CONFIG, WEIGHTS
 from styledag.settings import canonical_json
 from styledag.store.digest import folder_digest
+from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 from styledag.training.averaging.posthoc import gamma_of, posthoc_weights
 
 STEPS = 8
@@ -27,9 +27,9 @@ def store(root: Path, *, dtype: torch.dtype = torch.float16) -> list[StoredAvera
         for length in (0.05, 0.1):
             folder = root / f"{step}-{length}"
             folder.mkdir(parents=True)
-            (folder / CONFIG).write_text(json.dumps({"layers": 1, "_name_or_path": str(root)}))
+            (folder / CONFIG_FILE).write_text(json.dumps({"layers": 1, "_name_or_path": str(root)}))
             moving = torch.randn(2, 3, generator=generator).to(dtype)
-            save_file({"frozen": frozen, "moving": moving}, folder / WEIGHTS)
+            save_file({"frozen": frozen, "moving": moving}, folder / WEIGHTS_FILE)
             stored.append(StoredAverage(folder=folder, step=step, length=length))
     return stored
 
@@ -42,9 +42,9 @@ def coefficients(length: float) -> tuple[float, ...]:
 def test_the_sum_is_that_of_the_coefficients(tmp_path: Path) -> None:
     stored = store(tmp_path / "stored", dtype=torch.float32)
     facts = reconstruct_unet(stored, 0.15, tmp_path / "out", parents={"tuned": "t" * 64})
-    tensors = load_file(tmp_path / "out" / WEIGHTS)
+    tensors = load_file(tmp_path / "out" / WEIGHTS_FILE)
     expected = sum(
-        factor * load_file(each.folder / WEIGHTS)["moving"].double()
+        factor * load_file(each.folder / WEIGHTS_FILE)["moving"].double()
         for factor, each in zip(coefficients(0.15), stored, strict=True)
     )
     torch.testing.assert_close(tensors["moving"].double(), expected, rtol=1e-6, atol=1e-7)
@@ -58,17 +58,17 @@ def test_the_sum_is_that_of_the_coefficients(tmp_path: Path) -> None:
 def test_what_was_not_trained_comes_back_bit_for_bit(tmp_path: Path) -> None:
     stored = store(tmp_path / "stored")
     reconstruct_unet(stored, 0.15, tmp_path / "out", parents={})
-    tensors = load_file(tmp_path / "out" / WEIGHTS)
+    tensors = load_file(tmp_path / "out" / WEIGHTS_FILE)
     assert tensors["moving"].dtype == torch.float16
-    assert torch.equal(tensors["frozen"], load_file(stored[0].folder / WEIGHTS)["frozen"])
+    assert torch.equal(tensors["frozen"], load_file(stored[0].folder / WEIGHTS_FILE)["frozen"])
 
 
 def test_a_stored_length_comes_back(tmp_path: Path) -> None:
     stored = store(tmp_path / "stored")
     for place, length in ((-2, 0.05), (-1, 0.1)):
         reconstruct_unet(stored, length, tmp_path / "out", parents={})
-        ours = load_file(tmp_path / "out" / WEIGHTS)["moving"]
-        theirs = load_file(stored[place].folder / WEIGHTS)["moving"]
+        ours = load_file(tmp_path / "out" / WEIGHTS_FILE)["moving"]
+        theirs = load_file(stored[place].folder / WEIGHTS_FILE)["moving"]
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_the_header_tells_where_it_comes_from(tmp_path: Path) -> None:
     stored = store(tmp_path / "stored")
     parents = {"tuned": "t" * 64, "checkpoint.e001": "c" * 64}
     reconstruct_unet(stored, 0.15, tmp_path / "out", parents=parents)
-    with safe_open(tmp_path / "out" / WEIGHTS, "pt") as opened:
+    with safe_open(tmp_path / "out" / WEIGHTS_FILE, "pt") as opened:
         metadata = opened.metadata()
     terms = json.loads(metadata.pop("styledag.terms"))
     assert metadata == {
@@ -108,7 +108,7 @@ def test_a_length_out_of_reach_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_nan_in_any_stored_average_is_named(tmp_path: Path, bad: float) -> None:
     stored = store(tmp_path / "stored")
-    path = stored[3].folder / WEIGHTS
+    path = stored[3].folder / WEIGHTS_FILE
     tensors = load_file(path)
     tensors["moving"][1, 1] = bad
     save_file(tensors, path)
@@ -118,7 +118,7 @@ def test_nan_in_any_stored_average_is_named(tmp_path: Path, bad: float) -> None:
 
 def test_an_average_of_another_model_is_named(tmp_path: Path) -> None:
     stored = store(tmp_path / "stored")
-    save_file({"frozen": torch.zeros(9).half()}, stored[3].folder / WEIGHTS)
+    save_file({"frozen": torch.zeros(9).half()}, stored[3].folder / WEIGHTS_FILE)
     with pytest.raises(ModelError, match="'moving' is only in"):
         reconstruct_unet(stored, 0.15, tmp_path / "out", parents={})
 
@@ -129,12 +129,12 @@ def test_memory_stays_flat_whatever_the_number_of_averages(tmp_path: Path) -> No
         for length in (0.05, 0.1):
             folder = tmp_path / f"{step}-{length}"
             folder.mkdir()
-            (folder / CONFIG).write_text("{}")
-            save_file(large, folder / WEIGHTS)
+            (folder / CONFIG_FILE).write_text("{}")
+            save_file(large, folder / WEIGHTS_FILE)
     code = (
         "import resource, sys, torch\n"
         "from pathlib import Path\n"
-        "import styledag.training.averaging.posthoc, styledag.tensors.file\n"
+        "import styledag.training.averaging.posthoc, styledag.tensors.writer, safetensors.torch\n"
         "from styledag.merging.posthoc import StoredAverage, reconstruct_unet\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "root = Path(sys.argv[1])\n"

@@ -8,6 +8,7 @@ import pytest
 from styledag.errors import ModelError
 from styledag.models.reference import ModelReference, resolve_model
 from styledag.store.store import Store
+from styledag.tensors.layout import WEIGHTS_FILE
 
 
 @pytest.fixture
@@ -15,7 +16,9 @@ def project(tmp_path: Path) -> Path:
     for part, content in (("unet", "u"), ("vae", "v")):
         folder = tmp_path / "model" / part
         folder.mkdir(parents=True)
-        (folder / "weights.safetensors").write_text(content)
+        (folder / "config.json").write_text("{}")
+        (folder / WEIGHTS_FILE).write_text(content)
+    (tmp_path / "model" / "model_index.json").write_text("{}")
     return tmp_path
 
 
@@ -38,10 +41,56 @@ def test_a_changed_file_changes_the_version_of_its_part_alone(project: Path, sto
         ]
 
     before = versions()
-    (project / "model" / "unet" / "weights.safetensors").write_text("changed")
+    (project / "model" / "unet" / WEIGHTS_FILE).write_text("changed")
     after = versions()
     assert before[0] != after[0]
     assert before[1] == after[1]
+
+
+def test_files_that_are_not_read_have_no_part_in_the_version(project: Path, store: Store) -> None:
+    def versions() -> list[str]:
+        reference = ModelReference(model="model")
+        return [
+            resolve_model(reference, project=project, items=store.items, parts=parts).version
+            for parts in (["unet"], [""])
+        ]
+
+    before = versions()
+    stem = "diffusion_pytorch_model"
+    for name in (f"{stem}.fp16.safetensors", f"{stem}.non_ema.safetensors", f"{stem}.bin"):
+        (project / "model" / "unet" / name).write_text("not read")
+    (project / "model" / "all-in-one.safetensors").write_text("not read")
+    assert versions() == before
+
+
+def test_a_variant_is_read_by_plain_names_and_has_the_version_of_its_content(
+    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    shutil.copytree(project / "model", project / "both")
+    (project / "both" / "unet" / WEIGHTS_FILE).write_text("main")
+    variant = project / "both" / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    variant.write_text("u")
+    plain, chosen = (
+        resolve_model(reference, project=project, items=store.items, parts=["unet"])
+        for reference in (
+            ModelReference(model="model"),
+            ModelReference(model="both", variant="fp16"),
+        )
+    )
+    assert chosen.version == plain.version
+    assert (chosen.folder / "unet" / WEIGHTS_FILE).read_text() == "u"
+    assert sorted(path.name for path in (chosen.folder / "unet").iterdir()) == [
+        "config.json",
+        WEIGHTS_FILE,
+    ]
+    assert (chosen.folder / "model_index.json").is_file()
+
+
+def test_a_single_file_is_refused_with_the_way_to_convert_it(project: Path, store: Store) -> None:
+    (project / "one.safetensors").write_text("all of it")
+    with pytest.raises(ModelError, match=r"one\.safetensors is a single file: convert it"):
+        resolve_model(ModelReference(model="one.safetensors"), project=project, items=store.items)
 
 
 def test_hidden_files_have_no_part_in_the_version(project: Path, store: Store) -> None:

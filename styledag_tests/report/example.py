@@ -128,8 +128,6 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
                 ),
             ),
         ),
-        previous_version=version("before"),
-        changes=("12 images were added.",),
     )
 
 

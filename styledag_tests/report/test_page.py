@@ -56,7 +56,6 @@ def hostile_report(folder: Path) -> ModelReport:
         nearest=(pair,),
         score_notes=(HOSTILE,),
         recipe={HOSTILE: HOSTILE},
-        changes=(HOSTILE,),
     )
 
 
@@ -78,7 +77,6 @@ def test_hostile_text_adds_no_element_and_no_attribute(page: BeautifulSoup) -> N
 def test_hostile_text_is_shown_as_it_was_written(page: BeautifulSoup) -> None:
     for shown in (
         page.select_one(".captions bdi"),
-        page.select_one(".changes li"),
         page.select_one(".notes li"),
         page.select_one("header .lead"),
     ):

@@ -235,7 +235,7 @@ def test_page_stands_without_everything_that_may_be_missing(tmp_path: Path) -> N
         {"snapshots": ()},
         {"recommended": None, "scores": ()},
         {"nearest": (), "copy_similarity": None},
-        {"lineage": (), "recipe": {}, "changes": (), "previous_version": ""},
+        {"lineage": (), "recipe": {}},
     ],
     ids=lambda missing: "+".join(missing),
 )

@@ -13,7 +13,7 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 
-from styledag.errors import ModelError, StyleFileError
+from styledag.errors import DataError, ModelError, StyleFileError
 from styledag.models.compute import Compute
 from styledag.progress import Advance, SilentProgress
 from styledag.randomness import generator_for
@@ -191,7 +191,7 @@ def test_nan_is_refused_by_prompt_and_seed(
 ) -> None:
     sampler = make_sampler(batch_size=1)
     with torch.no_grad():
-        sampler.denoiser.unet.conv_out.bias.fill_(float("nan"))
+        sampler.denoiser.model.conv_out.bias.fill_(float("nan"))
     with pytest.raises(ModelError, match=r"'a red apple' with seed 0 holds NaN"):
         sampler.draw(sampler.pairs, workspace, advance)
     assert not workspace.work
@@ -217,3 +217,90 @@ def test_a_unet_without_a_version_is_refused(make_sampler: MakeSampler, tmp_path
 def test_stages_are_importable_without_torch(module: str) -> None:
     code = f"import styledag.sampling.{module}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_image_has_the_size_of_the_style_or_of_the_settings(
+    base: Path, make_sampler: MakeSampler, workspace: Workspace, advance: Advance
+) -> None:
+    def sized(width: int, height: int, **settings: int) -> Sampler:
+        plain = make_sampler(prompts=("a red apple",), seeds=(0,), **settings)
+        return Sampler(
+            base,
+            plain.settings,
+            plain.compute,
+            base_version=plain.base_version,
+            width_px=width,
+            height_px=height,
+        )
+
+    own = make_sampler().image_key(("a red apple", 0))
+    assert sized(64, 64).image_key(("a red apple", 0)) == own
+    for sampler, size in (
+        (sized(48, 32), (48, 32)),
+        (sized(64, 64, width_px=32), (32, 64)),
+        (sized(48, 48, width_px=64, height_px=64), (64, 64)),
+    ):
+        assert (sampler.image_key(("a red apple", 0)) == own) == (size == (64, 64))
+        tuned = sampler.with_unet(base / "unet", "copy")
+        for each in (sampler, tuned):
+            (sample,) = each.draw(each.pairs, workspace, advance)
+            assert sample.image.size == size
+    ragged = sized(50, 64)
+    with pytest.raises(DataError, match=r"50x64 px .* multiples of 4 px"):
+        ragged.draw(ragged.pairs, workspace, advance)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 32)])
+@pytest.mark.parametrize(
+    ("name", "scheduler"),
+    [
+        ("ddim", DDIMScheduler),
+        ("dpm++", DPMSolverMultistepScheduler),
+        ("euler_a", EulerAncestralDiscreteScheduler),
+    ],
+)
+def test_latents_of_every_step_are_the_pipelines(
+    base: Path, make_sampler: MakeSampler, name: str, scheduler: type, size: tuple[int, int]
+) -> None:
+    width_px, height_px = size
+    sampler = make_sampler(
+        prompts=("a red apple",),
+        seeds=(3,),
+        scheduler=name,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        negative_prompt="a ball",
+        width_px=width_px,
+        height_px=height_px,
+    )
+    pipeline = StableDiffusionPipeline.from_pretrained(base, dtype=torch.float32)
+    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    expected: list[torch.Tensor] = []
+
+    def keep(
+        pipe: StableDiffusionPipeline, step: int, timestep: int, given: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        del step, timestep
+        latents = given["latents"]
+        if name == "euler_a":
+            sigma = float(pipe.scheduler.sigmas[pipe.scheduler.step_index])
+            latents = latents / (sigma**2 + 1) ** 0.5
+        expected.append(latents)
+        return {}
+
+    pipeline(
+        "a red apple",
+        negative_prompt="a ball",
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        width=width_px,
+        height=height_px,
+        generator=generator_for("sample", "a red apple", 3),
+        callback_on_step_end=keep,
+        output_type="latent",
+    )
+    noise, *steps = sampler.denoiser.denoise(sampler.pairs)
+    assert noise.shape == expected[0].shape
+    for ours, theirs in zip(steps, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -33,7 +33,7 @@ def drawn(sampler: Sampler, workspace: Workspace) -> Sample:
 
 
 def with_vae(sampler: Sampler, vae: TunedVae) -> Sampler:
-    return sampler.with_unet(sampler.unet, sampler.unet_version, vae=vae)
+    return sampler.with_unet(sampler.base / "unet", sampler.unet_version, vae=vae)
 
 
 def test_it_decodes_and_is_part_of_the_images_provenance(

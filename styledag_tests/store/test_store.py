@@ -1,5 +1,6 @@
 """What the store promises: once built, found again; whole or not there; content decides."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -92,8 +93,8 @@ def test_the_log_folder_has_no_part_in_the_version(any_store: Store) -> None:
 
 
 def test_a_build_that_depends_on_the_world_always_runs(any_store: Store) -> None:
-    first = any_store.build(target(world=True), write_greeting)
-    again = any_store.build(target(world=True), write_greeting)
+    first = any_store.build(target(depends_on_outside=True), write_greeting)
+    again = any_store.build(target(depends_on_outside=True), write_greeting)
     assert again.work == {"greetings": 1}
     assert again.artifact.version == first.artifact.version
 
@@ -235,3 +236,38 @@ def test_an_older_artifact_can_be_made_current_again(any_store: Store) -> None:
     any_store.build(target(code_version="2"), write_other)
     any_store.make_current(old)
     assert any_store.require("jpeg_images", "twemoji").version == old.version
+
+
+def test_an_error_of_something_else_is_no_storage_error(store: Store) -> None:
+    def connect(workspace: Workspace) -> dict[str, int]:
+        (workspace.scratch / "state").write_text("kept")
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    with pytest.raises(ConnectionRefusedError):
+        store.build(target(), connect)
+
+    def read(workspace: Workspace) -> dict[str, int]:
+        assert (workspace.scratch / "state").read_text() == "kept"
+        Path("/no/such/captions.csv").read_text()
+        return {}
+
+    with pytest.raises(FileNotFoundError, match=r"captions\.csv"):
+        store.build(target(), read)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_a_storage_error(store: Store, number: int) -> None:
+    def write(_: Workspace) -> dict[str, int]:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(StorageError, match="no space left on the disk that holds"):
+        store.build(target(), write)
+
+
+def test_a_file_of_the_work_folder_that_cannot_be_used_is_a_storage_error(store: Store) -> None:
+    def write(workspace: Workspace) -> dict[str, int]:
+        (workspace.folder / "missing" / "file").write_text("content")
+        return {}
+
+    with pytest.raises(StorageError, match=r"cannot use .*work.*: No such file"):
+        store.build(target(), write)

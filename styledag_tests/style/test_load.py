@@ -25,6 +25,9 @@ scores:
   scorer: {model: data/starter/clip}
 """
 
+FOLDER = "type: folder\n    path: images"
+HTML = "type: html, start: [x], title: "
+
 
 def write(tmp_path: Path, text: str, name: str = "cats") -> Path:
     path = tmp_path / f"{name}.yaml"
@@ -50,6 +53,22 @@ def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("type: folder", "type: foldr", 3, "unknown type 'foldr'; did you mean 'folder'?"),
         ("    path: images", "    pth: images", 4, "unknown key; did you mean 'path'?"),
         ("  - type: folder\n    path", "  - path", 3, "this key is required, but missing: type"),
+        (FOLDER, f"{HTML}[5]", 3, "sources.0.title: input should be a valid string; found [5]"),
+        (FOLDER, f"{HTML}{{neer: figcaption}}", 3, "title.neer: unknown key; did you mean 'near'?"),
+        (FOLDER, f"{HTML}{{}}", 3, "sources.0.title: name a selector under near"),
+        (
+            FOLDER,
+            f"{HTML}h2, fetch: {{headers: {{A: 1}}}}",
+            3,
+            "headers.A: input should be a valid",
+        ),
+        (FOLDER, "type: urls, pth: x", 3, "pth: unknown key; did you mean 'path'?"),
+        (
+            FOLDER,
+            "type: mediawiki, api: x",
+            3,
+            "sources.0: name categories, pages, files or search",
+        ),
         ("scores:", "scorse:", 14, "scorse: unknown key; did you mean 'scores'?"),
         (
             "scorer: {model: data/starter/clip}",
@@ -68,10 +87,19 @@ def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         ("samples:", "blends: {lengths: [0.08]}\nsamples:", 12, "no recipe has it (full): set it"),
         ("samples:", "blends: {lengths: [0.3]}\nsamples:", 12, "length 0.3 is not between 0 and"),
         ("samples:", "blends: {lengths: [0.1, 0.05]}\nsamples:", 12, "must rise, each once"),
+        ("samples:", "blends: {method: tiess}\nsamples:", 12, "did you mean 'ties'?"),
+        (
+            "samples:",
+            "blends: {method: {type: ties, densty: 1}}\nsamples:",
+            12,
+            "blends.method.densty: unknown key; did you mean 'density'?",
+        ),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, find: str, replace: str, line: int, said: str) -> None:
     assert find in SOUND
+    if find == FOLDER:
+        replace = f"{{{replace}}}"
     path = write(tmp_path, SOUND.replace(find, replace))
     with pytest.raises(StyleFileError) as caught:
         load_style(path)

@@ -10,11 +10,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from styledag.bases.parts import load_unet
 from styledag.errors import ModelError
 from styledag.tensors.delta import DELTA_FILE, restore_delta, write_delta
-from styledag.tensors.file import TensorReader
-from styledag.training.snapshots.write import UNET_FILE, write_unet
+from styledag.tensors.layout import WEIGHTS_FILE
+from styledag.tensors.reader import open_tensors
+from styledag.training.snapshots.write import write_unet
+from styledag_tests.bases.loading import load_unet
 
 HALVES = (torch.float16, torch.bfloat16)
 
@@ -54,9 +55,9 @@ def test_the_same_file_comes_back_byte_for_byte(
     tuned = make_tuned(dtype)
     size = write_delta(tuned, base_unet, tmp_path / "delta")
     restore_delta(tmp_path / "delta", base_unet, tmp_path / "restored")
-    for name in (UNET_FILE, "config.json"):
+    for name in (WEIGHTS_FILE, "config.json"):
         assert (tmp_path / "restored" / name).read_bytes() == (tuned / name).read_bytes()
-    assert size.full == (tuned / UNET_FILE).stat().st_size
+    assert size.full == (tuned / WEIGHTS_FILE).stat().st_size
     assert size.stored == (tmp_path / "delta" / DELTA_FILE).stat().st_size
     assert {each.name for each in (tmp_path / "delta").iterdir()} == {DELTA_FILE, "config.json"}
 
@@ -68,10 +69,10 @@ def test_every_pattern_of_sixteen_bits_survives(base_unet: Path, tmp_path: Path)
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
         tensors = {"weight": numbers.view(torch.bfloat16), "none": torch.empty(0).bfloat16()}
-        save_file(tensors, tmp_path / name / UNET_FILE)
+        save_file(tensors, tmp_path / name / WEIGHTS_FILE)
     write_delta(tmp_path / "tuned", tmp_path / "base", tmp_path / "delta")
     restore_delta(tmp_path / "delta", tmp_path / "base", tmp_path / "restored")
-    restored = load_file(tmp_path / "restored" / UNET_FILE)["weight"]
+    restored = load_file(tmp_path / "restored" / WEIGHTS_FILE)["weight"]
     assert torch.equal(restored.view(torch.int16), patterns)
 
 
@@ -88,7 +89,7 @@ def test_what_was_not_trained_takes_almost_nothing(starter: Path, tmp_path: Path
     unet = load_unet(base)
     write_unet(unet, moved(unet, only="attn2"), tmp_path / "tuned")
     write_delta(tmp_path / "tuned", base / "unet", tmp_path / "delta")
-    with TensorReader(tmp_path / "delta" / DELTA_FILE) as differences:
+    with open_tensors(tmp_path / "delta" / DELTA_FILE) as differences:
         still = {
             name: spec.nbytes for name, spec in differences.specs.items() if "attn2" not in name
         }
@@ -103,8 +104,23 @@ def test_the_number_format_of_the_base_does_not_matter(
     tuned = make_tuned()
     write_delta(tuned, base_unet, tmp_path / "delta")
     restore_delta(tmp_path / "delta", tmp_path / "base-in-half", tmp_path / "restored")
-    restored = (tmp_path / "restored" / UNET_FILE).read_bytes()
-    assert restored == (tuned / UNET_FILE).read_bytes()
+    restored = (tmp_path / "restored" / WEIGHTS_FILE).read_bytes()
+    assert restored == (tuned / WEIGHTS_FILE).read_bytes()
+
+
+def test_a_base_in_shards_is_the_same_base(
+    base: Path, base_unet: Path, make_tuned: Callable[..., Path], tmp_path: Path
+) -> None:
+    load_unet(base).save_pretrained(tmp_path / "shards", max_shard_size="100KB")
+    assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
+    tuned = make_tuned()
+    write_delta(tuned, tmp_path / "shards", tmp_path / "delta")
+    write_delta(tuned, base_unet, tmp_path / "from-one-file")
+    deltas = [(tmp_path / name / DELTA_FILE).read_bytes() for name in ("delta", "from-one-file")]
+    assert deltas[0] == deltas[1]
+    restore_delta(tmp_path / "delta", tmp_path / "shards", tmp_path / "restored")
+    restored = (tmp_path / "restored" / WEIGHTS_FILE).read_bytes()
+    assert restored == (tuned / WEIGHTS_FILE).read_bytes()
 
 
 def test_another_base_is_refused(
@@ -112,7 +128,7 @@ def test_another_base_is_refused(
 ) -> None:
     write_delta(make_tuned(), base_unet, tmp_path / "delta")
     other = make_tuned(name="other")
-    with pytest.raises(ModelError, match=r"another base than .*other.*: its numbers have"):
+    with pytest.raises(ModelError, match=r"another base than .*other.*: its elements have"):
         restore_delta(tmp_path / "delta", other, tmp_path / "restored")
     assert not (tmp_path / "restored").exists()
     assert not (tmp_path / "restored.partial").exists()
@@ -123,13 +139,13 @@ def test_a_base_that_lacks_a_tensor_or_has_another_shape_is_named(
 ) -> None:
     tuned = make_tuned()
     write_delta(tuned, base_unet, tmp_path / "delta")
-    tensors = load_file(base_unet / UNET_FILE)
+    tensors = load_file(base_unet / WEIGHTS_FILE)
     bias = tensors.pop("conv_in.bias")
     (tmp_path / "odd").mkdir()
-    save_file(tensors, tmp_path / "odd" / UNET_FILE)
+    save_file(tensors, tmp_path / "odd" / WEIGHTS_FILE)
     with pytest.raises(ModelError, match=r"'conv_in\.bias' is missing in .*odd"):
         restore_delta(tmp_path / "delta", tmp_path / "odd", tmp_path / "restored")
-    save_file(tensors | {"conv_in.bias": bias[:3].clone()}, tmp_path / "odd" / UNET_FILE)
+    save_file(tensors | {"conv_in.bias": bias[:3].clone()}, tmp_path / "odd" / WEIGHTS_FILE)
     with pytest.raises(ModelError, match=r"'conv_in\.bias' is \[3\] in .*odd"):
         write_delta(tuned, tmp_path / "odd", tmp_path / "again")
 
@@ -146,7 +162,7 @@ def test_damage_is_named(base_unet: Path, make_tuned: Callable[..., Path], tmp_p
     write_delta(make_tuned(), base_unet, tmp_path / "delta")
     whole = (tmp_path / "delta" / DELTA_FILE).read_bytes()
     frames = load_file(tmp_path / "delta" / DELTA_FILE)
-    with TensorReader(tmp_path / "delta" / DELTA_FILE) as reader:
+    with open_tensors(tmp_path / "delta" / DELTA_FILE) as reader:
         metadata = dict(reader.metadata)
 
     def refused(name: str, message: str, **tensors: torch.Tensor) -> None:
@@ -201,7 +217,7 @@ def test_memory_is_that_of_one_tensor(tmp_path: Path) -> None:
             f"weight.{at}": (torch.randn(1 << 20, generator=generator) * (1 + by)).half()
             for at in range(64)
         }
-        save_file(tensors, tmp_path / name / UNET_FILE)
+        save_file(tensors, tmp_path / name / WEIGHTS_FILE)
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"

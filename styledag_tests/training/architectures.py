@@ -4,12 +4,15 @@ from pathlib import Path
 
 import torch
 
+from styledag_tests.bases.loading import write_index
+
 
 def write_stable_diffusion_15(folder: Path) -> Path:
     """Write the configurations of Stable Diffusion 1.5, and return the folder."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig
 
+    write_index(folder)
     with torch.device("meta"):
         UNet2DConditionModel(sample_size=64, cross_attention_dim=768).save_config(folder / "unet")
         AutoencoderKL(

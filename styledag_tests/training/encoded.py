@@ -4,8 +4,14 @@ import hashlib
 from collections.abc import Mapping
 
 import torch
+from diffusers import DDPMScheduler
 
-from styledag.training.encoding.dataset import EncodedDataset, EncodedSample, Moments
+from styledag.bases.base import Conditioning, LatentScale, Moments
+from styledag.bases.clip import STATES
+from styledag.bases.diffusion_objective import DiffusionObjective
+from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
+
+OBJECTIVE = DiffusionObjective(DDPMScheduler())
 
 
 def encoded_dataset(
@@ -56,14 +62,16 @@ def encoded_dataset(
         samples=tuple(samples),
         captions=("", *(f"caption {at}" for at in range(variants))),
         flip=flip,
-        scaling_factor=0.5,
+        scale=LatentScale(0.5),
         moments={
             bucket: Moments(
                 _random(count, bucket, flip, generator), _random(count, bucket, flip, generator)
             )
             for bucket, count in rows.items()
         },
-        text_states=torch.randn(1 + variants, 77, text_width, generator=generator),
+        conditioning=Conditioning(
+            {STATES: torch.randn(1 + variants, 77, text_width, generator=generator)}
+        ),
     )
 
 

@@ -3,26 +3,32 @@ from collections import Counter
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 
+from styledag.bases.base import Moments
+from styledag.bases.clip import STATES
+from styledag.bases.diffusion_objective import DiffusionObjective
 from styledag.errors import DataError
 from styledag.training.batches import Batch, Batches
-from styledag.training.encoding.dataset import Moments
 from styledag.training.recipe import Recipe
 from styledag_tests.training.conftest import Encode
+from styledag_tests.training.encoded import OBJECTIVE
 
 RECIPE = Recipe(batch_size=3, gradient_accumulation=2, epochs=4, seed=7)
 
 
 def same(one: Batch, other: Batch) -> bool:
-    return all(
-        torch.equal(getattr(one, field.name), getattr(other, field.name))
-        for field in dataclasses.fields(Batch)
-    )
+    def tensors(batch: Batch) -> list[torch.Tensor]:
+        named = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        conditioning = named.pop("conditioning")
+        return [*named.values(), *conditioning.tensors.values()]
+
+    return all(torch.equal(*pair) for pair in zip(tensors(one), tensors(other), strict=True))
 
 
 def test_every_sample_is_seen_once_an_epoch_in_another_order(encode: Encode) -> None:
     encoded = encode(13, validation=2)
-    batches = Batches(encoded, RECIPE, timesteps=1000)
+    batches = Batches(encoded, RECIPE, OBJECTIVE)
     assert batches.steps_per_epoch == 2
     assert batches.total_steps == 8
     orders = []
@@ -35,27 +41,27 @@ def test_every_sample_is_seen_once_an_epoch_in_another_order(encode: Encode) -> 
 
 
 def test_skipping_gives_the_rest_of_the_epoch(encode: Encode) -> None:
-    batches = Batches(encode(13), RECIPE, timesteps=1000)
+    batches = Batches(encode(13), RECIPE, OBJECTIVE)
     assert list(batches.steps(3, skip=1)) == list(batches.steps(3))[1:]
 
 
 def test_a_sample_s_numbers_do_not_depend_on_its_neighbours(encode: Encode) -> None:
     encoded = encode(5)
-    batches = Batches(encoded, RECIPE, timesteps=1000)
+    batches = Batches(encoded, RECIPE, OBJECTIVE)
     together = batches.training_batch(encoded.train, 2)
     for at, sample in enumerate(encoded.train):
         alone = batches.training_batch([sample], 2)
         assert torch.equal(alone.latents[0], together.latents[at])
         assert torch.equal(alone.noise[0], together.noise[at])
         assert alone.timesteps[0] == together.timesteps[at]
-        assert torch.equal(alone.encoder_hidden_states[0], together.encoder_hidden_states[at])
+        assert torch.equal(alone.conditioning[STATES][0], together.conditioning[STATES][at])
 
 
 def test_one_more_sample_leaves_the_others_numbers(encode: Encode) -> None:
     encoded = encode(6)
     fewer = dataclasses.replace(encoded, samples=encoded.samples[:-1])
     batches, before = (
-        Batches(each, RECIPE, timesteps=1000).training_batch(fewer.samples, 1)
+        Batches(each, RECIPE, OBJECTIVE).training_batch(fewer.samples, 1)
         for each in (encoded, fewer)
     )
     assert same(batches, before)
@@ -63,8 +69,8 @@ def test_one_more_sample_leaves_the_others_numbers(encode: Encode) -> None:
 
 def test_numbers_change_with_epoch_and_run_seed(encode: Encode) -> None:
     encoded = encode(4)
-    other = Batches(encoded, dataclasses.replace(RECIPE, seed=8), timesteps=1000)
-    batches = Batches(encoded, RECIPE, timesteps=1000)
+    other = Batches(encoded, dataclasses.replace(RECIPE, seed=8), OBJECTIVE)
+    batches = Batches(encoded, RECIPE, OBJECTIVE)
     first = batches.training_batch(encoded.train, 1)
     for further in (
         batches.training_batch(encoded.train, 2),
@@ -82,15 +88,15 @@ def test_flips_dropout_and_timesteps_come_as_often_as_stated(encode: Encode) -> 
         encoded, moments={"16x16": Moments(mean, torch.full_like(mean, -30.0))}
     )
     recipe = dataclasses.replace(RECIPE, caption_dropout=0.25)
-    batches = Batches(still, recipe, timesteps=10)
-    empty = encoded.text_states[encoded.empty_caption]
-    mirrored = mean[0, 1] * encoded.scaling_factor
+    batches = Batches(still, recipe, DiffusionObjective(DDPMScheduler(num_train_timesteps=10)))
+    empty = encoded.conditioning[STATES][encoded.empty_caption]
+    mirrored = mean[0, 1] * encoded.scale.factor
     flips = dropped = 0
     timesteps: Counter[int] = Counter()
     for epoch in range(1000):
         batch = batches.training_batch(still.train, epoch)
         flips += torch.allclose(batch.latents[0], mirrored, atol=1e-4)
-        dropped += torch.equal(batch.encoder_hidden_states[0], empty)
+        dropped += torch.equal(batch.conditioning[STATES][0], empty)
         timesteps[int(batch.timesteps[0])] += 1
     assert abs(flips - 500) < 5 * 16
     assert abs(dropped - 250) < 5 * 14
@@ -101,26 +107,26 @@ def test_flips_dropout_and_timesteps_come_as_often_as_stated(encode: Encode) -> 
 def test_validation_is_always_the_same_and_covers_all_timesteps(encode: Encode) -> None:
     encoded = encode(9, validation=4)
     recipe = dataclasses.replace(RECIPE, caption_dropout=0.9)
-    batches = Batches(encoded, recipe, timesteps=1000)
+    batches = Batches(encoded, recipe, OBJECTIVE)
     once, again = list(batches.validation_batches()), list(batches.validation_batches())
     assert all(same(one, other) for (_, one), (_, other) in zip(once, again, strict=True))
     bands = [(band, int(each) // 250) for band, batch in once for each in batch.timesteps]
     assert Counter(bands) == {(band, band): 4 for band in range(4)}
-    empty = encoded.text_states[encoded.empty_caption]
+    empty = encoded.conditioning[STATES][encoded.empty_caption]
     assert not any(
-        torch.equal(states, empty) for _, batch in once for states in batch.encoder_hidden_states
+        torch.equal(states, empty) for _, batch in once for states in batch.conditioning[STATES]
     )
 
 
 def test_empty_training_split_is_refused(encode: Encode) -> None:
     encoded = encode(2, validation=2)
     with pytest.raises(DataError, match="training split is empty"):
-        Batches(encoded, RECIPE, timesteps=1000)
+        Batches(encoded, RECIPE, OBJECTIVE)
 
 
 def test_flips_that_were_not_encoded_are_refused(encode: Encode) -> None:
     encoded = encode(2, flip=False)
     with pytest.raises(DataError, match="horizontal_flip"):
-        Batches(encoded, RECIPE, timesteps=1000)
+        Batches(encoded, RECIPE, OBJECTIVE)
     unflipped = dataclasses.replace(RECIPE, horizontal_flip=False)
-    assert len(Batches(encoded, unflipped, timesteps=1000).training_batch(encoded.train, 1)) == 2
+    assert len(Batches(encoded, unflipped, OBJECTIVE).training_batch(encoded.train, 1)) == 2

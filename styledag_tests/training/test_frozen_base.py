@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from styledag.bases.parts import load_unet
+from styledag.bases.clip import STATES
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
+from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import train
 
@@ -17,7 +18,7 @@ RAW = EmaSettings(mode="none")
 def moved(encoded: EncodedDataset, base: Path, tuned: Path, caption: int) -> float:
     """Return how far what the UNet says of a caption is from what the base says."""
     latents = torch.randn(4, 4, 16, 16, generator=torch.Generator().manual_seed(0))
-    states = encoded.text_states[[caption] * 4].float()
+    states = encoded.conditioning[STATES][[caption] * 4].float()
     timesteps = torch.tensor([100, 400, 700, 999])
     unets = load_unet(base), load_unet(tuned, subfolder="")
     with torch.no_grad():

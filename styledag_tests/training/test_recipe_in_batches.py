@@ -7,19 +7,20 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
+from styledag.bases.clip import STATES
+from styledag.bases.diffusion_objective import DiffusionObjective
 from styledag.errors import DataError
 from styledag.training.batches import Batches, family_weights
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.loss import DiffusionLoss
 from styledag.training.recipe import PriorSettings, Recipe
-from styledag_tests.training.encoded import encoded_dataset
+from styledag_tests.training.encoded import OBJECTIVE, encoded_dataset
 
 PLAIN = Recipe(batch_size=4, caption_dropout=0.0, horizontal_flip=False, seed=5)
 PRIOR = PriorSettings(class_prompt="a drawing", loss_weight=0.75)
 
 
 def batches_of(encoded: EncodedDataset, **recipe: object) -> Batches:
-    return Batches(encoded, dataclasses.replace(PLAIN, **recipe), timesteps=1000)  # type: ignore[arg-type]
+    return Batches(encoded, dataclasses.replace(PLAIN, **recipe), OBJECTIVE)  # type: ignore[arg-type]
 
 
 def test_each_epoch_says_one_variant_and_all_come_as_often() -> None:
@@ -27,10 +28,10 @@ def test_each_epoch_says_one_variant_and_all_come_as_often() -> None:
     batches = batches_of(encoded)
     said: Counter[int] = Counter()
     for epoch in range(600):
-        states = batches.training_batch(encoded.train, epoch).encoder_hidden_states[0]
-        (at,) = [at for at in range(4) if torch.equal(states, encoded.text_states[at])]
+        states = batches.training_batch(encoded.train, epoch).conditioning[STATES][0]
+        (at,) = [at for at in range(4) if torch.equal(states, encoded.conditioning[STATES][at])]
         said[at] += 1
-        again = batches.training_batch(encoded.train, epoch).encoder_hidden_states[0]
+        again = batches.training_batch(encoded.train, epoch).conditioning[STATES][0]
         assert torch.equal(again, states)
     assert sorted(said) == [1, 2, 3]
     assert all(abs(count - 200) < 60 for count in said.values())
@@ -39,8 +40,8 @@ def test_each_epoch_says_one_variant_and_all_come_as_often() -> None:
 def test_validation_says_the_main_caption() -> None:
     encoded = encoded_dataset({"16x16": 9}, variants=3, validation=4)
     for _, batch in batches_of(encoded).validation_batches():
-        for states in batch.encoder_hidden_states:
-            assert torch.equal(states, encoded.text_states[1])
+        for states in batch.conditioning[STATES]:
+            assert torch.equal(states, encoded.conditioning[STATES][1])
 
 
 def test_family_weights_count_images_or_families_alike() -> None:
@@ -132,7 +133,7 @@ def test_loss_is_that_of_diffusers_dreambooth() -> None:
     (part,) = next(batches.steps(1))
     batch = batches.training_batch(part, 1)
     scheduler = DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    loss = DiffusionLoss(scheduler)
+    loss = DiffusionObjective(scheduler)
     target = loss.target(batch.latents, batch.noise, batch.timesteps)
     predicted = torch.tanh(loss.noisy(batch.latents, batch.noise, batch.timesteps))
     errors = batch.weights * loss.per_sample(predicted, target, batch.timesteps)

@@ -10,14 +10,16 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from styledag.bases.parts import load_unet, load_vae
+from styledag.bases.base import Conditioning, Moments
+from styledag.bases.clip import STATES
 from styledag.errors import DataError, ModelError, TrainingError
 from styledag.models.compute import Compute
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
-from styledag.training.encoding.dataset import EncodedDataset, Moments
+from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import EmaSettings
 from styledag.training.records import Snapshot
+from styledag_tests.bases.loading import load_unet, load_vae
 from styledag_tests.training.conftest import CPU, Encode, encode_samples, image, make_samples
 from styledag_tests.training.training import RecordingProgress, train
 
@@ -232,12 +234,13 @@ def test_diverging_run_names_the_step_and_keeps_its_snapshots(
         received.append((snapshot.folder / "config.json").read_bytes())
 
     encoded = encode(4)
-    poisoned = dataclasses.replace(encoded, text_states=encoded.text_states.clone())
+    states = encoded.conditioning[STATES].clone()
+    poisoned = dataclasses.replace(encoded, conditioning=Conditioning({STATES: states}))
     work: Counter[str] = Counter()
 
     def poison(snapshot: Snapshot) -> None:
         receive(snapshot)
-        poisoned.text_states.fill_(float("nan"))
+        states.fill_(float("nan"))
 
     with pytest.raises(TrainingError, match=r"optimiser step 2 .*nan.* up to epoch 1"):
         train(poisoned, base, tmp_path, on_snapshot=poison, snapshot_every_epochs=1, work=work)
@@ -277,7 +280,8 @@ def test_empty_training_split_is_refused(base: Path, encode: Encode, tmp_path: P
 
 def test_dataset_of_another_base_is_refused(base: Path, encode: Encode, tmp_path: Path) -> None:
     encoded = encode(2)
-    narrow = dataclasses.replace(encoded, text_states=encoded.text_states[..., :24])
+    states = Conditioning({STATES: encoded.conditioning[STATES][..., :24]})
+    narrow = dataclasses.replace(encoded, conditioning=states)
     with pytest.raises(ModelError, match=r"32.* 24 wide"):
         train(narrow, base, tmp_path)
     (bucket, moments), *_ = encoded.moments.items()

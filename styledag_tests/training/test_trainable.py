@@ -1,11 +1,18 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import nn
 
-from styledag.bases.parts import load_unet
+from styledag.bases.find import find_base
 from styledag.errors import TrainingError
-from styledag.training.trainable import Trained, is_in, select_trainable
+from styledag.training.recipe import Recipe
+from styledag.training.trainable import Trainable
+from styledag_tests.bases.loading import load_unet
+
+
+def select(base: Path, unet: nn.Module, **recipe: Any) -> dict[str, nn.Parameter]:
+    return Trainable(find_base(base), Recipe(**recipe)).select(unet)
 
 
 @pytest.mark.parametrize(
@@ -13,10 +20,10 @@ from styledag.training.trainable import Trained, is_in, select_trainable
     [("attention", ("attn1", "attn2")), ("cross_attention", ("attn2",))],
 )
 def test_only_the_named_layers_are_trained(
-    base: Path, trained: Trained, parts: tuple[str, ...]
+    base: Path, trained: str, parts: tuple[str, ...]
 ) -> None:
     unet = load_unet(base)
-    selected = select_trainable(unet, trained)
+    selected = select(base, unet, trained=trained)
     for name, parameter in unet.named_parameters():
         wanted = any(f".{part}." in name for part in parts)
         assert parameter.requires_grad == wanted == (name in selected)
@@ -25,34 +32,47 @@ def test_only_the_named_layers_are_trained(
 
 def test_only_the_named_blocks_are_trained(base: Path) -> None:
     unet = load_unet(base)
-    up = select_trainable(unet, "unet", ("up",))
+    up = select(base, unet, blocks=("up",))
     assert up
     assert all(name.startswith("up_blocks.") for name in up)
-    middle = select_trainable(unet, "cross_attention", ("mid", "down"))
+    coarsest = select(base, unet, blocks=("up.0", "mid"))
+    assert coarsest
+    assert all(name.startswith(("up_blocks.0.", "mid_block.")) for name in coarsest)
+    middle = select(base, unet, trained="cross_attention", blocks=("mid", "down"))
     assert {name.split(".")[0] for name in middle} == {"mid_block", "down_blocks"}
     assert all(".attn2." in name for name in middle)
-    # What lies in no block is trained with all of them only.
-    everything = select_trainable(unet, "unet", ("down", "mid", "up"))
-    assert {"conv_in.weight", "time_embedding.linear_1.weight"} <= everything.keys()
 
 
-def test_a_block_is_told_from_its_like(base: Path) -> None:
-    names = [name for name, _ in load_unet(base).named_parameters()]
-    coarsest = [name for name in names if is_in(name, "up.0")]
-    assert coarsest
-    assert all(name.startswith("up_blocks.0.") for name in coarsest)
-    assert all(name.startswith("mid_block.") == is_in(name, "mid") for name in names)
-    assert not is_in("up_blocks.01.weight", "up.0")
-    assert not is_in("conv_in.weight", "mid")
-
-
-def test_whole_unet_can_be_trained_after_a_part_of_it(base: Path) -> None:
+@pytest.mark.parametrize("blocks", [None, ("down", "mid", "up")])
+def test_what_lies_in_no_block_is_trained_with_all_of_them(
+    base: Path, blocks: tuple[str, ...] | None
+) -> None:
     unet = load_unet(base)
-    select_trainable(unet, "cross_attention")
-    assert len(select_trainable(unet, "unet")) == len(list(unet.parameters()))
+    select(base, unet, trained="cross_attention")
+    assert len(select(base, unet, blocks=blocks)) == len(list(unet.parameters()))
     assert all(parameter.requires_grad for parameter in unet.parameters())
 
 
-def test_model_without_attention_is_refused() -> None:
+def test_model_without_attention_is_refused(base: Path) -> None:
     with pytest.raises(TrainingError, match="attn1 or attn2"):
-        select_trainable(nn.Sequential(nn.Linear(2, 2)), "attention")
+        select(base, nn.Sequential(nn.Linear(2, 2)), trained="attention")
+
+
+@pytest.mark.parametrize("setting", ["blocks", "block_rates"])
+def test_a_block_that_the_base_has_not_is_named_beside_its_own(base: Path, setting: str) -> None:
+    named: Any = ("up.7",) if setting == "blocks" else {"up.7": 0.5}
+    with pytest.raises(TrainingError, match=rf"{setting} names block 'up\.7'.*down\.0.*mid.*up\.1"):
+        Trainable(find_base(base), Recipe(**{setting: named}))
+
+
+def test_parameters_of_a_block_have_its_share_of_the_rate(base: Path) -> None:
+    chosen = Trainable(find_base(base), Recipe(block_rates={"up": 0.5, "up.0": 0.25, "mid": 2.0}))
+    for name, share in chosen.rate_shares(chosen.select(load_unet(base))).items():
+        expected = {"up_blocks": 0.5, "mid_block": 2.0}.get(name.split(".")[0], 1.0)
+        assert share == (0.25 if name.startswith("up_blocks.0.") else expected)
+
+
+def test_a_rate_for_what_is_not_trained_is_refused(base: Path) -> None:
+    chosen = Trainable(find_base(base), Recipe(blocks=("up",), block_rates={"mid": 0.5}))
+    with pytest.raises(TrainingError, match="rate for block mid, but trains nothing in it"):
+        chosen.rate_shares(chosen.select(load_unet(base)))

@@ -8,13 +8,13 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel
 
-from styledag.bases.parts import load_unet
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag.training.averaging.ema import Ema
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.recipe import EmaSettings
+from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.conftest import encode_samples, make_samples
 from styledag_tests.training.training import train
 

@@ -15,7 +15,7 @@ from typing import Any
 from styledag.project import Project
 from styledag.store.items import Items
 from styledag.store.store import Store
-from styledag.tensors.file import TensorWriter
+from styledag.tensors.writer import PartialFile
 from styledag.training.optimisation import Optimisation
 from styledag_tests.whole.small_project import run_all
 
@@ -25,7 +25,7 @@ def main(root: Path, place: str, count: int) -> None:
     if place == "train":
         _die_at(Optimisation, "step", count)
     elif place == "merge":
-        _die_at(TensorWriter, "write", count)
+        _die_at(PartialFile, "write", count)
     elif place.startswith("publish "):
         asset = place.removeprefix("publish ")
         _die_at(Store, "_publish", count, lambda _store, target, *_: target.asset == asset)

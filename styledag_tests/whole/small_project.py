@@ -8,7 +8,7 @@ from typing import Any
 
 from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import Materialised, open_history, run_step, steps_of
-from styledag.graph.graph import Graph
+from styledag.graph.catalogue import Catalogue
 from styledag.models.compute import ComputeSettings
 from styledag.progress import SilentProgress
 from styledag.project import Project
@@ -117,6 +117,6 @@ def run_all(project: Project, style: str = STYLE) -> Outcome:
     )
     done: list[Materialised] = []
     with open_history(project.root) as instance:
-        for step in steps_of(Graph(project), style):
+        for step in steps_of(Catalogue(project), style):
             done += run_step(definitions, instance, step)
     return Outcome(tuple(done))

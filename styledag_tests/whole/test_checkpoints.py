@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -9,17 +10,18 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
 from styledag.defs.code_location import build_definitions
-from styledag.defs.partitions import checkpoint_key
-from styledag.defs.runs import open_history, run_step, steps_of
+from styledag.defs.runs import Step, open_history, run_step, steps_of
 from styledag.demo.wiki import DemoWiki
 from styledag.graph.ancestry import find_artifact
-from styledag.graph.graph import Graph
-from styledag.graph.names import ModelName
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.snapshots import read_snapshots
 from styledag.project import Project
+from styledag.training.optimisation import Optimisation
 from styledag_tests.whole.conftest import Undisturbed
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 
-KEY = checkpoint_key(ModelName.parse(MODEL), "e001")
+KEY = f"{MODEL}@e001"
+TRAINING = ("encoded_dataset", "ema_unet")
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -37,7 +39,7 @@ def test_a_checkpoint_is_fresh_once_it_is_logged(undisturbed: Undisturbed) -> No
 def train(project: Project) -> None:
     definitions = build_definitions(project)
     with open_history(project.root) as instance:
-        for step in steps_of(Graph(project), STYLE)[:2]:
+        for step in (steps_of(Catalogue(project), STYLE)[0], Step(TRAINING, MODEL)):
             run_step(definitions, instance, step)
 
 
@@ -66,7 +68,38 @@ def test_a_recipe_taken_back_finds_its_checkpoints_again(
     ):
         path.write_text(text, "utf-8")
         train(project)
-        found = find_artifact(Graph(project).store, f"{MODEL}@1")
+        found = find_artifact(Catalogue(project).store, f"{MODEL}@1")
         assert announced(project) == found.version
         versions.append(found.version)
     assert versions[0] == versions[2] != versions[1]
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_checkpoints_record_the_recipe_that_they_are_trained_with(
+    tmp_path: Path, starter: Path, wiki: DemoWiki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The style file is saved while training runs: with another rate, then with half a line."""
+    project = make_project(tmp_path, starter, wiki.url)
+    os.chdir(project.root)
+    path = project.styles_folder / f"{STYLE}.yaml"
+    before = path.read_text("utf-8")
+    edits = [before.replace("epochs: 2", "epochs: 2\n    learning_rate: 0.5"), "base: ["]
+    original = Optimisation.step
+
+    def edited(*args: Any, **kwargs: Any) -> Any:
+        if edits:
+            path.write_text(edits.pop(0), "utf-8")
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(Optimisation, "step", edited)
+    train(project)
+    assert path.read_text("utf-8") == "base: ["
+    store = Catalogue(project).store
+    model = store.require("ema_unet", MODEL)
+    kept = read_snapshots(model)
+    assert [each.epoch for each in kept] == [1, 2]
+    for each in kept:
+        checkpoint = store.by_version("checkpoint", each.partition, each.version)
+        assert checkpoint.build.settings["Recipe"] == model.build.settings["Recipe"]
+        assert checkpoint.facts["loss"] == each.loss
+    assert model.build.settings["Recipe"]["learning_rate"] != 0.5

@@ -14,15 +14,16 @@ from styledag.defs.partitions import read_partitions
 from styledag.demo.wiki import DemoWiki
 from styledag.errors import StyleFileError
 from styledag.graph.ancestry import describe_lineage, find_artifact
-from styledag.graph.blends import Blend
-from styledag.graph.graph import Graph
-from styledag.graph.model_plans import plan_merged_unet
-from styledag.graph.names import ModelName
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.plan import plan_build
 from styledag.graph.status import style_status
+from styledag.graph.stored_averages import reconstruct_average
 from styledag.manifest import read_rows
 from styledag.project import Project
 from styledag.scoring.records import ScoreRow
 from styledag.scoring.score import SCORES
+from styledag.store.workspace import Workspace
 from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
 
 KEY = "ema-0.120"
@@ -47,8 +48,8 @@ class Ran:
     outcome: Outcome
 
     @property
-    def graph(self) -> Graph:
-        return Graph(self.project)
+    def graph(self) -> Catalogue:
+        return Catalogue(self.project)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_the_blend_is_the_sum_of_what_the_checkpoints_hold(ran: Ran) -> None:
 
 
 def test_a_block_takes_half_of_the_weight_in_blends_by_weight(ran: Ran) -> None:
-    graph, model = ran.graph, ModelName.parse(MODEL)
+    graph = ran.graph
     tuned = load_file(graph.store.require("ema_unet", MODEL).folder / "unet" / WEIGHTS)
     base = load_file(graph.model(graph.style(STYLE).base).folder / "unet" / WEIGHTS)
     blended = load_file(graph.store.require("merged_unet", f"{MODEL}/1.00").folder / WEIGHTS)
@@ -105,15 +106,15 @@ def test_a_block_takes_half_of_the_weight_in_blends_by_weight(ran: Ran) -> None:
         share = 0.5 if name.startswith("up_blocks.0.") else 1.0
         torch.testing.assert_close(tensor, torch.lerp(base[name], tuned[name], share))
     for key in ("0.00", KEY):  # The base, and an average as training left it.
-        settings = plan_merged_unet(graph, model, Blend.parse(key)).target.settings
-        assert "block_weights" not in settings
+        plan = plan_build(graph, "merged_unet", Partition.parse(f"{MODEL}@{key}"))
+        assert plan.target.settings["block_weights"] is None
     page = graph.store.require("model_report", MODEL).folder / "report.html"
     assert "<code>up.0</code> 50%" in page.read_text("utf-8")
 
 
 def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
     store = ran.graph.store
-    grid = ran.outcome.of("sample_grid", f"{MODEL}|{KEY}")
+    grid = ran.outcome.of("sample_grid", f"{MODEL}@{KEY}")
     assert grid["length"] == 0.12
     assert grid["weight"] == grid["amount"] == 1
     rows = read_rows(store.require("scores", MODEL).folder / SCORES, ScoreRow)
@@ -129,17 +130,22 @@ def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
 
 def test_power_averages_hold_nothing_of_the_base_in_any_snapshot(ran: Ran) -> None:
     for epoch in (1, 2, 3):
-        assert ran.outcome.of("checkpoint", f"e{epoch:03d}|{MODEL}")["base_share"] == 0
+        assert ran.outcome.of("checkpoint", f"{MODEL}@e{epoch:03d}")["base_share"] == 0
 
 
-def test_a_recipe_without_them_has_no_such_partition_and_says_so(ran: Ran) -> None:
-    assert f"{MODEL}|{KEY}" in {key for _, key in ran.outcome.versions}
-    assert f"{PLAIN}|{KEY}" not in {key for _, key in ran.outcome.versions}
-    assert {f"{PLAIN}|0.00", f"{PLAIN}|1.00"} <= {key for _, key in ran.outcome.versions}
-    blends = read_partitions(ran.project).blends.get_partition_keys()
-    assert f"{MODEL}|{KEY}" in blends
+def test_a_recipe_without_them_has_no_such_partition_and_is_refused(
+    ran: Ran, workspace: Workspace
+) -> None:
+    assert f"{MODEL}@{KEY}" in {key for _, key in ran.outcome.versions}
+    assert f"{PLAIN}@{KEY}" not in {key for _, key in ran.outcome.versions}
+    assert {f"{PLAIN}@0.00", f"{PLAIN}@1.00"} <= {key for _, key in ran.outcome.versions}
+    blends = read_partitions(ran.project).definitions["blend"].get_partition_keys()
+    assert f"{MODEL}@{KEY}" in blends
+    assert f"{PLAIN}@{KEY}" not in blends
+    tuned = ran.graph.store.require("ema_unet", PLAIN)
+    base = ran.graph.model(ran.graph.style(STYLE).base)
     with pytest.raises(StyleFileError, match=r"trained with ema\.mode 'base'"):
-        plan_merged_unet(ran.graph, ModelName.parse(PLAIN), Blend.parse(KEY))
+        reconstruct_average(0.12, tuned, {}, base, workspace)
 
 
 def test_its_lineage_goes_over_the_checkpoints_to_every_image(ran: Ran) -> None:

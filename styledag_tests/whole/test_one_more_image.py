@@ -8,7 +8,7 @@ from PIL import Image
 
 from styledag.defs.partitions import read_partitions
 from styledag.demo.wiki import DemoWiki
-from styledag.graph.graph import Graph
+from styledag.graph.catalogue import Catalogue
 from styledag.graph.status import style_status
 from styledag_tests.whole.small_project import STYLE, make_project, run_all
 
@@ -25,7 +25,7 @@ def test_one_more_image_costs_one_of_everything_and_then_training(
     image = Image.radial_gradient("L").resize((72, 72))
     Image.merge("RGB", (image, Image.new("L", (72, 72), 30), image)).save(added)
     try:
-        states = {each.asset: each.state for each in style_status(Graph(project), STYLE)}
+        states = {each.asset: each.state for each in style_status(Catalogue(project), STYLE)}
         assert states["jpeg_images"] == "current"  # nobody has asked the wiki yet
         after = run_all(project)
     finally:
@@ -38,7 +38,7 @@ def test_one_more_image_costs_one_of_everything_and_then_training(
     assert work["ema_unet"]["steps"] == before.work["ema_unet"]["steps"]
     assert before.of("ema_unet")["version"] != after.of("ema_unet")["version"]
     # The base is blended and drawn as before.
-    weight_0 = f"{STYLE}.full|0.00"
+    weight_0 = f"{STYLE}.full@0.00"
     grids = [run.of("sample_grid", weight_0)["version"] for run in (before, after)]
     assert grids[0] == grids[1]
 
@@ -47,5 +47,5 @@ def test_a_broken_style_disturbs_no_other(tmp_path: Path, starter: Path) -> None
     project = make_project(tmp_path, starter, "http://127.0.0.1:1")
     (project.styles_folder / "broken.yaml").write_text("base: [", encoding="utf-8")
     partitions = read_partitions(project)
-    assert partitions.styles.get_partition_keys() == ["broken", STYLE]
-    assert partitions.models.get_partition_keys() == [f"{STYLE}.full"]
+    assert partitions.definitions["style"].get_partition_keys() == ["broken", STYLE]
+    assert partitions.definitions["model"].get_partition_keys() == [f"{STYLE}.full"]

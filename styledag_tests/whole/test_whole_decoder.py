@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from styledag.demo.wiki import DemoWiki
-from styledag.graph.graph import Graph
+from styledag.graph.catalogue import Catalogue
 from styledag.graph.status import style_status
 from styledag.project import Project
 from styledag.tensors.delta import DELTA_FILE
@@ -54,7 +54,7 @@ def first(project: Project) -> Outcome:
 
 
 def test_without_a_decoder_its_assets_hold_nothing(undisturbed: Undisturbed) -> None:
-    graph = Graph(undisturbed.project)
+    graph = Catalogue(undisturbed.project)
     for asset in ("vae_decoder", "merged_vae"):
         artifact = graph.store.require(asset, MODEL)
         assert artifact.facts == {"trained": False}
@@ -68,12 +68,12 @@ def test_without_a_decoder_its_assets_hold_nothing(undisturbed: Undisturbed) -> 
 def test_the_decoder_is_tuned_and_the_encoder_is_the_bases(
     project: Project, first: Outcome
 ) -> None:
-    store = Graph(project).store
+    store = Catalogue(project).store
     tuned, merged = (store.require(asset, MODEL) for asset in ("vae_decoder", "merged_vae"))
     assert first.work["vae_decoder"]["decoder_steps"] == tuned.facts["steps"]
     assert tuned.facts["base_share"] == pytest.approx(0.5 ** tuned.facts["steps"])
     assert tuned.facts["error"] < tuned.facts["base_error"]
-    base = Graph(project).model(Graph(project).style(STYLE).base).folder
+    base = Catalogue(project).model(Catalogue(project).style(STYLE).base).folder
     before = load_file(base / "vae" / WEIGHTS)
     for folder in (tuned.folder / "vae", merged.folder):
         after = load_file(folder / WEIGHTS)
@@ -92,7 +92,7 @@ def test_grids_and_gifs_are_drawn_with_it(
     for asset in ("sample_grid", "evolution", "denoising", "scores", "model_report"):
         for key in [each for each in tuned if each[0] == asset]:
             assert tuned[key] != plain[key]
-    store = Graph(project).store
+    store = Catalogue(project).store
     merged = store.require("merged_vae", MODEL)
     grid = store.require("sample_grid", f"{MODEL}/1.00")
     assert merged.version in {each.version for each in grid.build.inputs}
@@ -105,7 +105,7 @@ def test_grids_and_gifs_are_drawn_with_it(
 @pytest.mark.usefixtures("first")
 def test_the_unet_is_trained_as_without_it(project: Project, undisturbed: Undisturbed) -> None:
     weights = [
-        (Graph(each).store.require("ema_unet", MODEL).folder / "unet" / WEIGHTS).read_bytes()
+        (Catalogue(each).store.require("ema_unet", MODEL).folder / "unet" / WEIGHTS).read_bytes()
         for each in (project, undisturbed.project)
     ]
     assert weights[0] == weights[1]
@@ -114,14 +114,14 @@ def test_the_unet_is_trained_as_without_it(project: Project, undisturbed: Undist
 def test_checkpoints_are_differences_with_the_same_weights(
     project: Project, first: Outcome, undisturbed: Undisturbed
 ) -> None:
-    plain = Graph(undisturbed.project).store
+    plain = Catalogue(undisturbed.project).store
     for epoch in ("e001", "e002"):
-        facts = first.of("checkpoint", f"{epoch}|{MODEL}")
-        other = undisturbed.outcome.of("checkpoint", f"{epoch}|{MODEL}")
+        facts = first.of("checkpoint", f"{MODEL}@{epoch}")
+        other = undisturbed.outcome.of("checkpoint", f"{MODEL}@{epoch}")
         assert facts["weights_version"] == other["weights_version"]
         assert facts["bytes_full"] == other["bytes_full"] == other["bytes"]
         assert facts["bytes"] < 0.7 * facts["bytes_full"]
-        delta = Graph(project).store.require("checkpoint", f"{MODEL}/{epoch}").folder
+        delta = Catalogue(project).store.require("checkpoint", f"{MODEL}/{epoch}").folder
         assert {each.name for each in (delta / "unet").iterdir()} == {"config.json", DELTA_FILE}
         full = plain.require("checkpoint", f"{MODEL}/{epoch}").folder
         thumbnails = [(each / "thumbnails.png").read_bytes() for each in (delta, full)]
@@ -132,7 +132,7 @@ def test_a_second_run_does_nothing(project: Project, first: Outcome) -> None:
     again = run_all(project)
     assert again.work == {}
     assert all(each.metadata["cached"] for each in again.materialised)
-    assert {each.state for each in style_status(Graph(project), STYLE)} == {"current"}
+    assert {each.state for each in style_status(Catalogue(project), STYLE)} == {"current"}
     assert all(first.versions[key] == version for key, version in again.versions.items())
 
 
@@ -143,5 +143,5 @@ def test_another_weight_trains_nothing_again(project: Project, first: Outcome) -
     for asset in ("ema_unet", "vae_decoder"):
         assert changed.of(asset)["version"] == first.of(asset)["version"]
     assert changed.of("merged_vae")["weight"] == 0.25
-    grid = f"{MODEL}|1.00"
+    grid = f"{MODEL}@1.00"
     assert changed.of("sample_grid", grid)["version"] != first.of("sample_grid", grid)["version"]

@@ -3,15 +3,17 @@
 import os
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import open_history
 from styledag.demo.wiki import DemoWiki
 from styledag.graph.ancestry import describe_lineage, find_artifact
-from styledag.graph.graph import Graph
+from styledag.graph.catalogue import Catalogue
 from styledag.graph.status import style_status
 from styledag.store.digest import folder_digest
 from styledag_tests.whole.conftest import Undisturbed
@@ -19,8 +21,8 @@ from styledag_tests.whole.small_project import MODEL, STYLE, run_all
 
 
 @pytest.fixture
-def graph(undisturbed: Undisturbed) -> Graph:
-    return Graph(undisturbed.project)
+def graph(undisturbed: Undisturbed) -> Catalogue:
+    return Catalogue(undisturbed.project)
 
 
 def test_nothing_is_lost_on_the_way(undisturbed: Undisturbed) -> None:
@@ -36,14 +38,16 @@ def test_nothing_is_lost_on_the_way(undisturbed: Undisturbed) -> None:
     assert sum(n for name, n in dataset.items() if name in ("train", "validation")) == passed_on
 
 
-def test_every_version_is_the_digest_of_its_content(graph: Graph, undisturbed: Undisturbed) -> None:
+def test_every_version_is_the_digest_of_its_content(
+    graph: Catalogue, undisturbed: Undisturbed
+) -> None:
     artifacts = list(Path(graph.store.files.root).glob("artifacts/**/build.json"))
     assert len(artifacts) == len(undisturbed.outcome.versions)
     for record in artifacts:
         assert folder_digest(record.parent) == record.parent.name
 
 
-def test_blends_at_the_ends_are_base_and_fine_tune(graph: Graph) -> None:
+def test_blends_at_the_ends_are_base_and_fine_tune(graph: Catalogue) -> None:
     parents = {
         "0.00": graph.model(graph.style(STYLE).base).folder / "unet",
         "1.00": graph.store.require("ema_unet", MODEL).folder / "unet",
@@ -56,14 +60,14 @@ def test_blends_at_the_ends_are_base_and_fine_tune(graph: Graph) -> None:
         assert all(torch.equal(blended[name], tensor) for name, tensor in expected.items())
 
 
-def test_grids_show_every_prompt_and_seed(graph: Graph) -> None:
+def test_grids_show_every_prompt_and_seed(graph: Catalogue) -> None:
     grid = graph.store.require("sample_grid", f"{MODEL}/0.50").folder
     assert len(list(grid.glob("samples/*/*.png"))) == 4
     with Image.open(grid / "grid.png") as image:
         assert image.width > 2 * 64
 
 
-def test_the_report_is_one_page_with_its_images(graph: Graph) -> None:
+def test_the_report_is_one_page_with_its_images(graph: Catalogue) -> None:
     page = (graph.store.require("model_report", MODEL).folder / "report.html").read_text()
     assert page.count("data:image/") > 20
     assert "a rocket" in page
@@ -74,17 +78,17 @@ def test_each_checkpoint_has_its_own_partition(undisturbed: Undisturbed) -> None
     outcome = undisturbed.outcome
     dataset = outcome.of("image_dataset")["version"]
     for epoch in ("e001", "e002"):
-        checkpoint = outcome.of("checkpoint", f"{epoch}|{MODEL}")
+        checkpoint = outcome.of("checkpoint", f"{MODEL}@{epoch}")
         assert checkpoint["dataset_version"] == dataset
         assert checkpoint["loss"] > 0
         assert checkpoint["preview"].startswith("![preview](data:image/jpeg;base64,")
-    first, last = (outcome.of("checkpoint", f"{e}|{MODEL}") for e in ("e001", "e002"))
+    first, last = (outcome.of("checkpoint", f"{MODEL}@{e}") for e in ("e001", "e002"))
     assert 1 > first["base_share"] > last["base_share"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("name", [f"{MODEL}@2", f"{MODEL}:0.50", MODEL])
 def test_the_lineage_goes_back_to_every_image(
-    graph: Graph, undisturbed: Undisturbed, wiki: DemoWiki, name: str
+    graph: Catalogue, undisturbed: Undisturbed, wiki: DemoWiki, name: str
 ) -> None:
     lineage = describe_lineage(graph.store, find_artifact(graph.store, name), images=True)
     assert lineage.recipe["epochs"] == 2
@@ -112,28 +116,31 @@ def test_a_second_run_of_everything_does_nothing(undisturbed: Undisturbed, wiki:
     assert again.versions == expected
 
 
-def test_status_finds_everything_current(graph: Graph) -> None:
+def test_status_finds_everything_current(graph: Catalogue) -> None:
     assert {each.state for each in style_status(graph, STYLE)} == {"current"}
 
 
 @pytest.mark.usefixtures("in_folder")
 def test_a_checkpoint_can_be_checked_by_hand(undisturbed: Undisturbed) -> None:
-    from styledag.defs.code_location import build_definitions
-    from styledag.defs.partitions import checkpoint_key
-    from styledag.defs.runs import RunFailedError, Step, run_step
-    from styledag.graph.names import ModelName
-
     os.chdir(undisturbed.project.root)
-    key = checkpoint_key(ModelName.parse(MODEL), "e001")
     definitions = build_definitions(undisturbed.project)
-    expected = undisturbed.outcome.of("checkpoint", f"e001|{MODEL}")["version"]
+    check = dg.AssetCheckKey(dg.AssetKey("checkpoint"), "stored_as_published")
     with open_history(undisturbed.project.root) as instance:
-        (checked,) = run_step(definitions, instance, Step(("checkpoint",), key))
-        assert checked.metadata["version"] == expected
-        weights = Graph(undisturbed.project).store.require("checkpoint", f"{MODEL}/e001").folder
-        log = weights / "thumbnails.png"
-        whole = log.read_bytes()
-        log.write_bytes(whole[:-1])
-        with pytest.raises(RunFailedError, match=r"thumbnails\.png is not what was published"):
-            run_step(definitions, instance, Step(("checkpoint",), key))
-        log.write_bytes(whole)
+        job = dg.define_asset_job("check", dg.AssetSelection.checks(check))
+        checked = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+
+        def is_whole() -> bool:
+            result = checked.resolve_job_def("check").execute_in_process(instance=instance)
+            (evaluation,) = result.get_asset_check_evaluations()
+            assert evaluation.metadata["partitions"].value == 2
+            return evaluation.passed
+
+        assert is_whole()
+        weights = Catalogue(undisturbed.project).store.require("checkpoint", f"{MODEL}/e001").folder
+        thumbnails = weights / "thumbnails.png"
+        whole = thumbnails.read_bytes()
+        thumbnails.write_bytes(whole[:-1])
+        try:
+            assert not is_whole()
+        finally:
+            thumbnails.write_bytes(whole)

@@ -17,12 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from styledag.bases.base import Conditioning, LatentScale, Moments
+from styledag.bases.clip import STATES
 from styledag.demo.judge import ArtistJudge
-from styledag.merging.lerp import lerp
+from styledag.merging.methods.lerp import lerp
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
 from styledag.style.load import load_style
-from styledag.training.encoding.dataset import EncodedDataset, EncodedSample, Moments
+from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 from styledag.training.recipe import Recipe, recipe_from_json
 from styledag.training.records import Snapshot
 from styledag.training.train import train_unet
@@ -83,14 +85,14 @@ def encoded(models: Models, captions: list[str], pixels: Tensor) -> EncodedDatas
         ),
         captions=distinct,
         flip=False,
-        scaling_factor=models.vae.config.scaling_factor,
+        scale=LatentScale(models.vae.config.scaling_factor),
         moments={
             _BUCKET: Moments(
                 torch.cat([part.mean for part in parts])[:, None],
                 torch.cat([part.logvar for part in parts])[:, None],
             )
         },
-        text_states=models.text.of(list(distinct)),
+        conditioning=Conditioning({STATES: models.text.of(list(distinct))}),
     )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from styledag.bases.diffusion_objective import DiffusionObjective
 from styledag.randomness import generator_for
-from styledag.training.loss import DiffusionLoss
 from tools.starter.appearances import NAMES, appeared
 from tools.starter.drawings import Artist
 from tools.starter.images import ARTISTS, Images
@@ -192,7 +192,7 @@ def train_unet(
         torch.manual_seed(settings.seed)
         unet = build_unet().to(device).requires_grad_(True)
     quieten_branches(unet)
-    loss = DiffusionLoss(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
+    loss = DiffusionObjective(build_scheduler(), min_snr_gamma=MIN_SNR_GAMMA)
     loop = Loop(unet, settings, folder, device)
     last_cycle = max(settings.restarts, default=settings.steps)
 
@@ -236,7 +236,7 @@ def encode_shown(
 
 def _loss(
     unet: "UNet2DConditionModel",
-    loss: DiffusionLoss,
+    loss: DiffusionObjective,
     images: Images,
     shown: Shown,
     at: Tensor,
@@ -252,7 +252,7 @@ def _loss(
     # One timestep of each of as many equal parts of the schedule: less noise in the loss.
     places = (torch.arange(len(at)) + torch.rand(len(at), generator=generator)) / len(at)
     places = places[torch.randperm(len(at), generator=generator)]
-    timesteps = (places * loss.timesteps).long().clamp(max=loss.timesteps - 1).to(mean.device)
+    timesteps = (places * loss.count).long().clamp(max=loss.count - 1).to(mean.device)
     states = text.of(captions)
     predicted = unet(loss.noisy(clean, noise, timesteps), timesteps, states).sample
     return loss.per_sample(predicted, noise, timesteps).mean()

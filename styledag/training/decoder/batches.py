@@ -124,7 +124,7 @@ class DecoderBatches:
     def _latents(self, sample: EncodedSample, epoch: int | str, *, flipped: bool) -> Tensor:
         generator = generator_for(self._seed, epoch, sample.id, "decoder posterior")
         latents = self._encoded.sample_latents(sample, generator, flipped=flipped)
-        return latents / self._encoded.scaling_factor
+        return self._encoded.scale.unscale(latents)
 
     def _pixels(self, sample: EncodedSample, latents: Tensor, *, flipped: bool) -> Tensor:
         pixels = self._images(sample)

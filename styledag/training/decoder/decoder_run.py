@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styledag.bases.parts import load_vae
+from styledag.bases.find import find_base
 from styledag.errors import TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
@@ -76,7 +76,8 @@ class DecoderRun:
         self._base, self._recipe, self._settings = base, recipe, settings
         self._compute, self._work = compute, work
         # In evaluation mode, since dropout layers would draw from the global random state.
-        self._vae = load_vae(base, device=compute.device)
+        found = find_base(base)
+        self._vae = found.autoencoder(device=compute.device).model
         if recipe.gradient_checkpointing:
             self._vae.enable_gradient_checkpointing()
         self._trained = {
@@ -90,7 +91,7 @@ class DecoderRun:
             seed=recipe.seed,
             mirrored=recipe.horizontal_flip,
             batch_size=settings.batch_size,
-            factor=2 ** (len(self._vae.config.block_out_channels) - 1),
+            factor=found.latents.factor_px,
         )
         self._total_steps = self._batches.steps_per_epoch * settings.epochs
         average = EmaSettings(mode="base", decay=settings.ema_decay)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from styledag.errors import ModelError, TrainingError
-from styledag.tensors.file import TensorReader, TensorSpec, TensorWriter, in_file_order
+from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
+from styledag.tensors.reader import TensorSpec, open_tensors
+from styledag.tensors.writer import in_file_order, write_tensors
 from styledag.training.disk import write_errors
 
-VAE_FILE = "diffusion_pytorch_model.safetensors"
 _RENAMED = {
     ".query.": ".to_q.",
     ".key.": ".to_k.",
@@ -38,20 +39,20 @@ def write_tuned_vae(base: Path, averages: Mapping[str, Tensor], folder: Path) ->
         StorageError: If the disk is full or cannot be written.
     """
     partial = folder.with_name(f"{folder.name}.partial")
-    with write_errors(folder), TensorReader(base / VAE_FILE) as tensors:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with write_errors(folder), open_tensors(base) as tensors:
         specs = in_file_order(tensors.specs.values())
         _check_all_there(averages, specs, tensors.path)
-        with (partial / VAE_FILE).open("wb") as file:
-            writer = TensorWriter(file, specs, {"format": "pt"})
-            for spec in specs:
-                averaged = averages.get(_model_name(spec.name))
-                if averaged is None:
-                    writer.write(tensors.read(spec.name, 0, spec.numel))
-                else:
-                    writer.write(_rounded(averaged, spec))
-        shutil.copyfile(base / "config.json", partial / "config.json")
+
+        def piece(spec: TensorSpec, start: int, stop: int) -> Tensor:
+            averaged = averages.get(_model_name(spec.name))
+            if averaged is None:
+                return tensors.read(spec.name, start, stop)
+            return _rounded(averaged, spec)
+
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write_tensors(partial / WEIGHTS_FILE, specs, {"format": "pt"}, piece, whole_tensors=True)
+        shutil.copyfile(base / CONFIG_FILE, partial / CONFIG_FILE)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from styledag.bases.base import Conditioning, LatentScale, Moments
 from styledag.errors import StorageError
-from styledag.training.encoding.encode import SAMPLES_FILE, TEXT_STATES_FILE, moments_file
+from styledag.training.encoding.encode import CONDITIONING_FILE, SAMPLES_FILE, moments_file
 
 if TYPE_CHECKING:
     import torch
@@ -36,38 +37,26 @@ class EncodedSample:
     row: int
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Posterior moments of all images of one shape.
-
-    Attributes:
-        mean: Means. # [images, 1 or 2, C, H, W]; the second is of the mirrored image
-        logvar: Logarithms of the variances, of the same shape.
-    """
-
-    mean: "torch.Tensor"
-    logvar: "torch.Tensor"
-
-
 @dataclass(frozen=True, kw_only=True)
 class EncodedDataset:
-    """Posterior moments of images and text states of captions.
+    """Posterior moments of images and conditionings of captions.
 
     Attributes:
         samples: All images, sorted by id.
         captions: All captions, sorted; the empty one is always among them.
         flip: Whether mirrored images are there too.
-        scaling_factor: What latents are multiplied by before the UNet sees them.
+        scale: Between the autoencoder's latents and the denoiser's.
         moments: By bucket, which is named by its images' width and height, as ``512x448``.
-        text_states: Last hidden states of the text encoder. # [captions, 77, D]
+            # [images, 1 or 2, C, H, W]; the second is of the mirrored image
+        conditioning: What the denoiser reads, a row for each caption.
     """
 
     samples: tuple[EncodedSample, ...]
     captions: tuple[str, ...]
     flip: bool
-    scaling_factor: float
+    scale: LatentScale
     moments: Mapping[str, Moments]
-    text_states: "torch.Tensor"
+    conditioning: Conditioning
 
     @classmethod
     def open(cls, folder: Path) -> "EncodedDataset":
@@ -84,12 +73,12 @@ class EncodedDataset:
                 samples=_samples(index["samples"]),
                 captions=tuple(index["captions"]),
                 flip=index["flip"],
-                scaling_factor=index["scaling_factor"],
+                scale=LatentScale(index["scaling_factor"], index.get("shift_factor", 0.0)),
                 moments={
                     bucket: Moments(**_mapped(folder / moments_file(bucket)))
                     for bucket in sorted({each["bucket"] for each in index["samples"]})
                 },
-                text_states=_mapped(folder / TEXT_STATES_FILE)["text_states"],
+                conditioning=Conditioning(_mapped(folder / CONDITIONING_FILE)),
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as exc:
             raise StorageError(
@@ -122,11 +111,6 @@ class EncodedDataset:
         """Channels of all latents."""
         return int(next(iter(self.moments.values())).mean.shape[2])
 
-    @property
-    def text_width(self) -> int:
-        """Width of the text states."""
-        return int(self.text_states.shape[2])
-
     def sample_latents(
         self,
         sample: EncodedSample,
@@ -141,7 +125,7 @@ class EncodedDataset:
             sample: One of :attr:`samples`.
             generator: CPU generator of the posterior's noise.
             flipped: Whether the mirrored image is meant; only if :attr:`flip`.
-            out: Contiguous tensor of that shape and type to write into.
+            out: Contiguous tensor of that shape and dtype to write into.
         """
         import torch
 
@@ -149,7 +133,7 @@ class EncodedDataset:
         mean = moments.mean[sample.row, int(flipped)].float()
         deviation = (0.5 * moments.logvar[sample.row, int(flipped)].float()).exp_()
         latents = torch.randn(mean.shape, generator=generator, out=out)
-        return latents.mul_(deviation).add_(mean).mul_(self.scaling_factor)
+        return latents.copy_(self.scale.scale(latents.mul_(deviation).add_(mean)))
 
     def _of(self, split: str) -> tuple[EncodedSample, ...]:
         return tuple(sample for sample in self.samples if sample.split == split)
@@ -166,7 +150,7 @@ def _samples(index: list[dict[str, Any]]) -> tuple[EncodedSample, ...]:
 
 
 def _mapped(path: Path) -> "dict[str, torch.Tensor]":
-    """Return a file's tensors, whose pages are read when they are looked at."""
+    """Return a file's tensors, whose pages are read from the disk when they are first used."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as tensors:

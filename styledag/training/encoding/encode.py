@@ -1,4 +1,4 @@
-"""encoded_dataset: what the frozen parts of the base make of images and captions, once."""
+"""encoded_dataset: images and captions through the frozen parts of the base, once."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from styledag.bases.parts import vae_scaling_factor
+from styledag.bases.find import find_base
 from styledag.errors import DataError
 from styledag.models.compute import Compute
 from styledag.settings import canonical_json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CODE_VERSION = "2"
 
-TEXT_STATES_FILE = "text_states.safetensors"
+CONDITIONING_FILE = "text_states.safetensors"
 SAMPLES_FILE = "samples.json"
 
 SampleSplit = Literal["train", "validation", "prior"]
@@ -78,7 +78,7 @@ def encode_dataset(
     Args:
         samples: The dataset; its images may have several shapes, which become one bucket each.
         base: Folder of the base in diffusers' layout.
-        base_version: sha256 of the base's VAE, tokenizer and text encoder.
+        base_version: sha256 of the parts of the base that encode.
         compute: Device; the dtype is bfloat16 if that is asked for, else float32.
         workspace: Where images lie and the artifact goes. Counts ``encodes`` (images) and
             ``text_encodes`` (captions) that were really done.
@@ -87,12 +87,13 @@ def encode_dataset(
         flip: Whether each image is also encoded mirrored.
 
     Returns:
-        Counts of samples by split and by bucket, captions, and the shapes that the UNet will see.
+        Counts of samples by split and by bucket, captions, and the shapes of latents and of the
+        first tensor that captions become.
 
     Raises:
         DataError: If there is no sample, an id occurs twice, an image cannot be encoded, or a
             caption is longer than the text encoder reads.
-        ModelError: If the base lacks a part.
+        ModelError: If the base lacks a part, or its family is not supported.
     """
     from styledag.training.encoding.image_sizes import image_sizes
     from styledag.training.encoding.writer import Encoding
@@ -106,8 +107,9 @@ def encode_dataset(
     buckets: dict[str, list[EncodeSample]] = {}
     for sample in ordered:
         buckets.setdefault(sizes[sample.image_sha256], []).append(sample)
+    found = find_base(base)
     encoding = Encoding(
-        base,
+        found,
         compute,
         workspace,
         code_version=CODE_VERSION,
@@ -116,8 +118,9 @@ def encode_dataset(
         flip=flip,
     )
     latents_shapes = encoding.write_moments(buckets)
-    text_states_shape = encoding.write_text_states(captions)
+    text_states_shape = encoding.write_conditioning(captions)
     caption_index = {caption: at for at, caption in enumerate(captions)}
+    scale = found.latents.scale
     index = {
         "captions": captions,
         "flip": flip,
@@ -131,7 +134,8 @@ def encode_dataset(
             }
             for each in ordered
         ],
-        "scaling_factor": vae_scaling_factor(base),
+        "scaling_factor": scale.factor,
+        **({"shift_factor": scale.shift} if scale.shift else {}),
     }
     with storage_errors(str(workspace.folder)):
         (workspace.folder / SAMPLES_FILE).write_text(canonical_json(index), encoding="utf-8")

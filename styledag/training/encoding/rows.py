@@ -14,10 +14,16 @@ from styledag.store.files import storage_errors
 from styledag.store.items import Items
 
 Row = Mapping[str, Tensor]
-"""Tensors of one item by name; of the same shapes and types for every item."""
+"""Tensors of one item by name; of the same shapes and dtypes for every item."""
 
 _CHUNK_ROWS = 256
-_TYPE_NAMES = {torch.float32: "F32", torch.bfloat16: "BF16"}
+_DTYPE_NAMES = {
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.bool: "BOOL",
+}
 
 
 def cached_rows(
@@ -27,16 +33,16 @@ def cached_rows(
     make: Callable[[Sequence[int]], Iterable[Row]],
     advance: Advance,
 ) -> Iterator[Row]:
-    """Yield the row of each key, making and remembering those that are not known.
+    """Yield the row of each key, making and caching those that are not known.
 
     Memory stays flat in the number of keys.
 
     Args:
-        items: Where rows are remembered.
+        items: Where rows are cached.
         namespace: What they are called there.
-        keys: Keys in the order in which rows shall come.
+        keys: Keys in the order in which rows are yielded.
         make: Makes the rows of the given positions in ``keys``, in their order.
-        advance: Told of each row once it is remembered.
+        advance: Called for each row once it is cached.
     """
     for start in range(0, len(keys), _CHUNK_ROWS):
         chunk = keys[start : start + _CHUNK_ROWS]
@@ -56,11 +62,11 @@ def cached_rows(
 def write_stacked(path: Path, rows: Iterable[Row], count: int) -> list[int]:
     """Write rows as one safetensors file whose tensors have the rows as first dimension.
 
-    The bytes follow from the rows alone. No more than one row is held at a time.
+    The bytes follow from the rows alone. One row at a time is in memory.
 
     Args:
         path: File to write.
-        rows: Just ``count`` rows, float32 or bfloat16.
+        rows: Exactly ``count`` rows: float32, bfloat16, integers or booleans.
         count: Number of rows; above 0.
 
     Returns:
@@ -92,7 +98,7 @@ def _header(row: Row, count: int) -> tuple[bytes, dict[str, int]]:
         offsets[name] = end
         end += count * tensor.nbytes
         described[name] = {
-            "dtype": _TYPE_NAMES[tensor.dtype],
+            "dtype": _DTYPE_NAMES[tensor.dtype],
             "shape": [count, *tensor.shape],
             "data_offsets": [offsets[name], end],
         }

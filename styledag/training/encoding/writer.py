@@ -1,14 +1,14 @@
-"""The moments of each bucket and the text states, written from what is remembered of each item."""
+"""Write moments of each bucket and conditionings of captions from what is cached by item."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.bases.base import Base
 from styledag.models.compute import Compute
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
-from styledag.training.encoding.encode import TEXT_STATES_FILE, moments_file
+from styledag.training.encoding.encode import CONDITIONING_FILE, moments_file
 from styledag.training.encoding.encoders import CaptionEncoder, ImageEncoder, encoding_dtype
 from styledag.training.encoding.rows import Row, cached_rows, write_stacked
 
@@ -21,18 +21,18 @@ class Encoding:
     """One base's encoders over one dataset; each is loaded once something is missing.
 
     Args:
-        base: Folder in diffusers' layout.
+        base: The base.
         compute: Device and dtype.
         workspace: Where images lie and files go. Counts ``encodes`` and ``text_encodes``.
         code_version: Of the stage.
-        base_version: sha256 of the base's VAE, tokenizer and text encoder.
+        base_version: sha256 of the parts of the base that encode.
         batch_size: Images or captions in one pass.
         flip: Whether each image is also encoded mirrored.
     """
 
     def __init__(
         self,
-        base: Path,
+        base: Base,
         compute: Compute,
         workspace: Workspace,
         *,
@@ -63,8 +63,8 @@ class Encoding:
                 for bucket, samples in sorted(buckets.items())
             }
 
-    def write_text_states(self, captions: Sequence[str]) -> list[int]:
-        """Write all text states; return the shape of one caption's."""
+    def write_conditioning(self, captions: Sequence[str]) -> list[int]:
+        """Write the conditionings of all captions; return the shape of one's first tensor."""
 
         def make(missing: Sequence[int]) -> Iterator[Row]:
             for row in self._caption_encoder.encode([captions[at] for at in missing]):
@@ -72,7 +72,7 @@ class Encoding:
                 yield row
 
         keys = [item_key(caption=caption, **self._identity) for caption in captions]
-        path = self._workspace.folder / TEXT_STATES_FILE
+        path = self._workspace.folder / CONDITIONING_FILE
         with self._workspace.progress.task("encoded captions", len(keys)) as advance:
             rows = cached_rows(self._workspace.items, "text_states", keys, make, advance)
             return write_stacked(path, rows, len(keys))

@@ -1,28 +1,23 @@
-"""One microstep without weights: its operations and its memory, counted on the meta device."""
+"""One microstep without weights: its FLOPs and its memory, counted on the meta device."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from styledag.bases.meta import cross_attention_width, meta_text_encoder, meta_unet, meta_vae
+from styledag.bases.base import Base, LatentsShape
+from styledag.bases.find import find_base
 from styledag.training.autocast_dtypes import NumberFormats
 from styledag.training.estimating.flops import Flops
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.recipe import Recipe
 from styledag.training.snapshots.lora import LoraAdapters
-from styledag.training.trainable import select_trainable
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-
-TOKENS = 77
-"""Tokens of a caption, as CLIP's text encoders read them."""
+from styledag.training.trainable import Trainable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +25,13 @@ class DryPass:
     """What one microstep of a recipe takes.
 
     Attributes:
-        parameters: Numbers in the UNet, with adapters if there are any.
-        trained: Numbers that are trained.
+        parameters: Elements of all weights of the denoiser, adapters included.
+        trained: Elements of the trained ones.
         trained_shapes: Shapes of the trained tensors.
         weights_bytes: Bytes of all weights.
         gradients_bytes: Bytes of all gradients.
         peak_bytes: Most bytes of gradients, activations and intermediate results at any time.
-        flops_forward: Floating-point operations of the forward pass, of all its images.
+        flops_forward: FLOPs of the forward pass, of all its images.
         flops: Those of forward and backward pass together, recomputation included.
     """
 
@@ -53,17 +48,17 @@ class DryPass:
 def dry_pass(
     base: Path,
     recipe: Recipe,
-    latents_shape: tuple[int, int, int],
+    latents_shape: LatentsShape,
     *,
     device: str,
     dtype: torch.dtype,
     batch_size: int,
 ) -> DryPass:
-    """Run one microstep without weights; it takes some seconds for the largest UNets.
+    """Run one microstep without weights; it takes some seconds for the largest ones.
 
     The autograd of the real step runs on tensors that have shapes and dtypes only, so
-    that the count follows what is kept, recomputed and let go of. It is that of uncompiled
-    training. What a kernel needs inside of itself and what the allocator loses is not in it.
+    that the count follows what is kept, recomputed and freed. It is that of uncompiled
+    training. What a kernel needs internally and what the allocator loses is not included.
 
     Args:
         base: Folder of the base; only configurations are read.
@@ -74,10 +69,10 @@ def dry_pass(
         batch_size: Images in the microstep.
 
     Raises:
-        ModelError: If the UNet's configuration is missing or damaged.
-        TrainingError: If the recipe trains a part that the UNet has not, or peft is missing.
+        ModelError: If the denoiser's configuration is missing or damaged.
+        TrainingError: If the recipe trains a part that the base has not, or peft is missing.
     """
-    config = base / "unet" / "config.json"
+    config = base / find_base(base).parts.denoiser / "config.json"
     changed = config.stat().st_mtime_ns if config.is_file() else 0
     return _dry_pass((base, changed), _relevant(recipe), latents_shape, device, dtype, batch_size)
 
@@ -98,13 +93,14 @@ def _relevant(recipe: Recipe) -> Recipe:
 def _dry_pass(
     base: tuple[Path, int],
     recipe: Recipe,
-    latents_shape: tuple[int, int, int],
+    latents_shape: LatentsShape,
     device: str,
     dtype: torch.dtype,
     batch_size: int,
 ) -> DryPass:
-    unet = meta_unet(base[0])
-    trained = _prepare(unet, recipe)
+    found = find_base(base[0])
+    unet = found.denoiser(device="meta")
+    trained = _prepare(unet, found, recipe)
     formats = NumberFormats(device, dtype)
     if recipe.gradient_checkpointing:
         _checkpoint(unet, device, dtype)
@@ -115,7 +111,7 @@ def _dry_pass(
         # A second microstep finds the first one's gradients there.
         for _ in range(recipe.gradient_accumulation):
             counted.total = 0
-            prediction = _predict(unet, formats, latents_shape, batch_size)
+            prediction = _predict(unet, found, formats, latents_shape, batch_size)
             flops_forward = counted.total
             with formats:
                 torch.autograd.backward(prediction.float().square().mean())
@@ -132,16 +128,17 @@ def _dry_pass(
     )
 
 
-def _prepare(unet: "UNet2DConditionModel", recipe: Recipe) -> list[nn.Parameter]:
+def _prepare(unet: Any, base: Base, recipe: Recipe) -> list[nn.Parameter]:
     if recipe.weights == "bfloat16":
         nn.Module.to(unet, torch.bfloat16)
+    chosen = Trainable(base, recipe)
     if recipe.lora is not None:
-        return list(LoraAdapters(unet, recipe).parameters.values())
-    return list(select_trainable(unet, recipe.trained, recipe.blocks).values())
+        return list(LoraAdapters(unet, recipe, chosen).parameters.values())
+    return list(chosen.select(unet).values())
 
 
-def _checkpoint(unet: "UNet2DConditionModel", device: str, dtype: torch.dtype) -> None:
-    """Have the UNet recompute its blocks, in the dtypes of the pass itself."""
+def _checkpoint(unet: Any, device: str, dtype: torch.dtype) -> None:
+    """Make the denoiser recompute its blocks, in the dtypes of the pass itself."""
 
     def recomputed(block: Callable[..., Any], *inputs: Any) -> Any:
         # The backward pass enters no mode of the forward pass again.
@@ -155,26 +152,26 @@ def _checkpoint(unet: "UNet2DConditionModel", device: str, dtype: torch.dtype) -
 
 
 def _predict(
-    unet: "UNet2DConditionModel",
+    unet: nn.Module,
+    base: Base,
     formats: NumberFormats,
-    latents_shape: tuple[int, int, int],
+    latents_shape: LatentsShape,
     batch_size: int,
 ) -> torch.Tensor:
-    width = cross_attention_width(unet.config.cross_attention_dim)
     with formats:
-        prediction: torch.Tensor = unet(
+        prediction = base.predict(
+            unet,
             torch.empty((batch_size, *latents_shape), device="meta"),
             torch.empty(batch_size, device="meta", dtype=torch.int64),
-            torch.empty((batch_size, TOKENS, width), device="meta"),
-            return_dict=False,
-        )[0]
+            base.meta_conditioning(batch_size),
+        )
     formats.forget()
     return prediction
 
 
 @lru_cache(maxsize=64)
-def encoding_flops(base: Path, latents_shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Return the operations of encoding one image and one caption.
+def encoding_flops(base: Path, latents_shape: LatentsShape) -> tuple[int, int]:
+    """Return the FLOPs of encoding one image and one caption.
 
     Args:
         base: Folder of the base; only configurations are read.
@@ -183,16 +180,16 @@ def encoding_flops(base: Path, latents_shape: tuple[int, int, int]) -> tuple[int
     Raises:
         ModelError: If a configuration is missing or damaged.
     """
-    vae = meta_vae(base)
-    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    found = find_base(base)
+    factor = found.latents.factor_px
     _, height, width = latents_shape
-    image = torch.empty(1, vae.config.in_channels, height * factor, width * factor, device="meta")
-    tokens = torch.zeros(1, TOKENS, device="meta", dtype=torch.int64)
+    image = torch.empty(1, 3, height * factor, width * factor, device="meta")
+    autoencoder = found.autoencoder(device="meta")
+    text_encoder = found.text_encoder(device="meta")
     with torch.no_grad():
         of_image, of_caption = Flops(), Flops()
         with of_image:
-            vae.encode(image)
-        text_encoder = meta_text_encoder(base)
+            autoencoder.encode(image)
         with of_caption:
-            text_encoder(tokens)
+            text_encoder.encode([""])
     return of_image.total, of_caption.total

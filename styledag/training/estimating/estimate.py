@@ -1,4 +1,4 @@
-"""What training will take, from the base's configuration alone: memory, operations, disk."""
+"""What training will need, from the base's configuration alone: memory, FLOPs, disk."""
 
 import math
 from collections import Counter
@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from styledag.bases.meta import text_width
+from styledag.bases.base import LatentsShape
+from styledag.bases.find import find_base
 from styledag.models.compute import Compute
-from styledag.training.estimating.dry_pass import TOKENS, DryPass, dry_pass, encoding_flops
+from styledag.training.estimating.dry_pass import DryPass, dry_pass, encoding_flops
 from styledag.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
-
-LatentsShape = tuple[int, int, int]
-"""Channels, height and width of one image's latents."""
 
 _MIB = 1 << 20
 _FLOAT32, _HALF = 4, 2
@@ -33,10 +31,10 @@ _BANDS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTraining:
-    """A run that has not begun.
+    """A run that has not started.
 
     Attributes:
-        base: Folder of the base in diffusers' layout; only its configurations are read.
+        base: Folder of the base; only its configurations are read.
         recipe: What is trained and how.
         compute: Device and dtype of autocast.
         latents: How many training images have latents of which shape; at least one.
@@ -93,15 +91,15 @@ class PlannedTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a run will take.
+    """What a run will need.
 
     Attributes:
-        parameters: Numbers in the UNet.
-        trained: Numbers that are trained.
+        parameters: Elements of all weights of the denoiser, adapters included.
+        trained: Elements of the trained ones.
         device_bytes: Device memory by what it is for. ``activations`` is all that comes and goes:
             at the fullest moment of a microstep, or in the optimiser's step if that is more.
-        host_bytes: The computer's memory by what it is for, beside a device of its own.
-        flops_forward: Floating-point operations of one image's forward pass.
+        host_bytes: Host memory by what it is for, where the device has its own.
+        flops_forward: FLOPs of one image's forward pass.
         flops: Those of its forward and backward pass, recomputation included, and those of the
             frozen base for the captions that are dropped.
         flops_encode: Those of encoding one image.
@@ -150,7 +148,7 @@ class Estimate:
 
     @property
     def total_flops(self) -> int:
-        """Operations of the whole run, encoding included."""
+        """FLOPs of the whole run, encoding included."""
         return (
             self.images * self.flops
             + self.validated * self.flops_forward
@@ -160,7 +158,7 @@ class Estimate:
 
 
 def estimate_training(planned: PlannedTraining) -> Estimate:
-    """Return what a run will take; nothing of it is run and no weight is read.
+    """Return what a run will need; nothing of it is run and no weight is read.
 
     Memory is counted by running the real autograd on tensors without content; see
     :func:`~styledag.training.estimating.dry_pass.dry_pass`. On top come 5 % of what comes and
@@ -168,7 +166,7 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
 
     Raises:
         ModelError: If one of the base's configurations is missing or damaged.
-        TrainingError: If the recipe trains a part that the UNet has not, or peft is missing.
+        TrainingError: If the recipe trains a part that the base has not, or peft is missing.
     """
     recipe = planned.recipe
     microstep = _pass(planned, planned.largest, planned.microstep)
@@ -207,11 +205,11 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
 def device_bytes(planned: PlannedTraining) -> dict[str, int]:
     """Return :attr:`Estimate.device_bytes` of a run, without counting anything else.
 
-    Of the base only the UNet's configuration is read.
+    Of the base only configurations are read.
 
     Raises:
-        ModelError: If the UNet's configuration is missing or damaged.
-        TrainingError: If the recipe trains a part that the UNet has not, or peft is missing.
+        ModelError: If a configuration is missing or damaged.
+        TrainingError: If the recipe trains a part that the base has not, or peft is missing.
     """
     microstep = _pass(planned, planned.largest, planned.microstep)
     return _device_bytes(planned, microstep)
@@ -229,7 +227,7 @@ def _pass(planned: PlannedTraining, shape: LatentsShape, batch_size: int) -> Dry
 
 
 def _per_image(planned: PlannedTraining) -> tuple[int, int]:
-    """Return one image's operations, forward and both, as the mean over all shapes."""
+    """Return one image's FLOPs, forward and both, as the mean over all shapes."""
     forward = both = 0
     for shape, count in planned.latents.items():
         single = _pass(planned, shape, 1)
@@ -321,14 +319,20 @@ def _adapters(recipe: Recipe, microstep: DryPass) -> int:
 
 def _batch_bytes(planned: PlannedTraining) -> int:
     latents = 3 * math.prod(planned.largest)
-    return _FLOAT32 * planned.microstep * (latents + TOKENS * text_width(planned.base))
+    return _FLOAT32 * planned.microstep * (latents + _conditioning_elements(planned))
 
 
 def _encoded_bytes(planned: PlannedTraining, mirrored: int, captions: int) -> int:
     size = _HALF if planned.compute.dtype == torch.bfloat16 else _FLOAT32
     held_out = planned.validation * math.prod(planned.largest)
     latents = sum(count * math.prod(shape) for shape, count in planned.latents.items()) + held_out
-    return size * (2 * mirrored * latents + captions * TOKENS * text_width(planned.base))
+    return size * (2 * mirrored * latents + captions * _conditioning_elements(planned))
+
+
+def _conditioning_elements(planned: PlannedTraining) -> int:
+    """Return the elements of one caption's conditioning."""
+    conditioning = find_base(planned.base).meta_conditioning(1)
+    return sum(each.numel() for each in conditioning.tensors.values())
 
 
 def _latents_shape(encoded: "EncodedDataset", sample: "EncodedSample") -> LatentsShape:

@@ -1,27 +1,24 @@
 """How fast a device runs a base's own layers, measured in about a second, and what follows."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
 
 import torch
 
-from styledag.bases.meta import cross_attention_width, meta_unet
-from styledag.training.estimating.dry_pass import TOKENS
+from styledag.bases.base import Base
+from styledag.bases.find import find_base
 from styledag.training.estimating.estimate import Estimate, PlannedTraining
 from styledag.training.estimating.flops import Flops
 
-if TYPE_CHECKING:
-    from torch import nn
-
 _PROBE_FLOPS = {"cuda": 2e12, "mps": 1e11, "cpu": 6e9}
-"""Operations of one probe: some tenths of a second at the most."""
+"""FLOPs of one probe: some tenths of a second at the most."""
 _REPEATS = 5
 _MOVED_NUMBERS = {"cuda": 1 << 26, "mps": 1 << 24, "cpu": 1 << 22}
 _FLOAT32 = 4
+_LEAST_SIDE = 4
+"""Sides of latents down to which they may be halved."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Throughput:
     """What a device does in a second.
 
     Attributes:
-        flops_per_s: Floating-point operations of forward and backward passes.
+        flops_per_s: FLOPs of forward and backward passes.
         bytes_per_s: Memory read and written by updates of weights.
     """
 
@@ -58,7 +55,7 @@ class PredictedTime:
 
 
 def predict_time(estimate: Estimate, throughput: Throughput) -> PredictedTime:
-    """Return how long a run will take, from its operations and the device's throughput.
+    """Return how long a run will take, from its FLOPs and the device's throughput.
 
     It is assumed that all layers run as fast as those that were probed, and that the writing of
     snapshots and compiling hide or are left out.
@@ -79,19 +76,14 @@ def predict_time(estimate: Estimate, throughput: Throughput) -> PredictedTime:
 def measure_throughput(planned: PlannedTraining) -> Throughput:
     """Return how fast the run's device is at present, with the base's own blocks.
 
-    Each block of the UNet's way down runs forward and backward with random weights at the run's
+    Each of the base's probes runs forward and backward with random weights at the run's
     microstep, or at a smaller one that the device does in some tenths of a second.
 
     Raises:
-        ModelError: If the UNet's configuration is missing or damaged.
+        ModelError: If the denoiser's configuration is missing or damaged.
     """
-    unet = meta_unet(planned.base)
-    probes = []
-    channels, height, width = unet.config.block_out_channels[0], *planned.largest[1:]
-    for block in unet.down_blocks[:2]:
-        probes.append(_Probe(block, channels, (height, width), planned))
-        channels = block.resnets[-1].out_channels
-        height, width = math.ceil(height / 2), math.ceil(width / 2)
+    base = find_base(planned.base)
+    probes = [_Measured(base, at, planned) for at in range(len(base.probes(planned.largest[1:])))]
     seconds, flops = 0.0, 0
     for probe in probes:
         seconds += probe.seconds()
@@ -99,36 +91,31 @@ def measure_throughput(planned: PlannedTraining) -> Throughput:
     return Throughput(flops / seconds, _bytes_per_s(planned.compute.device))
 
 
-class _Probe:
-    """One block of the UNet, forward and backward."""
+class _Measured:
+    """One of the base's probes, forward and backward."""
 
-    def __init__(
-        self, block: "nn.Module", channels: int, size: tuple[int, int], planned: PlannedTraining
-    ) -> None:
-        self._block = block
-        self._channels = channels
+    def __init__(self, base: Base, number: int, planned: PlannedTraining) -> None:
         self._compute = planned.compute
-        unet = meta_unet(planned.base)
-        self._time_width = 4 * unet.config.block_out_channels[0]
-        self._text_width = cross_attention_width(unet.config.cross_attention_dim)
-        self._batch_size, self._size = planned.microstep, size
+        self._batch_size, size = planned.microstep, planned.largest[1:]
+        self._probe = base.probes(size)[number]
         self.flops = self._count()
         budget = _PROBE_FLOPS[planned.compute.device.type]
-        while self.flops > budget and (self._batch_size > 1 or min(self._size) > 2):
+        while self.flops > budget and (self._batch_size > 1 or min(size) > _LEAST_SIDE):
             if self._batch_size > 1:
                 self._batch_size = max(1, int(self._batch_size * budget / self.flops))
             else:
-                self._size = (self._size[0] // 2, self._size[1] // 2)
+                size = (size[0] // 2, size[1] // 2)
+                self._probe = base.probes(size)[number]
             self.flops = self._count()
 
     def seconds(self) -> float:
         """Return the time of one pass: the median over some, after one that does not count."""
-        device = self._compute.device
-        self._block.to_empty(device=device)
-        for parameter in self._block.parameters():
+        device, module = self._compute.device, self._probe.module
+        module.to_empty(device=device)
+        for parameter in module.parameters():
             torch.nn.init.normal_(parameter, std=0.02, generator=_generator(device))
         if self._compute.channels_last:
-            self._block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run(device)
         return _timed(lambda: self._run(device), device)
 
@@ -139,22 +126,20 @@ class _Probe:
         return counted.total
 
     def _run(self, device: torch.device) -> None:
-        hidden_states = torch.zeros(
-            self._batch_size, self._channels, *self._size, device=device, requires_grad=True
-        )
-        inputs = {"temb": torch.zeros(self._batch_size, self._time_width, device=device)}
-        if getattr(self._block, "has_cross_attention", False):
-            inputs["encoder_hidden_states"] = torch.zeros(
-                self._batch_size, TOKENS, self._text_width, device=device
-            )
+        inputs = {
+            name: torch.zeros(self._batch_size, *shape, device=device)
+            for name, shape in self._probe.inputs.items()
+        }
+        next(iter(inputs.values())).requires_grad_(True)
         with torch.autocast(
             device.type if device.type != "meta" else "cpu",
             dtype=self._compute.dtype,
             enabled=self._compute.dtype != torch.float32 and device.type != "meta",
         ):
-            output, _ = self._block(hidden_states, **inputs)
-        torch.autograd.backward(output.float().square().mean())
-        for parameter in self._block.parameters():
+            output = self._probe.module(**inputs)
+        first = output[0] if isinstance(output, tuple) else output
+        torch.autograd.backward(first.float().square().mean())
+        for parameter in self._probe.module.parameters():
             parameter.grad = None
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -17,10 +17,7 @@ from styledag.errors import TrainingError
 from styledag.randomness import seed_for
 from styledag.training.disk import write_errors
 from styledag.training.recipe import Recipe
-from styledag.training.trainable import is_trained, select_trainable
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
+from styledag.training.trainable import Trainable
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 KOHYA_FILE = "kohya_lora.safetensors"
@@ -35,7 +32,8 @@ class LoraAdapters:
     Args:
         unet: Changed in place: adapters stand beside the linear and convolution layers that the
             recipe trains, and everything else is frozen.
-        recipe: Which layers, rank, alpha, and the run seed of the adapters' first weights.
+        recipe: Rank, alpha, and the run seed of the adapters' first weights.
+        chosen: Which layers.
 
     Attributes:
         parameters: The adapters' two matrices by name, in the model's order.
@@ -44,7 +42,7 @@ class LoraAdapters:
         TrainingError: If peft is not installed, or no layer is chosen.
     """
 
-    def __init__(self, unet: "UNet2DConditionModel", recipe: Recipe) -> None:
+    def __init__(self, unet: Any, recipe: Recipe, chosen: Trainable) -> None:
         try:
             from peft import LoraConfig
         except ImportError as exc:
@@ -55,12 +53,11 @@ class LoraAdapters:
         settings = recipe.lora
         if settings is None:
             raise TrainingError("the recipe has no 'lora'")
-        select_trainable(unet, recipe.trained, recipe.blocks)  # refuses where nothing is chosen
+        chosen.select(unet)  # refuses where nothing is chosen
         layers = [
             name
             for name, module in unet.named_modules()
-            if isinstance(module, nn.Linear | nn.Conv2d)
-            and is_trained(name, recipe.trained, recipe.blocks)
+            if isinstance(module, nn.Linear | nn.Conv2d) and chosen.contains(name)
         ]
         self._unet = unet
         self._rank = settings.rank

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -11,16 +11,12 @@ from torch import Tensor
 
 from styledag.errors import TrainingError
 from styledag.settings import canonical_json
+from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 from styledag.training.disk import write_errors
-
-if TYPE_CHECKING:
-    from diffusers import UNet2DConditionModel
-
-UNET_FILE = "diffusion_pytorch_model.safetensors"
 
 
 def write_unet(
-    unet: "UNet2DConditionModel",
+    unet: Any,
     weights: Mapping[str, Tensor],
     folder: Path,
     *,
@@ -45,8 +41,8 @@ def write_unet(
     with write_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        safetensors.torch.save_file(state_dict, partial / UNET_FILE, metadata={"format": "pt"})
-        (partial / "config.json").write_text(_config(unet), encoding="utf-8")
+        safetensors.torch.save_file(state_dict, partial / WEIGHTS_FILE, metadata={"format": "pt"})
+        (partial / CONFIG_FILE).write_text(_config(unet), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 
@@ -64,7 +60,7 @@ def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     )
 
 
-def _config(unet: "UNet2DConditionModel") -> str:
+def _config(unet: Any) -> str:
     # What starts with an underscore names the class, or where this machine keeps the base.
     config = {
         name: value

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from styledag.errors import TrainingError
 from styledag.merging.posthoc import StoredAverage, reconstruct_unet
-from styledag.merging.unet_folder import WEIGHTS
+from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.training.recipe import EmaSettings
 from styledag.training.records import Snapshot
 from styledag_tests.training.conftest import Encode
@@ -45,7 +45,9 @@ class Kept:
 
 
 def weights(folder: Path) -> torch.Tensor:
-    return torch.cat([each.flatten().double() for each in load_file(folder / WEIGHTS).values()])
+    return torch.cat(
+        [each.flatten().double() for each in load_file(folder / WEIGHTS_FILE).values()]
+    )
 
 
 def test_reconstructed_averages_equal_those_of_a_run_that_kept_them(

@@ -13,13 +13,13 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
-from styledag.bases.parts import load_vae
 from styledag.errors import DataError, ModelError, StorageError, TrainingError
 from styledag.models.compute import Compute
 from styledag.store.workspace import Workspace
-from styledag.training.decoder.file import VAE_FILE
+from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encoders import encoding_dtype
+from styledag_tests.bases.loading import load_vae
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.decoding import images, tune
 from styledag_tests.training.training import RecordingProgress
@@ -35,7 +35,7 @@ def encoded(encode: Encode) -> EncodedDataset:
 
 
 def weights(folder: Path) -> bytes:
-    return (folder / VAE_FILE).read_bytes()
+    return (folder / WEIGHTS_FILE).read_bytes()
 
 
 def test_a_short_fine_tune_reconstructs_images_it_never_saw_better(
@@ -63,7 +63,7 @@ def test_the_encoder_stays_as_it_is_to_the_last_bit(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
     result = tune(encoded, base, tmp_path)
-    tuned, before = load_file(result.folder / VAE_FILE), load_file(base / "vae" / VAE_FILE)
+    tuned, before = load_file(result.folder / WEIGHTS_FILE), load_file(base / "vae" / WEIGHTS_FILE)
     assert tuned.keys() == before.keys()
     for name, tensor in tuned.items():
         same = tensor.numpy().tobytes() == before[name].numpy().tobytes()
@@ -76,13 +76,13 @@ def test_the_average_is_the_closed_form_of_all_steps(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
     decay, name = 0.7, "decoder.conv_out.bias"
-    average = load_file(base / "vae" / VAE_FILE)[name]
+    average = load_file(base / "vae" / WEIGHTS_FILE)[name]
     for epochs in (1, 2, 3):
         one_step = {"epochs": epochs, "batch_size": 5}
         trained = tune(encoded, base, tmp_path / f"{epochs}-raw", ema_decay=0.0, **one_step)
-        average = decay * average + (1 - decay) * load_file(trained.folder / VAE_FILE)[name]
+        average = decay * average + (1 - decay) * load_file(trained.folder / WEIGHTS_FILE)[name]
         averaged = tune(encoded, base, tmp_path / str(epochs), ema_decay=decay, **one_step)
-        torch.testing.assert_close(load_file(averaged.folder / VAE_FILE)[name], average)
+        torch.testing.assert_close(load_file(averaged.folder / WEIGHTS_FILE)[name], average)
         assert averaged.base_share == pytest.approx(decay**epochs)
 
 
@@ -91,11 +91,11 @@ def test_the_number_format_is_the_bases_own(
     base: Path, encoded: EncodedDataset, tmp_path: Path, dtype: torch.dtype
 ) -> None:
     shutil.copytree(base, tmp_path / "base")
-    tensors = load_file(base / "vae" / VAE_FILE)
+    tensors = load_file(base / "vae" / WEIGHTS_FILE)
     tensors = {name: each.to(dtype) for name, each in tensors.items()}
-    save_file(tensors, tmp_path / "base" / "vae" / VAE_FILE)
+    save_file(tensors, tmp_path / "base" / "vae" / WEIGHTS_FILE)
     result = tune(encoded, tmp_path / "base", tmp_path / "scratch", epochs=1)
-    assert {each.dtype for each in load_file(result.folder / VAE_FILE).values()} == {dtype}
+    assert {each.dtype for each in load_file(result.folder / WEIGHTS_FILE).values()} == {dtype}
 
 
 def test_attention_may_have_the_names_of_old_files(
@@ -110,13 +110,13 @@ def test_attention_may_have_the_names_of_old_files(
         return name
 
     shutil.copytree(base, tmp_path / "base")
-    tensors = load_file(base / "vae" / VAE_FILE)
+    tensors = load_file(base / "vae" / WEIGHTS_FILE)
     renamed = {old_name(name): each for name, each in tensors.items()}
     assert renamed.keys() != tensors.keys()
-    save_file(renamed, tmp_path / "base" / "vae" / VAE_FILE)
+    save_file(renamed, tmp_path / "base" / "vae" / WEIGHTS_FILE)
     result = tune(encoded, tmp_path / "base", tmp_path / "scratch")
-    expected = load_file(new_names.folder / VAE_FILE)
-    written = load_file(result.folder / VAE_FILE)
+    expected = load_file(new_names.folder / WEIGHTS_FILE)
+    written = load_file(result.folder / WEIGHTS_FILE)
     assert written.keys() == renamed.keys()
     assert all(torch.equal(written[old_name(name)], each) for name, each in expected.items())
 
@@ -233,7 +233,9 @@ def test_bfloat16_learns_too(base: Path, encode: Encode, tmp_path: Path) -> None
     assert encoding_dtype(compute) == torch.bfloat16
     result = tune(encode(10, validation=2), base, tmp_path, compute=compute, epochs=8)
     assert result.error < 0.9 * result.base_error
-    assert {each.dtype for each in load_file(result.folder / VAE_FILE).values()} == {torch.float32}
+    assert {each.dtype for each in load_file(result.folder / WEIGHTS_FILE).values()} == {
+        torch.float32
+    }
 
 
 def test_float16_is_refused(base: Path, encoded: EncodedDataset, tmp_path: Path) -> None:
@@ -265,8 +267,10 @@ def test_a_weight_that_the_bases_format_cannot_hold_is_refused(base: Path, tmp_p
     from styledag.training.decoder.file import write_tuned_vae
 
     shutil.copytree(base / "vae", tmp_path / "vae")
-    tensors = load_file(base / "vae" / VAE_FILE)
-    save_file({name: each.half() for name, each in tensors.items()}, tmp_path / "vae" / VAE_FILE)
+    tensors = load_file(base / "vae" / WEIGHTS_FILE)
+    save_file(
+        {name: each.half() for name, each in tensors.items()}, tmp_path / "vae" / WEIGHTS_FILE
+    )
     name = "decoder.conv_out.bias"
     with pytest.raises(TrainingError, match=rf"weight {name} .* too large for the base's"):
         write_tuned_vae(tmp_path / "vae", {name: tensors[name] + 1e6}, tmp_path / "out")

@@ -10,7 +10,7 @@ import pytest
 from styledag.training.batches import Batches
 from styledag.training.recipe import PriorSettings, Recipe
 from styledag_tests.tiny_base import TEXT_WIDTH
-from styledag_tests.training.encoded import encoded_dataset
+from styledag_tests.training.encoded import OBJECTIVE, encoded_dataset
 from styledag_tests.training.training import train
 
 COUNTS = {"64x64": 23, "72x56": 7, "56x72": 1, "80x48": 12}
@@ -25,7 +25,7 @@ def test_every_epoch_sees_every_image_once_in_batches_of_one_shape(
     recipe = Recipe(
         batch_size=batch_size, gradient_accumulation=accumulation, epochs=3, horizontal_flip=False
     )
-    batches = Batches(encoded, recipe, timesteps=1000)
+    batches = Batches(encoded, recipe, OBJECTIVE)
     trained = Counter(each.bucket for each in encoded.train)
     microsteps = sum(math.ceil(count / batch_size) for count in trained.values())
     assert batches.steps_per_epoch == math.ceil(microsteps / accumulation)
@@ -45,14 +45,14 @@ def test_every_epoch_sees_every_image_once_in_batches_of_one_shape(
 
 def test_612_images_stay_612() -> None:
     encoded = encoded_dataset({"64x64": 301, "72x56": 157, "56x72": 99, "80x48": 42, "48x80": 13})
-    batches = Batches(encoded, Recipe(batch_size=16, horizontal_flip=False), timesteps=1000)
+    batches = Batches(encoded, Recipe(batch_size=16, horizontal_flip=False), OBJECTIVE)
     seen = [each.id for step in batches.steps(1) for part in step for each in part]
     assert len(seen) == len(set(seen)) == 612
 
 
 def test_buckets_come_mixed_and_in_another_order_each_epoch() -> None:
     encoded = encoded_dataset({"64x64": 40, "72x56": 40})
-    batches = Batches(encoded, Recipe(batch_size=4, horizontal_flip=False), timesteps=1000)
+    batches = Batches(encoded, Recipe(batch_size=4, horizontal_flip=False), OBJECTIVE)
     orders = [[part[0].bucket for (part,) in batches.steps(epoch)] for epoch in range(1, 21)]
     assert len({tuple(order) for order in orders}) == 20
     changes = [sum(one != other for one, other in pairwise(order)) for order in orders]
@@ -61,7 +61,7 @@ def test_buckets_come_mixed_and_in_another_order_each_epoch() -> None:
 
 def test_a_lone_bucket_s_batch_comes_anywhere_in_an_epoch() -> None:
     encoded = encoded_dataset({"64x64": 36, "72x56": 4})
-    batches = Batches(encoded, Recipe(batch_size=4, horizontal_flip=False), timesteps=1000)
+    batches = Batches(encoded, Recipe(batch_size=4, horizontal_flip=False), OBJECTIVE)
     places = Counter(
         [part[0].bucket for (part,) in batches.steps(epoch)].index("72x56") for epoch in range(200)
     )
@@ -71,7 +71,7 @@ def test_a_lone_bucket_s_batch_comes_anywhere_in_an_epoch() -> None:
 
 def test_batches_have_the_shape_of_their_bucket() -> None:
     encoded = encoded_dataset(COUNTS, validation=8)
-    batches = Batches(encoded, Recipe(batch_size=4, horizontal_flip=False), timesteps=1000)
+    batches = Batches(encoded, Recipe(batch_size=4, horizontal_flip=False), OBJECTIVE)
     for (part,) in batches.steps(1):
         width, height = (int(side) for side in part[0].bucket.split("x"))
         batch = batches.training_batch(part, 1)

@@ -9,13 +9,15 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from safetensors.torch import load_file
 
-from styledag.bases import parts as base_module
+from styledag.bases import clip, stable_diffusion
+from styledag.bases.base import LatentScale
+from styledag.bases.clip import STATES
 from styledag.errors import DataError, ModelError
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
-from styledag.training.encoding import encoders
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import encode_dataset
+from styledag_tests.bases.loading import load_vae
 from styledag_tests.training.conftest import (
     CPU,
     encode_samples,
@@ -63,9 +65,9 @@ def test_moments_and_states_are_those_of_diffusers_and_transformers(
         torch.testing.assert_close(encoded.moments["16x16"].mean[each.row, 0], upright.mean[0])
         torch.testing.assert_close(encoded.moments["16x16"].logvar[each.row, 0], upright.logvar[0])
         torch.testing.assert_close(encoded.moments["16x16"].mean[each.row, 1], mirrored.mean[0])
-        torch.testing.assert_close(encoded.text_states[each.captions[0]], states)
+        torch.testing.assert_close(encoded.conditioning[STATES][each.captions[0]], states)
         assert encoded.captions[each.captions[0]] == sample.caption
-    assert encoded.scaling_factor == 0.5
+    assert encoded.scale == LatentScale(0.5)
     assert encoded.captions[encoded.empty_caption] == ""
 
 
@@ -79,8 +81,9 @@ def test_second_run_encodes_nothing_and_loads_no_model(
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("a model was loaded")
 
-    for name in ("load_vae", "load_text_encoder", "load_tokenizer"):
-        monkeypatch.setattr(encoders, name, refuse)
+    monkeypatch.setattr(stable_diffusion, "load_diffusers", refuse)
+    monkeypatch.setattr(clip, "load_transformers", refuse)
+    monkeypatch.setattr(clip, "load_tokenizer", refuse)
     again = fresh(workspace, "again")
     encode_samples(samples, base, again)
     assert not again.work
@@ -187,11 +190,11 @@ def test_nan_latents_are_refused_by_the_image_s_name(
     base: Path, store: Store, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: object, **kwargs: object) -> AutoencoderKL:
-        vae = base_module.load_vae(base)
+        vae = load_vae(base)
         vae.quant_conv.bias.data[0] = float("nan")
         return vae
 
-    monkeypatch.setattr(encoders, "load_vae", broken)
+    monkeypatch.setattr(stable_diffusion, "load_diffusers", broken)
     samples = sorted(make_samples(store, 2), key=lambda each: each.id)
     with pytest.raises(DataError, match=samples[0].name):
         encode_samples(samples, base, workspace)
@@ -276,7 +279,7 @@ def test_files_are_mapped_and_not_copied(base: Path, store: Store, workspace: Wo
     mappings = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
     for name, tensor in [
         ("moments-16x16.safetensors", encoded.moments["16x16"].logvar),
-        ("text_states.safetensors", encoded.text_states),
+        ("text_states.safetensors", encoded.conditioning[STATES]),
     ]:
         ranges = [line[0].split("-") for line in mappings if line[-1].endswith(f"artifact/{name}")]
         start = tensor.data_ptr()
@@ -308,6 +311,8 @@ def test_bfloat16_is_kept_as_such(base: Path, store: Store, workspace: Workspace
         flip=True,
     )
     encoded = EncodedDataset.open(workspace.folder)
-    assert encoded.moments["16x16"].mean.dtype == encoded.text_states.dtype == torch.bfloat16
+    assert (
+        encoded.moments["16x16"].mean.dtype == encoded.conditioning[STATES].dtype == torch.bfloat16
+    )
     latents = encoded.sample_latents(encoded.train[0], torch.Generator().manual_seed(0))
     assert latents.dtype == torch.float32

@@ -8,14 +8,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from styledag.bases.parts import load_unet
+from styledag.bases.find import find_base
 from styledag.errors import ModelError
-from styledag.training.estimating.dry_pass import TOKENS, DryPass, dry_pass, encoding_flops
+from styledag.training.estimating.dry_pass import DryPass, dry_pass, encoding_flops
 from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.memory_check import check_memory
 from styledag.training.recipe import LoraSettings, Recipe
-from styledag.training.trainable import select_trainable
+from styledag.training.trainable import Trainable
+from styledag_tests.bases.loading import load_unet, write_index
 from styledag_tests.tiny_base import TEXT_WIDTH
 from styledag_tests.training.architectures import write_stable_diffusion_15
 from styledag_tests.training.conftest import CPU, Encode
@@ -89,13 +90,13 @@ def test_memory_is_that_of_a_real_pass(
 
 def _real_peak(base: Path, dtype: torch.dtype, recipe: Recipe) -> int:
     unet = load_unet(base)
-    select_trainable(unet, recipe.trained, recipe.blocks)
+    Trainable(find_base(base), recipe).select(unet)
     if recipe.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     live = LiveBytes([*unet.parameters(), *unet.buffers()])
     with live:
         for _ in range(recipe.gradient_accumulation):
-            latents, states = torch.zeros(4, *SHAPE), torch.zeros(4, TOKENS, TEXT_WIDTH)
+            latents, states = torch.zeros(4, *SHAPE), torch.zeros(4, 77, TEXT_WIDTH)
             timesteps = torch.zeros(4, dtype=torch.int64)
             with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
                 prediction = unet(latents, timesteps, states, return_dict=False)[0]
@@ -122,5 +123,6 @@ def test_adapters_are_beside_the_weights(base: Path) -> None:
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
+    write_index(tmp_path)
     with pytest.raises(ModelError, match="unet"):
         counted(tmp_path)

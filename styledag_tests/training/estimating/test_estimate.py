@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
-from styledag.bases.parts import load_unet
 from styledag.models.compute import Compute
 from styledag.training.estimating.estimate import Estimate, PlannedTraining, estimate_training
 from styledag.training.optimizers import Optimizer
 from styledag.training.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
+from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.architectures import write_stable_diffusion_15
 from styledag_tests.training.conftest import CPU, Encode
 from styledag_tests.training.training import RECIPE, train

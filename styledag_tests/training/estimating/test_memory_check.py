@@ -12,6 +12,7 @@ from styledag.training.estimating.estimate import PlannedTraining, estimate_trai
 from styledag.training.estimating.free_memory import free_bytes
 from styledag.training.estimating.memory_check import check_memory, memory_advice
 from styledag.training.recipe import Recipe
+from styledag_tests.bases.loading import write_index
 from styledag_tests.training.conftest import CPU
 
 CUDA = Compute(torch.device("cuda"), torch.bfloat16)
@@ -76,6 +77,7 @@ def test_free_memory_of_this_machine_is_some_and_less_than_all() -> None:
 
 
 def test_only_the_unet_is_looked_at(base: Path, tmp_path: Path) -> None:
+    write_index(tmp_path)
     shutil.copytree(base / "unet", tmp_path / "unet")
     run = planned(tmp_path, compute=CPU, batch_size=1)
     assert check_memory(run) == check_memory(planned(base, compute=CPU, batch_size=1))

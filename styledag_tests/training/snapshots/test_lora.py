@@ -6,11 +6,13 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from styledag.bases.parts import load_unet
+from styledag.bases.find import find_base
 from styledag.errors import TrainingError
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import LoraSettings, Recipe
 from styledag.training.snapshots.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
+from styledag.training.trainable import Trainable
+from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import train
 
@@ -43,7 +45,7 @@ def moved(adapters: LoraAdapters) -> dict[str, torch.Tensor]:
 def test_folded_weights_do_what_the_adapters_did(base: Path) -> None:
     unet = load_unet(base)
     untouched = noised(unet)
-    adapters = LoraAdapters(unet, RECIPE)
+    adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
     torch.testing.assert_close(noised(unet), untouched)  # An adapter begins as nothing.
     averages = moved(adapters)
     plain = load_unet(base)
@@ -59,7 +61,7 @@ def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: 
 
     unet = load_unet(base)
     attention = Recipe(trained="attention", lora=LoraSettings(rank=2, alpha=3.0))
-    adapters = LoraAdapters(unet, attention)
+    adapters = LoraAdapters(unet, attention, Trainable(find_base(base), attention))
     averages = moved(adapters)
     adapters.write(averages, tmp_path / "lora")
     parts: dict[str, Any] = dict.fromkeys(
@@ -92,4 +94,4 @@ def test_training_adapters_gives_a_plain_unet_and_the_adapters(
 def test_adapters_without_peft_are_refused(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(TrainingError, match=r"pip install 'styledag\[lora\]'"):
-        LoraAdapters(load_unet(base), RECIPE)
+        LoraAdapters(load_unet(base), RECIPE, Trainable(find_base(base), RECIPE))

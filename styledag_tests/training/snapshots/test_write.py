@@ -1,4 +1,3 @@
-import io
 from pathlib import Path
 
 import pytest
@@ -6,10 +5,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
-from styledag.bases.parts import load_unet
 from styledag.errors import TrainingError
-from styledag.tensors.file import TensorSpec, TensorWriter
-from styledag.training.snapshots.write import UNET_FILE, write_unet
+from styledag.tensors.header import header_bytes
+from styledag.tensors.layout import WEIGHTS_FILE
+from styledag.tensors.reader import TensorSpec
+from styledag.training.snapshots.write import write_unet
+from styledag_tests.bases.loading import load_unet
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -19,7 +20,7 @@ def test_diffusers_loads_a_snapshot_in_its_number_format(
     unet = load_unet(base)
     averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 0.123)}
     write_unet(unet, averages, tmp_path / "unet", dtype=dtype)
-    written = load_file(tmp_path / "unet" / UNET_FILE)
+    written = load_file(tmp_path / "unet" / WEIGHTS_FILE)
     assert {each.dtype for each in written.values()} == {dtype}
     assert torch.equal(written["conv_in.bias"], averages["conv_in.bias"].to(dtype))
     assert torch.equal(written["conv_in.weight"], unet.conv_in.weight.detach().to(dtype))
@@ -50,6 +51,5 @@ def test_one_of_stable_diffusion_is_at_most_1_72_gb() -> None:
         for name, each in unet.state_dict().items()
     ]
     assert sum(spec.numel for spec in specs) == 859_520_964
-    header = io.BytesIO()
-    TensorWriter(header, specs, {"format": "pt"})
-    assert header.tell() + sum(spec.nbytes for spec in specs) <= 1_720_000_000
+    header = header_bytes(specs, {"format": "pt"})
+    assert len(header) + sum(spec.nbytes for spec in specs) <= 1_720_000_000

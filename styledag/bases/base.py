@@ -1,0 +1,454 @@
+"""What a base is to the rest of the project: one protocol, filled by one file for each family."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from styledag.errors import DataError, StyledagError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+LatentsShape = tuple[int, int, int]
+"""Channels, height and width of one image's latents."""
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What a denoiser reads beside latents and timesteps: named tensors, one row for each text.
+
+    Attributes:
+        tensors: By name; all have as many rows as there are texts.
+    """
+
+    tensors: "Mapping[str, Tensor]"
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def __getitem__(self, name: str) -> "Tensor":
+        return self.tensors[name]
+
+    def select(self, rows: "Tensor | list[int]") -> "Conditioning":
+        """Return a copy of some rows, in that order; a row may come several times."""
+        return Conditioning({name: each[rows] for name, each in self.tensors.items()})
+
+    def to(
+        self,
+        device: "torch.device | None" = None,
+        dtype: "torch.dtype | None" = None,
+        *,
+        non_blocking: bool = False,
+    ) -> "Conditioning":
+        """Return the tensors on a device; floating-point ones in a dtype, masks and ids as is."""
+        moved = {}
+        for name, each in self.tensors.items():
+            own = dtype if each.is_floating_point() else None
+            moved[name] = each.to(device, non_blocking=non_blocking).to(own or each.dtype)
+        return Conditioning(moved)
+
+    def pinned(self) -> "Conditioning":
+        """Return the tensors in host memory that a CUDA device reads by itself."""
+        return Conditioning({name: each.pin_memory() for name, each in self.tensors.items()})
+
+    @classmethod
+    def concatenated(cls, parts: "Sequence[Conditioning]") -> "Conditioning":
+        """Return all rows of several, in that order, as one batch."""
+        import torch
+
+        return cls({name: torch.cat([each[name] for each in parts]) for name in parts[0].tensors})
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Posterior moments of images, as the autoencoder gives them: not scaled.
+
+    Attributes:
+        mean: Means. # [images, ..., C, H, W]
+        logvar: Logarithms of the variances, of the same shape.
+    """
+
+    mean: "Tensor"
+    logvar: "Tensor"
+
+
+@dataclass(frozen=True)
+class LatentScale:
+    """Between latents as the autoencoder has them and as the denoiser reads them.
+
+    Attributes:
+        factor: What latents are multiplied by.
+        shift: What is subtracted before.
+    """
+
+    factor: float
+    shift: float = 0.0
+
+    def scale(self, latents: "Tensor") -> "Tensor":
+        """Return the autoencoder's latents as the denoiser reads them."""
+        return (latents - self.shift if self.shift else latents) * self.factor
+
+    def unscale(self, latents: "Tensor") -> "Tensor":
+        """Return the denoiser's latents as the autoencoder decodes them."""
+        unscaled = latents / self.factor
+        return unscaled + self.shift if self.shift else unscaled
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentSpace:
+    """The latents of a base.
+
+    Attributes:
+        channels: Channels of an image's latents.
+        factor_px: Pixels along one side of a latent.
+        multiple_px: What widths and heights of images must be multiples of.
+        scale: Between the autoencoder's latents and the denoiser's.
+    """
+
+    channels: int
+    factor_px: int
+    multiple_px: int
+    scale: LatentScale
+
+    def shape(self, *, width_px: int, height_px: int) -> LatentsShape:
+        """Return the shape of an image's latents.
+
+        Raises:
+            DataError: If the base cannot encode or draw images of that size.
+        """
+        if width_px % self.multiple_px or height_px % self.multiple_px:
+            raise DataError(
+                f"images of {width_px}x{height_px} px do not fit the base, which needs multiples "
+                f"of {self.multiple_px} px: change the size of the images"
+            )
+        return self.channels, height_px // self.factor_px, width_px // self.factor_px
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Names of subfolders of a base in diffusers' layout, by what reads them.
+
+    Attributes:
+        denoiser: The model that is fine-tuned.
+        autoencoder: The model between images and latents.
+        tokenizers: What counts a text's tokens.
+        training: All that training reads: the denoiser and the noise schedule.
+        encoding: All that encoding images and texts reads.
+    """
+
+    denoiser: str
+    autoencoder: str
+    tokenizers: tuple[str, ...]
+    training: tuple[str, ...]
+    encoding: tuple[str, ...]
+
+    @property
+    def sampling(self) -> tuple[str, ...]:
+        """All that drawing an image reads."""
+        return (*self.encoding, *self.training)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A module of a denoiser whose speed stands for that of all of it.
+
+    Attributes:
+        module: On the meta device. Called with named tensors, it returns a tensor or a tuple that
+            starts with one.
+        inputs: Shape of each input for one image, by name. The first is differentiated.
+    """
+
+    module: "nn.Module"
+    inputs: Mapping[str, tuple[int, ...]]
+
+
+class Tokens(Protocol):
+    """Counts tokens as a base's text encoder does."""
+
+    @property
+    def limit(self) -> int:
+        """Most tokens that the text encoder reads, special ones included."""
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, special ones included."""
+
+
+class TextEncoder(Protocol):
+    """A base's text encoders, loaded."""
+
+    def encode(self, texts: Sequence[str]) -> Conditioning:
+        """Return what the denoiser reads for each text, on the text encoders' device.
+
+        Captions in training, prompts, negative prompts and the empty text all come from here.
+
+        Args:
+            texts: None longer than the base's :class:`Tokens` allow.
+        """
+
+
+class Autoencoder(Protocol):
+    """A base's autoencoder, loaded."""
+
+    @property
+    def model(self) -> Any:
+        """Its weights: a model of diffusers'."""
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """Their dtype, which differs from the one asked for where that would overflow."""
+
+    def encode(self, pixels: "Tensor") -> Moments:
+        """Return the posterior moments of images, [B, 3, H, W] in -1 to 1."""
+
+    def decode(self, latents: "Tensor") -> "Tensor":
+        """Return the images of unscaled latents: float32 in -1 to 1, [B, 3, H, W]."""
+
+
+class Objective(Protocol):
+    """What a denoiser learns to predict, from which inputs, and how its errors are weighted."""
+
+    def timesteps(self, shares: Sequence[float], shape: LatentsShape) -> "Tensor":
+        """Return timesteps by rising noise.
+
+        Args:
+            shares: For each sample, a share of the distribution of timesteps, 0 to below 1;
+                uniform random numbers give timesteps as they are drawn in training.
+            shape: Of one sample's latents, which some schedules depend on.
+        """
+
+    def noisy(self, latents: "Tensor", noise: "Tensor", timesteps: "Tensor") -> "Tensor":
+        """Return scaled latents with noise added, of the same shape.
+
+        Args:
+            latents: Scaled latents. # BCHW
+            noise: Standard normal. # BCHW
+            timesteps: From :meth:`timesteps`. # B
+        """
+
+    def target(self, latents: "Tensor", noise: "Tensor", timesteps: "Tensor") -> "Tensor":
+        """Return what the denoiser has to predict, BCHW."""
+
+    def per_sample(self, prediction: "Tensor", target: "Tensor", timesteps: "Tensor") -> "Tensor":
+        """Return each sample's loss, float32, [B]."""
+
+
+class SamplingSchedule(Protocol):
+    """A sampler ready for its first step."""
+
+    @property
+    def timesteps(self) -> "Tensor":
+        """Timesteps of all denoising steps, in order."""
+
+    def start(self, noise: "Tensor") -> "Tensor":
+        """Return the latents that denoising starts from, given standard normal noise."""
+
+    def denoiser_input(self, latents: "Tensor", timestep: "Tensor") -> "Tensor":
+        """Return the latents as the denoiser reads them at a timestep."""
+
+    def step(
+        self,
+        prediction: "Tensor",
+        timestep: "Tensor",
+        latents: "Tensor",
+        generators: "Sequence[torch.Generator]",
+    ) -> "Tensor":
+        """Return the latents after a denoising step.
+
+        Args:
+            prediction: The denoiser's prediction, float32.
+            timestep: The step's.
+            latents: Before the step.
+            generators: One for each image, for samplers that add noise.
+        """
+
+    def decodable(self, latents: "Tensor") -> "Tensor":
+        """Return the latents after the latest step in the scale that the decoder knows."""
+
+
+class Base(Protocol):
+    """A text-to-image model in diffusers' layout; :func:`~styledag.bases.find.find_base` makes it.
+
+    Nothing is read before a member needs it. On the device ``meta``, models are made from their
+    configurations alone: shapes without weights, which cost neither memory nor time.
+    """
+
+    @property
+    def family(self) -> str:
+        """Name of its family."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+
+    @property
+    def parts(self) -> Parts:
+        """Its subfolders."""
+
+    @property
+    def latents(self) -> LatentSpace:
+        """Shape and scale of its latents."""
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the images that it was made for."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Counts a text's tokens, and says how many are read."""
+
+    @property
+    def blocks(self) -> Mapping[str, str]:
+        """Prefix of the parameters' names in each block of the denoiser, by the block's name.
+
+        A block within another is named after it, as ``up.0`` in ``up``.
+        """
+
+    @property
+    def layers(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the modules in the denoiser that are ``attention`` or ``cross_attention``."""
+
+    def text_encoder(
+        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
+    ) -> TextEncoder:
+        """Return its text encoders, float32 when no dtype is given.
+
+        Raises:
+            ModelError: If one is missing, damaged or incomplete.
+        """
+
+    def autoencoder(
+        self,
+        folder: Path | None = None,
+        *,
+        device: "torch.device | str" = "cpu",
+        dtype: "torch.dtype | None" = None,
+    ) -> Autoencoder:
+        """Return an autoencoder: its own, or the fine-tuned one in a folder.
+
+        Raises:
+            ModelError: If it is missing, damaged or incomplete.
+        """
+
+    def denoiser(
+        self,
+        folder: Path | None = None,
+        *,
+        device: "torch.device | str" = "cpu",
+        dtype: "torch.dtype | None" = None,
+    ) -> Any:
+        """Return a denoiser, a model of diffusers': its own, or the fine-tuned one in a folder.
+
+        Raises:
+            ModelError: If it is missing, damaged or incomplete, or needs inputs that the family
+                does not have.
+        """
+
+    def predict(
+        self,
+        denoiser: "nn.Module",
+        latents: "Tensor",
+        timesteps: "Tensor",
+        conditioning: Conditioning,
+    ) -> "Tensor":
+        """Return a denoiser's prediction, of the latents' shape; differentiable.
+
+        Args:
+            denoiser: From :meth:`denoiser`, wrapped or compiled or not.
+            latents: Noisy latents. # BCHW
+            timesteps: One for each image, or one for all; of any dtype.
+            conditioning: A row for each image.
+        """
+
+    def meta_conditioning(self, count: int) -> Conditioning:
+        """Return the conditioning of so many texts on the meta device: names, shapes, dtypes.
+
+        Raises:
+            ModelError: If a configuration is missing or damaged.
+        """
+
+    def objective(self, *, min_snr_gamma: float | None = None) -> Objective:
+        """Return what the denoiser is trained for.
+
+        Args:
+            min_snr_gamma: Weights errors by min(SNR, gamma) over SNR; not weighted when ``None``.
+
+        Raises:
+            ModelError: If the base's schedule cannot be trained.
+        """
+
+    def sampler(self, name: str, num_inference_steps: int) -> SamplingSchedule:
+        """Return a sampler on the base's own schedule.
+
+        Raises:
+            StyleFileError: If the family has no sampler of that name.
+            ModelError: If the schedule is missing or damaged.
+        """
+
+    def modules_to_compile(self, denoiser: "nn.Module") -> "Sequence[nn.Module]":
+        """Return the modules that a denoiser repeats, outermost only."""
+
+    def probes(self, size: tuple[int, int]) -> Sequence[Probe]:
+        """Return modules by which a device's speed is measured.
+
+        Args:
+            size: Height and width of latents.
+        """
+
+
+def check_length(text: str, tokens: Tokens, *, called: str, error: type[StyledagError]) -> None:
+    """Check that a text is not longer than a base reads.
+
+    Args:
+        text: Caption or prompt.
+        tokens: The base's.
+        called: What the text is, for the message.
+        error: What to raise.
+    """
+    found = tokens.count(text)
+    if found > tokens.limit:
+        raise error(
+            f"{called} {text!r} is {found} tokens long, but the base reads {tokens.limit}: "
+            "shorten it"
+        )
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family is recognised.
+
+    Attributes:
+        name: As people call it.
+        components: Classes of the parts that its code can load, by the part's name.
+        make: Makes the base of a folder.
+    """
+
+    name: str
+    components: Mapping[str, tuple[str, ...]]
+    make: Callable[[Path], Base]
+
+
+FAMILIES: dict[str, Family] = {}
+"""Families by the class of their pipeline, filled by :func:`family`."""
+
+
+_Kind = TypeVar("_Kind", bound=Callable[[Path], Base])
+
+
+def family(
+    name: str, *, pipeline: str, components: Mapping[str, tuple[str, ...]]
+) -> Callable[[_Kind], _Kind]:
+    """Return a decorator that registers a class as the bases of one family.
+
+    Args:
+        name: As people call the family.
+        pipeline: ``_class_name`` in the ``model_index.json`` of its bases.
+        components: Classes of the parts that the code can load, by the part's name there.
+    """
+
+    def registered(kind: _Kind) -> _Kind:
+        FAMILIES[pipeline] = Family(name, components, kind)
+        return kind
+
+    return registered

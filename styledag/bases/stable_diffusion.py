@@ -1,0 +1,265 @@
+"""Stable Diffusion 1.x and 2.x: CLIP's last hidden states, four latent channels, one UNet."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from styledag.bases.base import (
+    Conditioning,
+    LatentScale,
+    LatentSpace,
+    Moments,
+    Parts,
+    Probe,
+    family,
+)
+from styledag.bases.clip import STATES, ClipTextEncoder, ClipTokens, text_positions
+from styledag.bases.parts import load_diffusers, model_errors, read_config
+from styledag.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from styledag.bases.diffusion_objective import DiffusionObjective
+    from styledag.bases.samplers import DiffusersSchedule
+
+_SCALING_FACTOR = 0.18215
+"""Stable Diffusion's own, which configurations of its first versions leave out."""
+_FURTHER_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type")
+
+
+@family(
+    "Stable Diffusion 1.x or 2.x",
+    pipeline="StableDiffusionPipeline",
+    components={
+        "unet": ("UNet2DConditionModel",),
+        "vae": ("AutoencoderKL",),
+        "text_encoder": ("CLIPTextModel",),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    },
+)
+class StableDiffusion:
+    """A base of Stable Diffusion 1.x or 2.x; members are those of the protocol.
+
+    Args:
+        folder: In ``StableDiffusionPipeline``'s layout.
+    """
+
+    family = "Stable Diffusion 1.x or 2.x"
+    parts = Parts(
+        denoiser="unet",
+        autoencoder="vae",
+        tokenizers=("tokenizer",),
+        training=("unet", "scheduler"),
+        encoding=("vae", "text_encoder", "tokenizer"),
+    )
+    layers: Mapping[str, tuple[str, ...]] = {
+        "attention": ("attn1", "attn2"),
+        "cross_attention": ("attn2",),
+    }
+    """In diffusers' transformer blocks, attn1 reads the image and attn2 the caption."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.tokens = ClipTokens(folder)
+
+    @cached_property
+    def latents(self) -> LatentSpace:
+        """Shape and scale of its latents."""
+        path = self.folder / "vae" / "config.json"
+        config = read_config(path)
+        with model_errors(path):
+            factor = 2 ** (len(config["block_out_channels"]) - 1)
+            return LatentSpace(
+                channels=int(config.get("latent_channels", 4)),
+                factor_px=factor,
+                multiple_px=factor,
+                scale=LatentScale(
+                    float(config.get("scaling_factor", _SCALING_FACTOR)),
+                    float(config.get("shift_factor") or 0.0),
+                ),
+            )
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the images that it was made for."""
+        size = self._unet_config["sample_size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        factor = self.latents.factor_px
+        return factor * int(width), factor * int(height)
+
+    @property
+    def blocks(self) -> Mapping[str, str]:
+        """Blocks as diffusers counts them: ``up.0`` is the coarsest of those that go up."""
+        count = len(self._unet_config["block_out_channels"])
+        down = {f"down.{at}": f"down_blocks.{at}" for at in range(count)}
+        up = {f"up.{at}": f"up_blocks.{at}" for at in range(count)}
+        return {"down": "down_blocks", **down, "mid": "mid_block", "up": "up_blocks", **up}
+
+    def text_encoder(
+        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
+    ) -> ClipTextEncoder:
+        """Return its text encoder."""
+        return ClipTextEncoder(self.folder, self.tokens, device=device, dtype=dtype)
+
+    def autoencoder(
+        self,
+        folder: Path | None = None,
+        *,
+        device: "torch.device | str" = "cpu",
+        dtype: "torch.dtype | None" = None,
+    ) -> "KlAutoencoder":
+        """Return an autoencoder, in float32 where float16 is asked for, which overflows in it."""
+        import torch
+
+        return KlAutoencoder(
+            folder or self.folder / self.parts.autoencoder,
+            device=device,
+            dtype=torch.float32 if dtype == torch.float16 else dtype,
+        )
+
+    def denoiser(
+        self,
+        folder: Path | None = None,
+        *,
+        device: "torch.device | str" = "cpu",
+        dtype: "torch.dtype | None" = None,
+    ) -> Any:
+        """Return a UNet: its own, or the one in a folder."""
+        from diffusers import UNet2DConditionModel
+
+        folder = folder or self.folder / self.parts.denoiser
+        unet = load_diffusers(UNet2DConditionModel, folder, device=device, dtype=dtype)
+        _check_inputs(unet.config, folder)
+        return unet
+
+    def predict(
+        self,
+        denoiser: "nn.Module",
+        latents: "Tensor",
+        timesteps: "Tensor",
+        conditioning: Conditioning,
+    ) -> "Tensor":
+        """Return the UNet's prediction."""
+        prediction: Tensor = denoiser(latents, timesteps, conditioning[STATES], return_dict=False)[
+            0
+        ]
+        return prediction
+
+    def meta_conditioning(self, count: int) -> Conditioning:
+        """Return text states on the meta device."""
+        import torch
+
+        shape = (count, text_positions(self.folder), self._text_width)
+        return Conditioning({STATES: torch.empty(shape, device="meta")})
+
+    def objective(self, *, min_snr_gamma: float | None = None) -> "DiffusionObjective":
+        """Return noise or velocity as objective, whichever the base's schedule states."""
+        from styledag.bases.diffusion_objective import DiffusionObjective, training_schedule
+
+        schedule = training_schedule(self.folder / "scheduler")
+        return DiffusionObjective(schedule, min_snr_gamma=min_snr_gamma)
+
+    def sampler(self, name: str, num_inference_steps: int) -> "DiffusersSchedule":
+        """Return ``ddim``, ``dpm++`` or ``euler_a``."""
+        from styledag.bases.samplers import diffusion_sampler
+
+        config = read_config(self.folder / "scheduler" / "scheduler_config.json")
+        return diffusion_sampler(name, config, num_inference_steps)
+
+    def modules_to_compile(self, denoiser: "nn.Module") -> "list[nn.Module]":
+        """Return residual and transformer blocks.
+
+        In a residual block the compiler also removes the copies that GroupNorm makes of
+        channels_last images (pytorch issue 111824).
+        """
+        from diffusers.models.attention import BasicTransformerBlock
+        from diffusers.models.resnet import ResnetBlock2D
+
+        kinds = (ResnetBlock2D, BasicTransformerBlock)
+        return [each for each in denoiser.modules() if isinstance(each, kinds)]
+
+    def probes(self, size: tuple[int, int]) -> list[Probe]:
+        """Return the first two blocks of the way down."""
+        unet = self.denoiser(device="meta")
+        height, width = size
+        channels = unet.config.block_out_channels[0]
+        text = {"encoder_hidden_states": (text_positions(self.folder), self._text_width)}
+        probes = []
+        for block in unet.down_blocks[:2]:
+            inputs: dict[str, tuple[int, ...]] = {
+                "hidden_states": (channels, height, width),
+                "temb": (4 * unet.config.block_out_channels[0],),
+            }
+            reads_text = getattr(block, "has_cross_attention", False)
+            probes.append(Probe(block, inputs | text if reads_text else inputs))
+            channels = block.resnets[-1].out_channels
+            height, width = -(-height // 2), -(-width // 2)
+        return probes
+
+    @cached_property
+    def _unet_config(self) -> Mapping[str, Any]:
+        return read_config(self.folder / self.parts.denoiser / "config.json")
+
+    @property
+    def _text_width(self) -> int:
+        # A number, or the same one for each block.
+        width = self._unet_config["cross_attention_dim"]
+        return int(width if isinstance(width, int) else width[0])
+
+
+class KlAutoencoder:
+    """An ``AutoencoderKL`` of diffusers'.
+
+    Args:
+        folder: With ``config.json`` and safetensors.
+        device: Where it computes.
+        dtype: Dtype of its weights.
+
+    Raises:
+        ModelError: If it is missing, damaged or incomplete.
+    """
+
+    def __init__(
+        self, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
+    ) -> None:
+        from diffusers import AutoencoderKL
+
+        self.model: Any = load_diffusers(AutoencoderKL, folder, device=device, dtype=dtype)
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """Dtype of its weights."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    def encode(self, pixels: "Tensor") -> Moments:
+        """Return the posterior moments of images."""
+        posterior = self.model.encode(pixels).latent_dist
+        return Moments(posterior.mean, posterior.logvar)
+
+    def decode(self, latents: "Tensor") -> "Tensor":
+        """Return the images of unscaled latents."""
+        pixels: Tensor = self.model.decode(latents.to(self.dtype)).sample.float()
+        return pixels
+
+
+def _check_inputs(config: Any, folder: Path) -> None:
+    """Check that a UNet reads latents, timestep and caption, and nothing else.
+
+    Raises:
+        ModelError: If it does not.
+    """
+    if config.in_channels != config.out_channels:
+        raise ModelError(
+            f"the UNet of {folder} reads {config.in_channels} channels and returns "
+            f"{config.out_channels}: name a base that returns as many as it reads (no inpainting)"
+        )
+    for name in _FURTHER_INPUTS:
+        if config.get(name) is not None:
+            raise ModelError(
+                f"the UNet of {folder} has {name} {config[name]!r}, so it needs more than latents, "
+                "timestep and caption: name a base of Stable Diffusion 1.x or 2.x"
+            )

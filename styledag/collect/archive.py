@@ -1,0 +1,209 @@
+"""Images in archives: zip, tar (compressed too), and WebDataset's shards.
+
+Nothing is unpacked to the disk, so that a member's name, whatever it says, leads nowhere.
+"""
+
+import json
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from tarfile import HeaderError, ReadError
+from typing import IO, Self
+
+from styledag.collect.harvest import Harvest, rejection
+from styledag.collect.records import Origin, RawImage
+from styledag.collect.settings import ArchiveSource
+from styledag.collect.sources import collects
+from styledag.collect.stored import stored_image
+from styledag.collect.web.rendered_text import one_line
+from styledag.errors import FetchError, SourceError
+from styledag.manifest import Rejection
+from styledag.store.workspace import Workspace
+
+MOST_TEXT_BYTES = 100_000
+_TEXTS = (".txt", ".caption", ".json")
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file in an archive; ``open`` is called while the archive stands at it."""
+
+    name: str
+    size_bytes: int
+    open: Callable[[], IO[bytes] | None]
+
+
+@collects(ArchiveSource)
+def collect_archive(source: ArchiveSource, workspace: Workspace, *, project: Path) -> Harvest:
+    """Return the images of one archive, or of all that a pattern names.
+
+    A ``.txt``, ``.caption`` or ``.json`` of an image's name, without its suffix, holds its caption.
+
+    Raises:
+        SourceError: If there is no such archive, or one is damaged or holds no image.
+    """
+    paths = _archives(source, project)
+    images: list[RawImage] = []
+    rejected: list[Rejection] = []
+    with workspace.progress.task("archives", len(paths)) as advance:
+        for path in paths:
+            reading = _Reading(source, workspace)
+            name = (
+                path.relative_to(project).as_posix() if path.is_relative_to(project) else path.name
+            )
+            try:
+                for member in _members(path):
+                    reading.take(member)
+            except _DAMAGED as exc:
+                raise SourceError(
+                    f"archive {name} cannot be read to its end: {exc or type(exc).__name__}; "
+                    "fetch it again"
+                ) from exc
+            inside = "" if len(paths) == 1 else f"{name}/"
+            images += reading.captioned(inside)
+            rejected += [
+                replace(each, subject=f"{inside}{each.subject}") for each in reading.rejected
+            ]
+            advance(1)
+    if not images and not rejected:
+        raise SourceError(f"no image found: archive {source.path} holds no file")
+    return Harvest(tuple(images), tuple(rejected), inside=source.path)
+
+
+def _archives(source: ArchiveSource, project: Path) -> list[Path]:
+    whole = project / source.path
+    if whole.is_file():
+        return [whole]
+    anchor = Path(source.path).anchor
+    pattern = source.path.removeprefix(anchor)
+    found = sorted(path for path in Path(anchor or project).glob(pattern) if path.is_file())
+    if not found:
+        raise SourceError(
+            f"archive {source.path} is not in {project}: correct path in the style file"
+        )
+    return found
+
+
+class _Reading:
+    """One pass over an archive, whose texts may come before or after their images."""
+
+    def __init__(self, source: ArchiveSource, workspace: Workspace) -> None:
+        self.rejected: list[Rejection] = []
+        self._source = source
+        self._workspace = workspace
+        self._images: dict[str, RawImage] = {}
+        self._texts: dict[str, dict[str, str]] = {}
+
+    def take(self, member: _Member) -> None:
+        """Read a member, as a text or as an image."""
+        try:
+            suffix = PurePosixPath(member.name).suffix.lower()
+            if suffix in _TEXTS:
+                self._texts.setdefault(_stem(member.name), {})[suffix] = _text(member, suffix)
+                return
+            if member.name in self._images:
+                raise FetchError("duplicate_name", "the archive holds an earlier file of this name")
+            max_bytes = self._source.max_image_bytes
+            origin = Origin(
+                url=member.name, licence=self._source.licence, author=self._source.author
+            )
+            self._images[member.name] = stored_image(
+                _read(member, max_bytes), origin, self._workspace, max_bytes=max_bytes
+            )
+        except FetchError as exc:
+            self.rejected.append(rejection(member.name, exc))
+
+    def captioned(self, inside: str) -> list[RawImage]:
+        """Return the images with their captions, under names inside all the archives."""
+        return [
+            replace(
+                image,
+                origin=replace(image.origin, url=f"{inside}{name}", caption=self._caption(name)),
+            )
+            for name, image in self._images.items()
+        ]
+
+    def _caption(self, name: str) -> str:
+        texts = self._texts.get(_stem(name), {})
+        return next((texts[suffix] for suffix in _TEXTS if texts.get(suffix)), "")
+
+
+def _stem(name: str) -> str:
+    """Return what WebDataset calls a sample's key: the path up to the name's last suffix."""
+    path = PurePosixPath(name)
+    return (path.parent / path.stem).as_posix()
+
+
+def _text(member: _Member, suffix: str) -> str:
+    text = _read(member, MOST_TEXT_BYTES)[:MOST_TEXT_BYTES].decode("utf-8-sig", errors="replace")
+    if suffix != ".json":
+        return one_line(text)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    fields = found if isinstance(found, dict) else {}
+    return next((one_line(str(fields[key])) for key in ("caption", "text") if fields.get(key)), "")
+
+
+def _read(member: _Member, max_bytes: int) -> bytes:
+    """Return a member's bytes, at most one more than allowed, however it is compressed."""
+    try:
+        file = member.open()
+        if file is None:
+            raise FetchError("link_refused", "not a file, but a link or a device")
+        with file:
+            body = file.read(max_bytes + 1)
+        if len(body) < min(member.size_bytes, max_bytes + 1):
+            # Only a tar's: a zip's own reader finds it.
+            raise ReadError(f"{member.name} breaks off")
+        return body
+    except (RuntimeError, NotImplementedError) as exc:
+        # Encrypted, or compressed in a way that is not known here.
+        raise FetchError("unreadable", str(exc)) from exc
+    except (zipfile.BadZipFile, zlib.error, EOFError) as exc:
+        raise FetchError("damaged", str(exc) or "the member breaks off") from exc
+
+
+def _members(path: Path) -> Iterator[_Member]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as packed:
+            for entry in packed.infolist():
+                if not entry.is_dir():
+                    name = _printable(entry.filename)
+                    yield _Member(name, entry.file_size, partial(packed.open, entry))
+        return
+    # As a stream: a compressed archive cannot be read in any other order.
+    with tarfile.open(path, "r|*", tarinfo=_Entry) as tape:
+        for each in tape:
+            if not each.isdir():
+                size = each.size if each.isreg() else 0
+                yield _Member(_printable(each.name), size, partial(_regular, tape, each))
+
+
+class _Entry(tarfile.TarInfo):
+    """A header that knows a cut archive, which ``tarfile`` takes for a short one."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except HeaderError as exc:
+            # No header at all: not the two blocks of zeros, nor a damaged header.
+            if type(exc).__name__ == "EmptyHeaderError" and tarfile.offset:
+                raise ReadError("the blocks that end an archive are missing") from exc
+            raise
+
+
+def _regular(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    return tape.extractfile(member) if member.isreg() else None
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""HTTP and HTML as browsers read them, fetched politely."""

@@ -1,0 +1,107 @@
+"""The headers of a request: user agent, contact, and a source's own headers and cookies."""
+
+import os
+import re
+import urllib.request
+from collections.abc import Collection, Mapping
+from http.cookiejar import LoadError, MozillaCookieJar
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from styledag import __version__
+from styledag.collect.settings import AGENT, FetchSettings
+from styledag.errors import StyleFileError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_OURS = frozenset(("host", "cookie", "connection", "content-length", "transfer-encoding"))
+
+
+class RequestHeaders:
+    """The headers of each request of one source.
+
+    A source's own headers go to its own hosts and their subdomains alone, and a cookie where its
+    domain, path and ``secure`` flag allow it, so that no redirect carries a secret elsewhere.
+
+    Args:
+        settings: User agent, headers, cookies.
+        hosts: The source's own hosts.
+        project: Folder that the file of cookies is relative to.
+
+    Raises:
+        StyleFileError: If an environment variable or the file of cookies is missing.
+    """
+
+    def __init__(
+        self, settings: FetchSettings, *, hosts: Collection[str] = (), project: Path
+    ) -> None:
+        contact = f" (+{settings.contact})" if settings.contact else ""
+        self._agent = settings.user_agent or f"{AGENT}/{__version__}{contact}"
+        self._uses_referer = settings.referer
+        self._hosts = {host.lower() for host in hosts}
+        self._own = {name: _filled_in(name, value) for name, value in settings.headers.items()}
+        self._cookies = None if settings.cookies is None else _read(project / settings.cookies)
+
+    def of(self, url: str, *, referer: str = "") -> Mapping[str, str]:
+        """Return the headers of a request.
+
+        Args:
+            url: What is asked.
+            referer: Page that shows it.
+        """
+        headers = {"User-Agent": self._agent}
+        if referer and self._uses_referer:
+            headers["Referer"] = _shown_referer(referer, url)
+        if self._is_own(urlsplit(url).hostname or ""):
+            headers |= self._own
+        if self._cookies is not None:
+            request = urllib.request.Request(url)
+            self._cookies.add_cookie_header(request)
+            cookie = request.get_header("Cookie")
+            if cookie:
+                headers["Cookie"] = cookie
+        return headers
+
+    def _is_own(self, host: str) -> bool:
+        return any(host == own or host.endswith(f".{own}") for own in self._hosts)
+
+
+def _filled_in(name: str, value: str) -> str:
+    if name.lower() in _OURS:
+        raise StyleFileError(f"fetch.headers: {name} cannot be set; cookies go under fetch.cookies")
+
+    def variable(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise StyleFileError(
+                f"fetch.headers: {name} needs the environment variable {match[1]}, which is not set"
+            )
+        return found
+
+    filled = _VARIABLE.sub(variable, value)
+    if not filled.isprintable():
+        raise StyleFileError(f"fetch.headers: {name} holds a line end or a control character")
+    return filled
+
+
+def _read(path: Path) -> MozillaCookieJar:
+    jar = MozillaCookieJar(path)
+    try:
+        jar.load(ignore_discard=True, ignore_expires=True)
+    except (OSError, LoadError, UnicodeDecodeError) as exc:
+        raise StyleFileError(
+            f"fetch.cookies: {path} is no readable file of cookies in Netscape's format "
+            "(its first line is # Netscape HTTP Cookie File)"
+        ) from exc
+    for cookie in jar:
+        # curl and browser extensions write 0 for a session's cookie, which has no expiry.
+        cookie.expires = cookie.expires or None
+    jar.clear_expired_cookies()
+    return jar
+
+
+def _shown_referer(page: str, url: str) -> str:
+    """Return what browsers name by default: the page to its own site, else the site alone."""
+    shown, asked = urlsplit(page), urlsplit(url)
+    if (shown.scheme, shown.netloc) == (asked.scheme, asked.netloc):
+        return page
+    return f"{shown.scheme}://{shown.netloc}/"

@@ -1,0 +1,258 @@
+"""One exchange over HTTP: dialled to a checked address, limited in bytes and in seconds."""
+
+import errno
+import functools
+import http.client
+import socket
+import ssl
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPHeaderDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from styledag.collect.web.addresses import checked_addresses
+from styledag.collect.web.deadline import Deadline
+from styledag.errors import FetchError, SourceError
+
+CHUNK_BYTES = 65_536
+
+_PLAIN = (OSError, ValueError)
+"""What ``requests`` lets through unmapped: it parses even a redirect that it shall not follow."""
+
+_NETWORK = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN"),
+        *(
+            "ENETRESET",
+            "ENETUNREACH",
+            "ENOTCONN",
+            "EPIPE",
+            "ESHUTDOWN",
+            "ETIMEDOUT",
+            "EADDRNOTAVAIL",
+        ),
+    )
+)
+"""System errors that a later try may not meet."""
+
+_MACHINE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC))
+"""System errors that concern no address, but this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a server answered; ``body`` is read for status 200 alone."""
+
+    status: int
+    headers: HTTPHeaderDict
+    body: bytes = b""
+
+
+class Transport:
+    """Sends single GET requests; follows nothing, retries nothing, remembers no cookie.
+
+    Args:
+        timeout_s: Most seconds that one exchange may take in all.
+        private_hosts: Hosts on private addresses that may be asked.
+    """
+
+    def __init__(self, *, timeout_s: float, private_hosts: Collection[str] = ()) -> None:
+        self._timeout_s = timeout_s
+        self._dialler = _Dialler(private_hosts)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for prefix in ("http://", "https://"):
+            self._session.mount(prefix, _CheckedAdapter(self._dialler))
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._session.close()
+
+    def get(
+        self, url: str, headers: Mapping[str, str], *, max_bytes: int, is_cut: bool = False
+    ) -> Answer:
+        """Return what a URL answers.
+
+        Args:
+            url: Address to ask.
+            headers: Request headers.
+            max_bytes: Most bytes of the body.
+            is_cut: Whether to return the first ``max_bytes`` of a larger body, one byte more to
+                show that it is larger, in place of refusing it.
+
+        Raises:
+            FetchError: ``timeout``, ``connection_failed``, ``connection_broken``, ``too_large``,
+                ``tls_failed``, ``invalid_url``, ``bad_answer``, ``request_failed`` or a reason of
+                :mod:`styledag.collect.web.addresses`.
+            SourceError: If this machine has no more sockets, memory or disk.
+        """
+        with Deadline(self._timeout_s) as deadline:
+            self._dialler.deadline = deadline
+            try:
+                return self._exchange(url, headers, max_bytes, is_cut=is_cut)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, *_PLAIN) as exc:
+                if deadline.expired:
+                    raise self._timeout() from exc
+                raise self._error(exc) from exc
+
+    def _exchange(
+        self, url: str, headers: Mapping[str, str], max_bytes: int, *, is_cut: bool
+    ) -> Answer:
+        with self._session.get(
+            url, headers=dict(headers), timeout=self._timeout_s, stream=True, allow_redirects=False
+        ) as response:
+            # Unlike ``requests``' own, these keep apart the lines of one name.
+            received = response.raw.headers
+            if response.status_code != 200:
+                return Answer(status=response.status_code, headers=received)
+            body = self._read(response, max_bytes, is_cut=is_cut)
+            return Answer(status=200, headers=received, body=body)
+
+    def _read(self, response: requests.Response, max_bytes: int, *, is_cut: bool) -> bytes:
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > max_bytes and not is_cut:
+            raise _too_large(max_bytes)
+        body = bytearray()
+        # read1 returns what has arrived; read would wait for a full chunk, however slow it drips.
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > max_bytes:
+                if is_cut:
+                    return bytes(body[: max_bytes + 1])
+                raise _too_large(max_bytes)
+            if self._dialler.deadline.expired:
+                raise self._timeout()
+        if self._dialler.deadline.expired:
+            raise self._timeout()
+        return bytes(body)
+
+    def _timeout(self) -> FetchError:
+        return FetchError("timeout", f"no whole answer within {self._timeout_s:g} s")
+
+    def _error(self, exc: Exception) -> SourceError:
+        """Return our error for one of ``requests``, ``urllib3`` or the system.
+
+        What is not known to pass is not tried again: it is counted under its own class's name.
+        """
+        causes = list(_causes(exc))
+        numbers = {each.errno for each in causes if isinstance(each, OSError)}
+        if numbers & _MACHINE:
+            return SourceError(f"this machine cannot ask any address: {_innermost(exc)}")
+        if isinstance(exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
+            return FetchError("tls_failed", f"no trusted TLS connection: {_innermost(exc)}")
+        if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+            return self._timeout()
+        if any(isinstance(each, _NOT_HTTP) and not isinstance(each, _BROKEN) for each in causes):
+            return FetchError("bad_answer", f"the answer is not HTTP: {_innermost(exc)}")
+        if isinstance(
+            exc, urllib3.exceptions.DecodeError | requests.exceptions.ContentDecodingError
+        ):
+            return FetchError("bad_answer", f"the body cannot be decoded: {_innermost(exc)}")
+        if isinstance(exc, requests.ConnectionError):
+            return FetchError("connection_failed", f"no connection: {_innermost(exc)}")
+        if numbers & _NETWORK or any(isinstance(each, _BROKEN) for each in causes):
+            return FetchError("connection_broken", f"the answer broke off: {_innermost(exc)}")
+        if isinstance(exc, ValueError | urllib3.exceptions.LocationValueError):
+            return FetchError("invalid_url", f"not a URL that can be asked: {exc}")
+        return FetchError("request_failed", f"{type(exc).__name__}: {_innermost(exc)}")
+
+
+_NOT_HTTP = (http.client.HTTPException,)
+_BROKEN = (
+    http.client.IncompleteRead,
+    http.client.RemoteDisconnected,
+    urllib3.exceptions.ProtocolError,
+    requests.exceptions.ChunkedEncodingError,
+    ConnectionError,
+    EOFError,
+)
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that it came from."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _too_large(max_bytes: int) -> FetchError:
+    return FetchError("too_large", f"more than the {max_bytes} bytes allowed")
+
+
+def _innermost(exc: BaseException) -> str:
+    """Return the words of the first cause, without what differs from machine to machine."""
+    *_, exc = _causes(exc)
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return exc.verify_message
+    if isinstance(exc, ssl.SSLError):
+        return (exc.reason or "failed").lower().replace("_", " ")
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    if isinstance(exc, http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
+        return "fewer bytes than announced"
+    return str(exc) or type(exc).__name__
+
+
+@dataclass
+class _Dialler:
+    private_hosts: Collection[str]
+    deadline: Deadline = field(default_factory=lambda: Deadline(0))
+
+    def dial(self, host: str, port: int, timeout: Any) -> socket.socket:
+        """Connect to the first address that answers, of those that were checked."""
+        failed: OSError | None = None
+        for family, address in checked_addresses(host, port, private_hosts=self.private_hosts):
+            connected = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                connected.settimeout(timeout if isinstance(timeout, int | float) else None)
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connected.connect(address)
+            except OSError as exc:
+                connected.close()
+                failed = exc
+            else:
+                return connected
+        raise failed or OSError(f"host {host} has no address")
+
+
+class _CheckedConnection(HTTPConnection):
+    def __init__(self, *args: Any, dialler: _Dialler, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._dialler = dialler
+
+    def _new_conn(self) -> socket.socket:
+        return self._dialler.dial(self.host.strip("[]"), self.port or 80, self.timeout)
+
+    def getresponse(self) -> Any:
+        self._dialler.deadline.hold(self.sock)
+        return super().getresponse()
+
+
+class _CheckedTlsConnection(_CheckedConnection, HTTPSConnection):
+    """urllib3 takes host name and SNI from the URL, whatever address the socket is dialled to."""
+
+
+class _CheckedPool(HTTPConnectionPool):
+    ConnectionCls = _CheckedConnection
+
+
+class _CheckedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _CheckedTlsConnection
+
+
+class _CheckedAdapter(HTTPAdapter):
+    def __init__(self, dialler: _Dialler) -> None:
+        super().__init__(max_retries=0)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": functools.partial(_CheckedPool, dialler=dialler),
+            "https": functools.partial(_CheckedTlsPool, dialler=dialler),
+        }

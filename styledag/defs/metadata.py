@@ -1,0 +1,72 @@
+"""What the web UI shows of an artifact: figures, inputs, a thumbnail and the outcome of checks."""
+
+import base64
+from typing import Any
+
+import dagster as dg
+
+from styledag.graph.stage import Check, Stage
+from styledag.store.artifact import Artifact, Input
+from styledag.store.store import Built
+
+NOTHING_LOST: Check = "nothing_lost"
+STORED_AS_PUBLISHED: Check = "stored_as_published"
+CHECKS: dict[Check, str] = {
+    NOTHING_LOST: "found = kept + the sum of the rejected by reason.",
+    STORED_AS_PUBLISHED: "Every stored file has the digest that it was published under.",
+}
+"""What each check of a stage looks at."""
+
+
+def built_metadata(stage: Stage, built: Built) -> dict[str, Any]:
+    """Return what the web UI shows of an artifact."""
+    artifact = built.artifact
+    metadata: dict[str, Any] = {
+        "version": artifact.version,
+        "cached": built.cached,
+        **{f"did_{kind}": count for kind, count in sorted(built.work.items())},
+        **{name: _metadata_value(value) for name, value in artifact.facts.items()},
+        "location": dg.MetadataValue.path(artifact.location),
+    }
+    if artifact.build.inputs:
+        metadata["made_from"] = dg.MetadataValue.md(_inputs_table(artifact.build.inputs))
+    image = stage.preview(artifact) if stage.preview is not None else None
+    if image is not None:
+        metadata["preview"] = dg.MetadataValue.md(_inline_image(image))
+    return metadata
+
+
+def _metadata_value(value: Any) -> Any:
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple | dict):
+        return dg.MetadataValue.json(value)
+    if isinstance(value, float):
+        # For the eye: 0.45 instead of 0.44999999999999996; the artifact keeps every digit.
+        return float(f"{value:.6g}")
+    return value
+
+
+def _inputs_table(inputs: tuple[Input, ...]) -> str:
+    rows = [f"| {each.name} | {each.partition} | `{each.version[:12]}` |" for each in inputs]
+    return "\n".join(["| input | partition | version |", "| --- | --- | --- |", *rows])
+
+
+def _inline_image(image: bytes) -> str:
+    kind = "gif" if image.startswith(b"GIF8") else "jpeg"
+    return f"![preview](data:image/{kind};base64,{base64.b64encode(image).decode()})"
+
+
+def check_results(stage: Stage, artifact: Artifact) -> list[dg.AssetCheckResult]:
+    """Return the outcome of the checks that are made with every materialisation."""
+    if NOTHING_LOST not in stage.checks:
+        return []
+    facts = artifact.facts
+    rejected = sum(count for name, count in facts.items() if name.startswith("rejected_"))
+    return [
+        dg.AssetCheckResult(
+            check_name=NOTHING_LOST,
+            passed=facts["found"] == facts["kept"] + rejected,
+            metadata={"found": facts["found"], "kept": facts["kept"], "rejected": rejected},
+        )
+    ]

@@ -1,0 +1,79 @@
+"""Parts that a stage publishes while it runs, such as checkpoints, in Dagster's records."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+)
+
+from styledag.defs.metadata import built_metadata
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.plan import Plan, listed_parts
+from styledag.graph.stage import Stage
+from styledag.store.artifact import Artifact
+from styledag.store.store import Built
+
+
+@dataclass(frozen=True)
+class PartsLog:
+    """Logs the parts of one running materialisation.
+
+    Attributes:
+        context: The running asset.
+        catalogue: Stages, styles, models and artifacts.
+        on_built: Is called with each part as soon as it is there.
+    """
+
+    context: dg.AssetExecutionContext
+    catalogue: Catalogue
+    on_built: Callable[[Built], None]
+
+    def log_part(self, plan: Plan, built: Built) -> None:
+        """Log a part as a materialisation of its own partition."""
+        self.on_built(built)
+        self._log(plan.stage, plan.inputs.partition, built)
+
+    def announce(self, stage: Stage, artifact: Artifact) -> None:
+        """Make the parts that an artifact lists the current ones, where they are not.
+
+        A recipe that is changed back finds its model again without training; so it must find its
+        checkpoints, and a history that was removed must hear of them anew.
+        """
+        if stage.publishes is None:
+            return
+        published = self.catalogue.stages[stage.publishes.asset]
+        owner = Partition.parse(self.context.partition_key)
+        for name, part in listed_parts(self.catalogue, stage.name, artifact).items():
+            self.catalogue.store.make_current(part)
+            partition = owner.of(name.rpartition("/")[2])
+            if self._announced(published.name, partition) != part.version:
+                self._log(published, partition, Built(part, cached=True, work={}))
+
+    def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
+        artifact = built.artifact
+        self.context.log_event(
+            dg.AssetMaterialization(
+                stage.name,
+                partition=partition.key,
+                metadata=built_metadata(stage, built),
+                tags={
+                    DATA_VERSION_TAG: artifact.version,
+                    DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+                    CODE_VERSION_TAG: artifact.build.code_version,
+                },
+            )
+        )
+
+    def _announced(self, asset: str, partition: Partition) -> str | None:
+        """Return the version that was logged last for a partition."""
+        records = self.context.instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition.key]),
+            limit=1,
+        ).records
+        tags = records[0].event_log_entry.tags if records else None
+        return (tags or {}).get(DATA_VERSION_TAG)

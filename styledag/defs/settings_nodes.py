@@ -1,0 +1,124 @@
+"""What a style file decides of each asset, as nodes of the lineage that the web UI compares.
+
+Each stage has one node, ``style_file/<asset>``. Its data version is a digest of the settings, files
+and models that decide the asset. After a change of the style file, the assets that it concerns and
+those that follow them are out of date in the web UI just as ``styledag status`` reports them.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster._core.definitions.data_version import (
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
+
+from styledag.defs.partitions import Partitions
+from styledag.errors import StyledagError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.stage import Stage
+from styledag.graph.status import style_status
+from styledag.style.load import style_paths
+
+GROUP = "style_file"
+
+
+def settings_key(asset: str) -> dg.AssetKey:
+    """Return the key of the node with the settings of an asset."""
+    return dg.AssetKey([GROUP, asset])
+
+
+def settings_node(stage: Stage, partitions: Partitions) -> dg.AssetSpec:
+    """Return the node with the settings of a stage; nothing materialises it."""
+    return dg.AssetSpec(
+        settings_key(stage.name),
+        partitions_def=partitions.definitions[stage.grain],
+        group_name=GROUP,
+        kinds={"yaml"},
+        owners=["team:styledag"],
+        description=f"What the style file decides of `{stage.name}`: its settings, the files and "
+        "the models that they name. Looked at every half minute.",
+    )
+
+
+def observe_settings(
+    instance: dg.DagsterInstance, asset: str, partition: Partition, declared: str
+) -> dict[str, str]:
+    """Record the settings of one build, and return the tags by which Dagster compares them.
+
+    Args:
+        instance: Dagster's records.
+        asset: The asset.
+        partition: Its partition.
+        declared: Digest of what the style file decides.
+    """
+    key = settings_key(asset)
+    newest = _newest(instance, asset, partition)
+    if newest is None or _version(newest) != declared:
+        instance.report_runless_asset_event(_observation(asset, partition.key, declared))
+        newest = _newest(instance, asset, partition)
+    pointer = "NULL" if newest is None else str(newest.storage_id)
+    return {get_input_data_version_tag(key): declared, get_input_event_pointer_tag(key): pointer}
+
+
+def changed_settings(
+    instance: dg.DagsterInstance, catalogue: Catalogue, style: str
+) -> Iterator[dg.AssetObservation]:
+    """Yield an observation for each asset of a style of which the style file decides another thing.
+
+    Raises:
+        StyleFileError: If the style file is missing or broken.
+    """
+    for status in style_status(catalogue, style):
+        newest = _newest(instance, status.asset, Partition.parse(status.partition))
+        if status.declared and (newest is None or _version(newest) != status.declared):
+            yield _observation(status.asset, status.partition, status.declared)
+
+
+def style_files_sensor(catalogue: Catalogue) -> dg.SensorDefinition:
+    """Return the sensor that looks at the style files every half minute."""
+
+    @dg.sensor(
+        name="style_files",
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Marks what a changed style file puts out of date; starts nothing.",
+    )
+    def style_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        changed: list[dg.AssetObservation] = []
+        for style in style_paths(catalogue.project.styles_folder):
+            try:
+                changed += changed_settings(context.instance, catalogue, style)
+            except StyledagError as exc:
+                context.log.warning(f"style {style} is left out until its file is mended: {exc}")
+        if not changed:
+            return dg.SkipReason("no style file has changed")
+        return dg.SensorResult(asset_events=changed)
+
+    return style_files
+
+
+def _observation(asset: str, partition: str, declared: str) -> dg.AssetObservation:
+    return dg.AssetObservation(
+        settings_key(asset),
+        partition=partition,
+        tags={DATA_VERSION_TAG: declared, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"},
+    )
+
+
+def _newest(
+    instance: dg.DagsterInstance, asset: str, partition: Partition
+) -> dg.EventLogRecord | None:
+    records = instance.fetch_observations(
+        dg.AssetRecordsFilter(asset_key=settings_key(asset), asset_partitions=[partition.key]),
+        limit=1,
+    ).records
+    return records[0] if records else None
+
+
+def _version(record: dg.EventLogRecord) -> str | None:
+    observation = record.asset_observation
+    return None if observation is None else (observation.tags or {}).get(DATA_VERSION_TAG)

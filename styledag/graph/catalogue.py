@@ -1,0 +1,138 @@
+"""A project's stages, styles, models and artifacts: all that planning a build looks at."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+
+from styledag.errors import StyleFileError
+from styledag.graph.blends import blends_of
+from styledag.graph.names import Grain, ModelName, Partition, epoch_key
+from styledag.graph.stage import Declaration, Stage
+from styledag.graph.stages import read_stages
+from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
+from styledag.project import Project
+from styledag.store.artifact import Input
+from styledag.store.store import Store
+from styledag.style.model import Style
+from styledag.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One project's stages, styles, models and artifacts."""
+
+    project: Project
+
+    @cached_property
+    def store(self) -> Store:
+        """The project's artifact store."""
+        return Store(self.project.store_url)
+
+    @cached_property
+    def stages(self) -> Mapping[str, Stage]:
+        """Every stage by its asset's name, each after what it reads."""
+        return {stage.name: stage for stage in read_stages()}
+
+    @cached_property
+    def publisher_of(self) -> Mapping[str, str]:
+        """For each asset whose partitions another stage publishes: that stage's name."""
+        return {
+            stage.publishes.asset: stage.name for stage in self.stages.values() if stage.publishes
+        }
+
+    def style(self, name: str) -> Style:
+        """Return a style, read from its file now.
+
+        Raises:
+            StyleFileError: If the file is missing or says something that cannot be meant.
+        """
+        return self.project.style(name)
+
+    def recipe(self, model: ModelName) -> Recipe:
+        """Return a model's recipe, read from its style's file now.
+
+        Raises:
+            StyleFileError: If the style has no such recipe.
+        """
+        return self.declaration(Partition(model.style, model.recipe)).recipe
+
+    def declaration(self, partition: Partition) -> Declaration:
+        """Return what the style file declares for a partition now.
+
+        Raises:
+            StyleFileError: If the file is missing or says something that cannot be meant.
+        """
+        return Declaration(self.style(partition.style), partition)
+
+    def walk(self, style: str, recipes: Sequence[str] = ()) -> Iterator[tuple[Stage, Partition]]:
+        """Yield every stage with each of its partitions in the order in which they are run.
+
+        Args:
+            style: The style.
+            recipes: Only these of its recipes; all when empty.
+
+        Raises:
+            StyleFileError: If the style or a recipe is not declared.
+        """
+        declared = self.style(style)
+        models = [Partition(style, recipe) for recipe in recipes or tuple(declared.recipes)]
+        for model in models:
+            _ = Declaration(declared, model).recipe
+        runnable = [each for each in self.stages.values() if each.name not in self.publisher_of]
+        for of_style, stages in groupby(runnable, lambda stage: stage.grain == "style"):
+            by_grain = [(grain, list(each)) for grain, each in groupby(stages, lambda s: s.grain)]
+            for owner in [Partition(style)] if of_style else models:
+                for grain, of_grain in by_grain:
+                    for partition in partitions_of(declared, owner, grain):
+                        yield from ((stage, partition) for stage in of_grain)
+
+    def model(self, reference: ModelReference, parts: Sequence[str] = ("",)) -> ResolvedModel:
+        """Return a model's files and version, or only those of some of its parts.
+
+        Raises:
+            ModelError: If the model is not available.
+        """
+        return resolve_model(
+            reference, project=self.project.root, items=self.store.items, parts=parts
+        )
+
+    def file_input(self, name: str, path: str) -> Input:
+        """Return a file of the project as a build's input.
+
+        Raises:
+            StyleFileError: If there is no such file.
+        """
+        try:
+            version = hashlib.sha256(self.path(path).read_bytes()).hexdigest()
+        except OSError as exc:
+            raise StyleFileError(f"{name} names {path}, which cannot be read: {exc}") from exc
+        return Input(name=name, partition=path, version=version)
+
+    def path(self, relative: str) -> Path:
+        """Return a path that a style file gives relative to the project."""
+        return self.project.root / relative
+
+
+def partitions_of(style: Style, owner: Partition, grain: Grain) -> list[Partition]:
+    """Return the partitions of a grain that a style declares for itself or one of its models.
+
+    Args:
+        style: The style.
+        owner: The partition of the style, or of the model for checkpoints and blends.
+        grain: Their grain.
+    """
+    match grain:
+        case "style":
+            return [Partition(owner.style)]
+        case "model" if owner.recipe:
+            return [owner.widened("model")]
+        case "model":
+            return [Partition(owner.style, recipe) for recipe in style.recipes]
+        case "checkpoint":
+            epochs = style.recipes[owner.recipe].snapshot_epochs
+            return [owner.of(epoch_key(epoch)) for epoch in epochs]
+        case "blend":
+            return [owner.of(blend.key) for blend in blends_of(style, owner.recipe)]

@@ -1,0 +1,77 @@
+"""The sampler that the stages draw with, and whose decoder it uses."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.graph.stage import PIPELINE, Declaration, Inputs, Reads, uses_base
+from styledag.sampling.settings import SampleSettings
+from styledag.store.workspace import Workspace
+from styledag.tensors.values import weights_version
+
+if TYPE_CHECKING:
+    from styledag.sampling.sampler import Sampler, TunedVae
+
+MERGED_VAE = "merged_vae"
+WHOLE_BASE = uses_base("base", PIPELINE)
+
+
+def has_decoder(declared: Declaration) -> bool:
+    """Return whether a model has a decoder of its own."""
+    return declared.recipe.decoder is not None
+
+
+READS_DECODER = Reads(MERGED_VAE, when=has_decoder)
+"""Of a stage whose images are decoded by the model's own decoder, where its recipe has one."""
+
+
+def tuned_vae(inputs: Inputs, workspace: Workspace) -> "TunedVae | None":
+    """Return the autoencoder that a stage draws with; ``None`` if it is the base's."""
+    from styledag.sampling.sampler import TunedVae
+
+    merged = inputs.upstream.get(MERGED_VAE)
+    if merged is None:
+        return None
+    version = weights_version(merged.folder, known_as=merged.version, items=workspace.items)
+    return TunedVae(merged.folder, version)
+
+
+def samples_of(declared: Declaration) -> SampleSettings:
+    """Return how a style's samples are drawn: at its images' size, unless it names another."""
+    samples, size_px = declared.style.samples, declared.style.images.size_px
+    return replace(
+        samples,
+        width_px=samples.width_px or size_px,
+        height_px=samples.height_px or size_px,
+    )
+
+
+def sampler_of(
+    inputs: Inputs,
+    workspace: Workspace,
+    unet: Path,
+    *,
+    known_as: str | None,
+    vae: "TunedVae | None" = None,
+) -> "Sampler":
+    """Return the sampler of a UNet in the style's base.
+
+    Args:
+        inputs: A stage's inputs, with the base and the settings of samples.
+        workspace: Remembers the version of the UNet's values.
+        unet: Folder of the UNet.
+        known_as: Version of what contains the folder; ``None`` if it has none yet.
+        vae: The autoencoder to decode with; the base's own when left out.
+    """
+    from styledag.sampling.sampler import Sampler
+
+    base = inputs.models["base"]
+    return Sampler(
+        base.folder,
+        inputs.settings.of(SampleSettings),
+        inputs.compute(),
+        base_version=base.version,
+        unet=unet,
+        unet_version=weights_version(unet, known_as=known_as, items=workspace.items),
+        vae=vae,
+    )

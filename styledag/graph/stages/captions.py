@@ -1,0 +1,72 @@
+"""What each image shows, one row an image.
+
+The raw caption, the cleaned caption, and where it is from: BLIP, the page, or a person, who
+always wins.
+"""
+
+from collections.abc import Mapping
+
+from styledag.captions import caption
+from styledag.captions.blip import processor_backend
+from styledag.captions.records import CaptionedImage
+from styledag.captions.rules import RULES_VERSION
+from styledag.captions.settings import CaptionSettings
+from styledag.graph.previews import first_images
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
+from styledag.images.records import CuratedImage
+from styledag.manifest import Manifest
+from styledag.store.artifact import Facts
+from styledag.store.workspace import Workspace
+
+_OVERRIDES = "captions.overrides"
+
+
+def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
+    """Caption every curated image."""
+    from styledag.bases.find import find_base
+    from styledag.captions.blip import BlipCaptioner
+    from styledag.captions.facts import caption_facts
+
+    model = inputs.models["captioner"]
+    tokens = find_base(inputs.models["base_tokenizer"].folder).tokens
+    overrides = inputs.files.get(_OVERRIDES)
+    manifest = caption.caption_images(
+        Manifest.read(inputs.folder("curated_images"), CuratedImage),
+        inputs.settings.of(CaptionSettings),
+        workspace,
+        captioner=BlipCaptioner(model.folder, model.version, inputs.compute()),
+        tokens=tokens,
+        overrides=overrides,
+    )
+    manifest.write(workspace.folder)
+    return caption_facts(manifest, tokens, overrides=overrides)
+
+
+def _settings(declared: Declaration) -> Settings:
+    return Settings(declared.style.captions, rules=RULES_VERSION, processor=processor_backend())
+
+
+def _files(declared: Declaration) -> Mapping[str, str]:
+    path = declared.style.captions.overrides
+    return {} if path is None else {_OVERRIDES: path}
+
+
+STAGE = Stage(
+    name="captions",
+    grain="style",
+    description=__doc__,
+    group="images",
+    kinds=frozenset({"transformers", "huggingface"}),
+    code_version=caption.CODE_VERSION,
+    run=caption_curated,
+    settings=_settings,
+    reads=(Reads("curated_images"),),
+    uses=(
+        Uses("captioner", lambda declared: declared.style.captions.captioner),
+        uses_base("base_tokenizer", ("tokenizer",)),
+    ),
+    files=_files,
+    pool="gpu",
+    preview=first_images(CaptionedImage, lambda row: row.image.sha256),
+    checks=("nothing_lost",),
+)

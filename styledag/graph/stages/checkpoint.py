@@ -1,0 +1,89 @@
+"""One snapshot of a training, one a kept epoch, with its loss, thumbnails and dataset version.
+
+Published by `ema_unet` while it trains. A check reads the stored files byte by byte.
+"""
+
+from typing import TYPE_CHECKING
+
+from styledag.graph.checkpoint_unets import LORA, UNET, UNET_SECOND, store_unet
+from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
+from styledag.graph.previews import image_of
+from styledag.graph.snapshots import link_tree
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
+from styledag.sampling import grid
+from styledag.store.artifact import Facts
+from styledag.store.workspace import Workspace
+from styledag.training import train
+from styledag.training.identity import snapshot_identity
+
+if TYPE_CHECKING:
+    from styledag.training.records import Snapshot
+
+THUMBNAILS = "thumbnails.png"
+_THUMBNAIL_PROMPTS = 6
+
+
+def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
+    """Store one snapshot with thumbnails: the first prompts, one seed each.
+
+    They are decoded with the base's own decoder, whatever the recipe says of it: the model names
+    its checkpoints' versions, and must not change, nor be trained again, with its decoder.
+    """
+    from styledag.sampling.contact_sheet import contact_sheet
+
+    snapshot: Snapshot = inputs.content
+    base = inputs.models["base"].folder / UNET
+    form = inputs.settings["recipe"].snapshot_format
+    stored = store_unet(snapshot.folder, workspace.folder / UNET, base=base, form=form)
+    if snapshot.second is not None:
+        stored += store_unet(snapshot.second, workspace.folder / UNET_SECOND, base=base, form=form)
+    if snapshot.lora is not None:
+        link_tree(snapshot.lora, workspace.folder / LORA)
+    sampler = sampler_of(inputs, workspace, snapshot.folder, known_as=None)
+    settings = sampler.settings
+    pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
+    with workspace.progress.task("thumbnails", len(pairs)) as advance:
+        samples = sampler.draw(pairs, workspace, advance)
+    sheet = contact_sheet(
+        [[sample.image for sample in samples]],
+        title=f"epoch {snapshot.epoch}",
+        row_labels=[f"seed {settings.seeds[0]}"],
+        column_labels=[sample.prompt for sample in samples],
+    )
+    sheet.save(workspace.folder / THUMBNAILS, "PNG")
+    read = inputs.upstream["encoded_dataset"].build.inputs
+    return {
+        "epoch": snapshot.epoch,
+        "step": snapshot.step,
+        "loss": snapshot.loss,
+        "validation_loss": snapshot.validation_loss,
+        **{f"validation_band_{at}": loss for at, loss in enumerate(snapshot.validation_bands)},
+        "base_share": snapshot.base_share,
+        "dataset_version": next(each.version for each in read if each.name == "image_dataset"),
+        "weights_version": sampler.unet_version,
+        "bytes": stored.stored,
+        "bytes_full": stored.full,
+    }
+
+
+def _settings(declared: Declaration) -> Settings:
+    return Settings(
+        samples_of(declared), Recipe=snapshot_identity(declared.recipe), epoch=declared.epoch
+    ).beside(recipe=declared.recipe)
+
+
+STAGE = Stage(
+    name="checkpoint",
+    grain="checkpoint",
+    description=__doc__,
+    group="training",
+    kinds=frozenset({"safetensors"}),
+    code_version=f"{train.CODE_VERSION}.{grid.CODE_VERSION}",
+    run=store_checkpoint,
+    settings=_settings,
+    # What training reads, not what it gives: a snapshot is published before the model is done.
+    reads=(Reads("encoded_dataset"),),
+    uses=(WHOLE_BASE,),
+    preview=image_of(THUMBNAILS),
+    checks=("stored_as_published",),
+)

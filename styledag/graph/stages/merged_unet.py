@@ -1,0 +1,82 @@
+"""One blend, one a weight of the fine-tune or a length of its average.
+
+A weight mixes base and fine-tune. A length, such as `ema-0.150`, is the fine-tune with an average
+of that share of the run, reconstructed from what the checkpoints keep. The parents' versions, the
+method and the real amount of fine-tune are in the header.
+"""
+
+from typing import TYPE_CHECKING
+
+from styledag.graph.checkpoint_unets import UNET
+from styledag.graph.snapshots import read_final
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
+from styledag.graph.stored_averages import reconstruct_average
+from styledag.merging import blend
+from styledag.merging.methods.add_difference import ONTO
+from styledag.store.artifact import Facts
+from styledag.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from styledag.models.reference import ModelReference
+
+
+def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
+    """Blend the base's UNet with the fine-tune's, or the averages that the checkpoints contain."""
+    from styledag.bases.find import find_base
+    from styledag.merging.blend import blend_unet
+
+    settings = inputs.settings
+    base, tuned = inputs.models["base_unet"], inputs.upstream["ema_unet"]
+    if settings["length"] is not None:
+        checkpoints = inputs.every("checkpoint")
+        return reconstruct_average(settings["length"], tuned, checkpoints, base, workspace)
+    method = settings["method"]
+    others = {role: inputs.models[role] for role in method.models()}
+    return blend_unet(
+        base.folder / UNET,
+        tuned.folder / UNET,
+        settings["weight"],
+        workspace.folder,
+        parents={
+            "base": base.version,
+            "tuned": tuned.version,
+            **{role: model.version for role, model in others.items()},
+        },
+        base_share=read_final(tuned).base_share,
+        block_weights=settings["block_weights"],
+        method=method,
+        others={role: model.folder / UNET for role, model in others.items()},
+        blocks=find_base(base.folder).blocks,
+    )
+
+
+def _settings(declared: Declaration) -> Settings:
+    blend, blends = declared.blend, declared.style.blends
+    if blend.length is not None:
+        return Settings(length=blend.length)
+    return Settings(weight=blend.weight, length=None, **blends.identity(blend.weight)).beside(
+        method=blends.method, block_weights=dict(blends.block_weights) if blend.weight else {}
+    )
+
+
+def _onto(declared: Declaration) -> "ModelReference | None":
+    """Return the further model that the style's method reads, if it reads one."""
+    models = declared.style.blends.method.models()
+    return models.get(ONTO) if declared.blend.length is None else None
+
+
+STAGE = Stage(
+    name="merged_unet",
+    grain="blend",
+    description=__doc__,
+    group="blends",
+    kinds=frozenset({"safetensors"}),
+    code_version=blend.CODE_VERSION,
+    run=blend_model,
+    settings=_settings,
+    reads=(
+        Reads("ema_unet"),
+        Reads("checkpoint", when=lambda declared: declared.blend.length is not None),
+    ),
+    uses=(uses_base("base_unet", (UNET,)), Uses(ONTO, _onto, (UNET,))),
+)

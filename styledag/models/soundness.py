@@ -1,0 +1,100 @@
+"""Whether a model's weights can be read, found out without loading the model."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.errors import ModelError
+from styledag.models.files import PIPELINE_FILE, Listing, model_folders, part_weights
+from styledag.tensors.layout import CONFIG_FILE
+
+if TYPE_CHECKING:
+    from styledag.tensors.reader import TensorReader
+
+_PIECE_ELEMENTS = 1 << 22
+
+
+def check_weights(
+    folder: Path, parts: Sequence[str] = ("",), *, variant: str | None = None, values: bool = False
+) -> None:
+    """Check the weights of a model's parts: there, in safetensors, whole, and finite if asked.
+
+    Reads headers only, which takes milliseconds, unless ``values`` is set.
+
+    Args:
+        folder: The model in diffusers' or transformers' layout.
+        parts: Folders of a pipeline's parts; ``""`` for all of a model or pipeline.
+        variant: Such as ``fp16``.
+        values: Whether all weights are read and searched for NaN and infinity.
+
+    Raises:
+        ModelError: One line for each fault, with the file or tensor and what to do.
+    """
+    check_is_folder(folder)
+    listing = Listing.of_folder(folder)
+    faults = [
+        fault
+        for part in parts
+        for fault in _faults(folder, listing, part, variant=variant, values=values)
+    ]
+    if faults:
+        raise ModelError("\n".join(faults))
+
+
+def check_is_folder(path: Path) -> None:
+    """Check that a model is a folder, and not one file with all parts of a pipeline.
+
+    Raises:
+        ModelError: If it is a file, or is not there.
+    """
+    if path.is_file():
+        raise ModelError(
+            f"{path} is a single file: convert it to a folder with diffusers, "
+            f"`StableDiffusionPipeline.from_single_file({path.name!r}).save_pretrained(folder)`, "
+            "and name that folder"
+        )
+    if not path.is_dir():
+        raise ModelError(f"{path} is missing: name an existing folder")
+
+
+def _faults(
+    folder: Path, listing: Listing, part: str, *, variant: str | None, values: bool
+) -> Iterator[str]:
+    from styledag.tensors.reader import open_tensors
+
+    if part and not listing.inside(part):
+        yield f"{folder} has no folder {part!r}: name a model in diffusers' layout"
+        return
+    models = model_folders(listing, part)
+    if not part and not models:
+        yield (
+            f"{folder} holds no model ({PIPELINE_FILE} or {CONFIG_FILE} is missing): fetch or copy "
+            "it again"
+        )
+    for name in models:
+        try:
+            weights = part_weights(listing, name, variant=variant)
+            chosen = variant if variant and f".{variant}" in weights.files[0] else None
+            with open_tensors(folder / name, chosen) as tensors:
+                if values:
+                    yield from _not_finite(tensors)
+        except ModelError as exc:
+            yield str(exc)
+
+
+def _not_finite(tensors: "TensorReader") -> Iterator[str]:
+    from styledag.tensors.finite import is_finite
+
+    bad = [
+        name
+        for name, spec in tensors.specs.items()
+        if not all(
+            is_finite(tensors.read(name, start, stop))
+            for start, stop in spec.pieces(_PIECE_ELEMENTS)
+        )
+    ]
+    if bad:
+        yield (
+            f"{tensors.path}: tensor {bad[0]!r} holds NaN or infinity ({len(bad)} such tensors in "
+            "all): fetch or copy the model again, or name another"
+        )

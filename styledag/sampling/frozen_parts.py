@@ -1,0 +1,68 @@
+"""What samplers of one base share: text encoders and autoencoders, loaded when first needed."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.bases.base import Autoencoder, Base, Conditioning, TextEncoder, check_length
+from styledag.bases.find import find_base
+from styledag.errors import StyleFileError
+
+if TYPE_CHECKING:
+    from styledag.models.compute import Compute
+
+
+class FrozenParts:
+    """The parts of a base that fine-tuning of the denoiser leaves as they are.
+
+    Args:
+        folder: The base.
+        compute: Where and how to compute.
+    """
+
+    def __init__(self, folder: Path, compute: "Compute") -> None:
+        self.folder = folder
+        self.compute = compute
+        self._conditionings: dict[str, Conditioning] = {}
+        self._autoencoders: dict[Path | None, Autoencoder] = {}
+
+    @cached_property
+    def base(self) -> Base:
+        """The base.
+
+        Raises:
+            ModelError: If there is none in the folder, or its family is not supported.
+        """
+        return find_base(self.folder)
+
+    def autoencoder(self, folder: Path | None = None) -> Autoencoder:
+        """Return an autoencoder, loaded once.
+
+        Args:
+            folder: The autoencoder's own; the base's when left out.
+
+        Raises:
+            ModelError: If it cannot be loaded.
+        """
+        if folder not in self._autoencoders:
+            self._autoencoders[folder] = self.base.autoencoder(
+                folder, device=self.compute.device, dtype=self.compute.dtype
+            )
+        return self._autoencoders[folder]
+
+    def conditioning(self, texts: Sequence[str]) -> Conditioning:
+        """Return what the denoiser reads for each text; each text is encoded once.
+
+        Raises:
+            StyleFileError: If a text is longer than the text encoder reads.
+        """
+        for text in texts:
+            if text not in self._conditionings:
+                check_length(text, self.base.tokens, called="prompt", error=StyleFileError)
+                self._conditionings[text] = self._text_encoder.encode([text])
+        return Conditioning.concatenated([self._conditionings[text] for text in texts])
+
+    @cached_property
+    def _text_encoder(self) -> TextEncoder:
+        return self.base.text_encoder(device=self.compute.device, dtype=self.compute.dtype)

@@ -1,0 +1,217 @@
+"""Tensors of a safetensors file or of a folder's shards, read whole or in slices of rows."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from styledag.errors import ModelError
+from styledag.tensors.layout import choose_weights, shards_by_tensor
+
+if TYPE_CHECKING:
+    import torch
+
+_MAPPED_BYTES = 1 << 26
+"""How much is read from a file before its mapping is renewed, which frees the pages read so far."""
+
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+
+
+def torch_dtype(name: str) -> "torch.dtype":
+    """Return the dtype that safetensors calls ``name``, such as ``F16``.
+
+    Raises:
+        ValueError: If it is one that styledag does not read, such as float8.
+    """
+    import torch
+
+    if name not in _DTYPES:
+        raise ValueError(f"its dtype is {name}, but styledag reads {', '.join(_DTYPES)}")
+    dtype: torch.dtype = getattr(torch, _DTYPES[name])
+    return dtype
+
+
+def dtype_name(dtype: "torch.dtype") -> str:
+    """Return safetensors' name of a dtype, the inverse of :func:`torch_dtype`."""
+    names = {torch_name: name for name, torch_name in _DTYPES.items()}
+    return names[str(dtype).removeprefix("torch.")]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a tensor is, without its elements.
+
+    Attributes:
+        name: Name in the state dict.
+        dtype: Dtype.
+        shape: Length of each dimension.
+    """
+
+    name: str
+    dtype: "torch.dtype"
+    shape: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes."""
+        return self.numel * self.dtype.itemsize
+
+    @property
+    def rows(self) -> int:
+        """Length of its first dimension; 1 for a scalar."""
+        return self.shape[0] if self.shape else 1
+
+    def pieces(self, most_elements: int) -> Iterator[tuple[int, int]]:
+        """Yield ranges of rows, each of at most so many elements and of at least one row."""
+        step = max(1, most_elements * self.rows // max(1, self.numel))
+        for start in range(0, self.rows, step):
+            yield start, min(start + step, self.rows)
+
+
+class TensorReader:
+    """The tensors of one file, or of all shards of a folder.
+
+    Made by :func:`open_tensors`, and closed by its ``with``. What is read may be a view of a
+    mapped file and must not be changed in place.
+
+    Attributes:
+        path: The file, or the folder.
+        specs: Tensors by name.
+        metadata: Strings in the header; of the first shard, where there are several.
+    """
+
+    def __init__(self, path: Path, files: Mapping[str, Path]) -> None:
+        self.path = path
+        self._files = {file: _MappedFile(file) for file in sorted(set(files.values()))}
+        self._of = {name: self._files[file] for name, file in files.items()}
+        self.specs: Mapping[str, TensorSpec] = {
+            name: spec
+            for file in self._files.values()
+            for name, spec in file.specs().items()
+            if files.get(name) == file.path
+        }
+        missing = files.keys() - self.specs.keys()
+        if missing:
+            raise ModelError(
+                f"{files[min(missing)]} lacks tensor {min(missing)!r}, which the index of "
+                f"{path} places there: fetch or copy it again"
+            )
+        self.metadata: Mapping[str, str] = next(iter(self._files.values())).metadata()
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> "torch.Tensor":
+        """Return a tensor, or its rows ``start`` to ``stop``.
+
+        Args:
+            name: The tensor's.
+            start: First index along the first dimension.
+            stop: Index after the last; all that follow when left out.
+
+        Raises:
+            ModelError: If the file is damaged.
+        """
+        return self._of[name].read(self.specs[name], start, stop)
+
+    def __enter__(self) -> "TensorReader":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+
+def open_tensors(path: Path, variant: str | None = None) -> TensorReader:
+    """Return the tensors of a safetensors file, or of the weights in a model's folder.
+
+    Args:
+        path: A file, or a folder as diffusers or transformers saves one, in shards or not.
+        variant: Which of a folder's weights, such as ``fp16``.
+
+    Raises:
+        ModelError: If weights are missing, damaged, in another format, or of another variant.
+    """
+    if not path.is_dir():
+        return TensorReader(path, dict.fromkeys(_MappedFile(path).specs(), path))
+    names = [each.name for each in path.iterdir()]
+    chosen = choose_weights(
+        names, str(path), read_index=lambda name: (path / name).read_bytes(), variant=variant
+    )
+    if chosen.index is None:
+        return open_tensors(path / chosen.files[0])
+    index = path / chosen.index
+    by_tensor = shards_by_tensor(index.read_bytes(), str(index))
+    return TensorReader(path, {name: path / shard for name, shard in by_tensor.items()})
+
+
+class _MappedFile:
+    """One safetensors file whose mapping is renewed now and then, so that memory stays flat."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened: Any = None
+        self._read_bytes = 0
+
+    def specs(self) -> dict[str, TensorSpec]:
+        """Return the file's tensors by name, in its order."""
+        opened = self._open()
+        specs = {}
+        for name in opened.offset_keys():
+            entry = opened.get_slice(name)
+            try:
+                dtype = torch_dtype(entry.get_dtype())
+            except ValueError as exc:
+                raise ModelError(f"{self.path}: tensor {name!r} cannot be read: {exc}") from exc
+            specs[name] = TensorSpec(name, dtype, tuple(entry.get_shape()))
+        return specs
+
+    def metadata(self) -> dict[str, str]:
+        """Return the strings in the header."""
+        return self._open().metadata() or {}
+
+    def read(self, spec: TensorSpec, start: int, stop: int | None) -> "torch.Tensor":
+        """Return rows of a tensor; see :meth:`TensorReader.read`."""
+        if self._read_bytes > _MAPPED_BYTES:
+            self.close()
+        stop = spec.rows if stop is None else stop
+        self._read_bytes += spec.nbytes * (stop - start) // max(1, spec.rows)
+        opened = self._open()
+        if (start, stop) == (0, spec.rows):
+            tensor: torch.Tensor = opened.get_tensor(spec.name)
+        else:
+            tensor = opened.get_slice(spec.name)[start:stop]
+        return tensor
+
+    def close(self) -> None:
+        """Unmap the file, unless a view of it is still in use."""
+        self._opened, self._read_bytes = None, 0
+
+    def _open(self) -> Any:
+        from safetensors import SafetensorError, safe_open
+
+        if self._opened is None:
+            try:
+                self._opened = safe_open(self.path, framework="pt")
+            except SafetensorError as exc:
+                raise ModelError(
+                    f"{self.path} is no whole safetensors file ({exc}): fetch or copy it again"
+                ) from exc
+            except OSError as exc:
+                reason = exc.strerror or str(exc).partition(":")[0]
+                raise ModelError(f"{self.path} cannot be read: {reason}") from exc
+        return self._opened

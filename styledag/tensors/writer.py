@@ -1,0 +1,118 @@
+"""A safetensors file written piece by piece, in flat memory whatever its size.
+
+``safetensors`` writes all tensors at once (``save_file``), which a blend of two models that are
+larger than the memory at hand does not allow; so the writing, and it alone, is done here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.store.files import storage_errors
+from styledag.tensors.header import header_bytes
+from styledag.tensors.reader import TensorSpec
+
+if TYPE_CHECKING:
+    import torch
+
+PIECE_ELEMENTS = 1 << 20
+"""Elements of one piece: a few megabytes, which stay in a processor's cache between two steps."""
+_AHEAD = 4
+
+MakePiece = Callable[[TensorSpec, int, int], "torch.Tensor"]
+"""Makes rows ``start`` to ``stop`` of a tensor."""
+
+
+class PartialFile:
+    """A file that is written from its beginning to its end; made by :func:`writing`."""
+
+    def __init__(self, path: Path, file: FileIO) -> None:
+        self._path = path
+        self._file = file
+
+    def write(self, content: "bytes | memoryview | torch.Tensor") -> None:
+        """Write bytes, or the elements of a tensor, after what was written before.
+
+        Raises:
+            StorageError: If the disk is full or cannot be written.
+        """
+        if not isinstance(content, bytes | memoryview):
+            import torch
+
+            content = content.contiguous().flatten().view(torch.uint8).numpy().data
+        left = memoryview(content)
+        with storage_errors(str(self._path)):
+            while left:
+                left = left[self._file.write(left) :]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[PartialFile]:
+    """Yield a file to write; it appears when the block ends without an error, and else not at all.
+
+    Args:
+        path: The file; replaced if it is there.
+
+    Raises:
+        StorageError: If the disk is full or cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    with storage_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not buffered, so that closing writes nothing that could fail outside of storage_errors.
+        file = partial.open("wb", buffering=0)
+    try:
+        with file:
+            yield PartialFile(path, file)
+        with storage_errors(str(path)):
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_tensors(
+    path: Path,
+    specs: Sequence[TensorSpec],
+    metadata: Mapping[str, str],
+    make: MakePiece,
+    *,
+    whole_tensors: bool = False,
+) -> None:
+    """Write tensors that are made in pieces, one thread making them while another writes.
+
+    Args:
+        path: The file; it appears at once, or not at all.
+        specs: All tensors, in the order of the file.
+        metadata: Strings for the header.
+        make: Makes each piece, in order.
+        whole_tensors: Whether each tensor is made whole, rather than in pieces of rows.
+
+    Raises:
+        StorageError: If the disk is full or cannot be written.
+    """
+    ahead = 1 if whole_tensors else _AHEAD
+    made: deque[Future[torch.Tensor]] = deque()
+    with writing(path) as file, ThreadPoolExecutor(1) as maker:
+        file.write(header_bytes(specs, metadata))
+        try:
+            for spec in specs:
+                for start, stop in spec.pieces(spec.numel if whole_tensors else PIECE_ELEMENTS):
+                    made.append(maker.submit(make, spec, start, stop))
+                    if len(made) > ahead:
+                        file.write(made.popleft().result())
+            while made:
+                file.write(made.popleft().result())
+        finally:
+            maker.shutdown(cancel_futures=True)
+
+
+def in_file_order(specs: Iterable[TensorSpec]) -> list[TensorSpec]:
+    """Return tensors as safetensors orders them: widest dtype first, then by name.
+
+    So each tensor begins at a multiple of the bytes of its elements.
+    """
+    return sorted(specs, key=lambda spec: (-spec.dtype.itemsize, spec.name))

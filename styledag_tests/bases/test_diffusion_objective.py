@@ -1,0 +1,118 @@
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers.training_utils import compute_snr
+
+from styledag.bases.diffusion_objective import DiffusionObjective, training_schedule
+from styledag.errors import ModelError
+
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+TIMESTEPS = torch.tensor([0, 1, 10, 100, 500, 999])
+
+
+def scheduler(**config: object) -> DDPMScheduler:
+    return DDPMScheduler(**SCHEDULE, **config)
+
+
+def tensors() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(TIMESTEPS), 4, 8, 8)
+    return torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)
+
+
+def test_noise_is_the_target_and_its_error_the_loss() -> None:
+    latents, noise = tensors()
+    objective = DiffusionObjective(scheduler())
+    assert torch.equal(objective.target(latents, noise, TIMESTEPS), noise)
+    errors = objective.per_sample(noise + 0.5, noise, TIMESTEPS)
+    torch.testing.assert_close(errors, torch.full((len(TIMESTEPS),), 0.25))
+
+
+def test_noisy_latents_and_velocity_follow_the_definition() -> None:
+    latents, noise = tensors()
+    noise_scheduler = scheduler(prediction_type="v_prediction")
+    objective = DiffusionObjective(noise_scheduler)
+    alpha = noise_scheduler.alphas_cumprod[TIMESTEPS].sqrt()[:, None, None, None]
+    sigma = (1 - noise_scheduler.alphas_cumprod[TIMESTEPS]).sqrt()[:, None, None, None]
+    torch.testing.assert_close(
+        objective.noisy(latents, noise, TIMESTEPS), alpha * latents + sigma * noise
+    )
+    torch.testing.assert_close(
+        objective.target(latents, noise, TIMESTEPS), alpha * noise - sigma * latents
+    )
+
+
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_min_snr_weighs_as_diffusers_training_script(prediction_type: str) -> None:
+    noise_scheduler = scheduler(prediction_type=prediction_type)
+    objective = DiffusionObjective(noise_scheduler, min_snr_gamma=5.0)
+    snr = compute_snr(noise_scheduler, TIMESTEPS)
+    divisor = snr if prediction_type == "epsilon" else snr + 1
+    expected = torch.stack([snr, torch.full_like(snr, 5.0)], dim=1).min(dim=1)[0] / divisor
+    ones = torch.ones(len(TIMESTEPS), 4, 8, 8)
+    torch.testing.assert_close(
+        objective.per_sample(ones, torch.zeros_like(ones), TIMESTEPS),
+        expected,
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+def test_zero_terminal_snr_needs_velocity() -> None:
+    with pytest.raises(ModelError, match="v_prediction"):
+        DiffusionObjective(scheduler(rescale_betas_zero_snr=True))
+    velocity = scheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    objective = DiffusionObjective(velocity, min_snr_gamma=5.0)
+    latents, noise = tensors()
+    target = objective.target(latents, noise, TIMESTEPS)
+    assert torch.isfinite(objective.per_sample(noise, target, TIMESTEPS)).all()
+
+
+def test_zero_terminal_snr_weighs_and_targets_as_diffusers() -> None:
+    noise_scheduler = scheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    objective = DiffusionObjective(noise_scheduler, min_snr_gamma=5.0)
+    latents, noise = tensors()
+    last = torch.tensor([999])
+    # At the end nothing but noise is seen, and the velocity is the image itself.
+    assert torch.equal(objective.noisy(latents[:1], noise[:1], last), noise[:1])
+    assert torch.equal(objective.target(latents[:1], noise[:1], last), -latents[:1])
+    assert torch.equal(
+        objective.target(latents, noise, TIMESTEPS),
+        noise_scheduler.get_velocity(latents, noise, TIMESTEPS),
+    )
+    snr = compute_snr(noise_scheduler, TIMESTEPS)
+    assert snr[-1] == 0
+    expected = snr.clamp(max=5.0) / (snr + 1)
+    ones = torch.ones(len(TIMESTEPS), 4, 8, 8)
+    torch.testing.assert_close(
+        objective.per_sample(ones, torch.zeros_like(ones), TIMESTEPS),
+        expected,
+        rtol=1e-3,
+        atol=1e-6,
+    )
+
+
+def test_other_prediction_types_are_refused() -> None:
+    with pytest.raises(ModelError, match="'sample'"):
+        DiffusionObjective(scheduler(prediction_type="sample"))
+
+
+def test_schedule_of_the_base_is_read_whichever_sampler_it_names(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    DDIMScheduler(**SCHEDULE, prediction_type="v_prediction").save_pretrained(
+        tmp_path / "scheduler"
+    )
+    read = training_schedule(tmp_path / "scheduler")
+    assert read.config.prediction_type == "v_prediction"
+    DDIMScheduler(
+        **SCHEDULE, prediction_type="v_prediction", rescale_betas_zero_snr=True
+    ).save_pretrained(tmp_path / "zero" / "scheduler")
+    assert training_schedule(tmp_path / "zero" / "scheduler").alphas_cumprod[-1] == 0
+    torch.testing.assert_close(read.alphas_cumprod, scheduler().alphas_cumprod)
+
+
+def test_timesteps_are_uniform_over_the_shares() -> None:
+    objective = DiffusionObjective(scheduler(num_train_timesteps=10))
+    shares = [at / 100 for at in range(100)]
+    timesteps = objective.timesteps(shares, (4, 8, 8))
+    assert timesteps.dtype == torch.int64
+    assert timesteps.tolist() == [at // 10 for at in range(100)]

@@ -1,0 +1,145 @@
+"""An archive's images are taken where they lie; nothing is unpacked, nothing is lost silently."""
+
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from styledag.collect.collect import collect_images
+from styledag.collect.records import RawImage
+from styledag.collect.settings import ArchiveSource
+from styledag.errors import SourceError
+from styledag.manifest import Manifest
+from styledag.store.workspace import Workspace
+from styledag_tests.collect.servers import PNG
+
+JSON = json.dumps({"caption": "An  owl", "url": "x"}).encode()
+MEMBERS: Mapping[str, bytes] = {
+    "deep/0.png": PNG + b"0",
+    "deep/0.txt": b"\xef\xbb\xbfa red fox,\n sitting",
+    "deep/1.json": JSON,
+    "deep/1.jpg": PNG + b"1",
+    "2": PNG + b"2",
+    "notes.html": b"<html>",
+    "../../escape.png": PNG + b"3",
+    "/absolute.png": PNG + b"4",
+}
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tar.xz", ".tar.bz2")
+
+
+def write(path: Path, members: Mapping[str, bytes]) -> None:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, body in members.items():
+                packed.writestr(name, body)
+        return
+    kind = path.suffix.removeprefix(".").replace("tar", "")
+    with tarfile.open(path, f"w:{kind}") as tape:
+        for name, body in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(body)
+            tape.addfile(entry, io.BytesIO(body))
+
+
+def collect(path: Path | str, workspace: Workspace, project: Path) -> Manifest[RawImage]:
+    source = ArchiveSource(type="archive", path=str(path), licence="CC0", max_image_bytes=10_000)
+    return collect_images([source], workspace, project=project)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_images_are_taken_with_the_texts_beside_them(
+    workspace: Workspace, tmp_path: Path, suffix: str
+) -> None:
+    project = tmp_path / "a" / "b" / "project"
+    project.mkdir(parents=True)
+    write(project / f"x{suffix}", MEMBERS)
+    before = sorted(tmp_path.joinpath("a").rglob("*"))
+    manifest = collect(f"x{suffix}", workspace, project)
+    assert manifest.facts == {"found": 6, "kept": 5, "rejected_not_an_image": 1}
+    captions = {row.origin.url: row.origin.caption for row in manifest.rows}
+    assert captions["deep/0.png"] == "a red fox, sitting"
+    assert captions["deep/1.jpg"] == "An owl"
+    assert set(captions) == {"deep/0.png", "deep/1.jpg", "2", "../../escape.png", "/absolute.png"}
+    assert sorted(tmp_path.joinpath("a").rglob("*")) == before
+    assert workspace.work == {"downloads": 5}
+    assert collect(f"x{suffix}", workspace, project) == manifest
+    assert workspace.work == {"downloads": 5}
+
+
+def test_the_shards_of_a_webdataset_are_one_source(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir()
+    for shard in range(3):
+        body = PNG + bytes([shard])
+        write(
+            tmp_path / "shards" / f"{shard:05}.tar", {"0.png": body, "0.txt": b"fox", "1.x": b"x"}
+        )
+    manifest = collect("shards/*.tar", workspace, tmp_path)
+    assert [row.origin.url for row in manifest.rows] == [
+        f"shards/{shard:05}.tar/0.png" for shard in range(3)
+    ]
+    assert {row.origin.caption for row in manifest.rows} == {"fox"}
+    assert [row.subject for row in manifest.rejected] == [
+        f"shards/{shard:05}.tar/1.x" for shard in range(3)
+    ]
+
+
+def test_bombs_links_and_doubles_are_counted(workspace: Workspace, tmp_path: Path) -> None:
+    write(tmp_path / "x.zip", {"bomb.png": PNG + bytes(50_000_000), "a.png": PNG})
+    assert collect("x.zip", workspace, tmp_path).facts == {
+        "found": 2,
+        "kept": 1,
+        "rejected_too_large": 1,
+    }
+    with tarfile.open(tmp_path / "x.tar", "w") as tape:
+        for name, kind in (("a.png", tarfile.REGTYPE), ("b.png", tarfile.SYMTYPE)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname, entry.size = kind, "/etc/passwd", len(PNG) * (kind == b"0")
+            tape.addfile(entry, io.BytesIO(PNG))
+        tape.addfile(tape.getmember("a.png"), io.BytesIO(PNG))
+    assert collect("x.tar", workspace, tmp_path).facts == {
+        "found": 3,
+        "kept": 1,
+        "rejected_duplicate_name": 1,
+        "rejected_link_refused": 1,
+    }
+
+
+def test_a_damaged_member_of_a_zip_costs_itself(workspace: Workspace, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.writestr("a.png", PNG + b"damage me")
+        packed.writestr("b.png", PNG)
+    body = (tmp_path / "x.zip").read_bytes()
+    (tmp_path / "x.zip").write_bytes(body.replace(b"damage me", b"damage us", 1))
+    facts = collect("x.zip", workspace, tmp_path).facts
+    assert facts == {"found": 2, "kept": 1, "rejected_damaged": 1}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_archive_that_breaks_off_publishes_nothing(
+    workspace: Workspace, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    write(path, {f"{n}.png": PNG + bytes(range(256)) * 20 for n in range(9)})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(SourceError, match=rf"archive x{suffix} cannot be read to its end"):
+        collect(path.name, workspace, tmp_path)
+
+
+def test_a_missing_or_empty_archive_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"archive x\.zip is not in"):
+        collect("x.zip", workspace, tmp_path)
+    write(tmp_path / "x.zip", {})
+    with pytest.raises(SourceError, match=r"archive x\.zip holds no file"):
+        collect("x.zip", workspace, tmp_path)
+
+
+def test_two_archives_may_hold_files_of_one_name(workspace: Workspace, tmp_path: Path) -> None:
+    for name in ("x.zip", "y.tar"):
+        write(tmp_path / name, {"a.png": PNG + name.encode()})
+    sources = [ArchiveSource(type="archive", path=name) for name in ("x.zip", "y.tar")]
+    manifest = collect_images(sources, workspace, project=tmp_path)
+    assert [row.origin.url for row in manifest.rows] == ["a.png", "y.tar/a.png"]

@@ -1,0 +1,103 @@
+"""A list of addresses is read in each of its formats, and every row is taken or counted."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from styledag.collect.collect import collect_images
+from styledag.collect.records import RawImage
+from styledag.collect.settings import FetchSettings, UrlsSource
+from styledag.errors import SourceError
+from styledag.manifest import Manifest
+from styledag.store.workspace import Workspace
+from styledag_tests.collect.servers import PNG, Route, image, serving
+
+FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=5, allow_private_hosts=("127.0.0.1",))
+
+
+def collect(path: Path, workspace: Workspace, **changes: object) -> Manifest[RawImage]:
+    settings = {"fetch": FETCH, "licence": "CC0", **changes}
+    source = UrlsSource(type="urls", path=path.name, **settings)  # type: ignore[arg-type]
+    return collect_images([source], workspace, project=path.parent)
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    names = list(rows[0])
+    if path.suffix == ".jsonl":
+        path.write_text("\ufeff" + "\n\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        mark = "\t" if path.suffix == ".tsv" else ","
+        lines = [names, *([f'"{row[name]}"' for name in names] for row in rows)]
+        text = "\ufeff" + "".join(mark.join(line) + "\r\n" for line in lines)
+        path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".CSV"])
+def test_a_list_gives_its_images_with_what_it_says_of_them(
+    workspace: Workspace, tmp_path: Path, suffix: str
+) -> None:
+    routes: dict[str, Route] = {f"/{n}.png": image(PNG + bytes([n])) for n in range(3)}
+    with serving(routes) as site:
+        rows = [
+            {"url": f"{site.url}/0.png", "caption": "A fox, red", "licence": "CC BY 4.0"},
+            {"url": f"{site.url}/1.png", "caption": "", "licence": ""},
+            {"url": "", "caption": "nothing", "licence": ""},
+            {"url": f"{site.url}/9.png", "caption": "gone", "licence": ""},
+            {"url": "relative.png", "caption": "", "licence": ""},
+            {"url": "file:///etc/passwd", "caption": "", "licence": ""},
+        ]
+        path = tmp_path / f"list{suffix}"
+        write(path, rows)
+        manifest = collect(path, workspace)
+    assert manifest.facts == {
+        "found": 6,
+        "kept": 2,
+        "rejected_http_404": 1,
+        "rejected_no_url": 1,
+        "rejected_scheme_refused": 2,
+    }
+    fox, bare = (row.origin for row in manifest.rows)
+    assert (fox.caption, fox.licence) == ("A fox, red", "CC BY 4.0")
+    assert (bare.caption, bare.licence) == ("", "CC0")
+    assert next(row.subject for row in manifest.rejected if row.reason == "no_url") == (
+        f"list{suffix}: row 3"
+    )
+
+
+def test_plain_lines_and_other_columns(workspace: Workspace, tmp_path: Path) -> None:
+    with serving({"/0.png": image()}) as site:
+        (tmp_path / "list.txt").write_text(f"# mine\n{site.url}/0.png\n\n")
+        assert len(collect(tmp_path / "list.txt", workspace).rows) == 1
+        (tmp_path / "list.csv").write_text(f"URL,TEXT\n{site.url}/0.png,A fox\n")
+        [row] = collect(tmp_path / "list.csv", workspace, url="URL", caption="TEXT").rows
+    assert row.origin.caption == "A fox"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("list.csv", "link\nx\n", r"no column 'url', only link: name the one"),
+        ("list.csv", 'url\n"x\n', r"list.csv cannot be read: unexpected end of data"),
+        ("list.csv", "", "names no address"),
+        ("list.jsonl", '{"url": "x"}\n{', "line 2 is not JSON"),
+        ("list.jsonl", '["x"]', "line 1 is not an object"),
+        ("list.parquet", "PAR1", "list.parquet cannot be read"),
+        ("list.doc", "x", r"ends in none of \.csv"),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_said(
+    workspace: Workspace, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SourceError, match=message):
+        collect(tmp_path / name, workspace)
+
+
+def test_a_missing_list_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no-list\.csv cannot be read"):
+        collect(tmp_path / "no-list.csv", workspace)

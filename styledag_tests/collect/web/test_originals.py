@@ -1,0 +1,40 @@
+import pytest
+
+from styledag.collect.web.originals import original_url, uploaded_url
+
+UPLOADS = "https://upload.wikimedia.org/wikipedia/commons"
+FANDOM = "https://static.wikia.nocookie.net/x/images/a/ab/A.png/revision/latest"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"{UPLOADS}/thumb/a/a9/A_b.png/200px-A_b.png", f"{UPLOADS}/a/a9/A_b.png"),
+        (f"{UPLOADS}/thumb/a/a9/A.jpg/lossy-page1-200px-A.tif.jpg", f"{UPLOADS}/a/a9/A.jpg"),
+        (
+            f"{UPLOADS}/thumb/a/a9/A.svg/200px-A.svg.png",
+            f"{UPLOADS}/thumb/a/a9/A.svg/200px-A.svg.png",
+        ),
+        (f"{UPLOADS}/a/a9/A.png", f"{UPLOADS}/a/a9/A.png"),
+        ("https://x.org/w/images/thumb/A.png/9px-A.png?1", "https://x.org/w/images/A.png"),
+        ("https://x.org/thumb/cat.png", "https://x.org/thumb/cat.png"),
+        (f"{FANDOM}/scale-to-width-down/200?cb=1", f"{FANDOM}?cb=1&format=original"),
+        (f"{FANDOM}/smart/width/40/height/30?cb=1", f"{FANDOM}?cb=1&format=original"),
+        (FANDOM, f"{FANDOM}?format=original"),
+        ("https://x.org/a.png?width=9", "https://x.org/a.png?width=9"),
+    ],
+)
+def test_a_thumbnail_leads_to_its_original(url: str, expected: str) -> None:
+    assert original_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"{FANDOM}?cb=1", f"{FANDOM}?cb=1&format=original"),
+        (f"{FANDOM}?cb=1&format=original", f"{FANDOM}?cb=1&format=original"),
+        (f"{UPLOADS}/a/a9/A.png", f"{UPLOADS}/a/a9/A.png"),
+    ],
+)
+def test_fandoms_images_are_asked_for_as_uploaded(url: str, expected: str) -> None:
+    assert uploaded_url(url) == expected

@@ -1,0 +1,185 @@
+"""TLS to an address that was checked: the name in the URL is what counts for SNI and trust."""
+
+import errno
+import http.client
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+
+from styledag.collect.web.transport import Transport
+from styledag.errors import FetchError, is_transient
+
+HOST = "wiki.test"
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
+@dataclass
+class TlsSite:
+    url: str
+    certificate: Path
+    names: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "certificate.pem"
+
+
+@pytest.fixture
+def site(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsSite]:
+    resolve = socket.getaddrinfo
+
+    def resolved(host: str, *args: Any, **kwargs: Any) -> Any:
+        return resolve("127.0.0.1" if host == HOST else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    site = TlsSite("", certificate)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            site.hosts.append(self.headers["Host"])
+            self.send_response(200)
+            self.end_headers()
+            try:
+                for _ in range(100 if self.path == "/drip" else 1):
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
+            except OSError:
+                self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    context.sni_callback = lambda _socket, name, _context: site.names.append(str(name))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.daemon_threads, server.block_on_close = True, False
+        site.url = f"https://{HOST}:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield site
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    transport = Transport(timeout_s=0.7, private_hosts=(HOST,))
+    yield transport
+    transport.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    site: TlsSite, transport: Transport
+) -> None:
+    with pytest.raises(FetchError, match=r"self.signed certificate \(tls_failed\)"):
+        transport.get(site.url, {}, max_bytes=10)
+    assert not site.hosts
+
+
+def test_the_urls_name_is_what_the_server_and_the_certificate_see(
+    site: TlsSite, transport: Transport
+) -> None:
+    transport._session.verify = str(site.certificate)
+    assert transport.get(site.url, {}, max_bytes=10).body == b"x"
+    assert site.names == [HOST]
+    assert site.hosts == [site.url.removeprefix("https://")]
+
+
+def test_a_drip_through_tls_is_cut_at_the_deadline(site: TlsSite, transport: Transport) -> None:
+    transport._session.verify = str(site.certificate)
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="timeout"):
+        transport.get(f"{site.url}/drip", {}, max_bytes=1_000)
+    assert time.monotonic() - began < 2
+
+
+def exception_classes(root: type[BaseException]) -> set[type[BaseException]]:
+    found = {root}
+    for each in root.__subclasses__():
+        found |= exception_classes(each)
+    return found
+
+
+UPSTREAM = sorted(
+    (
+        each
+        for root in (requests.RequestException, urllib3.exceptions.HTTPError)
+        for each in exception_classes(root)
+        if each.__module__.startswith(("requests", "urllib3"))
+    ),
+    key=lambda each: f"{each.__module__}.{each.__qualname__}",
+)
+
+
+@pytest.mark.parametrize("kind", UPSTREAM, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_every_upstream_error_has_a_reason_and_only_a_broken_line_is_tried_again(
+    transport: Transport, kind: type[Exception]
+) -> None:
+    error = kind.__new__(kind)
+    Exception.__init__(error, "odd")
+    found = transport._error(error)
+    assert isinstance(found, FetchError)
+    if is_transient(found.reason):
+        assert issubclass(
+            kind,
+            requests.ConnectionError
+            | requests.Timeout
+            | requests.exceptions.ChunkedEncodingError
+            | http.client.IncompleteRead
+            | urllib3.exceptions.ProtocolError
+            | urllib3.exceptions.TimeoutError,
+        )
+    if found.reason == "request_failed":
+        assert found.detail.startswith(kind.__name__)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "connection_broken"),
+        (OSError(errno.EHOSTUNREACH, "no route"), "connection_broken"),
+        (PermissionError(errno.EACCES, "denied"), "request_failed"),
+        (OSError("odd"), "request_failed"),
+        (http.client.BadStatusLine("junk"), "bad_answer"),
+        (http.client.LineTooLong("header line"), "bad_answer"),
+        (http.client.RemoteDisconnected("gone"), "connection_broken"),
+        (UnicodeError("label too long"), "invalid_url"),
+    ],
+)
+def test_the_systems_errors_are_told_apart(
+    transport: Transport, error: Exception, reason: str
+) -> None:
+    found = transport._error(error)
+    assert isinstance(found, FetchError)
+    assert found.reason == reason
+
+
+def test_a_machine_without_sockets_stops_the_source(transport: Transport) -> None:
+    error = requests.ConnectionError()
+    error.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    found = transport._error(error)
+    assert not isinstance(found, FetchError)
+    assert str(found) == "this machine cannot ask any address: Too many open files"
