@@ -12,7 +12,7 @@ from styledag.store.artifact import Facts
 if TYPE_CHECKING:
     import torch
 
-    from styledag.tensors.file import TensorReader
+    from styledag.tensors.reader import TensorReader
 
 LoraFormat = Literal["diffusers", "kohya"]
 LORA_FILES: dict[LoraFormat, str] = {
@@ -42,7 +42,8 @@ def export_lora(
         ModelError: If the folder contains no adapters, or the base cannot be read.
         StorageError: If the file cannot be written.
     """
-    from styledag.tensors.file import TensorReader, in_file_order
+    from styledag.tensors.reader import open_tensors
+    from styledag.tensors.writer import in_file_order
 
     path = adapters / LORA_FILES[layout]
     if not path.is_file():
@@ -51,7 +52,7 @@ def export_lora(
             "adapters; export the model in another format"
         )
     configs = read_configs(base)
-    with TensorReader(path) as reader:
+    with open_tensors(path) as reader:
         specs = in_file_order(reader.specs.values())
         header = {
             **reader.metadata,
@@ -73,11 +74,11 @@ def export_lora(
 
 
 def _pieces(reader: "TensorReader") -> "Iterator[torch.Tensor]":
-    from styledag.tensors.file import in_file_order
+    from styledag.tensors.writer import in_file_order
 
     for spec in in_file_order(reader.specs.values()):
-        for start in range(0, spec.numel, _PIECE_ELEMENTS):
-            yield reader.read(spec.name, start, min(_PIECE_ELEMENTS, spec.numel - start))
+        for start, stop in spec.pieces(_PIECE_ELEMENTS):
+            yield reader.read(spec.name, start, stop)
 
 
 def _kohya_keys(reader: "TensorReader") -> dict[str, str]:
@@ -88,5 +89,5 @@ def _kohya_keys(reader: "TensorReader") -> dict[str, str]:
     return {
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(max(spec.shape[0] for spec in downs)),
-        "ss_network_alpha": str(float(reader.read(alphas[0], 0, 1)[0])),
+        "ss_network_alpha": str(float(reader.read(alphas[0]))),
     }

@@ -16,7 +16,7 @@ from styledag.store.files import storage_errors
 if TYPE_CHECKING:
     import torch
 
-    from styledag.tensors.file import TensorSpec
+    from styledag.tensors.reader import TensorSpec
 
 MODELSPEC_VERSION = "1.0.1"
 _HASH_KEY = "modelspec.hash_sha256"
@@ -81,7 +81,9 @@ def write_model_file(
         ModelError: If the name does not end in ``.safetensors``.
         StorageError: If the file cannot be written.
     """
-    from styledag.tensors.file import TensorWriter
+    import torch
+
+    from styledag.tensors.header import header_bytes
 
     if to.suffix != ".safetensors":
         raise ModelError(f"{to} must end in .safetensors, by which programs recognise the format")
@@ -92,13 +94,13 @@ def write_model_file(
         try:
             with partial.open("w+b") as file:
                 # The hash has a fixed length, so the header is written again in its place.
-                writer = TensorWriter(file, specs, header | {_HASH_KEY: "0" * _HASH_LENGTH})
+                file.write(header_bytes(specs, header | {_HASH_KEY: "0" * _HASH_LENGTH}))
                 body = file.tell()
                 for piece in pieces:
-                    writer.write(piece)
+                    file.write(piece.contiguous().flatten().view(torch.uint8).numpy().data)
                 digest = _digest(file, body)
                 file.seek(0)
-                TensorWriter(file, specs, header | {_HASH_KEY: f"0x{digest}"})
+                file.write(header_bytes(specs, header | {_HASH_KEY: f"0x{digest}"}))
             partial.replace(to)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Write a pipeline as a folder in diffusers' layout, with tuned parts in place of the base's."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,10 @@ from styledag.store.files import storage_errors
 if TYPE_CHECKING:
     import torch
 
-    from styledag.tensors.file import TensorReader, TensorSpec
+    from styledag.tensors.reader import TensorReader, TensorSpec
 
 INDEX = "model_index.json"
 _KEPT_SUFFIXES = {".json", ".txt", ".model"}
-_PIECE_ELEMENTS = 1 << 22
 
 
 def export_pipeline(
@@ -95,9 +94,10 @@ def _is_variant(path: Path) -> bool:
 def _write_weights(path: Path, to: Path, dtype: str | None) -> int:
     import torch
 
-    from styledag.tensors.file import TensorReader, TensorSpec, TensorWriter, in_file_order
+    from styledag.tensors.reader import TensorSpec, open_tensors
+    from styledag.tensors.writer import in_file_order, write_tensors
 
-    with TensorReader(path) as reader, to.open("wb") as file:
+    with open_tensors(path) as reader:
         wanted = None if dtype is None else getattr(torch, dtype)
         specs = {
             name: TensorSpec(
@@ -106,20 +106,20 @@ def _write_weights(path: Path, to: Path, dtype: str | None) -> int:
             for name, spec in reader.specs.items()
         }
         ordered = in_file_order(specs.values())
-        writer = TensorWriter(file, ordered, {**reader.metadata, "format": "pt"})
-        for spec in ordered:
-            for piece in _pieces(reader, spec):
-                writer.write(piece)
+        write_tensors(
+            to,
+            ordered,
+            {**reader.metadata, "format": "pt"},
+            lambda spec, start, stop: _piece(reader, spec, start, stop),
+        )
         return sum(spec.numel for spec in ordered)
 
 
-def _pieces(reader: "TensorReader", spec: "TensorSpec") -> "Iterator[torch.Tensor]":
-    for start in range(0, spec.numel, _PIECE_ELEMENTS):
-        piece = reader.read(spec.name, start, min(_PIECE_ELEMENTS, spec.numel - start))
-        cast = piece.to(spec.dtype)
-        if cast.is_floating_point() and not bool(cast.isfinite().all()):
-            raise ModelError(
-                f"{reader.path}: tensor {spec.name!r} is NaN or too large for {spec.dtype}: "
-                "export with --dtype float32"
-            )
-        yield cast
+def _piece(reader: "TensorReader", spec: "TensorSpec", start: int, stop: int) -> "torch.Tensor":
+    cast = reader.read(spec.name, start, stop).to(spec.dtype)
+    if cast.is_floating_point() and not bool(cast.isfinite().all()):
+        raise ModelError(
+            f"{reader.path}: tensor {spec.name!r} is NaN or too large for {spec.dtype}: "
+            "export with --dtype float32"
+        )
+    return cast

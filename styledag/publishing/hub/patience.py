@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from styledag.collect.waiting import backoff_s, retry_after_s
+from styledag.collect.web.waiting import backoff_s, retry_after_s
 from styledag.errors import PublishError
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def export_single_file(
     """
     import torch
 
-    from styledag.tensors.file import TensorSpec
+    from styledag.tensors.reader import TensorSpec
 
     if dtype not in _DTYPES:
         raise ModelError(f"dtype is {dtype!r}, but must be one of {', '.join(_DTYPES)}")

@@ -17,7 +17,7 @@ from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 
 if TYPE_CHECKING:
-    from styledag.tensors.file import TensorReader
+    from styledag.tensors.reader import TensorReader
 
 _CONFIGURATIONS = "unet", "vae", "text_encoder", "tokenizer", "scheduler"
 _CONTEXT = f"{names.UNET_PREFIX}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -49,7 +49,7 @@ def import_single_file(
     import torch
     from diffusers import StableDiffusionPipeline
 
-    from styledag.tensors.file import TensorReader
+    from styledag.tensors.reader import open_tensors
 
     if path.suffix != ".safetensors":
         raise ModelError(
@@ -57,7 +57,7 @@ def import_single_file(
             "run code: convert it to safetensors"
         )
     partial, ours = to.with_name(f"{to.name}.partial"), to.with_name(f"{to.name}.config")
-    with TensorReader(path) as reader, storage_errors(str(to)):
+    with open_tensors(path) as reader, storage_errors(str(to)):
         _check_single_file(reader)
         dtypes = {spec.dtype for spec in reader.specs.values() if spec.dtype.is_floating_point}
         if config is None:

@@ -15,7 +15,7 @@ from styledag.publishing.single_file.names import OriginalTensor, Source
 if TYPE_CHECKING:
     import torch
 
-    from styledag.tensors.file import TensorReader
+    from styledag.tensors.reader import TensorReader
 
 _STEMS = {
     "unet": "diffusion_pytorch_model",
@@ -58,9 +58,8 @@ class PipelineParts:
         """Yield a tensor's elements in order, flattened, a few megabytes at a time."""
         for source in tensor.sources:
             reader, name = self.readers[source]
-            count = reader.specs[name].numel
-            for start in range(0, count, _PIECE_ELEMENTS):
-                yield reader.read(name, start, min(_PIECE_ELEMENTS, count - start))
+            for start, stop in reader.specs[name].pieces(_PIECE_ELEMENTS):
+                yield reader.read(name, start, stop)
 
     def _original_name(self, source: Source) -> str:
         part, name = source
@@ -127,7 +126,7 @@ def open_parts(
     Raises:
         ModelError: If a part is missing, or no Stable Diffusion 1.x or 2.x.
     """
-    from styledag.tensors.file import TensorReader
+    from styledag.tensors.reader import open_tensors
 
     folders = {
         "unet": unet or pipeline / "unet",
@@ -138,7 +137,7 @@ def open_parts(
     for part, folder in folders.items():
         parts.configs[part] = read_config(folder / "config.json")
         for path in _weight_files(folder, _STEMS[part]):
-            reader = stack.enter_context(TensorReader(path))
+            reader = stack.enter_context(open_tensors(path))
             for file_name in reader.specs:
                 name = names.model_name(part, file_name)
                 if name is not None:
