@@ -1,21 +1,30 @@
-"""Say what each image shows: asked once of the captioner, cleaned anew whenever rules change."""
+"""Give each image its caption: a captioner is asked once, and rules cost nothing to change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.bases.base import Tokens
-from styledag.captions.captioner import Captioner, decoding_identity
-from styledag.captions.length import say_within
+from styledag.captions.captioner import Captioner
+from styledag.captions.length import fill_within
 from styledag.captions.overrides import Overrides, read_overrides
 from styledag.captions.records import CaptionedImage
-from styledag.captions.rules import RULES_VERSION, Cleaned, clean_caption, clean_text
+from styledag.captions.rules import (
+    RULES_VERSION,
+    Cleaned,
+    clean_caption,
+    clean_text,
+    clean_title,
+)
 from styledag.captions.settings import CaptionSettings
+from styledag.captions.template import CAPTION, FIELDS
 from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest, Rejection
+from styledag.settings import canonical_json
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
@@ -23,8 +32,23 @@ from styledag.store.workspace import Workspace
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 ITEMS = "captions"
+_CAPTIONER, _OVERRIDE = "captioner", "override"
+_CLEANED_BY: Mapping[str, Callable[[str], Cleaned]] = {
+    _CAPTIONER: clean_caption,
+    "alt": clean_title,
+    "title": clean_title,
+}
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What one source has on an image; its cleaned text is not empty."""
+
+    source: str
+    raw: str
+    cleaned: Cleaned
 
 
 def caption_images(
@@ -32,21 +56,21 @@ def caption_images(
     settings: CaptionSettings,
     workspace: Workspace,
     *,
-    captioner: Captioner,
+    captioner: Captioner | None,
     tokens: Tokens,
     overrides: Path | None = None,
 ) -> Manifest[CaptionedImage]:
-    """Write and return every image with its caption, and those of which nothing can be said.
+    """Write and return every image with its caption, and those for which no source has words.
 
-    A person's caption comes first, then the page's title or the captioner as the settings say, and
-    the other of the two where that is empty. A raw caption is asked for once per image, captioner
-    and way of decoding; cleaning, template and length cost nothing to do again.
+    The first of the settings' sources that has words counts. The captioner is asked where none
+    before it has any, once per image, captioner and way of decoding; cleaning, template and length
+    cost nothing to do again.
 
     Args:
         curated: The images; their JPEGs are blobs of the workspace.
-        settings: Who says it, and how.
+        settings: Where words come from, and what becomes of them.
         workspace: Where the manifest goes; counts asked captions under ``captions``.
-        captioner: Asked for what nobody has said yet.
+        captioner: Asked where the settings' sources name it.
         tokens: Counts tokens as the base's text encoder will.
         overrides: CSV of a person's captions.
 
@@ -54,67 +78,106 @@ def caption_images(
         StyleFileError: If the CSV is wrong, or the template leaves no room for a caption.
         ModelError: If the captioner or the tokenizer cannot be loaded.
     """
-    by_hand = Overrides({}) if overrides is None else read_overrides(overrides)
-    to_ask = [
-        image
-        for image in curated.rows
-        if by_hand.of(image) is None and not (settings.source == "page" and _title(image).text)
-    ]
-    raw_captions = _ask(to_ask, settings, workspace, captioner)
+    read = Overrides({}) if overrides is None else read_overrides(overrides)
+    by_hand = read.by_sha256(curated.rows)
+    before, after = _around_captioner(settings.sources)
+    found = {image.sha256: _first_words(image, before, by_hand) for image in curated.rows}
+    raw_captions: Mapping[str, str] = {}
+    identity = ""
+    if captioner is not None and _CAPTIONER in settings.sources:
+        to_ask = [image for image in curated.rows if found[image.sha256] is None]
+        raw_captions = _ask(to_ask, settings, workspace, captioner)
+        identity = canonical_json([captioner.version, captioner.identity(settings)])
     rows: list[CaptionedImage] = []
     rejected: list[Rejection] = []
     for image in curated.rows:
-        raw, cleaned, source = _chosen(image, by_hand, raw_captions)
-        if not cleaned.text:
-            rejected.append(
-                Rejection(
-                    subject=image.sha256,
-                    reason="empty_caption",
-                    detail=f"{raw!r} cleans to nothing, and {image.origin.url} has no title",
-                )
-            )
-            continue
-        said = [
-            say_within(cleaned.text, template, tokens)
-            for template in (settings.template, *settings.variants)
-        ]
-        cut = any(was_cut for _, was_cut in said)
-        rows.append(
-            CaptionedImage(
-                image=image,
-                raw_caption=raw,
-                caption=said[0][0],
-                source=source,
-                rules_version=RULES_VERSION,
-                rule_hits=(*cleaned.hits, *(("cut",) if cut else ())),
-                variants=tuple(caption for caption, _ in said[1:]),
-            )
+        raw = raw_captions.get(image.sha256, "")
+        words = (
+            found[image.sha256]
+            or _cleaned(_CAPTIONER, raw)
+            or _first_words(image, after, by_hand, fallback=bool(raw))
         )
+        if words is None:
+            rejected.append(_empty(image, raw, settings.sources))
+        else:
+            asked = identity if words.source == _CAPTIONER else ""
+            rows.append(_captioned(image, words, settings, tokens, captioner=asked))
     manifest = Manifest(tuple(rows), tuple(rejected))
     with storage_errors(str(workspace.folder)):
         manifest.write(workspace.folder)
     return manifest
 
 
-def _chosen(
-    image: CuratedImage, by_hand: Overrides, raw_captions: Mapping[str, str]
-) -> tuple[str, Cleaned, str]:
-    """Return the raw caption, what is left of it when cleaned, and who said it."""
-    said = by_hand.of(image)
-    if said is not None:
-        return said, clean_text(said), "hand"
-    if image.sha256 not in raw_captions:
-        return image.origin.title, _title(image), "page"
-    raw = raw_captions[image.sha256]
-    cleaned = clean_caption(raw)
-    title = _title(image)
-    if not cleaned.text and title.text:
-        return image.origin.title, Cleaned(title.text, ("fallback", *title.hits)), "page"
-    return raw, cleaned, "blip"
+def _around_captioner(sources: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the sources before the captioner, and those after it."""
+    if _CAPTIONER not in sources:
+        return sources, ()
+    at = sources.index(_CAPTIONER)
+    return sources[:at], sources[at + 1 :]
 
 
-def _title(image: CuratedImage) -> Cleaned:
-    return clean_text(image.origin.title)
+def _first_words(
+    image: CuratedImage,
+    sources: Sequence[str],
+    by_hand: Mapping[str, str],
+    *,
+    fallback: bool = False,
+) -> _Words | None:
+    for source in sources:
+        raw = (
+            by_hand.get(image.sha256, "")
+            if source == _OVERRIDE
+            else str(getattr(image.origin, source))
+        )
+        words = _cleaned(source, raw, *(("fallback",) if fallback else ()))
+        if words is not None:
+            return words
+    return None
+
+
+def _cleaned(source: str, raw: str, *hits: str) -> _Words | None:
+    cleaned = _CLEANED_BY.get(source, clean_text)(raw)
+    if not cleaned.text:
+        return None
+    return _Words(source, raw, Cleaned(cleaned.text, (*hits, *cleaned.hits)))
+
+
+def _captioned(
+    image: CuratedImage,
+    words: _Words,
+    settings: CaptionSettings,
+    tokens: Tokens,
+    *,
+    captioner: str,
+) -> CaptionedImage:
+    values = {name: clean_text(getattr(image.origin, name)).text for name in FIELDS}
+    values[CAPTION] = words.cleaned.text
+    filled = [
+        fill_within(template, values, tokens, articles=settings.articles)
+        for template in (settings.template, *settings.variants)
+    ]
+    cut = any(was_cut for _, was_cut in filled)
+    return CaptionedImage(
+        image=image,
+        raw_caption=words.raw,
+        cleaned_caption=words.cleaned.text,
+        caption=filled[0][0],
+        source=words.source,
+        rules_version=RULES_VERSION,
+        template=settings.template,
+        captioner=captioner,
+        rule_hits=(*words.cleaned.hits, *(("cut",) if cut else ())),
+        variants=tuple(caption for caption, _ in filled[1:]),
+    )
+
+
+def _empty(image: CuratedImage, raw: str, sources: Sequence[str]) -> Rejection:
+    asked = f"; the captioner's {raw!r} cleans to nothing" if raw else ""
+    return Rejection(
+        subject=image.sha256,
+        reason="empty_caption",
+        detail=f"{image.origin.url} has no words in {', '.join(sources)}{asked}",
+    )
 
 
 def _ask(
@@ -124,7 +187,7 @@ def _ask(
     captioner: Captioner,
 ) -> dict[str, str]:
     """Return raw captions by sha256, asking the captioner for those not known yet."""
-    decoding = decoding_identity(settings)
+    decoding = captioner.identity(settings)
     keys = {
         image.sha256: item_key(sha256=image.sha256, captioner=captioner.version, decoding=decoding)
         for image in images
@@ -136,7 +199,7 @@ def _ask(
     missing = iter([sha256 for sha256 in keys if sha256 not in captions])
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
-        while batch := list(islice(missing, settings.batch_size)):
+        while batch := list(islice(missing, captioner.batch_size(settings))):
             said = captioner([_image(workspace, sha256) for sha256 in batch], settings)
             for sha256, caption in zip(batch, said, strict=True):
                 workspace.items.put_json(ITEMS, keys[sha256], caption)

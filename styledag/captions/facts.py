@@ -1,4 +1,4 @@
-"""Figures of a style's captions: who said them, how long they are, how often they repeat."""
+"""Figures of a style's captions: where they come from, how long they are, how often they repeat."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from styledag.bases.base import Tokens
 from styledag.captions.overrides import read_overrides
 from styledag.captions.records import CaptionedImage
+from styledag.captions.settings import SOURCES
 from styledag.manifest import Manifest
 from styledag.store.artifact import Facts
 
@@ -22,8 +23,8 @@ def caption_facts(
 
     Returns:
         The manifest's own counts; captions by source and by rule; the commonest caption and its
-        share of all; mean and most tokens, the two special ones included; how many were cut;
-        how many further templates each is said in.
+        share of all; mean and most tokens, the two special ones included; how many were cut, and
+        the most tokens that one had before; how many further templates each is written in.
 
     Raises:
         StyleFileError: If the CSV is wrong.
@@ -33,11 +34,14 @@ def caption_facts(
     rules = Counter(hit for row in rows for hit in row.rule_hits)
     facts: dict[str, object] = {
         **captioned.facts,
-        **{f"source_{source}": sources[source] for source in ("blip", "page", "hand")},
+        **{f"source_{source}": sources[source] for source in SOURCES},
         **{f"rule_{rule}": count for rule, count in sorted(rules.items())},
         "cut_to_fit": rules["cut"],
         "variants": max((len(row.variants) for row in rows), default=0),
     }
+    cut = [row.cleaned_caption for row in rows if "cut" in row.rule_hits]
+    if cut:
+        facts["most_tokens_before_cut"] = max(tokens.count(caption) for caption in cut)
     if rows:
         lengths = [tokens.count(row.caption) for row in rows]
         counts = Counter(row.caption for row in rows)
@@ -50,6 +54,6 @@ def caption_facts(
             "most_tokens": max(lengths),
         }
     if overrides is not None:
-        unmatched = read_overrides(overrides).unmatched(row.image for row in rows)
+        unmatched = read_overrides(overrides).unmatched([row.image for row in rows])
         facts |= {"overrides_unmatched": len(unmatched), "overrides_unmatched_first": unmatched[:5]}
     return facts

@@ -1,46 +1,68 @@
 """Cut captions to what the base reads, since it never reads what its tokenizer cuts off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from styledag.bases.base import Tokens
+from styledag.captions.template import CAPTION, fill
 from styledag.errors import StyleFileError
 
-CAPTION_MARK = "{caption}"
+MOST_FIELD_LETTERS = 200
 
 
-def say_within(caption: str, template: str, tokens: Tokens) -> tuple[str, bool]:
-    """Return the caption in its template, and whether it had to be cut to fit.
+def fill_within(
+    template: str, values: Mapping[str, str], tokens: Tokens, *, articles: bool = False
+) -> tuple[str, bool]:
+    """Return a template filled in so that the base reads all of it, and whether words were cut.
 
-    The caption is cut and the template stays whole, since the template holds what all share. Whole
-    words are taken off its end; a first word that is too long by itself is cut inside.
+    Of all fields but the caption, words behind the first 200 letters are cut; then the parts in
+    square brackets go; then the caption is cut. Whole words are taken off its end; a first word
+    that is too long by itself is cut inside.
 
     Args:
-        caption: Cleaned caption.
-        template: Text in which ``{caption}`` stands for it.
+        template: Text with fields.
+        values: Text of each field, cleaned.
         tokens: Counts and limits.
+        articles: Whether an article before a field is fitted to the field's text.
 
     Raises:
         StyleFileError: If the template leaves no room for a caption.
     """
+    caption = values[CAPTION]
+    shorter = {
+        name: text if name == CAPTION else _cut(text, MOST_FIELD_LETTERS)
+        for name, text in values.items()
+    }
 
-    def said(length: int) -> str:
-        return template.replace(CAPTION_MARK, caption[:length])
+    def filled(length: int, *, optional: bool) -> str:
+        cut = {**shorter, CAPTION: caption[:length]}
+        return fill(template, cut, optional=optional, articles=articles)
 
-    def fits(length: int) -> bool:
-        return tokens.count(said(length)) <= tokens.limit
+    def fits(length: int, *, optional: bool = False) -> bool:
+        return tokens.count(filled(length, optional=optional)) <= tokens.limit
 
+    if fits(len(caption), optional=True):
+        whole = filled(len(caption), optional=True)
+        return whole, whole != fill(template, values, articles=articles)
     if fits(len(caption)):
-        return said(len(caption)), False
+        return filled(len(caption), optional=False), True
     ends = [0, *(at for at, letter in enumerate(caption) if letter == " ")]
     length = ends[_longest(len(ends) - 1, lambda index: fits(ends[index]))]
     if length == 0:
         length = _longest(len(caption), fits)
     if length == 0:
+        alone = tokens.count(filled(0, optional=False))
         raise StyleFileError(
-            f"captions' template {template!r} is {tokens.count(said(0))} tokens by itself, and the "
-            f"base reads {tokens.limit}: it leaves no room for a caption, so shorten it"
+            f"captions' template {template!r} is {alone} tokens by itself, and the base reads "
+            f"{tokens.limit}: it leaves no room for a caption, so shorten it"
         )
-    return said(length), True
+    return filled(length, optional=False), True
+
+
+def _cut(text: str, letters: int) -> str:
+    """Return whole words of a text up to a number of letters."""
+    if len(text) <= letters:
+        return text
+    return text[: letters + 1].rpartition(" ")[0] or text[:letters]
 
 
 def _longest(most: int, fits: Callable[[int], bool]) -> int:

@@ -1,12 +1,13 @@
 """A person's own captions, which always win: a CSV of images and what they show."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from styledag.captions.rules import clean_text
 from styledag.errors import StyleFileError
+from styledag.images.names import find_named
 from styledag.images.records import CuratedImage
 
 COLUMNS = ("image", "caption")
@@ -17,23 +18,40 @@ class Overrides:
     """Captions by what the CSV calls their images.
 
     Attributes:
-        captions: Caption by URL or sha256, word for word.
+        captions: Caption by file name, URL or sha256, word for word.
+        path: The CSV.
     """
 
     captions: Mapping[str, str]
+    path: Path | None = None
 
-    def of(self, image: CuratedImage) -> str | None:
-        """Return the caption a person gave an image, or ``None``.
+    def by_sha256(self, images: Sequence[CuratedImage]) -> dict[str, str]:
+        """Return the captions that a person gave, by the JPEG's sha256.
 
-        The JPEG's sha256 comes before the original's, and that before the image's address and
-        those of its dropped copies.
+        Of several names of one image, the JPEG's sha256 comes before the original's, and that
+        before the image's address, those of its dropped copies, and its file name.
+
+        Raises:
+            StyleFileError: If a name means several images; the message names it.
         """
-        return next((self.captions[name] for name in _names(image) if name in self.captions), None)
+        found = find_named(self.captions, images)
+        given: dict[str, tuple[int, str]] = {}
+        for name, named in found.items():
+            if len(named) > 1:
+                raise StyleFileError(
+                    f"{self.path}: {name} names {len(named)} images, among them "
+                    f"{named[0].origin.url} and {named[1].origin.url}: write the URL or sha256 "
+                    "of each"
+                )
+            for image in named:
+                ranked = _rank(name, image), self.captions[name]
+                given[image.sha256] = min(ranked, given.get(image.sha256, ranked))
+        return {sha256: caption for sha256, (_, caption) in given.items()}
 
-    def unmatched(self, images: Iterable[CuratedImage]) -> tuple[str, ...]:
+    def unmatched(self, images: Sequence[CuratedImage]) -> tuple[str, ...]:
         """Return what the CSV calls images that are not there, sorted."""
-        there = {name for image in images for name in _names(image)}
-        return tuple(sorted(set(self.captions) - there))
+        found = find_named(self.captions, images)
+        return tuple(sorted(name for name, named in found.items() if not named))
 
 
 def read_overrides(path: Path) -> Overrides:
@@ -45,7 +63,7 @@ def read_overrides(path: Path) -> Overrides:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return Overrides(_captions(path, csv.DictReader(file, strict=True)))
+            return Overrides(_captions(path, csv.DictReader(file, strict=True)), path)
     except OSError as exc:
         raise StyleFileError(
             f"{path}: the captions cannot be read ({exc.strerror}): "
@@ -90,11 +108,12 @@ def _cells(where: str, row: Mapping[str | None, str | list[str] | None]) -> tupl
     image, caption = (str(row[column] or "") for column in COLUMNS)
     image = image.strip()
     if not image:
-        raise StyleFileError(f"{where}: column image is empty: name an image's URL or sha256")
+        raise StyleFileError(f"{where}: column image is empty: name an image's file, URL or sha256")
     if not clean_text(caption).text:
         raise StyleFileError(f"{where}: column caption is empty: describe {image} or drop the line")
     return image, caption
 
 
-def _names(image: CuratedImage) -> tuple[str, ...]:
-    return (image.sha256, image.raw_sha256, image.origin.url, *image.copies)
+def _rank(name: str, image: CuratedImage) -> int:
+    exact = (image.sha256, image.raw_sha256, image.origin.url, *image.copies)
+    return exact.index(name) if name in exact else len(exact)

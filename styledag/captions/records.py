@@ -1,4 +1,4 @@
-"""What is said of an image, and by whom."""
+"""An image with its caption, and where the words come from."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,24 @@ class CaptionedImage:
     Attributes:
         image: The image.
         raw_caption: Word for word as its source gave it.
-        caption: Cleaned, in the style's template, within CLIP's 77 tokens.
-        source: ``blip``, ``page`` or ``hand``.
+        cleaned_caption: What the rules leave of it.
+        caption: The cleaned caption in the style's template, within the base's limit of tokens.
+        source: Where the words come from, as the style file's ``captions.sources`` calls it.
         rules_version: Version of the cleaning rules.
+        template: The style's template.
+        captioner: Version of the captioner and its settings, as JSON, where it was asked.
         rule_hits: Rules that changed something.
-        variants: The same caption in the further templates, within 77 tokens too.
+        variants: The same caption in the further templates, within the limit too.
     """
 
     image: CuratedImage
     raw_caption: str
+    cleaned_caption: str
     caption: str
     source: str
     rules_version: str
+    template: str
+    captioner: str = ""
     rule_hits: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
 

@@ -1,37 +1,67 @@
-"""What is taken off a caption: signs that nobody sees, and what captioners are known to stutter.
+"""What is taken off a caption: invisible characters, and what captioners and pages add to words.
 
-Pure functions of the text alone. Raise :data:`RULES_VERSION` when one of them changes.
+Pure functions of the text alone, which depend on no Unicode table but those written here, so that
+no version of Python changes a caption. Raise :data:`RULES_VERSION` when one of them changes.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-RULES_VERSION = "1"
+from styledag.captions.articles import fit_articles
 
-_ZERO_WIDTH_JOINER = "\u200d"
-"""Holds emoji of several parts together, so it stays, though it is a format character."""
+RULES_VERSION = "2"
 
+_BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_JOINERS = "\u200c\u200d"
+"""They shape letters and hold emoji of several parts together, so between visible characters they
+stay. Persian and many scripts of India are misspelt without them."""
+_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+"""A flag of a region: a black flag and tags that are invisible everywhere else."""
+_INVISIBLE = (
+    "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # controls
+    "\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # format
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001-\U000e007f"
+    "\ud800-\udfff\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"  # private, surrogates
+    "\ufdd0-\ufdef"  # noncharacters
+    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17))
+)
+_CONTROL = re.compile(f"(?P<flag>{_FLAG})|[{_INVISIBLE}]+")
+_LOOSE_JOINER = re.compile(f"(?<![^{_BLANKS}])[{_JOINERS}]+|[{_JOINERS}]+(?![^{_BLANKS}])")
+_BLANK = re.compile(f"[{_BLANKS}]+")
+
+_LETTER = r"[^ !-/:-@\[-`{-~]"  # of a word: no blank, no ASCII punctuation
+_START, _END = rf"(?<!{_LETTER})", rf"(?!{_LETTER})"
+_FLAGS = re.IGNORECASE | re.ASCII
 _NOUN_MARK = r"(?:an?|the|some|another)"
-_NONSENSE = re.compile(r"\baraf\w*\b(?:\s+(?:image|picture|photo|view)\s+of\b)?", re.IGNORECASE)
-_PIECE_MARK = re.compile(r"(?<!\S)##(?=\w)")
-_ARTICLE_TWICE = re.compile(rf"\b{_NOUN_MARK}\s+({_NOUN_MARK})\b", re.IGNORECASE)
+_NONSENSE = re.compile(
+    rf"{_START}araf{_LETTER}*{_END}(?: +(?:image|picture|photo|view) of{_END})?", _FLAGS
+)
+_PIECE_MARK = re.compile(rf"(?<![^ ])##(?={_LETTER})")
+_ARTICLE_TWICE = re.compile(rf"{_START}{_NOUN_MARK} +({_NOUN_MARK}){_END}", _FLAGS)
 _OPENING = re.compile(
     rf"^(?:"
-    rf"(?:(?:{_NOUN_MARK}|this|that)\s+)?"
-    rf"(?:close\s*-?\s*up\s+)?(?:image|picture|photo|photograph|pic|close\s*-?\s*up|view)"
-    rf"\s+(?:of|showing|shows|depicting|depicts|that\s+shows)"
-    rf"|(?:there|this|that|it|here)\s+(?:is|are)"
-    rf"|(?:we|you|i)\s+(?:can\s+)?see"
-    rf")(?:\s+|$)",
-    re.IGNORECASE,
+    rf"(?:(?:{_NOUN_MARK}|this|that) +)?"
+    rf"(?:close *-? *up +)?(?:image|picture|photo|photograph|pic|close *-? *up|view)"
+    rf" +(?:of|showing|shows|depicting|depicts|that +shows)"
+    rf"|(?:there|this|that|it|here) +(?:is|are)"
+    rf"|(?:we|you|i) +(?:can +)?see"
+    rf")(?: +|$)",
+    _FLAGS,
 )
 _SAME_AGAIN = re.compile(
-    rf"\b(\w+(?:\s\w+){{0,4}})"
-    rf"\s(?:on\stop\sof|in\sfront\sof|next\sto|inside|beside|under|with|and|of|on|in)"
-    rf"\s{_NOUN_MARK}\s\1\b",
-    re.IGNORECASE,
+    rf"{_START}({_LETTER}+(?: {_LETTER}+){{0,4}})"
+    rf" (?:on top of|in front of|next to|inside|beside|under|with|and|of|on|in)"
+    rf" {_NOUN_MARK} \1{_END}",
+    _FLAGS,
+)
+_NAMESPACE = re.compile(
+    r"^(?:file|image|media|datei|bild|fichier|archivo|imagen|immagine|bestand|ficheiro|plik|"
+    r"\u0444\u0430\u0439\u043b|\u30d5\u30a1\u30a4\u30eb) ?: ?",
+    _FLAGS,
+)
+_SUFFIX = re.compile(
+    r"\.(?:a?png|jpe?g|jpe|jfif|gif|webp|svg|bmp|tiff?|avif|heic|heif|jxl|ico)$", _FLAGS
 )
 _LONGEST_LOOP_WORDS = 8
 _EDGES = " \t,;:.-"
@@ -54,6 +84,14 @@ def clean_caption(raw: str) -> Cleaned:
     return _apply(raw, _CAPTIONER_RULES)
 
 
+def clean_title(raw: str) -> Cleaned:
+    """Return what a page calls an image, without a wiki's namespace and a file's ending.
+
+    "File:Red_fox.png" becomes "Red fox"; a name that is no file's keeps its underscores.
+    """
+    return _apply(raw, _TITLE_RULES)
+
+
 def clean_text(raw: str) -> Cleaned:
     """Return what a person wrote, on one line and without invisible signs; nothing else changes.
 
@@ -65,22 +103,22 @@ def clean_text(raw: str) -> Cleaned:
 def strip_control(text: str) -> str:
     """Return the text without control, format, surrogate and private characters.
 
-    Line breaks and tabs become spaces. Right-to-left letters stay; marks that override the
-    direction of writing, which can disguise a text, go.
+    Blanks of all kinds stay. Right-to-left letters stay; marks that override the direction of
+    writing, which can disguise a text, go. What Unicode does not assign yet stays.
     """
-    kept = (
-        " " if letter in "\t\n\v\f\r\x85\u2028\u2029" else letter
-        for letter in text
-        if letter in "\t\n\v\f\r\x85"
-        or letter == _ZERO_WIDTH_JOINER
-        or unicodedata.category(letter) not in {"Cc", "Cf", "Cs", "Co", "Cn"}
-    )
-    return "".join(kept)
+    visible = _CONTROL.sub(lambda found: found["flag"] or "", text)
+    return _LOOSE_JOINER.sub("", visible)
 
 
 def collapse_whitespace(text: str) -> str:
     """Return the text with single spaces and none at its ends."""
-    return " ".join(text.split())
+    return _BLANK.sub(" ", text).strip(" ")
+
+
+def drop_file_name(text: str) -> str:
+    """Return a file's name on a wiki as words; any other text as it is."""
+    words = _SUFFIX.sub("", _NAMESPACE.sub("", text))
+    return text if words == text or not words else words.replace("_", " ").strip(" ")
 
 
 def drop_nonsense(text: str) -> str:
@@ -110,10 +148,10 @@ def drop_loops(text: str) -> str:
     "hat hat hat" and "a hat on top of a hat" become "hat" and "a hat". Repetitions that are
     meant ("hand in hand", "two by two") have no article and stay.
     """
-    words = text.split()
+    words = [(word, _bare(word)) for word in text.split(" ")]
     for length in range(min(_LONGEST_LOOP_WORDS, len(words) // 2), 0, -1):
         words = _without_repeats(words, length)
-    text = " ".join(words)
+    text = " ".join(word for word, _ in words)
     shorter = _SAME_AGAIN.sub(r"\1", text)
     while shorter != text:
         text, shorter = shorter, _SAME_AGAIN.sub(r"\1", shorter)
@@ -125,13 +163,13 @@ def trim_edges(text: str) -> str:
     return text.strip(_EDGES)
 
 
-def _without_repeats(words: Sequence[str], length: int) -> list[str]:
-    kept: list[str] = []
+def _without_repeats(words: Sequence[tuple[str, str]], length: int) -> list[tuple[str, str]]:
+    """Return words, each beside its bare form, without runs of ``length`` that come again."""
+    kept: list[tuple[str, str]] = []
     at = 0
     while at < len(words):
-        piece = [_bare(word) for word in words[at : at + length]]
-        before = [_bare(word) for word in kept[-length:]]
-        if len(piece) == length and piece == before:
+        piece = [bare for _, bare in words[at : at + length]]
+        if len(piece) == length and piece == [bare for _, bare in kept[-length:]]:
             at += length
         else:
             kept.append(words[at])
@@ -140,7 +178,9 @@ def _without_repeats(words: Sequence[str], length: int) -> list[str]:
 
 
 def _bare(word: str) -> str:
-    return word.lower().strip(_EDGES)
+    """Return a word for comparison; letters of ASCII, Latin, Greek and Cyrillic lose their case."""
+    lowered = "".join(letter.lower() if letter < "\u0530" else letter for letter in word)
+    return lowered.strip(_EDGES)
 
 
 _Rule = tuple[str, Callable[[str], str]]
@@ -155,7 +195,9 @@ _CAPTIONER_RULES: tuple[_Rule, ...] = (
     ("opening", drop_openings),
     ("loop", drop_loops),
     ("edges", trim_edges),
+    ("article", fit_articles),
 )
+_TITLE_RULES: tuple[_Rule, ...] = (*_TEXT_RULES, ("file_name", drop_file_name))
 
 
 def _apply(raw: str, rules: Sequence[_Rule]) -> Cleaned:

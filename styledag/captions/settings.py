@@ -3,38 +3,104 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from styledag.captions.template import check_template
 from styledag.models.reference import ModelReference
 from styledag.settings import STRICT, check_settings, setting
+
+WordsFrom = Literal["override", "caption", "alt", "title", "description", "captioner"]
+SOURCES: tuple[WordsFrom, ...] = (
+    "override",
+    "caption",
+    "alt",
+    "title",
+    "description",
+    "captioner",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointSettings:
+    """A server that answers chat completions about images as OpenAI's does."""
+
+    __pydantic_config__ = STRICT
+
+    url: str = setting(
+        pattern=r"^https?://",
+        identity=False,
+        help="Address before /chat/completions, such as http://localhost:8000/v1.",
+    )
+    model: str = setting(min_length=1, help="The model as the server calls it.")
+    key_variable: str = setting(
+        "OPENAI_API_KEY",
+        identity=False,
+        help="Environment variable that holds the key; no key is sent if it is empty.",
+    )
+    concurrency: int = setting(4, ge=1, le=256, identity=False, help="Requests at a time.")
+    retries: int = setting(
+        5, ge=0, le=20, identity=False, help="Further tries after 429, 5xx or a broken connection."
+    )
+    timeout_s: float = setting(
+        120.0, gt=0, identity=False, help="Most seconds without a byte of an answer."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionSettings:
-    """Who says what an image shows, and how it is said."""
+    """Where the words about an image come from, and how they become its caption."""
 
     __pydantic_config__ = STRICT
 
-    captioner: ModelReference = setting(help="A BlipForConditionalGeneration.")
-    source: Literal["blip", "page"] = setting(
-        "blip", help="blip asks the captioner; page takes the page's title, and BLIP where none is."
+    sources: tuple[WordsFrom, ...] = setting(
+        ("override", "caption", "captioner", "title"),
+        min_length=1,
+        help="Where words come from: the first that has any counts. override is the CSV of "
+        "overrides; caption a figcaption, a sidecar file or a row of metadata; alt, title and "
+        "description are the page's; captioner asks the model.",
+    )
+    captioner: ModelReference | None = setting(
+        None,
+        help="A model of transformers: BLIP, Florence-2, or any chat model that sees images; left "
+        "out where sources does not name it.",
+    )
+    endpoint: EndpointSettings | None = setting(
+        None, help="A server that is asked in place of a captioner."
+    )
+    prompt: str = setting(
+        "Describe what this image shows in one short sentence.",
+        min_length=1,
+        help="What a chat model or an endpoint is asked.",
+    )
+    task: Literal["caption", "detailed_caption", "more_detailed_caption"] = setting(
+        "caption", help="What Florence-2 is asked."
     )
     overrides: str | None = setting(
         None,
         identity=False,
-        help="CSV in the project with columns image (URL or sha256) and caption; it always wins.",
+        help="CSV in the project with columns image (file name, URL or sha256) and caption.",
     )
     template: str = setting(
         "{caption}",
         pattern=r"\{caption\}",
-        help="How the caption is said; {caption} stands for it.",
+        help="How the caption is written: {caption} stands for it, and {title}, {alt}, "
+        "{description}, {author}, {licence} for what is known of the image; a part in square "
+        "brackets is left out where a field in it is empty.",
     )
     variants: tuple[str, ...] = setting(
         (),
-        help="Further templates with {caption}; each epoch, training says one of all at random.",
+        help="Further templates with {caption}; each epoch, training takes one of all at random.",
+    )
+    articles: bool = setting(
+        True,
+        help="Fit a template's article to the caption behind it: 'a {caption}' becomes 'an owl' "
+        "and 'the moon', not 'a owl' and 'a the moon'.",
     )
     prefix: str = setting("", help="Words that BLIP continues; taken off its answer again.")
     batch_size: int = setting(16, ge=1, identity=False, help="Images captioned at a time.")
     num_beams: int = setting(3, ge=1, le=16, help="Beams of the search for the best caption.")
-    max_new_tokens: int = setting(30, ge=1, le=70, help="Most tokens of a caption.")
+    max_new_tokens: int = setting(30, ge=1, le=1024, help="Most tokens of a caption.")
     repetition_penalty: float = setting(1.2, ge=1, le=5, help="1 lets the captioner repeat itself.")
     no_repeat_ngram_size: int = setting(
         3, ge=0, help="Word sequences of this length occur once at most; 0 allows all."
@@ -42,8 +108,16 @@ class CaptionSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        for variant in self.variants:
-            if "{caption}" not in variant:
-                raise ValueError(f"variants holds {variant!r}, which lacks {{caption}}")
+        if len(set(self.sources)) < len(self.sources):
+            raise ValueError(f"sources names one twice: {', '.join(self.sources)}")
+        if "captioner" in self.sources and self.captioner is None and self.endpoint is None:
+            raise ValueError(
+                "sources names the captioner, but there is none: name its model under captioner, "
+                "or take captioner out of sources"
+            )
+        if self.captioner is not None and self.endpoint is not None:
+            raise ValueError("captioner and endpoint are both set: take one of them out")
+        for template in (self.template, *self.variants):
+            check_template(template)
         if len({self.template, *self.variants}) <= len(self.variants):
             raise ValueError("template and variants hold a template twice")

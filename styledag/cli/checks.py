@@ -61,9 +61,10 @@ def check_style(catalogue: Catalogue, name: str) -> Iterator[Finding]:
     )
     models: dict[str, ModelReference] = {
         "base": style.base,
-        "captioner": style.captions.captioner,
         "scorer": style.scores.scorer,
     }
+    if style.captions.captioner is not None:
+        models["captioner"] = style.captions.captioner
     if style.scores.classifier is not None:
         models["classifier"] = style.scores.classifier
     for role, reference in models.items():

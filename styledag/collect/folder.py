@@ -1,10 +1,12 @@
-"""Images that are on the disk already."""
+"""Images that are on the disk already, with the captions that trainers put beside them."""
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from styledag.collect.folder_captions import FolderCaptions
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.image_type import image_type
 from styledag.collect.records import Origin, RawImage
@@ -14,20 +16,19 @@ from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("png", "jpg", "jpeg", "jpe", "jfif", "gif", "webp", "bmp", "ico"),
-        *("tif", "tiff", "avif", "heic", "heif", "jp2", "jxl"),
-    )
-)
-SIDECARS = (".txt", ".caption")
-MOST_SIDECAR_BYTES = 100_000
+_HEAD_BYTES = 1_024
+_ESCAPE = re.compile(r"%(?=(?:25)*[89A-F][0-9A-F])")
+_SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 @collects(FolderSource)
 def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images below a folder, whatever its tree.
+
+    A file is an image by its content and not by its name; each that is none, or is hidden, is
+    counted. Captions come from ``.txt`` and ``.caption`` files beside the images, else from a
+    ``metadata.jsonl``, ``.csv`` or ``.parquet``; one that cannot be read is counted and costs no
+    image.
 
     Args:
         source: The folder and what holds for all images in it.
@@ -35,83 +36,104 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
         project: Folder that ``source.path`` is relative to.
 
     Raises:
-        SourceError: If the folder is not there or holds no image.
+        SourceError: If the folder is not there or holds no file.
     """
     root = project / source.path
     if not root.is_dir():
         raise SourceError(
             f"folder {source.path} is not in {project}: correct path in the style file, or make it"
         )
-    paths = sorted(_images_below(root), key=lambda path: path.relative_to(root).as_posix())
+    paths = sorted(_files_below(root), key=lambda path: escaped_name(path, root))
     if not paths:
-        raise SourceError(
-            f"no image found: folder {source.path} in {project} holds no file ending in "
-            f"{', '.join(sorted(SUFFIXES))}"
-        )
+        raise SourceError(f"no image found: folder {source.path} in {project} holds no file")
     images: list[RawImage] = []
     rejected: list[Rejection] = []
+    captions = FolderCaptions(root, frozenset(paths))
     with workspace.progress.task("images", len(paths)) as advance:
         for path in paths:
-            try:
-                images.append(_taken(path, root, source, workspace))
-            except FetchError as exc:
-                rejected.append(rejection(path.relative_to(root).as_posix(), exc))
             advance(1)
+            name = escaped_name(path, root)
+            if captions.is_metadata(path):
+                continue
+            try:
+                _check_place(path, root)
+                content_type = _type(path)
+                if not content_type and captions.is_sidecar(path):
+                    continue
+                caption = captions.of(path) if content_type else ""
+                images.append(_taken(path, name, content_type, caption, source, workspace))
+            except FetchError as exc:
+                rejected.append(rejection(name, exc))
+    rejected += captions.rejected(lambda path: escaped_name(path, root))
     return Harvest(tuple(images), tuple(rejected), inside=source.path)
 
 
-def _images_below(root: Path) -> Iterator[Path]:
+def escaped_name(path: Path, root: Path) -> str:
+    """Return a file's POSIX path below a folder, as text that any encoding can write.
+
+    A byte that is not UTF-8 becomes ``%XX``; a ``%`` that could be taken for one becomes ``%25``,
+    and every other character stays, so two files never have one name.
+    """
+    name = _ESCAPE.sub("%25", path.relative_to(root).as_posix())
+    return _SURROGATE.sub(lambda letter: f"%{ord(letter[0]) - 0xDC00:02X}", name)
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Yield the files, and hidden folders in place of what is in them."""
     # os.walk does not enter linked folders.
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if Path(name).suffix.lower() in SUFFIXES:
-                yield Path(folder) / name
+    for folder, folders, names in os.walk(root):
+        hidden = [name for name in folders if name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(folder) / name for name in (*names, *hidden))
 
 
-def _taken(path: Path, root: Path, source: FolderSource, workspace: Workspace) -> RawImage:
-    body = _read(path, root, source.max_image_bytes)
-    content_type = image_type(body)
+def _check_place(path: Path, root: Path) -> None:
+    """Refuse a file that is hidden, no file, or a link out of the folder.
+
+    Raises:
+        FetchError: With the reason.
+    """
+    if path.name.startswith("."):
+        raise FetchError("hidden", "its name begins with a dot")
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise FetchError("link_refused", "the file is a link that leads out of the folder")
+    if not path.is_file():
+        raise FetchError("unreadable", "not a file")
+
+
+def _type(path: Path) -> str:
+    """Return the media type that a file's first bytes are of; empty if they are of none."""
+    try:
+        with path.open("rb") as file:
+            return image_type(file.read(_HEAD_BYTES))
+    except OSError as exc:
+        raise FetchError("unreadable", os.strerror(exc.errno or 0)) from exc
+
+
+def _taken(
+    path: Path,
+    name: str,
+    content_type: str,
+    caption: str,
+    source: FolderSource,
+    workspace: Workspace,
+) -> RawImage:
     if not content_type:
-        raise FetchError("not_an_image", "the file is no image, whatever its name says")
+        raise FetchError("not_an_image", "its content is no image's, whatever its name is")
+    try:
+        if path.stat().st_size > source.max_image_bytes:
+            raise FetchError("too_large", f"more than the {source.max_image_bytes} bytes allowed")
+        body = path.read_bytes()
+    except OSError as exc:
+        raise FetchError("unreadable", os.strerror(exc.errno or 0)) from exc
     sha256 = hashlib.sha256(body).hexdigest()
     if not workspace.blobs.has(sha256):
         workspace.blobs.put(body)
         workspace.work["downloads"] += 1
     return RawImage(
-        origin=Origin(
-            url=path.relative_to(root).as_posix(),
-            alt=_sidecar(path, root),
-            licence=source.licence,
-            author=source.author,
-        ),
+        origin=Origin(url=name, caption=caption, licence=source.licence, author=source.author),
         sha256=sha256,
         sha1=hashlib.sha1(body, usedforsecurity=False).hexdigest(),
         size_bytes=len(body),
         content_type=content_type,
     )
-
-
-def _read(path: Path, root: Path, max_bytes: int) -> bytes:
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise FetchError("link_refused", "the file is a link that leads out of the folder")
-    try:
-        if not path.is_file():
-            raise FetchError("unreadable", "not a file")
-        if path.stat().st_size > max_bytes:
-            raise FetchError("too_large", f"more than the {max_bytes} bytes allowed")
-        return path.read_bytes()
-    except OSError as exc:
-        raise FetchError("unreadable", os.strerror(exc.errno or 0)) from exc
-
-
-def _sidecar(path: Path, root: Path) -> str:
-    """Return the text that lies beside an image, as trainers write captions."""
-    for suffix in SIDECARS:
-        sidecar = path.with_suffix(suffix)
-        if sidecar.is_file():
-            try:
-                body = _read(sidecar, root, MOST_SIDECAR_BYTES)
-            except FetchError as exc:
-                raise FetchError("sidecar_refused", f"{sidecar.name}: {exc.detail}") from exc
-            return " ".join(body.decode("utf-8-sig", errors="replace").split())
-    return ""

@@ -18,6 +18,10 @@ TEXT_COLUMNS = (
     "author",
     "caption_source",
     "raw_caption",
+    "cleaned_caption",
+    "caption_rules",
+    "template",
+    "captioner",
 )
 VARIANTS_COLUMN = "variants"
 
@@ -50,5 +54,9 @@ def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
         "author": origin.author,
         "caption_source": captioned.source,
         "raw_caption": captioned.raw_caption,
+        "cleaned_caption": captioned.cleaned_caption,
+        "caption_rules": ", ".join((captioned.rules_version, *captioned.rule_hits)),
+        "template": captioned.template,
+        "captioner": captioned.captioner,
         VARIANTS_COLUMN: list(captioned.variants),
     }

@@ -27,7 +27,7 @@ class DatasetRow:
         split: Part of the dataset that it belongs to.
         family: Name of its family of near-duplicates.
         origin: Where it comes from, as far as the dataset holds it.
-        caption_source: ``blip``, ``page`` or ``hand``.
+        caption_source: Where the words come from, such as ``title`` or ``captioner``.
         raw_caption: As its source gave it.
     """
 

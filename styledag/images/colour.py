@@ -30,7 +30,7 @@ def to_srgb(colours: Image.Image, icc_profile: bytes | None) -> tuple[Image.Imag
             notes = ["icc_ignored", "icc_damaged"]
     if colours.mode == "CMYK":
         notes.append("cmyk_without_profile")
-    return colours.convert("RGB"), notes
+    return colours if colours.mode == "RGB" else colours.convert("RGB"), notes
 
 
 def _transformed(colours: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -1,6 +1,8 @@
-"""Copies: the same image again, byte for byte or encoded anew."""
+"""Copies: the same image again, byte for byte, encoded anew, or mirrored."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -11,34 +13,84 @@ from styledag.images.similarity import Float32, pairs_alike, product_for
 
 _MOST_COLOUR_DIFFERENCE = 24
 """Levels of 255 by which a cell's mean colour may differ between copies. Neither hash nor embedding
-sees a drawing's colour well: skin tones differ by 32 and more, copies at quality 50, or with a
-border of one pixel in 72 cut off, by 21 at the most."""
+sees a drawing's colour well: skin tones differ by 32 and more, copies at quality 50 by 21 at the
+most."""
+_MOST_SHAPE_DIFFERENCE = 48
+"""Levels by which one of 32 by 32 cells may differ. Emoji's clock faces that show different times
+differ by 106 and more, fainter ones by 87; copies at quality 30 or of 48 px by 19 at the most. An
+image whose border was cut off, so that all lines moved, differs as much as a clock: it is of the
+family and no copy."""
+_SHAPES_IN_MEMORY = 4_096
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Images as they are compared: their looks and comparable unit vectors, ``[n, d]``."""
+
+    looks: Sequence[Look]
+    vectors: Float32
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What an image is a copy of.
+
+    Attributes:
+        kept: Position of the image that is kept.
+        mirrored: Whether it is that image's mirror image.
+        hash_distance: Bits in which their hashes differ.
+        similarity: Product of their vectors.
+    """
+
+    kept: int
+    mirrored: bool
+    hash_distance: int
+    similarity: float
 
 
 def find_copies(
-    looks: Sequence[Look],
-    vectors: Float32,
+    images: Seen,
+    shape_of: Callable[[int], NDArray[np.int16]],
     *,
     most_distance: int,
     least_similarity: float,
-) -> Mapping[int, int]:
-    """Return the positions of copies, each with the position of the image that is kept.
+    mirrors: Seen | None = None,
+) -> dict[int, Copy]:
+    """Return the copies by their position, sorted.
 
-    An image is a copy of an earlier one that is kept itself, if their hashes, their embeddings
-    and their coarse colours all say so; of several, of the earliest. Give the images in the
-    order in which they deserve to be kept.
+    An image is a copy of an earlier one that is kept itself, if their hashes, their embeddings,
+    their coarse colours and their lines all agree; of several, of the earliest. Give the images in
+    the order in which they deserve to be kept.
 
     Args:
-        looks: What was measured on each.
-        vectors: Comparable unit vectors, ``[n, d]``.
+        images: What is known of each.
+        shape_of: Returns the cells of luma of the image at a position; asked for few.
         most_distance: Most bits in which the hashes of copies differ.
         least_similarity: Smallest product of the vectors of copies.
+        mirrors: What is known of each image's mirror image, if those count as copies.
     """
-    kept_by: dict[int, int] = {}
-    for earlier, later in _candidates(looks, vectors, most_distance, least_similarity):
-        if earlier not in kept_by:
-            kept_by.setdefault(later, earlier)
-    return kept_by
+    shapes = lru_cache(_SHAPES_IN_MEMORY)(shape_of)
+    pairs = [
+        (earlier, later, mirrored)
+        for mirrored, others in ((False, images), (True, mirrors))
+        if others is not None
+        for earlier, later in _candidates(images, others, most_distance, least_similarity)
+    ]
+    copies: dict[int, Copy] = {}
+    for earlier, later, mirrored in sorted(pairs):
+        if earlier in copies or later in copies:
+            continue
+        shape = shapes(later)[:, ::-1] if mirrored else shapes(later)
+        if np.abs(shapes(earlier) - shape).max() > _MOST_SHAPE_DIFFERENCE:
+            continue
+        other = mirrors if mirrored and mirrors is not None else images
+        copies[later] = Copy(
+            kept=earlier,
+            mirrored=mirrored,
+            hash_distance=hash_distance(images.looks[earlier].phash, other.looks[later].phash),
+            similarity=float(images.vectors[earlier] @ other.vectors[later]),
+        )
+    return dict(sorted(copies.items()))
 
 
 def hash_distance(one: str, other: str) -> int:
@@ -47,18 +99,18 @@ def hash_distance(one: str, other: str) -> int:
 
 
 def _candidates(
-    looks: Sequence[Look], vectors: Float32, most_distance: int, least_similarity: float
+    images: Seen, others: Seen, most_distance: int, least_similarity: float
 ) -> Iterator[tuple[int, int]]:
-    """Yield pairs of positions ``(earlier, later)``, sorted by the earlier one."""
-    if not looks:
+    """Yield pairs of positions ``(earlier, later)`` of which all but the lines agree."""
+    if not images.looks:
         return
-    signs = _unit_signs(looks)
-    colours = _bytes([look.colours for look in looks]).astype(np.int16)
+    signs, other_signs = _unit_signs(images.looks), _unit_signs(others.looks)
+    colours, other_colours = _colours(images.looks), _colours(others.looks)
     # Of two unit vectors of +-1/8, each bit that differs takes 2/64 off the product.
     least = 1 - 2 * (most_distance + 0.5) / HASH_BITS
-    for firsts, seconds in pairs_alike(signs, least):
-        similarity = np.einsum("nd,nd->n", vectors[firsts], vectors[seconds])
-        recoloured = np.abs(colours[firsts] - colours[seconds]).max(axis=1, initial=0)
+    for firsts, seconds in pairs_alike(signs, other_signs, least):
+        similarity = np.einsum("nd,nd->n", images.vectors[firsts], others.vectors[seconds])
+        recoloured = np.abs(colours[firsts] - other_colours[seconds]).max(axis=1, initial=0)
         alike = similarity >= product_for(least_similarity)
         alike &= recoloured <= _MOST_COLOUR_DIFFERENCE
         yield from zip(firsts[alike].tolist(), seconds[alike].tolist(), strict=True)
@@ -69,6 +121,10 @@ def _unit_signs(looks: Sequence[Look]) -> Float32:
     bits = np.unpackbits(_bytes([look.phash for look in looks]), axis=1)
     signs: Float32 = bits.astype(np.float32) * 2 - 1
     return signs / np.float32(sqrt(HASH_BITS))
+
+
+def _colours(looks: Sequence[Look]) -> NDArray[np.int16]:
+    return _bytes([look.colours for look in looks]).astype(np.int16)
 
 
 def _bytes(in_hexadecimal: Sequence[str]) -> NDArray[np.uint8]:

@@ -1,24 +1,33 @@
 """The stage ``curated_images``: copies dropped, families capped, poor quality left out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from styledag.errors import DataError
 from styledag.images.contact_sheet import SheetFamily, write_contact_sheet
-from styledag.images.copies import find_copies, hash_distance
+from styledag.images.copies import Seen, find_copies
 from styledag.images.embedding import Embedder
 from styledag.images.families import find_families
-from styledag.images.looks import Look, embed_jpegs, measure_looks
+from styledag.images.looks import (
+    Look,
+    embed_jpegs,
+    measure_looks,
+    open_jpeg,
+    shape_cells,
+)
+from styledag.images.names import find_named
 from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.settings import CurationSettings
 from styledag.images.similarity import Float32, comparable
 from styledag.manifest import Manifest, Rejection
+from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 @dataclass
@@ -26,10 +35,25 @@ class _Curation:
     """The images that are still in, and everything that was left out."""
 
     left: list[JpegImage]
+    protected: frozenset[str] = frozenset()
     rejected: list[Rejection] = field(default_factory=list)
     copies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     kept: list[CuratedImage] = field(default_factory=list)
     families: list[SheetFamily] = field(default_factory=list)
+
+    def is_kept(self, image: JpegImage) -> bool:
+        """Return whether a person wants the image, whatever else is known of it."""
+        return image.origin.url in self.protected
+
+    def leave_out(self, judge: Callable[[JpegImage], tuple[str, str] | None]) -> None:
+        """Reject the images for which a reason and a detail are returned, unless they are kept."""
+        images, self.left = self.left, []
+        for image in images:
+            judged = None if self.is_kept(image) else judge(image)
+            if judged is None:
+                self.left.append(image)
+            else:
+                self.reject(image, *judged)
 
     def reject(self, image: JpegImage, reason: str, detail: str) -> None:
         self.rejected.append(Rejection(subject=image.origin.url, reason=reason, detail=detail))
@@ -44,8 +68,9 @@ def curate_images(
 ) -> Manifest[CuratedImage]:
     """Return, and write into the workspace with a contact sheet, the images to train on.
 
-    Images that are too small, too narrow or blank are left out, then copies, then what exceeds
-    ``family_cap`` of a family of near-duplicates. Each JPEG is hashed and embedded once, however
+    Images that a person drops, or that are too small, too narrow, blank, blurred or grey, are left
+    out, then copies, then what exceeds ``family_cap`` of a family of near-duplicates. What a person
+    keeps is never left out. Each JPEG is hashed and embedded once, however
     many runs it appears in (``work["hashes"]``, ``work["embeddings"]``). The order of the rows
     changes nothing.
 
@@ -59,13 +84,21 @@ def curate_images(
         DataError: If not one image is kept; the message names the reasons.
         StorageError: If a JPEG's blob is missing.
     """
-    curation = _Curation(left=sorted(jpegs.rows, key=_worth))
-    _drop_small(curation, settings)
+    curation = _Curation(_in_order(jpegs.rows, settings), _urls(settings.keep, jpegs.rows))
+    dropped = _urls(settings.drop, jpegs.rows)
+    curation.leave_out(
+        lambda image: (
+            ("dropped_by_hand", "curation.drop names it") if image.origin.url in dropped else None
+        )
+    )
+    curation.leave_out(partial(_judge_size, settings))
     looks = measure_looks(_sha256s(curation), CODE_VERSION, workspace)
-    _drop_blank(curation, settings, looks)
+    curation.leave_out(lambda image: _judge_look(settings, looks[image.sha256]))
     _drop_exact_copies(curation)
     vectors = comparable(embed_jpegs(_sha256s(curation), embed, workspace))
-    vectors = _drop_near_copies(curation, settings, looks, vectors)
+    images = Seen([looks[image.sha256] for image in curation.left], vectors)
+    mirrors = _mirrors(curation, embed, workspace) if settings.mirrored_copies else None
+    vectors = _drop_near_copies(curation, settings, workspace, images, mirrors)
     _cap_families(curation, settings, vectors)
     if not curation.kept:
         raise DataError(_nothing_kept(curation.rejected))
@@ -75,38 +108,64 @@ def curate_images(
     return manifest
 
 
-def _worth(image: JpegImage) -> tuple[int, str, str]:
-    """Return what an image is sorted by, so that of copies the largest original comes first."""
-    return (-image.raw_width_px * image.raw_height_px, image.sha256, image.origin.url)
+def curation_facts(
+    curated: Manifest[CuratedImage], jpegs: Manifest[JpegImage], settings: CurationSettings
+) -> Facts:
+    """Return the manifest's counts, and which names of ``keep`` and ``drop`` mean no image."""
+    found = find_named((*settings.keep, *settings.drop), jpegs.rows)
+    unknown = [name for name, named in found.items() if not named]
+    if not unknown:
+        return curated.facts
+    return {**curated.facts, "names_unmatched": len(unknown), "names_unmatched_first": unknown[:5]}
+
+
+def _in_order(images: Sequence[JpegImage], settings: CurationSettings) -> list[JpegImage]:
+    """Return the images so that of copies the one a person keeps, or the largest, comes first."""
+    kept = _urls(settings.keep, images)
+
+    def worth(image: JpegImage) -> tuple[bool, int, str, str]:
+        pixels = image.raw_width_px * image.raw_height_px
+        return (image.origin.url not in kept, -pixels, image.sha256, image.origin.url)
+
+    return sorted(images, key=worth)
+
+
+def _urls(names: Sequence[str], images: Sequence[JpegImage]) -> frozenset[str]:
+    found = find_named(names, images)
+    return frozenset(image.origin.url for named in found.values() for image in named)
 
 
 def _sha256s(curation: _Curation) -> list[str]:
-    return list(dict.fromkeys(image.sha256 for image in curation.left))
+    return [image.sha256 for image in curation.left]
 
 
-def _drop_small(curation: _Curation, settings: CurationSettings) -> None:
-    images, curation.left = curation.left, []
-    for image in images:
-        shorter, longer = sorted((image.raw_width_px, image.raw_height_px))
-        size = f"{image.raw_width_px}x{image.raw_height_px}"
-        if shorter < settings.min_side_px:
-            curation.reject(image, "too_small", f"{size}, less than {settings.min_side_px}")
-        elif longer > settings.max_aspect * shorter:
-            curation.reject(image, "too_narrow", f"{size}, beyond {settings.max_aspect:g} to 1")
-        else:
-            curation.left.append(image)
+def _judge_size(settings: CurationSettings, image: JpegImage) -> tuple[str, str] | None:
+    shorter, longer = sorted((image.raw_width_px, image.raw_height_px))
+    size = f"{image.raw_width_px}x{image.raw_height_px}"
+    if shorter < settings.min_side_px:
+        return "too_small", f"{size}, less than {settings.min_side_px}"
+    if longer > settings.max_aspect * shorter:
+        return "too_narrow", f"{size}, beyond {settings.max_aspect:g} to 1"
+    return None
 
 
-def _drop_blank(curation: _Curation, settings: CurationSettings, looks: Mapping[str, Look]) -> None:
-    images, curation.left = curation.left, []
-    for image in images:
-        contrast = looks[image.sha256].contrast
-        if contrast < settings.min_contrast:
-            curation.reject(
-                image, "blank", f"contrast {contrast:.2f}, less than {settings.min_contrast:g}"
-            )
-        else:
-            curation.left.append(image)
+def _judge_look(settings: CurationSettings, look: Look) -> tuple[str, str] | None:
+    for reason, measure, least in (
+        ("blank", "contrast", settings.min_contrast),
+        ("blurred", "sharpness", settings.min_sharpness),
+        ("greyscale", "saturation", settings.min_saturation),
+    ):
+        value = float(getattr(look, measure))
+        if value < least:
+            return reason, f"{measure} {value:.2f}, less than {least:g}"
+    return None
+
+
+def _mirrors(curation: _Curation, embed: Embedder, workspace: Workspace) -> Seen:
+    sha256s = _sha256s(curation)
+    looks = measure_looks(sha256s, CODE_VERSION, workspace, mirrored=True)
+    vectors = embed_jpegs(sha256s, embed, workspace, mirrored=True)
+    return Seen([looks[sha256] for sha256 in sha256s], comparable(vectors))
 
 
 def _drop_exact_copies(curation: _Curation) -> None:
@@ -117,6 +176,7 @@ def _drop_exact_copies(curation: _Curation) -> None:
         if keeper is image:
             curation.left.append(image)
         else:
+            # One JPEG is one row, also where a person keeps both: their pixels are the same.
             curation.reject(image, "copy", f"same pixels as {keeper.origin.url}")
             curation.copies[keeper.sha256].append(image.origin.url)
 
@@ -124,32 +184,33 @@ def _drop_exact_copies(curation: _Curation) -> None:
 def _drop_near_copies(
     curation: _Curation,
     settings: CurationSettings,
-    looks: Mapping[str, Look],
-    vectors: Float32,
+    workspace: Workspace,
+    seen: Seen,
+    mirrors: Seen | None,
 ) -> Float32:
-    """Leave out copies that were encoded anew, and return the vectors of those left."""
+    """Leave out copies that were encoded anew or mirrored; return the vectors of those left."""
     images = curation.left
-    in_order = [looks[image.sha256] for image in images]
-    kept_by = find_copies(
-        in_order,
-        vectors,
+    found = find_copies(
+        seen,
+        lambda at: shape_cells(open_jpeg(images[at].sha256, workspace)),
         most_distance=settings.copy_hash_distance,
         least_similarity=settings.copy_similarity,
+        mirrors=mirrors,
     )
-    for copy, kept in sorted(kept_by.items()):
-        keeper = images[kept]
+    copies = {at: copy for at, copy in found.items() if not curation.is_kept(images[at])}
+    for at, copy in copies.items():
+        keeper = images[copy.kept]
         curation.reject(
-            images[copy],
+            images[at],
             "copy",
-            f"copy of {keeper.origin.url}: hash distance "
-            f"{hash_distance(in_order[copy].phash, in_order[kept].phash)}, "
-            f"similarity {float(vectors[copy] @ vectors[kept]):.3f}",
+            f"{'mirror image' if copy.mirrored else 'copy'} of {keeper.origin.url}: hash distance "
+            f"{copy.hash_distance}, similarity {copy.similarity:.3f}",
         )
-        copies = curation.copies[keeper.sha256]
-        copies.extend([images[copy].origin.url, *curation.copies.pop(images[copy].sha256, [])])
-    kept_at = [at for at in range(len(images)) if at not in kept_by]
+        addresses = curation.copies[keeper.sha256]
+        addresses.extend([images[at].origin.url, *curation.copies.pop(images[at].sha256, [])])
+    kept_at = [at for at in range(len(images)) if at not in copies]
     curation.left = [images[at] for at in kept_at]
-    return vectors[kept_at]
+    return seen.vectors[kept_at]
 
 
 def _cap_families(curation: _Curation, settings: CurationSettings, vectors: Float32) -> None:
@@ -158,27 +219,38 @@ def _cap_families(curation: _Curation, settings: CurationSettings, vectors: Floa
     for family in find_families(vectors[in_order], settings.family_similarity):
         centre, size = images[family.medoid], len(family.members)
         cap = min(settings.family_cap or size, size)
-        curation.families.append(SheetFamily(tuple(images[at] for at in family.members), cap))
+        members = list(zip(family.members, family.similarities, strict=True))
+        wanted = [pair for pair in members[cap:] if curation.is_kept(images[pair[0]])]
+        over = [pair for pair in members[cap:] if pair not in wanted]
+        kept = [at for at, _ in (*members[:cap], *wanted)]
+        shown = tuple(images[at] for at in (*kept, *(at for at, _ in over)))
+        curation.families.append(SheetFamily(shown, len(kept)))
         curation.kept.extend(
-            CuratedImage(
-                origin=images[at].origin,
-                raw_sha256=images[at].raw_sha256,
-                sha256=images[at].sha256,
-                width_px=images[at].width_px,
-                height_px=images[at].height_px,
-                family=centre.sha256,
-                family_size=size,
-                copies=tuple(sorted(curation.copies.get(images[at].sha256, []))),
-            )
-            for at in family.members[:cap]
+            _curated(images[at], centre, size, curation.copies.get(images[at].sha256, []))
+            for at in kept
         )
-        for at, similarity in list(zip(family.members, family.similarities, strict=True))[cap:]:
+        for at, similarity in over:
             curation.reject(
                 images[at],
                 "family_cap",
-                f"one of {size} like {centre.origin.url}, of which {cap} are kept; "
+                f"one of {size} like {centre.origin.url}, of which {len(kept)} are kept; "
                 f"similarity {similarity:.3f}",
             )
+
+
+def _curated(
+    image: JpegImage, centre: JpegImage, family_size: int, copies: Sequence[str]
+) -> CuratedImage:
+    return CuratedImage(
+        origin=image.origin,
+        raw_sha256=image.raw_sha256,
+        sha256=image.sha256,
+        width_px=image.width_px,
+        height_px=image.height_px,
+        family=centre.sha256,
+        family_size=family_size,
+        copies=tuple(sorted(copies)),
+    )
 
 
 def _nothing_kept(rejected: Sequence[Rejection]) -> str:

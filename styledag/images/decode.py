@@ -3,13 +3,18 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
-from PIL import Image, ImageColor, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from styledag.errors import ImageError
 from styledag.images.colour import to_srgb
-from styledag.images.formats import opened_formats, refusal
+from styledag.images.containers.exif import ORIENTATION
+from styledag.images.containers.parts import Parts, Size
+from styledag.images.containers.read import file_parts
+from styledag.images.formats import opened_formats, refusal, register_optional_formats
 from styledag.images.limits import decoding_limits
 from styledag.images.transparency import composite, scale_key_colour, split_alpha
 
@@ -27,6 +32,21 @@ _DECODER_ERRORS = (
     zlib.error,
 )
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_TURN = Image.Transpose
+_UPRIGHT_BY = {
+    2: _TURN.FLIP_LEFT_RIGHT,
+    3: _TURN.ROTATE_180,
+    4: _TURN.FLIP_TOP_BOTTOM,
+    5: _TURN.TRANSPOSE,
+    6: _TURN.ROTATE_270,
+    7: _TURN.TRANSVERSE,
+    8: _TURN.ROTATE_90,
+}
+_TURNED_BY_DECODER = frozenset({"TIFF"})
+_SHRUNK_BY_DECODER = frozenset({"JPEG"})
+
+ScaleOf = Callable[[Size], float]
+"""Returns the share of its width and height at which an image of a size is needed."""
 
 
 @dataclass(frozen=True)
@@ -34,34 +54,40 @@ class DecodedImage:
     """One image's pixels and what was found on the way.
 
     Attributes:
-        image: Mode RGB, sRGB, upright.
+        image: Mode RGB, sRGB, upright; smaller than ``size`` if less was asked for.
+        size: Width and height of the original, upright.
         format: Pillow's name of the format.
         frames: Frames in the file; ``image`` is the first.
         notes: Reasons for what was done beyond the ordinary.
     """
 
     image: Image.Image
+    size: Size
     format: str
     frames: int
     notes: tuple[str, ...]
 
 
-def decode_image(content: bytes, *, background: str, max_pixels: int) -> DecodedImage:
+def decode_image(
+    content: bytes, *, background: str, max_pixels: int, scale_of: ScaleOf | None = None
+) -> DecodedImage:
     """Return the first frame of an image as upright, opaque sRGB pixels.
 
     Args:
         content: The file's bytes.
         background: Colour under transparency, ``#rrggbb``.
         max_pixels: Width times height above which the image is not decoded.
+        scale_of: The scale at which the image is needed, by its size; a JPEG is then decoded at
+            the smallest of its own scales (1/8, 1/4, 1/2) that is not below it.
 
     Raises:
         ImageError: If the image cannot be used, whatever the decoder raised: ``empty``,
-            ``not_a_image``, ``unsupported_format``, ``unsupported_mode``, ``damaged``,
+            ``not_an_image``, ``unsupported_format``, ``unsupported_mode``, ``damaged``,
             ``too_many_pixels`` or ``out_of_memory``.
     """
     try:
         with decoding_limits(max_pixels) as warned:
-            decoded = _decode(content, background)
+            decoded = _decode(content, background, max_pixels, scale_of)
     except UnidentifiedImageError as exc:
         raise refusal(content) from exc
     except _BOMBS as exc:
@@ -73,39 +99,93 @@ def decode_image(content: bytes, *, background: str, max_pixels: int) -> Decoded
     if not warned:
         return decoded
     return DecodedImage(
-        decoded.image, decoded.format, decoded.frames, (*decoded.notes, "decoder_warned")
+        decoded.image,
+        decoded.size,
+        decoded.format,
+        decoded.frames,
+        (*decoded.notes, "decoder_warned"),
     )
 
 
-def _decode(content: bytes, background: str) -> DecodedImage:
-    frames, notes = _count_frames(content)
-    with _open(content) as file:
-        icc_profile = file.info.get("icc_profile")
-        format_name = str(file.format)
+def _decode(
+    content: bytes, background: str, max_pixels: int, scale_of: ScaleOf | None
+) -> DecodedImage:
+    register_optional_formats(content)
+    parts = file_parts(content)
+    if parts is None:
+        parts = _parts_by_decoder(content)
+    if parts.canvas is not None and parts.canvas[0] * parts.canvas[1] > max_pixels:
+        raise Image.DecompressionBombError
+    with _open(parts.content) as file:
+        size, format_name = parts.canvas or file.size, str(file.format)
+        if scale_of is not None and format_name in _SHRUNK_BY_DECODER:
+            _shrink(file, scale_of(_turned(size, parts.orientation)))
         scale_key_colour(file)
         file.load()
-        image, orientation_notes = _upright(file)
-        colours, alpha = split_alpha(image)
-    rgb, colour_notes = to_srgb(colours, icc_profile)
+        if format_name in _TURNED_BY_DECODER:
+            size = file.size
+        colours, alpha = split_alpha(file)
+    rgb, colour_notes = to_srgb(colours, parts.icc_profile)
+    rgb, alpha = _on_canvas(rgb, alpha, parts)
     opaque = composite(rgb, alpha, ImageColor.getrgb(background))
-    return DecodedImage(opaque, format_name, frames, (*notes, *orientation_notes, *colour_notes))
+    return DecodedImage(
+        _upright(opaque, parts.orientation),
+        _turned(size, parts.orientation),
+        format_name,
+        parts.frames or 1,
+        (*parts.notes, *colour_notes),
+    )
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
     return Image.open(io.BytesIO(content), formats=opened_formats())
 
 
-def _count_frames(content: bytes) -> tuple[int, list[str]]:
-    """Return the number of frames; damage behind the first frame does no harm to it."""
+def _parts_by_decoder(content: bytes) -> Parts:
+    """Return the parts of a file whose container only its decoder reads."""
     with _open(content) as file:
+        parts = Parts(content=content, icc_profile=file.info.get("icc_profile"))
         try:
-            return int(getattr(file, "n_frames", 1)), []
+            frames = int(getattr(file, "n_frames", 1))
         except (*_DECODER_ERRORS, *_BOMBS):
-            return 1, ["frames_unknown"]
+            # Damage behind the first frame does no harm to it.
+            frames, parts = 1, parts.noting("frames_unknown")
+        orientation = 0
+        if file.format not in _TURNED_BY_DECODER:
+            try:
+                orientation = int(file.getexif().get(ORIENTATION, 0))
+            except _DECODER_ERRORS:
+                parts = parts.noting("exif_ignored")
+    return Parts(
+        content=content,
+        frames=frames,
+        orientation=orientation,
+        icc_profile=parts.icc_profile,
+        notes=parts.notes,
+    )
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    try:
-        return ImageOps.exif_transpose(image), []
-    except _DECODER_ERRORS:
-        return image, ["exif_ignored"]
+def _shrink(file: ImageFile.ImageFile, scale: float) -> None:
+    if scale < 1:
+        file.draft(None, (ceil(file.width * scale), ceil(file.height * scale)))
+
+
+def _on_canvas(
+    rgb: Image.Image, alpha: Image.Image | None, parts: Parts
+) -> tuple[Image.Image, Image.Image | None]:
+    """Return colours and alpha of the whole image, transparent around its first frame."""
+    if parts.canvas is None:
+        return rgb, alpha
+    whole, clear = Image.new("RGB", parts.canvas), Image.new("L", parts.canvas, 0)
+    whole.paste(rgb, parts.offset)
+    clear.paste(Image.new("L", rgb.size, 255) if alpha is None else alpha, parts.offset)
+    return whole, clear
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT_BY.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _turned(size: Size, orientation: int) -> Size:
+    return (size[1], size[0]) if orientation >= 5 else size

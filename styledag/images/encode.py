@@ -6,6 +6,7 @@ import PIL
 from PIL import Image, features
 
 _CODECS = ("libjpeg_turbo", "jpg", "webp", "avif", "zlib", "libtiff", "littlecms2")
+_OPTIONAL_PACKAGES = ("pillow-heif", "pillow-jxl-plugin")
 
 
 def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
@@ -17,13 +18,21 @@ def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
         image: Mode RGB; only its pixels are used.
         quality: libjpeg's quality, 1 to 100.
     """
-    pixels_only = Image.frombytes("RGB", image.size, image.tobytes())
+    pixels_only = image.copy()
+    pixels_only.info = {}
     file = io.BytesIO()
     pixels_only.save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()
 
 
 def codec_versions() -> dict[str, str]:
-    """Return the versions of Pillow and of the libraries in it that decide a JPEG's bytes."""
-    versions = {name: features.version(name) for name in _CODECS if features.check(name)}
-    return {"pillow": PIL.__version__, **{name: str(found) for name, found in versions.items()}}
+    """Return the versions of Pillow and of the decoders beside it, which decide a JPEG's bytes."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {name: str(features.version(name)) for name in _CODECS if features.check(name)}
+    for package in _OPTIONAL_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {"pillow": PIL.__version__, **versions}

@@ -1,9 +1,15 @@
 """Which image formats are opened, and what the others are called when they are refused."""
 
+from importlib import import_module
+from importlib.util import find_spec
+
 from PIL import features
 
 from styledag.errors import ImageError
+from styledag.images.containers.tiff import refused_tiff
 
+EXTRA = "styledag[formats]"
+"""What is installed to open the formats that Pillow itself does not."""
 _ALWAYS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 _OPENED_MAGIC = {
@@ -20,8 +26,6 @@ _REFUSED_MAGIC = {
     b"%PDF": "PDF",
     b"8BPS": "PSD",
     b"\x00\x00\x01\x00": "ICO",
-    b"\xff\x0a": "JPEG XL",
-    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
     b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
     b"DDS ": "DDS",
     b"icns": "ICNS",
@@ -29,32 +33,68 @@ _REFUSED_MAGIC = {
     b"\x1f\x8b": "gzip",
     b"%!PS": "PostScript",
 }
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_JXL_MAGIC = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_OPTIONAL = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
+_NAMES = {"HEIF": "HEIC", "JXL": "JPEG XL"}
 _HEAD_BYTES = 1024
 
 
 def opened_formats() -> tuple[str, ...]:
-    """Return Pillow's names of the formats that are opened; AVIF where Pillow has its decoder."""
-    return (*_ALWAYS, "AVIF") if features.check("avif") else _ALWAYS
+    """Return Pillow's names of the formats that are opened.
+
+    AVIF is one where Pillow has its decoder, HEIC and JPEG XL where their packages are installed.
+    """
+    avif = ("AVIF",) if features.check("avif") else ()
+    return (*_ALWAYS, *avif, *(name for name, module in _OPTIONAL.items() if find_spec(module)))
+
+
+def register_optional_formats(content: bytes) -> None:
+    """Let Pillow open a format of the optional packages, if the bytes are of one.
+
+    The packages are imported by the first image that needs them.
+    """
+    name = _optional_name(content)
+    if name is None or not find_spec(_OPTIONAL[name]):
+        return
+    module = import_module(_OPTIONAL[name])
+    if name == "HEIF":
+        module.register_heif_opener()
 
 
 def refusal(content: bytes) -> ImageError:
     """Return why bytes that Pillow could not identify are refused, judged by how they begin.
 
-    The reason is ``empty``, ``unsupported_format``, ``not_a_image``, or ``damaged`` where the
+    The reason is ``empty``, ``unsupported_format``, ``not_an_image``, or ``damaged`` where the
     bytes begin like a format that is opened.
     """
     if not content:
         return ImageError("empty", "there are no bytes")
-    opened = _opened_name(content)
+    optional = _optional_name(content)
+    if optional is not None and not find_spec(_OPTIONAL[optional]):
+        name = _NAMES[optional]
+        return ImageError("unsupported_format", f"is {name}: install {EXTRA} to open it")
+    opened = optional or _opened_name(content)
+    if opened == "TIFF":
+        return refused_tiff(content) or _damaged(opened)
     if opened is not None:
-        return ImageError("damaged", f"begins like {opened}, but its header cannot be read")
+        return _damaged(opened)
     for magic, name in _REFUSED_MAGIC.items():
         if content.startswith(magic):
             return _unsupported(name)
     if content[4:8] == b"ftyp":
-        return _unsupported("HEIC" if content[8:12] in _HEIF_BRANDS else "an ISO media file")
+        return _unsupported("an ISO media file")
     return _text_refusal(content)
+
+
+def _optional_name(content: bytes) -> str | None:
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
+        return None if b"avif" in content[16:64] else "HEIF"
+    return "JXL" if content.startswith(_JXL_MAGIC) else None
+
+
+def _damaged(name: str) -> ImageError:
+    return ImageError("damaged", f"begins like {name}, but its header cannot be read")
 
 
 def _opened_name(content: bytes) -> str | None:
@@ -70,8 +110,8 @@ def _text_refusal(content: bytes) -> ImageError:
     if head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!")) and b"<svg" in head):
         return _unsupported("SVG")
     if head.startswith((b"<!doctype html", b"<html")) or b"<html" in head:
-        return ImageError("not_a_image", "is an HTML page")
-    return ImageError("not_a_image", f"begins with {content[:8].hex()}, like no image format")
+        return ImageError("not_an_image", "is an HTML page")
+    return ImageError("not_an_image", f"begins with {content[:8].hex()}, like no image format")
 
 
 def _unsupported(name: str) -> ImageError:

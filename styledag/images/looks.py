@@ -1,4 +1,4 @@
-"""What is measured once on each JPEG: hash, contrast, coarse colours and embedding."""
+"""What is measured once on each JPEG: hash, contrast, sharpness, colours and embedding."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import imagehash
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
 from styledag.images.embedding import Embedder
@@ -16,6 +17,7 @@ from styledag.store.workspace import Workspace
 
 HASH_BITS = 64
 COLOUR_CELLS = 4
+SHAPE_CELLS = 32
 _LOOKS, _EMBEDDINGS = "look", "embedding"
 _BATCH = 64
 
@@ -27,25 +29,47 @@ class Look:
     Attributes:
         phash: Perceptual hash as 16 hexadecimal digits.
         contrast: Standard deviation of luma, 0 to 127.5.
+        sharpness: Standard deviation of luma's Laplacian; a blurred image has little.
+        saturation: Mean difference of a pixel's largest and smallest channel, 0 to 255.
         colours: Mean colours of 4 by 4 cells, 48 bytes as hexadecimal digits.
     """
 
     phash: str
     contrast: float
+    sharpness: float
+    saturation: float
     colours: str
 
 
-def open_jpeg(sha256: str, workspace: Workspace) -> Image.Image:
-    """Return the pixels of a JPEG blob."""
+def open_jpeg(sha256: str, workspace: Workspace, *, mirrored: bool = False) -> Image.Image:
+    """Return the pixels of a JPEG blob, left and right exchanged if ``mirrored``."""
     with Image.open(io.BytesIO(workspace.blobs.read(sha256)), formats=("JPEG",)) as image:
-        return image.convert("RGB")
+        rgb = image.convert("RGB")
+    return rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else rgb
+
+
+def shape_cells(image: Image.Image) -> NDArray[np.int16]:
+    """Return the mean luma of 32 by 32 cells, ``[32, 32]``: where a drawing's lines are."""
+    small = image.convert("L").resize((SHAPE_CELLS, SHAPE_CELLS), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.int16)
 
 
 def measure_looks(
-    sha256s: Sequence[str], code_version: str, workspace: Workspace
+    sha256s: Sequence[str], code_version: str, workspace: Workspace, *, mirrored: bool = False
 ) -> Mapping[str, Look]:
-    """Return each JPEG's look, measuring those that are not known (``work["hashes"]``)."""
-    versions = {"imagehash": imagehash.__version__, "pillow": PIL.__version__}
+    """Return each JPEG's look, measuring those that are not known (``work["hashes"]``).
+
+    Args:
+        sha256s: Blobs of the JPEGs.
+        code_version: Of the stage that asks.
+        workspace: Where looks are kept.
+        mirrored: Whether the mirror images are measured.
+    """
+    versions: dict[str, str | bool] = {
+        "imagehash": imagehash.__version__,
+        "pillow": PIL.__version__,
+        **_mirror_key(mirrored),
+    }
     keys = {
         sha256: item_key(jpeg=sha256, code_version=code_version, **versions) for sha256 in sha256s
     }
@@ -55,7 +79,7 @@ def measure_looks(
         for sha256, key in keys.items():
             found = known.get(key)
             if found is None:
-                found = _measured(open_jpeg(sha256, workspace))
+                found = _measured(open_jpeg(sha256, workspace, mirrored=mirrored))
                 workspace.work["hashes"] += 1
                 workspace.items.put_json(_LOOKS, key, found)
             looks[sha256] = Look(**found)
@@ -63,19 +87,28 @@ def measure_looks(
     return looks
 
 
-def embed_jpegs(sha256s: Sequence[str], embed: Embedder, workspace: Workspace) -> Float32:
+def embed_jpegs(
+    sha256s: Sequence[str], embed: Embedder, workspace: Workspace, *, mirrored: bool = False
+) -> Float32:
     """Return the JPEGs' embeddings, float32 ``[n, d]``, in the given order.
 
     Those that are not known are embedded in batches (``work["embeddings"]``) and kept.
+
+    Args:
+        sha256s: Blobs of the JPEGs.
+        embed: Turns images into vectors.
+        workspace: Where vectors are kept.
+        mirrored: Whether the mirror images are embedded.
     """
-    keys = {sha256: item_key(jpeg=sha256, embedder=embed.version) for sha256 in sha256s}
+    mirror = _mirror_key(mirrored)
+    keys = {sha256: item_key(jpeg=sha256, embedder=embed.version, **mirror) for sha256 in sha256s}
     contents = dict(workspace.items.get_many(_EMBEDDINGS, list(keys.values())))
     unknown = [sha256 for sha256, key in keys.items() if not contents.get(key)]
     with workspace.progress.task("embeddings", len(keys)) as advance:
         advance(len(keys) - len(unknown))
         for start in range(0, len(unknown), _BATCH):
             batch = unknown[start : start + _BATCH]
-            vectors = embed([open_jpeg(sha256, workspace) for sha256 in batch])
+            vectors = embed([open_jpeg(sha256, workspace, mirrored=mirrored) for sha256 in batch])
             for sha256, vector in zip(batch, vectors, strict=True):
                 contents[keys[sha256]] = vector.astype("<f4").tobytes()
                 workspace.items.put(_EMBEDDINGS, keys[sha256], contents[keys[sha256]])
@@ -87,11 +120,24 @@ def embed_jpegs(sha256s: Sequence[str], embed: Embedder, workspace: Workspace) -
     return np.stack(rows).astype(np.float32)
 
 
+def _mirror_key(mirrored: bool) -> dict[str, bool]:
+    return {"mirrored": True} if mirrored else {}
+
+
 def _measured(image: Image.Image) -> dict[str, str | float]:
-    contrast = ImageStat.Stat(image.convert("L")).stddev[0]
+    luma = image.convert("L")
     cells = image.resize((COLOUR_CELLS, COLOUR_CELLS), Image.Resampling.BOX)
+    pixels = np.asarray(image, dtype=np.int16)
     return {
         "phash": str(imagehash.phash(image)),
-        "contrast": round(float(contrast), 6),
+        "contrast": round(float(ImageStat.Stat(luma).stddev[0]), 6),
+        "sharpness": round(_sharpness(np.asarray(luma, dtype=np.int32)), 6),
+        "saturation": round(float((pixels.max(axis=2) - pixels.min(axis=2)).mean()), 6),
         "colours": cells.tobytes().hex(),
     }
+
+
+def _sharpness(luma: NDArray[np.int32]) -> float:
+    centre = luma[1:-1, 1:-1]
+    around = luma[:-2, 1:-1] + luma[2:, 1:-1] + luma[1:-1, :-2] + luma[1:-1, 2:]
+    return float((around - 4 * centre).std()) if centre.size else 0.0

@@ -1,30 +1,29 @@
 """The stage ``jpeg_images``: raw images become RGB JPEGs of one size, or of a few shapes."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 from styledag.collect.records import RawImage
-from styledag.errors import DataError, ImageError
-from styledag.images.buckets import nearest_bucket, settings_buckets
-from styledag.images.decode import decode_image
-from styledag.images.encode import codec_versions, encode_jpeg
+from styledag.errors import DataError
+from styledag.images.encode import codec_versions
 from styledag.images.records import JpegImage
-from styledag.images.resize import to_bucket, to_square
 from styledag.images.settings import ImageSettings
+from styledag.images.worker_pool import MACHINE_REASONS, Worker, WorkerPool
 from styledag.manifest import Manifest, Rejection
 from styledag.settings import settings_identity
 from styledag.store.artifact import Facts
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 _NAMESPACE = "jpeg"
 _REASONS_NAMED = 3
+_BATCH = 1_000
+
+_Found = Mapping[str, Any]
 
 
 def normalise_images(
@@ -33,7 +32,9 @@ def normalise_images(
     """Return, and write into the workspace, the images as RGB JPEGs.
 
     Each image is decoded once, however many addresses or runs it appears in; so is each that
-    is rejected. ``work["decodes"]`` counts what was not known before.
+    is rejected, unless the machine had a part in that. ``work["decodes"]`` counts what was not
+    known before. Decoders run in processes of their own on all processors: a crash or a hang costs
+    one image (``decoder_crashed``, ``decode_timeout``).
 
     Args:
         raw: Images as they were found; their bytes are blobs.
@@ -42,6 +43,7 @@ def normalise_images(
 
     Raises:
         DataError: If not one image can be used; the message names the commonest reasons.
+        DeviceError: If the processes that decode cannot be started.
         StorageError: If a raw image's blob is missing.
     """
     recipe = {
@@ -50,21 +52,23 @@ def normalise_images(
         "code_version": CODE_VERSION,
     }
     keys = {row.sha256: item_key(raw=row.sha256, **recipe) for row in raw.rows}
-    known = dict(workspace.items.get_many_json(_NAMESPACE, list(keys.values())))
+    found: dict[str, _Found] = {}
+    with (
+        workspace.progress.task("jpeg images", len(keys)) as advance,
+        WorkerPool(settings, images=len(keys)) as pool,
+    ):
+        for batch in _batches(keys):
+            for sha256, result in _converted(batch, pool, workspace):
+                found[sha256] = result
+                advance(1)
     kept: list[JpegImage] = []
     rejected: list[Rejection] = []
-    with workspace.progress.task("jpeg images", len(raw.rows)) as advance:
-        for row in raw.rows:
-            key = keys[row.sha256]
-            found = known.get(key)
-            if found is None or not _usable(found, workspace):
-                found = known[key] = _normalise(row.sha256, settings, workspace)
-                workspace.items.put_json(_NAMESPACE, key, found)
-            if "reason" in found:
-                rejected.append(Rejection(subject=row.origin.url, **found))
-            else:
-                kept.append(_jpeg_image(row, found))
-            advance(1)
+    for row in raw.rows:
+        result = found[row.sha256]
+        if "reason" in result:
+            rejected.append(Rejection(subject=row.origin.url, **result))
+        else:
+            kept.append(_jpeg_image(row, result))
     if not kept:
         raise DataError(_nothing_kept(rejected))
     manifest = Manifest(tuple(kept), tuple(rejected))
@@ -81,47 +85,43 @@ def jpeg_facts(jpegs: Manifest[JpegImage]) -> Facts:
     return {**jpegs.facts, "buckets": dict(sorted(buckets.items()))}
 
 
-def _usable(found: dict[str, Any], workspace: Workspace) -> bool:
+def _batches(keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    pairs = iter(keys.items())
+    while batch := dict(islice(pairs, _BATCH)):
+        yield batch
+
+
+def _converted(
+    keys: Mapping[str, str], pool: WorkerPool, workspace: Workspace
+) -> Iterator[tuple[str, _Found]]:
+    """Yield what became of each raw image, by its sha256: what is known, then what is decoded."""
+    known = workspace.items.get_many_json(_NAMESPACE, list(keys.values()))
+    missing: list[str] = []
+    for sha256, key in keys.items():
+        result = known.get(key)
+        if result is None or not _usable(result, workspace):
+            missing.append(sha256)
+        else:
+            yield sha256, result
+
+    def convert(worker: Worker, sha256: str) -> _Found:
+        converted = worker.convert(workspace.blobs.read(sha256))
+        if not converted.jpeg:
+            return converted.record
+        return {**converted.record, "sha256": workspace.blobs.put(converted.jpeg)}
+
+    for sha256, result in pool.map(convert, missing):
+        workspace.work["decodes"] += 1
+        if result.get("reason") not in MACHINE_REASONS:
+            workspace.items.put_json(_NAMESPACE, keys[sha256], result)
+        yield sha256, result
+
+
+def _usable(found: _Found, workspace: Workspace) -> bool:
     return "reason" in found or workspace.blobs.has(found["sha256"])
 
 
-def _normalise(raw_sha256: str, settings: ImageSettings, workspace: Workspace) -> dict[str, Any]:
-    """Return what a manifest's row says of one image, or its rejection, as JSON."""
-    content = workspace.blobs.read(raw_sha256)
-    workspace.work["decodes"] += 1
-    try:
-        decoded = decode_image(
-            content, background=settings.background, max_pixels=settings.max_pixels
-        )
-        image = _resized(decoded.image, settings)
-    except ImageError as exc:
-        return {"reason": exc.reason, "detail": exc.detail}
-    return {
-        "sha256": workspace.blobs.put(encode_jpeg(image, quality=settings.quality)),
-        "width_px": image.width,
-        "height_px": image.height,
-        "raw_width_px": decoded.image.width,
-        "raw_height_px": decoded.image.height,
-        "raw_format": decoded.format,
-        "frames": decoded.frames,
-        "notes": list(decoded.notes),
-    }
-
-
-def _resized(image: "Image", settings: ImageSettings) -> "Image":
-    if settings.mode == "bucket":
-        bucket = nearest_bucket(image.size, settings_buckets(settings))
-        return to_bucket(image, bucket, upscale=settings.upscale)
-    return to_square(
-        image,
-        size_px=settings.size_px,
-        mode=settings.mode,
-        upscale=settings.upscale,
-        background=settings.background,
-    )
-
-
-def _jpeg_image(row: RawImage, found: dict[str, Any]) -> JpegImage:
+def _jpeg_image(row: RawImage, found: _Found) -> JpegImage:
     facts = {**found, "notes": tuple(found["notes"])}
     return JpegImage(origin=row.origin, raw_sha256=row.sha256, **facts)
 

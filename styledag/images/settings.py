@@ -1,6 +1,6 @@
 """What a style file says of normalising and curating images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from styledag.settings import STRICT, check_settings, setting
@@ -69,6 +69,10 @@ class CurationSettings:
     copy_similarity: float = setting(
         0.98, ge=0, le=1, help="... and are copies if their embeddings are at least this similar."
     )
+    mirrored_copies: bool | None = setting(
+        None,
+        help="Whether a mirror image is a copy; if any recipe flips images, when left out.",
+    )
     embedding: Literal["pixels", "scorer"] = setting(
         "scorer", help="What similarity is measured on: the scorer's image tower, or small pixels."
     )
@@ -87,6 +91,38 @@ class CurationSettings:
     min_contrast: float = setting(
         2.0, ge=0, le=127.5, help="Standard deviation of luma, 0 to 127.5, below which it is blank."
     )
+    min_sharpness: float = setting(
+        0.0,
+        ge=0,
+        help="Standard deviation of luma's Laplacian in the JPEG below which an image is blurred; "
+        "0 keeps all, flat drawings have 20 and more.",
+    )
+    min_saturation: float = setting(
+        0.0,
+        ge=0,
+        le=255,
+        help="Mean difference of a pixel's largest and smallest channel below which an image is "
+        "greyscale; 0 keeps all, 2 leaves out scans in grey.",
+    )
+    keep: tuple[str, ...] = setting(
+        (), help="File names, URLs or sha256 of images that are kept whatever else is set."
+    )
+    drop: tuple[str, ...] = setting(
+        (), help="File names, URLs or sha256 of images that are left out."
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        both = sorted(set(self.keep) & set(self.drop))
+        if both:
+            raise ValueError(f"keep and drop both name {both[0]!r}: take it out of one")
+
+    def with_flips(self, *, flips: bool) -> "CurationSettings":
+        """Return the settings with ``mirrored_copies`` stated.
+
+        Args:
+            flips: Whether any recipe flips images.
+        """
+        if self.mirrored_copies is not None:
+            return self
+        return replace(self, mirrored_copies=flips)

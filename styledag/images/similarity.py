@@ -31,16 +31,20 @@ def product_for(similarity: float) -> float:
     return min(similarity, _MOST)
 
 
-def pairs_alike(vectors: Float32, least: float) -> Iterator[tuple[NDArray[np.intp], ...]]:
+def pairs_alike(
+    vectors: Float32, others: Float32, least: float
+) -> Iterator[tuple[NDArray[np.intp], ...]]:
     """Yield arrays ``(i, j)`` of the pairs with ``i < j`` whose product is at least ``least``.
 
     Args:
-        vectors: Rows, ``[n, d]``.
+        vectors: Rows, ``[n, d]``, of the first of each pair.
+        others: Rows, ``[n, d]``, of the second; the same rows unless images are compared with
+            changed ones.
         least: Smallest product of a pair.
     """
     count = len(vectors)
     for start, stop in blocks(count, count):
-        alike = vectors[start:stop] @ vectors[start:].T >= least
+        alike = vectors[start:stop] @ others[start:].T >= least
         rows, columns = np.nonzero(np.triu(alike, k=1))
         yield rows + start, columns + start
 

@@ -1,12 +1,16 @@
 """Every way in which an image can be see-through, as one colour image and one alpha channel."""
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageFile
 
 from styledag.errors import ImageError
+from styledag.images.containers.tiff import Samples, stated_samples
 
-_SIXTEEN_TO_EIGHT = 257
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _WITH_ALPHA = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 _LEVEL_OF_BITS = {"L;2": 85, "L;4": 17}
 _AS_RGB = frozenset({"RGB", "RGBX", "YCbCr"})
@@ -16,7 +20,7 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the colours (mode L, RGB or CMYK, 8 bits) and the alpha (mode L), if there is one.
 
     Alpha channels, palettes with alpha and the key colour of PNG's tRNS and of GIF all count.
-    16-bit grey is divided by 257, so that 65535 becomes 255, and not clipped.
+    Grey of more than 8 bits is scaled from the range that the file states, and not clipped.
 
     Args:
         image: A loaded image of any mode.
@@ -25,23 +29,25 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         ImageError: If the mode has no agreed range, such as 32-bit floats (``unsupported_mode``).
     """
     mode = image.mode
+    samples = _samples(image)
     if mode == "P":
+        palette = samples.palette()
+        if palette is not None:
+            image.putpalette(palette)
         mode = "PA" if image.has_transparency_data else "RGBX"
     if mode in _WITH_ALPHA:
         *colours, alpha = image.convert(_WITH_ALPHA[mode]).split()
         return Image.merge("L" if len(colours) == 1 else "RGB", colours), alpha
     if mode == "CMYK":
         return image, None
-    if mode.startswith("I;16"):
-        values = np.asarray(image)
-        eight_bits = (values.astype(np.uint32) + _SIXTEEN_TO_EIGHT // 2) // _SIXTEEN_TO_EIGHT
-        return Image.fromarray(eight_bits.astype(np.uint8)), _keyed_alpha(values, image)
+    if mode.startswith("I"):
+        return _deep_grey(image, samples)
     if mode in ("1", "L"):
         grey = image.convert("L")
-        return grey, _keyed_alpha(np.asarray(grey), image)
+        return grey, _keyed_alpha(grey, image)
     if mode in _AS_RGB:
-        rgb = image.convert("RGB")
-        return rgb, _keyed_alpha(np.asarray(rgb), image)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        return rgb, _keyed_alpha(rgb, image)
     raise ImageError("unsupported_mode", f"pixels of mode {mode} have no agreed range of values")
 
 
@@ -71,14 +77,44 @@ def scale_key_colour(file: ImageFile.ImageFile) -> None:
         file.info["transparency"] = key * _LEVEL_OF_BITS[bits]
 
 
-def _keyed_alpha(values: NDArray[np.generic], image: Image.Image) -> Image.Image | None:
+def _samples(image: Image.Image) -> Samples:
+    """Return what the file states of its samples; 16 bits, black at 0, where it is no TIFF."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return Samples(bits=(16,), photometric=1, formats=(1,))
+    samples = stated_samples(tags)
+    samples.check()
+    return samples
+
+
+def _deep_grey(image: Image.Image, samples: Samples) -> tuple[Image.Image, Image.Image | None]:
+    import numpy as np  # few images need it, and a worker starts sooner without
+
+    values = np.asarray(image)
+    if image.mode == "I":
+        if samples.bits != (32,):
+            raise ImageError(
+                "unsupported_mode", f"pixels of mode {image.mode} have no agreed range"
+            )
+        values = values.view(np.uint32)
+    levels = (values.astype(np.uint64) * 255 + samples.most // 2) // samples.most
+    if samples.white_is_zero:
+        levels = 255 - np.minimum(levels, 255)
+    return Image.fromarray(levels.astype(np.uint8)), _keyed_alpha(values, image)
+
+
+def _keyed_alpha(
+    pixels: "Image.Image | NDArray[np.generic]", image: Image.Image
+) -> Image.Image | None:
     """Return alpha 0 where the values equal the key colour that the file states."""
     key = image.info.get("transparency")
     if key is None:
         return None
     if isinstance(key, bytes):
         raise ImageError("damaged", f"{image.mode} pixels with a palette's transparency")
-    clear = values == np.asarray(key, dtype=np.int64)
+    import numpy as np
+
+    clear = np.asarray(pixels) == np.asarray(key, dtype=np.int64)
     if clear.ndim == 3:
         clear = clear.all(axis=2)
     return Image.fromarray(np.where(clear, 0, 255).astype(np.uint8))

@@ -18,7 +18,7 @@ from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
 from styledag.tensors.layout import CONFIG_FILE, is_weights
 
-_SMALL_FILES = (".json", ".txt", ".model")
+_SMALL_FILES = (".json", ".jinja", ".txt", ".model")
 """Ends of the names of configurations and of tokenizers' files, which the Hub is asked for."""
 _CONFIGURATIONS = (PIPELINE_FILE, CONFIG_FILE, f"*/{CONFIG_FILE}", "*/scheduler_config.json")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

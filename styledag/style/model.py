@@ -9,6 +9,7 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from styledag.captions.settings import CaptionSettings
@@ -56,6 +57,14 @@ class Style(BaseModel):
     )
     samples: SampleSettings = Field(description="Prompts, seeds and the sampler.")
     scores: ScoreSettings = Field(description="How checkpoints and blends are judged.")
+
+    @model_validator(mode="after")
+    def _state_mirrored_copies(self) -> "Style":
+        flips = any(recipe.horizontal_flip for recipe in self.recipes.values())
+        self.__dict__["curation"] = self.curation.with_flips(
+            flips=flips
+        )  # the model itself is frozen
+        return self
 
     @field_validator("blends")
     @classmethod

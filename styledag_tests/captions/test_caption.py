@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from styledag_tests.captions.images import COLOURS, curated, curated_manifest
 
 SETTINGS = CaptionSettings(captioner=ModelReference(model="starter/blip"), batch_size=3)
 
+TITLES_FIRST = replace(SETTINGS, sources=("override", "title", "captioner"))
+
 
 class Narrator:
     """Says what it is told to, and remembers how it was asked."""
@@ -29,6 +32,12 @@ class Narrator:
     def __init__(self, says: str = "a cat", version: str = "v1", dies_at: int | None = None):
         self.says, self.version, self.dies_at = says, version, dies_at
         self.batches: list[int] = []
+
+    def identity(self, settings: CaptionSettings) -> dict[str, object]:
+        return BlipCaptioner.identity(self, settings)
+
+    def batch_size(self, settings: CaptionSettings) -> int:
+        return settings.batch_size
 
     def __call__(self, images: Sequence[Image.Image], settings: CaptionSettings) -> list[str]:
         assert settings.num_beams >= 1
@@ -64,9 +73,9 @@ def test_real_captioner_captions_every_image_once(
     first = caption(manifest, settings, blip)
     assert first.facts == {"found": 8, "kept": 8}
     assert {row.image for row in first.rows} == set(manifest.rows)
-    assert {row.source for row in first.rows} == {"blip"}
+    assert {row.source for row in first.rows} == {"captioner"}
     assert workspace.work == {"captions": 8}
-    unloaded = BlipCaptioner(starter / "nowhere", "v1", blip._compute)
+    unloaded = BlipCaptioner(starter / "nowhere", "v1", blip.compute)
     assert caption(manifest, settings, unloaded) == first
     assert not workspace.work
 
@@ -84,7 +93,7 @@ def test_one_more_image_is_one_more_question(workspace: Workspace, caption) -> N
         ({"template": "{caption}, again"}, []),
         ({"variants": ("{caption}, again",)}, []),
         ({"batch_size": 1}, []),
-        ({"source": "page"}, []),
+        ({"sources": ("title", "captioner")}, []),
         ({"num_beams": 1}, [2]),
         ({"max_new_tokens": 5}, [2]),
         ({"prefix": "a drawing of"}, [2]),
@@ -175,7 +184,7 @@ def test_empty_caption_falls_back_to_the_title_or_is_rejected(
 ) -> None:
     titled, bare = curated(workspace, "red", title="Red Square"), curated(workspace, "blue")
     manifest = caption(Manifest((titled, bare)), captioner=Narrator("there is"))
-    assert [(row.caption, row.source) for row in manifest.rows] == [("Red Square", "page")]
+    assert [(row.caption, row.source) for row in manifest.rows] == [("Red Square", "title")]
     assert [(each.subject, each.reason) for each in manifest.rejected] == [
         (bare.sha256, "empty_caption")
     ]
@@ -186,11 +195,15 @@ def test_page_titles_are_text_and_missing_ones_are_asked_for(workspace: Workspac
     hostile = "<script>alert(1)</script>\x00 {caption}\u202e\n| cell"
     titled, bare = curated(workspace, "red", title=hostile), curated(workspace, "blue")
     narrator = Narrator()
-    manifest = caption(Manifest((titled, bare)), replace(SETTINGS, source="page"), narrator)
+    manifest = caption(
+        Manifest((titled, bare)),
+        TITLES_FIRST,
+        narrator,
+    )
     said = {row.image.sha256: row for row in manifest.rows}
     assert said[titled.sha256].caption == "<script>alert(1)</script> {caption} | cell"
     assert said[titled.sha256].raw_caption == hostile
-    assert (said[bare.sha256].caption, said[bare.sha256].source) == ("a cat", "blip")
+    assert (said[bare.sha256].caption, said[bare.sha256].source) == ("a cat", "captioner")
     assert narrator.batches == [1]
 
 
@@ -206,18 +219,132 @@ def test_person_wins_and_the_captioner_is_not_asked(
     narrator = Narrator()
     manifest = caption(
         Manifest((by_url, by_hash, curated(workspace, "green"))),
-        replace(SETTINGS, source="page", template="{caption}!"),
+        replace(SETTINGS, sources=("override", "title", "captioner"), template="{caption}!"),
         narrator,
         overrides=path,
     )
     said = {row.image.sha256: row for row in manifest.rows}
     assert said[by_url.sha256].caption == "there is a hat hat!"
-    assert said[by_hash.sha256].source == "hand"
+    assert said[by_hash.sha256].source == "override"
     assert narrator.batches == [1]
     facts = caption_facts(manifest, tokens, overrides=path)
-    assert (facts["source_hand"], facts["source_blip"], facts["source_page"]) == (2, 1, 0)
+    assert (facts["source_override"], facts["source_captioner"]) == (2, 1)
+    assert facts["source_title"] == facts["source_alt"] == 0
     assert facts["overrides_unmatched"] == 1
     assert list(facts["overrides_unmatched_first"]) == ["https://gone.example/1.png"]
+
+
+EVERYTHING = Origin(
+    url="https://a.example/File:Red_fox.png",
+    title="File:Red_fox.png",
+    alt="red_fox.jpg",
+    caption="the fox\nat dawn",
+    description="Seen in a wood",
+    author="A. Painter {caption}",
+)
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected", "hits"),
+    [
+        (("title",), "Red fox", ("file_name",)),
+        (("alt", "title"), "red fox", ("file_name",)),
+        (("caption", "alt"), "the fox at dawn", ("whitespace",)),
+        (("description",), "Seen in a wood", ()),
+        (("override", "description"), "Seen in a wood", ()),
+    ],
+)
+def test_words_come_from_the_first_source_that_has_any(
+    workspace: Workspace, caption, sources, expected: str, hits: tuple[str, ...]
+) -> None:
+    settings = CaptionSettings(sources=sources)
+    image = curated(workspace, "red", origin=EVERYTHING)
+    (row,) = caption(Manifest((image,)), settings).rows
+    first = sources[0] if sources[0] != "override" else "description"
+    assert (row.caption, row.source, row.rule_hits) == (expected, first, hits)
+    assert row.raw_caption == getattr(EVERYTHING, first)
+    assert row.cleaned_caption == expected
+    assert row.captioner == ""
+    assert workspace.work == {}
+
+
+def test_without_words_and_captioner_an_image_is_counted(workspace: Workspace, caption) -> None:
+    images = (curated(workspace, "red", origin=EVERYTHING), curated(workspace, "blue"))
+    manifest = caption(Manifest(images), CaptionSettings(sources=("alt", "caption")))
+    assert manifest.facts == {"found": 2, "kept": 1, "rejected_empty_caption": 1}
+    assert "alt, caption" in manifest.rejected[0].detail
+
+
+def test_what_made_a_caption_is_in_its_row(workspace: Workspace, caption) -> None:
+    row = caption(curated_manifest(workspace, "red"), replace(SETTINGS, template="a {caption}"))
+    version, decoding = json.loads(row.rows[0].captioner)
+    assert (version, decoding["num_beams"]) == ("v1", 3)
+    assert row.rows[0].template == "a {caption}"
+
+
+def test_fields_of_a_template_are_text_and_never_templates(workspace: Workspace, caption) -> None:
+    settings = CaptionSettings(
+        sources=("caption",), template="a {caption}[ by {author}][ under {licence}][, {alt} ]!"
+    )
+    image = curated(workspace, "red", origin=replace(EVERYTHING, licence="", alt=""))
+    (row,) = caption(Manifest((image,)), settings).rows
+    assert row.caption == "the fox at dawn by A. Painter {caption}!"
+
+
+@pytest.mark.parametrize("sources", [("captioner",), ("title", "title")])
+def test_sources_that_cannot_be_meant_are_refused(sources: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"there is none|twice"):
+        CaptionSettings(sources=sources)
+
+
+ODD = {
+    "control": ("a\x00 red\x1b fox\x07", "a red fox"),
+    "new_emoji": ('a face \U0001fae9, "tired"', 'a face \U0001fae9, "tired"'),
+    "unassigned": ("a \U0001fadf splash \u0c5c", "a \U0001fadf splash \u0c5c"),
+    "rtl": ("\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",) * 2,
+    "persian": ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",) * 2,
+    "flag": ("the flag \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",)
+    * 2,
+    "smuggled": ("a fox\U000e0067\U000e0062", "a fox"),
+    "override": ("\u202exof der a", "xof der a"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_characters_are_kept_or_counted(
+    workspace: Workspace, caption, tokens: ClipTokens, name: str
+) -> None:
+    raw, expected = ODD[name]
+    image = curated(workspace, "red", origin=Origin(url="x", caption=raw))
+    manifest = caption(Manifest((image,)), CaptionSettings(sources=("caption",)))
+    (row,) = Manifest.read(workspace.folder, CaptionedImage).rows
+    assert (row.raw_caption, row.caption) == (raw, expected)
+    assert bool(row.rule_hits) == (raw != expected)
+    facts = caption_facts(manifest, tokens)
+    assert facts.get("rule_control", 0) == int(raw != expected)
+
+
+def test_ten_thousand_words_are_cut_and_the_cut_is_counted(
+    workspace: Workspace, caption, tokens: ClipTokens
+) -> None:
+    words = " ".join(f"word{number}" for number in range(10_000))
+    origin = Origin(url="x", caption="a fox", description=words)
+    manifest = caption(
+        Manifest(
+            (
+                curated(workspace, "red", origin=replace(origin, url="y", caption=words)),
+                curated(workspace, "blue", origin=origin),
+            )
+        ),
+        CaptionSettings(sources=("caption",), template="{caption}[, {description}]"),
+    )
+    by_raw = {row.raw_caption: row for row in manifest.rows}
+    assert tokens.count(by_raw[words].caption) <= 77
+    assert by_raw[words].raw_caption == by_raw[words].cleaned_caption == words
+    assert by_raw["a fox"].caption.startswith("a fox")
+    facts = caption_facts(manifest, tokens)
+    assert facts["cut_to_fit"] == 2
+    assert facts["most_tokens_before_cut"] == tokens.count(words)
 
 
 def test_facts_show_a_collapsed_captioner(
@@ -225,7 +352,10 @@ def test_facts_show_a_collapsed_captioner(
 ) -> None:
     titled = curated(workspace, "white", title="one two three")
     rows = (*curated_manifest(workspace, "red", "green", "blue").rows, titled)
-    facts = caption_facts(caption(Manifest(rows), replace(SETTINGS, source="page")), tokens)
+    facts = caption_facts(
+        caption(Manifest(rows), TITLES_FIRST),
+        tokens,
+    )
     assert (facts["commonest_caption"], facts["commonest_caption_share"]) == ("a cat", 0.75)
     assert facts["distinct_captions"] == 2
     assert (facts["mean_tokens"], facts["most_tokens"]) == (4.25, 5)

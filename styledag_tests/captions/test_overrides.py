@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,21 +30,35 @@ def csv(tmp_path: Path):
     return write
 
 
-@pytest.mark.parametrize("name", ["jpeg", "raw", IMAGE.origin.url, "https://a.example/copy.png"])
+@pytest.mark.parametrize(
+    "name", ["jpeg", "raw", IMAGE.origin.url, "https://a.example/copy.png", "1.png", "copy.png"]
+)
 def test_image_is_found_by_every_name_it_has(csv, name: str) -> None:
     overrides = read_overrides(csv(f"image,caption\n{name},a cat\nother,a dog\n"))
-    assert overrides.of(IMAGE) == "a cat"
+    assert overrides.by_sha256([IMAGE]) == {"jpeg": "a cat"}
     assert overrides.unmatched([IMAGE]) == ("other",)
 
 
 def test_spreadsheet_export_is_read(csv) -> None:
     path = csv('\ufeffcaption,note,image\r\n"a cat, ""Tom""",mine,jpeg\r\n')
-    assert read_overrides(path).of(IMAGE) == 'a cat, "Tom"'
+    assert read_overrides(path).by_sha256([IMAGE])["jpeg"] == 'a cat, "Tom"'
 
 
 def test_sha256_comes_before_url(csv) -> None:
-    overrides = read_overrides(csv(f"image,caption\n{IMAGE.origin.url},by url\njpeg,by hash\n"))
-    assert overrides.of(IMAGE) == "by hash"
+    lines = ["1.png,by file", f"{IMAGE.origin.url},by url", "raw,by raw hash", "jpeg,by hash"]
+    for number in range(len(lines), 0, -1):
+        overrides = read_overrides(csv("\n".join(["image,caption", *lines[:number]])))
+        expected = lines[number - 1].partition(",")[2]
+        assert overrides.by_sha256([IMAGE]) == {"jpeg": expected}
+
+
+def test_a_file_name_of_two_images_is_refused_and_their_urls_are_not(csv) -> None:
+    other = replace(IMAGE, sha256="o", raw_sha256="o", origin=Origin(url="https://b.example/1.png"))
+    overrides = read_overrides(csv("image,caption\n1.png,a cat\n"))
+    with pytest.raises(StyleFileError, match=r"1.png names 2 images.*a.example.*b.example"):
+        overrides.by_sha256([IMAGE, other])
+    by_url = read_overrides(csv("image,caption\nhttps://b.example/1.png,a dog\n"))
+    assert by_url.by_sha256([IMAGE, other]) == {"o": "a dog"}
 
 
 @pytest.mark.parametrize(

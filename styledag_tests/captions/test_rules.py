@@ -1,8 +1,9 @@
 import time
+import unicodedata
 
 import pytest
 
-from styledag.captions.rules import clean_caption, clean_text, strip_control
+from styledag.captions.rules import clean_caption, clean_text, clean_title, strip_control
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,8 @@ from styledag.captions.rules import clean_caption, clean_text, strip_control
         ("##s on a shelf", "s on a shelf"),
         ("a b a b a b a b c", "a b c"),
         ("there is a picture of", ""),
+        ("a orange on an plate", "an orange on a plate"),
+        ("un caf\u00e9 on a caf\u00e9 on a caf\u00e9", "un caf\u00e9"),
         ("", ""),
     ],
 )
@@ -80,3 +83,51 @@ def test_ten_thousand_words_are_cleaned_at_once() -> None:
     clean_caption("a" * 100_000)
     clean_caption("a picture of " * 10_000)
     assert time.perf_counter() - start_s < 5
+
+
+@pytest.mark.parametrize(
+    ("raw", "cleaned"),
+    [
+        ("File:Red_fox.png", "Red fox"),
+        ("Datei:Roter Fuchs.SVG", "Roter Fuchs"),
+        ("image: fox", "fox"),
+        ("red_fox.jpeg", "red fox"),
+        ("snake_case", "snake_case"),
+        ("St. Basil", "St. Basil"),
+        ("Tales: Volume One", "Tales: Volume One"),
+        ("File:.png", "File:.png"),
+        (".gif", ".gif"),
+        ("grinning face", "grinning face"),
+    ],
+)
+def test_a_title_loses_a_files_namespace_and_ending(raw: str, cleaned: str) -> None:
+    assert clean_title(raw).text == cleaned
+    assert clean_title(raw).hits == (("file_name",) if raw != cleaned else ())
+
+
+def test_invisible_characters_are_those_of_the_written_table_alone() -> None:
+    """Every character that Unicode 14 calls control, format, surrogate or private goes.
+
+    Those of them that are seen (Arabic number signs), shape words or end lines are left; and
+    nothing unassigned goes but what can never be assigned.
+    """
+    seen = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+    for code in range(0x110000):
+        letter = chr(code)
+        category = unicodedata.category(letter)
+        never = 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+        gone = f"a{strip_control(f'a{letter}b')[1:-1]}b" == "ab"
+        if category in {"Cs", "Co"} or never:
+            assert gone, hex(code)
+        elif category in {"Cc", "Cf"} and not letter.isspace() and code not in seen:
+            assert gone == (code not in (0x200C, 0x200D)), hex(code)
+        elif category != "Cn":
+            assert not gone, hex(code)
+        elif not 0xE0000 <= code <= 0xE007F and not 0x2060 <= code <= 0x206F:
+            assert not gone or 0x13430 <= code <= 0x1343F or code >= 0xFFF0, hex(code)
+
+
+def test_joiners_stay_between_letters_alone() -> None:
+    assert clean_text("\u200d").text == ""
+    assert clean_text("a\u200d b").text == "a b"
+    assert clean_text("\U0001f468\u200d\U0001f469").text == "\U0001f468\u200d\U0001f469"

@@ -1,11 +1,13 @@
 import hashlib
 import os
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from styledag.collect.collect import collect_images
+from styledag.collect.folder import escaped_name
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FolderSource
 from styledag.errors import SourceError
@@ -35,8 +37,8 @@ def test_a_tree_is_read_with_captions_and_the_stated_licence(
     (images / "deep" / "er" / "a.caption").write_text("a pear")
     (images / "notes.md").write_text("not an image")
     manifest = collect(tmp_path, workspace, licence="CC0", author="Ada")
-    assert [(row.origin.url, row.origin.alt) for row in manifest.rows] == [
-        ("b.png", "a red apple"),
+    assert [(row.origin.url, row.origin.caption) for row in manifest.rows] == [
+        ("b.png", "a red\n apple"),
         ("deep/er/a.PNG", "a pear"),
     ]
     assert {(row.origin.licence, row.origin.author) for row in manifest.rows} == {("CC0", "Ada")}
@@ -66,14 +68,20 @@ def test_links_out_of_the_folder_and_other_oddities_are_counted(
     (images / "dangling.png").symlink_to(images / "nowhere.png")
     (images / "page.jpg").write_text("<html>")
     (images / "large.png").write_bytes(PNG + b"x" * 5_000)
+    (images / "drawing.svg").write_text("<svg/>")
+    (images / "notes.txt").write_text("about nothing here")
+    (images / ".DS_Store").write_bytes(PNG)
+    (images / ".git").mkdir()
+    (images / ".git" / "logo.png").write_bytes(PNG)
     os.mkfifo(images / "pipe.png")
     manifest = collect(tmp_path, workspace, max_image_bytes=4_000)
     assert [row.origin.url for row in manifest.rows] == ["b.png", "deep/er/a.PNG", "inside.png"]
     assert manifest.facts == {
-        "found": 8,
+        "found": 12,
         "kept": 3,
+        "rejected_hidden": 2,
         "rejected_link_refused": 1,
-        "rejected_not_an_image": 1,
+        "rejected_not_an_image": 3,
         "rejected_too_large": 1,
         "rejected_unreadable": 2,
     }
@@ -95,3 +103,66 @@ def test_a_missing_or_an_empty_folder_is_named(tmp_path: Path, workspace: Worksp
     (tmp_path / "images").mkdir()
     with pytest.raises(SourceError, match="no image found: folder images"):
         collect(tmp_path, workspace)
+
+
+ENDINGS = ("a.png", "c.apng", "d.jpg_large", "e.mpo", "f", "g.pjpeg", "h.txt", "i.exe")
+
+
+def test_the_content_decides_and_not_the_ending(tmp_path: Path, workspace: Workspace) -> None:
+    (tmp_path / "images").mkdir()
+    for name in ENDINGS:
+        (tmp_path / "images" / name).write_bytes(PNG)
+    (tmp_path / "images" / "b.svg").write_text("<svg/>")
+    manifest = collect(tmp_path, workspace)
+    assert tuple(row.origin.url for row in manifest.rows) == ENDINGS
+    assert [(each.subject, each.reason) for each in manifest.rejected] == [
+        ("b.svg", "not_an_image")
+    ]
+
+
+NAMES = [
+    b"caf\xe9.png",
+    "caf\u00e9.png".encode(),
+    b"caf%E9.png",
+    b"caf%25E9.png",
+    b"caf%e9.png",
+    b"100%25.png",
+    b"100%.png",
+    b"\xff\xfe.png",
+    b"a#b?c&d.png",
+    b" blank .png",
+    b"line\nbreak.png",
+    b"tab\t\x01.png",
+    "\u202egnp.png".encode(),
+    "\U0001fae9.png".encode(),
+]
+
+
+def test_any_name_survives_and_no_two_become_one(tmp_path: Path, workspace: Workspace) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for at, name in enumerate(NAMES):
+        (folder / os.fsdecode(name)).write_bytes(PNG + bytes([at]))
+    manifest = collect(tmp_path, workspace)
+    assert Manifest.read(workspace.folder, RawImage) == manifest
+    found = {workspace.blobs.read(row.sha256)[-1]: row.origin.url for row in manifest.rows}
+    shown = [found[at] for at in range(len(NAMES))]
+    assert len(set(shown)) == len(NAMES)
+    assert shown[:7] == [
+        "caf%E9.png",
+        "caf\u00e9.png",
+        "caf%25E9.png",
+        "caf%2525E9.png",
+        "caf%e9.png",
+        "100%25.png",
+        "100%.png",
+    ]
+
+
+def test_names_of_random_bytes_stay_apart(tmp_path: Path) -> None:
+    random = Random(0)
+    letters = [b"%", b"2", b"5", b"E", b"9", b"\xe9", b"\x80", "\u00e9".encode()]
+    names = {b"".join(random.choices(letters, k=random.randint(1, 6))) for _ in range(20_000)}
+    escaped = {escaped_name(tmp_path / os.fsdecode(name), tmp_path) for name in names}
+    assert len(escaped) == len(names)
+    assert all(name.encode() for name in escaped)

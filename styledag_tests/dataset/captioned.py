@@ -25,9 +25,12 @@ def captioned_image(workspace: Workspace, number: int, **fields) -> CaptionedIma
     return CaptionedImage(
         image=curated(workspace, colour, **({"origin": origin} | fields)),
         raw_caption=f"there is a number {number}",
+        cleaned_caption=f"a number {number}",
         caption=f"a number {number}",
-        source="blip",
+        source="captioner",
         rules_version=RULES_VERSION,
+        template="{caption}",
+        captioner="blip 1",
         rule_hits=("opening",),
         variants=(f"a painting of a number {number}",) * (number % 2),
     )

@@ -118,7 +118,7 @@ def test_reader_gives_back_images_captions_and_origins(workspace: Workspace, bui
         split="train",
         family=source.image.family,
         origin=source.image.origin,
-        caption_source="blip",
+        caption_source="captioner",
         raw_caption=source.raw_caption,
         variants=source.variants,
     )

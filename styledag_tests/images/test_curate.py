@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from styledag.errors import DataError
-from styledag.images.curate import curate_images
+from styledag.images.curate import curate_images, curation_facts
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import open_jpeg
 from styledag.images.records import CuratedImage, JpegImage
@@ -127,6 +127,78 @@ def test_size_and_shape_of_the_original_are_filtered_without_looking(workspace: 
     found = curate(rows, workspace, replace(SETTINGS, min_side_px=32))
     assert reasons(found) == {"small": "too_small", "wide": "too_narrow", "tall": "too_narrow"}
     assert workspace.work["hashes"] == workspace.work["embeddings"] == 2
+
+
+def test_blur_and_grey_are_left_out_where_asked_for(workspace: Workspace) -> None:
+    clock = face(HANDS[0])
+    rows = [
+        jpeg_image(clock, "fine", workspace),
+        jpeg_image(clock.convert("L").convert("RGB"), "grey", workspace),
+        jpeg_image(noisy(2).filter(ImageFilter.GaussianBlur(4)), "blurred", workspace),
+    ]
+    settings = replace(SETTINGS, copy_hash_distance=0, copy_similarity=1)
+    assert "rejected_blurred" not in curate(rows, workspace, settings).facts
+    strict = replace(settings, min_sharpness=10, min_saturation=2)
+    found = curate(rows, workspace, strict)
+    assert reasons(found) == {"grey": "greyscale", "blurred": "blurred"}
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "kept"), [(True, "rejected_copy"), (False, None), (None, None)]
+)
+def test_a_mirror_image_is_a_copy_where_images_are_flipped(
+    workspace: Workspace, mirrored: bool | None, kept: str | None
+) -> None:
+    image = noisy(0)
+    rows = [
+        jpeg_image(image, "large", workspace, raw_size=(99, 99)),
+        jpeg_image(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), "mirror", workspace),
+        jpeg_image(noisy(1), "other", workspace),
+    ]
+    found = curate(rows, workspace, replace(SETTINGS, mirrored_copies=mirrored))
+    if kept is None:
+        assert found.facts == {"found": 3, "kept": 3}
+        return
+    assert reasons(found) == {"mirror": "copy"}
+    assert found.rejected[0].detail.startswith("mirror image of http://images.test/large")
+    (keeper,) = (row for row in found.rows if row.copies)
+    assert keeper.copies == ("http://images.test/mirror",)
+
+
+def test_recipes_that_flip_make_mirror_images_copies() -> None:
+    assert CurationSettings().with_flips(flips=True).mirrored_copies is True
+    assert CurationSettings().with_flips(flips=False).mirrored_copies is False
+    stated = CurationSettings(mirrored_copies=False)
+    assert stated.with_flips(flips=True) is stated
+
+
+def test_two_clock_faces_are_no_copies(workspace: Workspace) -> None:
+    """Half past twelve and half past six: one hand lies the other way round, all else is equal."""
+    rows = [
+        jpeg_image(face((128, y)), name, workspace) for name, y in (("half12", 90), ("half6", 166))
+    ]
+    loose = replace(SETTINGS, copy_hash_distance=16, copy_similarity=0.5)
+    assert curate(rows, workspace, loose).facts == {"found": 2, "kept": 2}
+
+
+def test_a_person_keeps_and_drops(workspace: Workspace) -> None:
+    rows = mixture(workspace)
+    names = ("plain", "blots0-small", "http://images.test/clock4", "nobody")
+    settings = replace(SETTINGS, keep=names, drop=("clock0", rows[7].sha256), family_cap=1)
+    found = curate(rows, workspace, settings)
+    titles = {row.origin.title for row in found.rows}
+    assert {"plain", "blots0-small", "clock4"} <= titles
+    assert "blots0" not in titles
+    assert {reasons(found)[name] for name in ("clock0", "blots2")} == {"dropped_by_hand"}
+    assert found.facts["found"] == len(rows)
+    facts = curation_facts(found, Manifest(tuple(rows)), settings)
+    assert (facts["names_unmatched"], facts["names_unmatched_first"]) == (1, ["nobody"])
+    assert curation_facts(found, Manifest(tuple(rows)), replace(settings, keep=())) == found.facts
+
+
+def test_a_name_in_both_lists_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"keep and drop both name 'a.png'"):
+        CurationSettings(keep=("a.png",), drop=("b.png", "a.png"))
 
 
 def test_the_order_of_the_rows_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:

@@ -232,11 +232,11 @@ def test_a_truncated_file_is_damaged(format_name: str) -> None:
         (b"", "empty", "bytes"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported_format", "SVG"),
         (b"<?xml version='1.0'?>\n<!-- a -->\n<svg/>", "unsupported_format", "SVG"),
-        (b"<!DOCTYPE html><html><body>404</body></html>", "not_a_image", "HTML"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "not_an_image", "HTML"),
         (b"%PDF-1.7 ...", "unsupported_format", "PDF"),
         (b"8BPS\x00\x01", "unsupported_format", "PSD"),
         (b"\x00\x00\x00\x18ftypheic\x00\x00", "unsupported_format", "HEIC"),
-        (b"P6 1 1 255 abc", "not_a_image", "50362031"),
+        (b"P6 1 1 255 abc", "not_an_image", "50362031"),
         (b"\x89PNG\r\n\x1a\n", "damaged", "PNG"),
     ],
 )
@@ -250,7 +250,7 @@ def test_pillows_other_parsers_stay_shut() -> None:
     for format_name in ("PPM", "TGA", "ICO", "PCX"):
         assert refused(saved(plain(RED), format_name)).reason in {
             "unsupported_format",
-            "not_a_image",
+            "not_an_image",
         }
 
 

@@ -1,9 +1,11 @@
 import imagehash
 import numpy as np
 import pytest
+from PIL import ImageFilter
+from scipy import ndimage
 
 from styledag.images.embedding import PixelEmbedder
-from styledag.images.looks import embed_jpegs, measure_looks, open_jpeg
+from styledag.images.looks import embed_jpegs, measure_looks, open_jpeg, shape_cells
 from styledag.store.workspace import Workspace
 from styledag_tests.images.images import jpeg_image, noisy, plain
 
@@ -22,7 +24,40 @@ def test_a_plain_image_has_no_contrast(workspace: Workspace) -> None:
     row = jpeg_image(plain("red"), "a", workspace)
     look = measure_looks([row.sha256], "1", workspace)[row.sha256]
     assert look.contrast == 0
+    assert look.sharpness == 0
+    assert look.saturation == 254
     assert look.colours == "fe0000" * 16
+
+
+def test_blur_takes_sharpness_and_grey_has_no_saturation(workspace: Workspace) -> None:
+    drawn = noisy(1)
+    drawn.paste("black", (20, 20, 40, 40))
+    images = {
+        "sharp": drawn,
+        "blurred": drawn.filter(ImageFilter.GaussianBlur(4)),
+        "grey": drawn.convert("L").convert("RGB"),
+    }
+    rows = {name: jpeg_image(image, name, workspace).sha256 for name, image in images.items()}
+    looks = measure_looks(list(rows.values()), "1", workspace)
+    found = {name: looks[sha256] for name, sha256 in rows.items()}
+    assert found["sharp"].sharpness > 4 * found["blurred"].sharpness
+    luma = np.asarray(open_jpeg(rows["sharp"], workspace).convert("L"))
+    laplacian = ndimage.laplace(luma.astype(float))[1:-1, 1:-1]
+    assert found["sharp"].sharpness == pytest.approx(laplacian.std(), abs=1e-3)
+    assert found["grey"].saturation < 2 < found["sharp"].saturation
+
+
+def test_a_mirror_image_is_measured_as_if_it_were_stored(workspace: Workspace) -> None:
+    row = jpeg_image(noisy(1), "a", workspace)
+    mirrored = open_jpeg(row.sha256, workspace, mirrored=True)
+    look = measure_looks([row.sha256], "1", workspace, mirrored=True)[row.sha256]
+    assert look.phash == str(imagehash.phash(mirrored))
+    assert look != measure_looks([row.sha256], "1", workspace)[row.sha256]
+    vector = embed_jpegs([row.sha256], PixelEmbedder(), workspace, mirrored=True)
+    assert np.array_equal(vector, PixelEmbedder()([mirrored]))
+    assert not np.array_equal(vector, embed_jpegs([row.sha256], PixelEmbedder(), workspace))
+    cells = shape_cells(open_jpeg(row.sha256, workspace))
+    assert np.abs(cells[:, ::-1] - shape_cells(mirrored)).max() <= 1
 
 
 def test_embeddings_are_kept_bit_for_bit(workspace: Workspace) -> None:

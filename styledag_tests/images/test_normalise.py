@@ -91,7 +91,7 @@ def test_what_cannot_be_used_is_counted_by_reason(workspace: Workspace) -> None:
         "found": 7,
         "kept": 3,
         "rejected_damaged": 1,
-        "rejected_not_a_image": 1,
+        "rejected_not_an_image": 1,
         "rejected_too_many_pixels": 1,
         "rejected_unsupported_format": 1,
     }

@@ -34,7 +34,7 @@ def test_pairs_and_counts_are_those_of_the_full_matrix(
     expected = {(i, j) for i, j in np.argwhere(alike).tolist() if i < j}
     found = [
         pair
-        for firsts, seconds in pairs_alike(vectors, 0.5)
+        for firsts, seconds in pairs_alike(vectors, vectors, 0.5)
         for pair in zip(firsts.tolist(), seconds.tolist(), strict=True)
     ]
     assert found == sorted(expected)
@@ -42,4 +42,18 @@ def test_pairs_and_counts_are_those_of_the_full_matrix(
 
 
 def test_no_vectors_have_no_pairs() -> None:
-    assert list(pairs_alike(np.zeros((0, 4), np.float32), 0.5)) == []
+    empty = np.zeros((0, 4), np.float32)
+    assert list(pairs_alike(empty, empty, 0.5)) == []
+
+
+def test_pairs_with_other_rows_are_those_before_them() -> None:
+    vectors, others = unit_rows(40, 6), unit_rows(40, 6)[::-1].copy()
+    found = [
+        pair
+        for firsts, seconds in pairs_alike(vectors, others, 0.6)
+        for pair in zip(firsts.tolist(), seconds.tolist(), strict=True)
+    ]
+    products = vectors @ others.T
+    expected = [(i, j) for i in range(40) for j in range(i + 1, 40) if products[i, j] >= 0.6]
+    assert found == expected
+    assert expected

@@ -44,6 +44,25 @@ def test_a_sound_file_is_read_with_its_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("", True),
+        ("    horizontal_flip: false\n", False),
+        ("    horizontal_flip: false\n  other:\n    horizontal_flip: true\n", True),
+    ],
+)
+def test_mirror_images_are_copies_where_any_recipe_flips(
+    tmp_path: Path, more: str, expected: bool
+) -> None:
+    flips = SOUND.replace("    epochs: 2\n", f"    epochs: 2\n{more}")
+    style = load_style(write(tmp_path, flips))
+    assert style.curation.mirrored_copies is expected
+    assert style.model_dump(mode="json")["curation"]["mirrored_copies"] is expected
+    stated = load_style(write(tmp_path, f"{flips}curation: {{mirrored_copies: false}}\n"))
+    assert stated.curation.mirrored_copies is False
+
+
+@pytest.mark.parametrize(
     ("find", "replace", "line", "said"),
     [
         ("size_px: 64", "size: 64", 6, "images.size: unknown key; did you mean 'size_px'?"),

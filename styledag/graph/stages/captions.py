@@ -7,7 +7,7 @@ always wins.
 from collections.abc import Mapping
 
 from styledag.captions import caption
-from styledag.captions.blip import processor_backend
+from styledag.captions.captioner import processor_backend
 from styledag.captions.records import CaptionedImage
 from styledag.captions.rules import RULES_VERSION
 from styledag.captions.settings import CaptionSettings
@@ -24,17 +24,20 @@ _OVERRIDES = "captions.overrides"
 def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
     """Caption every curated image."""
     from styledag.bases.find import find_base
-    from styledag.captions.blip import BlipCaptioner
     from styledag.captions.facts import caption_facts
+    from styledag.captions.find import find_captioner
 
-    model = inputs.models["captioner"]
+    settings = inputs.settings.of(CaptionSettings)
+    captioner = find_captioner(
+        settings, inputs.models.get("captioner"), inputs.compute, workspace.work
+    )
     tokens = find_base(inputs.models["base_tokenizer"].folder).tokens
     overrides = inputs.files.get(_OVERRIDES)
     manifest = caption.caption_images(
         Manifest.read(inputs.folder("curated_images"), CuratedImage),
-        inputs.settings.of(CaptionSettings),
+        settings,
         workspace,
-        captioner=BlipCaptioner(model.folder, model.version, inputs.compute()),
+        captioner=captioner,
         tokens=tokens,
         overrides=overrides,
     )

@@ -24,7 +24,8 @@ def curate_jpegs(inputs: Inputs, workspace: Workspace) -> Facts:
     """Choose among the JPEGs."""
     jpegs = Manifest.read(inputs.folder("jpeg_images"), JpegImage)
     settings = inputs.settings.of(CurationSettings)
-    return curate.curate_images(jpegs, settings, workspace, embed=_embedder(inputs)).facts
+    curated = curate.curate_images(jpegs, settings, workspace, embed=_embedder(inputs))
+    return curate.curation_facts(curated, jpegs, settings)
 
 
 def _embedder(inputs: Inputs) -> "Embedder":

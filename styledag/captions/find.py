@@ -1,0 +1,55 @@
+"""The captioner that a style's settings mean."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+from styledag.captions.blip import BlipCaptioner
+from styledag.captions.captioner import Captioner, LocalCaptioner
+from styledag.captions.chat import ChatCaptioner
+from styledag.captions.endpoint import EndpointCaptioner
+from styledag.captions.florence import FlorenceCaptioner
+from styledag.captions.settings import CaptionSettings
+from styledag.errors import ModelError
+from styledag.models.compute import Compute
+from styledag.models.reference import ResolvedModel
+
+_BY_MODEL_TYPE: dict[str, type[LocalCaptioner]] = {
+    "blip": BlipCaptioner,
+    "florence2": FlorenceCaptioner,
+}
+
+
+def find_captioner(
+    settings: CaptionSettings,
+    model: ResolvedModel | None,
+    compute: Callable[[], Compute],
+    work: Counter[str],
+) -> Captioner | None:
+    """Return the captioner that the settings mean, not loaded yet; ``None`` if they name none.
+
+    Which one a model is follows from its ``config.json``; what is neither BLIP nor Florence-2 is
+    asked as a chat model.
+
+    Args:
+        settings: The style's.
+        model: The model in transformers' layout, with its processor, if the settings name one.
+        compute: Returns device and dtype.
+        work: Counts what an endpoint was asked.
+
+    Raises:
+        ModelError: If the model has no readable ``config.json``.
+    """
+    if settings.endpoint is not None:
+        return EndpointCaptioner(settings.endpoint, work)
+    if model is None:
+        return None
+    try:
+        model_type = json.loads((model.folder / "config.json").read_bytes())["model_type"]
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        raise ModelError(
+            f"captioner {model.folder} has no config.json that names its model_type ({exc}): name "
+            "a model of transformers"
+        ) from exc
+    captioner = _BY_MODEL_TYPE.get(model_type, ChatCaptioner)
+    return captioner(model.folder, model.version, compute())

@@ -1,0 +1,58 @@
+"""What a person may call an image: its sha256, its address or its file name."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from styledag.collect.records import Origin
+
+
+class NamedImage(Protocol):
+    """An image that a person can name."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where it comes from."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the JPEG."""
+
+    @property
+    def raw_sha256(self) -> str:
+        """Of the file as it was found."""
+
+
+Image = TypeVar("Image", bound=NamedImage)
+
+
+def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[Image]]:
+    """Return the images that each name means, in their order; none for an unknown name.
+
+    A name is the sha256 of a JPEG or of its original, an address (of a dropped copy, too), or
+    else the last part of an address, percent signs decoded or not.
+
+    Args:
+        names: Each once.
+        images: Rows of a manifest.
+    """
+    exact: dict[str, list[Image]] = defaultdict(list)
+    files: dict[str, list[Image]] = defaultdict(list)
+    for image in images:
+        addresses = (image.origin.url, *getattr(image, "copies", ()))
+        for name in {image.sha256, image.raw_sha256, *addresses}:
+            exact[name].append(image)
+        for name in {name for address in addresses for name in _file_names(address)}:
+            files[name].append(image)
+    return {name: exact.get(name) or files.get(name) or [] for name in names}
+
+
+def _file_names(address: str) -> set[str]:
+    try:
+        path = urlsplit(address).path if "://" in address else address
+    except ValueError:
+        return set()
+    name = PurePosixPath(path).name
+    return {name, unquote(name)} - {""}

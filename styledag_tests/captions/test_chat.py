@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from styledag.captions.chat import ChatCaptioner
+from styledag.captions.settings import CaptionSettings
+from styledag.errors import ModelError
+from styledag.models.compute import Compute
+from styledag.models.reference import ModelReference
+from styledag_tests.captions.tiny_captioners import save_llava
+from styledag_tests.images.images import noisy
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+SETTINGS = CaptionSettings(
+    captioner=ModelReference(model="x"), prompt="describe", num_beams=1, max_new_tokens=6
+)
+IMAGES = [noisy(seed, (40 + 8 * seed, 48)) for seed in range(5)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_llava(tmp_path_factory.mktemp("llava"))
+
+
+def one_by_one(folder: Path, images: list[Image.Image], settings: CaptionSettings) -> list[str]:
+    """Each image on its own, as the model's documentation shows it."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    processor = AutoProcessor.from_pretrained(folder)
+    captions = []
+    for image in images:
+        content = [
+            {"type": "image", "image": image},
+            {"type": "text", "text": settings.prompt},
+        ]
+        inputs = processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        tokens = model.generate(
+            **inputs,
+            do_sample=False,
+            max_new_tokens=settings.max_new_tokens,
+            repetition_penalty=settings.repetition_penalty,
+            no_repeat_ngram_size=settings.no_repeat_ngram_size,
+        )
+        words = processor.decode(
+            tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        captions.append(words.strip())
+    return captions
+
+
+def test_a_batch_is_what_transformers_gives_one_by_one(folder: Path) -> None:
+    captions = ChatCaptioner(folder, "v1", CPU)(IMAGES, SETTINGS)
+    assert captions == one_by_one(folder, IMAGES, SETTINGS)
+    assert len(set(captions)) > 1
+
+
+def test_prompt_and_decoding_are_its_identity(folder: Path) -> None:
+    captioner = ChatCaptioner(folder, "v1", CPU)
+    identity = captioner.identity(SETTINGS)
+    assert identity["prompt"] == "describe"
+    assert identity["num_beams"] == 1
+    assert captioner.version.startswith("v1/")
+
+
+def test_a_model_without_a_chat_template_is_named(tmp_path: Path) -> None:
+    folder = save_llava(tmp_path)
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="no chat template"):
+        ChatCaptioner(folder, "v1", CPU)(IMAGES, SETTINGS)

@@ -1,0 +1,186 @@
+import base64
+import io
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from PIL import Image
+
+from styledag.captions.endpoint import EndpointCaptioner
+from styledag.captions.settings import CaptionSettings, EndpointSettings
+from styledag.errors import ModelError
+from styledag_tests.captions.images import COLOURS
+
+IMAGES = [Image.new("RGB", (16, 16), colour) for colour in COLOURS[:6]]
+
+
+class Server:
+    """Answers as OpenAI's chat completions do; ``trouble`` may answer in its place."""
+
+    def __init__(self) -> None:
+        self.questions: list[dict] = []
+        self.keys: list[str | None] = []
+        self.trouble: Callable[[int], tuple[int, bytes, dict[str, str]] | None] = lambda _: None
+        self.at_once = self.most_at_once = 0
+        self._lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                with server._lock:
+                    server.at_once += 1
+                    server.most_at_once = max(server.most_at_once, server.at_once)
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status, answer, headers = server._answer(
+                    self.path, json.loads(body), self.headers.get("Authorization")
+                )
+                time.sleep(0.02)
+                with server._lock:
+                    server.at_once -= 1
+                if status == 0:
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+    def _answer(
+        self, path: str, question: dict, key: str | None
+    ) -> tuple[int, bytes, dict[str, str]]:
+        with self._lock:
+            self.questions.append(question)
+            self.keys.append(key)
+            number = len(self.questions)
+        assert path == "/v1/chat/completions"
+        trouble = self.trouble(number)
+        if trouble is not None:
+            return trouble
+        image, text = question["messages"][0]["content"]
+        encoded = image["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
+        shown = Image.open(io.BytesIO(base64.b64decode(encoded)))
+        said = f" {shown.format} {shown.getpixel((3, 3))}, {text['text']}\n"
+        usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
+        answer = {"choices": [{"message": {"content": said}}], "usage": usage}
+        return 200, json.dumps(answer).encode(), {}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+def settings(server: Server, **changes: object) -> CaptionSettings:
+    endpoint = EndpointSettings(**{"url": server.url, "model": "tiny", "timeout_s": 5, **changes})
+    return CaptionSettings(endpoint=endpoint, prompt="what?", max_new_tokens=500)
+
+
+def asked(
+    server: Server, work: Counter[str] | None = None, *, images=IMAGES, **changes: object
+) -> list[str]:
+    style = settings(server, **changes)
+    captioner = EndpointCaptioner(style.endpoint, Counter() if work is None else work, backoff_s=0)
+    return captioner(images, style)
+
+
+def test_each_image_is_asked_about_and_answered_in_order(server: Server) -> None:
+    work: Counter[str] = Counter()
+    captions = asked(server, work, concurrency=3)
+    for caption, image in zip(captions, IMAGES, strict=True):
+        colour = image.getpixel((3, 3))
+        shown = [int(part) for part in caption[6 : caption.index(")")].split(",")]
+        assert shown == pytest.approx(colour, abs=3)
+        assert caption.startswith("JPEG (")
+        assert caption.endswith(", what?")
+    assert work == {"endpoint_requests": 6, "prompt_tokens": 60, "completion_tokens": 18}
+    assert 1 < server.most_at_once <= 3
+    assert {question["model"] for question in server.questions} == {"tiny"}
+    assert {question["max_tokens"] for question in server.questions} == {500}
+    assert {question["temperature"] for question in server.questions} == {0}
+
+
+def test_the_key_comes_from_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "secret")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    asked(server, key_variable="MY_KEY")
+    assert set(server.keys) == {"Bearer secret"}
+    server.keys.clear()
+    asked(server)
+    assert set(server.keys) == {None}
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        (429, b"slow down", {"Retry-After": "0"}),
+        (429, b"slow down", {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
+        (503, b"starting", {}),
+        (500, b"", {}),
+        (0, b"", {}),
+    ],
+)
+def test_passing_trouble_is_tried_again(server: Server, trouble) -> None:
+    server.trouble = lambda number: trouble if number <= 2 else None
+    assert len(asked(server, concurrency=1)) == 6
+    assert len(server.questions) == 8
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refusal_is_final_and_named(server: Server, status: int) -> None:
+    server.trouble = lambda _: (status, b'{"error": "no such model"}', {})
+    with pytest.raises(ModelError, match=rf"{status}.*no such model.*OPENAI_API_KEY"):
+        asked(server, images=IMAGES[:1])
+    assert len(server.questions) == 1
+
+
+def test_after_all_tries_the_trouble_is_named(server: Server) -> None:
+    server.trouble = lambda _: (503, b"down for the night", {})
+    with pytest.raises(ModelError, match=r"503.*down for the night"):
+        asked(server, images=IMAGES[:1], retries=2)
+    assert len(server.questions) == 3
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"choices": []}', b"[1]", b'"text"'])
+def test_another_form_of_answer_is_named(server: Server, answer: bytes) -> None:
+    server.trouble = lambda _: (200, answer, {})
+    with pytest.raises(ModelError, match=r"JSON|another form"):
+        asked(server, concurrency=1)
+
+
+def test_an_empty_answer_is_an_empty_caption(server: Server) -> None:
+    body = b'{"choices": [{"message": {"content": null}}]}'
+    server.trouble = lambda _: (200, body, {})
+    assert asked(server) == [""] * 6
+
+
+def test_the_address_is_no_part_of_its_identity(server: Server) -> None:
+    style = settings(server)
+    captioner = EndpointCaptioner(style.endpoint, Counter())
+    assert server.url not in captioner.version
+    assert captioner.identity(style) == {"prompt": "what?", "max_new_tokens": 500}
+    assert captioner.batch_size(style) == 4

@@ -1,0 +1,55 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from styledag.captions.blip import BlipCaptioner
+from styledag.captions.chat import ChatCaptioner
+from styledag.captions.endpoint import EndpointCaptioner
+from styledag.captions.find import find_captioner
+from styledag.captions.florence import FlorenceCaptioner
+from styledag.captions.settings import CaptionSettings, EndpointSettings
+from styledag.errors import ModelError
+from styledag.models.compute import Compute
+from styledag.models.reference import ModelReference, ResolvedModel
+
+TITLES = CaptionSettings(sources=("title",))
+
+
+def found(settings: CaptionSettings, folder: Path | None = None):
+    reference = ModelReference(model="x")
+    model = None if folder is None else ResolvedModel(reference, folder, "v1")
+    return find_captioner(
+        settings, model, lambda: Compute(torch.device("cpu"), torch.float32), Counter()
+    )
+
+
+@pytest.mark.parametrize(
+    ("model_type", "captioner"),
+    [("blip", BlipCaptioner), ("florence2", FlorenceCaptioner), ("qwen3_vl", ChatCaptioner)],
+)
+def test_the_models_configuration_decides(tmp_path: Path, model_type: str, captioner: type) -> None:
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    assert type(found(TITLES, tmp_path)) is captioner
+
+
+def test_none_and_an_endpoint() -> None:
+    assert found(TITLES) is None
+    endpoint = EndpointSettings(url="http://localhost:8000/v1", model="m")
+    assert isinstance(found(CaptionSettings(endpoint=endpoint)), EndpointCaptioner)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "{half"])
+def test_a_folder_that_is_no_model_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ModelError, match="names its model_type"):
+        found(TITLES, tmp_path)
+
+
+def test_two_captioners_are_refused() -> None:
+    with pytest.raises(ValueError, match="both set"):
+        CaptionSettings(
+            captioner=ModelReference(model="x"),
+            endpoint=EndpointSettings(url="http://localhost:8000/v1", model="m"),
+        )

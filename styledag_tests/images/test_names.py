@@ -1,0 +1,32 @@
+from styledag.collect.records import Origin
+from styledag.images.names import find_named
+from styledag.images.records import CuratedImage
+
+
+def image(name: str, url: str, copies: tuple[str, ...] = ()) -> CuratedImage:
+    return CuratedImage(
+        origin=Origin(url=url),
+        raw_sha256=f"raw {name}",
+        sha256=name,
+        width_px=1,
+        height_px=1,
+        family=name,
+        family_size=1,
+        copies=copies,
+    )
+
+
+ONE = image("one", "https://a.example/x/red%20fox.png?size=7", ("deep/copy.png",))
+TWO = image("two", "deep/red fox.png")
+
+
+def test_an_image_is_found_by_each_of_its_names() -> None:
+    names = ["one", "raw two", ONE.origin.url, "deep/copy.png", "copy.png", "red%20fox.png", "no"]
+    found = find_named(names, [ONE, TWO])
+    assert list(found.values()) == [[ONE], [TWO], [ONE], [ONE], [ONE], [ONE], []]
+
+
+def test_an_address_comes_before_a_file_name_and_several_are_all_found() -> None:
+    clash = image("three", "copy.png")
+    found = find_named(["copy.png", "red fox.png"], [ONE, TWO, clash])
+    assert found == {"copy.png": [clash], "red fox.png": [ONE, TWO]}
