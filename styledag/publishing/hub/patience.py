@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from styledag.collect.web.waiting import backoff_s, retry_after_s
 from styledag.errors import PublishError
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
 T = TypeVar("T")
+
+_MOST_BACKOFF_S = 120.0
 
 _ADVICE = {
     401: "the Hub does not accept the access token (expired, revoked or mistyped): log in by "
@@ -88,9 +89,9 @@ def _wait_s(error: BaseException, attempt: int) -> float | None:
         status = error.response.status_code
         if status != 429 and status < 500:
             return None
-        return _asked_wait_s(error) or backoff_s(str(error.response.url), attempt)
+        return _asked_wait_s(error) or _backoff_s(attempt)
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
-        return backoff_s(str(error), attempt)
+        return _backoff_s(attempt)
     return None
 
 
@@ -101,7 +102,12 @@ def _asked_wait_s(error: "HfHubHTTPError") -> float | None:
     limit = parse_ratelimit_headers(headers)
     if error.response.status_code == 429 and limit is not None and limit.remaining == 0:
         return float(limit.reset_in_seconds)
-    return retry_after_s(headers.get("Retry-After"))
+    asked = headers.get("Retry-After", "")
+    return float(asked) if asked.isdecimal() else None
+
+
+def _backoff_s(attempt: int) -> float:
+    return min(0.5 * float(1 << attempt), _MOST_BACKOFF_S)
 
 
 def _explained(error: BaseException) -> str:
