@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from styledag.errors import ModelError
 from styledag.settings import STRICT, check_settings, setting
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
     from styledag.tensors.reader import TensorSpec
+
+DType = Literal["float16", "bfloat16", "float32"]
+"""Of the weights in a file, by torch's names."""
 
 MODELSPEC_VERSION = "1.0.1"
 _HASH_KEY = "modelspec.hash_sha256"
@@ -105,6 +108,25 @@ def write_model_file(
         finally:
             partial.unlink(missing_ok=True)
     return digest
+
+
+def cast_finite(piece: "torch.Tensor", dtype: "torch.dtype", name: str) -> "torch.Tensor":
+    """Return a piece of a tensor in a dtype.
+
+    Args:
+        piece: The elements.
+        dtype: The dtype.
+        name: What errors call the tensor.
+
+    Raises:
+        ModelError: If an element is NaN, infinite, or too large for the dtype.
+    """
+    cast = piece.to(dtype)
+    if cast.is_floating_point() and not bool(cast.isfinite().all()):
+        raise ModelError(
+            f"tensor {name!r} is NaN or too large for {dtype}: export with --dtype fp32"
+        )
+    return cast
 
 
 def _digest(file: BinaryIO, body: int) -> str:

@@ -1,61 +1,62 @@
 """Write a pipeline as a folder in diffusers' layout, with tuned parts in place of the base's."""
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from styledag.errors import ModelError
+from styledag.errors import ModelError, StorageError
+from styledag.publishing.model_file import DType, cast_finite
 from styledag.publishing.single_file.parts import read_config
 from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 
-if TYPE_CHECKING:
-    import torch
-
-    from styledag.tensors.reader import TensorReader, TensorSpec
-
 INDEX = "model_index.json"
+_OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts without which a pipeline draws the same images, and which styledag does not download."""
 _KEPT_SUFFIXES = {".json", ".txt", ".model"}
 
 
 def export_pipeline(
-    pipeline: Path, to: Path, *, replaced: Mapping[str, Path], dtype: str | None = None
+    pipeline: Path, to: Path, *, replaced: Mapping[str, Path], dtype: DType | None = None
 ) -> Facts:
     """Write a whole pipeline that diffusers' ``from_pretrained`` loads and return its facts.
 
     Of the base, the parts that its ``model_index.json`` names are written: configurations,
     tokenizers, and weights in safetensors, without variants and checkpoints of other layouts.
-    Weights are read, cast and written in pieces. The folder appears whole.
+    A safety checker or image encoder that is not in the folder is left out. Weights are read, cast
+    and written in pieces. The folder appears whole.
 
     Args:
         pipeline: Folder of the base, of any family of diffusers.
-        to: Folder to write; replaced if it is there.
+        to: Folder to write; an earlier pipeline in it is replaced.
         replaced: Folder by the part that it replaces, such as ``{"unet": ...}``.
-        dtype: ``float16``, ``bfloat16`` or ``float32`` for all weights; as they are when left out.
+        dtype: Of all weights; as they are when left out.
 
     Raises:
         ModelError: If the base is no pipeline, lacks a part, or a weight does not fit the dtype.
-        StorageError: If the folder cannot be written.
+        StorageError: If the folder contains anything else, or cannot be written.
     """
-    index = read_config(pipeline / INDEX)
-    parts = [
-        name
-        for name, value in index.items()
-        if isinstance(value, list) and len(value) == 2 and value[0] is not None
-    ]
+    index = dict(read_config(pipeline / INDEX))
+    for part in _OPTIONAL:
+        if part in index and not (pipeline / part).is_dir():
+            index[part] = [None, None]
+    parts = [name for name, value in index.items() if _is_part(value)]
     unknown = sorted(replaced.keys() - set(parts))
     if unknown:
         raise ModelError(
             f"{pipeline / INDEX} names no part {unknown[0]!r}, but {', '.join(parts)}: replace "
             "one of these"
         )
+    if to.exists() and any(to.iterdir()) and not (to / INDEX).is_file():
+        raise StorageError(f"{to} is not empty and contains no pipeline: name another folder")
     partial = to.with_name(f"{to.name}.partial")
     parameters = {}
     with storage_errors(str(to)):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        shutil.copyfile(pipeline / INDEX, partial / INDEX)
+        (partial / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         for part in parts:
             folder = replaced.get(part, pipeline / part)
             parameters[part] = _write_part(folder, partial / part, dtype)
@@ -69,7 +70,11 @@ def export_pipeline(
     }
 
 
-def _write_part(folder: Path, to: Path, dtype: str | None) -> int:
+def _is_part(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and value[0] is not None
+
+
+def _write_part(folder: Path, to: Path, dtype: DType | None) -> int:
     """Write one part; return the number of its parameters."""
     if not folder.is_dir():
         raise ModelError(f"{folder} is missing: name a pipeline in diffusers' layout")
@@ -91,7 +96,7 @@ def _is_variant(path: Path) -> bool:
     return any(mark in f".{stem}." for mark in (".fp16.", ".bf16.", ".non_ema.", ".openvino."))
 
 
-def _write_weights(path: Path, to: Path, dtype: str | None) -> int:
+def _write_weights(path: Path, to: Path, dtype: DType | None) -> int:
     import torch
 
     from styledag.tensors.reader import TensorSpec, open_tensors
@@ -110,16 +115,8 @@ def _write_weights(path: Path, to: Path, dtype: str | None) -> int:
             to,
             ordered,
             {**reader.metadata, "format": "pt"},
-            lambda spec, start, stop: _piece(reader, spec, start, stop),
+            lambda spec, start, stop: cast_finite(
+                reader.read(spec.name, start, stop), spec.dtype, f"{path.parent.name}.{spec.name}"
+            ),
         )
         return sum(spec.numel for spec in ordered)
-
-
-def _piece(reader: "TensorReader", spec: "TensorSpec", start: int, stop: int) -> "torch.Tensor":
-    cast = reader.read(spec.name, start, stop).to(spec.dtype)
-    if cast.is_floating_point() and not bool(cast.isfinite().all()):
-        raise ModelError(
-            f"{reader.path}: tensor {spec.name!r} is NaN or too large for {spec.dtype}: "
-            "export with --dtype float32"
-        )
-    return cast

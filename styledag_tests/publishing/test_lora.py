@@ -17,18 +17,13 @@ DESCRIPTION = ModelDescription(title="A style", license="CC-BY-4.0")
 
 @pytest.fixture
 def adapters(first_pipeline: Path, tmp_path: Path) -> Path:
-    """Adapters of one layer, in both layouts, named as training names its files."""
+    """Adapters of one layer, named as training names its file."""
     generator = torch.Generator().manual_seed(0)
     width = 8
     down, up = (torch.randn(*shape, generator=generator) for shape in ((2, width), (width, 2)))
     folder = tmp_path / "adapters"
     folder.mkdir()
     layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
-    save_file(
-        {f"unet.{layer}.lora_A.weight": down, f"unet.{layer}.lora_B.weight": up},
-        folder / written.DIFFUSERS_FILE,
-        metadata={"format": "pt"},
-    )
     kohya = f"lora_unet_{layer.replace('.', '_')}"
     save_file(
         {
@@ -47,7 +42,7 @@ def test_tensors_are_copied_and_described(
 ) -> None:
     to = tmp_path / "out" / "style.safetensors"
 
-    export_lora(adapters, to, DESCRIPTION, base=first_pipeline, layout="kohya")
+    export_lora(adapters, to, DESCRIPTION, base=first_pipeline, dtype="float32")
 
     expected = load_file(adapters / written.KOHYA_FILE)
     read = load_file(to)
@@ -71,13 +66,10 @@ def test_tensors_are_copied_and_described(
     }
 
 
-@pytest.mark.parametrize("layout", ["diffusers", "kohya"])
-def test_diffusers_loads_both_layouts(
-    layout, adapters: Path, first_pipeline: Path, tmp_path: Path
-) -> None:
+def test_diffusers_loads_the_file(adapters: Path, first_pipeline: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     to = tmp_path / "style.safetensors"
-    export_lora(adapters, to, DESCRIPTION, base=first_pipeline, layout=layout)
+    export_lora(adapters, to, DESCRIPTION, base=first_pipeline, dtype="float32")
     pipeline = StableDiffusionPipeline.from_pretrained(first_pipeline)
 
     pipeline.load_lora_weights(to)
@@ -92,6 +84,16 @@ def test_diffusers_loads_both_layouts(
 
 def test_a_folder_without_adapters_is_refused(first_pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="only a recipe with 'lora'"):
-        export_lora(
-            tmp_path, tmp_path / "x.safetensors", DESCRIPTION, base=first_pipeline, layout="kohya"
-        )
+        export_lora(tmp_path, tmp_path / "x.safetensors", DESCRIPTION, base=first_pipeline)
+
+
+def test_a_lower_dtype_halves_the_file(
+    adapters: Path, first_pipeline: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "style.safetensors"
+
+    export_lora(adapters, to, DESCRIPTION, base=first_pipeline, dtype="float16")
+
+    expected = load_file(adapters / written.KOHYA_FILE)
+    read = load_file(to)
+    assert all(torch.equal(read[name], each.half()) for name, each in expected.items())

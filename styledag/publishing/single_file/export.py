@@ -5,8 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.errors import ModelError
-from styledag.publishing.model_file import ModelDescription, write_model_file
+from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
 from styledag.publishing.single_file.names import OriginalTensor
 from styledag.publishing.single_file.parts import (
     PipelineParts,
@@ -19,8 +18,6 @@ from styledag.store.artifact import Facts
 if TYPE_CHECKING:
     import torch
 
-_DTYPES = ("float16", "bfloat16", "float32")
-
 
 def export_single_file(
     pipeline: Path,
@@ -29,7 +26,7 @@ def export_single_file(
     *,
     unet: Path | None = None,
     vae: Path | None = None,
-    dtype: str = "float16",
+    dtype: DType = "float16",
     provenance: Mapping[str, str] | None = None,
 ) -> Facts:
     """Write a Stable Diffusion 1.x or 2.x pipeline as one file and return its facts.
@@ -44,7 +41,7 @@ def export_single_file(
         description: Title and more for the header.
         unet: Folder of the UNet that replaces the pipeline's.
         vae: Folder of the autoencoder that replaces the pipeline's.
-        dtype: ``float16``, ``bfloat16`` or ``float32``; of all tensors.
+        dtype: Of all tensors.
         provenance: Further strings for the header, by key.
 
     Raises:
@@ -56,8 +53,6 @@ def export_single_file(
 
     from styledag.tensors.reader import TensorSpec
 
-    if dtype not in _DTYPES:
-        raise ModelError(f"dtype is {dtype!r}, but must be one of {', '.join(_DTYPES)}")
     with ExitStack() as stack:
         parts = open_parts(pipeline, stack, unet=unet, vae=vae)
         tensors = parts.tensors()
@@ -90,12 +85,6 @@ def _technical(parts: PipelineParts) -> dict[str, str]:
 def _cast(
     tensor: OriginalTensor, parts: PipelineParts, dtype: "torch.dtype"
 ) -> "Iterator[torch.Tensor]":
+    part, name = tensor.sources[0]
     for piece in parts.pieces(tensor):
-        cast = piece.to(dtype)
-        if not bool(cast.isfinite().all()):
-            part, name = tensor.sources[0]
-            raise ModelError(
-                f"tensor {name!r} of the {part} is NaN or too large for {dtype}: "
-                "export with --dtype float32"
-            )
-        yield cast
+        yield cast_finite(piece, dtype, f"{part}.{name}")
