@@ -42,8 +42,9 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 
 for command in (
-    demo, run, ui, new, status, lineage, doctor, diff, export, publish, import_command, wiki, schema,
-):  # fmt: skip
+    *(demo, run, ui, new, status, lineage, doctor),
+    *(diff, export, publish, import_command, wiki, schema),
+):
     cli.add_command(command)
 
 

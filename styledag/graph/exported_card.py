@@ -29,7 +29,7 @@ _SCORES = {
     "style": "share of the base's distance to the style that it covers; higher is nearer",
     "retention": "likeness to the base's own images; higher is nearer",
     "text_similarity": "likeness of image and prompt; higher is nearer",
-    "copying": "share of samples nearer to a training image than honest images are; lower is better",
+    "copying": "share of samples that are too near to a training image; lower is better",
 }
 
 
@@ -59,8 +59,8 @@ def export_with_card(
 ) -> Facts:
     """Write a model, its card and its sample grid, and return the facts of the model.
 
-    A folder contains ``README.md`` and ``samples.png``; beside a file ``NAME.safetensors``, the card
-    is ``NAME.md`` and the grid ``NAME.png``, which web UIs show as its preview.
+    A folder contains ``README.md`` and ``samples.png``. Beside a file ``NAME.safetensors``, the
+    card is ``NAME.md`` and the grid ``NAME.png``, which web UIs show as its preview.
 
     Args:
         catalogue: The project.

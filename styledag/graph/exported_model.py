@@ -1,7 +1,7 @@
 """A model of the graph as files for other programs, with its card."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path

@@ -15,6 +15,7 @@ from styledag.graph.snapshots import link_tree
 from styledag.publishing.cards.model_card import CARD_FILE
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.publishing.model_file import DType
+from styledag.publishing.target_folder import MARKER
 from styledag.store.artifact import Artifact, Facts
 
 
@@ -46,12 +47,7 @@ def publish_dataset(
         text = dataset_card_with_licence(card, count_licences(folder))
         (folder / CARD_FILE).write_text(text, encoding="utf-8")
         return publish_folder(
-            folder,
-            target,
-            "dataset",
-            settings,
-            dataset=folder,
-            source_revision=dataset.version,
+            folder, target, "dataset", settings, dataset=folder, source_revision=dataset.version
         )
 
 
@@ -95,6 +91,7 @@ def publish_model(
         export_with_card(catalogue, model, to, form, dtype=dtype, terms=terms)
         if to is not folder:
             to.with_suffix(".md").rename(folder / CARD_FILE)
+        (folder / MARKER).unlink(missing_ok=True)
         return publish_folder(
             folder, target, "model", settings, dataset=dataset, source_revision=model.version
         )

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from styledag.errors import ModelError, StorageError
+from styledag.errors import ModelError
 from styledag.publishing.model_file import DType, cast_finite
 from styledag.publishing.single_file.parts import read_config
+from styledag.publishing.target_folder import target_folder
 from styledag.store.artifact import Facts
-from styledag.store.files import storage_errors
 
 INDEX = "model_index.json"
 _OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
@@ -30,7 +30,7 @@ def export_pipeline(
 
     Args:
         pipeline: Folder of the base, of any family of diffusers.
-        to: Folder to write; an earlier pipeline in it is replaced.
+        to: Folder to write; an empty one or an earlier export is replaced.
         replaced: Folder by the part that it replaces, such as ``{"unet": ...}``.
         dtype: Of all weights; as they are when left out.
 
@@ -49,19 +49,12 @@ def export_pipeline(
             f"{pipeline / INDEX} names no part {unknown[0]!r}, but {', '.join(parts)}: replace "
             "one of these"
         )
-    if to.exists() and any(to.iterdir()) and not (to / INDEX).is_file():
-        raise StorageError(f"{to} is not empty and contains no pipeline: name another folder")
-    partial = to.with_name(f"{to.name}.partial")
     parameters = {}
-    with storage_errors(str(to)):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with target_folder(to) as partial:
         (partial / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
         for part in parts:
             folder = replaced.get(part, pipeline / part)
             parameters[part] = _write_part(folder, partial / part, dtype)
-        shutil.rmtree(to, ignore_errors=True)
-        partial.rename(to)
     files = [path for path in to.rglob("*") if path.is_file()]
     return {
         "parameters": sum(parameters.values()),

@@ -1,11 +1,9 @@
 """Write a dataset for another trainer."""
 
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from styledag.dataset.read import DatasetRow, read_dataset
-from styledag.errors import StorageError
 from styledag.publishing.datasets.ai_toolkit import write_ai_toolkit
 from styledag.publishing.datasets.diffusers import write_diffusers
 from styledag.publishing.datasets.kohya import write_kohya
@@ -13,11 +11,8 @@ from styledag.publishing.datasets.onetrainer import write_onetrainer
 from styledag.publishing.datasets.settings import Trainer, TrainerSettings
 from styledag.publishing.datasets.sidecars import Written
 from styledag.publishing.datasets.webdataset import write_webdataset
+from styledag.publishing.target_folder import target_folder
 from styledag.store.artifact import Facts
-from styledag.store.files import storage_errors
-
-MARKER = ".styledag-export"
-"""File by which an earlier export is recognised, and may be replaced."""
 
 Writer = Callable[[Iterable[DatasetRow], Path, Path, TrainerSettings], Written]
 
@@ -52,16 +47,8 @@ def export_dataset(
         StorageError: If the target contains anything else, or cannot be written.
     """
     target = target.absolute()
-    if target.exists() and any(target.iterdir()) and not (target / MARKER).is_file():
-        raise StorageError(f"{target} is not empty and no earlier export: name another folder")
-    partial = target.with_name(f"{target.name}.partial")
-    with storage_errors(str(target)):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        (partial / MARKER).write_text(f"{trainer}\n", encoding="utf-8")
+    with target_folder(target) as partial:
         written = WRITERS[trainer](read_dataset(dataset), partial, target, settings)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
     return {
         "trainer": trainer,
         "images": sum(written.images.values()),

@@ -1,6 +1,6 @@
 """Make a single file into a pipeline's folder in diffusers' layout, by diffusers' own loader."""
 
-import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ from styledag.publishing.single_file.configurations import (
     V1,
     write_configuration,
 )
+from styledag.publishing.target_folder import target_folder
 from styledag.store.artifact import Facts
-from styledag.store.files import storage_errors
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
@@ -32,7 +32,7 @@ def import_single_file(
     Args:
         path: A safetensors file with the tensor names of the original Stable Diffusion
             checkpoints. Pickled checkpoints are refused: they can run code.
-        to: Folder to write; it appears whole, and is replaced if it is there.
+        to: Folder to write; it appears whole, and replaces an empty one or an earlier export.
         config: Folder in diffusers' layout whose configurations, tokenizer and scheduler fit the
             file; its weights are not read. Those of ``architecture`` when left out.
         architecture: One of :data:`~styledag.publishing.single_file.configurations.ARCHITECTURES`;
@@ -44,7 +44,7 @@ def import_single_file(
     Raises:
         ModelError: If the file is no single file, does not fit the configurations, or may be
             of several architectures.
-        StorageError: If the folder cannot be written.
+        StorageError: If the folder contains anything else, or cannot be written.
     """
     import torch
     from diffusers import StableDiffusionPipeline
@@ -56,32 +56,27 @@ def import_single_file(
             f"{path} is no .safetensors file, and pickled checkpoints are not read, since they can "
             "run code: convert it to safetensors"
         )
-    partial, ours = to.with_name(f"{to.name}.partial"), to.with_name(f"{to.name}.config")
-    with open_tensors(path) as reader, storage_errors(str(to)):
+    with open_tensors(path) as reader:
         _check_single_file(reader)
         dtypes = {spec.dtype for spec in reader.specs.values() if spec.dtype.is_floating_point}
         if config is None:
             architecture = architecture or _architecture(reader)
-    try:
+    with tempfile.TemporaryDirectory() as ours:
         if config is None:
-            write_configuration(_known(architecture), ours)
-        _check_config(config or ours)
+            config = Path(ours)
+            write_configuration(_known(architecture), config)
+        _check_config(config)
         with model_errors(path), quiet_transformers():
             pipeline = StableDiffusionPipeline.from_single_file(
                 str(path),
-                config=str(config or ours),
+                config=str(config),
                 local_files_only=True,
                 # One dtype for all: float32 where the file mixes several.
                 dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
                 safety_checker=None,
             )
-        with storage_errors(str(to)):
-            shutil.rmtree(partial, ignore_errors=True)
-            pipeline.save_pretrained(partial, safe_serialization=True)
-            shutil.rmtree(to, ignore_errors=True)
-            partial.rename(to)
-    finally:
-        shutil.rmtree(ours, ignore_errors=True)
+    with target_folder(to) as partial:
+        pipeline.save_pretrained(partial, safe_serialization=True)
     parameters = {
         part: sum(each.numel() for each in getattr(pipeline, part).parameters())
         for part in ("unet", "vae", "text_encoder")
