@@ -1,5 +1,6 @@
 """A project whose store contains a dataset, a model, a checkpoint and a blend, without training."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +42,11 @@ class MadeProject:
 
 def made_project(root: Path, starter: Path) -> MadeProject:
     """A project in an empty folder; its UNets are the base's, times 1.001, 1.002 and 1.003."""
-    project = make_project(root, starter, "http://127.0.0.1:1")
-    catalogue = Catalogue(project)
-    base = starter / "stable-diffusion"
+    own_starter = root / "starter"
+    shutil.copytree(starter, own_starter, copy_function=os.link)
+    base = own_starter / "stable-diffusion"
+    (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A base\n")
+    catalogue = Catalogue(make_project(root, own_starter, "http://127.0.0.1:1"))
     dataset = make_dataset(catalogue, range(6))
 
     def base_as(role: str, parts: tuple[str, ...]) -> Input:
