@@ -160,13 +160,17 @@ def _relation(form: ModelFormat, bases: tuple[CardBase, ...]) -> Relation:
 
 def _bases(catalogue: Catalogue, model: Artifact) -> tuple[CardBase, ...]:
     """Return the models from outside the graph that a model was made from."""
-    found = {}
+    bases = {}
     for each in model.build.inputs:
         if not each.build:
             name, _, revision = each.partition.partition("@")
-            licence = _licence_of(catalogue.path(name))
-            found[name] = CardBase(name=name, revision=revision or each.version, licence=licence)
-    return tuple(found.values())
+            folder = catalogue.path(name)
+            # Of a folder its name alone: where it is on this machine is nobody's business.
+            shown = folder.name if folder.is_dir() else name
+            bases[name] = CardBase(
+                name=shown, revision=revision or each.version, licence=_licence_of(folder)
+            )
+    return tuple(bases.values())
 
 
 def _licence_of(folder: Path) -> str:

@@ -1,1 +1,1 @@
-"""Everything that leaves the project: model files, datasets for trainers, the Hub, marking."""
+"""Files for other programs: models, datasets for trainers, cards, the Hub."""

@@ -15,8 +15,10 @@ from styledag.dataset.settings import DatasetSettings
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checkpoint_unets import UNET, store_unet
 from styledag.graph.stage import DENOISER, PIPELINE
-from styledag.manifest import Manifest
+from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
+from styledag.scoring.records import Estimate, ScoreRow
+from styledag.scoring.score import SCORES
 from styledag.store.artifact import Artifact, Facts, Input
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
@@ -70,6 +72,17 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         Image.new("RGB", (4, 4), "red").save(workspace.folder / GRID)
         return {}
 
+    def judge(workspace: Workspace) -> Facts:
+        known, unknown = Estimate(0.25, 0.125, 0.5), Estimate()
+        row = ScoreRow(
+            place=0, name="weight 0.50", kind="blend", weight=0.5, epoch=None, length=None,
+            amount=0.5, samples=4, cmmd=unknown, style=known, retention=unknown,
+            text_similarity=unknown, text_retention=None, copying=unknown, diversity=None,
+            taken_for_style=unknown,
+        )  # fmt: skip
+        write_rows(workspace.folder / SCORES, [row], ScoreRow)
+        return {}
+
     def build(asset: str, partition: str, body, *inputs: Input) -> Artifact:
         target = Target(
             asset=asset,
@@ -85,6 +98,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
     blended = build(
         "merged_unet", f"{MODEL}/0.50", blend, model.as_input(), base_as("base_unet", (UNET,))
     )
+    build("scores", MODEL, judge, model.as_input())
     build("sample_grid", f"{MODEL}/0.50", draw, blended.as_input())
     return MadeProject(root, base, catalogue, dataset, model)
 

@@ -68,6 +68,7 @@ def test_a_model_as_one_file(call: Call, made: MadeProject, tmp_path: Path) -> N
     )
     assert_unet(loaded, scaled(made.base, 1.001))
     assert f"# {MODEL}" in to.with_suffix(".md").read_text().replace("\\", "")
+    assert "## Scores" not in to.with_suffix(".md").read_text()
     assert not to.with_suffix(".png").exists()
 
 
@@ -76,7 +77,12 @@ def test_a_blend_as_one_file_with_its_grid(call: Call, tmp_path: Path) -> None:
 
     call("export", "model", f"{MODEL}:0.5", "--format", "single-file", "--to", to)
 
-    assert "![Samples](blend.png)" in to.with_suffix(".md").read_text()
+    card = to.with_suffix(".md").read_text()
+    assert "![Samples](blend.png)" in card
+    assert "| style | 0\\.25 | 0\\.125 to 0\\.5 |" in card
+    assert "retention" not in card, "it could not be measured"
+    assert "from_single_file('blend.safetensors')" in card
+    assert str(tmp_path) not in card.replace("\\", ""), "no path of this machine"
     assert TRAINED_ALGORITHMIC_MEDIA.encode() in to.with_suffix(".png").read_bytes()
     with Image.open(to.with_suffix(".png")) as image:
         assert image.getpixel((0, 0)) == (255, 0, 0)

@@ -108,7 +108,13 @@ def _example(card: ModelCard) -> Verbatim:
     repo = card.repo if HUB_ID.fullmatch(card.repo) else "path/to/this/folder"
     loads = f'DiffusionPipeline.from_pretrained("{repo}")'
     lines = ["from diffusers import DiffusionPipeline", "", f"pipeline = {loads}"]
-    if card.relation == "adapter":
+    if card.single_file:
+        file = card.single_file
+        if HUB_ID.fullmatch(card.repo):
+            file = f"https://huggingface.co/{card.repo}/blob/main/{file}"
+        lines = [line.replace("DiffusionPipeline", "StableDiffusionPipeline") for line in lines[:2]]
+        lines.append(f"pipeline = StableDiffusionPipeline.from_single_file({_literal(file)})")
+    elif card.relation == "adapter":
         base = card.bases[0].name
         lines[-1] = f"pipeline = DiffusionPipeline.from_pretrained({_literal(base)})"
         lines.append(f'pipeline.load_lora_weights("{repo}")')
