@@ -22,6 +22,7 @@ def model_options(command: Command) -> Command:
         click.option("--dtype", type=click.Choice(list(DTYPES)), default="fp16", show_default=True),
         click.option("--licence", default="unknown", help="Licence of the model, for its card."),
         click.option("--licence-url", default="", help="Its text, if the Hub does not know it."),
+        click.option("--dataset", default="", help="Hub id of its dataset, if that is published."),
     )
     for option in options:
         command = option(command)
@@ -65,7 +66,15 @@ def export_dataset_command(
 @model_options
 @pass_session
 def export_model_command(
-    session: Session, name: str, *, to: Path, form: str, dtype: str, licence: str, licence_url: str
+    session: Session,
+    name: str,
+    *,
+    to: Path,
+    form: str,
+    dtype: str,
+    licence: str,
+    licence_url: str,
+    dataset: str,
 ) -> None:
     """Write a model as a diffusers folder, as a single file or as a LoRA file, with its card.
 
@@ -82,6 +91,6 @@ def export_model_command(
         to,
         form,  # type: ignore[arg-type]
         dtype=DTYPES[dtype],  # type: ignore[arg-type]
-        terms=CardTerms(licence=licence, licence_url=licence_url),
+        terms=CardTerms(licence=licence, licence_url=licence_url, dataset=dataset),
     )
     click.echo(f"wrote {facts['parameters']:,} parameters, {facts['bytes']:,} bytes, to {to}")

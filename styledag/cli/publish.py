@@ -33,6 +33,7 @@ def publish(
     dtype: str,
     licence: str,
     licence_url: str,
+    dataset: str,
 ) -> None:
     """Publish a style's dataset, or a model with its card; only what differs is sent.
 
@@ -59,7 +60,9 @@ def publish(
             settings,
             form,  # type: ignore[arg-type]
             dtype=DTYPES[dtype],  # type: ignore[arg-type]
-            terms=CardTerms(licence=licence, licence_url=licence_url, repo=repo or ""),
+            terms=CardTerms(
+                licence=licence, licence_url=licence_url, repo=repo or "", dataset=dataset
+            ),
         )
     else:
         facts = publish_dataset(catalogue, name, target, settings)

@@ -41,11 +41,13 @@ class CardTerms:
         licence: Licence under which the model is passed on: the Hub's identifier, or a name.
         licence_url: Where the text of a licence is that the Hub has no identifier for.
         repo: Hub id that it is published under; empty for a folder.
+        dataset: Hub id that its dataset is published under; empty if it is not.
     """
 
     licence: str = "unknown"
     licence_url: str = ""
     repo: str = ""
+    dataset: str = ""
 
 
 def export_with_card(
@@ -132,6 +134,7 @@ def exported_card(
         relation=_relation(form, bases),
         bases=bases,
         dataset=CardDataset(
+            name=terms.dataset,
             version=lineage.dataset_version,
             images=Counter(image.split for image in lineage.images),
             licences=lineage.licences,

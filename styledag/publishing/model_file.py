@@ -38,11 +38,8 @@ class ModelDescription:
 
     title: str = setting(help="Title that a web UI shows.", min_length=1)
     description: str = setting("", help="Text in Markdown.")
-    author: str = setting("", help="Name or address of whoever made the model.")
     license: str = setting("", help="Name of the licence, or a link to it.")
-    usage_hint: str = setting("", help="Short hint, such as words that a prompt should contain.")
     tags: tuple[str, ...] = setting((), help="Labels of the model.")
-    merged_from: tuple[str, ...] = setting((), help="Titles of the models that it was blended of.")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -52,11 +49,8 @@ class ModelDescription:
         stated = {
             "title": self.title,
             "description": self.description,
-            "author": self.author,
             "license": self.license,
-            "usage_hint": self.usage_hint,
             "tags": ",".join(self.tags),
-            "merged_from": ",".join(self.merged_from),
         }
         return {f"modelspec.{key}": text for key, text in stated.items() if text}
 

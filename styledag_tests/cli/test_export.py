@@ -7,11 +7,16 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from styledag.dataset.read import read_dataset
 from styledag.errors import ArtifactMissingError, LineageError, ModelError, StorageError
 from styledag.publishing.datasets.export import WRITERS
 from styledag.publishing.marking import TRAINED_ALGORITHMIC_MEDIA
+from styledag.store.artifact import Facts
+from styledag.store.store import Target
+from styledag.store.workspace import Workspace
+from styledag.training.snapshots.lora import KOHYA_FILE
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject, scaled
 from styledag_tests.whole.small_project import MODEL, STYLE
@@ -105,6 +110,37 @@ def test_a_checkpoint_as_a_folder(call: Call, made: MadeProject, tmp_path: Path)
 def test_a_model_without_adapters_has_no_lora(call: Call, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="only a recipe with 'lora'"):
         call("export", "model", MODEL, "--format", "lora", "--to", tmp_path / "a.safetensors")
+
+
+def test_adapters_as_a_file(call: Call, made: MadeProject, tmp_path: Path) -> None:
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    tensors = {
+        f"{layer}.lora_down.weight": torch.ones(2, 8),
+        f"{layer}.lora_up.weight": torch.ones(8, 2),
+        f"{layer}.alpha": torch.tensor(1.0),
+    }
+
+    def adapt(workspace: Workspace) -> Facts:
+        (workspace.folder / "lora").mkdir()
+        save_file(tensors, workspace.folder / "lora" / KOHYA_FILE)
+        return {}
+
+    target = Target(
+        asset="ema_unet",
+        partition=f"{STYLE}.adapters",
+        code_version="1",
+        settings=made.model.build.settings,
+        inputs=made.model.build.inputs,
+    )
+    made.catalogue.store.build(target, adapt)
+    to = tmp_path / "adapters.safetensors"
+
+    call("export", "model", f"{STYLE}.adapters", "--format", "lora", "--to", to)
+
+    read = load_file(to)
+    assert read.keys() == tensors.keys()
+    assert all(torch.equal(read[name], tensor.half()) for name, tensor in tensors.items())
+    assert "A LoRA for" in to.with_suffix(".md").read_text()
 
 
 def test_another_folder_is_left_alone(call: Call, made: MadeProject) -> None:

@@ -31,11 +31,21 @@ def test_a_dataset_goes_to_a_folder_once(call: Call, made: MadeProject, tmp_path
 
 def test_a_model_goes_to_a_folder_with_its_card(call: Call, tmp_path: Path) -> None:
     to = tmp_path / "mirror"
-    arguments = ("publish", f"{MODEL}:0.5", "--to", to, "--licence", "openrail")
+    arguments = (
+        "publish",
+        f"{MODEL}:0.5",
+        "--to",
+        to,
+        "--licence",
+        "openrail",
+        "--dataset",
+        "ada/x",
+    )
 
     call(*arguments)
 
     assert front_matter(to)["license"] == "openrail"
+    assert front_matter(to)["datasets"] == ["ada/x"]
     names = {path.name for path in to.iterdir()}
     assert {"model_index.json", "samples.png", "unet"} <= names
     assert ".styledag-export" not in names

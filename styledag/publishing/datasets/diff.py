@@ -47,11 +47,6 @@ class DatasetDiff:
     moved: tuple[tuple[DatasetImage, DatasetImage], ...]
     unchanged: int
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the datasets contain the same."""
-        return not (self.added or self.removed or self.replaced or self.recaptioned or self.moved)
-
 
 def diff_datasets(before: Path, after: Path) -> DatasetDiff:
     """Return what differs between two dataset folders, each list sorted by image id.

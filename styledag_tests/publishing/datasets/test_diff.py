@@ -16,7 +16,6 @@ def test_a_dataset_does_not_differ_from_itself(workspace: Workspace, tmp_path: P
 
     diff = diff_datasets(folder, folder)
 
-    assert diff.is_empty
     assert diff.unchanged == 3
     assert diff_text(diff) == (
         "0 added, 0 removed, 0 replaced, 0 recaptioned, 0 moved to another split, 3 unchanged"
@@ -32,7 +31,6 @@ def test_every_kind_of_change_is_found(workspace: Workspace, tmp_path: Path) -> 
 
     diff = diff_datasets(first, second)
 
-    assert not diff.is_empty
     assert [image.id for image in diff.added] == [new.image.sha256]
     assert [image.id for image in diff.removed] == [gone.image.sha256]
     ((old, fresh),) = diff.replaced

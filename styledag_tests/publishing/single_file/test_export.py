@@ -14,7 +14,7 @@ from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag_tests.publishing.pipelines import state_of, without_weights, write_pipeline
 
-DESCRIPTION = ModelDescription(title="A style", author="Ada", tags=("style", "emoji"))
+DESCRIPTION = ModelDescription(title="A style", tags=("style", "emoji"))
 
 
 def export(pipeline: Path, to: Path, **options) -> dict:
@@ -96,7 +96,6 @@ def test_the_header_follows_modelspec(pipeline: Path, tmp_path: Path) -> None:
         ),
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": "A style",
-        "modelspec.author": "Ada",
         "modelspec.tags": "style,emoji",
         "modelspec.resolution": "16x16",
         "modelspec.prediction_type": "v" if second else "epsilon",
