@@ -105,19 +105,20 @@ def _is_file_name(name: str) -> bool:
 def _example(card: ModelCard) -> Verbatim:
     """Return Python that loads the model and draws the first prompt."""
     prompt = card.prompts[0] if card.prompts else "a lighthouse"
-    repo = card.repo if HUB_ID.fullmatch(card.repo) else "path/to/this/folder"
-    loads = f'DiffusionPipeline.from_pretrained("{repo}")'
-    lines = ["from diffusers import DiffusionPipeline", "", f"pipeline = {loads}"]
+    on_hub = HUB_ID.fullmatch(card.repo) is not None
+    repo = card.repo if on_hub else "path/to/this/folder"
+    lines = ["from diffusers import DiffusionPipeline", ""]
     if card.single_file:
-        file = card.single_file
-        if HUB_ID.fullmatch(card.repo):
-            file = f"https://huggingface.co/{card.repo}/blob/main/{file}"
-        lines = [line.replace("DiffusionPipeline", "StableDiffusionPipeline") for line in lines[:2]]
-        lines.append(f"pipeline = StableDiffusionPipeline.from_single_file({_literal(file)})")
+        url = f"https://huggingface.co/{card.repo}/blob/main/{card.single_file}"
+        file = _literal(url if on_hub else card.single_file)
+        lines = ["from diffusers import StableDiffusionPipeline", ""]
+        lines.append(f"pipeline = StableDiffusionPipeline.from_single_file({file})")
     elif card.relation == "adapter":
-        base = card.bases[0].name
-        lines[-1] = f"pipeline = DiffusionPipeline.from_pretrained({_literal(base)})"
+        base = _literal(card.bases[0].name)
+        lines.append(f"pipeline = DiffusionPipeline.from_pretrained({base})")
         lines.append(f'pipeline.load_lora_weights("{repo}")')
+    else:
+        lines.append(f'pipeline = DiffusionPipeline.from_pretrained("{repo}")')
     lines.append(f"pipeline({_literal(prompt)}).images[0].save('image.png')")
     return Verbatim("\n".join(lines))
 
