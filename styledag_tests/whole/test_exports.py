@@ -53,7 +53,7 @@ def test_each_kind_of_model_draws(
     assert all(torch.equal(read[key], each.float()) for key, each in expected.items())
     card = plain(to / "README.md")
     assert describe_lineage(graph.store, model).dataset_version in card
-    assert ("| style |" in card) == ("| retention |" in card) == is_scored
+    assert ("## Scores" in card) == ("| retention |" in card) == is_scored
     assert (to / "samples.png").exists() == is_scored
 
 
