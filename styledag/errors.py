@@ -93,3 +93,7 @@ class ArtifactBusyError(StorageError):
 
 class LineageError(StyledagError):
     """A question about lineage names nothing that is known."""
+
+
+class PublishError(StyledagError):
+    """Something may not or could not be published; the style's author or the Hub can act."""

@@ -7,8 +7,12 @@ import click
 
 from styledag import __version__
 from styledag.cli.context import Session
+from styledag.cli.diff import diff
+from styledag.cli.export import export
 from styledag.cli.lineage import lineage
+from styledag.cli.publish import publish
 from styledag.cli.run import demo, run
+from styledag.cli.single_file import import_command
 from styledag.cli.status import doctor, status
 from styledag.cli.style import new, schema
 from styledag.cli.ui import ui
@@ -37,7 +41,10 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
     context.obj = Session(project, store)
 
 
-for command in (demo, run, ui, new, status, lineage, doctor, wiki, schema):
+for command in (
+    *(demo, run, ui, new, status, lineage, doctor),
+    *(diff, export, publish, import_command, wiki, schema),
+):
     cli.add_command(command)
 
 

@@ -183,6 +183,15 @@ class Store:
         names = self.files.names(f"heads/{asset}/{prefix}")
         return [f"{prefix}/{name.removesuffix('.json')}" for name in names]
 
+    def versions(self, asset: str, partition: str) -> list[str]:
+        """Return the versions of a partition that the store contains, the first published first."""
+        records = {
+            version: f"{self.files.root}/{artifact_name(asset, partition, version)}/{RECORD_FILE}"
+            for version in self.files.names(f"artifacts/{asset}/{partition}")
+        }
+        there = [version for version, path in records.items() if self.files.fs.exists(path)]
+        return sorted(there, key=lambda version: self.files.fs.modified(records[version]))
+
     def make_current(self, artifact: Artifact) -> None:
         """Make an artifact that the store holds the current one of its partition."""
         self._set_head(artifact.build)

@@ -1,0 +1,96 @@
+"""`styledag export`: a dataset for another trainer, or a model for another program."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from styledag.cli.context import Session, pass_session
+
+DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
+FORMATS = ("diffusers", "single-file", "lora")
+TRAINERS = ("kohya", "onetrainer", "ai-toolkit", "diffusers", "webdataset")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def model_options(command: Command) -> Command:
+    """Add the options that exporting and publishing a model share."""
+    options = (
+        click.option("--format", "form", type=click.Choice(FORMATS), default="diffusers"),
+        click.option("--dtype", type=click.Choice(list(DTYPES)), default="fp16", show_default=True),
+        click.option("--licence", default="unknown", help="Licence of the model, for its card."),
+        click.option("--licence-url", default="", help="Its text, if the Hub does not know it."),
+        click.option("--dataset", default="", help="Hub id of its dataset, if that is published."),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
+@click.group()
+def export() -> None:
+    """Write a dataset or a model for other programs."""
+
+
+@export.command("dataset")
+@click.argument("style")
+@click.option("--for", "trainer", required=True, type=click.Choice(TRAINERS), help="Who reads it.")
+@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option("--recipe", default="", help="Whose settings it uses; the style's first if left out.")
+@click.option("--version", default="", help="First digits of a version; the current if left out.")
+@pass_session
+def export_dataset_command(
+    session: Session, style: str, *, trainer: str, to: Path, recipe: str, version: str
+) -> None:
+    """Write a style's dataset and a configuration for another trainer."""
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.exported_dataset import find_dataset, trainer_settings
+    from styledag.publishing.datasets.export import export_dataset
+
+    catalogue = Catalogue(session.project)
+    dataset = find_dataset(catalogue.store, style, version)
+    settings = trainer_settings(catalogue, style, recipe)
+    facts = export_dataset(dataset.folder, to, trainer, settings)  # type: ignore[arg-type]
+    click.echo(f"wrote {facts['images']} images to {to}")
+    if facts["variants_left_out"]:
+        click.echo(f"{trainer} reads one caption an image: {facts['variants_left_out']} left out")
+    if facts["command"]:
+        click.echo(f"train with: {facts['command']}")
+
+
+@export.command("model")
+@click.argument("name", metavar="MODEL[@EPOCH|:BLEND]")
+@click.option("--to", required=True, type=click.Path(path_type=Path))
+@model_options
+@pass_session
+def export_model_command(
+    session: Session,
+    name: str,
+    *,
+    to: Path,
+    form: str,
+    dtype: str,
+    licence: str,
+    licence_url: str,
+    dataset: str,
+) -> None:
+    """Write a model as a diffusers folder, as a single file or as a LoRA file, with its card.
+
+    Beside a file NAME.safetensors, the card is NAME.md and its sample grid NAME.png.
+    """
+    from styledag.graph.ancestry import find_artifact
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.exported_card import CardTerms, export_with_card
+
+    catalogue = Catalogue(session.project)
+    facts = export_with_card(
+        catalogue,
+        find_artifact(catalogue.store, name),
+        to,
+        form,  # type: ignore[arg-type]
+        dtype=DTYPES[dtype],  # type: ignore[arg-type]
+        terms=CardTerms(licence=licence, licence_url=licence_url, dataset=dataset),
+    )
+    click.echo(f"wrote {facts['parameters']:,} parameters, {facts['bytes']:,} bytes, to {to}")

@@ -1,0 +1,100 @@
+"""A style's dataset for other trainers: which version, and the settings that go with it."""
+
+from styledag.errors import ArtifactMissingError, LineageError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.models.reference import configuration_folder
+from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.store.artifact import Artifact
+from styledag.store.store import Store
+
+DATASET = "image_dataset"
+_FAMILIES: dict[str, Family] = {
+    "stable-diffusion-v1": "sd1",
+    "stable-diffusion-v2-512": "sd2",
+    "stable-diffusion-v2-768-v": "sd2-v",
+}
+"""Families that trainers have names for, by ModelSpec's name of the base's architecture."""
+
+
+def find_dataset(store: Store, style: str, version: str = "") -> Artifact:
+    """Return a style's dataset.
+
+    Args:
+        store: Where it is.
+        style: The style.
+        version: Its version or the first digits of it; the current one when left out.
+
+    Raises:
+        ArtifactMissingError: If there is none.
+        LineageError: If several versions begin so.
+    """
+    if not version:
+        return store.require(DATASET, style)
+    versions = store.versions(DATASET, style)
+    found = [each for each in versions if each.startswith(version)]
+    if not found:
+        raise ArtifactMissingError(
+            f"{DATASET} of {style} has no version {version}: {_listed(versions)}"
+        )
+    if len(found) > 1:
+        raise LineageError(
+            f"{len(found)} versions of {DATASET} of {style} begin with {version}: {_listed(found)}"
+        )
+    return store.by_version(DATASET, style, found[0])
+
+
+def find_previous_dataset(store: Store, style: str) -> Artifact:
+    """Return the newest of a style's datasets that is not the current one.
+
+    Raises:
+        ArtifactMissingError: If there is no dataset, or only the current one.
+    """
+    current = find_dataset(store, style)
+    others = [each for each in store.versions(DATASET, style) if each != current.version]
+    if not others:
+        raise ArtifactMissingError(
+            f"{DATASET} of {style} has one version only, {current.version[:12]}: there is nothing "
+            "to compare it with"
+        )
+    return store.by_version(DATASET, style, others[-1])
+
+
+def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> TrainerSettings:
+    """Return what a style file states that other trainers have keys for.
+
+    Args:
+        catalogue: The project.
+        style: The style.
+        recipe: Whose epochs, rates and adapters; the style's first when left out.
+
+    Raises:
+        StyleFileError: If there is no such style or recipe.
+        ModelError: If the base's configurations cannot be read.
+    """
+    from styledag.bases.find import find_base
+    from styledag.publishing.single_file.parts import architecture_of, read_configs
+
+    declared = catalogue.style(style)
+    recipe = recipe or next(iter(declared.recipes))
+    training = catalogue.recipe(Partition(style, recipe).model)
+    folder = configuration_folder(declared.base, project=catalogue.project.root)
+    find_base(folder)  # refuses other families
+    is_folder = catalogue.path(declared.base.model).is_dir()
+    return TrainerSettings(
+        base=str(folder.absolute()) if is_folder else declared.base.model,
+        family=_FAMILIES[architecture_of(read_configs(folder))],
+        name=style,
+        resolution_px=declared.images.size_px,
+        flip=training.horizontal_flip,
+        caption_dropout=training.caption_dropout,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        learning_rate=training.learning_rate,
+        lora_rank=None if training.lora is None else training.lora.rank,
+        seed=training.seed,
+    )
+
+
+def _listed(versions: list[str]) -> str:
+    return ", ".join(each[:12] for each in versions) or "the store contains none"

@@ -1,0 +1,1 @@
+"""Files for other programs: models, datasets for trainers, cards, the Hub."""

@@ -1,0 +1,42 @@
+"""State the licences of a dataset's images in its card's front matter, for the Hub."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from styledag.errors import DataError
+from styledag.publishing.cards.hub_licences import HUB_LICENCES
+
+_FENCE = "---\n"
+
+
+def dataset_card_with_licence(card: str, licences: Mapping[str, int]) -> str:
+    """Return a dataset's card whose front matter names the images' licences; the page stays.
+
+    Licences that the Hub knows are listed under its identifiers. If an image has none, or another
+    one, the dataset's licence is ``other``: each row of the dataset states its own.
+
+    Args:
+        card: The README of a dataset folder.
+        licences: Images by licence, as :func:`~styledag.publishing.licences.count_licences`
+            returns them.
+
+    Raises:
+        DataError: If the card has no front matter.
+    """
+    start, fence, rest = card.partition(_FENCE)
+    front, closing, page = rest.partition(f"\n{_FENCE}")
+    header = yaml.safe_load(front) if not start and fence and closing else None
+    if not isinstance(header, dict):
+        raise DataError("the dataset's README.md has no front matter: materialise it again")
+    header = {key: value for key, value in header.items() if not key.startswith("license")}
+    text = yaml.safe_dump(header | _licence(licences), sort_keys=False, allow_unicode=True)
+    return f"{_FENCE}{text}{_FENCE}{page}"
+
+
+def _licence(licences: Mapping[str, int]) -> dict[str, Any]:
+    known = {"-".join(name.casefold().split()) for name in licences}
+    if known and known <= HUB_LICENCES - {"unknown"}:
+        return {"license": min(known) if len(known) == 1 else sorted(known)}
+    return {"license": "other", "license_name": "each-image-its-own", "license_link": "README.md"}

@@ -1,0 +1,128 @@
+"""Write the card of a model."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from styledag.dataset.markdown import escape_markdown
+from styledag.publishing.cards.hub_licences import HUB_LICENCES
+from styledag.publishing.cards.records import HUB_ID, ModelCard
+
+CARD_FILE = "README.md"
+_DIGITS = 4
+
+
+class Verbatim(str):
+    """Text of our own that goes into code as it is; never text from outside."""
+
+    __slots__ = ()
+
+
+def model_card(card: ModelCard) -> str:
+    """Return the README of a model's folder: front matter that the Hub reads, and a page.
+
+    The front matter places the model in the Hub's model tree (``base_model``,
+    ``base_model_relation``, ``datasets``), see https://huggingface.co/docs/hub/model-cards. All
+    text of the record is escaped in the page, since licences and prompts come from outside.
+
+    Args:
+        card: What it states.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_escaped,
+        autoescape=False,
+    )
+    page = environment.get_template("model_card.md.j2").render(
+        card=card,
+        link=_link,
+        relation=_RELATIONS[card.relation],
+        grid=Verbatim(card.grid) if _is_file_name(card.grid) else "",
+        example=_example(card),
+        figure=_figure,
+    )
+    return f"---\n{_front_matter(card)}---\n\n{page}"
+
+
+_RELATIONS = {
+    "finetune": "A fine-tune of",
+    "adapter": "A LoRA for",
+    "merge": "A merge of",
+}
+
+
+def _front_matter(card: ModelCard) -> str:
+    bases = [base.name for base in card.bases if HUB_ID.fullmatch(base.name)]
+    header: dict[str, Any] = {
+        "pipeline_tag": "text-to-image",
+        "library_name": "diffusers",
+        "tags": list(dict.fromkeys(("styledag", "text-to-image", *card.tags))),
+    }
+    if card.licence in HUB_LICENCES:
+        header["license"] = card.licence
+    else:
+        header |= {
+            "license": "other",
+            "license_name": card.licence,
+            "license_link": card.licence_url,
+        }
+    if bases:
+        header["base_model"] = bases if len(bases) > 1 else bases[0]
+        header["base_model_relation"] = card.relation
+    if HUB_ID.fullmatch(card.dataset.name):
+        header["datasets"] = [card.dataset.name]
+    return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, Verbatim):
+        return str(value)
+    return escape_markdown(value)
+
+
+def _link(name: str, prefix: str = "") -> Verbatim:
+    """Return a link to a repository of the Hub, or the escaped name of a folder."""
+    if HUB_ID.fullmatch(name):
+        return Verbatim(f"[{escape_markdown(name)}](https://huggingface.co/{prefix}{name})")
+    return Verbatim(escape_markdown(name))
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.{_DIGITS}g}"
+
+
+def _is_file_name(name: str) -> bool:
+    return name != "" and all(sign.isalnum() or sign in "._-" for sign in name)
+
+
+def _example(card: ModelCard) -> Verbatim:
+    """Return Python that loads the model and draws the first prompt."""
+    prompt = card.prompts[0] if card.prompts else "a lighthouse"
+    on_hub = HUB_ID.fullmatch(card.repo) is not None
+    repo = card.repo if on_hub else "path/to/this/folder"
+    lines = ["from diffusers import DiffusionPipeline", ""]
+    if card.single_file:
+        url = f"https://huggingface.co/{card.repo}/blob/main/{card.single_file}"
+        file = _literal(url if on_hub else card.single_file)
+        lines = ["from diffusers import StableDiffusionPipeline", ""]
+        lines.append(f"pipeline = StableDiffusionPipeline.from_single_file({file})")
+    elif card.relation == "adapter":
+        base = _literal(card.bases[0].name)
+        lines.append(f"pipeline = DiffusionPipeline.from_pretrained({base})")
+        lines.append(f'pipeline.load_lora_weights("{repo}")')
+    else:
+        lines.append(f'pipeline = DiffusionPipeline.from_pretrained("{repo}")')
+    lines.append(f"pipeline({_literal(prompt)}).images[0].save('image.png')")
+    return Verbatim("\n".join(lines))
+
+
+def _literal(text: str) -> str:
+    """Return a Python literal of one line that cannot end the fence around it."""
+    return ascii(text).replace("`", "\\x60")

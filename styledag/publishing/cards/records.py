@@ -1,0 +1,120 @@
+"""What the card of a model states."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from styledag.errors import PublishError
+from styledag.publishing.cards.hub_licences import HUB_LICENCES
+
+Relation = Literal["finetune", "adapter", "merge"]
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""``owner/name`` on the Hub; anything else is a folder, which no link can lead to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardBase:
+    """A base model that the model was made from.
+
+    Attributes:
+        name: Hub id or folder.
+        revision: Its commit or digest.
+        licence: Its licence, as it states it.
+    """
+
+    name: str
+    revision: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardDataset:
+    """The dataset that the model was trained on.
+
+    Attributes:
+        name: Hub id, or empty if it is not published.
+        version: Its digest.
+        images: Images by split.
+        licences: Images by licence.
+    """
+
+    name: str = ""
+    version: str
+    images: Mapping[str, int]
+    licences: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardScore:
+    """One measured figure, with its 95 % interval where there is one.
+
+    Attributes:
+        name: Of the score, for a person.
+        value: The figure.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        meaning: What it measures, and which direction is better.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    meaning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """Everything on a model's card.
+
+    Attributes:
+        title: Heading.
+        description: One sentence about the style.
+        relation: How the model relates to its bases, in the Hub's words.
+        bases: What it was made from; one, but for a merge of several.
+        dataset: What it was trained on.
+        licence: Licence under which the model is published: one of the Hub's identifiers, or a
+            name of its own together with ``licence_url``.
+        licence_url: Where the text of a licence is that the Hub does not know.
+        repo: Hub id that it is published under, for the example; empty for a folder.
+        tags: Labels, beside ``styledag`` and ``text-to-image``.
+        prompts: Prompts of the sample grid, in its order.
+        grid: File name of the sample grid in the published folder; empty without one.
+        recipe: Settings of the training, by name.
+        scores: Measured figures.
+        lineage: Version by asset, from the sources to the model.
+        single_file: Name of the single file for web UIs, in the same folder; empty without one.
+
+    Raises:
+        PublishError: If a merge has one base only, another model has several, or the licence is
+            neither known to the Hub nor linked.
+    """
+
+    title: str
+    description: str
+    relation: Relation
+    bases: tuple[CardBase, ...]
+    dataset: CardDataset
+    licence: str
+    licence_url: str = ""
+    repo: str = ""
+    tags: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    grid: str = ""
+    recipe: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    scores: tuple[CardScore, ...] = ()
+    lineage: Mapping[str, str] = field(default_factory=dict)
+    single_file: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.bases or (len(self.bases) > 1) != (self.relation == "merge"):
+            raise PublishError(
+                f"a card of relation {self.relation!r} names {len(self.bases)} bases: a merge has "
+                "several, a finetune and an adapter one"
+            )
+        if self.licence not in HUB_LICENCES and not self.licence_url:
+            raise PublishError(
+                f"the Hub knows no licence {self.licence!r}: name one of "
+                "https://huggingface.co/docs/hub/repositories-licenses, or give publish.licence_url"
+            )

@@ -1,0 +1,1 @@
+"""A dataset compared with another, and written for other trainers."""

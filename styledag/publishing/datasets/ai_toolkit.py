@@ -1,0 +1,92 @@
+"""A dataset for ostris/ai-toolkit: sidecars and a job's configuration for ``run.py``.
+
+The keys are those of ``config/examples`` and ``toolkit/config_modules.py``.
+"""
+
+import math
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from styledag.dataset.read import DatasetRow
+from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
+
+CONFIG_FILE = "config.yaml"
+
+_ARCHITECTURES: dict[Family, str] = {
+    "sd1": "sd1",
+    "sd2": "sd2",
+    "sd2-v": "sd2",
+    "sdxl": "sdxl",
+    "sd3": "sd3",
+    "flux2-klein": "flux2_klein_4b",
+    "z-image": "zimage",
+}
+_FLOW = {"sd3", "flux2-klein", "z-image"}
+
+
+def write_ai_toolkit(
+    rows: Iterable[DatasetRow], folder: Path, target: Path, settings: TrainerSettings
+) -> Written:
+    """Write the folder that ``run.py`` trains on; return the counts.
+
+    ai-toolkit reads one caption an image, so variants are left out and counted. It counts steps,
+    and not epochs.
+
+    Args:
+        rows: The dataset's rows.
+        folder: Where it is written.
+        target: Where it will lie, since the dataset's path is absolute.
+        settings: The style's settings.
+    """
+    written = write_sidecars(rows, folder, with_variants=False)
+    samples = written.images["train"] * settings.repeats
+    process: dict[str, Any] = {
+        "type": "sd_trainer",
+        "training_folder": str(target / "output"),
+        "device": "cuda:0",
+        "save": {"dtype": "float16"},
+        "datasets": [
+            {
+                "folder_path": str(target / "train"),
+                "caption_ext": CAPTION_EXTENSION.removeprefix("."),
+                "caption_dropout_rate": settings.caption_dropout,
+                "num_repeats": settings.repeats,
+                "flip_x": settings.flip,
+                "shuffle_tokens": False,
+                "cache_latents_to_disk": True,
+                "resolution": [settings.resolution_px],
+            }
+        ],
+        "train": {
+            "batch_size": settings.batch_size,
+            "steps": settings.epochs * math.ceil(samples / settings.batch_size),
+            "lr": settings.learning_rate,
+            "noise_scheduler": "flowmatch" if settings.family in _FLOW else "ddpm",
+            "train_unet": True,
+            "train_text_encoder": False,
+            "dtype": "bf16",
+            "disable_sampling": True,
+        },
+        "model": {
+            "name_or_path": settings.base,
+            "arch": _ARCHITECTURES[settings.family],
+            "is_v_pred": settings.family == "sd2-v",
+        },
+    }
+    if settings.lora_rank is not None:
+        rank = settings.lora_rank
+        process["network"] = {"type": "lora", "linear": rank, "linear_alpha": rank}
+    job = {
+        "job": "extension",
+        "config": {"name": settings.name, "process": [process]},
+        "meta": {"name": "[name]", "version": "1.0"},
+    }
+    text = yaml.safe_dump(job, sort_keys=False, allow_unicode=True)
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    written.command = f"python run.py {shlex.quote(str(target / CONFIG_FILE))}"
+    return written

@@ -1,0 +1,110 @@
+"""A dataset for kohya-ss/sd-scripts: sidecars, a dataset configuration and a training one.
+
+https://github.com/kohya-ss/sd-scripts/blob/main/docs/config_README-en.md
+"""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from styledag.dataset.read import DatasetRow
+from styledag.errors import DataError
+from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
+from styledag.publishing.datasets.toml import Value, toml_lines
+
+DATASET_FILE, TRAINING_FILE = "dataset.toml", "training.toml"
+
+_SCRIPTS: dict[Family, tuple[str, str, str]] = {
+    "sd1": ("train_db.py", "train_network.py", "networks.lora"),
+    "sd2": ("train_db.py", "train_network.py", "networks.lora"),
+    "sd2-v": ("train_db.py", "train_network.py", "networks.lora"),
+    "sdxl": ("sdxl_train.py", "sdxl_train_network.py", "networks.lora"),
+    "sd3": ("sd3_train.py", "sd3_train_network.py", "networks.lora_sd3"),
+}
+_FAMILY_KEYS: dict[Family, dict[str, Value]] = {
+    "sd2": {"v2": True},
+    "sd2-v": {"v2": True, "v_parameterization": True},
+}
+
+
+def write_kohya(
+    rows: Iterable[DatasetRow], folder: Path, target: Path, settings: TrainerSettings
+) -> Written:
+    """Write the folder that ``--config_file training.toml`` trains on; return the counts.
+
+    Variants are further lines of a caption file, of which ``enable_wildcard`` chooses one.
+
+    Args:
+        rows: The dataset's rows.
+        folder: Where it is written.
+        target: Where it will lie, since kohya's tools want absolute paths.
+        settings: The style's settings.
+
+    Raises:
+        DataError: If kohya's tools do not train the family.
+    """
+    if settings.family not in _SCRIPTS:
+        raise DataError(
+            f"sd-scripts train {', '.join(_SCRIPTS)}, but the base's family is {settings.family}: "
+            "export for another trainer"
+        )
+    written = write_sidecars(_escaped(rows), folder, with_variants=True)
+    dataset: dict[str, Value] = {
+        "resolution": settings.resolution_px,
+        "batch_size": settings.batch_size,
+        "enable_bucket": True,
+        "bucket_no_upscale": True,
+    }
+    subset: dict[str, Value] = {
+        "image_dir": str(target / "train"),
+        "caption_extension": CAPTION_EXTENSION,
+        "num_repeats": settings.repeats,
+        "flip_aug": settings.flip,
+        "caption_dropout_rate": settings.caption_dropout,
+        "enable_wildcard": True,
+        "shuffle_caption": False,
+    }
+    lines = ["[[datasets]]", *toml_lines(dataset)]
+    lines += ["", "  [[datasets.subsets]]", *toml_lines(subset, indent="  ")]
+    _write(folder / DATASET_FILE, lines)
+    full, adapters, module = _SCRIPTS[settings.family]
+    training: dict[str, Value] = {
+        "pretrained_model_name_or_path": settings.base,
+        **_FAMILY_KEYS.get(settings.family, {}),
+        "dataset_config": str(target / DATASET_FILE),
+        "output_dir": str(target / "output"),
+        "output_name": settings.name,
+        "save_model_as": "safetensors",
+        "save_precision": "fp16",
+        "mixed_precision": "bf16",
+        "max_train_epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler": "constant",
+        "seed": settings.seed,
+    }
+    if settings.lora_rank is not None:
+        training |= {"network_module": module, "network_dim": settings.lora_rank}
+        training |= {"network_alpha": settings.lora_rank}
+    _write(folder / TRAINING_FILE, toml_lines(training))
+    script = full if settings.lora_rank is None else adapters
+    config = shlex.quote(str(target / TRAINING_FILE))
+    written.command = f"accelerate launch {script} --config_file {config}"
+    return written
+
+
+def _escaped(rows: Iterable[DatasetRow]) -> Iterable[DatasetRow]:
+    """Double the braces, which ``enable_wildcard`` would read as a choice of words."""
+    for row in rows:
+        yield replace(
+            row, text=_braces(row.text), variants=tuple(_braces(text) for text in row.variants)
+        )
+
+
+def _braces(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

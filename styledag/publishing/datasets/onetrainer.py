@@ -1,0 +1,90 @@
+"""A dataset for Nerogar/OneTrainer: sidecars and a configuration for ``scripts/train.py``.
+
+The keys are those of ``modules/util/config/TrainConfig.py`` and ``ConceptConfig.py``.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from styledag.dataset.read import DatasetRow
+from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.publishing.datasets.sidecars import Written, write_sidecars
+
+CONFIG_FILE = "config.json"
+
+_CONFIG_VERSION, _CONCEPT_VERSION = 11, 2
+_MODEL_TYPES: dict[Family, str] = {
+    "sd1": "STABLE_DIFFUSION_15",
+    "sd2": "STABLE_DIFFUSION_20_BASE",
+    "sd2-v": "STABLE_DIFFUSION_21",
+    "sdxl": "STABLE_DIFFUSION_XL_10_BASE",
+    "sd3": "STABLE_DIFFUSION_35",
+    "flux2-klein": "FLUX_2",
+    "z-image": "Z_IMAGE",
+}
+
+
+def write_onetrainer(
+    rows: Iterable[DatasetRow], folder: Path, target: Path, settings: TrainerSettings
+) -> Written:
+    """Write the folder that OneTrainer trains on; return the counts.
+
+    Variants are further lines of a caption file, of which OneTrainer chooses one. The validation
+    split is a concept of its own kind.
+
+    Args:
+        rows: The dataset's rows.
+        folder: Where it is written.
+        target: Where it will lie, since a concept's path is absolute.
+        settings: The style's settings.
+    """
+    written = write_sidecars(rows, folder, with_variants=True)
+    config: dict[str, Any] = {
+        "__version": _CONFIG_VERSION,
+        "training_method": "FINE_TUNE" if settings.lora_rank is None else "LORA",
+        "model_type": _MODEL_TYPES[settings.family],
+        "base_model_name": settings.base,
+        "output_model_destination": str(target / "output" / f"{settings.name}.safetensors"),
+        "workspace_dir": str(target / "workspace"),
+        "cache_dir": str(target / "cache"),
+        "resolution": str(settings.resolution_px),
+        "aspect_ratio_bucketing": True,
+        "batch_size": settings.batch_size,
+        "epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "dropout_probability": settings.caption_dropout,
+        "validation": written.images["validation"] > 0,
+        "concepts": [_concept(split, target, settings) for split in sorted(written.images)],
+    }
+    if settings.lora_rank is not None:
+        config |= {"lora_rank": settings.lora_rank, "lora_alpha": float(settings.lora_rank)}
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
+    written.command = (
+        f"python scripts/train.py --config-path {shlex.quote(str(target / CONFIG_FILE))}"
+    )
+    return written
+
+
+def _concept(split: str, target: Path, settings: TrainerSettings) -> dict[str, Any]:
+    trained = split == "train"
+    return {
+        "__version": _CONCEPT_VERSION,
+        "name": f"{settings.name} {split}",
+        "path": str(target / split),
+        "seed": settings.seed,
+        "enabled": True,
+        "type": "STANDARD" if trained else "VALIDATION",
+        "include_subdirectories": False,
+        "balancing": float(settings.repeats if trained else 1),
+        "balancing_strategy": "REPEATS",
+        "image": {
+            "__version": 0,
+            "enable_crop_jitter": False,
+            "enable_random_flip": settings.flip and trained,
+        },
+        "text": {"__version": 0, "prompt_source": "sample", "enable_tag_shuffling": False},
+    }

@@ -1,0 +1,38 @@
+"""What another trainer is told beside the images and captions."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from styledag.settings import STRICT, check_settings, setting
+
+Trainer = Literal["kohya", "onetrainer", "ai-toolkit", "diffusers", "webdataset"]
+Family = Literal["sd1", "sd2", "sd2-v", "sdxl", "sd3", "flux2-klein", "z-image"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings:
+    """The style's settings that every trainer has a key for."""
+
+    __pydantic_config__ = STRICT
+
+    base: str = setting(help="Hub id or folder of the base model.", min_length=1)
+    family: Family = setting(
+        help="Family of the base; sd2 predicts noise at 512 pixels, sd2-v predicts v at 768."
+    )
+    name: str = setting(help="Name of the model that is trained, for its file.", min_length=1)
+    resolution_px: int = setting(512, ge=64, help="Side of the square that images are sized to.")
+    repeats: int = setting(1, ge=1, help="How often an epoch contains each image.")
+    flip: bool = setting(False, help="Whether images are mirrored at random.")
+    caption_dropout: float = setting(
+        0.1, ge=0, le=1, help="Share of the samples that are trained without their caption."
+    )
+    epochs: int = setting(10, ge=1, help="Passes over the images.")
+    batch_size: int = setting(1, ge=1, help="Images in one step.")
+    learning_rate: float = setting(1e-5, gt=0, help="Learning rate, constant.")
+    lora_rank: int | None = setting(
+        None, ge=1, help="Rank of a LoRA; the whole denoiser is trained when left out."
+    )
+    seed: int = setting(0, ge=0, help="Seed of the run.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -1,0 +1,123 @@
+"""What is tried again with the Hub, how long it waits before that, and what is given up."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from styledag.errors import PublishError
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
+
+T = TypeVar("T")
+
+_MOST_BACKOFF_S = 120.0
+
+_ADVICE = {
+    401: "the Hub does not accept the access token (expired, revoked or mistyped): log in by "
+    "`hf auth login`, or set HF_TOKEN",
+    403: "the access token may not write here: use a token with write permission for its owner",
+    404: "there is no such repository, or the access token may not see it",
+    409: "the repository's state does not permit this",
+    412: "another commit came in between, and nothing was overwritten: look at the repository's "
+    "history and publish again",
+    429: "the Hub asks to wait: publish again later; what was uploaded is not sent again",
+}
+_AGAIN = "publish again: what was uploaded is not sent again"
+
+
+def patiently(call: Callable[[], T], tries: int) -> T:
+    """Return what ``call`` returns, which is safe to repeat, after failures that may pass.
+
+    A ``429`` and server errors wait as long as ``Retry-After`` or the Hub's ``RateLimit`` header
+    asks for; server errors without one, and broken connections, wait a doubling time.
+
+    Args:
+        call: What is tried.
+        tries: How often at the most.
+    """
+    import httpx2
+
+    for attempt in range(tries - 1):
+        try:
+            return call()
+        # An LFS upload's error arrives as the cause of a RuntimeError, that of Xet as an OSError.
+        except (httpx2.HTTPError, RuntimeError, OSError) as exc:
+            wait_s = _wait_s(_cause(exc), attempt)
+            if wait_s is None:
+                raise
+            time.sleep(wait_s)
+    return call()
+
+
+@contextmanager
+def hub_errors(repo: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises into an error that names the repository and what to do.
+
+    Args:
+        repo: The repository.
+
+    Raises:
+        PublishError: In place of any of it.
+    """
+    import httpx2
+
+    try:
+        yield
+    # A ValueError is a name or a card that the Hub does not permit.
+    except (httpx2.HTTPError, RuntimeError, OSError, ValueError) as exc:
+        raise PublishError(f"{repo}: {_explained(_cause(exc))}") from exc
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the HTTP error that an error was raised from, or the error itself."""
+    import httpx2
+
+    at: BaseException | None = error
+    while at is not None and not isinstance(at, httpx2.HTTPError):
+        at = at.__cause__
+    return at or error
+
+
+def _wait_s(error: BaseException, attempt: int) -> float | None:
+    """Return the seconds to wait before trying again; ``None`` if the error will not pass."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        if status != 429 and status < 500:
+            return None
+        return _asked_wait_s(error) or _backoff_s(attempt)
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
+        return _backoff_s(attempt)
+    return None
+
+
+def _asked_wait_s(error: "HfHubHTTPError") -> float | None:
+    from huggingface_hub.utils import parse_ratelimit_headers
+
+    headers = error.response.headers
+    limit = parse_ratelimit_headers(headers)
+    if error.response.status_code == 429 and limit is not None and limit.remaining == 0:
+        return float(limit.reset_in_seconds)
+    asked = headers.get("Retry-After", "")
+    return float(asked) if asked.isdecimal() else None
+
+
+def _backoff_s(attempt: int) -> float:
+    return min(0.5 * float(1 << attempt), _MOST_BACKOFF_S)
+
+
+def _explained(error: BaseException) -> str:
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        return f"{error.server_message or f'HTTP {status}'}: {_ADVICE.get(status, _AGAIN)}"
+    if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
+        kind = type(error).__name__
+        return f"the connection to the Hub failed ({kind}: {error}): {_AGAIN}"
+    return str(error)

@@ -1,0 +1,91 @@
+"""Copy a run's LoRA file for another program, with a header that describes it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.errors import ModelError
+from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
+from styledag.publishing.single_file.parts import architecture_of, read_configs
+from styledag.store.artifact import Facts
+
+if TYPE_CHECKING:
+    from styledag.tensors.reader import TensorReader
+
+LORA_FILE = "kohya_lora.safetensors"
+_DOWN, _ALPHA = ".lora_down.weight", ".alpha"
+_PIECE_ELEMENTS = 1 << 22
+
+
+def export_lora(
+    adapters: Path,
+    to: Path,
+    description: ModelDescription,
+    *,
+    base: Path,
+    dtype: DType = "float16",
+) -> Facts:
+    """Write a LoRA file with ModelSpec's keys in its header and return its facts.
+
+    Its tensors are named as by kohya's tools, which A1111, ComfyUI and diffusers'
+    ``load_lora_weights`` read; its header states rank and alpha under their ``ss_*`` keys.
+
+    Args:
+        adapters: Folder with the adapters of a checkpoint, as training writes it.
+        to: The file, ending in ``.safetensors``; replaced if it is there.
+        description: Title and more for the header.
+        base: Folder of the base that the adapters belong to, in diffusers' layout.
+        dtype: Of all tensors.
+
+    Raises:
+        ModelError: If the folder contains no adapters, the base cannot be read, or an element is
+            NaN or too large for the dtype.
+        StorageError: If the file cannot be written.
+    """
+    import torch
+
+    from styledag.tensors.reader import TensorSpec, open_tensors
+    from styledag.tensors.writer import in_file_order
+
+    path = adapters / LORA_FILE
+    if not path.is_file():
+        raise ModelError(
+            f"{adapters} contains no {LORA_FILE}: only a recipe with 'lora' trains adapters, and "
+            "blends contain none; export the model in another format"
+        )
+    wanted: torch.dtype = getattr(torch, dtype)
+    with open_tensors(path) as reader:
+        specs = in_file_order(
+            TensorSpec(spec.name, wanted, spec.shape) for spec in reader.specs.values()
+        )
+        header = {
+            **reader.metadata,
+            **_kohya_keys(reader),
+            **description.keys(),
+            "modelspec.architecture": f"{architecture_of(read_configs(base))}/lora",
+            "modelspec.implementation": "https://github.com/kohya-ss/sd-scripts",
+        }
+        pieces = (
+            cast_finite(reader.read(spec.name, start, stop), wanted, spec.name)
+            for spec in specs
+            for start, stop in spec.pieces(_PIECE_ELEMENTS)
+        )
+        digest = write_model_file(to, specs, header, pieces)
+    return {
+        "tensors": len(specs),
+        "parameters": sum(spec.numel for spec in specs),
+        "bytes": to.stat().st_size,
+        "architecture": header["modelspec.architecture"],
+        "tensor_sha256": digest,
+    }
+
+
+def _kohya_keys(reader: "TensorReader") -> dict[str, str]:
+    downs = [spec for name, spec in reader.specs.items() if name.endswith(_DOWN)]
+    alphas = [name for name in reader.specs if name.endswith(_ALPHA)]
+    if not downs or not alphas:
+        raise ModelError(f"{reader.path} contains no adapters in kohya's layout")
+    return {
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(max(spec.shape[0] for spec in downs)),
+        "ss_network_alpha": str(float(reader.read(alphas[0]))),
+    }

@@ -1,0 +1,131 @@
+"""A model file for other programs: safetensors with ModelSpec's keys in its header.
+
+https://github.com/Stability-AI/ModelSpec
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from styledag.errors import ModelError
+from styledag.settings import STRICT, check_settings, setting
+from styledag.store.files import storage_errors
+
+if TYPE_CHECKING:
+    import torch
+
+    from styledag.tensors.reader import TensorSpec
+
+DType = Literal["float16", "bfloat16", "float32"]
+"""Of the weights in a file, by torch's names."""
+
+MODELSPEC_VERSION = "1.0.1"
+_HASH_KEY = "modelspec.hash_sha256"
+_HASH_LENGTH = 2 + 64
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """What the header of a model file states for a person.
+
+    A date is left out: the same model is the same file.
+    """
+
+    __pydantic_config__ = STRICT
+
+    title: str = setting(help="Title that a web UI shows.", min_length=1)
+    description: str = setting("", help="Text in Markdown.")
+    license: str = setting("", help="Name of the licence, or a link to it.")
+    tags: tuple[str, ...] = setting((), help="Labels of the model.")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def keys(self) -> dict[str, str]:
+        """Return the header's strings, without those that are empty."""
+        stated = {
+            "title": self.title,
+            "description": self.description,
+            "license": self.license,
+            "tags": ",".join(self.tags),
+        }
+        return {f"modelspec.{key}": text for key, text in stated.items() if text}
+
+
+def write_model_file(
+    to: Path,
+    specs: "Sequence[TensorSpec]",
+    metadata: Mapping[str, str],
+    pieces: "Iterable[torch.Tensor]",
+) -> str:
+    """Write a safetensors file whose header contains the hash of its tensors; return that hash.
+
+    The file appears whole or not at all.
+
+    Args:
+        to: The file, ending in ``.safetensors``; replaced if it is there.
+        specs: All tensors, in the order of ``pieces``.
+        metadata: The header's strings; ModelSpec's version and hash are added.
+        pieces: The tensors' elements, flattened, in pieces of any size.
+
+    Returns:
+        sha256 of the tensors' bytes.
+
+    Raises:
+        ModelError: If the name does not end in ``.safetensors``.
+        StorageError: If the file cannot be written.
+    """
+    import torch
+
+    from styledag.tensors.header import header_bytes
+
+    if to.suffix != ".safetensors":
+        raise ModelError(f"{to} must end in .safetensors, by which programs recognise the format")
+    header = {"modelspec.sai_model_spec": MODELSPEC_VERSION, **metadata}
+    partial = to.with_name(f"{to.name}.partial")
+    with storage_errors(str(to)):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("w+b") as file:
+                # The hash has a fixed length, so the header is written again in its place.
+                file.write(header_bytes(specs, header | {_HASH_KEY: "0" * _HASH_LENGTH}))
+                body = file.tell()
+                for piece in pieces:
+                    file.write(piece.contiguous().flatten().view(torch.uint8).numpy().data)
+                digest = _digest(file, body)
+                file.seek(0)
+                file.write(header_bytes(specs, header | {_HASH_KEY: f"0x{digest}"}))
+            partial.replace(to)
+        finally:
+            partial.unlink(missing_ok=True)
+    return digest
+
+
+def cast_finite(piece: "torch.Tensor", dtype: "torch.dtype", name: str) -> "torch.Tensor":
+    """Return a piece of a tensor in a dtype.
+
+    Args:
+        piece: The elements.
+        dtype: The dtype.
+        name: What errors call the tensor.
+
+    Raises:
+        ModelError: If an element is NaN, infinite, or too large for the dtype.
+    """
+    cast = piece.to(dtype)
+    if cast.is_floating_point() and not bool(cast.isfinite().all()):
+        raise ModelError(
+            f"tensor {name!r} is NaN or too large for {dtype}: export with --dtype fp32"
+        )
+    return cast
+
+
+def _digest(file: BinaryIO, body: int) -> str:
+    file.seek(body)
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,115 @@
+"""Write a pipeline as a folder in diffusers' layout, with tuned parts in place of the base's."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from styledag.errors import ModelError
+from styledag.publishing.model_file import DType, cast_finite
+from styledag.publishing.single_file.parts import read_config
+from styledag.publishing.target_folder import target_folder
+from styledag.store.artifact import Facts
+
+INDEX = "model_index.json"
+_OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts without which a pipeline draws the same images, and which styledag does not download."""
+_KEPT_SUFFIXES = {".json", ".txt", ".model"}
+
+
+def export_pipeline(
+    pipeline: Path, to: Path, *, replaced: Mapping[str, Path], dtype: DType | None = None
+) -> Facts:
+    """Write a whole pipeline that diffusers' ``from_pretrained`` loads and return its facts.
+
+    Of the base, the parts that its ``model_index.json`` names are written: configurations,
+    tokenizers, and weights in safetensors, without variants and checkpoints of other layouts.
+    A safety checker or image encoder that is not in the folder is left out. Weights are read, cast
+    and written in pieces. The folder appears whole.
+
+    Args:
+        pipeline: Folder of the base, of any family of diffusers.
+        to: Folder to write; an empty one or an earlier export is replaced.
+        replaced: Folder by the part that it replaces, such as ``{"unet": ...}``.
+        dtype: Of all weights; as they are when left out.
+
+    Raises:
+        ModelError: If the base is no pipeline, lacks a part, or a weight does not fit the dtype.
+        StorageError: If the folder contains anything else, or cannot be written.
+    """
+    index = dict(read_config(pipeline / INDEX))
+    for part in _OPTIONAL:
+        if part in index and not (pipeline / part).is_dir():
+            index[part] = [None, None]
+    parts = [name for name, value in index.items() if _is_part(value)]
+    unknown = sorted(replaced.keys() - set(parts))
+    if unknown:
+        raise ModelError(
+            f"{pipeline / INDEX} names no part {unknown[0]!r}, but {', '.join(parts)}: replace "
+            "one of these"
+        )
+    parameters = {}
+    with target_folder(to) as partial:
+        (partial / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        for part in parts:
+            folder = replaced.get(part, pipeline / part)
+            parameters[part] = _write_part(folder, partial / part, dtype)
+    files = [path for path in to.rglob("*") if path.is_file()]
+    return {
+        "parameters": sum(parameters.values()),
+        "bytes": sum(path.stat().st_size for path in files),
+        **{part: count for part, count in parameters.items() if count},
+    }
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and value[0] is not None
+
+
+def _write_part(folder: Path, to: Path, dtype: DType | None) -> int:
+    """Write one part; return the number of its parameters."""
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is missing: name a pipeline in diffusers' layout")
+    to.mkdir()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _KEPT_SUFFIXES and not _is_variant(path):
+            shutil.copyfile(path, to / path.name)
+    weights = [path for path in sorted(folder.glob("*.safetensors")) if not _is_variant(path)]
+    if not weights and any(folder.glob("*.bin")):
+        raise ModelError(
+            f"{folder} contains pickled weights only: save the base with diffusers' save_pretrained"
+        )
+    return sum(_write_weights(path, to / path.name, dtype) for path in weights)
+
+
+def _is_variant(path: Path) -> bool:
+    """Return whether a file repeats a part in another form, such as ``model.fp16.safetensors``."""
+    stem = path.name.removesuffix(path.suffix).removesuffix(".safetensors.index")
+    return any(mark in f".{stem}." for mark in (".fp16.", ".bf16.", ".non_ema.", ".openvino."))
+
+
+def _write_weights(path: Path, to: Path, dtype: DType | None) -> int:
+    import torch
+
+    from styledag.tensors.reader import TensorSpec, open_tensors
+    from styledag.tensors.writer import in_file_order, write_tensors
+
+    with open_tensors(path) as reader:
+        wanted = None if dtype is None else getattr(torch, dtype)
+        specs = {
+            name: TensorSpec(
+                name, wanted if wanted and spec.dtype.is_floating_point else spec.dtype, spec.shape
+            )
+            for name, spec in reader.specs.items()
+        }
+        ordered = in_file_order(specs.values())
+        write_tensors(
+            to,
+            ordered,
+            {**reader.metadata, "format": "pt"},
+            lambda spec, start, stop: cast_finite(
+                reader.read(spec.name, start, stop), spec.dtype, f"{path.parent.name}.{spec.name}"
+            ),
+        )
+        return sum(spec.numel for spec in ordered)

@@ -1,0 +1,177 @@
+"""Configurations of Stable Diffusion 1.x and 2.x, for single files, which contain weights only.
+
+The architectures are ModelSpec's names. CLIP's vocabulary follows from its merges, which lie
+beside this file and come from https://github.com/openai/CLIP (MIT, see ``clip_merges.LICENSE``).
+"""
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from styledag.store.files import storage_errors
+
+V1, V2, V2_V = "stable-diffusion-v1", "stable-diffusion-v2-512", "stable-diffusion-v2-768-v"
+ARCHITECTURES = (V1, V2, V2_V)
+
+_MERGES_FILE = "clip_merges.txt.gz"
+_WORDS = 49408
+
+Config = Mapping[str, Any]
+
+
+def write_configuration(architecture: str, folder: Path) -> None:
+    """Write the configurations, tokenizer and scheduler of an architecture in diffusers' layout.
+
+    Args:
+        architecture: One of :data:`ARCHITECTURES`.
+        folder: Where they go; made if it is not there.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    from transformers import CLIPTokenizer
+
+    first = architecture == V1
+    files = {
+        "model_index.json": _INDEX,
+        "unet/config.json": _unet(architecture),
+        "vae/config.json": _vae(architecture),
+        "text_encoder/config.json": _CLIP_L if first else _OPEN_CLIP_H,
+        "scheduler/scheduler_config.json": _scheduler(architecture),
+    }
+    with storage_errors(str(folder)):
+        for name, config in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        merges = clip_merges()
+        tokenizer = CLIPTokenizer(
+            vocab=clip_vocabulary(merges),
+            merges=merges,
+            pad_token="<|endoftext|>" if first else "!",
+            model_max_length=77,
+        )
+        tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def clip_merges() -> list[tuple[str, str]]:
+    """Return CLIP's byte-pair merges, the first to be applied first."""
+    content = (Path(__file__).parent / _MERGES_FILE).read_bytes()
+    lines = gzip.decompress(content).decode().splitlines()
+    return [(left, right) for left, right in (line.split() for line in lines)]
+
+
+def clip_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
+    """Return CLIP's token ids: bytes, bytes at a word's end, merges, and two special tokens.
+
+    Args:
+        merges: As :func:`clip_merges` returns them.
+    """
+    # Byte-level BPE (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners")
+    # writes each byte as a character: a printable one as itself, the others as those from 256 on.
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = range(0x100, 0x100 + 256 - len(printable))
+    letters = [chr(code) for code in (*printable, *others)]
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters)]
+    tokens += [left + right for left, right in merges]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    return {token: number for number, token in enumerate(tokens)}
+
+
+_INDEX: Config = {
+    "_class_name": "StableDiffusionPipeline",
+    "feature_extractor": [None, None],
+    "image_encoder": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+_CLIP: Config = {
+    "architectures": ["CLIPTextModel"],
+    "model_type": "clip_text_model",
+    "vocab_size": _WORDS,
+    "max_position_embeddings": 77,
+    "bos_token_id": _WORDS - 2,
+    "eos_token_id": _WORDS - 1,
+    "layer_norm_eps": 1e-5,
+}
+_CLIP_L: Config = {
+    **_CLIP,
+    "hidden_act": "quick_gelu",
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "projection_dim": 768,
+    "pad_token_id": _WORDS - 1,
+}
+# 23 of the 24 layers: 2.x conditions on the last but one.
+_OPEN_CLIP_H: Config = {
+    **_CLIP,
+    "hidden_act": "gelu",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_attention_heads": 16,
+    "num_hidden_layers": 23,
+    "projection_dim": 512,
+    "pad_token_id": 0,
+}
+
+
+def _unet(architecture: str) -> Config:
+    config: dict[str, Any] = {
+        "_class_name": "UNet2DConditionModel",
+        "block_out_channels": [320, 640, 1280, 1280],
+        "layers_per_block": 2,
+        "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
+        "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
+        "in_channels": 4,
+        "out_channels": 4,
+        "norm_num_groups": 32,
+        "sample_size": 96 if architecture == V2_V else 64,
+    }
+    if architecture == V1:
+        return config | {"attention_head_dim": 8, "cross_attention_dim": 768}
+    return config | {
+        "attention_head_dim": [5, 10, 20, 20],
+        "cross_attention_dim": 1024,
+        "use_linear_projection": True,
+        # 2.1 overflows in float16 without.
+        "upcast_attention": architecture == V2_V,
+    }
+
+
+def _vae(architecture: str) -> Config:
+    return {
+        "_class_name": "AutoencoderKL",
+        "block_out_channels": [128, 256, 512, 512],
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "layers_per_block": 2,
+        "in_channels": 3,
+        "out_channels": 3,
+        "latent_channels": 4,
+        "norm_num_groups": 32,
+        "scaling_factor": 0.18215,
+        "sample_size": 768 if architecture == V2_V else 512,
+    }
+
+
+def _scheduler(architecture: str) -> Config:
+    return {
+        "_class_name": "DDIMScheduler",
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "num_train_timesteps": 1000,
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+        "prediction_type": "v_prediction" if architecture == V2_V else "epsilon",
+    }

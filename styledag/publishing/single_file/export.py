@@ -1,0 +1,90 @@
+"""Write a pipeline as one safetensors file, for the web UIs that read Stable Diffusion so."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
+from styledag.publishing.single_file.names import OriginalTensor
+from styledag.publishing.single_file.parts import (
+    PipelineParts,
+    architecture_of,
+    open_parts,
+    predicts_v,
+)
+from styledag.store.artifact import Facts
+
+if TYPE_CHECKING:
+    import torch
+
+
+def export_single_file(
+    pipeline: Path,
+    to: Path,
+    description: ModelDescription,
+    *,
+    unet: Path | None = None,
+    vae: Path | None = None,
+    dtype: DType = "float16",
+    provenance: Mapping[str, str] | None = None,
+) -> Facts:
+    """Write a Stable Diffusion 1.x or 2.x pipeline as one file and return its facts.
+
+    Tensors are named as in the original checkpoints, which A1111, ComfyUI and diffusers'
+    ``from_single_file`` read. Weights are read, cast and written in pieces: memory stays flat. The
+    file appears whole or not at all, and depends on its inputs only.
+
+    Args:
+        pipeline: Folder in diffusers' layout.
+        to: The file, ending in ``.safetensors``; replaced if it is there.
+        description: Title and more for the header.
+        unet: Folder of the UNet that replaces the pipeline's.
+        vae: Folder of the autoencoder that replaces the pipeline's.
+        dtype: Of all tensors.
+        provenance: Further strings for the header, by key.
+
+    Raises:
+        ModelError: If the pipeline is of another family, incomplete, or contains a weight that is
+            NaN or too large for the dtype.
+        StorageError: If the file cannot be written.
+    """
+    import torch
+
+    from styledag.tensors.reader import TensorSpec
+
+    with ExitStack() as stack:
+        parts = open_parts(pipeline, stack, unet=unet, vae=vae)
+        tensors = parts.tensors()
+        cast: torch.dtype = getattr(torch, dtype)
+        specs = [TensorSpec(tensor.name, cast, tensor.shape) for tensor in tensors]
+        header = {"format": "pt", **(provenance or {}), **description.keys(), **_technical(parts)}
+        pieces = (piece for tensor in tensors for piece in _cast(tensor, parts, cast))
+        digest = write_model_file(to, specs, header, pieces)
+    return {
+        "tensors": len(specs),
+        "parameters": sum(spec.numel for spec in specs),
+        "bytes": to.stat().st_size,
+        "dtype": dtype,
+        "architecture": header["modelspec.architecture"],
+        "tensor_sha256": digest,
+    }
+
+
+def _technical(parts: PipelineParts) -> dict[str, str]:
+    unet, vae = parts.configs["unet"], parts.configs["vae"]
+    size_px = int(unet["sample_size"]) << (len(vae["block_out_channels"]) - 1)
+    return {
+        "modelspec.architecture": architecture_of(parts.configs),
+        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
+        "modelspec.resolution": f"{size_px}x{size_px}",
+        "modelspec.prediction_type": "v" if predicts_v(parts.configs) else "epsilon",
+    }
+
+
+def _cast(
+    tensor: OriginalTensor, parts: PipelineParts, dtype: "torch.dtype"
+) -> "Iterator[torch.Tensor]":
+    part, name = tensor.sources[0]
+    for piece in parts.pieces(tensor):
+        yield cast_finite(piece, dtype, f"{part}.{name}")

@@ -1,0 +1,198 @@
+"""The tensor names of Stable Diffusion's original checkpoints, by the names in diffusers.
+
+The layout is that of CompVis/stable-diffusion (1.x, ``FrozenCLIPEmbedder``) and
+Stability-AI/stablediffusion (2.x, ``FrozenOpenCLIPEmbedder``). diffusers ships only the opposite
+direction; :mod:`styledag.publishing.single_file.check` runs it on what these functions return.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+UNET_PREFIX = "model.diffusion_model."
+VAE_PREFIX = "first_stage_model."
+CLIP_PREFIX = "cond_stage_model.transformer."
+OPEN_CLIP_PREFIX = "cond_stage_model.model."
+IN_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+"""Attention inputs of CLIP that OpenCLIP stacks into one ``in_proj`` tensor, in this order."""
+
+_BLOCK = re.compile(r"(\w+_blocks)\.(\d+)\.(\w+)\.(\d+)\.(.+)")
+_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+_UNET_MIDDLE = {"resnets.0": 0, "attentions.0": 1, "resnets.1": 2}
+_VAE_ATTENTION = {
+    "group_norm": "norm",
+    "to_q": "q",
+    "to_k": "k",
+    "to_v": "v",
+    "to_out.0": "proj_out",
+}
+_OLD_VAE_ATTENTION = {
+    "query": "to_q",
+    "key": "to_k",
+    "value": "to_v",
+    "proj_attn": "to_out.0",
+}
+_OPEN_CLIP_LAYER = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+
+
+Source = tuple[str, str]
+"""A part and the name of one of its tensors in today's model."""
+
+
+@dataclass(frozen=True)
+class OriginalTensor:
+    """One tensor of the single file.
+
+    Attributes:
+        name: In the original layout, prefix included.
+        shape: In the original layout.
+        sources: The tensors that it consists of, stacked along the first dimension.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    sources: tuple[Source, ...]
+
+
+def unet_name(name: str, config: Mapping[str, Any]) -> str:
+    """Return the original name of a tensor of ``UNet2DConditionModel``, prefix included.
+
+    Args:
+        name: In diffusers.
+        config: The UNet's ``config.json``; ``layers_per_block`` is one number.
+
+    Raises:
+        KeyError: If the original UNet has no such tensor.
+    """
+    if name.startswith("mid_block."):
+        part, index, rest = name.removeprefix("mid_block.").split(".", 2)
+        middle = f"middle_block.{_UNET_MIDDLE[f'{part}.{index}']}"
+        return UNET_PREFIX + f"{middle}.{_resnet(rest) if part == 'resnets' else rest}"
+    matched = _BLOCK.fullmatch(name)
+    if matched is None:
+        return UNET_PREFIX + _layers("unet")[name]
+    side, block, part, layer, rest = matched.groups()
+    per_block = config["layers_per_block"] + 1
+    first = int(block) * per_block
+    if side == "down_blocks":
+        inside = f"input_blocks.{1 + first + int(layer)}"
+        resampled = f"input_blocks.{first + per_block}.0.op"
+    else:
+        inside = f"output_blocks.{first + int(layer)}"
+        slot = 2 if "Attn" in config["up_block_types"][int(block)] else 1
+        resampled = f"output_blocks.{first + per_block - 1}.{slot}.conv"
+    if part == "resnets":
+        return UNET_PREFIX + f"{inside}.0.{_resnet(rest)}"
+    if part == "attentions":
+        return UNET_PREFIX + f"{inside}.1.{rest}"
+    return UNET_PREFIX + f"{resampled}.{rest.removeprefix('conv.')}"
+
+
+def vae_name(name: str, config: Mapping[str, Any]) -> str:
+    """Return the original name of a tensor of ``AutoencoderKL``, prefix included.
+
+    Args:
+        name: In diffusers.
+        config: The autoencoder's ``config.json``.
+
+    Raises:
+        KeyError: If the original autoencoder has no such tensor.
+    """
+    half, _, inner = name.partition(".")
+    matched = _BLOCK.fullmatch(inner)
+    if matched is not None:
+        side, block, part, layer, rest = matched.groups()
+        number = int(block)
+        if side == "up_blocks":
+            number = len(config["up_block_types"]) - 1 - number
+        level = f"{half}.{side.removesuffix('_blocks')}.{number}"
+        if part == "resnets":
+            return VAE_PREFIX + f"{level}.block.{layer}.{_shortcut(rest)}"
+        return VAE_PREFIX + f"{level}.{part.removesuffix('rs')}.{rest}"
+    if inner.startswith("mid_block.resnets."):
+        number_text, rest = inner.removeprefix("mid_block.resnets.").split(".", 1)
+        return VAE_PREFIX + f"{half}.mid.block_{int(number_text) + 1}.{_shortcut(rest)}"
+    if inner.startswith("mid_block.attentions.0."):
+        layer, _, kind = inner.removeprefix("mid_block.attentions.0.").rpartition(".")
+        return VAE_PREFIX + f"{half}.mid.attn_1.{_VAE_ATTENTION[layer]}.{kind}"
+    return VAE_PREFIX + _layers("vae")[name]
+
+
+def clip_name(name: str) -> str:
+    """Return the original name in 1.x of a tensor of ``CLIPTextModel``: its own, with a prefix."""
+    return CLIP_PREFIX + name
+
+
+def open_clip_name(name: str) -> str:
+    """Return the original name in 2.x of a tensor of ``CLIPTextModel``, prefix included.
+
+    The three tensors of :data:`IN_PROJECTIONS` have one name: they are parts of one tensor.
+
+    Args:
+        name: In transformers, beginning with ``text_model.``.
+
+    Raises:
+        KeyError: If OpenCLIP has no such tensor.
+    """
+    layers = "text_model.encoder.layers."
+    if not name.startswith(layers):
+        return OPEN_CLIP_PREFIX + _layers("openclip")[name]
+    number, rest = name.removeprefix(layers).split(".", 1)
+    module, _, kind = rest.rpartition(".")
+    block = f"transformer.resblocks.{number}"
+    if module.removeprefix("self_attn.") in IN_PROJECTIONS:
+        return OPEN_CLIP_PREFIX + f"{block}.attn.in_proj_{kind}"
+    return OPEN_CLIP_PREFIX + f"{block}.{_OPEN_CLIP_LAYER[module]}.{kind}"
+
+
+def model_name(part: str, file_name: str) -> str | None:
+    """Return the name that a tensor of a file has in today's model; ``None`` if it has no weight.
+
+    Files of Stable Diffusion 1.x use older names for the autoencoder's attention, newer
+    transformers write CLIP's names without ``text_model.``, and older ones store position ids.
+
+    Args:
+        part: ``unet``, ``vae`` or ``text_encoder``.
+        file_name: The tensor's name in the file.
+    """
+    if part == "text_encoder":
+        if file_name.endswith("position_ids"):
+            return None
+        return "text_model." + file_name.removeprefix("text_model.")
+    if part == "vae" and ".attentions." in file_name:
+        layer, kind = file_name.rsplit(".", 1)
+        stem, _, old = layer.rpartition(".")
+        return f"{stem}.{_OLD_VAE_ATTENTION.get(old, old)}.{kind}"
+    return file_name
+
+
+def _resnet(rest: str) -> str:
+    layer, _, kind = rest.rpartition(".")
+    return f"{_RESNET[layer]}.{kind}"
+
+
+def _shortcut(rest: str) -> str:
+    return rest.replace("conv_shortcut", "nin_shortcut")
+
+
+def _layers(part: str) -> Mapping[str, str]:
+    """Return diffusers' table of the layers outside of blocks."""
+    from diffusers.loaders.single_file_utils import DIFFUSERS_TO_LDM_MAPPING
+
+    table: Mapping[str, Any] = DIFFUSERS_TO_LDM_MAPPING[part]
+    layers: Mapping[str, str] = table.get("layers", table)
+    return layers

@@ -1,0 +1,193 @@
+"""The parts of a pipeline's folder, and their tensors in the original layout."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from styledag.errors import ModelError
+from styledag.publishing.single_file import names
+from styledag.publishing.single_file.check import check_names
+from styledag.publishing.single_file.names import OriginalTensor, Source
+
+if TYPE_CHECKING:
+    import torch
+
+    from styledag.tensors.reader import TensorReader
+
+_STEMS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+}
+_PIECE_ELEMENTS = 1 << 22
+
+
+@dataclass
+class PipelineParts:
+    """The weights of a pipeline, open for reading in pieces.
+
+    Attributes:
+        configs: ``config.json`` by part: ``unet``, ``vae``, ``text_encoder``, ``scheduler``.
+        readers: File and name in the file, of each tensor.
+    """
+
+    configs: dict[str, Mapping[str, Any]]
+    readers: "dict[Source, tuple[TensorReader, str]]" = field(default_factory=dict)
+
+    def tensors(self) -> list[OriginalTensor]:
+        """Return the file's tensors, sorted by name.
+
+        Raises:
+            ModelError: If the original layout has no place for a tensor, or diffusers' converter
+                would not read it back under its name.
+        """
+        stacked: dict[str, list[Source]] = {}
+        for source in sorted(self.readers, key=_stacking_order):
+            stacked.setdefault(self._original_name(source), []).append(source)
+        tensors = [
+            OriginalTensor(name, self._shape(sources), tuple(sources))
+            for name, sources in sorted(stacked.items())
+        ]
+        check_names(tensors, self.configs)
+        return tensors
+
+    def pieces(self, tensor: OriginalTensor) -> "Iterator[torch.Tensor]":
+        """Yield a tensor's elements in order, flattened, a few megabytes at a time."""
+        for source in tensor.sources:
+            reader, name = self.readers[source]
+            for start, stop in reader.specs[name].pieces(_PIECE_ELEMENTS):
+                yield reader.read(name, start, stop)
+
+    def _original_name(self, source: Source) -> str:
+        part, name = source
+        try:
+            if part == "unet":
+                return names.unet_name(name, self.configs[part])
+            if part == "vae":
+                return names.vae_name(name, self.configs[part])
+            if has_open_clip(self.configs):
+                return names.open_clip_name(name)
+            return names.clip_name(name)
+        except (KeyError, ValueError, IndexError, TypeError) as exc:
+            raise ModelError(
+                f"the original layout of Stable Diffusion has no place for tensor {name!r} of the "
+                f"{part}: export in diffusers' format instead"
+            ) from exc
+
+    def _shape(self, sources: list[Source]) -> tuple[int, ...]:
+        reader, name = self.readers[sources[0]]
+        rows, *rest = reader.specs[name].shape
+        if sources[0][0] == "vae" and ".attentions." in sources[0][1] and len(rest) == 1:
+            rest = [*rest, 1, 1]  # a convolution over single pixels in the original
+        return (rows * len(sources), *rest)
+
+
+def read_configs(pipeline: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the configurations of a pipeline's parts by name, as :class:`PipelineParts` has them.
+
+    Raises:
+        ModelError: If one is missing or no JSON object.
+    """
+    configs = {part: read_config(pipeline / part / "config.json") for part in _STEMS}
+    return configs | {"scheduler": read_config(pipeline / "scheduler" / "scheduler_config.json")}
+
+
+def has_open_clip(configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether the text encoder is OpenCLIP, as in 2.x, which computes GELU exactly."""
+    return bool(configs["text_encoder"].get("hidden_act", "quick_gelu") == "gelu")
+
+
+def predicts_v(configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether the UNet predicts v, and not the noise."""
+    return bool(configs["scheduler"].get("prediction_type") == "v_prediction")
+
+
+def architecture_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return ModelSpec's name of an architecture, such as ``stable-diffusion-v1``."""
+    if not has_open_clip(configs):
+        return "stable-diffusion-v1"
+    return f"stable-diffusion-v2-{'768-v' if predicts_v(configs) else '512'}"
+
+
+def open_parts(
+    pipeline: Path, stack: ExitStack, *, unet: Path | None = None, vae: Path | None = None
+) -> PipelineParts:
+    """Return a pipeline's weights, open until ``stack`` is closed.
+
+    Args:
+        pipeline: Folder in diffusers' layout.
+        stack: Closes the files.
+        unet: Folder of the UNet that replaces the pipeline's.
+        vae: Folder of the autoencoder that replaces the pipeline's.
+
+    Raises:
+        ModelError: If a part is missing, or no Stable Diffusion 1.x or 2.x.
+    """
+    from styledag.tensors.reader import open_tensors
+
+    folders = {
+        "unet": unet or pipeline / "unet",
+        "vae": vae or pipeline / "vae",
+        "text_encoder": pipeline / "text_encoder",
+    }
+    parts = PipelineParts(read_configs(pipeline))
+    for part, folder in folders.items():
+        parts.configs[part] = read_config(folder / "config.json")
+        for path in _weight_files(folder, _STEMS[part]):
+            reader = stack.enter_context(open_tensors(path))
+            for file_name in reader.specs:
+                name = names.model_name(part, file_name)
+                if name is not None:
+                    parts.readers[part, name] = reader, file_name
+    _check_family(pipeline, parts.configs)
+    return parts
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Return a JSON object from a file.
+
+    Raises:
+        ModelError: If it is missing or no JSON object.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ModelError(
+            f"{path} cannot be read ({exc}): name a pipeline in diffusers' layout"
+        ) from exc
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} is no JSON object: name a pipeline in diffusers' layout")
+    return config
+
+
+def _weight_files(folder: Path, stem: str) -> list[Path]:
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        shards = set(read_config(index)["weight_map"].values())
+        return [folder / shard for shard in sorted(shards)]
+    for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
+        if (folder / name).is_file():
+            return [folder / name]
+    raise ModelError(
+        f"{folder} contains no {stem}.safetensors: save the model with diffusers' save_pretrained"
+    )
+
+
+def _check_family(pipeline: Path, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    classes = {part: configs[part].get("_class_name") for part in ("unet", "vae")}
+    if classes != {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL"} or configs["unet"].get(
+        "addition_embed_type"
+    ):
+        raise ModelError(
+            f"{pipeline} is no Stable Diffusion 1.x or 2.x (its UNet is a {classes['unet']}, its "
+            f"autoencoder a {classes['vae']}): export it in diffusers' format instead"
+        )
+
+
+def _stacking_order(source: Source) -> tuple[str, str, int]:
+    part, name = source
+    order = next((i for i, each in enumerate(names.IN_PROJECTIONS) if each in name), 0)
+    return part, name.replace(names.IN_PROJECTIONS[order], ""), order

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from styledag.errors import ArtifactMissingError, LineageError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.exported_dataset import (
+    find_dataset,
+    find_previous_dataset,
+    trainer_settings,
+)
+from styledag.store.artifact import Artifact
+from styledag.store.store import Store, Target
+from styledag.store.workspace import Workspace
+from styledag_tests.whole.small_project import STYLE, make_project
+
+
+def add(store: Store, content: str) -> Artifact:
+    def write(workspace: Workspace) -> dict[str, int]:
+        (workspace.folder / "content").write_text(content)
+        return {}
+
+    target = Target(asset="image_dataset", partition="a", code_version=content)
+    return store.build(target, write).artifact
+
+
+def test_a_version_is_found_by_its_first_digits(store: Store) -> None:
+    made = [add(store, str(number)) for number in range(17)]  # more than there are first digits
+
+    for artifact in made:
+        assert find_dataset(store, "a", artifact.version[:10]).version == artifact.version
+    assert find_dataset(store, "a").version == made[-1].version
+    first_digits = [each.version[0] for each in made]
+    shared = next(digit for digit in first_digits if first_digits.count(digit) > 1)
+    with pytest.raises(LineageError, match=f"of a begin with {shared}: "):
+        find_dataset(store, "a", shared)
+
+
+def test_the_previous_dataset_is_the_newest_of_the_others(store: Store) -> None:
+    first, second = add(store, "1"), add(store, "2")
+    assert find_previous_dataset(store, "a").version == first.version
+    add(store, "1")  # built before: current again
+    assert find_previous_dataset(store, "a").version == second.version
+
+
+def test_no_dataset_is_an_error(store: Store) -> None:
+    with pytest.raises(ArtifactMissingError, match="image_dataset of a is not in"):
+        find_dataset(store, "a")
+    with pytest.raises(ArtifactMissingError, match="the store contains none"):
+        find_dataset(store, "a", "12")
+
+
+def test_trainers_get_the_settings_of_the_style_file(tmp_path: Path, starter: Path) -> None:
+    catalogue = Catalogue(make_project(tmp_path, starter, "http://127.0.0.1:1"))
+
+    settings = trainer_settings(catalogue, STYLE)
+
+    assert settings.base == str(starter / "stable-diffusion")
+    assert (settings.family, settings.resolution_px) == ("sd1", 64)
+    assert (settings.epochs, settings.batch_size, settings.lora_rank) == (2, 8, None)

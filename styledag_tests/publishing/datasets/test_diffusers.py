@@ -1,0 +1,81 @@
+"""Read by ``datasets`` as ``train_text_to_image.py`` does, whose arguments are parsed."""
+
+import argparse
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+
+from styledag.errors import DataError
+from styledag.publishing.datasets.export import export_dataset
+from styledag.publishing.datasets.settings import TrainerSettings
+from styledag_tests.publishing.datasets.conftest import Example
+
+
+def parse(command: str) -> argparse.Namespace:
+    """The arguments of the example scripts; an unknown one ends the program."""
+    parser = argparse.ArgumentParser()
+    for name in (
+        "--pretrained_model_name_or_path",
+        "--train_data_dir",
+        "--image_column",
+        "--caption_column",
+        "--lr_scheduler",
+        "--output_dir",
+    ):
+        parser.add_argument(name, type=str)
+    for name in ("--resolution", "--train_batch_size", "--num_train_epochs", "--seed", "--rank"):
+        parser.add_argument(name, type=int)
+    parser.add_argument("--learning_rate", type=float)
+    parser.add_argument("--random_flip", action="store_true")
+    accelerate, launch, script, *arguments = shlex.split(command)
+    assert (accelerate, launch) == ("accelerate", "launch")
+    parser.add_argument("--script", default=script)
+    return parser.parse_args(arguments)
+
+
+def test_the_script_reads_the_folder(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "it's an export"
+
+    facts = export_dataset(example.folder, target, "diffusers", settings)
+
+    arguments = parse(facts["command"])
+    assert arguments.script == "train_text_to_image.py"
+    assert arguments.pretrained_model_name_or_path == settings.base
+    assert (arguments.resolution, arguments.random_flip) == (768, True)
+    assert arguments.num_train_epochs == 15
+    assert arguments.learning_rate == 2e-5
+    # As the script loads it.
+    files = {"train": f"{arguments.train_data_dir}/**"}
+    read = load_dataset("imagefolder", data_files=files, cache_dir=str(tmp_path / "cache"))["train"]
+    assert read.column_names == ["image", "text"]
+    images = example.splits["train"]
+    captions = [tuple(row) for row in read[arguments.caption_column]]
+    assert sorted(captions) == sorted((i.caption, *i.variants) for i in images.values())
+    assert read[0][arguments.image_column].size == (64, 64)
+
+
+def test_the_command_is_a_shell_script(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+    facts = export_dataset(example.folder, target, "diffusers", replace(settings, lora_rank=4))
+
+    subprocess.run(["sh", "-n", target / "train.sh"], check=True)
+    assert facts["command"] in (target / "train.sh").read_text()
+    assert parse(facts["command"]).rank == 4
+    assert parse(facts["command"]).script == "train_text_to_image_lora.py"
+
+
+def test_a_family_without_a_script_is_refused(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="family is sd3"):
+        export_dataset(
+            example.folder, tmp_path / "to", "diffusers", replace(settings, family="sd3")
+        )

@@ -1,0 +1,56 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from styledag.errors import DataError, StorageError
+from styledag.publishing.datasets.export import WRITERS, export_dataset
+from styledag.publishing.datasets.settings import TrainerSettings
+from styledag.store.workspace import Workspace
+from styledag_tests.dataset.captioned import captioned_image
+from styledag_tests.publishing.datasets.built import build_dataset
+from styledag_tests.publishing.datasets.conftest import Example
+
+
+def test_a_folder_with_something_else_is_left_alone(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "mine"
+    target.mkdir()
+    (target / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(StorageError, match="no earlier export"):
+        export_dataset(example.folder, target, "kohya", settings)
+    assert (target / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_earlier_export_is_replaced_whole(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+    export_dataset(example.folder, target, "kohya", settings)
+
+    facts = export_dataset(example.folder, target, "webdataset", settings)
+
+    assert not (target / "dataset.toml").exists()
+    assert (target / "train-000000.tar").is_file()
+    assert facts["images"] == 12
+    assert not target.with_name("export.partial").exists()
+
+
+@pytest.mark.parametrize("trainer", sorted(WRITERS))
+@pytest.mark.parametrize("caption", ["two\nlines", "form\x0cfeed", "line\u2028separator", " "])
+def test_captions_that_would_be_misread_are_refused(
+    trainer, caption: str, workspace: Workspace, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    image = replace(captioned_image(workspace, 1), caption=caption)
+    dataset = build_dataset(workspace, tmp_path / "dataset", [image])
+
+    with pytest.raises(DataError, match=image.image.sha256):
+        export_dataset(dataset, tmp_path / "to", trainer, settings)
+    assert not (tmp_path / "to").exists()
+
+
+def test_settings_are_checked(settings: TrainerSettings) -> None:
+    with pytest.raises(ValueError, match="resolution_px is 8"):
+        replace(settings, resolution_px=8)

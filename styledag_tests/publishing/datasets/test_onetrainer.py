@@ -1,0 +1,105 @@
+"""Read as ``TrainConfig`` and ``ConceptConfig`` of Nerogar/OneTrainer are read from JSON."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from styledag.publishing.datasets.export import export_dataset
+from styledag.publishing.datasets.settings import TrainerSettings
+from styledag_tests.publishing.datasets.conftest import Example
+
+TRAIN_CONFIG = {
+    "training_method": {"FINE_TUNE", "LORA"},
+    "model_type": {"STABLE_DIFFUSION_15", "STABLE_DIFFUSION_21", "Z_IMAGE"},
+    "workspace_dir": str,
+    "cache_dir": str,
+    "validation": bool,
+    "base_model_name": str,
+    "output_model_destination": str,
+    "concepts": list,
+    "aspect_ratio_bucketing": bool,
+    "learning_rate": float,
+    "epochs": int,
+    "batch_size": int,
+    "resolution": str,
+    "dropout_probability": float,
+    "lora_rank": int,
+    "lora_alpha": float,
+}
+CONCEPT_CONFIG = {
+    "name": str,
+    "path": str,
+    "seed": int,
+    "enabled": bool,
+    "type": {"STANDARD", "VALIDATION"},
+    "include_subdirectories": bool,
+    "balancing": float,
+    "balancing_strategy": {"REPEATS"},
+    "image": dict,
+    "text": dict,
+}
+
+
+def checked(data: dict, known: dict, version: int) -> dict:
+    """``BaseConfig.from_dict``, which drops what it does not know with a line on the screen."""
+    assert data.pop("__version") == version
+    for name, value in data.items():
+        kind = known[name]
+        assert value in kind if isinstance(kind, set) else type(value) is kind, name
+    return data
+
+
+def parse(path: Path) -> tuple[dict, dict[str, dict]]:
+    config = checked(json.loads(path.read_text(encoding="utf-8")), TRAIN_CONFIG, 11)
+    concepts = [checked(concept, CONCEPT_CONFIG, 2) for concept in config["concepts"]]
+    return config, {concept["type"]: concept for concept in concepts}
+
+
+def samples(concept: dict) -> dict[str, list[str]]:
+    """Prompts of each image: the lines of its text file (``prompt_source`` is ``sample``)."""
+    assert concept["text"]["prompt_source"] == "sample"
+    return {
+        path.stem: [
+            line.strip()
+            for line in path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+            if line.strip()
+        ]
+        for path in Path(concept["path"]).glob("*.jpg")
+    }
+
+
+def test_the_folder_is_what_onetrainer_reads(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+
+    export_dataset(example.folder, target, "onetrainer", settings)
+
+    config, concepts = parse(target / "config.json")
+    assert config["resolution"] == "768"
+    assert config["base_model_name"] == settings.base
+    assert config["model_type"] == "STABLE_DIFFUSION_15"
+    assert config["training_method"] == "FINE_TUNE"
+    assert config["validation"] is True
+    for kind, split in (("STANDARD", "train"), ("VALIDATION", "validation")):
+        images = example.splits[split]
+        assert samples(concepts[kind]) == {
+            id_: [image.caption, *image.variants] for id_, image in images.items()
+        }
+    assert concepts["STANDARD"]["balancing"] == 3.0
+    assert concepts["STANDARD"]["image"]["enable_random_flip"] is True
+    assert concepts["VALIDATION"]["balancing"] == 1.0
+    assert concepts["VALIDATION"]["image"]["enable_random_flip"] is False
+
+
+def test_a_lora_is_stated(example: Example, settings: TrainerSettings, tmp_path: Path) -> None:
+    target = tmp_path / "export"
+
+    facts = export_dataset(
+        example.folder, target, "onetrainer", replace(settings, lora_rank=4, family="z-image")
+    )
+
+    config, _ = parse(target / "config.json")
+    assert (config["training_method"], config["lora_rank"]) == ("LORA", 4)
+    assert config["model_type"] == "Z_IMAGE"
+    assert facts["command"] == f"python scripts/train.py --config-path {target / 'config.json'}"

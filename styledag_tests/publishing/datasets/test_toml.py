@@ -1,0 +1,18 @@
+import tomllib
+
+from styledag.publishing.datasets.toml import toml_lines
+
+
+def test_tomllib_reads_what_was_written() -> None:
+    values = {
+        "text": 'C:\\new "x"\t\x7f\x00 é 🫨 \u2028',
+        "yes": True,
+        "no": False,
+        "count": 3,
+        "rate": 1e-05,
+        "half": 0.5,
+    }
+
+    text = "\n".join(["[table]", *toml_lines(values, indent="  ")])
+
+    assert tomllib.loads(text) == {"table": values}
