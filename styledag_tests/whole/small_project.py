@@ -43,7 +43,11 @@ sources:
     fetch: {{delay_s: 0, allow_private_hosts: [127.0.0.1]}}
 images: {{size_px: 64, mode: pad}}
 curation: {{embedding: pixels, family_similarity: 0.93, family_cap: 3}}
-captions: {{captioner: {{model: {starter}/blip}}, num_beams: 1, max_new_tokens: 8}}
+captions:
+  sources: [override, captioner]
+  captioner: {{model: {starter}/blip}}
+  num_beams: 1
+  max_new_tokens: 8
 dataset: {{validation_share: 0.2}}
 recipes:
   full:
