@@ -77,6 +77,11 @@ def collect_archive(source: ArchiveSource, workspace: Workspace, *, project: Pat
 
 
 def archives_of(source: ArchiveSource, project: Path) -> list[Path]:
+    """Return the archives that a source names.
+
+    Raises:
+        SourceError: If there is none.
+    """
     whole = project / source.path
     if whole.is_file():
         return [whole]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from styledag.collect.mediawiki_api import MediaWikiApi
+from styledag.collect.mediawiki_api import MOST_TITLES, MediaWikiApi
 from styledag.collect.settings import (
     ArchiveSource,
     DatasetSource,
@@ -19,12 +19,12 @@ from styledag.collect.settings import (
 )
 from styledag.collect.web.client import Client
 from styledag.collect.web.html_page import HtmlPage
+from styledag.collect.wiki_listing import CATEGORY, Namespaces
 from styledag.errors import FetchError, SourceError
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 
 _TIMEOUT_S = 10.0
-_SHOWN_CATEGORIES = 50
 
 
 def check_source(source: SourceSettings, *, project: Path) -> str:
@@ -117,12 +117,10 @@ def _html(source: HtmlSource, client: Client) -> str:
 
 def _mediawiki(source: MediaWikiSource, client: Client) -> str:
     api = MediaWikiApi(source.api, client)
-    titles = [
-        each if each.startswith("Category:") else f"Category:{each}"
-        for each in source.categories[:_SHOWN_CATEGORIES]
-    ]
+    names = Namespaces(api)
+    shown = source.categories[:MOST_TITLES]
+    titles = [names.prefixed(each, CATEGORY, "Category") for each in shown]
     if not titles:
-        api.query(meta="siteinfo")
         return "answers"
     answer = api.query(prop="categoryinfo", titles="|".join(titles)).get("query", {})
     pages = answer.get("pages", ())

@@ -1,8 +1,7 @@
 """What can be known to fail before anything is fetched or trained: one list for doctor and run."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from styledag.bases.base import Base
@@ -11,7 +10,9 @@ from styledag.bases.parts import read_config
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.finding import Finding, checked
 from styledag.graph.names import ModelName
+from styledag.graph.training_check import check_training
 from styledag.models.compute import ComputeSettings
 from styledag.models.reference import ModelReference, check_model, configuration_folder
 from styledag.settings import canonical_json
@@ -24,21 +25,6 @@ from styledag.tensors.layout import CONFIG_FILE
 
 _PASSED = "preflight"
 """Kind of item under which it is kept which settings fitted which base."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was checked.
-
-    Attributes:
-        subject: What it is.
-        is_fine: Whether it is as it should be.
-        detail: What was found, and what to do if it is not fine.
-    """
-
-    subject: str
-    is_fine: bool
-    detail: str
 
 
 def require_ready(
@@ -96,14 +82,6 @@ def check_style(
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
     yield from _check_sources(catalogue, name, style, asks=True)
-
-
-def checked(subject: str, look: Callable[[], str]) -> Finding:
-    """Return what a check found: what ``look`` returns, or the error that it raises."""
-    try:
-        return Finding(subject, True, look())
-    except (StyledagError, OSError) as exc:
-        return Finding(subject, False, str(exc))
 
 
 def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -167,8 +145,6 @@ def _check_fit(
     compute: ComputeSettings,
 ) -> Iterator[Finding]:
     """Yield whether the settings fit the base, and training the device and the disk."""
-    from styledag.graph.training_check import check_training
-
     subject = f"{name}: fits its base"
     try:
         found = [

@@ -83,8 +83,36 @@ def test_a_failure_is_one_clear_sentence(root: Path, what: str) -> None:
     assert len(run.stderr.strip().splitlines()) == 1
 
 
-def test_a_failure_leaves_what_was_there(root: Path) -> None:
-    edit(root, "/blip", "/no-blip")
+def test_all_that_is_known_to_fail_is_reported_before_any_request(
+    root: Path, wiki: DemoWiki
+) -> None:
+    long = "cat " * 159
+    edit(root, "a rocket", f"a rocket, {long.strip()}")
+    edit(root, "/clip", "/no-clip")
+    before = sum(wiki.served.values())
+    run = styledag(root, "run", STYLE)
+    assert run.returncode == 1
+    assert "no-clip" in run.stderr
+    edit(root, "/no-clip", "/clip")
+    run = styledag(root, "run", STYLE)
+    assert run.returncode == 1
+    assert re.search(
+        r"^error: .*small\.yaml:\d+: samples\.prompts\[2\] is 161 tokens long, but the base reads "
+        "77: shorten it",
+        run.stderr,
+    )
+    assert sum(wiki.served.values()) == before
+
+
+def break_captioner(root: Path, starter: Path) -> None:
+    """Name a captioner that only loading it shows to be incomplete."""
+    shutil.copytree(starter / "blip", root / "blip")
+    (root / "blip" / "preprocessor_config.json").unlink()
+    edit(root, r"model: [^}]*/blip\}", "model: blip}")
+
+
+def test_a_failure_leaves_what_was_there(root: Path, starter: Path) -> None:
+    break_captioner(root, starter)
     styledag(root, "run", STYLE)
     before = Store(str(root / "data/store")).require("raw_images", STYLE)
     edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1")
@@ -112,7 +140,7 @@ def _small_disk(folder: Path, size: str) -> bool:
     return subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
 
-def test_a_full_disk_is_said_and_mended_by_room(root: Path) -> None:
+def test_a_full_disk_is_said_and_mended_by_room(root: Path, starter: Path) -> None:
     disk = root / "data" / "store"
     if not _small_disk(disk, "300k"):
         pytest.skip("mounting a small disk needs privileges")
@@ -121,8 +149,8 @@ def test_a_full_disk_is_said_and_mended_by_room(root: Path) -> None:
         assert run.returncode == 1
         assert re.search(r"^error: no space left on the disk that holds .*store", run.stderr)
         subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-        edit(root, "/blip", "/no-blip")
-        assert "no-blip" in styledag(root, "run", STYLE).stderr
+        break_captioner(root, starter)
+        assert "blip" in styledag(root, "run", STYLE).stderr
         Store(str(disk)).require("curated_images", STYLE).verify()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
