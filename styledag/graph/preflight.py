@@ -124,6 +124,25 @@ def _check_models(
     for role, reference in others.items():
         if reference is not None:
             yield checked(f"{name}: {role}", lambda reference=reference: other(reference))  # type: ignore[misc]
+    yield from _check_label(catalogue, name, style)
+
+
+def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
+    """Yield the classifier's label where its configuration names its labels and not this one."""
+    classifier = style.scores.classifier
+    if classifier is None:
+        return
+    try:
+        folder = configuration_folder(classifier, project=catalogue.project.root)
+        labels = read_config(folder / CONFIG_FILE).get("id2label", {}).values()
+    except StyledagError:
+        return  # the finding of the classifier itself reports it
+    if labels and classifier.label not in labels:
+        fault = Mismatch(
+            ("scores", "classifier", "label"),
+            f"is {classifier.label!r}, but {classifier.model} has {', '.join(labels)}: name one",
+        )
+        yield Finding(f"{name}: classifier's label", False, _located(catalogue, name, fault))
 
 
 def _check_sources(
