@@ -73,7 +73,9 @@ def _disk(catalogue: Catalogue, model: ModelName, estimate: "Estimate") -> Findi
     files = catalogue.store.files
     if not files.is_local:
         return Finding(f"{model}: disk", True, needed)
-    free = shutil.disk_usage(Path(files.root)).free
+    root = Path(files.root)
+    there = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if free >= estimate.disk_bytes:
         return Finding(f"{model}: disk", True, f"{needed}; {_bytes(free)} are free")
     return Finding(

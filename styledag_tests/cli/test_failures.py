@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.preflight import require_ready
+from styledag.models.compute import ComputeSettings
+from styledag.project import Project
 from styledag.store.store import Store
 from styledag_tests.whole.small_project import CATEGORIES, STYLE, make_project
 
@@ -147,8 +151,14 @@ def test_a_full_disk_is_said_and_mended_by_room(root: Path, starter: Path) -> No
     try:
         run = styledag(root, "run", STYLE)
         assert run.returncode == 1
+        assert re.search(r"^error: training small.full needs .* on the disk, but", run.stderr)
+        subprocess.run(["mount", "-o", "remount,size=900m", str(disk)], check=True)
+        require_ready(Catalogue(Project.at(root)), STYLE, [], ComputeSettings())
+        subprocess.run(["mount", "-o", "remount,size=300k", str(disk)], check=True)
+        run = styledag(root, "run", STYLE)
+        assert run.returncode == 1
         assert re.search(r"^error: no space left on the disk that holds .*store", run.stderr)
-        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+        subprocess.run(["mount", "-o", "remount,size=900m", str(disk)], check=True)
         break_captioner(root, starter)
         assert "blip" in styledag(root, "run", STYLE).stderr
         Store(str(disk)).require("curated_images", STYLE).verify()
