@@ -1,13 +1,11 @@
-"""What `styledag doctor` says of a model's training before it runs."""
+"""What a model's training will compute, and how long that takes."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.cli.checks import Finding
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.finding import Finding
 from styledag.graph.names import ModelName
 from styledag.graph.planned_training import planned_training
 from styledag.models.compute import ComputeSettings, resolve_compute
@@ -15,22 +13,21 @@ from styledag.models.compute import ComputeSettings, resolve_compute
 if TYPE_CHECKING:
     from styledag.training.estimating.estimate import Estimate, PlannedTraining
 
-_GB, _MB, _SMALL = 1e9, 1e6, 1e8
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
-def predict_model(catalogue: Catalogue, model: ModelName) -> Iterator[Finding]:
-    """Yield what training a model will take, and whether it fits memory and disk."""
+def predict_model(catalogue: Catalogue, model: ModelName, *, fits: bool) -> Iterator[Finding]:
+    """Yield what training a model will compute, and how long that takes if it fits the device."""
     try:
         compute = resolve_compute(ComputeSettings())
         planned, source = planned_training(catalogue, model, compute)
-        yield from _findings(catalogue, str(model), planned, source)
+        yield from _findings(str(model), planned, source, fits=fits)
     except StyledagError as exc:
         yield Finding(f"{model}: training", False, str(exc))
 
 
 def _findings(
-    catalogue: Catalogue, model: str, planned: "PlannedTraining", source: str
+    model: str, planned: "PlannedTraining", source: str, *, fits: bool
 ) -> Iterator[Finding]:
     from styledag.training.estimating.estimate import estimate_training
 
@@ -42,11 +39,8 @@ def _findings(
     )
     yield Finding(f"{model}: steps", True, _steps(planned, estimate, source))
     yield Finding(f"{model}: operations", True, _operations(estimate))
-    memory = _memory(model, planned, estimate)
-    yield memory
-    if memory.is_fine:
+    if fits:
         yield Finding(f"{model}: time", True, _time(planned, estimate))
-    yield _disk(catalogue, model, estimate)
 
 
 def _steps(planned: "PlannedTraining", estimate: "Estimate", source: str) -> str:
@@ -70,29 +64,6 @@ def _operations(estimate: "Estimate") -> str:
     )
 
 
-def _memory(model: str, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
-    from styledag.training.estimating.free_memory import free_bytes
-    from styledag.training.estimating.memory_check import check_memory
-
-    free = free_bytes(planned.compute.device)
-    try:
-        check_memory(planned, free=free)
-    except StyledagError as exc:
-        return Finding(f"{model}: memory", False, str(exc))
-    items = ", ".join(
-        f"{name} {_bytes(size)}" for name, size in estimate.device_bytes.items() if size
-    )
-    host = "".join(
-        f"; {name} {_bytes(size)} in host memory" for name, size in estimate.host_bytes.items()
-    )
-    return Finding(
-        f"{model}: memory",
-        True,
-        f"{_bytes(estimate.needed_bytes)} of {planned.compute.device}, where {_bytes(free)} are "
-        f"free: {items}{host}",
-    )
-
-
 def _time(planned: "PlannedTraining", estimate: "Estimate") -> str:
     from styledag.training.estimating.throughput import measure_throughput, predict_time
 
@@ -107,37 +78,12 @@ def _time(planned: "PlannedTraining", estimate: "Estimate") -> str:
     )
 
 
-def _disk(catalogue: Catalogue, model: str, estimate: "Estimate") -> Finding:
-    needed = (
-        f"{_bytes(estimate.disk_bytes)}: {estimate.snapshots} checkpoints of "
-        f"{_bytes(estimate.snapshot_bytes)} and the model, at most two states of "
-        f"{_bytes(estimate.state_bytes)} until it is trained, the encoded dataset "
-        f"{_bytes(estimate.encoded_bytes)}"
-    )
-    files = catalogue.store.files
-    if not files.is_local:
-        return Finding(f"{model}: disk", True, needed)
-    free = shutil.disk_usage(Path(files.root)).free
-    if free >= estimate.disk_bytes:
-        return Finding(f"{model}: disk", True, f"{needed}; {_bytes(free)} are free")
-    return Finding(
-        f"{model}: disk",
-        False,
-        f"{needed}, but {_bytes(free)} are free: raise snapshot_every_epochs, set snapshot_format "
-        "to delta, or name another --store",
-    )
-
-
 def _count(number: int) -> str:
     return f"{number / 1e6:.2f} million"
 
 
 def _gflop(flops: int) -> str:
     return f"{flops / 1e9:,.3g} GFLOP" if flops < 1e12 else f"{flops / 1e9:,.0f} GFLOP"
-
-
-def _bytes(number: int) -> str:
-    return f"{number / _GB:.2f} GB" if number >= _SMALL else f"{number / _MB:.1f} MB"
 
 
 def _duration(seconds: float) -> str:

@@ -63,12 +63,14 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
     """Materialise a style's assets in order, saying what each one did.
 
     Raises:
-        StyledagError: With the sentence of the first thing that failed.
+        StyledagError: With all checks that fail before anything is fetched, or the first stage
+            that fails.
     """
     from styledag.cli.bars import BarsProgress
     from styledag.defs.code_location import build_definitions
     from styledag.defs.runs import open_history, run_step, steps_of
     from styledag.graph.catalogue import Catalogue
+    from styledag.graph.preflight import require_ready
     from styledag.models.compute import ComputeSettings
 
     project, console = session.project, session.console
@@ -80,12 +82,14 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
         done.append(built)
         _say(console, built)
 
-    steps = steps_of(Catalogue(project), style, recipes)
+    catalogue, compute = Catalogue(project), ComputeSettings(device=device)
+    steps = steps_of(catalogue, style, recipes)
+    require_ready(catalogue, style, recipes, compute)
     definitions = build_definitions(
         project,
         progress_of=lambda _: BarsProgress(console),
         on_built=on_built,
-        compute=ComputeSettings(device=device),
+        compute=compute,
     )
     with open_history(project.root) as instance:
         for step in steps:

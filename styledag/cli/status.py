@@ -68,30 +68,36 @@ def _table(style: str, rows: "list[AssetStatus]") -> Table:
 def doctor(session: Session, name: str | None) -> None:
     """Check the machine, and a style or all of them, before anything runs.
 
-    Of a model, such as twemoji.full, it also says what its training will take: memory, time and
-    disk; and if it does not fit, which settings would make it fit.
+    All weights are read, and each source is asked one question. Of a model, such as twemoji.full,
+    it also predicts what its training will compute and how long that takes.
     """
-    from styledag.cli.checks import Finding, check_machine, check_style
+    from styledag.cli.checks import check_machine
     from styledag.cli.prediction import predict_model
     from styledag.graph.catalogue import Catalogue
+    from styledag.graph.finding import Finding
     from styledag.graph.names import ModelName
+    from styledag.graph.preflight import check_style
+    from styledag.models.compute import ComputeSettings
     from styledag.style.load import style_paths
 
     catalogue = Catalogue(session.project)
     model = ModelName.parse(name) if name is not None and "." in name else None
     style = name if model is None else model.style
 
+    failed: list[str] = []
+
     def findings() -> Iterator[Finding]:
         yield from check_machine(catalogue)
+        recipes = [] if model is None else [model.recipe]
         for each in [style] if style else style_paths(session.project.styles_folder):
-            yield from check_style(catalogue, each)
+            yield from check_style(catalogue, each, recipes, ComputeSettings())
         if model is not None:
-            yield from predict_model(catalogue, model)
+            yield from predict_model(catalogue, model, fits=f"{model}: memory" not in failed)
 
-    failed = 0
     for finding in findings():
         mark = "[green]ok  [/green]" if finding.is_fine else "[red]FAIL[/red]"
         session.console.print(f"{mark} {escape(finding.subject)}: {escape(finding.detail)}")
-        failed += not finding.is_fine
+        if not finding.is_fine:
+            failed.append(finding.subject)
     if failed:
         raise click.exceptions.Exit(1)

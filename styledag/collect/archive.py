@@ -48,7 +48,7 @@ def collect_archive(source: ArchiveSource, workspace: Workspace, *, project: Pat
     Raises:
         SourceError: If there is no such archive, or one is damaged or holds no image.
     """
-    paths = _archives(source, project)
+    paths = archives_of(source, project)
     images: list[RawImage] = []
     rejected: list[Rejection] = []
     with workspace.progress.task("archives", len(paths)) as advance:
@@ -76,7 +76,12 @@ def collect_archive(source: ArchiveSource, workspace: Workspace, *, project: Pat
     return Harvest(tuple(images), tuple(rejected), inside=source.path)
 
 
-def _archives(source: ArchiveSource, project: Path) -> list[Path]:
+def archives_of(source: ArchiveSource, project: Path) -> list[Path]:
+    """Return the archives that a source names.
+
+    Raises:
+        SourceError: If there is none.
+    """
     whole = project / source.path
     if whole.is_file():
         return [whole]

@@ -85,7 +85,7 @@ class WikiListing:
             SourceError: If the wiki cannot be asked.
         """
         source = self._source
-        names = _Namespaces(self._api) if source.categories or source.files else None
+        names = Namespaces(self._api) if source.categories or source.files else None
         if names is not None:
             titles = [names.prefixed(title, CATEGORY, "Category") for title in source.categories]
             self._read_categories(titles, advance)
@@ -196,7 +196,7 @@ class WikiListing:
             self.notes.append(f"{subject}: {detail}")
 
 
-class _Namespaces:
+class Namespaces:
     """The names that a wiki gives to its namespaces, in its own language too."""
 
     def __init__(self, api: MediaWikiApi) -> None:

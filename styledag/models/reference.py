@@ -11,7 +11,7 @@ from typing import Any
 
 from styledag.errors import ModelError
 from styledag.models.files import PIPELINE_FILE, Listing, files_read, without_variant
-from styledag.models.soundness import check_is_folder
+from styledag.models.soundness import check_is_folder, check_weights
 from styledag.settings import STRICT, check_settings, setting
 from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
@@ -123,10 +123,42 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
         project: Folder that relative folders are relative to.
 
     Raises:
-        ModelError: If neither a folder nor a Hub repository of that name can be had.
+        ModelError: If neither a folder nor a Hub repository of that name is available.
     """
     folder = project / reference.model
-    return folder if folder.is_dir() else _download(reference, _CONFIGURATIONS, escape=False)
+    if not folder.exists():
+        return _download(reference, _CONFIGURATIONS, escape=False)
+    _check_no_revision(reference)
+    check_is_folder(folder)
+    return folder
+
+
+def check_model(
+    reference: ModelReference,
+    *,
+    project: Path,
+    parts: Sequence[str] = ("",),
+    values: bool = False,
+) -> None:
+    """Check that a model's weights can be read; of one on the Hub, by its list of files alone.
+
+    Args:
+        reference: Hub id with a revision, or a folder.
+        project: Folder that relative folders are relative to.
+        parts: Subfolders that are read; ``""`` is the model's own folder with all in it.
+        values: Whether the weights of a folder are all read and searched for NaN and infinity.
+
+    Raises:
+        ModelError: One line for each fault, with the file or tensor and what to do.
+    """
+    folder = project / reference.model
+    if folder.exists():
+        _check_no_revision(reference)
+        check_weights(folder, parts, variant=reference.variant, values=values)
+        listing = Listing.of_folder(folder)
+    else:
+        listing = _hub_listing(reference)
+    files_read(listing, parts, variant=reference.variant)
 
 
 def _check_no_revision(reference: ModelReference) -> None:

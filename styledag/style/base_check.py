@@ -1,46 +1,126 @@
 """Whether a style's settings fit its base, known before anything is gathered or trained."""
 
-from styledag.bases.base import Base, check_length
-from styledag.bases.blocks import prefix_of
-from styledag.errors import StyledagError, StyleFileError
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from styledag.bases.base import Base
+from styledag.captions.template import fill
+from styledag.errors import StyledagError
 from styledag.style.model import Style
+from styledag.style.yaml_lines import Location
+from styledag.training.recipe import Recipe
 
 
-def check_base(style: Style, base: Base) -> None:
-    """Check names and sizes that only the base's family knows, and the prompts' lengths.
+@dataclass(frozen=True)
+class Mismatch:
+    """A setting that does not fit the base.
 
-    Of the base, configurations and tokenizers are read, and no weights.
+    Attributes:
+        location: The setting's in the style file.
+        message: What the base has, and what to do.
+    """
+
+    location: Location
+    message: str
+
+    def __str__(self) -> str:
+        keys = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.location)
+        return f"{''.join(keys).removeprefix('.')} {self.message}"
+
+
+def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
+    """Yield the settings that only the base's family can judge, where it refuses them.
+
+    Blocks, layers, image sizes, sampler, and texts longer than the base reads. Of the base,
+    configurations and tokenizers are read, and no weights.
 
     Raises:
-        StyleFileError: If a recipe or blend names a block or layer that the base does not have,
-            images do not have a size that it draws, it has no such sampler, or a prompt is too
-            long; the message names the key and what the base has.
-        ModelError: If one of the base's configurations is missing or damaged.
+        ModelError: If the base's tokenizer or denoiser has no readable configuration.
     """
-    _check_recipes(style, base)
-    for block in style.blends.block_weights:
-        prefix_of(block, base.blocks, setting="blends.block_weights", error=StyleFileError)
-    samples, side_px = style.samples, style.images.size_px
-    sizes = {
-        "images.size_px": (side_px, side_px),
-        "samples": (samples.width_px or side_px, samples.height_px or side_px),
+    for name, recipe in style.recipes.items():
+        yield from _recipe(("recipes", name), recipe, base)
+    yield from _blocks(("blends", "block_weights"), style.blends.block_weights, base)
+    yield from _sizes(style, base)
+    samples = style.samples
+    yield from _refused(
+        ("samples", "scheduler"),
+        lambda: base.sampler(samples.scheduler, samples.num_inference_steps),
+    )
+    for location, text in _prompts(style).items():
+        count, limit = base.tokens.count(text), base.tokens.limit
+        if count > limit:
+            yield Mismatch(
+                location, f"is {count} tokens long, but the base reads {limit}: shorten it"
+            )
+    for location, template in _templates(style).items():
+        count, limit = base.tokens.count(fill(template, {}, optional=False)), base.tokens.limit
+        if count >= limit:
+            yield Mismatch(
+                location,
+                f"is {count} tokens long without a caption, but the base reads {limit}: shorten it",
+            )
+
+
+def _prompts(style: Style) -> Mapping[Location, str]:
+    return {
+        **{("samples", "prompts", at): text for at, text in enumerate(style.samples.prompts)},
+        ("samples", "negative_prompt"): style.samples.negative_prompt,
+        **{
+            ("recipes", name, "prior", "class_prompt"): recipe.prior.class_prompt
+            for name, recipe in style.recipes.items()
+            if recipe.prior is not None
+        },
     }
-    for key, (width_px, height_px) in sizes.items():
-        try:
-            base.latents.shape(width_px=width_px, height_px=height_px)
-        except StyledagError as exc:
-            raise StyleFileError(f"{key}: {exc}") from exc
-    base.sampler(samples.scheduler, samples.num_inference_steps)
-    for prompt in (*samples.prompts, samples.negative_prompt):
-        check_length(prompt, base.tokens, called="prompt", error=StyleFileError)
 
 
-def _check_recipes(style: Style, base: Base) -> None:
+def _templates(style: Style) -> Mapping[Location, str]:
+    captions = style.captions
+    return {
+        ("captions", "template"): captions.template,
+        **{("captions", "variants", at): each for at, each in enumerate(captions.variants)},
+    }
+
+
+def _recipe(location: Location, recipe: Recipe, base: Base) -> Iterator[Mismatch]:
     from styledag.training.trainable import Trainable
 
-    for name, recipe in style.recipes.items():
-        try:
-            Trainable(base, recipe)
-            base.objective(min_snr_gamma=recipe.min_snr_gamma)
-        except StyledagError as exc:
-            raise StyleFileError(f"recipe {name!r}: {exc}") from exc
+    yield from _blocks((*location, "blocks"), recipe.blocks or (), base)
+    yield from _blocks((*location, "block_rates"), recipe.block_rates, base)
+    everywhere = replace(recipe, blocks=None, block_rates={})
+    yield from _refused((*location, "trained"), lambda: Trainable(base, everywhere))
+    yield from _refused(location, lambda: base.objective(min_snr_gamma=recipe.min_snr_gamma))
+
+
+def _blocks(
+    location: Location, named: Mapping[str, float] | tuple[str, ...], base: Base
+) -> Iterator[Mismatch]:
+    for at, block in enumerate(named):
+        if block not in base.blocks:
+            there = ", ".join(base.blocks)
+            yield Mismatch(
+                (*location, block if isinstance(named, Mapping) else at),
+                f"names block {block!r}, which the base does not have: name some of {there}",
+            )
+
+
+def _sizes(style: Style, base: Base) -> Iterator[Mismatch]:
+    samples, side_px = style.samples, style.images.size_px
+    width_px, height_px = samples.width_px or side_px, samples.height_px or side_px
+    own_sizes: dict[Location, tuple[int, int]] = {("images", "size_px"): (side_px, side_px)}
+    if (width_px, height_px) != (side_px, side_px):
+        key = "width_px" if samples.width_px else "height_px"
+        own_sizes["samples", key] = (width_px, height_px)
+    for location, (width, height) in own_sizes.items():
+        yield from _refused(
+            location,
+            lambda width=width, height=height: base.latents.shape(  # type: ignore[misc]
+                width_px=width, height_px=height
+            ),
+        )
+
+
+def _refused(location: Location, check: Callable[[], object]) -> Iterator[Mismatch]:
+    try:
+        check()
+    except StyledagError as exc:
+        yield Mismatch(location, f"does not fit: {exc}")

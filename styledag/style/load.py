@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from styledag.collect.settings import NearImage
 from styledag.errors import StyleFileError
 from styledag.style.model import STYLE_NAME, Style
-from styledag.style.yaml_lines import Location, read_yaml
+from styledag.style.yaml_lines import Location, line_of, read_yaml
 
 SUFFIX = ".yaml"
 
@@ -65,9 +65,7 @@ def _is_other_kind(error: ErrorDetails, texts: Set[Location]) -> bool:
 
 def _mistake(error: ErrorDetails, path: Path, lines: Mapping[Location, int]) -> tuple[int, str]:
     location = _in_file(_untagged(error), lines)
-    line = next(
-        lines[location[:end]] for end in range(len(location), -1, -1) if location[:end] in lines
-    )
+    line = line_of(location, lines)
     key = ".".join(str(part) for part in location)
     return line, f"{path}:{line}: {key}: {_explanation(error, location)}"
 

@@ -1,6 +1,7 @@
 """YAML read with the line of every key, and without YAML's surprises."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,13 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
         raise StyleFileError(f"{path}: this is no YAML: {exc}") from exc
     finally:
         loader.dispose()
+
+
+def line_of(location: Location, lines: Mapping[Location, int]) -> int:
+    """Return the line of a location, or of the nearest one around it that the file contains."""
+    return next(
+        lines[location[:end]] for end in range(len(location), -1, -1) if location[:end] in lines
+    )
 
 
 def _note_lines(

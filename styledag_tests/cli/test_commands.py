@@ -52,28 +52,6 @@ def test_status_reports_a_broken_file_beside_the_others(root: Path) -> None:
     assert len(rows[STYLE]) > 10
 
 
-def test_doctor_is_content_with_a_sound_style(root: Path) -> None:
-    exit_code, output = call(root, "doctor", STYLE)
-    assert exit_code == 0, output
-    assert "FAIL" not in output
-
-
-def test_doctor_finds_a_missing_model(root: Path) -> None:
-    path = root / "data" / "styles" / f"{STYLE}.yaml"
-    path.write_text(path.read_text(encoding="utf-8").replace("/clip", "/no-clip"), "utf-8")
-    exit_code, output = call(root, "doctor", STYLE)
-    assert exit_code == 1
-    assert "FAIL" in output
-    assert "no-clip" in output
-
-
-def test_new_writes_a_style_that_doctor_reads(root: Path) -> None:
-    assert call(root, "new", "hiroshige")[0] == 0
-    assert (root / "data" / "styles" / "hiroshige.yaml").is_file()
-    assert (root / "data" / "styles" / SCHEMA_FILE).read_text("utf-8") == style_schema()
-    assert "style hiroshige" in call(root, "doctor", "hiroshige")[1]
-
-
 def test_the_committed_schema_is_the_current_one() -> None:
     committed = REPOSITORY / "data" / "styles" / SCHEMA_FILE
     assert committed.read_text("utf-8") == style_schema(), "run `make schema`"

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.preflight import require_ready
+from styledag.models.compute import ComputeSettings
+from styledag.project import Project
 from styledag.store.store import Store
 from styledag_tests.whole.small_project import CATEGORIES, STYLE, make_project
 
@@ -83,8 +87,36 @@ def test_a_failure_is_one_clear_sentence(root: Path, what: str) -> None:
     assert len(run.stderr.strip().splitlines()) == 1
 
 
-def test_a_failure_leaves_what_was_there(root: Path) -> None:
-    edit(root, "/blip", "/no-blip")
+def test_all_that_is_known_to_fail_is_reported_before_any_request(
+    root: Path, wiki: DemoWiki
+) -> None:
+    long = "cat " * 159
+    edit(root, "a rocket", f"a rocket, {long.strip()}")
+    edit(root, "/clip", "/no-clip")
+    before = sum(wiki.served.values())
+    run = styledag(root, "run", STYLE)
+    assert run.returncode == 1
+    assert "no-clip" in run.stderr
+    edit(root, "/no-clip", "/clip")
+    run = styledag(root, "run", STYLE)
+    assert run.returncode == 1
+    assert re.search(
+        r"^error: .*small\.yaml:\d+: samples\.prompts\[2\] is 161 tokens long, but the base reads "
+        "77: shorten it",
+        run.stderr,
+    )
+    assert sum(wiki.served.values()) == before
+
+
+def break_captioner(root: Path, starter: Path) -> None:
+    """Name a captioner that only loading it shows to be incomplete."""
+    shutil.copytree(starter / "blip", root / "blip")
+    (root / "blip" / "preprocessor_config.json").unlink()
+    edit(root, r"model: [^}]*/blip\}", "model: blip}")
+
+
+def test_a_failure_leaves_what_was_there(root: Path, starter: Path) -> None:
+    break_captioner(root, starter)
     styledag(root, "run", STYLE)
     before = Store(str(root / "data/store")).require("raw_images", STYLE)
     edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1")
@@ -112,17 +144,23 @@ def _small_disk(folder: Path, size: str) -> bool:
     return subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
 
-def test_a_full_disk_is_said_and_mended_by_room(root: Path) -> None:
+def test_a_full_disk_is_said_and_mended_by_room(root: Path, starter: Path) -> None:
     disk = root / "data" / "store"
     if not _small_disk(disk, "300k"):
         pytest.skip("mounting a small disk needs privileges")
     try:
         run = styledag(root, "run", STYLE)
         assert run.returncode == 1
+        assert re.search(r"^error: training small.full needs .* on the disk, but", run.stderr)
+        subprocess.run(["mount", "-o", "remount,size=900m", str(disk)], check=True)
+        require_ready(Catalogue(Project.at(root)), STYLE, [], ComputeSettings())
+        subprocess.run(["mount", "-o", "remount,size=300k", str(disk)], check=True)
+        run = styledag(root, "run", STYLE)
+        assert run.returncode == 1
         assert re.search(r"^error: no space left on the disk that holds .*store", run.stderr)
-        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
-        edit(root, "/blip", "/no-blip")
-        assert "no-blip" in styledag(root, "run", STYLE).stderr
+        subprocess.run(["mount", "-o", "remount,size=900m", str(disk)], check=True)
+        break_captioner(root, starter)
+        assert "blip" in styledag(root, "run", STYLE).stderr
         Store(str(disk)).require("curated_images", STYLE).verify()
     finally:
         subprocess.run(["umount", str(disk)], check=True)

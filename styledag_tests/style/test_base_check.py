@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -5,13 +6,13 @@ import pytest
 import torch
 
 from styledag.bases.find import find_base
-from styledag.errors import StyleFileError
+from styledag.captions.settings import CaptionSettings
 from styledag.merging.settings import BlendSettings
 from styledag.sampling.settings import SampleSettings
-from styledag.style.base_check import check_base
+from styledag.style.base_check import mismatches
 from styledag.style.load import load_style
 from styledag.style.model import Style
-from styledag.training.recipe import Recipe
+from styledag.training.recipe import PriorSettings, Recipe
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -27,31 +28,80 @@ def samples(**changed: Any) -> SampleSettings:
 
 def test_the_demo_fits_its_base(style: Style, starter: Path) -> None:
     generator = torch.random.get_rng_state()
-    check_base(style, find_base(starter / "stable-diffusion"))
+    assert list(mismatches(style, find_base(starter / "stable-diffusion"))) == []
     assert torch.equal(torch.random.get_rng_state(), generator)
+
+
+LONG = "cat " * 159
+PRIOR = PriorSettings(class_prompt=LONG)
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"recipes": {"some": Recipe(blocks=("top",))}}, r"recipe 'some': blocks names .*up\.2"),
+        (
+            {"recipes": {"some": Recipe(blocks=("down", "top"))}},
+            r"recipes\.some\.blocks\[1\] names block 'top'.*up\.2",
+        ),
         (
             {"recipes": {"some": Recipe(block_rates={"up.3": 0.5})}},
-            r"recipe 'some': block_rates names block 'up\.3'.*down\.2",
+            r"recipes\.some\.block_rates\.up\.3 names block 'up\.3'.*down\.2",
         ),
         (
             {"blends": BlendSettings(block_weights={"up.3": 0.5})},
-            r"blends\.block_weights names block 'up\.3'.*up\.2",
+            r"blends\.block_weights\.up\.3 names block 'up\.3'.*up\.2",
         ),
-        ({"samples": samples(scheduler="plms")}, r"no sampler 'plms'.*ddim"),
-        ({"samples": samples(width_px=70)}, r"samples: images of 70x64 px .*multiples of 4"),
-        ({"samples": samples(prompts=("cat " * 80,))}, "prompt 'cat .* reads 77"),
-        ({"samples": samples(negative_prompt="cat " * 80)}, "prompt 'cat .* reads 77"),
+        ({"samples": samples(scheduler="plms")}, r"samples\.scheduler .*no sampler 'plms'.*ddim"),
+        (
+            {"samples": samples(width_px=70)},
+            r"samples\.width_px .*images of 70x64 px .*multiples of 4",
+        ),
+        (
+            {"samples": samples(prompts=("a cat", LONG))},
+            r"samples\.prompts\[1\] is 161 tokens long, but the base reads 77: shorten it",
+        ),
+        ({"samples": samples(negative_prompt=LONG)}, r"samples\.negative_prompt is 161 tokens"),
+        (
+            {"recipes": {"some": Recipe(prior=PRIOR)}},
+            r"recipes\.some\.prior\.class_prompt is 161 tokens",
+        ),
+        (
+            {
+                "captions": CaptionSettings(
+                    sources=("title",), template=LONG + "[{title}] {caption}"
+                )
+            },
+            r"captions\.template is 161 tokens long without a caption",
+        ),
+        (
+            {
+                "captions": CaptionSettings(
+                    sources=("title",),
+                    template="a {caption}",
+                    variants=("{caption}", LONG + "{caption}"),
+                )
+            },
+            r"captions\.variants\[1\] is 161 tokens long without a caption",
+        ),
     ],
-    ids=["blocks", "block_rates", "block_weights", "scheduler", "width_px", "prompt", "negative"],
+    ids=[
+        "blocks",
+        "block_rates",
+        "block_weights",
+        "scheduler",
+        "width_px",
+        "prompt",
+        "negative",
+        "class_prompt",
+        "template",
+        "variant",
+    ],
 )
-def test_what_the_base_does_not_have_is_named(
+def test_what_does_not_fit_the_base_is_named(
     style: Style, starter: Path, changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(StyleFileError, match=said):
-        check_base(style.model_copy(update=changed), find_base(starter / "stable-diffusion"))
+    found = list(
+        mismatches(style.model_copy(update=changed), find_base(starter / "stable-diffusion"))
+    )
+    assert len(found) == 1
+    assert re.match(said, str(found[0])), found[0]

@@ -1,0 +1,131 @@
+"""Whether a source can be read: a look at the disk, or one question to its server."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from styledag.collect.mediawiki_api import MOST_TITLES, MediaWikiApi
+from styledag.collect.settings import (
+    ArchiveSource,
+    DatasetSource,
+    FetchSettings,
+    FolderSource,
+    HtmlSource,
+    MediaWikiSource,
+    SourceSettings,
+    UrlsSource,
+)
+from styledag.collect.web.client import Client
+from styledag.collect.web.html_page import HtmlPage
+from styledag.collect.wiki_listing import CATEGORY, Namespaces
+from styledag.errors import FetchError, SourceError
+from styledag.store.store import Store
+from styledag.store.workspace import Workspace
+
+_TIMEOUT_S = 10.0
+
+
+def check_source(source: SourceSettings, *, project: Path) -> str:
+    """Return what is there of a source; asks no server.
+
+    Args:
+        source: As the style file declares it.
+        project: Folder that its path is relative to.
+
+    Raises:
+        SourceError: If its folder, file or archive is missing.
+    """
+    match source:
+        case FolderSource():
+            is_there = (project / source.path).is_dir()
+        case UrlsSource():
+            is_there = (project / source.path).is_file()
+        case ArchiveSource():
+            from styledag.collect.archive import archives_of
+
+            return f"{len(archives_of(source, project))} archives"
+        case DatasetSource() if source.revision is None:
+            is_there = (project / source.path).is_dir()
+        case _:
+            return "not asked"
+    if not is_there:
+        raise SourceError(
+            f"{source.type} {source.path} is not in {project}: correct path in the style file"
+        )
+    return "there"
+
+
+def ask_source(source: SourceSettings, *, project: Path) -> str:
+    """Return what a source shows at a glance, after one question to its server if it has one.
+
+    Args:
+        source: As the style file declares it.
+        project: Folder that its path is relative to.
+
+    Raises:
+        SourceError: If it is missing, does not answer within 10 s, or robots.txt closes it.
+    """
+    match source:
+        case HtmlSource():
+            return _asked(
+                source.start[0], source.fetch, project, lambda client: _html(source, client)
+            )
+        case MediaWikiSource():
+            return _asked(
+                source.api, source.fetch, project, lambda client: _mediawiki(source, client)
+            )
+        case FolderSource():
+            check_source(source, project=project)
+            files = sum(path.is_file() for path in (project / source.path).rglob("*"))
+            if not files:
+                raise SourceError(f"folder {source.path} in {project} contains no file")
+            return f"{files} files"
+        case _:
+            return check_source(source, project=project)
+
+
+def _asked(url: str, settings: FetchSettings, project: Path, ask: Callable[[Client], str]) -> str:
+    """Return what a client finds out that neither retries nor keeps what it receives."""
+    hurried = replace(settings, retries=0, timeout_s=min(settings.timeout_s, _TIMEOUT_S))
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"{folder}/store")
+        workspace = Workspace(Path(folder), Path(folder), store.blobs, store.items)
+        hosts = [urlsplit(url).hostname or ""]
+        with Client(hurried, workspace, hosts=hosts, project=project) as client:
+            return ask(client)
+
+
+def _html(source: HtmlSource, client: Client) -> str:
+    start = source.start[0]
+    try:
+        page = HtmlPage(client.page(start))
+    except FetchError as exc:
+        raise SourceError(
+            f"{start} cannot be read: {exc.detail} ({exc.reason}); check the address in the style "
+            "file, the network, and whether the site allows it"
+        ) from exc
+    if source.item_link is None:
+        selector, found = source.image, len(list(page.images(source.image)))
+    else:
+        selector, found = source.item_link, len(page.links(source.item_link))
+    if not found:
+        raise SourceError(f"{start} answers, but {selector!r} matches nothing there: correct it")
+    return f"{found} matches of {selector!r} on its first page"
+
+
+def _mediawiki(source: MediaWikiSource, client: Client) -> str:
+    api = MediaWikiApi(source.api, client)
+    names = Namespaces(api)
+    shown = source.categories[:MOST_TITLES]
+    titles = [names.prefixed(each, CATEGORY, "Category") for each in shown]
+    if not titles:
+        return "answers"
+    answer = api.query(prop="categoryinfo", titles="|".join(titles)).get("query", {})
+    pages = answer.get("pages", ())
+    found = pages.values() if isinstance(pages, dict) else pages
+    counts = {
+        str(page.get("title")): int(page.get("categoryinfo", {}).get("files", 0)) for page in found
+    }
+    return ", ".join(f"{title}: {count} files" for title, count in sorted(counts.items()))

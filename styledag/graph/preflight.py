@@ -1,0 +1,207 @@
+"""What can be known to fail before anything is fetched or trained: one list for doctor and run."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from styledag.bases.base import Base
+from styledag.bases.find import find_base
+from styledag.bases.parts import read_config
+from styledag.collect.probe import ask_source, check_source
+from styledag.errors import StyledagError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.finding import Finding, checked
+from styledag.graph.names import ModelName
+from styledag.graph.training_check import check_training
+from styledag.models.compute import ComputeSettings
+from styledag.models.reference import ModelReference, check_model, configuration_folder
+from styledag.settings import canonical_json
+from styledag.store.items import item_key
+from styledag.style.base_check import Mismatch, mismatches
+from styledag.style.load import style_paths
+from styledag.style.model import Style
+from styledag.style.yaml_lines import line_of, read_yaml
+from styledag.tensors.layout import CONFIG_FILE
+
+_PASSED = "preflight"
+"""Kind of item under which it is kept which settings fitted which base."""
+
+
+def require_ready(
+    catalogue: Catalogue, style: str, recipes: Sequence[str], compute: ComputeSettings
+) -> None:
+    """Check a style before a run of it.
+
+    What needs torch is not checked again while the style, its base and the device are as they
+    were when they passed, so that the run of an unchanged style starts at once.
+
+    Args:
+        catalogue: The project's.
+        style: The style.
+        recipes: The recipes to train; all of them when empty.
+        compute: What the run computes with.
+
+    Raises:
+        StyledagError: One line for each check that fails, with what to do.
+    """
+    declared = catalogue.style(style)
+    failed = list(_failed(_check_models(catalogue, style, declared, reads_values=False)))
+    failed += _failed(_check_sources(catalogue, style, declared, asks=False))
+    if not failed:
+        key = _passed_key(catalogue, declared, recipes, compute)
+        if catalogue.store.items.get_json(_PASSED, key) is None:
+            failed += _failed(_check_fit(catalogue, style, declared, recipes, compute))
+            if not failed:
+                catalogue.store.items.put_json(_PASSED, key, True)
+    if failed:
+        raise StyledagError("\n".join(each.detail for each in failed))
+
+
+def check_style(
+    catalogue: Catalogue, name: str, recipes: Sequence[str], compute: ComputeSettings
+) -> Iterator[Finding]:
+    """Yield all checks of a style: its file, models, prompts, memory, disk and sources.
+
+    All weights are read and searched for NaN, and each source is asked one question.
+
+    Args:
+        catalogue: The project's.
+        name: The style.
+        recipes: The recipes whose training is checked; all of them when empty.
+        compute: What the style would be trained with.
+    """
+    try:
+        style = catalogue.style(name)
+    except StyledagError as exc:
+        yield Finding(f"style {name}", False, str(exc))
+        return
+    counts = f"{len(style.sources)} sources, {len(style.recipes)} recipes"
+    yield Finding(f"style {name}", True, counts)
+    models = list(_check_models(catalogue, name, style, reads_values=True))
+    yield from models
+    if models[0].is_fine:
+        yield from _check_fit(catalogue, name, style, recipes, compute)
+    yield from _check_sources(catalogue, name, style, asks=True)
+
+
+def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:
+    return (each for each in findings if not each.is_fine)
+
+
+def _base(catalogue: Catalogue, style: Style) -> Base:
+    return find_base(configuration_folder(style.base, project=catalogue.project.root))
+
+
+def _check_models(
+    catalogue: Catalogue, name: str, style: Style, *, reads_values: bool
+) -> Iterator[Finding]:
+    """Yield the base first, then the captioner, scorer and classifier."""
+    root = catalogue.project.root
+    state = "whole and finite" if reads_values else "whole"
+
+    def base() -> str:
+        found = _base(catalogue, style)
+        parts = found.parts.sampling
+        check_model(style.base, project=root, parts=parts, values=reads_values)
+        return f"{style.base.model} is a {found.family}; {_weights(style.base)}"
+
+    def other(reference: ModelReference) -> str:
+        check_model(reference, project=root, values=reads_values)
+        read_config(configuration_folder(reference, project=root) / CONFIG_FILE)
+        return f"{reference.model}; {_weights(reference)}"
+
+    def _weights(reference: ModelReference) -> str:
+        if catalogue.path(reference.model).is_dir():
+            return f"its weights are {state}"
+        return f"its weights at {reference.revision} are downloaded from the Hub when needed"
+
+    yield checked(f"{name}: base", base)
+    others = {
+        "captioner": style.captions.captioner,
+        "scorer": style.scores.scorer,
+        "classifier": style.scores.classifier,
+    }
+    for role, reference in others.items():
+        if reference is not None:
+            yield checked(f"{name}: {role}", lambda reference=reference: other(reference))  # type: ignore[misc]
+    yield from _check_label(catalogue, name, style)
+
+
+def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
+    """Yield the classifier's label where its configuration names its labels and not this one."""
+    classifier = style.scores.classifier
+    if classifier is None:
+        return
+    try:
+        folder = configuration_folder(classifier, project=catalogue.project.root)
+        labels = read_config(folder / CONFIG_FILE).get("id2label", {}).values()
+    except StyledagError:
+        return  # the finding of the classifier itself reports it
+    if labels and classifier.label not in labels:
+        fault = Mismatch(
+            ("scores", "classifier", "label"),
+            f"is {classifier.label!r}, but {classifier.model} has {', '.join(labels)}: name one",
+        )
+        yield Finding(f"{name}: classifier's label", False, _located(catalogue, name, fault))
+
+
+def _check_sources(
+    catalogue: Catalogue, name: str, style: Style, *, asks: bool
+) -> Iterator[Finding]:
+    look = ask_source if asks else check_source
+    for source in style.sources:
+        yield checked(
+            f"{name}: source {source.name}",
+            lambda source=source: look(source, project=catalogue.project.root),  # type: ignore[misc]
+        )
+
+
+def _check_fit(
+    catalogue: Catalogue,
+    name: str,
+    style: Style,
+    recipes: Sequence[str],
+    compute: ComputeSettings,
+) -> Iterator[Finding]:
+    """Yield whether the settings fit the base, and training the device and the disk."""
+    subject = f"{name}: fits its base"
+    try:
+        found = [
+            Finding(subject, False, _located(catalogue, name, each))
+            for each in mismatches(style, _base(catalogue, style))
+        ]
+    except (StyledagError, OSError) as exc:
+        found = [Finding(subject, False, str(exc))]
+    if found:
+        yield from found
+        return
+    yield Finding(subject, True, "prompts, blocks, sizes and sampler")
+    for recipe in recipes or tuple(style.recipes):
+        yield from check_training(catalogue, ModelName(name, recipe), compute)
+
+
+def _located(catalogue: Catalogue, name: str, mismatch: Mismatch) -> str:
+    """Return a mismatch with the file and the line of its key."""
+    path = style_paths(catalogue.project.styles_folder)[name]
+    _, lines = read_yaml(path)
+    return f"{path}:{line_of(mismatch.location, lines)}: {mismatch}"
+
+
+def _passed_key(
+    catalogue: Catalogue, style: Style, recipes: Sequence[str], compute: ComputeSettings
+) -> str:
+    folder = configuration_folder(style.base, project=catalogue.project.root)
+    return item_key(
+        style=hashlib.sha256(canonical_json(style.model_dump(mode="json")).encode()).hexdigest(),
+        recipes=list(recipes),
+        device=compute.device,
+        base=[
+            [path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns]
+            for path in _small_files(folder)
+        ],
+    )
+
+
+def _small_files(folder: Path) -> list[Path]:
+    """Return a base's configurations and tokenizer, which is all that the fit depends on."""
+    return sorted(path for end in ("json", "txt") for path in folder.rglob(f"*.{end}"))

@@ -1,0 +1,90 @@
+"""Whether a model's training fits the memory and the disk that are there."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.errors import StyledagError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.finding import Finding
+from styledag.graph.names import ModelName
+from styledag.graph.planned_training import planned_training
+from styledag.models.compute import ComputeSettings, resolve_compute
+
+if TYPE_CHECKING:
+    from styledag.training.estimating.estimate import Estimate, PlannedTraining
+
+_GB, _MB, _SMALL = 1e9, 1e6, 1e8
+
+
+def check_training(
+    catalogue: Catalogue, model: ModelName, compute: ComputeSettings
+) -> Iterator[Finding]:
+    """Yield whether a model's training fits memory and disk; nothing of it is run.
+
+    Args:
+        catalogue: The project's.
+        model: The model.
+        compute: What it would be trained with.
+    """
+    from styledag.training.estimating.estimate import estimate_training
+
+    try:
+        planned, _ = planned_training(catalogue, model, resolve_compute(compute))
+        estimate = estimate_training(planned)
+    except StyledagError as exc:
+        yield Finding(f"{model}: training", False, str(exc))
+        return
+    yield _memory(model, planned, estimate)
+    yield _disk(catalogue, model, estimate)
+
+
+def _memory(model: ModelName, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
+    from styledag.training.estimating.free_memory import free_bytes
+    from styledag.training.estimating.memory_check import check_memory
+
+    subject, free = f"{model}: memory", free_bytes(planned.compute.device)
+    try:
+        check_memory(planned, free=free)
+    except StyledagError as exc:
+        return Finding(subject, False, f"{model}: {exc}")
+    items = ", ".join(
+        f"{name} {_bytes(size)}" for name, size in estimate.device_bytes.items() if size
+    )
+    host = "".join(
+        f"; {name} {_bytes(size)} in host memory" for name, size in estimate.host_bytes.items()
+    )
+    return Finding(
+        subject,
+        True,
+        f"{_bytes(estimate.needed_bytes)} of {planned.compute.device}, where {_bytes(free)} are "
+        f"free: {items}{host}",
+    )
+
+
+def _disk(catalogue: Catalogue, model: ModelName, estimate: "Estimate") -> Finding:
+    needed = (
+        f"{_bytes(estimate.disk_bytes)}: {estimate.snapshots} checkpoints of "
+        f"{_bytes(estimate.snapshot_bytes)} and the model, at most two states of "
+        f"{_bytes(estimate.state_bytes)} until it is trained, the encoded dataset "
+        f"{_bytes(estimate.encoded_bytes)}"
+    )
+    files = catalogue.store.files
+    if not files.is_local:
+        return Finding(f"{model}: disk", True, needed)
+    root = Path(files.root)
+    there = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free >= estimate.disk_bytes:
+        return Finding(f"{model}: disk", True, f"{needed}; {_bytes(free)} are free")
+    return Finding(
+        f"{model}: disk",
+        False,
+        f"training {model} needs {needed} on the disk, but {_bytes(free)} are free: raise "
+        "snapshot_every_epochs, set snapshot_format to delta, or name another --store",
+    )
+
+
+def _bytes(number: int) -> str:
+    return f"{number / _GB:.2f} GB" if number >= _SMALL else f"{number / _MB:.1f} MB"

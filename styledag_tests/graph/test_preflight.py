@@ -1,0 +1,181 @@
+"""Each bad input is named before anything runs, with its remedy, and with its line in the file."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.errors import StyledagError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.preflight import check_style, require_ready
+from styledag.models.compute import ComputeSettings
+from styledag.tensors.layout import WEIGHTS_FILE
+from styledag_tests.whole.small_project import CATEGORIES, STYLE, make_project
+
+CPU = ComputeSettings(device="cpu")
+LONG = ("cat " * 159).strip()
+
+
+@pytest.fixture(scope="module")
+def wiki() -> Iterator[DemoWiki]:
+    with serve_wiki(port=0, categories=CATEGORIES) as site:
+        yield site
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, starter: Path, base: Path, wiki: DemoWiki) -> Catalogue:
+    """A style on a copy of the tiny base, in the project's folder ``base``."""
+    project = make_project(tmp_path / "project", starter, wiki.url)
+    shutil.copytree(base, project.root / "base")
+    edit(project.root, rf"{re.escape(str(starter))}/stable-diffusion", "base")
+    return Catalogue(project)
+
+
+def edit(root: Path, find: str, replace: str) -> None:
+    path = root / "data" / "styles" / f"{STYLE}.yaml"
+    text = path.read_text(encoding="utf-8")
+    changed = re.sub(find, replace, text)
+    assert changed != text
+    path.write_text(changed, encoding="utf-8")
+
+
+def line_of(root: Path, text: str) -> int:
+    lines = (root / "data" / "styles" / f"{STYLE}.yaml").read_text(encoding="utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if text in line)
+
+
+def family(root: Path) -> None:
+    path = root / "base" / "model_index.json"
+    index = json.loads(path.read_bytes())
+    path.write_text(json.dumps(index | {"_class_name": "PixArtAlphaPipeline"}), encoding="utf-8")
+
+
+def pickled(root: Path) -> None:
+    path = root / "base" / "unet" / WEIGHTS_FILE
+    path.rename(path.with_suffix(".bin"))
+
+
+def fp16_only(root: Path) -> None:
+    path = root / "base" / "unet" / WEIGHTS_FILE
+    path.rename(path.with_name("diffusion_pytorch_model.fp16.safetensors"))
+
+
+def single_file(root: Path) -> None:
+    path = root / "base"
+    weights = (path / "unet" / WEIGHTS_FILE).read_bytes()
+    shutil.rmtree(path)
+    path.write_bytes(weights)
+
+
+def broken_scorer(root: Path) -> None:
+    (root / "scorer").mkdir()
+    edit(root, r"scorer: \{model: .*\}", "scorer: {model: scorer}")
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "family": (family, "PixArtAlphaPipeline.*cannot be fine-tuned"),
+    "pickled": (pickled, "unet.*pickles are not read"),
+    "fp16 only": (fp16_only, "unet has its weights as variant fp16 only.*set variant: fp16"),
+    "single file": (single_file, "base is a single file: convert it"),
+    "scorer": (broken_scorer, "scorer holds no model"),
+    "label": (
+        lambda root: edit(root, "label: twemoji", "label: nonesuch"),
+        r"scores\.classifier\.label .*nonesuch.*twemoji",
+    ),
+    "folder": (
+        lambda root: edit(root, "(?m)^sources:", "sources:\n  - {type: folder, path: absent}"),
+        "folder absent is not in",
+    ),
+    "memory": (
+        lambda root: edit(root, "batch_size: 8", "batch_size: 10000000"),
+        r"small\.full: training needs .* GB of memory.*batch_size: 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_known_to_fail_is_refused_before_a_run(
+    catalogue: Catalogue, wiki: DemoWiki, what: str
+) -> None:
+    spoil, message = BAD[what]
+    spoil(catalogue.project.root)
+    before = sum(wiki.served.values())
+    with pytest.raises(StyledagError, match=message):
+        require_ready(catalogue, STYLE, [], CPU)
+    assert sum(wiki.served.values()) == before
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "key", "message"),
+    [
+        (
+            "a rocket",
+            LONG,
+            "prompts:",
+            r"samples\.prompts\[1\] is 161 tokens long, but .* reads 77",
+        ),
+        (
+            "  scheduler:",
+            f"  negative_prompt: {LONG}\n  scheduler:",
+            "negative_prompt",
+            r"samples\.negative_prompt is 161 tokens long",
+        ),
+        (
+            "    batch_size: 8",
+            "    batch_size: 8\n    blocks: [top]",
+            "blocks:",
+            r"recipes\.full\.blocks\[0\] names block 'top'",
+        ),
+    ],
+    ids=["prompt", "negative prompt", "blocks"],
+)
+def test_what_does_not_fit_the_base_is_refused_with_its_line(
+    catalogue: Catalogue, find: str, replace: str, key: str, message: str
+) -> None:
+    root = catalogue.project.root
+    edit(root, find, replace)
+    with pytest.raises(StyledagError, match=rf"small\.yaml:{line_of(root, key)}: {message}"):
+        require_ready(catalogue, STYLE, [], CPU)
+
+
+def test_all_faults_are_in_one_message(catalogue: Catalogue) -> None:
+    root = catalogue.project.root
+    fp16_only(root)
+    broken_scorer(root)
+    with pytest.raises(StyledagError) as raised:
+        require_ready(catalogue, STYLE, [], CPU)
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_an_unchanged_style_is_checked_once_and_a_changed_one_again(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_ready(catalogue, STYLE, [], CPU)
+    with monkeypatch.context() as patched:
+        patched.setattr("styledag.graph.preflight.mismatches", None)
+        require_ready(catalogue, STYLE, [], CPU)
+    edit(catalogue.project.root, "a rocket", LONG)
+    with pytest.raises(StyledagError, match="161 tokens"):
+        require_ready(catalogue, STYLE, [], CPU)
+
+
+def test_doctor_finds_nan_by_its_tensor_and_an_unreachable_source(
+    catalogue: Catalogue,
+) -> None:
+    root = catalogue.project.root
+    path = root / "base" / "unet" / WEIGHTS_FILE
+    tensors = load_file(path)
+    tensors["conv_in.bias"] = torch.full_like(tensors["conv_in.bias"], torch.nan)
+    save_file(tensors, path)
+    edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1")
+    require_ready(catalogue, STYLE, [], CPU)
+    failed = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
+    nan, source = failed
+    assert "tensor 'conv_in.bias'" in nan.detail
+    assert "http://127.0.0.1:1/category/animals cannot be read" in source.detail
