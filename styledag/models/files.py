@@ -77,7 +77,7 @@ def files_read(
             "a model that has them"
         )
     found: dict[str, str] = {}
-    for part in (each for part in parts for each in [part, *_further(listing, part)]):
+    for part in [name for each in parts for name in (each, *_further(listing, each))]:
         inside = listing.inside(part)
         if part and not inside:
             there = ", ".join(sorted({name.split("/")[0] for name in listing.names if "/" in name}))

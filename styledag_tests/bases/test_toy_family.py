@@ -73,6 +73,7 @@ def train(encoded: EncodedDataset, toy: Path, scratch: Path, **changed: Any) -> 
         encoded,
         toy,
         replace(RECIPE, **changed),
+        inputs={"base_unet": "1", "encoded_dataset": "1"},
         compute=CPU,
         scratch=scratch,
         on_snapshot=lambda _: None,
