@@ -1,4 +1,4 @@
-"""CLIP's tokenizer and text encoder, as the bases use them that read its last hidden states."""
+"""CLIP's tokenizer, and its text encoder as bases use it that read its last hidden states."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,21 +10,26 @@ from styledag.bases.parts import load_tokenizer, load_transformers, read_config
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 STATES = "text_states"
-"""Name of the last hidden states in a conditioning. # [texts, tokens, width]"""
+"""Name of the hidden states in a conditioning. # [texts, tokens, width]"""
 
 _POSITIONS = 77
 """Tokens that CLIP reads, which configurations of its first versions leave out."""
 
 
-def text_positions(base: Path) -> int:
-    """Return how many tokens the text encoder of a base reads.
+def text_positions(base: Path, text_encoder: str = "text_encoder") -> int:
+    """Return how many tokens a text encoder of a base reads.
+
+    Args:
+        base: Folder in diffusers' layout.
+        text_encoder: The text encoder's subfolder.
 
     Raises:
         ModelError: If its configuration is damaged.
     """
-    path = base / "text_encoder" / "config.json"
+    path = base / text_encoder / "config.json"
     config = read_config(path) if path.is_file() else {}
     return int(config.get("max_position_embeddings", _POSITIONS))
 
@@ -33,37 +38,54 @@ class ClipTokens:
     """The tokens of a base's CLIP tokenizer, which is loaded when first needed.
 
     Args:
-        base: Folder in diffusers' layout; its ``tokenizer`` is read.
+        base: Folder in diffusers' layout.
+        tokenizer: The tokenizer's subfolder.
+        text_encoder: Subfolder of the text encoder that reads the tokens.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(
+        self, base: Path, *, tokenizer: str = "tokenizer", text_encoder: str = "text_encoder"
+    ) -> None:
         self._base = base
+        self._folder = base / tokenizer
+        self._text_encoder = text_encoder
 
     @cached_property
     def limit(self) -> int:
         """Most tokens that the text encoder reads, the two special ones included."""
-        return min(int(self._tokenizer.model_max_length), text_positions(self._base))
+        positions = text_positions(self._base, self._text_encoder)
+        return min(int(self._tokenizer.model_max_length), positions)
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has, the two special ones included."""
         # Not through the tokenizer's own call, which warns of every text above its limit.
         return len(self._tokenizer.backend_tokenizer.encode(text).ids)
 
-    def padded(self, texts: Sequence[str]) -> Any:
-        """Return ``input_ids`` and ``attention_mask`` of texts, [B, limit] each, padded.
+    def padded(self, texts: Sequence[str], model: Any) -> "tuple[Tensor, Tensor]":
+        """Return token ids and attention mask of texts on a text encoder's device: [B, limit] each.
+
+        On the device ``meta`` they are shapes, and no tokenizer is read.
 
         Args:
             texts: None longer than the limit.
+            model: The text encoder.
         """
-        return self._tokenizer(
+        import torch
+
+        if model.device.type == "meta":
+            shape = (len(texts), model.config.max_position_embeddings)
+            ids = torch.zeros(shape, dtype=torch.int64, device="meta")
+            return ids, torch.ones_like(ids)
+        tokens = self._tokenizer(
             list(texts), padding="max_length", max_length=self.limit, return_tensors="pt"
         )
+        return tokens.input_ids.to(model.device), tokens.attention_mask.to(model.device)
 
     @cached_property
     def _tokenizer(self) -> Any:
         from transformers import CLIPTokenizer
 
-        return load_tokenizer(CLIPTokenizer, self._base / "tokenizer")
+        return load_tokenizer(CLIPTokenizer, self._folder)
 
 
 class ClipTextEncoder:
@@ -98,20 +120,9 @@ class ClipTextEncoder:
         """Return the last hidden states of texts; see the protocol."""
         import torch
 
-        config, device = self._model.config, self._model.device
-        if device.type == "meta":
-            shape = (len(texts), config.max_position_embeddings)
-            return self._encoded(torch.zeros(shape, dtype=torch.int64, device=device), None)
-        tokens = self._tokens.padded(texts)
+        input_ids, mask = self._tokens.padded(texts, self._model)
         # As StableDiffusionPipeline does: padding is attended to unless the configuration differs.
-        uses_mask = getattr(config, "use_attention_mask", False)
-        mask = tokens.attention_mask.to(device) if uses_mask else None
-        return self._encoded(tokens.input_ids.to(device), mask)
-
-    def _encoded(
-        self, input_ids: "torch.Tensor", attention_mask: "torch.Tensor | None"
-    ) -> Conditioning:
-        import torch
-
+        uses_mask = getattr(self._model.config, "use_attention_mask", False)
         with torch.no_grad():
-            return Conditioning({STATES: self._model(input_ids, attention_mask=attention_mask)[0]})
+            states = self._model(input_ids, attention_mask=mask if uses_mask else None)[0]
+        return Conditioning({STATES: states})

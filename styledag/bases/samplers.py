@@ -81,8 +81,9 @@ def diffusion_sampler(
     """Return a sampler for a base that was trained to predict noise or velocity.
 
     Args:
-        name: ``ddim`` (Song et al. 2021, eta 0), ``dpm++`` (DPM-Solver++ 2M, Lu et al. 2022) or
-            ``euler_a`` (ancestral Euler, Karras et al. 2022 and k-diffusion).
+        name: ``ddim`` (Song et al. 2021, eta 0), ``dpm++`` (DPM-Solver++ 2M, Lu et al. 2022),
+            ``euler`` (Karras et al. 2022, algorithm 2 without churn) or ``euler_a`` (ancestral
+            Euler, k-diffusion).
         config: The base's scheduler configuration: its betas and what the denoiser predicts.
         num_inference_steps: Denoising steps.
 
@@ -115,6 +116,12 @@ def _dpm(config: dict[str, Any], steps: int) -> DiffusersSchedule:
     return DiffusersSchedule(scheduler, steps)
 
 
+def _euler(config: dict[str, Any], steps: int) -> DiffusersSchedule:
+    from diffusers import EulerDiscreteScheduler
+
+    return DiffusersSchedule(EulerDiscreteScheduler.from_config(config), steps, variance_grows=True)
+
+
 def _euler_ancestral(config: dict[str, Any], steps: int) -> DiffusersSchedule:
     from diffusers import EulerAncestralDiscreteScheduler
 
@@ -125,5 +132,6 @@ def _euler_ancestral(config: dict[str, Any], steps: int) -> DiffusersSchedule:
 _DIFFUSION: Mapping[str, Callable[[dict[str, Any], int], DiffusersSchedule]] = {
     "ddim": _ddim,
     "dpm++": _dpm,
+    "euler": _euler,
     "euler_a": _euler_ancestral,
 }

@@ -12,6 +12,8 @@ from styledag.bases.base import (
     Moments,
     Parts,
     Probe,
+    TextEncoder,
+    Tokens,
     family,
 )
 from styledag.bases.clip import STATES, ClipTextEncoder, ClipTokens, text_positions
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 _SCALING_FACTOR = 0.18215
 """Stable Diffusion's own, which configurations of its first versions leave out."""
-_FURTHER_INPUTS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type")
 
 
 @family(
@@ -60,10 +61,16 @@ class StableDiffusion:
         "cross_attention": ("attn2",),
     }
     """In diffusers' transformer blocks, attn1 reads the image and attn2 the caption."""
+    embeddings: Mapping[str, str | None] = {
+        "addition_embed_type": None,
+        "class_embed_type": None,
+        "encoder_hid_dim_type": None,
+    }
+    """What the UNet's configuration must state about inputs beside latents, timestep, caption."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.tokens = ClipTokens(folder)
+        self.tokens: Tokens = ClipTokens(folder)
 
     @cached_property
     def latents(self) -> LatentSpace:
@@ -100,9 +107,9 @@ class StableDiffusion:
 
     def text_encoder(
         self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
-    ) -> ClipTextEncoder:
+    ) -> TextEncoder:
         """Return its text encoder."""
-        return ClipTextEncoder(self.folder, self.tokens, device=device, dtype=dtype)
+        return ClipTextEncoder(self.folder, ClipTokens(self.folder), device=device, dtype=dtype)
 
     def autoencoder(
         self,
@@ -132,7 +139,7 @@ class StableDiffusion:
 
         folder = folder or self.folder / self.parts.denoiser
         unet = load_diffusers(UNet2DConditionModel, folder, device=device, dtype=dtype)
-        _check_inputs(unet.config, folder)
+        self._check_inputs(unet.config, folder)
         return unet
 
     def predict(
@@ -163,7 +170,7 @@ class StableDiffusion:
         return DiffusionObjective(schedule, min_snr_gamma=min_snr_gamma)
 
     def sampler(self, name: str, num_inference_steps: int) -> "DiffusersSchedule":
-        """Return ``ddim``, ``dpm++`` or ``euler_a``."""
+        """Return ``ddim``, ``dpm++``, ``euler`` or ``euler_a``."""
         from styledag.bases.samplers import diffusion_sampler
 
         config = read_config(self.folder / "scheduler" / "scheduler_config.json")
@@ -209,6 +216,25 @@ class StableDiffusion:
         width = self._unet_config["cross_attention_dim"]
         return int(width if isinstance(width, int) else width[0])
 
+    def _check_inputs(self, config: Any, folder: Path) -> None:
+        """Check that a UNet reads what the family gives it, and nothing else.
+
+        Raises:
+            ModelError: If it does not.
+        """
+        if config.in_channels != config.out_channels:
+            raise ModelError(
+                f"the UNet of {folder} reads {config.in_channels} channels and returns "
+                f"{config.out_channels}: name a base that returns as many as it reads "
+                "(no inpainting)"
+            )
+        for name, expected in self.embeddings.items():
+            if config.get(name) != expected:
+                raise ModelError(
+                    f"the UNet of {folder} has {name} {config.get(name)!r}, but a base of "
+                    f"{self.family} has {expected!r}: name a base that reads the same inputs"
+                )
+
 
 class KlAutoencoder:
     """An ``AutoencoderKL`` of diffusers'.
@@ -244,22 +270,3 @@ class KlAutoencoder:
         """Return the images of unscaled latents."""
         pixels: Tensor = self.model.decode(latents.to(self.dtype)).sample.float()
         return pixels
-
-
-def _check_inputs(config: Any, folder: Path) -> None:
-    """Check that a UNet reads latents, timestep and caption, and nothing else.
-
-    Raises:
-        ModelError: If it does not.
-    """
-    if config.in_channels != config.out_channels:
-        raise ModelError(
-            f"the UNet of {folder} reads {config.in_channels} channels and returns "
-            f"{config.out_channels}: name a base that returns as many as it reads (no inpainting)"
-        )
-    for name in _FURTHER_INPUTS:
-        if config.get(name) is not None:
-            raise ModelError(
-                f"the UNet of {folder} has {name} {config[name]!r}, so it needs more than latents, "
-                "timestep and caption: name a base of Stable Diffusion 1.x or 2.x"
-            )

@@ -20,8 +20,8 @@ class SampleSettings:
     negative_prompt: str = setting("", help="What guidance leads away from.")
     scheduler: str = setting(
         "dpm++",
-        help="Sampler, one of the base's family; for Stable Diffusion ddim, dpm++ "
-        "(DPM-Solver++ 2M) or euler_a (Euler ancestral).",
+        help="Sampler, one of the base's family; for Stable Diffusion and XL ddim, dpm++ "
+        "(DPM-Solver++ 2M), euler or euler_a (Euler ancestral).",
     )
     num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of one image.")
     guidance_scale: float = setting(

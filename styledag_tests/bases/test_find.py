@@ -25,7 +25,7 @@ def test_the_index_that_diffusers_writes_is_understood(starter: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "pipeline", ["StableDiffusionXLPipeline", "StableDiffusionInpaintPipeline", None]
+    "pipeline", ["StableDiffusionXLImg2ImgPipeline", "StableDiffusionInpaintPipeline", None]
 )
 def test_another_pipeline_is_refused_by_its_name(tmp_path: Path, pipeline: str | None) -> None:
     write_index(tmp_path, _class_name=pipeline)

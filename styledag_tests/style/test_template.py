@@ -10,6 +10,7 @@ from styledag.style.template import base_names, write_new_style
 
 BASES = {
     "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
     "starter": "data/starter/stable-diffusion",
 }
 
@@ -50,6 +51,6 @@ def test_the_starters_style_trains_and_draws_at_the_starters_size(tmp_path: Path
 def test_a_bad_name_and_an_unknown_base_are_refused_and_write_nothing(
     tmp_path: Path, name: str, base: str
 ) -> None:
-    with pytest.raises(StyleFileError, match=r"No Name|choose sd15, starter"):
+    with pytest.raises(StyleFileError, match=r"No Name|choose sd15, sdxl, starter"):
         write_new_style(name, tmp_path, base=base)
     assert not list(tmp_path.iterdir())

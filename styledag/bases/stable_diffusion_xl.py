@@ -1,0 +1,209 @@
+"""Stable Diffusion XL: two CLIPs, pooled states and sizes beside them, the UNet of its forerunner.
+
+Podell et al. 2023, "SDXL: Improving Latent Diffusion Models for High-Resolution Image Synthesis".
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from styledag.bases.base import Conditioning, LatentSpace, Parts, family
+from styledag.bases.clip import STATES, ClipTokens, text_positions
+from styledag.bases.parts import load_transformers, model_errors, read_config
+from styledag.bases.stable_diffusion import StableDiffusion
+from styledag.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+POOLED = "pooled_text_states"
+"""Name of the second text encoder's projected states in a conditioning. # [texts, width]"""
+
+_ENCODERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+"""The tokenizer of each text encoder, in the order in which their states are joined."""
+_TIME_IDS = 6
+"""Height and width of the original, top and left of the crop, height and width of the target."""
+
+
+@family(
+    "Stable Diffusion XL",
+    pipeline="StableDiffusionXLPipeline",
+    components={
+        "unet": ("UNet2DConditionModel",),
+        "vae": ("AutoencoderKL",),
+        "text_encoder": ("CLIPTextModel",),
+        "text_encoder_2": ("CLIPTextModelWithProjection",),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    },
+)
+class StableDiffusionXL(StableDiffusion):
+    """A base of Stable Diffusion XL; members are those of the protocol.
+
+    The UNet also reads six time ids: the size of the original image, the top left corner of its
+    crop, and the size of the target. An encoded dataset has neither original sizes nor crops, so
+    both sizes are those of the latents and the crop starts at 0, 0: what the pipeline uses to
+    draw. Images that are enlarged to the dataset's size are therefore learned as sharp ones.
+
+    Args:
+        folder: In ``StableDiffusionXLPipeline``'s layout.
+    """
+
+    family = "Stable Diffusion XL"
+    parts = Parts(
+        denoiser="unet",
+        autoencoder="vae",
+        tokenizers=("tokenizer", "tokenizer_2"),
+        training=("unet", "scheduler"),
+        encoding=("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"),
+    )
+    embeddings: Mapping[str, str | None] = {
+        **StableDiffusion.embeddings,
+        "addition_embed_type": "text_time",
+    }
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tokens = LongerTokens(_tokens(folder))
+
+    @cached_property
+    def latents(self) -> LatentSpace:
+        """Shape and scale of its latents."""
+        config = read_config(self.folder / "vae" / "config.json")
+        if config.get("latents_mean") is not None:
+            raise ModelError(
+                f"the autoencoder of {self.folder} states latents_mean, and so another scale for "
+                "each channel: name a base of Stable Diffusion XL that has one scaling_factor"
+            )
+        return super().latents
+
+    def text_encoder(
+        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
+    ) -> "JoinedTextEncoder":
+        """Return both of its text encoders."""
+        index = read_config(self.folder / "model_index.json")
+        return JoinedTextEncoder(
+            self.folder,
+            zeros_for_empty=bool(index.get("force_zeros_for_empty_prompt", True)),
+            device=device,
+            dtype=dtype,
+        )
+
+    def predict(
+        self,
+        denoiser: "nn.Module",
+        latents: "Tensor",
+        timesteps: "Tensor",
+        conditioning: Conditioning,
+    ) -> "Tensor":
+        """Return the UNet's prediction."""
+        import torch
+
+        height, width = (self.latents.factor_px * each for each in latents.shape[-2:])
+        # Filled on the device: nothing waits for a copy from host memory. Not in the latents'
+        # dtype, in which large sizes are rounded.
+        time_ids = latents.new_zeros((len(latents), _TIME_IDS), dtype=torch.float32)
+        time_ids[:, 0::4] = height
+        time_ids[:, 1::4] = width
+        added = {"text_embeds": conditioning[POOLED], "time_ids": time_ids}
+        prediction: Tensor = denoiser(
+            latents, timesteps, conditioning[STATES], added_cond_kwargs=added, return_dict=False
+        )[0]
+        return prediction
+
+    def meta_conditioning(self, count: int) -> Conditioning:
+        """Return text states and pooled states on the meta device."""
+        import torch
+
+        config = self._unet_config
+        with model_errors(self.folder / self.parts.denoiser):
+            added = int(config["projection_class_embeddings_input_dim"])
+            width = added - _TIME_IDS * int(config["addition_time_embed_dim"])
+        states = (count, text_positions(self.folder), self._text_width)
+        return Conditioning(
+            {
+                STATES: torch.empty(states, device="meta"),
+                POOLED: torch.empty((count, width), device="meta"),
+            }
+        )
+
+
+class LongerTokens:
+    """The tokens of several tokenizers, of which the one that makes most of a text counts.
+
+    Args:
+        each: Those of each text encoder.
+    """
+
+    def __init__(self, each: Sequence[ClipTokens]) -> None:
+        self._each = tuple(each)
+
+    @cached_property
+    def limit(self) -> int:
+        """Most tokens that every text encoder reads, special ones included."""
+        return min(tokens.limit for tokens in self._each)
+
+    def count(self, text: str) -> int:
+        """Return the largest number of tokens that a text has, special ones included."""
+        return max(tokens.count(text) for tokens in self._each)
+
+
+class JoinedTextEncoder:
+    """Both text encoders of a base.
+
+    Args:
+        base: Folder in diffusers' layout.
+        zeros_for_empty: Whether the empty text is all zeros and not what the encoders make of it.
+            The pipeline does so where no negative prompt is given; here it counts for dropped
+            captions and empty prompts too, as in the base's own training.
+        device: Where they compute; on ``meta`` no tokenizer is read.
+        dtype: Dtype of their weights.
+
+    Raises:
+        ModelError: If one is missing, damaged or incomplete.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        *,
+        zeros_for_empty: bool,
+        device: "torch.device | str",
+        dtype: "torch.dtype | None",
+    ) -> None:
+        from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+        kinds = (CLIPTextModel, CLIPTextModelWithProjection)
+        self._tokens = _tokens(base)
+        self._zeros_for_empty = zeros_for_empty
+        self._models = [
+            load_transformers(kind, base / folder, device=device, dtype=dtype)
+            for kind, folder in zip(kinds, _ENCODERS, strict=True)
+        ]
+
+    def encode(self, texts: Sequence[str]) -> Conditioning:
+        """Return the joined penultimate states and the pooled states of texts; see the protocol."""
+        import torch
+
+        with torch.no_grad():
+            # No attention mask, as in StableDiffusionXLPipeline: padding is attended to.
+            outputs = [
+                model(tokens.padded(texts, model)[0], output_hidden_states=True)
+                for tokens, model in zip(self._tokens, self._models, strict=True)
+            ]
+        states = torch.cat([each.hidden_states[-2] for each in outputs], dim=-1)
+        pooled = outputs[-1].text_embeds
+        if self._zeros_for_empty:
+            empty = torch.tensor([text == "" for text in texts], device=states.device)
+            states = states.masked_fill(empty[:, None, None], 0)
+            pooled = pooled.masked_fill(empty[:, None], 0)
+        return Conditioning({STATES: states, POOLED: pooled})
+
+
+def _tokens(base: Path) -> list[ClipTokens]:
+    return [
+        ClipTokens(base, tokenizer=tokenizer, text_encoder=text_encoder)
+        for text_encoder, tokenizer in _ENCODERS.items()
+    ]
