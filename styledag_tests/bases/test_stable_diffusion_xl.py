@@ -18,6 +18,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from safetensors.torch import load_file
+from styledag.training.snapshots.lora import DIFFUSERS_FILE
 
 from styledag.bases.base import LatentScale
 from styledag.bases.clip import STATES
@@ -39,7 +40,6 @@ from styledag.training.estimating.estimate import PlannedTraining, estimate_trai
 from styledag.training.estimating.throughput import measure_throughput
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import TrainingResult
-from styledag.training.snapshots.lora import DIFFUSERS_FILE
 from styledag.training.train import train_unet
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.bases.stable_diffusion_xl import (
