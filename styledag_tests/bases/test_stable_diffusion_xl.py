@@ -18,7 +18,6 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from safetensors.torch import load_file
-from styledag.training.snapshots.lora import DIFFUSERS_FILE
 
 from styledag.bases.base import LatentScale
 from styledag.bases.clip import STATES
@@ -38,6 +37,7 @@ from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import encode_dataset
 from styledag.training.estimating.estimate import PlannedTraining, estimate_training
 from styledag.training.estimating.throughput import measure_throughput
+from styledag.training.lora import DIFFUSERS_FILE
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import TrainingResult
 from styledag.training.train import train_unet

@@ -8,7 +8,6 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from styledag.training.snapshots.lora import KOHYA_FILE
 
 from styledag.dataset.read import read_dataset
 from styledag.errors import ArtifactMissingError, LineageError, ModelError, StorageError
@@ -17,6 +16,7 @@ from styledag.publishing.marking import TRAINED_ALGORITHMIC_MEDIA
 from styledag.store.artifact import Facts
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
+from styledag.training.lora import KOHYA_FILE
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject, scaled
 from styledag_tests.whole.small_project import MODEL, STYLE
