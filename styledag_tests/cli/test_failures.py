@@ -111,7 +111,7 @@ def test_all_that_is_known_to_fail_is_reported_before_any_request(
 def break_captioner(root: Path, starter: Path) -> None:
     """Name a captioner that only loading it shows to be incomplete."""
     shutil.copytree(starter / "blip", root / "blip")
-    (root / "blip" / "preprocessor_config.json").unlink()
+    (root / "blip" / "processor_config.json").unlink()
     edit(root, r"model: [^}]*/blip\}", "model: blip}")
 
 

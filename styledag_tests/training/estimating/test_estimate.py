@@ -7,7 +7,7 @@ import torch
 
 from styledag.models.compute import Compute
 from styledag.training.estimating.estimate import Estimate, PlannedTraining, estimate_training
-from styledag.training.optimizers import Optimizer
+from styledag.training.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.architectures import write_stable_diffusion_15
@@ -45,7 +45,7 @@ def test_moments_are_what_the_optimizer_keeps(base: Path, optimizer: str) -> Non
     trained = dict(load_unet(base).named_parameters())
     for parameter in trained.values():
         parameter.grad = torch.ones_like(parameter)
-    built = Optimizer(trained, recipe)
+    built = Optimizer(trained, OptimizerSettings.of(recipe))
     built.step(1e-4, step=0)
     kept = sum(each.nbytes for name, each in built.tensors().items() if "step" not in name)
     planned = PlannedTraining(base=base, recipe=recipe, compute=CPU, latents={SHAPE: 1})
