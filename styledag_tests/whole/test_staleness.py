@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +34,13 @@ def project(
     undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
     """A copy of the project after a run of everything."""
-    root = tmp_path_factory.mktemp("stale") / "project"
+    with copied(undisturbed, tmp_path_factory.mktemp("stale") / "project") as project:
+        yield project
+
+
+@contextmanager
+def copied(undisturbed: Undisturbed, root: Path) -> Iterator[Project]:
+    """Copy the project, and work in the copy."""
     shutil.copytree(undisturbed.project.root, root)
     before = Path.cwd()
     os.chdir(root)
@@ -139,13 +146,14 @@ def test_a_run_makes_everything_fresh_again(project: Project) -> None:
 
 
 def test_a_raised_code_version_is_out_of_date_with_what_follows(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raised = [
         replace(stage, code_version="99") if stage.name == "jpeg_images" else stage
         for stage in read_stages()
     ]
     monkeypatch.setattr("styledag.graph.catalogue.read_stages", lambda: raised)
-    states = in_dagster(project)
-    assert stale(states) == FROM_SOURCES - {"raw_images"}
-    assert states == in_status(project)
+    with copied(undisturbed, tmp_path / "project") as project:
+        states = in_dagster(project)
+        assert stale(states) == FROM_SOURCES - {"raw_images"}
+        assert states == in_status(project)
