@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from styledag.bases.base import Base, Conditioning, Objective
+from styledag.bases.base import Base, Objective
+from styledag.bases.conditioning import Conditioning
 from styledag.models.compute import Compute
 from styledag.randomness import generator_for
 from styledag.sampling.frozen_parts import FrozenParts

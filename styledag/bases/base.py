@@ -1,129 +1,17 @@
 """What a base is to the rest of the project: one protocol, filled by one file for each family."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from styledag.errors import DataError, StyledagError
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.latents import LatentSpace, LatentsShape, Moments
+from styledag.errors import StyledagError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-LatentsShape = tuple[int, int, int]
-"""Channels, height and width of one image's latents."""
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What a denoiser reads beside latents and timesteps: named tensors, one row for each text.
-
-    Attributes:
-        tensors: By name; all have as many rows as there are texts.
-    """
-
-    tensors: "Mapping[str, Tensor]"
-
-    def __len__(self) -> int:
-        return len(next(iter(self.tensors.values())))
-
-    def __getitem__(self, name: str) -> "Tensor":
-        return self.tensors[name]
-
-    def select(self, rows: "Tensor | list[int]") -> "Conditioning":
-        """Return a copy of some rows, in that order; a row may come several times."""
-        return Conditioning({name: each[rows] for name, each in self.tensors.items()})
-
-    def to(
-        self,
-        device: "torch.device | None" = None,
-        dtype: "torch.dtype | None" = None,
-        *,
-        non_blocking: bool = False,
-    ) -> "Conditioning":
-        """Return the tensors on a device; floating-point ones in a dtype, masks and ids as is."""
-        moved = {}
-        for name, each in self.tensors.items():
-            own = dtype if each.is_floating_point() else None
-            moved[name] = each.to(device, non_blocking=non_blocking).to(own or each.dtype)
-        return Conditioning(moved)
-
-    def pinned(self) -> "Conditioning":
-        """Return the tensors in host memory that a CUDA device reads by itself."""
-        return Conditioning({name: each.pin_memory() for name, each in self.tensors.items()})
-
-    @classmethod
-    def concatenated(cls, parts: "Sequence[Conditioning]") -> "Conditioning":
-        """Return all rows of several, in that order, as one batch."""
-        import torch
-
-        return cls({name: torch.cat([each[name] for each in parts]) for name in parts[0].tensors})
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Posterior moments of images, as the autoencoder gives them: not scaled.
-
-    Attributes:
-        mean: Means. # [images, ..., C, H, W]
-        logvar: Logarithms of the variances, of the same shape.
-    """
-
-    mean: "Tensor"
-    logvar: "Tensor"
-
-
-@dataclass(frozen=True)
-class LatentScale:
-    """Between latents as the autoencoder has them and as the denoiser reads them.
-
-    Attributes:
-        factor: What latents are multiplied by.
-        shift: What is subtracted before.
-    """
-
-    factor: float
-    shift: float = 0.0
-
-    def scale(self, latents: "Tensor") -> "Tensor":
-        """Return the autoencoder's latents as the denoiser reads them."""
-        return (latents - self.shift if self.shift else latents) * self.factor
-
-    def unscale(self, latents: "Tensor") -> "Tensor":
-        """Return the denoiser's latents as the autoencoder decodes them."""
-        unscaled = latents / self.factor
-        return unscaled + self.shift if self.shift else unscaled
-
-
-@dataclass(frozen=True, kw_only=True)
-class LatentSpace:
-    """The latents of a base.
-
-    Attributes:
-        channels: Channels of an image's latents.
-        factor_px: Pixels along one side of a latent.
-        multiple_px: What widths and heights of images must be multiples of.
-        scale: Between the autoencoder's latents and the denoiser's.
-    """
-
-    channels: int
-    factor_px: int
-    multiple_px: int
-    scale: LatentScale
-
-    def shape(self, *, width_px: int, height_px: int) -> LatentsShape:
-        """Return the shape of an image's latents.
-
-        Raises:
-            DataError: If the base cannot encode or draw images of that size.
-        """
-        if width_px % self.multiple_px or height_px % self.multiple_px:
-            raise DataError(
-                f"images of {width_px}x{height_px} px do not fit the base, which needs multiples "
-                f"of {self.multiple_px} px: change the size of the images"
-            )
-        return self.channels, height_px // self.factor_px, width_px // self.factor_px
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -412,43 +300,3 @@ def check_length(text: str, tokens: Tokens, *, called: str, error: type[Styledag
             f"{called} {text!r} is {found} tokens long, but the base reads {tokens.limit}: "
             "shorten it"
         )
-
-
-@dataclass(frozen=True)
-class Family:
-    """How a family is recognised.
-
-    Attributes:
-        name: As people call it.
-        components: Classes of the parts that its code can load, by the part's name.
-        make: Makes the base of a folder.
-    """
-
-    name: str
-    components: Mapping[str, tuple[str, ...]]
-    make: Callable[[Path], Base]
-
-
-FAMILIES: dict[str, Family] = {}
-"""Families by the class of their pipeline, filled by :func:`family`."""
-
-
-_Kind = TypeVar("_Kind", bound=Callable[[Path], Base])
-
-
-def family(
-    name: str, *, pipeline: str, components: Mapping[str, tuple[str, ...]]
-) -> Callable[[_Kind], _Kind]:
-    """Return a decorator that registers a class as the bases of one family.
-
-    Args:
-        name: As people call the family.
-        pipeline: ``_class_name`` in the ``model_index.json`` of its bases.
-        components: Classes of the parts that the code can load, by the part's name there.
-    """
-
-    def registered(kind: _Kind) -> _Kind:
-        FAMILIES[pipeline] = Family(name, components, kind)
-        return kind
-
-    return registered

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Conditioning
+from styledag.bases.conditioning import Conditioning
 from styledag.bases.parts import load_tokenizer, load_transformers, read_config
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.bases.base import LatentsShape
+from styledag.bases.latents import LatentsShape
 from styledag.bases.parts import model_errors
 from styledag.errors import ModelError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import styledag.bases
-from styledag.bases.base import FAMILIES, Base, Family
+from styledag.bases.base import Base
+from styledag.bases.families import FAMILIES, Family
 from styledag.bases.parts import read_config
 from styledag.errors import ModelError
 
@@ -17,7 +18,7 @@ INDEX = "model_index.json"
 def find_base(folder: Path) -> Base:
     """Return the base in a folder; of its files only ``model_index.json`` is read.
 
-    A module of this package whose class is registered by :func:`~styledag.bases.base.family` is
+    A module of this package whose class is registered by :func:`~styledag.bases.families.family` is
     all that a new family needs.
 
     Args:

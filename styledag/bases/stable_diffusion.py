@@ -5,18 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import (
-    Conditioning,
-    LatentScale,
-    LatentSpace,
-    Moments,
-    Parts,
-    Probe,
-    TextEncoder,
-    Tokens,
-    family,
-)
+from styledag.bases.base import Parts, Probe, TextEncoder, Tokens
 from styledag.bases.clip import STATES, ClipTextEncoder, ClipTokens, text_positions
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
+from styledag.bases.latents import LatentScale, LatentSpace, Moments
 from styledag.bases.parts import load_diffusers, model_errors, read_config
 from styledag.errors import ModelError
 

@@ -8,8 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.bases.base import Conditioning, LatentSpace, Parts, family
+from styledag.bases.base import Parts
 from styledag.bases.clip import STATES, ClipTokens, text_positions
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
+from styledag.bases.latents import LatentSpace
 from styledag.bases.parts import load_transformers, model_errors, read_config
 from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.errors import ModelError

@@ -8,7 +8,7 @@ from styledag.graph.names import ModelName
 from styledag.models.reference import configuration_folder
 
 if TYPE_CHECKING:
-    from styledag.bases.base import LatentsShape
+    from styledag.bases.latents import LatentsShape
     from styledag.models.compute import Compute
     from styledag.training.estimating.estimate import PlannedTraining
 

@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.bases.base import Autoencoder, Base, Conditioning, TextEncoder, check_length
+from styledag.bases.base import Autoencoder, Base, TextEncoder, check_length
+from styledag.bases.conditioning import Conditioning
 from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from styledag.bases.base import Conditioning, Objective
+from styledag.bases.base import Objective
+from styledag.bases.conditioning import Conditioning
 from styledag.errors import DataError
 from styledag.randomness import generator_for, seed_for
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample

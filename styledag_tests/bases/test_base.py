@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from styledag.bases.base import Conditioning, LatentScale, LatentSpace, check_length
+from styledag.bases.base import check_length
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.latents import LatentScale, LatentSpace
 from styledag.errors import DataError, StyleFileError
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 
-from styledag.bases.base import LatentScale
 from styledag.bases.blocks import is_in
 from styledag.bases.clip import STATES
 from styledag.bases.find import find_base
+from styledag.bases.latents import LatentScale
 from styledag.errors import ModelError, StyleFileError
 from styledag_tests.bases.loading import load_unet
 

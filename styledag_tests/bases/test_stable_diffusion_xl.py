@@ -19,9 +19,9 @@ from diffusers import (
 )
 from safetensors.torch import load_file
 
-from styledag.bases.base import LatentScale
 from styledag.bases.clip import STATES
 from styledag.bases.find import find_base
+from styledag.bases.latents import LatentScale
 from styledag.bases.stable_diffusion_xl import POOLED
 from styledag.errors import ModelError
 from styledag.merging.blend import blend_unet

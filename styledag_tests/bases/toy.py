@@ -17,16 +17,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from styledag.bases.base import (
-    Conditioning,
-    LatentScale,
-    LatentSpace,
-    LatentsShape,
-    Moments,
-    Parts,
-    Probe,
-    family,
-)
+from styledag.bases.base import Parts, Probe
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
+from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
 from styledag.bases.parts import load_diffusers
 from styledag.bases.samplers import DiffusersSchedule
 from styledag.errors import ModelError, StyleFileError

@@ -5,9 +5,9 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from styledag.bases.base import Moments
 from styledag.bases.clip import STATES
 from styledag.bases.diffusion_objective import DiffusionObjective
+from styledag.bases.latents import Moments
 from styledag.errors import DataError
 from styledag.training.batches import Batch, Batches
 from styledag.training.recipe import Recipe

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Conditioning, LatentScale, Moments
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.latents import LatentScale, Moments
 from styledag.errors import StorageError
 from styledag.training.encoding.samples import CONDITIONING_FILE, SAMPLES_FILE, moments_file
 

@@ -9,7 +9,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from styledag.bases.base import Base, Moments, check_length
+from styledag.bases.base import Base, check_length
+from styledag.bases.latents import Moments
 from styledag.errors import DataError, ModelError
 from styledag.models.compute import Compute
 from styledag.training.encoding.rows import Row

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from styledag.bases.base import Base, LatentsShape
+from styledag.bases.base import Base
 from styledag.bases.find import find_base
+from styledag.bases.latents import LatentsShape
 from styledag.training.autocast_dtypes import NumberFormats
 from styledag.training.estimating.flops import Flops
 from styledag.training.estimating.live_bytes import LiveBytes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from styledag.bases.base import LatentsShape
 from styledag.bases.find import find_base
+from styledag.bases.latents import LatentsShape
 from styledag.models.compute import Compute
 from styledag.training.estimating.dry_pass import DryPass, dry_pass, encoding_flops
 from styledag.training.recipe import Recipe
