@@ -57,17 +57,18 @@ def _serve_demo_wiki(session: Session, stack: ExitStack) -> None:
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int:
-    """Return the exit status of a process that shares this one's terminal, and its signals."""
+    """Return the exit status of a process that is interrupted when this one is told to end."""
 
-    def forward(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        process.send_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, forward)
+        signal.signal(number, interrupt)
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # The terminal has sent the same interrupt to the process itself.
+        # A terminal's Ctrl-C has reached the process too.
         try:
             return process.wait(_PATIENCE_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):

@@ -164,3 +164,31 @@ def test_a_training_that_lost_its_process_frees_the_pool_when_the_ui_starts_agai
     eventually(lambda: web_ui.status(training) == "FAILURE", "its run has ended", within_s=30)
     following = web_ui.launch(["vae_decoder"], MODEL)
     eventually(lambda: web_ui.status(following) == "SUCCESS", "the pool is free", within_s=60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_way_of_ending_the_command_ends_all_its_processes(
+    tmp_path: Path, starter: Path, wiki: DemoWiki, number: signal.Signals
+) -> None:
+    make_project(tmp_path, starter, wiki.url)
+    repository = Path(__file__).parents[2]
+    (tmp_path / "workspace.yaml").write_text((repository / "workspace.yaml").read_text())
+    with (tmp_path / "ui.log").open("wb") as log:
+        command = [sys.executable, "-m", "styledag", "ui", "--port", "3178"]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    eventually(lambda: answers("http://127.0.0.1:3178/server_info"), "it answers", within_s=120)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal sends it
+    else:
+        process.send_signal(number)
+    assert process.wait(timeout=60) == 0
+    session = ["pgrep", "-s", str(process.pid)]
+    left = subprocess.run(session, capture_output=True, check=False)
+    assert left.stdout == b""
+
+
+def answers(url: str) -> bool:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return bool(answer.status == 200)
