@@ -49,12 +49,15 @@ class WebUi:
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        log = (self._root / "dagster-dev.log").open("ab")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port",
-             str(self._port)],
-            cwd=self._root, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1"]
+        with (self._root / "dagster-dev.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--port", str(self._port)],
+                cwd=self._root,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         eventually(lambda: self.ask("{ version }"), "the web UI answers", within_s=120)
 
     def ask(self, query: str, **variables: Any) -> Any:
@@ -184,9 +187,12 @@ def test_every_way_of_ending_the_command_ends_all_its_processes(
     else:
         process.send_signal(number)
     assert process.wait(timeout=60) == 0
-    session = ["pgrep", "-s", str(process.pid)]
-    left = subprocess.run(session, capture_output=True, check=False)
-    assert left.stdout == b""
+    eventually(lambda: not processes_of(process.pid), "no process is left", within_s=30)
+
+
+def processes_of(session: int) -> list[bytes]:
+    found = subprocess.run(["pgrep", "-s", str(session)], capture_output=True, check=False)
+    return found.stdout.split()
 
 
 def answers(url: str) -> bool:
