@@ -21,9 +21,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class WikiFile:
-    """A file; its older versions come first in an answer that mixes them up."""
+    """A file, and the wikitext of its page; its older versions come after it, or by themselves."""
 
     body: bytes = PNG
+    text: str = ""
     mime: str = "image/png"
     metadata: Mapping[str, str] = field(default_factory=dict)
     older: int = 0
@@ -245,8 +246,10 @@ class _Answer:
     def _revisions(self, titles: list[str], pages: list[Json]) -> None:
         key = "content" if self._new else "*"
         for title, page in zip(titles, pages, strict=True):
-            if title in self._data.pages:
-                content = {key: self._data.pages[title]}
+            file = self._data.files.get(title.partition(":")[2])
+            text = self._data.pages.get(title) if file is None else file.text
+            if text is not None:
+                content = {key: text}
                 has_slots = self._site.version >= (1, 32) and "rvslots" in self._ask
                 page["revisions"] = [{"slots": {"main": content}} if has_slots else content]
 
