@@ -215,10 +215,12 @@ class Namespaces:
 
     def prefixed(self, title: str, number: int, canonical: str) -> str:
         """Return a title in a namespace, which it may name already; a colon alone is no name."""
+        return title if self.number(title) == number else f"{canonical}:{title}"
+
+    def number(self, title: str) -> int:
+        """Return the number of the namespace that a title is in; 0 if it names none."""
         prefix, colon, _ = title.partition(":")
-        if colon and self._numbers.get(_folded(prefix)) == number:
-            return title
-        return f"{canonical}:{title}"
+        return self._numbers.get(_folded(prefix), 0) if colon else 0
 
 
 def _folded(name: str) -> str:

@@ -111,6 +111,8 @@ class _Answer:
     def whole(self) -> Json:
         if self._ask.get("meta") == "siteinfo":
             return {"query": self._siteinfo()}
+        if self._ask.get("list") == "allcategories":
+            return {"query": {"allcategories": self._all_categories()}}
         query: Json = {}
         titles = self._titles(query)
         pages = [self._page(title) for title in titles]
@@ -130,7 +132,15 @@ class _Answer:
             "14": {"id": 14, name: self._data.language, "canonical": "Category"},
         }
         alias = {"id": 6, "alias" if self._new else "*": "Image"}
-        return {"namespaces": spaces, "namespacealiases": [alias]}
+        general = {"mainpage": "Main Page", "articlepath": "/wiki/$1"}
+        return {"general": general, "namespaces": spaces, "namespacealiases": [alias]}
+
+    def _all_categories(self) -> list[Json]:
+        name = "category" if self._new else "*"
+        return [
+            {name: title, "files": len(category.files), "pages": len(category.pages)}
+            for title, category in self._data.categories.items()
+        ]
 
     def _titles(self, query: Json) -> list[str]:
         if "generator" in self._ask:
