@@ -14,6 +14,7 @@ from styledag.dataset.build import build_image_dataset
 from styledag.dataset.settings import DatasetSettings
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checkpoint_unets import UNET, store_unet
+from styledag.graph.snapshots import SNAPSHOTS_FILE, write_json
 from styledag.graph.stage import DENOISER, PIPELINE
 from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
@@ -56,6 +57,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
 
     def tune(workspace: Workspace) -> Facts:
         _write_scaled(base / UNET, workspace.folder / UNET, 1.001)
+        write_json(workspace.folder / SNAPSHOTS_FILE, [])
         return {}
 
     def blend(workspace: Workspace) -> Facts:

@@ -158,6 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _routes(self):
         return (
             (r"POST /api/repos/create", self._create),
+            (r"GET /api/whoami-v2", lambda _match, _body: self._answer({"name": "ada"})),
             (r"POST /api/validate-yaml", lambda _match, _body: self._answer({})),
             (rf"GET {_REPO}/refs", self._refs),
             (rf"GET {_REPO}/tree/(?P<revision>[^/]+)", self._tree),
