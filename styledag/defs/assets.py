@@ -75,7 +75,7 @@ def _asset(stage: Stage, declared: dict[str, Any]) -> dg.AssetsDefinition:
         graph: dg.ResourceParam[GraphRun],
         compute: dg.ResourceParam[ComputeResource],
     ) -> dg.MaterializeResult:
-        return graph.materialise(context, stage, compute.resolve)
+        return graph.materialise(context, stage, compute)
 
     asset: dg.AssetsDefinition = dg.asset(
         name=stage.name,
