@@ -196,7 +196,9 @@ def test_a_denied_licence_publishes_nothing(made: MadeProject, hub: Hub) -> None
 
 def test_another_base_in_the_style_file_is_refused(made: MadeProject, hub: Hub) -> None:
     add(made, TO_HUB)
-    (made.base / "scheduler" / "scheduler_config.json").write_text("{}")
+    scheduler = made.base / "scheduler" / "scheduler_config.json"
+    scheduler.unlink()  # a link to what other tests read
+    scheduler.write_text("{}")
 
     with pytest.raises(StyledagError, match="which is another model"):
         materialise(made, "published_model", MODEL)
