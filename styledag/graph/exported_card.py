@@ -88,7 +88,6 @@ def export_with_card(
         ModelError: If the format has no place for the model, or the dtype not for a weight.
         StorageError: If ``to`` contains something else or cannot be written.
     """
-    from styledag.publishing.marking import mark_png
     from styledag.sampling.grid import GRID
 
     in_folder = form == "diffusers"
@@ -100,7 +99,7 @@ def export_with_card(
     with storage_errors(str(card)):
         card.write_text(text, encoding="utf-8")
         if source.grid is not None:
-            grid.write_bytes(mark_png((source.grid.folder / GRID).read_bytes()))
+            grid.write_bytes((source.grid.folder / GRID).read_bytes())
     return facts
 
 

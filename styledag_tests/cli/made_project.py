@@ -18,6 +18,7 @@ from styledag.graph.snapshots import SNAPSHOTS_FILE, write_json
 from styledag.graph.stage import DENOISER, PIPELINE
 from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
+from styledag.sampling.marking import marked_png
 from styledag.scoring.records import Estimate, ScoreRow
 from styledag.scoring.score import SCORES
 from styledag.store.artifact import Artifact, Facts, Input
@@ -71,7 +72,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         return {}
 
     def draw(workspace: Workspace) -> Facts:
-        Image.new("RGB", (4, 4), "red").save(workspace.folder / GRID)
+        (workspace.folder / GRID).write_bytes(marked_png(Image.new("RGB", (4, 4), "red")))
         return {}
 
     def judge(workspace: Workspace) -> Facts:
