@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from styledag.cli.context import Session, pass_session
 from styledag.errors import ModelError
@@ -85,6 +86,7 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
         project,
         progress_of=lambda _: BarsProgress(console),
         on_built=on_built,
+        on_wait=lambda sentence: console.print(escape(sentence)),
         compute=ComputeSettings(device=device),
     )
     with open_history(project.root) as instance:

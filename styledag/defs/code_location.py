@@ -3,6 +3,7 @@
 import dagster as dg
 
 from styledag.defs.assets import graph_assets, graph_checks
+from styledag.defs.executor import OnWait, ignore_wait, waiting_executor
 from styledag.defs.materialise import GraphRun, OnBuilt, ignore_built
 from styledag.defs.partitions import read_partitions
 from styledag.defs.resources import ProgressOf, compute_resource, log_progress
@@ -17,6 +18,7 @@ def build_definitions(
     *,
     progress_of: ProgressOf = log_progress,
     on_built: OnBuilt = ignore_built,
+    on_wait: OnWait = ignore_wait,
     compute: ComputeSettings | None = None,
 ) -> dg.Definitions:
     """Return the graph of a project.
@@ -25,6 +27,7 @@ def build_definitions(
         project: Where the style files and the store are.
         progress_of: Returns what shows a materialisation's progress; the run's log unless named.
         on_built: Is called with each artifact as soon as it is there.
+        on_wait: Is called once for each wait for a pool, with a sentence that names its holder.
         compute: Device and dtype; found out at run time unless named.
     """
     catalogue, partitions = Catalogue(project), read_partitions(project)
@@ -36,6 +39,5 @@ def build_definitions(
             "graph": GraphRun(catalogue, progress_of, on_built),
             "compute": compute_resource(compute or ComputeSettings()),
         },
-        # One process for a run: torch and the models are loaded once, and the GPU is not shared.
-        executor=dg.in_process_executor,
+        executor=waiting_executor(on_wait),
     )

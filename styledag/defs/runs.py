@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.execute_in_process import core_execute_in_process
 from dagster._core.instance.ref import InstanceRef
 
 from styledag.defs.run_processes import end_dead_runs, process_tags
@@ -22,7 +25,6 @@ _UNCAPTURED = {
     }
 }
 """Runs in a terminal keep their output there: captured, no bar would move."""
-_INTERRUPTION = "DagsterExecutionInterruptedError"
 
 
 class RunFailedError(StyledagError):
@@ -76,15 +78,25 @@ def run_step(
         RunFailedError: With the sentence of what failed.
         KeyboardInterrupt: If somebody interrupted it.
     """
-    job = definitions.resolve_implicit_global_asset_job_def()
-    result = job.execute_in_process(
-        instance=instance,
-        partition_key=step.partition,
-        asset_selection=[dg.AssetKey(asset) for asset in step.assets],
-        raise_on_error=False,
-        tags=process_tags(),
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    assets = [dg.AssetKey(asset) for asset in step.assets]
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=frozenset(assets)
     )
+    # As job.execute_in_process, which replaces the job's executor by Dagster's own.
+    result = core_execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        job=InMemoryJob(job),
+        instance=instance,
+        output_capturing_enabled=False,
+        raise_on_error=False,
+        run_tags={
+            **job.get_tags_for_partition_key(step.partition, selected_asset_keys=assets),
+            **process_tags(),
+        },
+        asset_selection=frozenset(assets),
+    )
+    if _is_interrupted(result):
+        raise KeyboardInterrupt
     if not result.success:
         raise RunFailedError(_sentence(result))
     return [
@@ -112,6 +124,14 @@ def open_history(root: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    return any(
+        event.is_job_failure
+        and event.job_failure_data.failure_reason == RunFailureReason.UNEXPECTED_TERMINATION
+        for event in result.all_events
+    )
+
+
 def _sentence(result: dg.ExecuteInProcessResult) -> str:
     for event in result.all_events:
         if not event.is_step_failure:
@@ -123,7 +143,5 @@ def _sentence(result: dg.ExecuteInProcessResult) -> str:
             cause = failure.error
             while cause.cause is not None:
                 cause = cause.cause
-            if cause.cls_name == _INTERRUPTION:
-                raise KeyboardInterrupt
             return f"{event.step_key} failed: {cause.to_string()}"
     return "the run failed; the web UI (`make ui`) shows its log"
