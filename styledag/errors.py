@@ -13,6 +13,10 @@ class SourceError(StyledagError):
     """A source of images did not give what it was asked for; its operator may know why."""
 
 
+class SourceDownError(SourceError):
+    """A source gave only a part because a server failed; it may give the rest later."""
+
+
 class FetchError(SourceError):
     """One address did not give what it was asked for; the source counts it and goes on.
 
@@ -34,6 +38,18 @@ def is_transient(reason: str) -> bool:
         reason: The reason of a :class:`FetchError`, such as ``http_503``.
     """
     return reason in _TRANSIENT or reason.startswith("http_5")
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether what failed may succeed later, going by an error and its causes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, SourceDownError):
+            return True
+        if isinstance(cause, FetchError) and is_transient(cause.reason):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 _TRANSIENT = {

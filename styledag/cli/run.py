@@ -87,6 +87,8 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
         progress_of=lambda _: BarsProgress(console),
         on_built=on_built,
         on_wait=lambda sentence: console.print(escape(sentence)),
+        # Somebody watches, reads the failure, and runs the command again.
+        retry_delays_s=(),
         compute=ComputeSettings(device=device),
     )
     with open_history(project.root) as instance:

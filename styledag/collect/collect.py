@@ -11,7 +11,7 @@ from styledag.collect.harvest import Harvest
 from styledag.collect.records import UNKNOWN_LICENCE, RawImage
 from styledag.collect.settings import FetchSettings, SourceSettings
 from styledag.collect.sources import collector_of
-from styledag.errors import SourceError, is_transient
+from styledag.errors import SourceDownError, SourceError, is_transient
 from styledag.manifest import Manifest, Rejection
 from styledag.store.digest import LOG_FOLDER
 from styledag.store.workspace import Workspace
@@ -82,7 +82,7 @@ def _check_complete(source: SourceSettings, harvest: Harvest) -> None:
     """Refuse a harvest that is smaller than it would be if every server answered.
 
     Raises:
-        SourceError: If an address failed for a reason that may pass.
+        SourceDownError: If an address failed for a reason that may pass.
     """
     fetch = getattr(source, "fetch", FetchSettings())
     failed = [
@@ -94,7 +94,7 @@ def _check_complete(source: SourceSettings, harvest: Harvest) -> None:
     if not failed:
         return
     first = failed[0]
-    raise SourceError(
+    raise SourceDownError(
         f"{source.name} was read in part only: {len(failed)} addresses failed "
         f"({_counts(failed)}), first {first.subject}: {first.detail}. Nothing is published; the "
         f"{len(harvest.images)} images that were received are kept: run again when the server "

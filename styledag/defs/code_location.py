@@ -1,10 +1,12 @@
 """All assets and resources of one project, wired together."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from styledag.defs.assets import graph_assets, graph_checks
 from styledag.defs.executor import OnWait, ignore_wait, waiting_executor
-from styledag.defs.materialise import GraphRun, OnBuilt, ignore_built
+from styledag.defs.materialise import RETRY_DELAYS_S, GraphRun, OnBuilt, ignore_built
 from styledag.defs.partitions import read_partitions
 from styledag.defs.resources import ProgressOf, compute_resource, log_progress
 from styledag.defs.settings_nodes import style_files_sensor
@@ -19,6 +21,7 @@ def build_definitions(
     progress_of: ProgressOf = log_progress,
     on_built: OnBuilt = ignore_built,
     on_wait: OnWait = ignore_wait,
+    retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
     compute: ComputeSettings | None = None,
 ) -> dg.Definitions:
     """Return the graph of a project.
@@ -28,6 +31,7 @@ def build_definitions(
         progress_of: Returns what shows a materialisation's progress; the run's log unless named.
         on_built: Is called with each artifact as soon as it is there.
         on_wait: Is called once for each wait for a pool, with a sentence that names its holder.
+        retry_delays_s: Seconds before each further try to collect from a source that is down.
         compute: Device and dtype; found out at run time unless named.
     """
     catalogue, partitions = Catalogue(project), read_partitions(project)
@@ -36,7 +40,7 @@ def build_definitions(
         asset_checks=graph_checks(catalogue, partitions),
         sensors=[style_files_sensor(catalogue)],
         resources={
-            "graph": GraphRun(catalogue, progress_of, on_built),
+            "graph": GraphRun(catalogue, progress_of, on_built, retry_delays_s),
             "compute": compute_resource(compute or ComputeSettings()),
         },
         executor=waiting_executor(on_wait),

@@ -1,8 +1,10 @@
 """From a plan to a materialisation: build or find it, and report in the metadata what was done."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 
@@ -10,7 +12,7 @@ from styledag.defs.metadata import built_metadata, check_results
 from styledag.defs.parts import PartsLog
 from styledag.defs.resources import ProgressOf
 from styledag.defs.settings_nodes import observe_settings
-from styledag.errors import StyledagError
+from styledag.errors import SourceError, StyledagError, may_pass
 from styledag.graph.build import build_planned
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
@@ -19,6 +21,8 @@ from styledag.graph.stage import GetCompute, Stage
 from styledag.store.store import Built
 
 OnBuilt = Callable[[Built], None]
+RETRY_DELAYS_S = (60.0, 300.0)
+"""Used in runs that nobody watches; the HTTP client has retried each address for itself by then."""
 
 
 def ignore_built(_built: Built) -> None:
@@ -33,11 +37,13 @@ class GraphRun:
         catalogue: Stages, styles, models and artifacts.
         progress_of: Returns what shows the progress of a materialisation.
         on_built: Is called with each artifact as soon as it is there.
+        retry_delays_s: Seconds before each further try to collect from a source that is down.
     """
 
     catalogue: Catalogue
     progress_of: ProgressOf
     on_built: OnBuilt = ignore_built
+    retry_delays_s: Sequence[float] = RETRY_DELAYS_S
 
     def materialise(
         self, context: dg.AssetExecutionContext, stage: Stage, compute: GetCompute
@@ -52,13 +58,16 @@ class GraphRun:
             plan = plan_build(self.catalogue, stage.name, partition)
             tags = observe_settings(context.instance, stage.name, partition, plan.declared)
             parts = PartsLog(context, self.catalogue, self.on_built)
-            built = build_planned(
+            build = partial(
+                build_planned,
                 plan,
                 self.catalogue.store,
                 compute,
                 progress=self.progress_of(context),
                 on_part=parts.log_part,
             )
+            delays_s = self.retry_delays_s if stage.depends_on_outside else ()
+            built = retried(build, delays_s, context.log.warning)
             self.on_built(built)
             parts.announce(stage, built.artifact)
             return dg.MaterializeResult(
@@ -69,12 +78,39 @@ class GraphRun:
             )
 
 
+def retried(
+    build: Callable[[], Built], delays_s: Sequence[float], warn: Callable[[str], None]
+) -> Built:
+    """Return what a build gives, tried again while its source is down.
+
+    A retry policy of Dagster's would also re-run a step that was cancelled (its issue 15026), and
+    would not hear of a cancellation before its delay is over.
+
+    Args:
+        build: The build, which does no work twice.
+        delays_s: Seconds to wait before each further try.
+        warn: Is called with a sentence before each wait.
+
+    Raises:
+        StyledagError: That of the last try, or one that another try would not mend.
+    """
+    for delay_s in delays_s:
+        try:
+            return build()
+        except SourceError as exc:
+            if not may_pass(exc):
+                raise
+            warn(f"tried again in {delay_s:g} s: {exc}")
+        time.sleep(delay_s)
+    return build()
+
+
 @contextmanager
 def failures() -> Iterator[None]:
     """Turn styledag's errors into failures whose description is the error's own sentence.
 
     Raises:
-        dagster.Failure: In place of any :class:`StyledagError`; never retried, as a retry of the
+        dagster.Failure: In place of any :class:`StyledagError`; never retried by Dagster, as the
             same inputs would end the same way.
     """
     try:
