@@ -6,6 +6,7 @@ import dagster as dg
 
 from styledag.defs.assets import graph_assets, graph_checks
 from styledag.defs.executor import OnWait, ignore_wait, waiting_executor
+from styledag.defs.jobs import graph_jobs
 from styledag.defs.materialise import RETRY_DELAYS_S, GraphRun, OnBuilt, ignore_built
 from styledag.defs.partitions import read_partitions
 from styledag.defs.resources import ProgressOf, compute_resource, log_progress
@@ -38,6 +39,7 @@ def build_definitions(
     return dg.Definitions(
         assets=graph_assets(catalogue, partitions),
         asset_checks=graph_checks(catalogue, partitions),
+        jobs=graph_jobs(catalogue),
         sensors=[style_files_sensor(catalogue)],
         resources={
             "graph": GraphRun(catalogue, progress_of, on_built, retry_delays_s),
