@@ -9,6 +9,7 @@ from styledag import __version__
 from styledag.cli.context import Session
 from styledag.cli.lineage import lineage
 from styledag.cli.run import demo, run
+from styledag.cli.schedule import schedule
 from styledag.cli.status import doctor, status
 from styledag.cli.style import new, schema
 from styledag.cli.ui import ui
@@ -37,7 +38,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
     context.obj = Session(project, store)
 
 
-for command in (demo, run, ui, new, status, lineage, doctor, wiki, schema):
+for command in (demo, run, ui, new, status, lineage, doctor, schedule, wiki, schema):
     cli.add_command(command)
 
 

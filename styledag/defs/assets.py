@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from styledag.defs.automation import keep_fresh
 from styledag.defs.materialise import GraphRun
 from styledag.defs.metadata import CHECKS, NOTHING_LOST, STORED_AS_PUBLISHED
 from styledag.defs.partitions import Partitions
@@ -32,7 +33,8 @@ def graph_assets(
         if stage.name in catalogue.publisher_of:
             assets.append(dg.AssetSpec(stage.name, kinds=set(stage.kinds), **declared))
         else:
-            assets += [_asset(stage, declared), settings_node(stage, partitions)]
+            asset = _asset(stage, declared, keep_fresh(catalogue, stage))
+            assets += [asset, settings_node(stage, partitions)]
     return assets
 
 
@@ -65,7 +67,9 @@ def _deps(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> Iterato
         yield dg.AssetDep(reads.asset, partition_mapping=mapping)
 
 
-def _asset(stage: Stage, declared: dict[str, Any]) -> dg.AssetsDefinition:
+def _asset(
+    stage: Stage, declared: dict[str, Any], automation: dg.AutomationCondition
+) -> dg.AssetsDefinition:
     nothing_lost = dg.AssetCheckSpec(
         NOTHING_LOST, asset=stage.name, description=CHECKS[NOTHING_LOST]
     )
@@ -81,6 +85,7 @@ def _asset(stage: Stage, declared: dict[str, Any]) -> dg.AssetsDefinition:
         name=stage.name,
         kinds=set(stage.kinds),
         pool=stage.pool,
+        automation_condition=automation,
         check_specs=[nothing_lost] if NOTHING_LOST in stage.checks else None,
         **declared,
     )(materialise)
