@@ -67,7 +67,7 @@ def _schedule(style: str, cron: str) -> dg.ScheduleDefinition:
 def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
     """Return the sensor that builds what is due; stopped until it is switched on."""
     with warnings.catch_warnings():
-        # Conditions of one's own are evaluated in the code server only, which is a beta of Dagster's.
+        # Own conditions are evaluated in the code server only, which is a beta of Dagster's.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.AutomationConditionSensorDefinition(
             SENSOR,

@@ -42,7 +42,9 @@ class Life:
     def tick(self) -> Requests:
         """Return what the automation asks for now."""
         definitions = self.definitions()
-        result = dg.evaluate_automation_conditions(definitions, self.instance, cursor=self.cursor)
+        result = dg.evaluate_automation_conditions(
+            definitions, self.instance, dg.AssetSelection.all(), cursor=self.cursor
+        )
         self.cursor = result.cursor
         return {
             (key.to_user_string(), str(partition))
@@ -101,46 +103,6 @@ def stages(ticks: list[Requests]) -> list[str]:
     return [", ".join(sorted({asset for asset, _ in requests})) for requests in ticks]
 
 
-IMAGES = ["jpeg_images", "curated_images", "captions", "image_dataset"]
-
-
-def test_news_are_carried_through_and_training_waits_for_enough(
-    life: Life, wiki_folder: Path
-) -> None:
-    # The style file is another one than before; nothing that is made of it has changed.
-    assert life.go_on() == [{("style", STYLE)}]
-    life.refresh()
-    assert life.tick() == set()
-    added = [add_image(wiki_folder, "purple-dragon", 30)]
-    try:
-        life.refresh()
-        assert stages(life.go_on()) == IMAGES
-        (decision,) = life.decisions()
-        assert decision.startswith("1 of ")
-        assert "waiting for more" in decision
-        assert life.tick() == set()
-        assert len(life.decisions()) == 1
-        added.append(add_image(wiki_folder, "green-dragon", 220))
-        life.refresh()
-        *first, encoded, trained = stages(list(build_until(life, "ema_unet")))
-        assert [*first, encoded, trained] == [*IMAGES, "encoded_dataset", "ema_unet"]
-        assert life.decisions()[0].startswith("2 of ")
-        rest = stages(life.go_on())
-        assert rest[-1] == "model_report"
-        assert life.tick() == set()
-    finally:
-        for path in added:
-            path.unlink()
-
-
-def build_until(life: Life, asset: str) -> Iterator[Requests]:
-    while requests := life.tick():
-        life.build(requests)
-        yield requests
-        if asset in {name for name, _ in requests}:
-            return
-
-
 def test_a_changed_setting_rebuilds_what_it_concerns(life: Life) -> None:
     life.go_on()
     life.edit("classifier:", "bootstrap_samples: 50\n  classifier:")
@@ -197,5 +159,47 @@ def test_automation_is_off_until_it_is_switched_on(life: Life) -> None:
     assert keep_fresh_sensor().default_status == dg.DefaultSensorStatus.STOPPED
     names = {each.name for each in repository.sensor_defs}
     assert names == {"style_files", "keep_fresh"}
-    requested = schedule.evaluate_tick(dg.build_schedule_context(instance=life.instance))
+    requested = schedule.evaluate_tick(
+        dg.build_schedule_context(instance=life.instance, repository_def=repository)
+    )
     assert [each.partition_key for each in requested.run_requests or ()] == [STYLE]
+
+
+IMAGES = ["jpeg_images", "curated_images", "captions", "image_dataset"]
+
+
+def test_news_are_carried_through_and_training_waits_for_enough(
+    life: Life, wiki_folder: Path
+) -> None:
+    # The style file is another one than before; nothing that is made of it has changed.
+    assert life.go_on() == [{("style", STYLE)}]
+    life.refresh()
+    assert life.tick() == set()
+    added = [add_image(wiki_folder, "purple-dragon", 30)]
+    try:
+        life.refresh()
+        assert stages(life.go_on()) == IMAGES
+        (decision,) = life.decisions()
+        assert decision.startswith("1 of ")
+        assert "waiting for more" in decision
+        assert life.tick() == set()
+        assert len(life.decisions()) == 1
+        added.append(add_image(wiki_folder, "green-dragon", 220))
+        life.refresh()
+        *first, encoded, trained = stages(list(build_until(life, "ema_unet")))
+        assert [*first, encoded, trained] == [*IMAGES, "encoded_dataset", "ema_unet"]
+        assert life.decisions()[0].startswith("2 of ")
+        rest = stages(life.go_on())
+        assert rest[-1] == "model_report"
+        assert life.tick() == set()
+    finally:
+        for path in added:
+            path.unlink()
+
+
+def build_until(life: Life, asset: str) -> Iterator[Requests]:
+    while requests := life.tick():
+        life.build(requests)
+        yield requests
+        if asset in {name for name, _ in requests}:
+            return
