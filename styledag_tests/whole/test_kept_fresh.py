@@ -105,7 +105,7 @@ def stages(ticks: list[Requests]) -> list[str]:
 
 def test_a_changed_setting_rebuilds_what_it_concerns(life: Life) -> None:
     life.go_on()
-    life.edit("classifier:", "bootstrap_samples: 50\n  classifier:")
+    life.edit("classifier:", "copying_percentile: 6.0\n  classifier:")
     assert stages(life.go_on()) == ["scores, style", "model_report"]
 
 
