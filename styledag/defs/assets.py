@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from styledag.defs.automation import DueNow, keep_fresh
 from styledag.defs.materialise import GraphRun
 from styledag.defs.metadata import CHECKS, NOTHING_LOST, STORED_AS_PUBLISHED
 from styledag.defs.partitions import Partitions
@@ -27,12 +28,14 @@ def graph_assets(
     An asset whose partitions another stage publishes is one that nothing asks to be materialised.
     """
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+    due_now = DueNow(catalogue)
     for stage in catalogue.stages.values():
         declared = _declared(stage, partitions, catalogue)
         if stage.name in catalogue.publisher_of:
             assets.append(dg.AssetSpec(stage.name, kinds=set(stage.kinds), **declared))
         else:
-            assets += [_asset(stage, declared), settings_node(stage, partitions)]
+            asset = _asset(stage, declared, keep_fresh(due_now, stage))
+            assets += [asset, settings_node(stage, partitions)]
     return assets
 
 
@@ -65,7 +68,9 @@ def _deps(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> Iterato
         yield dg.AssetDep(reads.asset, partition_mapping=mapping)
 
 
-def _asset(stage: Stage, declared: dict[str, Any]) -> dg.AssetsDefinition:
+def _asset(
+    stage: Stage, declared: dict[str, Any], automation: dg.AutomationCondition
+) -> dg.AssetsDefinition:
     nothing_lost = dg.AssetCheckSpec(
         NOTHING_LOST, asset=stage.name, description=CHECKS[NOTHING_LOST]
     )
@@ -81,6 +86,7 @@ def _asset(stage: Stage, declared: dict[str, Any]) -> dg.AssetsDefinition:
         name=stage.name,
         kinds=set(stage.kinds),
         pool=stage.pool,
+        automation_condition=automation,
         check_specs=[nothing_lost] if NOTHING_LOST in stage.checks else None,
         **declared,
     )(materialise)

@@ -20,6 +20,7 @@ from styledag.merging.settings import BlendSettings
 from styledag.models.reference import ModelReference
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring.settings import ScoreSettings
+from styledag.style.freshness import RetrainSettings, check_cron
 from styledag.style.lengths import check_lengths
 from styledag.training.recipe import Recipe
 
@@ -57,6 +58,22 @@ class Style(BaseModel):
     )
     samples: SampleSettings = Field(description="Prompts, seeds and the sampler.")
     scores: ScoreSettings = Field(description="How checkpoints and blends are judged.")
+    refresh: str | None = Field(
+        None,
+        description="When the sources are asked for news, as a cron string in UTC such as "
+        "0 3 * * *; off until `styledag schedule on STYLE`.",
+    )
+    retrain: RetrainSettings = Field(
+        default_factory=RetrainSettings,
+        description="When news of the sources is worth a training.",
+    )
+
+    @field_validator("refresh")
+    @classmethod
+    def _is_cron(cls, refresh: str | None) -> str | None:
+        if refresh is not None:
+            check_cron(refresh)
+        return refresh
 
     @model_validator(mode="after")
     def _state_mirrored_copies(self) -> "Style":
