@@ -93,6 +93,7 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
         on_wait=lambda sentence: console.print(escape(sentence)),
         # Somebody watches, reads the failure, and runs the command again.
         retry_delays_s=(),
+        checks_first=False,
         compute=compute,
     )
     with open_history(project.root) as instance:

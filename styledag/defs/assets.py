@@ -80,7 +80,7 @@ def _asset(
         graph: dg.ResourceParam[GraphRun],
         compute: dg.ResourceParam[ComputeResource],
     ) -> dg.MaterializeResult:
-        return graph.materialise(context, stage, compute.resolve)
+        return graph.materialise(context, stage, compute)
 
     asset: dg.AssetsDefinition = dg.asset(
         name=stage.name,

@@ -24,6 +24,7 @@ def build_definitions(
     on_built: OnBuilt = ignore_built,
     on_wait: OnWait = ignore_wait,
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+    checks_first: bool = True,
     compute: ComputeSettings | None = None,
 ) -> dg.Definitions:
     """Return the graph of a project.
@@ -34,6 +35,7 @@ def build_definitions(
         on_built: Is called with each artifact as soon as it is there.
         on_wait: Is called once for each wait for a pool, with a sentence that names its holder.
         retry_delays_s: Seconds before each further try to collect from a source that is down.
+        checks_first: Whether a run begins with the checks of a style; not if they were done.
         compute: Device and dtype; found out at run time unless named.
     """
     catalogue, partitions = Catalogue(project), read_partitions(project)
@@ -44,7 +46,7 @@ def build_definitions(
         schedules=refresh_schedules(catalogue),
         sensors=[style_files_sensor(catalogue), keep_fresh_sensor()],
         resources={
-            "graph": GraphRun(catalogue, progress_of, on_built, retry_delays_s),
+            "graph": GraphRun(catalogue, progress_of, on_built, retry_delays_s, checks_first),
             "compute": compute_resource(compute or ComputeSettings()),
         },
         executor=waiting_executor(on_wait),

@@ -3,21 +3,22 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import dagster as dg
 
 from styledag.defs.metadata import built_metadata, check_results
 from styledag.defs.parts import PartsLog
-from styledag.defs.resources import ProgressOf
+from styledag.defs.resources import ComputeResource, ProgressOf
 from styledag.defs.settings_nodes import observe_settings
 from styledag.errors import SourceError, StyledagError, may_pass
 from styledag.graph.build import build_planned
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
-from styledag.graph.stage import GetCompute, Stage
+from styledag.graph.stage import Stage
+from styledag.models.compute import ComputeSettings
 from styledag.store.store import Built
 
 OnBuilt = Callable[[Built], None]
@@ -38,15 +39,19 @@ class GraphRun:
         progress_of: Returns what shows the progress of a materialisation.
         on_built: Is called with each artifact as soon as it is there.
         retry_delays_s: Seconds before each further try to collect from a source that is down.
+        checks_first: Whether a run begins with the checks of :mod:`styledag.graph.preflight`; not
+            if whoever starts it has done them.
     """
 
     catalogue: Catalogue
     progress_of: ProgressOf
     on_built: OnBuilt = ignore_built
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S
+    checks_first: bool = True
+    _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def materialise(
-        self, context: dg.AssetExecutionContext, stage: Stage, compute: GetCompute
+        self, context: dg.AssetExecutionContext, stage: Stage, compute: ComputeResource
     ) -> dg.MaterializeResult:
         """Return the result of materialising one partition of a stage's asset.
 
@@ -55,6 +60,7 @@ class GraphRun:
         """
         partition = Partition.parse(context.partition_key)
         with failures():
+            self._check(partition, compute.settings)
             plan = plan_build(self.catalogue, stage.name, partition)
             tags = observe_settings(context.instance, stage.name, partition, plan.declared)
             parts = PartsLog(context, self.catalogue, self.on_built)
@@ -62,7 +68,7 @@ class GraphRun:
                 build_planned,
                 plan,
                 self.catalogue.store,
-                compute,
+                compute.resolve,
                 progress=self.progress_of(context),
                 on_part=parts.log_part,
             )
@@ -76,6 +82,16 @@ class GraphRun:
                 check_results=check_results(stage, built.artifact),
                 tags=tags,
             )
+
+    def _check(self, partition: Partition, compute: ComputeSettings) -> None:
+        """Check a style, or one model of it, before the first of its stages in this process."""
+        from styledag.graph.preflight import require_ready
+
+        of = partition.style, partition.recipe
+        if self.checks_first and of not in self._checked:
+            recipes = [partition.recipe] if partition.recipe else []
+            require_ready(self.catalogue, partition.style, recipes, compute)
+            self._checked.add(of)
 
 
 def retried(

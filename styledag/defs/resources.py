@@ -18,14 +18,20 @@ from styledag.progress import Advance, Progress
 class ComputeResource(dg.ConfigurableResource):
     """The device that a run computes with; asking for one that isn't there is an error."""
 
+    @property
+    def settings(self) -> ComputeSettings:
+        """What the run was configured with."""
+        return ComputeSettings(
+            **{each.name: getattr(self, each.name) for each in fields(ComputeSettings)}
+        )
+
     def resolve(self) -> Compute:
         """Return the device that is really there; imports torch.
 
         Raises:
             DeviceError: If it isn't.
         """
-        settings = {each.name: getattr(self, each.name) for each in fields(ComputeSettings)}
-        return resolve_compute(ComputeSettings(**settings))
+        return resolve_compute(self.settings)
 
 
 def compute_resource(settings: ComputeSettings) -> ComputeResource:

@@ -10,6 +10,8 @@ from styledag.tensors.layout import CONFIG_FILE, WeightFiles, choose_weights, is
 
 PIPELINE_FILE = "model_index.json"
 """Names the parts of a pipeline of diffusers, each in a folder of its own."""
+_SMALL_FILES = (".json", ".jinja", ".txt", ".model")
+"""Ends of the names of configurations and of tokenizers' files; cards and logs are not read."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def files_read(
                 f"{listing.where} has no folder {part!r} (there: {there or 'no folders'}): name a "
                 "model in diffusers' layout"
             )
-        found |= {name: name for name in inside if not is_weights(name)}
+        small = (name for name in inside if name.endswith(_SMALL_FILES))
+        found |= {name: name for name in small if not is_weights(name)}
         for folder in model_folders(listing, part):
             weights = part_weights(listing, folder, variant=variant)
             prefix = f"{folder}/" if folder else ""

@@ -16,10 +16,8 @@ from styledag.settings import STRICT, check_settings, setting
 from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
-from styledag.tensors.layout import CONFIG_FILE, is_weights
+from styledag.tensors.layout import CONFIG_FILE
 
-_SMALL_FILES = (".json", ".jinja", ".txt", ".model")
-"""Ends of the names of configurations and of tokenizers' files, which the Hub is asked for."""
 _CONFIGURATIONS = (PIPELINE_FILE, CONFIG_FILE, f"*/{CONFIG_FILE}", "*/scheduler_config.json")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -98,11 +96,7 @@ def resolve_model(
         files = files_read(listing, parts, variant=variant)
     else:
         listing = _hub_listing(reference)
-        files = {
-            name: plain_name
-            for name, plain_name in files_read(listing, parts, variant=variant).items()
-            if is_weights(name) or name.endswith(_SMALL_FILES)
-        }
+        files = files_read(listing, parts, variant=variant)
         folder = _download(reference, [*files, PIPELINE_FILE])
     if not files:
         raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")

@@ -47,6 +47,20 @@ def test_a_source_that_is_down_is_asked_again_after_each_delay(project: Project)
     assert second.startswith("tried again in 0.4 s: ")
 
 
+def test_a_run_begins_with_the_checks_of_its_style(project: Project) -> None:
+    style_file = project.styles_folder / f"{STYLE}.yaml"
+    text = style_file.read_text()
+    style_file.write_text(text.replace("a rocket]", f"{'very ' * 99}long]"))
+    with open_history(project.root) as instance:
+        with pytest.raises(RunFailedError, match="tokens long") as failed:
+            run_step(build_definitions(project), instance, COLLECT)
+        assert DOWN not in str(failed.value)
+        assert warnings_of(instance) == []
+        definitions = build_definitions(project, checks_first=False, retry_delays_s=())
+        with pytest.raises(RunFailedError, match=f"{DOWN}/"):
+            run_step(definitions, instance, COLLECT)
+
+
 def test_what_a_further_try_would_not_mend_fails_at_once(project: Project) -> None:
     style_file = project.styles_folder / f"{STYLE}.yaml"
     text = style_file.read_text()

@@ -57,7 +57,8 @@ def test_files_that_are_not_read_have_no_part_in_the_version(project: Path, stor
 
     before = versions()
     stem = "diffusion_pytorch_model"
-    for name in (f"{stem}.fp16.safetensors", f"{stem}.non_ema.safetensors", f"{stem}.bin"):
+    further = ("fp16.safetensors", "non_ema.safetensors", "bin")
+    for name in (*(f"{stem}.{each}" for each in further), "README.md", "training.log.jsonl"):
         (project / "model" / "unet" / name).write_text("not read")
     (project / "model" / "all-in-one.safetensors").write_text("not read")
     assert versions() == before

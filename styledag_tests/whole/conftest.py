@@ -1,7 +1,9 @@
 """One wiki and one undisturbed run of everything, shared by the tests of the whole graph."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,3 +52,13 @@ def undisturbed(
     outcome = run_all(project)
     os.chdir(before)
     return Undisturbed(project, outcome)
+
+
+@contextmanager
+def copied(undisturbed: Undisturbed, root: Path) -> Iterator[Project]:
+    """Copy the project, and work in the copy."""
+    shutil.copytree(undisturbed.project.root, root)
+    before = Path.cwd()
+    os.chdir(root)
+    yield Project.at(root)
+    os.chdir(before)

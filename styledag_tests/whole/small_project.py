@@ -78,6 +78,14 @@ def make_project(root: Path, starter: Path, wiki_url: str) -> Project:
     return Project.at(root)
 
 
+def edit(project: Project, find: str, replace: str) -> None:
+    """Replace a text that the style file contains."""
+    path = project.styles_folder / f"{STYLE}.yaml"
+    text = path.read_text("utf-8")
+    assert find in text
+    path.write_text(text.replace(find, replace), "utf-8")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run of everything said."""

@@ -1,9 +1,6 @@
 """What a changed style file puts out of date: Dagster and `styledag status` report the same."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +15,8 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.stages import read_stages
 from styledag.graph.status import style_status
 from styledag.project import Project
-from styledag_tests.whole.conftest import Undisturbed
-from styledag_tests.whole.small_project import MODEL, STYLE, run_all
+from styledag_tests.whole.conftest import Undisturbed, copied
+from styledag_tests.whole.small_project import MODEL, STYLE, edit, run_all
 
 States = dict[tuple[str, str], str]
 AS_DAGSTER = {"current": "FRESH", "outdated": "STALE", "missing": "MISSING"}
@@ -38,16 +35,6 @@ def project(
         yield project
 
 
-@contextmanager
-def copied(undisturbed: Undisturbed, root: Path) -> Iterator[Project]:
-    """Copy the project, and work in the copy."""
-    shutil.copytree(undisturbed.project.root, root)
-    before = Path.cwd()
-    os.chdir(root)
-    yield Project.at(root)
-    os.chdir(before)
-
-
 @pytest.fixture
 def _restored(project: Project) -> Iterator[None]:
     """Write the style file as it was after the test."""
@@ -55,13 +42,6 @@ def _restored(project: Project) -> Iterator[None]:
     before = path.read_text("utf-8")
     yield
     path.write_text(before, "utf-8")
-
-
-def edit(project: Project, find: str, replace: str) -> None:
-    path = project.styles_folder / f"{STYLE}.yaml"
-    text = path.read_text("utf-8")
-    assert find in text
-    path.write_text(text.replace(find, replace), "utf-8")
 
 
 def look(instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
