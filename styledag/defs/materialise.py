@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import dagster as dg
+from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
 from styledag.defs.metadata import built_metadata, check_results
 from styledag.defs.parts import PartsLog
@@ -60,7 +61,8 @@ class GraphRun:
         """
         partition = Partition.parse(context.partition_key)
         with failures():
-            self._check(partition, compute.settings)
+            if AUTOMATION_CONDITION_TAG not in context.run.tags:
+                self._check(partition, compute.settings)
             plan = plan_build(self.catalogue, stage.name, partition)
             tags = observe_settings(context.instance, stage.name, partition, plan.declared)
             parts = PartsLog(context, self.catalogue, self.on_built)
@@ -84,7 +86,11 @@ class GraphRun:
             )
 
     def _check(self, partition: Partition, compute: ComputeSettings) -> None:
-        """Check a style, or one model of it, before the first of its stages in this process."""
+        """Check a style, or one model of it, before the first of its stages in this process.
+
+        Not in each of the runs that carry news through the graph: the run that asked the sources
+        has checked the style, and a source that is down since then stops no training.
+        """
         from styledag.graph.preflight import require_ready
 
         of = partition.style, partition.recipe

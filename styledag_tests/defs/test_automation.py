@@ -53,6 +53,7 @@ class Life:
             progress_of=lambda _: SilentProgress(),
             compute=ComputeSettings(device="cpu"),
             retry_delays_s=(),
+            checks_first=False,
         )
 
     @property

@@ -39,9 +39,7 @@ def web_ui(root: Path) -> Iterator[None]:
             command, cwd=root, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        eventually(
-            lambda: answers(f"http://127.0.0.1:{PORT}/server_info"), "it answers", within_s=300
-        )
+        eventually(lambda: answers(f"http://127.0.0.1:{PORT}/server_info"), "it answers")
         yield
     finally:
         process.send_signal(signal.SIGINT)
@@ -93,9 +91,7 @@ def test_an_image_that_is_added_becomes_a_new_model(project: Project, wiki_folde
 
         def refreshed(times: int) -> None:
             wanted = builds(instance, "raw_images") + times
-            eventually(
-                lambda: builds(instance, "raw_images") >= wanted, "it is refreshed", within_s=300
-            )
+            eventually(lambda: builds(instance, "raw_images") >= wanted, "it is refreshed")
 
         # The wiki has no news. The style file is another one than before, which concerns nothing.
         refreshed(times=2)
@@ -107,7 +103,7 @@ def test_an_image_that_is_added_becomes_a_new_model(project: Project, wiki_folde
         image = Image.radial_gradient("L").resize((72, 72))
         Image.merge("RGB", (image, Image.new("L", (72, 72), 30), image)).save(added)
         try:
-            eventually(lambda: is_new(catalogue, old), "there is a new model", within_s=900)
+            eventually(lambda: is_new(catalogue, old), "there is a new model", wait_s=1500)
             refreshed(times=2)
             after = all_builds(instance, project)
             refreshed(times=1)
