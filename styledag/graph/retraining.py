@@ -6,6 +6,7 @@ from typing import Literal
 
 from styledag.dataset.read import read_captions
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checks import Checked, failed_errors
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_as_recorded
 from styledag.graph.status import declared_changes
@@ -22,15 +23,15 @@ class Decision:
     """Whether a model is trained now.
 
     Attributes:
-        kind: ``train``; ``wait`` for more; ``by_hand`` as the style file asks for; ``shrunk`` if
-            more images are gone than the style file allows.
+        kind: ``train``; ``wait`` for more; ``by_hand`` as the style file asks for; ``blocked`` by
+            a check of what the training would read.
         why: The reason, for a person.
         changed: Images that are new, gone or captioned otherwise since the last training.
         images: Images of the last training.
         dataset: Version of the dataset that would be trained on; empty where that decides nothing.
     """
 
-    kind: Literal["train", "wait", "by_hand", "shrunk"]
+    kind: Literal["train", "wait", "by_hand", "blocked"]
     why: str
     changed: int = 0
     images: int = 0
@@ -56,6 +57,8 @@ def decide_retraining(catalogue: Catalogue, model: Partition, *, age_days: float
     retrain = catalogue.declaration(model).style.retrain
     if retrain.by_hand:
         return Decision("by_hand", "the style file leaves training to be started by hand")
+    if failed := _failed_checks(catalogue, model):
+        return Decision("blocked", f"stopped by {failed}")
     trained = catalogue.store.current(MODEL, model.stored_as)
     if trained is None:
         return Decision("train", "there is no model yet")
@@ -74,6 +77,17 @@ def decide_retraining(catalogue: Catalogue, model: Partition, *, age_days: float
     if not retrain.worth(changed=changed, images=len(old), age_days=age_days):
         return decided("wait", f"{since}; {retrain.awaited(len(old))}: waiting")
     return decided("train", since)
+
+
+def _failed_checks(catalogue: Catalogue, model: Partition) -> str:
+    """Return which errors the checks of a style's images and dataset find."""
+    style, failed = catalogue.style(model.style), []
+    for stage in catalogue.stages.values():
+        artifact = catalogue.store.current(stage.name, model.style)
+        if stage.grain == "style" and artifact is not None:
+            found = failed_errors(stage.checks, Checked(artifact, style, catalogue.store))
+            failed += [f"{stage.name}: {sentence}" for sentence in found]
+    return "; ".join(failed)
 
 
 def _changed_settings(catalogue: Catalogue, model: Partition) -> str:

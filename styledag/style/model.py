@@ -20,6 +20,7 @@ from styledag.merging.settings import BlendSettings
 from styledag.models.reference import ModelReference
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring.settings import ScoreSettings
+from styledag.style.checks import CheckSettings
 from styledag.style.freshness import RetrainSettings, check_cron
 from styledag.style.lengths import check_lengths
 from styledag.training.recipe import Recipe
@@ -66,6 +67,11 @@ class Style(BaseModel):
     retrain: RetrainSettings = Field(
         default_factory=RetrainSettings,
         description="When news of the sources is worth a training.",
+    )
+
+    checks: CheckSettings = Field(
+        default_factory=CheckSettings,
+        description="Limits of the checks of each asset, and which of them are errors.",
     )
 
     @field_validator("refresh")

@@ -28,6 +28,7 @@ from styledag_tests.defs.stand_ins import BROKEN, DOWN, NEWS, add_images, stand_
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 
 Requests = set[tuple[str, str]]
+CHECKS = "checks: {max_shrink_share: 0.5}\n"
 
 IMAGES = ["jpeg_images", "curated_images", "captions", "image_dataset"]
 SHOWN = ["denoising, evolution, sample_grid", "scores", "model_report"]
@@ -138,7 +139,7 @@ def born(tmp_path_factory: pytest.TempPathFactory, starter: Path) -> Path:
     text = path.read_text().replace(f"{starter}/stable-diffusion", "base")
     text = text.replace("captions:\n", "captions:\n  overrides: captions.json\n")
     text = text.replace("[0.0, 0.5, 1.0]", "[1.0]").replace("family_cap: 3", "family_cap: 5")
-    path.write_text(f"{text}refresh: 0 3 * * *\nretrain: {{min_changed_images: 2}}\n")
+    path.write_text(f"{text}refresh: 0 3 * * *\nretrain: {{min_changed_images: 2}}\n{CHECKS}")
     return root
 
 
@@ -211,6 +212,21 @@ def test_images_that_are_gone_count_as_news(grown: Life) -> None:
         (grown.root / NEWS / f"{name}.txt").unlink()
     assert grown.refresh()[:5] == [*IMAGES, "encoded_dataset"]
     assert grown.decision().startswith("2 of 4 images changed")
+
+
+def test_a_dataset_that_shrank_stops_training_until_the_style_file_allows_it(grown: Life) -> None:
+    for name in ("animal-cat", "animal-dog", "animal-cow"):
+        (grown.root / NEWS / f"{name}.txt").unlink()
+    assert grown.refresh() == IMAGES
+    assert grown.decision() == (
+        "stopped by image_dataset: dataset_not_shrunk: 1 images, after 4 of the last training; if "
+        "that is meant, raise checks.max_shrink_share (now 0.5); limit 50%"
+    )
+    # By hand, too: the run ends with the sentence.
+    with pytest.raises(RunFailedError, match="does not pass dataset_not_shrunk: 1 images"):
+        grown.run("image_dataset", STYLE)
+    grown.edit("max_shrink_share: 0.5", "max_shrink_share: 0.8")
+    assert grown.refresh()[:2] == ["encoded_dataset, style", "ema_unet"]
 
 
 def test_captions_edited_by_hand_count_as_news(grown: Life) -> None:
