@@ -38,6 +38,10 @@ test: $(READY) lint ## Lint, then run every test that needs no GPU and less than
 test-slow: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+.PHONY: bench-gpu
+bench-gpu: $(READY) ## Measure training, encoding, sampling and captioning in nine minutes; PEER is diffusers' script
+	$(BIN)/python -m benchmarks.card $(if $(PEER),--peer $(PEER)) --json build/card.json --table build/card.md
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy and who may import whom
 	$(BIN)/ruff format --check .
