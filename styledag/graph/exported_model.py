@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from styledag.graph.checkpoint_unets import LORA, UNET, whole_unet
+from styledag.bases.find import find_base
+from styledag.graph.checkpoint_unets import LORA, whole_unet
 from styledag.graph.exportable import Exportable
 from styledag.publishing.hub.settings import ModelFormat
 from styledag.publishing.model_file import DType, ModelDescription
@@ -52,8 +53,11 @@ def export_model(
                 dtype=dtype,
                 provenance={f"styledag.{model.asset}": model.version},
             )
-        vae = {} if source.vae is None else {"vae": source.vae}
-        return export_pipeline(base, to, replaced={UNET: unet, **vae}, dtype=dtype)
+        names = find_base(base).parts
+        replaced = {names.denoiser: unet}
+        if source.vae is not None:
+            replaced[names.autoencoder] = source.vae
+        return export_pipeline(base, to, replaced=replaced, dtype=dtype)
 
 
 @contextmanager
@@ -61,9 +65,10 @@ def _unet_of(source: Exportable, beside: Path) -> Iterator[Path]:
     if source.model.asset == "merged_unet":
         yield source.model.folder
         return
+    own = source.base / find_base(source.base).parts.denoiser
     beside.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=beside, prefix=".styledag-") as scratch,
-        whole_unet(source.model, base=source.base / UNET, scratch=Path(scratch)) as unet,
+        whole_unet(source.model, base=own, scratch=Path(scratch)) as unet,
     ):
         yield unet

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from styledag.errors import LineageError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.drawing import MERGED_VAE, has_decoder
+from styledag.graph.drawing import MERGED_VAE, WHOLE_BASE, has_decoder
 from styledag.graph.exportable import Exportable, blend_key, check_base
 from styledag.graph.lineage import find_ancestor, trace
 from styledag.graph.names import Partition
-from styledag.graph.stage import PIPELINE
 from styledag.publishing.hub.settings import ModelFormat
 from styledag.store.artifact import Artifact
 
@@ -49,10 +48,10 @@ def find_exportable(catalogue: Catalogue, model: Artifact, form: ModelFormat) ->
 
 
 def _base_of(catalogue: Catalogue, model: Artifact) -> Path:
-    base = catalogue.style(Partition.from_store(model.partition).style).base
-    parts = catalogue.stages[model.asset].uses[0].parts  # a stage names the base first
-    check_base(model, catalogue.model(base, parts).version, base.model)
-    return catalogue.model(base, PIPELINE).folder
+    style = catalogue.style(Partition.from_store(model.partition).style)
+    uses = catalogue.stages[model.asset].uses[0]  # a stage names the base first
+    check_base(model, catalogue.used_model(style, uses, style.base).version, style.base.model)
+    return catalogue.used_model(style, WHOLE_BASE, style.base).folder
 
 
 def _made_of(

@@ -10,7 +10,7 @@ from styledag.graph.exportable import Exportable, blend_key, check_base
 from styledag.graph.exported_card import CardTerms
 from styledag.graph.lineage import trace_among
 from styledag.graph.publication import located, publish_model, record
-from styledag.graph.stage import DENOISER, Declaration, Inputs, Reads, Settings, Stage, uses_base
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, uses_base
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
@@ -83,5 +83,5 @@ STAGE = Stage(
         Reads("scores"),
         READS_DECODER,
     ),
-    uses=(uses_base("base_unet", DENOISER), WHOLE_BASE),
+    uses=(uses_base("base_unet", lambda parts: parts.training), WHOLE_BASE),
 )
