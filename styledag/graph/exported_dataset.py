@@ -13,6 +13,7 @@ _FAMILIES: dict[str, Family] = {
     "stable-diffusion-v1": "sd1",
     "stable-diffusion-v2-512": "sd2",
     "stable-diffusion-v2-768-v": "sd2-v",
+    "stable-diffusion-xl-v1-base": "sdxl",
 }
 """Families that trainers have names for, by ModelSpec's name of the base's architecture."""
 

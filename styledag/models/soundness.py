@@ -49,9 +49,8 @@ def check_is_folder(path: Path) -> None:
     """
     if path.is_file():
         raise ModelError(
-            f"{path} is a single file: convert it to a folder with diffusers, "
-            f"`StableDiffusionPipeline.from_single_file({path.name!r}).save_pretrained(folder)`, "
-            "and name that folder"
+            f"{path} is a single file: make it a folder with `styledag import {path} --to "
+            f"{path.with_suffix('')}`, and name that folder"
         )
     if not path.is_dir():
         raise ModelError(f"{path} is missing: name an existing folder")

@@ -1,10 +1,14 @@
 """Prompts by seeds of one model, labelled."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 from styledag.sampling import sampler as sampling
 from styledag.sampling.contact_sheet import contact_sheet
 from styledag.sampling.index import SAMPLES, SampleFile, prompt_folders, write_index
 from styledag.sampling.marking import mark_png, marked_png
-from styledag.sampling.sampler import Sampler
+from styledag.sampling.sampler import Sample, Sampler
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
@@ -32,14 +36,6 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
     settings = sampler.settings
     with workspace.progress.task("samples", len(sampler.pairs)) as advance:
         samples = sampler.draw(sampler.pairs, workspace, advance)
-    folders = prompt_folders(settings.prompts)
-    entries = []
-    for sample in samples:
-        name = f"samples/{folders[sample.prompt]}/{sample.seed}.png"
-        path = workspace.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(mark_png(sample.png))
-        entries.append(SampleFile(prompt=sample.prompt, seed=sample.seed, file=name))
     images = iter([sample.image for sample in samples])
     sheet = contact_sheet(
         [[next(images) for _ in settings.seeds] for _ in settings.prompts],
@@ -48,9 +44,9 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
         column_labels=[f"seed {seed}" for seed in settings.seeds],
     )
     (workspace.folder / GRID).write_bytes(marked_png(sheet))
-    write_index(
-        workspace.folder / SAMPLES,
-        entries,
+    write_samples(
+        samples,
+        workspace.folder,
         title=title,
         base_version=sampler.base_version,
         model_version=sampler.unet_version,
@@ -65,3 +61,22 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
         "seeds": len(settings.seeds),
         "size_px": list(samples[0].image.size),
     }
+
+
+def write_samples(samples: Sequence[Sample], folder: Path, **about: Any) -> None:
+    """Write images as ``samples/<prompt>/<seed>.png``, and ``samples.json`` beside them.
+
+    Args:
+        samples: The images.
+        folder: Where they go.
+        **about: JSON values that hold for all of them.
+    """
+    folders = prompt_folders(tuple(dict.fromkeys(sample.prompt for sample in samples)))
+    entries = []
+    for sample in samples:
+        name = f"samples/{folders[sample.prompt]}/{sample.seed}.png"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(mark_png(sample.png))
+        entries.append(SampleFile(prompt=sample.prompt, seed=sample.seed, file=name))
+    write_index(folder / SAMPLES, entries, **about)

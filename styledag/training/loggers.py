@@ -1,19 +1,24 @@
-"""The training log in TensorBoard or Weights & Biases, where the recipe names them."""
+"""The training log in TensorBoard, trackio or Weights & Biases, where the recipe names them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from styledag.errors import TrainingError
-from styledag.training.records import Snapshot, StepLog
+from styledag.training.records import Drawn, Snapshot, StepLog
 
 
 class Logger(Protocol):
-    """Receives figures by optimiser step."""
+    """Receives figures and images by optimiser step."""
 
     def log(self, step: int, figures: dict[str, float]) -> None:
         """Log the figures of one step."""
+
+    def table(self, step: int, epoch: int, drawn: Drawn) -> None:
+        """Log the images that a checkpoint draws."""
 
     def close(self) -> None:
         """Write what is left."""
@@ -48,6 +53,11 @@ class Loggers:
             figures[f"validation/band_{band}"] = loss
         self._log(snapshot.step, figures)
 
+    def samples(self, snapshot: Snapshot, drawn: Drawn) -> None:
+        """Log the images that were drawn of a snapshot, if there are any."""
+        for each in self._loggers if drawn else ():
+            each.table(snapshot.step, snapshot.epoch, drawn)
+
     def _log(self, step: int, figures: dict[str, float]) -> None:
         for each in self._loggers:
             each.log(step, figures)
@@ -65,7 +75,7 @@ def open_loggers(
     """Open loggers for as long as the block runs.
 
     Args:
-        names: ``tensorboard`` or ``wandb``, each at most once.
+        names: ``tensorboard``, ``trackio`` or ``wandb``, each at most once.
         folder: Where their files go.
         settings: The run's settings, which they show.
         run_id: By which a resumed run finds what it has logged.
@@ -99,30 +109,59 @@ class _TensorBoard:
         for name, value in figures.items():
             self._writer.add_scalar(name, value, step)
 
+    def table(self, step: int, epoch: int, drawn: Drawn) -> None:
+        import numpy as np
+        from PIL import Image
+
+        del epoch
+        for (prompt, seed), path in drawn.items():
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            self._writer.add_image(f"{prompt}/seed {seed}", pixels, step, dataformats="HWC")
+
     def close(self) -> None:
         self._writer.close()
 
 
-class _WeightsAndBiases:
+class _Tracker:
+    """Weights & Biases, or trackio, which has the same calls.
+
+    trackio would log a step again that an earlier try of the run had logged, so neither is asked.
+    """
+
     def __init__(
-        self, settings: Mapping[str, Any], folder: Path, run_id: str, done_steps: int
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        folder: Path,
+        run_id: str,
+        done_steps: int,
     ) -> None:
         del done_steps
         try:
-            import wandb
+            self._module: Any = import_module(name)
         except ImportError as exc:
-            raise _missing("wandb") from exc
+            raise _missing(name) from exc
         folder.mkdir(parents=True, exist_ok=True)
-        self._run: Any = wandb.init(
-            project="styledag",
-            id=run_id,
-            dir=folder,
-            config=dict(settings),
-            resume="allow",
+        self._newest = folder / "newest_step.txt"
+        self._before = int(self._newest.read_text()) if self._newest.is_file() else 0
+        known_as = {"id": run_id, "dir": folder} if name == "wandb" else {"name": run_id}
+        self._run: Any = self._module.init(
+            project="styledag", config=dict(settings), resume="allow", **known_as
         )
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
-        self._run.log(figures, step=step)
+    def log(self, step: int, figures: Mapping[str, Any]) -> None:
+        if step > self._before:
+            self._run.log(dict(figures), step=step)
+            self._newest.write_text(str(step))
+
+    def table(self, step: int, epoch: int, drawn: Drawn) -> None:
+        rows = [
+            [epoch, prompt, seed, self._module.Image(str(path))]
+            for (prompt, seed), path in drawn.items()
+        ]
+        columns = ["epoch", "prompt", "seed", "image"]
+        self.log(step, {"samples": self._module.Table(columns=columns, data=rows)})
 
     def close(self) -> None:
         self._run.finish()
@@ -130,7 +169,8 @@ class _WeightsAndBiases:
 
 _KINDS: Mapping[str, Callable[[Mapping[str, Any], Path, str, int], Logger]] = {
     "tensorboard": _TensorBoard,
-    "wandb": _WeightsAndBiases,
+    "trackio": partial(_Tracker, "trackio"),
+    "wandb": partial(_Tracker, "wandb"),
 }
 
 

@@ -255,8 +255,11 @@ class Recipe:
         help="Keep the last state of a finished run, so that a run with more epochs can continue "
         "from it: weights, average and the optimiser's moments, in float32.",
     )
-    loggers: tuple[Literal["tensorboard", "wandb"], ...] = setting(
-        (), identity=False, help="Where else the training log goes, if that is installed."
+    loggers: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = setting(
+        (),
+        identity=False,
+        help="Where else the training log and each checkpoint's images go, if that is installed; "
+        "trackio is local and needs no account.",
     )
     seed: int = setting(0, ge=0, help="Run seed that all of training's randomness follows from.")
 

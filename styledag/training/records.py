@@ -1,5 +1,6 @@
 """The steps, snapshots and result of a training run. Standard library only."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,12 @@ class Snapshot:
         left_out = ("recipe", "folder", "second", "lora")
         names = [each.name for each in fields(self) if each.name not in left_out]
         return {name: getattr(self, name) for name in names}
+
+
+Drawn = Mapping[tuple[str, int], Path]
+"""PNGs that were drawn of a snapshot, by prompt and seed."""
+OnSnapshot = Callable[[Snapshot], Drawn | None]
+"""Receives a snapshot, and returns what it drew of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """ema_unet and checkpoint: fine-tune a base's UNet, exactly and resumably."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from styledag.progress import Progress
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.processes import ALONE, Processes
 from styledag.training.recipe import Recipe
-from styledag.training.records import Snapshot, TrainingResult
+from styledag.training.records import OnSnapshot, TrainingResult
 
 if TYPE_CHECKING:
     from styledag.training.kept_states import KeptStates
@@ -24,7 +24,7 @@ def train_unet(
     inputs: Mapping[str, str],
     compute: Compute,
     scratch: Path,
-    on_snapshot: Callable[[Snapshot], None],
+    on_snapshot: OnSnapshot,
     progress: Progress,
     work: Counter[str],
     processes: Processes = ALONE,
@@ -45,8 +45,9 @@ def train_unet(
             is resumed from.
         compute: Device and dtype of autocast.
         scratch: Folder for states, snapshots and log, of this run alone.
-        on_snapshot: Receives each snapshot, and may move its folder away. After a kill it may
-            receive the newest one again, with the same content.
+        on_snapshot: Receives each snapshot, and may move its folder away; returns the images that
+            it drew of it, if any, for the loggers. After a kill it may receive the newest one
+            again, with the same content.
         progress: Sees one task of all optimiser steps, with ``loss`` and ``images_per_s``.
         work: Counts ``steps``, the optimiser steps really done.
         processes: Those that train together, each calling this with the same arguments but its

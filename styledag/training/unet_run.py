@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -31,7 +31,7 @@ from styledag.training.optimisation import Optimisation
 from styledag.training.prefetch import prefetched
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
-from styledag.training.records import Snapshot, StepLog, TrainingResult
+from styledag.training.records import Drawn, OnSnapshot, Snapshot, StepLog, TrainingResult
 from styledag.training.run_record import LOG_FOLDER, write_run_record
 from styledag.training.schedule import Schedule
 from styledag.training.snapshots.files import Snapshots
@@ -112,7 +112,7 @@ class UnetRun:
                 scratch / LOG_FOLDER, recipe, compute, facts={**facts, "inputs": dict(inputs)}
             )
 
-    def run(self, on_snapshot: Callable[[Snapshot], None], progress: Progress) -> TrainingResult:
+    def run(self, on_snapshot: OnSnapshot, progress: Progress) -> TrainingResult:
         """Train to the end of the recipe, from where an earlier run ended."""
         began = time.perf_counter()
         self._resume(on_snapshot)
@@ -219,9 +219,7 @@ class UnetRun:
         self._log.append(logged)
         return logged
 
-    def _save(
-        self, logged: StepLog, on_snapshot: Callable[[Snapshot], None], loggers: Loggers
-    ) -> None:
+    def _save(self, logged: StepLog, on_snapshot: OnSnapshot, loggers: Loggers) -> None:
         """Save a snapshot, where the step ends an epoch that has one, or a state."""
         ends_epoch = logged.step % self._batches.steps_per_epoch == 0
         if ends_epoch and self._course.has_snapshot(logged.epoch):
@@ -234,16 +232,17 @@ class UnetRun:
                 # Before the snapshot is received: what follows a kill has its weights to the bit,
                 # where training the epoch again need not have them.
                 self._save_state(handed_over=False)
-                self._hand_over(snapshot, on_snapshot)
+                loggers.samples(snapshot, self._hand_over(snapshot, on_snapshot) or {})
         elif logged.step % self._recipe.save_state_every_steps == 0:
             self._save_state(handed_over=True)
 
-    def _hand_over(self, snapshot: Snapshot, on_snapshot: Callable[[Snapshot], None]) -> None:
-        on_snapshot(snapshot)
+    def _hand_over(self, snapshot: Snapshot, on_snapshot: OnSnapshot) -> Drawn | None:
+        drawn = on_snapshot(snapshot)
         self._states.mark_handed_over()
         self._files.prune_best(self._snapshots)
         if snapshot.epoch < self._recipe.epochs:
             self._files.remove(snapshot)
+        return drawn
 
     def _snapshot(self, epoch: int) -> Snapshot:
         optimisation = self._optimisation
@@ -293,7 +292,7 @@ class UnetRun:
         if self._kept is not None and self._recipe.keep_state and self._processes.is_first:
             self._states.copy_to(self._kept.of(self._run))
 
-    def _resume(self, on_snapshot: Callable[[Snapshot], None]) -> None:
+    def _resume(self, on_snapshot: OnSnapshot) -> None:
         state = self._states.load(self._identity)
         if state is not None and not self._has_all_of(state):
             state = None

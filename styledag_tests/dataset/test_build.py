@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +45,26 @@ def build(workspace: Workspace, tmp_path: Path):
 
 def splits(folder: Path) -> dict[str, str]:
     return {row.id: row.split for row in read_dataset(folder)}
+
+
+def test_a_fresh_process_reads_it_with_nothing_of_ours(
+    workspace: Workspace, build, tmp_path: Path
+) -> None:
+    manifest = captioned_manifest(workspace, 6)
+    folder, _ = build(manifest, DatasetSettings(validation_share=0.0))
+    program = (
+        "import sys; from datasets import load_dataset; "
+        "rows = load_dataset(sys.argv[1], split='train'); "
+        "print(rows.column_names[:2], sorted(rows['text']), rows[0]['image'].size); "
+        "assert not [name for name in sys.modules if name.startswith('styledag')]"
+    )
+    command = [sys.executable, "-I", "-c", program, str(folder)]
+    environment = {"PATH": "", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    said = subprocess.run(
+        command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    captions = sorted(row.caption for row in manifest.rows)
+    assert said.stdout.strip() == f"['image', 'text'] {captions} (64, 64)"
 
 
 def test_load_dataset_reads_what_was_written(

@@ -12,6 +12,7 @@ from styledag.graph.exported_dataset import (
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
+from styledag_tests.bases.stable_diffusion_xl import write_stable_diffusion_xl
 from styledag_tests.whole.small_project import STYLE, make_project
 
 
@@ -58,3 +59,16 @@ def test_trainers_get_the_settings_of_the_style_file(tmp_path: Path, starter: Pa
     assert settings.base == str(starter / "stable-diffusion")
     assert (settings.family, settings.resolution_px) == ("sd1", 64)
     assert (settings.epochs, settings.batch_size, settings.lora_rank) == (2, 8, None)
+
+
+def test_a_base_of_stable_diffusion_xl_is_one_for_trainers_too(
+    tmp_path: Path, starter: Path
+) -> None:
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    tokenizer = starter / "stable-diffusion" / "tokenizer"
+    base = write_stable_diffusion_xl(tmp_path / "xl", tokenizer)
+    path = project.styles_folder / f"{STYLE}.yaml"
+    text = path.read_text("utf-8").replace(str(starter / "stable-diffusion"), str(base))
+    path.write_text(text, "utf-8")
+
+    assert trainer_settings(Catalogue(project), STYLE).family == "sdxl"

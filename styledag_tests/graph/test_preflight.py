@@ -82,7 +82,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "family": (family, "PixArtAlphaPipeline.*cannot be fine-tuned"),
     "pickled": (pickled, "unet.*pickles are not read"),
     "fp16 only": (fp16_only, "unet has its weights as variant fp16 only.*set variant: fp16"),
-    "single file": (single_file, "base is a single file: convert it"),
+    "single file": (single_file, "base is a single file: make it a folder with `styledag import"),
     "scorer": (broken_scorer, "scorer holds no model"),
     "label": (
         lambda root: edit(root, "label: twemoji", "label: nonesuch"),

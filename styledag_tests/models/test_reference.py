@@ -90,7 +90,10 @@ def test_a_variant_is_read_by_plain_names_and_has_the_version_of_its_content(
 
 def test_a_single_file_is_refused_with_the_way_to_convert_it(project: Path, store: Store) -> None:
     (project / "one.safetensors").write_text("all of it")
-    with pytest.raises(ModelError, match=r"one\.safetensors is a single file: convert it"):
+    with pytest.raises(
+        ModelError,
+        match=r"one\.safetensors is a single file: make it a folder with `styledag import",
+    ):
         resolve_model(ModelReference(model="one.safetensors"), project=project, items=store.items)
 
 

@@ -30,6 +30,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     its checkpoints' versions, and must not change, nor be trained again, with its decoder.
     """
     from styledag.sampling.contact_sheet import contact_sheet
+    from styledag.sampling.grid import write_samples
     from styledag.sampling.marking import marked_png
 
     snapshot: Snapshot = inputs.content
@@ -46,6 +47,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
     with workspace.progress.task("thumbnails", len(pairs)) as advance:
         samples = sampler.draw(pairs, workspace, advance)
+    write_samples(samples, workspace.folder)
     sheet = contact_sheet(
         [[sample.image for sample in samples]],
         title=f"epoch {snapshot.epoch}",

@@ -33,11 +33,12 @@ from styledag.store.workspace import Workspace
 from styledag.training.identity import CODE_VERSION, training_identity
 
 if TYPE_CHECKING:
-    from styledag.training.records import Snapshot, TrainingResult
+    from styledag.training.records import Drawn, Snapshot, TrainingResult
 
 
 def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     """Train, publish each snapshot while training runs, and keep the last as the model."""
+    from styledag.sampling.index import read_samples
     from styledag.training.averaging.ema import ema_decay
     from styledag.training.encoding.dataset import EncodedDataset
     from styledag.training.kept_states import KeptStates
@@ -46,8 +47,10 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
 
     published = PublishedSnapshots(workspace.scratch)
 
-    def publish(snapshot: "Snapshot") -> None:
-        published.add(snapshot.epoch, inputs.publish(epoch_key(snapshot.epoch), snapshot))
+    def publish(snapshot: "Snapshot") -> "Drawn":
+        checkpoint = inputs.publish(epoch_key(snapshot.epoch), snapshot)
+        published.add(snapshot.epoch, checkpoint)
+        return read_samples(checkpoint.folder)
 
     recipe, kept = inputs.settings["recipe"], None
     if workspace.kept is not None:

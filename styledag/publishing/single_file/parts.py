@@ -107,6 +107,8 @@ def predicts_v(configs: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def architecture_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
     """Return ModelSpec's name of an architecture, such as ``stable-diffusion-v1``."""
+    if configs["unet"].get("addition_embed_type") == "text_time":
+        return "stable-diffusion-xl-v1-base"
     if not has_open_clip(configs):
         return "stable-diffusion-v1"
     return f"stable-diffusion-v2-{'768-v' if predicts_v(configs) else '512'}"

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from styledag.errors import ModelError
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
+from styledag_tests.bases.stable_diffusion_xl import write_stable_diffusion_xl
 from styledag_tests.publishing.pipelines import state_of, without_weights, write_pipeline
 
 DESCRIPTION = ModelDescription(title="A style", tags=("style", "emoji"))
@@ -207,3 +208,13 @@ def test_another_family_is_refused(first_pipeline: Path, tmp_path: Path) -> None
 def test_a_name_of_another_format_is_refused(first_pipeline: Path, tmp_path) -> None:
     with pytest.raises(ModelError, match=r"must end in .safetensors"):
         export(first_pipeline, tmp_path / "model.ckpt")
+
+
+def test_stable_diffusion_xl_is_refused(starter: Path, tmp_path: Path) -> None:
+    tokenizer = starter / "stable-diffusion" / "tokenizer"
+    base = write_stable_diffusion_xl(tmp_path / "xl", tokenizer)
+
+    with pytest.raises(ModelError, match="in diffusers' format instead"):
+        export(base, tmp_path / "model.safetensors")
+
+    assert not (tmp_path / "model.safetensors").exists()
