@@ -107,9 +107,11 @@ class LanguageModel:
         import torch
 
         ids, mask = self._tokens.padded(texts, self._model.device)
+        # Of a mask without content nothing can be asked.
+        read = None if mask.is_meta else mask
         with torch.no_grad():
             output = self._model(
-                input_ids=ids, attention_mask=mask, output_hidden_states=True, use_cache=False
+                input_ids=ids, attention_mask=read, output_hidden_states=True, use_cache=False
             )
         states: Sequence[Tensor] = output.hidden_states
         return states, mask

@@ -100,7 +100,7 @@ def qwen_config(vocabulary: int, *, layers: int) -> Qwen3Config:
 
 def tiny_autoencoder(**settings: Any) -> AutoencoderKL:
     """Return an autoencoder of two levels."""
-    return AutoencoderKL(
+    autoencoder = AutoencoderKL(
         sample_size=16,
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -108,6 +108,19 @@ def tiny_autoencoder(**settings: Any) -> AutoencoderKL:
         norm_num_groups=4,
         **settings,
     )
+    if not settings.get("use_quant_conv", True):
+        little_variance(autoencoder)
+    return autoencoder
+
+
+@torch.no_grad()
+def little_variance(autoencoder: Any) -> None:
+    """Make the posterior narrow, as that of trained autoencoders is."""
+    for parameter, constant in (
+        (autoencoder.encoder.conv_out.weight, 0.0),
+        (autoencoder.encoder.conv_out.bias, -12.0),
+    ):
+        parameter[len(parameter) // 2 :] = constant
 
 
 class seeded:  # noqa: N801 - used as a context manager

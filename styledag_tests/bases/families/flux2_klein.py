@@ -19,6 +19,7 @@ from styledag.bases.flux2_klein import STATES
 from styledag_tests.bases.families import TinyFamily
 from styledag_tests.bases.tiny_parts import (
     change,
+    little_variance,
     qwen_config,
     seeded,
     write_index,
@@ -44,7 +45,10 @@ def write_flux2_klein(folder: Path, tokenizer: Path) -> Path:
             down_block_types=("DownEncoderBlock2D",) * 2,
             up_block_types=("UpDecoderBlock2D",) * 2,
             norm_num_groups=4,
+            use_quant_conv=False,
+            use_post_quant_conv=False,
         )
+        little_variance(autoencoder)
         autoencoder.bn.running_mean.normal_()
         autoencoder.bn.running_var.uniform_(0.5, 2.0)
         autoencoder.save_pretrained(folder / "vae")
