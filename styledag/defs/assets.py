@@ -47,7 +47,7 @@ def graph_checks(catalogue: Catalogue, partitions: Partitions) -> list[dg.AssetC
 
 def _declared(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> dict[str, Any]:
     return {
-        "partitions_def": partitions.definitions[stage.grain],
+        "partitions_def": partitions.definition(stage),
         "deps": list(_deps(stage, partitions, catalogue)),
         "description": stage.description,
         "group_name": stage.group,
@@ -61,7 +61,7 @@ def _deps(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> Iterato
     if stage.name not in catalogue.publisher_of:
         yield dg.AssetDep(settings_key(stage.name))
     for reads in stage.reads:
-        mapping = partitions.mapping(catalogue.stages[reads.asset].grain, stage.grain)
+        mapping = partitions.mapping(catalogue.stages[reads.asset], stage)
         yield dg.AssetDep(reads.asset, partition_mapping=mapping)
 
 
@@ -93,7 +93,7 @@ def _stored_as_published(stage: Stage, partitions: Partitions) -> dg.AssetChecks
     )
     def check(graph: dg.ResourceParam[GraphRun]) -> dg.AssetCheckResult:
         store, damaged, looked_at = graph.catalogue.store, [], 0
-        for partition in partitions.declared[stage.grain]:
+        for partition in partitions.of(stage):
             artifact = store.current(stage.name, partition.stored_as)
             if artifact is None:
                 continue
