@@ -7,7 +7,9 @@ import json
 import math
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +69,15 @@ SAMPLED = [
 
 
 @pytest.fixture(scope="module")
-def folders(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    tokenizer = starter / "stable-diffusion" / "tokenizer"
+def folder_of(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Write the base of a family when it is first asked for."""
     root = tmp_path_factory.mktemp("families")
-    return {name: each.write(root / name, tokenizer) for name, each in FAMILIES.items()}
+
+    @cache
+    def written(name: str) -> Path:
+        return FAMILIES[name].write(root / name, starter / "stable-diffusion" / "tokenizer")
+
+    return written
 
 
 @pytest.fixture(params=FAMILIES)
@@ -85,8 +92,8 @@ def family(name: str) -> TinyFamily:
 
 
 @pytest.fixture
-def folder(name: str, folders: dict[str, Path]) -> Path:
-    return folders[name]
+def folder(name: str, folder_of: Callable[[str], Path]) -> Path:
+    return folder_of(name)
 
 
 @pytest.fixture
@@ -147,9 +154,9 @@ def test_text_states_are_the_pipelines(family: TinyFamily, folder: Path, base: B
 
 @pytest.mark.parametrize(("name", "sampler", "guidance_scale"), SAMPLED)
 def test_latents_and_images_are_the_pipelines(
-    folders: dict[str, Path], name: str, sampler: str, guidance_scale: float
+    folder_of: Callable[[str], Path], name: str, sampler: str, guidance_scale: float
 ) -> None:
-    family, folder = FAMILIES[name], folders[name]
+    family, folder = FAMILIES[name], folder_of(name)
     pipeline = family.load(folder)
     kind = getattr(diffusers, family.samplers[sampler])
     for (width_px, height_px), negative in (((16, 16), ""), ((24, 16), family.negative)):
