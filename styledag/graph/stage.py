@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from styledag.bases.base import Parts
 from styledag.errors import StyleFileError
 from styledag.graph.blends import Blend
+from styledag.graph.checks import Check
 from styledag.graph.names import Grain, Partition, parse_epoch
 from styledag.settings import settings_identity
 from styledag.store.artifact import Artifact, Facts
@@ -29,7 +30,6 @@ Find = Callable[[str], Artifact | None]
 """Returns one published part, given its key; ``None`` if the store has none."""
 Preview = Callable[[Artifact], bytes | None]
 """Makes the thumbnail of an artifact: JPEG or GIF of at most 60 KB."""
-Check = Literal["nothing_lost", "stored_as_published"]
 PartNames = Callable[[Parts], tuple[str, ...]]
 """Chooses some of a base's subfolders, whose names are its family's."""
 

@@ -6,6 +6,7 @@ Published by `ema_unet` while it trains. A check reads the stored files byte by 
 from typing import TYPE_CHECKING
 
 from styledag.graph.checkpoint_unets import LORA, store_unet
+from styledag.graph.checks import STORED_AS_PUBLISHED
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.previews import image_of
 from styledag.graph.snapshots import link_tree
@@ -86,5 +87,5 @@ STAGE = Stage(
     reads=(Reads("encoded_dataset"),),
     uses=(WHOLE_BASE,),
     preview=image_of(THUMBNAILS),
-    checks=("stored_as_published",),
+    checks=(STORED_AS_PUBLISHED,),
 )
