@@ -107,8 +107,10 @@ class LanguageModel:
         import torch
 
         ids, mask = self._tokens.padded(texts, self._model.device)
-        # Of a mask without content nothing can be asked.
-        read = None if mask.is_meta else mask
+        read: Any = mask
+        if mask.is_meta:
+            # Made already, and causal: transformers makes none of a mask without content.
+            read = dict.fromkeys(("full_attention", "sliding_attention"))
         with torch.no_grad():
             output = self._model(
                 input_ids=ids, attention_mask=read, output_hidden_states=True, use_cache=False

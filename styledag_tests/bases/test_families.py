@@ -231,10 +231,11 @@ def test_first_loss_is_the_papers(
 
 
 def test_one_image_is_overfitted(
-    folder: Path, store: Store, workspace: Workspace, tmp_path: Path
+    family: TinyFamily, folder: Path, store: Store, workspace: Workspace, tmp_path: Path
 ) -> None:
     encoded = encode(folder, make_samples(store, 1), workspace)
-    result = train(encoded, folder, tmp_path, batch_size=1, epochs=200, snapshot_every_epochs=200)
+    ways = {"epochs": 200, "snapshot_every_epochs": 200, "learning_rate": family.rate}
+    result = train(encoded, folder, tmp_path, batch_size=1, **ways)
     losses = [each.loss for each in result.log]
     assert sum(losses[-30:]) < 0.7 * sum(losses[:30])
 

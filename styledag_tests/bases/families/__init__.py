@@ -30,6 +30,7 @@ class TinyFamily:
         guided: Guidance scales of ours that are tested, with the pipeline's own for the same.
         prompted: What the pipeline is called with, given prompt and negative prompt.
         negative: A negative prompt; empty where the pipeline has none.
+        rate: Learning rate at which one image is soon overfitted.
         flow: Whether it is trained by flow matching.
     """
 
@@ -46,6 +47,7 @@ class TinyFamily:
         "negative_prompt": negative or None,
     }
     negative: str = "a ball"
+    rate: float = 3e-3
     flow: bool = True
 
     def load(self, folder: Path) -> Any:

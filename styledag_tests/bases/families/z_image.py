@@ -93,5 +93,6 @@ FAMILY = TinyFamily(
     samplers={"euler": "FlowMatchEulerDiscreteScheduler"},
     states=_states,
     predict=_predict,
+    rate=1e-2,
     guided={1.0: 0.0, 5.0: 4.0},
 )
