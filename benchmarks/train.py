@@ -4,6 +4,11 @@ A base with random weights and images are made on the spot. What must be equal i
 any speed is printed. Ours and the peer run by turns in fresh processes; figures are medians.
 
     python -m benchmarks.train --device cpu --quick --peer train_text_to_image.py
+
+With ``--family`` it trains some steps of that family instead: random weights of the real size on a
+GPU, a small scale of it on a CPU.
+
+    python -m benchmarks.train --family sd35-medium --lora
 """
 
 import argparse
@@ -15,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.bench import AVERAGE_BOUND, LOSS_BOUND, Bench, Figures, middle
+from benchmarks.speed.family import GOALS as GOALS_BY_FAMILY
+from benchmarks.speed.family import measure_family
 from benchmarks.speed.peer import SCRIPT, TAG
 from benchmarks.speed.scale import scale_of
 
@@ -28,6 +35,9 @@ Goals on one H100: 160 images/s steady (140 passes), 800 images x 10 epochs in 7
 def main() -> None:
     """Measure by the command line's options, and print every figure."""
     options = _options()
+    if options.family:
+        _family(options)
+        return
     with tempfile.TemporaryDirectory(prefix="styledag-train-") as temporary:
         work = (options.work or Path(temporary)).resolve()
         bench = Bench(
@@ -42,6 +52,35 @@ def main() -> None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if "ratio" in figures:
         print(f"ratio: {figures['ratio']:.2f}")
+
+
+def _family(options: argparse.Namespace) -> None:
+    import torch
+
+    on_cpu = options.device == "cpu"
+    if on_cpu:
+        torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory(prefix="styledag-family-") as work:
+        found = measure_family(
+            options.family,
+            Path(work),
+            device=options.device,
+            full=not options.lora,
+            batch_size=options.batch_size or (1 if on_cpu else 4),
+            steps=2 if on_cpu else 20,
+        )
+    memory = found["peak_rss" if on_cpu else "peak_reserved"]
+    print(f"{options.family}, {'adapters' if options.lora else 'all weights'}")
+    print(f"  {found['parameters'] / 1e6:.0f} M parameters, {found['images_per_s']:.2f} images/s")
+    print(f"  peak memory {memory / GB:.2f} GB")
+    print(
+        f"  {found['flops_predicted'] / GB:.1f} GFLOP an image predicted, "
+        f"{found['flops_counted'] / GB:.1f} counted"
+    )
+    if not on_cpu:
+        print(f"  {found['share_of_peak']:.0%} of an H100's peak; goal {found['goal']} images/s")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def _run(bench: Bench, rounds: int, *, ladder: bool) -> dict[str, Any]:
@@ -197,6 +236,9 @@ def _options() -> argparse.Namespace:
         "needs accelerate, torchvision and tensorboard (pip install accelerate torchvision "
         "tensorboard, of versions that fit the torch that is installed)",
     )
+    parser.add_argument("--family", choices=tuple(GOALS_BY_FAMILY), help="train that family")
+    parser.add_argument("--lora", action="store_true", help="with --family: adapters only")
+    parser.add_argument("--batch-size", type=int, help="with --family: images in one step")
     parser.add_argument("--rounds", type=int, help="runs of each contender; 3 unless named")
     parser.add_argument("--threads", type=int, default=None, help="of the processor; 1 on a CPU")
     parser.add_argument("--work", type=Path, help="folder to keep everything in")

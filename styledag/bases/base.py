@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.latents import LatentSpace, LatentsShape, Moments
 from styledag.errors import StyledagError
 
@@ -46,10 +47,12 @@ class Probe:
         module: On the meta device. Called with named tensors, it returns a tensor or a tuple that
             starts with one.
         inputs: Shape of each input for one image, by name. The first is differentiated.
+        left_out: Names of inputs that are ``None``.
     """
 
     module: "nn.Module"
     inputs: Mapping[str, tuple[int, ...]]
+    left_out: tuple[str, ...] = ()
 
 
 class Tokens(Protocol):
@@ -264,18 +267,27 @@ class Base(Protocol):
             ModelError: If a configuration is missing or damaged.
         """
 
-    def objective(self, *, min_snr_gamma: float | None = None) -> Objective:
+    def objective(
+        self, *, min_snr_gamma: float | None = None, flow: FlowSettings | None = None
+    ) -> Objective:
         """Return what the denoiser is trained for.
 
         Args:
             min_snr_gamma: Weights errors by min(SNR, gamma) over SNR; not weighted when ``None``.
+            flow: How flow matching draws timesteps and weights errors; the base's own way when
+                ``None``.
 
         Raises:
-            ModelError: If the base's schedule cannot be trained.
+            ModelError: If the base's schedule cannot be trained, or not in that way.
         """
 
-    def sampler(self, name: str, num_inference_steps: int) -> SamplingSchedule:
+    def sampler(self, name: str, num_inference_steps: int, shape: LatentsShape) -> SamplingSchedule:
         """Return a sampler on the base's own schedule.
+
+        Args:
+            name: As style files name it.
+            num_inference_steps: Denoising steps.
+            shape: Of one image's latents, which some schedules depend on.
 
         Raises:
             StyleFileError: If the family has no sampler of that name.

@@ -67,7 +67,7 @@ class ClipTokens:
         On the device ``meta`` they are shapes, and no tokenizer is read.
 
         Args:
-            texts: None longer than the limit.
+            texts: Of those that are too long, the start is read.
             model: The text encoder.
         """
         import torch
@@ -77,7 +77,11 @@ class ClipTokens:
             ids = torch.zeros(shape, dtype=torch.int64, device="meta")
             return ids, torch.ones_like(ids)
         tokens = self._tokenizer(
-            list(texts), padding="max_length", max_length=self.limit, return_tensors="pt"
+            list(texts),
+            padding="max_length",
+            max_length=self.limit,
+            truncation=True,
+            return_tensors="pt",
         )
         return tokens.input_ids.to(model.device), tokens.attention_mask.to(model.device)
 

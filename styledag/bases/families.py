@@ -14,12 +14,13 @@ class Family:
 
     Attributes:
         name: As people call it.
-        components: Classes of the parts that its code can load, by the part's name.
+        components: Classes of the parts that its code can load, by the part's name; ``None`` among
+            them where a base may lack the part.
         make: Makes the base of a folder.
     """
 
     name: str
-    components: Mapping[str, tuple[str, ...]]
+    components: Mapping[str, tuple[str | None, ...]]
     make: Callable[[Path], Base]
 
 
@@ -31,7 +32,7 @@ _Kind = TypeVar("_Kind", bound=Callable[[Path], Base])
 
 
 def family(
-    name: str, *, pipeline: str, components: Mapping[str, tuple[str, ...]]
+    name: str, *, pipeline: str, components: Mapping[str, tuple[str | None, ...]]
 ) -> Callable[[_Kind], _Kind]:
     """Return a decorator that registers a class as the bases of one family.
 

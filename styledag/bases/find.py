@@ -51,7 +51,7 @@ def _check_components(folder: Path, index: Mapping[str, Any], family: Family) ->
         if kind not in known:
             raise ModelError(
                 f"{folder} has a {part} of class {kind} by its {INDEX}, but {family.name} has "
-                f"{' or '.join(known)}: name another base ({_supported()})"
+                f"{' or '.join(filter(None, known))}: name another base ({_supported()})"
             )
 
 

@@ -1,6 +1,6 @@
 """diffusers' samplers behind one interface."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import StyleFileError
@@ -19,6 +19,7 @@ class DiffusersSchedule:
         adds_noise: Whether its steps draw noise.
         variance_grows: Whether latents are ``x + sigma * noise``, whose variance grows with sigma,
             and not of variance 1 at each step.
+        **timing: What else the scheduler's ``set_timesteps`` reads.
     """
 
     def __init__(
@@ -28,9 +29,10 @@ class DiffusersSchedule:
         *,
         adds_noise: bool = False,
         variance_grows: bool = False,
+        **timing: Any,
     ) -> None:
         # On the CPU: the schedule's own arithmetic is the same whatever computes the denoiser.
-        scheduler.set_timesteps(num_inference_steps)
+        scheduler.set_timesteps(num_inference_steps, **timing)
         self._scheduler = scheduler
         self._adds_noise = adds_noise
         self._variance_grows = variance_grows
@@ -90,13 +92,38 @@ def diffusion_sampler(
     Raises:
         StyleFileError: If there is no such sampler.
     """
-    if name not in _DIFFUSION:
-        raise StyleFileError(
-            f"the base has no sampler {name!r}: set samples.scheduler to one of "
-            f"{', '.join(_DIFFUSION)}"
-        )
+    _check_name(name, _DIFFUSION)
     plain = {key: value for key, value in config.items() if not key.startswith("_")}
     return _DIFFUSION[name](plain, num_inference_steps)
+
+
+def flow_sampler(
+    name: str, config: Mapping[str, Any], num_inference_steps: int, **timing: Any
+) -> DiffusersSchedule:
+    """Return a sampler for a base that was trained by flow matching.
+
+    Args:
+        name: ``euler``.
+        config: The base's scheduler configuration.
+        num_inference_steps: Denoising steps.
+        **timing: The shift ``mu`` for the images' size and the unshifted ``sigmas``, as the
+            family's pipeline states them; the scheduler's own when left out.
+
+    Raises:
+        StyleFileError: If there is no such sampler.
+    """
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    _check_name(name, ("euler",))
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+    return DiffusersSchedule(scheduler, num_inference_steps, **timing)
+
+
+def _check_name(name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise StyleFileError(
+            f"the base has no sampler {name!r}: set samples.scheduler to one of {', '.join(known)}"
+        )
 
 
 def _ddim(config: dict[str, Any], steps: int) -> DiffusersSchedule:

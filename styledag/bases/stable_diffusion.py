@@ -9,8 +9,10 @@ from styledag.bases.base import Parts, Probe, TextEncoder, Tokens
 from styledag.bases.clip import STATES, ClipTextEncoder, ClipTokens, text_positions
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
-from styledag.bases.latents import LatentScale, LatentSpace, Moments
-from styledag.bases.parts import load_diffusers, model_errors, read_config
+from styledag.bases.flow_objective import FlowSettings
+from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
+from styledag.bases.latents import LatentSpace, LatentsShape
+from styledag.bases.parts import load_diffusers, read_config
 from styledag.errors import ModelError
 
 if TYPE_CHECKING:
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
 
     from styledag.bases.diffusion_objective import DiffusionObjective
     from styledag.bases.samplers import DiffusersSchedule
-
-_SCALING_FACTOR = 0.18215
-"""Stable Diffusion's own, which configurations of its first versions leave out."""
 
 
 @family(
@@ -68,19 +67,7 @@ class StableDiffusion:
     @cached_property
     def latents(self) -> LatentSpace:
         """Shape and scale of its latents."""
-        path = self.folder / "vae" / "config.json"
-        config = read_config(path)
-        with model_errors(path):
-            factor = 2 ** (len(config["block_out_channels"]) - 1)
-            return LatentSpace(
-                channels=int(config.get("latent_channels", 4)),
-                factor_px=factor,
-                multiple_px=factor,
-                scale=LatentScale(
-                    float(config.get("scaling_factor", _SCALING_FACTOR)),
-                    float(config.get("shift_factor") or 0.0),
-                ),
-            )
+        return kl_latents(self.folder / self.parts.autoencoder)
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -110,15 +97,10 @@ class StableDiffusion:
         *,
         device: "torch.device | str" = "cpu",
         dtype: "torch.dtype | None" = None,
-    ) -> "KlAutoencoder":
+    ) -> KlAutoencoder:
         """Return an autoencoder, in float32 where float16 is asked for, which overflows in it."""
-        import torch
-
-        return KlAutoencoder(
-            folder or self.folder / self.parts.autoencoder,
-            device=device,
-            dtype=torch.float32 if dtype == torch.float16 else dtype,
-        )
+        folder = folder or self.folder / self.parts.autoencoder
+        return KlAutoencoder(folder, device=device, dtype=dtype)
 
     def denoiser(
         self,
@@ -155,17 +137,26 @@ class StableDiffusion:
         shape = (count, text_positions(self.folder), self._text_width)
         return Conditioning({STATES: torch.empty(shape, device="meta")})
 
-    def objective(self, *, min_snr_gamma: float | None = None) -> "DiffusionObjective":
+    def objective(
+        self, *, min_snr_gamma: float | None = None, flow: FlowSettings | None = None
+    ) -> "DiffusionObjective":
         """Return noise or velocity as objective, whichever the base's schedule states."""
         from styledag.bases.diffusion_objective import DiffusionObjective, training_schedule
 
+        if flow is not None:
+            raise ModelError(
+                f"{self.family} is not trained by flow matching: remove flow from the recipe"
+            )
         schedule = training_schedule(self.folder / "scheduler")
         return DiffusionObjective(schedule, min_snr_gamma=min_snr_gamma)
 
-    def sampler(self, name: str, num_inference_steps: int) -> "DiffusersSchedule":
+    def sampler(
+        self, name: str, num_inference_steps: int, shape: LatentsShape
+    ) -> "DiffusersSchedule":
         """Return ``ddim``, ``dpm++``, ``euler`` or ``euler_a``."""
         from styledag.bases.samplers import diffusion_sampler
 
+        del shape
         config = read_config(self.folder / "scheduler" / "scheduler_config.json")
         return diffusion_sampler(name, config, num_inference_steps)
 
@@ -227,44 +218,3 @@ class StableDiffusion:
                     f"the UNet of {folder} has {name} {config.get(name)!r}, but a base of "
                     f"{self.family} has {expected!r}: name a base that reads the same inputs"
                 )
-
-
-class KlAutoencoder:
-    """An ``AutoencoderKL`` of diffusers'.
-
-    Args:
-        folder: With ``config.json`` and safetensors.
-        device: Where it computes.
-        dtype: Dtype of its weights.
-
-    Attributes:
-        model: The model.
-        decoding: What the names of its decoding parameters start with.
-
-    Raises:
-        ModelError: If it is missing, damaged or incomplete.
-    """
-
-    def __init__(
-        self, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
-    ) -> None:
-        from diffusers import AutoencoderKL
-
-        self.decoding = ("decoder.", "post_quant_conv.")
-        self.model: Any = load_diffusers(AutoencoderKL, folder, device=device, dtype=dtype)
-
-    @property
-    def dtype(self) -> "torch.dtype":
-        """Dtype of its weights."""
-        dtype: torch.dtype = self.model.dtype
-        return dtype
-
-    def encode(self, pixels: "Tensor") -> Moments:
-        """Return the posterior moments of images."""
-        posterior = self.model.encode(pixels).latent_dist
-        return Moments(posterior.mean, posterior.logvar)
-
-    def decode(self, latents: "Tensor") -> "Tensor":
-        """Return the images of unscaled latents."""
-        pixels: Tensor = self.model.decode(latents.to(self.dtype)).sample.float()
-        return pixels

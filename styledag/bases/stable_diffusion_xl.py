@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.bases.base import Parts
-from styledag.bases.clip import STATES, ClipTokens, text_positions
+from styledag.bases.clip import STATES, text_positions
+from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.latents import LatentSpace
-from styledag.bases.parts import load_transformers, model_errors, read_config
+from styledag.bases.parts import model_errors, read_config
 from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.errors import ModelError
 
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-POOLED = "pooled_text_states"
-"""Name of the second text encoder's projected states in a conditioning. # [texts, width]"""
-
-_ENCODERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
-"""The tokenizer of each text encoder, in the order in which their states are joined."""
 _TIME_IDS = 6
 """Height and width of the original, top and left of the crop, height and width of the target."""
 
@@ -69,7 +65,7 @@ class StableDiffusionXL(StableDiffusion):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.tokens = LongerTokens(_tokens(folder))
+        self.tokens = LongerTokens(pair_tokens(folder))
 
     @cached_property
     def latents(self) -> LatentSpace:
@@ -84,10 +80,10 @@ class StableDiffusionXL(StableDiffusion):
 
     def text_encoder(
         self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
-    ) -> "JoinedTextEncoder":
+    ) -> "XlTextEncoder":
         """Return both of its text encoders."""
         index = read_config(self.folder / "model_index.json")
-        return JoinedTextEncoder(
+        return XlTextEncoder(
             self.folder,
             zeros_for_empty=bool(index.get("force_zeros_for_empty_prompt", True)),
             device=device,
@@ -133,27 +129,7 @@ class StableDiffusionXL(StableDiffusion):
         )
 
 
-class LongerTokens:
-    """The tokens of several tokenizers, of which the one that makes most of a text counts.
-
-    Args:
-        each: Those of each text encoder.
-    """
-
-    def __init__(self, each: Sequence[ClipTokens]) -> None:
-        self._each = tuple(each)
-
-    @cached_property
-    def limit(self) -> int:
-        """Most tokens that every text encoder reads, special ones included."""
-        return min(tokens.limit for tokens in self._each)
-
-    def count(self, text: str) -> int:
-        """Return the largest number of tokens that a text has, special ones included."""
-        return max(tokens.count(text) for tokens in self._each)
-
-
-class JoinedTextEncoder:
+class XlTextEncoder:
     """Both text encoders of a base.
 
     Args:
@@ -179,34 +155,17 @@ class JoinedTextEncoder:
         from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
         kinds = (CLIPTextModel, CLIPTextModelWithProjection)
-        self._tokens = _tokens(base)
+        self._clips = ClipPair(base, kinds, device=device, dtype=dtype)
         self._zeros_for_empty = zeros_for_empty
-        self._models = [
-            load_transformers(kind, base / folder, device=device, dtype=dtype)
-            for kind, folder in zip(kinds, _ENCODERS, strict=True)
-        ]
 
     def encode(self, texts: Sequence[str]) -> Conditioning:
         """Return the joined penultimate states and the pooled states of texts; see the protocol."""
         import torch
 
-        with torch.no_grad():
-            # No attention mask, as in StableDiffusionXLPipeline: padding is attended to.
-            outputs = [
-                model(tokens.padded(texts, model)[0], output_hidden_states=True)
-                for tokens, model in zip(self._tokens, self._models, strict=True)
-            ]
-        states = torch.cat([each.hidden_states[-2] for each in outputs], dim=-1)
+        states, outputs = self._clips.encode(texts)
         pooled = outputs[-1].text_embeds
         if self._zeros_for_empty:
             empty = torch.tensor([text == "" for text in texts], device=states.device)
             states = states.masked_fill(empty[:, None, None], 0)
             pooled = pooled.masked_fill(empty[:, None], 0)
         return Conditioning({STATES: states, POOLED: pooled})
-
-
-def _tokens(base: Path) -> list[ClipTokens]:
-    return [
-        ClipTokens(base, tokenizer=tokenizer, text_encoder=text_encoder)
-        for text_encoder, tokenizer in _ENCODERS.items()
-    ]

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.bases.find import find_base
+from styledag.bases.stable_diffusion import StableDiffusion
+from styledag.bases.stable_diffusion_xl import StableDiffusionXL
 from styledag.errors import ModelError
 from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
 from styledag.publishing.single_file.parts import architecture_of, read_configs
@@ -12,6 +15,11 @@ if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
 
 LORA_FILE = "kohya_lora.safetensors"
+DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
+_IMPLEMENTATIONS = {
+    LORA_FILE: "https://github.com/kohya-ss/sd-scripts",
+    DIFFUSERS_FILE: "https://github.com/huggingface/diffusers",
+}
 _DOWN, _ALPHA = ".lora_down.weight", ".alpha"
 _PIECE_ELEMENTS = 1 << 22
 
@@ -26,8 +34,9 @@ def export_lora(
 ) -> Facts:
     """Write a LoRA file with ModelSpec's keys in its header and return its facts.
 
-    Its tensors are named as by kohya's tools, which A1111, ComfyUI and diffusers'
-    ``load_lora_weights`` read; its header states rank and alpha under their ``ss_*`` keys.
+    Of a UNet, its tensors are named as by kohya's tools, which A1111, ComfyUI and diffusers'
+    ``load_lora_weights`` read; its header states rank and alpha under their ``ss_*`` keys. Of a
+    transformer, they are named as by diffusers.
 
     Args:
         adapters: Folder with the adapters of a checkpoint, as training writes it.
@@ -46,8 +55,8 @@ def export_lora(
     from styledag.tensors.reader import TensorSpec, open_tensors
     from styledag.tensors.writer import in_file_order
 
-    path = adapters / LORA_FILE
-    if not path.is_file():
+    path = next((adapters / name for name in _IMPLEMENTATIONS if (adapters / name).is_file()), None)
+    if path is None:
         raise ModelError(
             f"{adapters} contains no {LORA_FILE}: only a recipe with 'lora' trains adapters, and "
             "blends contain none; export the model in another format"
@@ -59,10 +68,10 @@ def export_lora(
         )
         header = {
             **reader.metadata,
-            **_kohya_keys(reader),
+            **(_kohya_keys(reader) if path.name == LORA_FILE else {}),
             **description.keys(),
-            "modelspec.architecture": f"{architecture_of(read_configs(base))}/lora",
-            "modelspec.implementation": "https://github.com/kohya-ss/sd-scripts",
+            "modelspec.architecture": f"{_architecture(base)}/lora",
+            "modelspec.implementation": _IMPLEMENTATIONS[path.name],
         }
         pieces = (
             cast_finite(reader.read(spec.name, start, stop), wanted, spec.name)
@@ -77,6 +86,16 @@ def export_lora(
         "architecture": header["modelspec.architecture"],
         "tensor_sha256": digest,
     }
+
+
+def _architecture(base: Path) -> str:
+    """Return ModelSpec's name of a base's architecture, or the family's where it has none."""
+    family = find_base(base).family
+    if family == StableDiffusion.family:
+        return architecture_of(read_configs(base))
+    if family == StableDiffusionXL.family:
+        return "stable-diffusion-xl-v1-base"
+    return family.lower().replace(" ", "-")
 
 
 def _kohya_keys(reader: "TensorReader") -> dict[str, str]:

@@ -62,7 +62,7 @@ class Denoiser:
             StyleFileError: If the base has no such sampler, or a prompt is too long for it.
         """
         settings, compute, base = self.settings, self.parts.compute, self.parts.base
-        schedule = base.sampler(settings.scheduler, settings.num_inference_steps)
+        schedule = base.sampler(settings.scheduler, settings.num_inference_steps, self._shape)
         guided = settings.guidance_scale > 1
         texts = [prompt for prompt, _ in pairs]
         if guided:

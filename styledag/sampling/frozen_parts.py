@@ -1,11 +1,11 @@
-"""What samplers of one base share: text encoders and autoencoders, loaded when first needed."""
+"""What samplers of one base share: conditionings of texts, and autoencoders."""
 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.bases.base import Autoencoder, Base, TextEncoder, check_length
+from styledag.bases.base import Autoencoder, Base, check_length
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
@@ -55,15 +55,16 @@ class FrozenParts:
     def conditioning(self, texts: Sequence[str]) -> Conditioning:
         """Return what the denoiser reads for each text; each text is encoded once.
 
+        The text encoders are loaded for the texts that are new, and freed: some are larger than
+        the denoiser. So all texts are best encoded at once, before the denoiser is loaded.
+
         Raises:
             StyleFileError: If a text is longer than the text encoder reads.
         """
-        for text in texts:
-            if text not in self._conditionings:
-                check_length(text, self.base.tokens, called="prompt", error=StyleFileError)
-                self._conditionings[text] = self._text_encoder.encode([text])
+        missing = [text for text in dict.fromkeys(texts) if text not in self._conditionings]
+        for text in missing:
+            check_length(text, self.base.tokens, called="prompt", error=StyleFileError)
+        if missing:
+            encoder = self.base.text_encoder(device=self.compute.device, dtype=self.compute.dtype)
+            self._conditionings |= {text: encoder.encode([text]) for text in missing}
         return Conditioning.concatenated([self._conditionings[text] for text in texts])
-
-    @cached_property
-    def _text_encoder(self) -> TextEncoder:
-        return self.base.text_encoder(device=self.compute.device, dtype=self.compute.dtype)

@@ -206,6 +206,7 @@ class Sampler:
         known = dict(workspace.items.get_many(NAMESPACE, list(keys.values())))
         missing = [pair for pair, key in keys.items() if key not in known]
         advance(len(keys) - len(missing))
+        self._encode_texts(missing)
         for start in range(0, len(missing), self.settings.batch_size):
             batch = missing[start : start + self.settings.batch_size]
             for pair, image in zip(batch, self._drawn(batch), strict=True):
@@ -223,6 +224,7 @@ class Sampler:
             every_steps: Denoising steps between two frames.
         """
         last = self.settings.num_inference_steps
+        self._encode_texts(pairs)
         with _memory_errors(self.settings):
             for step, latents in enumerate(self.denoiser.denoise(pairs)):
                 if step % every_steps == 0 or step == last:
@@ -248,6 +250,16 @@ class Sampler:
             **({"vae_version": self.vae.version} if self.vae else {}),
             **({"size_px": f"{size[0]}x{size[1]}"} if size else {}),
         }
+
+    def _encode_texts(self, pairs: Sequence[Pair]) -> None:
+        """Encode all texts before the denoiser takes its memory."""
+        if not pairs:
+            return
+        guided = self.settings.guidance_scale > 1
+        with _memory_errors(self.settings):
+            self.parts.conditioning(
+                [*([self.settings.negative_prompt] * guided), *(prompt for prompt, _ in pairs)]
+            )
 
     def _drawn(self, batch: Sequence[Pair]) -> list[Image.Image]:
         with _memory_errors(self.settings):

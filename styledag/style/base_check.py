@@ -42,9 +42,10 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
     yield from _blocks(("blends", "block_weights"), style.blends.block_weights, base)
     yield from _sizes(style, base)
     samples = style.samples
+    own = base.latents.shape(width_px=base.size_px[0], height_px=base.size_px[1])
     yield from _refused(
         ("samples", "scheduler"),
-        lambda: base.sampler(samples.scheduler, samples.num_inference_steps),
+        lambda: base.sampler(samples.scheduler, samples.num_inference_steps, own),
     )
     for location, text in _prompts(style).items():
         count, limit = base.tokens.count(text), base.tokens.limit
@@ -88,7 +89,9 @@ def _recipe(location: Location, recipe: Recipe, base: Base) -> Iterator[Mismatch
     yield from _blocks((*location, "block_rates"), recipe.block_rates, base)
     everywhere = replace(recipe, blocks=None, block_rates={})
     yield from _refused((*location, "trained"), lambda: Trainable(base, everywhere))
-    yield from _refused(location, lambda: base.objective(min_snr_gamma=recipe.min_snr_gamma))
+    yield from _refused(
+        location, lambda: base.objective(min_snr_gamma=recipe.min_snr_gamma, flow=recipe.flow)
+    )
 
 
 def _blocks(

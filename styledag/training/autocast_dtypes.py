@@ -65,8 +65,7 @@ class NumberFormats(TorchFunctionMode):
         elif self._lower is not None and func in self._raised:
             args, kwargs = self._cast(args, kwargs, Tensor.float)
         if func is functional.scaled_dot_product_attention and self._fuses:
-            query, key, value = args
-            return _fused_attention(query, key, value)[0]
+            return _attention(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _cast(
@@ -85,6 +84,24 @@ class NumberFormats(TorchFunctionMode):
         if id(tensor) not in self._lowered:
             self._lowered[id(tensor)] = tensor.to(self._lower)
         return self._lowered[id(tensor)]
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Return what the CPU's fused kernel returns, which keeps as much as those of other devices."""
+    del enable_gqa  # no denoiser has fewer keys than queries
+    attended: Tensor = _fused_attention(
+        query, key, value, dropout_p, is_causal, attn_mask=attn_mask, scale=scale
+    )[0]
+    return attended
 
 
 def _is_number(value: object) -> bool:

@@ -52,6 +52,7 @@ DECIDES: Mapping[str, Decides] = {
     "family_weighting": Decides.WEIGHTS,
     "horizontal_flip": Decides.WEIGHTS,
     "min_snr_gamma": Decides.WEIGHTS,
+    "flow": Decides.WEIGHTS,
     "noise_offset": Decides.WEIGHTS,
     "ema": Decides.WEIGHTS,
     "snapshot_every_epochs": Decides.SNAPSHOTS,
@@ -111,4 +112,7 @@ def _length(recipe: Recipe) -> tuple[Decides, ...]:
 
 def _chosen(recipe: Recipe, *decides: Decides) -> dict[str, Any]:
     settings = settings_identity(recipe)
+    if recipe.flow is None:
+        # Left out, so that a base that it is not for keeps the keys of recipes without it.
+        del settings["flow"]
     return {name: settings[name] for name in sorted(settings) if DECIDES[name] in decides}

@@ -94,11 +94,11 @@ class LoraAdapters:
         return weights
 
     def write(self, averages: Mapping[str, Tensor], folder: Path, denoiser: str) -> None:
-        """Write the adapters as diffusers and as kohya's tools name them; the folder appears whole.
+        """Write the adapters as diffusers and, of a UNet, as kohya's tools name them, at once.
 
         Args:
             averages: The adapters' weights by name.
-            folder: Where both files go; replaced if it is there.
+            folder: Where the files go; replaced if it is there.
             denoiser: Name of the denoiser's folder in the base, which diffusers' names start with.
 
         Raises:
@@ -122,9 +122,11 @@ class LoraAdapters:
                     "lora_adapter_metadata": self._metadata(averages, denoiser),
                 },
             )
-            safetensors.torch.save_file(
-                self._kohya(halves), partial / KOHYA_FILE, metadata={"format": "pt"}
-            )
+            if denoiser == "unet":
+                # Of transformers, kohya's tools name the layers of other files than diffusers'.
+                safetensors.torch.save_file(
+                    self._kohya(halves), partial / KOHYA_FILE, metadata={"format": "pt"}
+                )
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
 

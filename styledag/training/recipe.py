@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from styledag.bases.flow_objective import FlowSettings
 from styledag.errors import TrainingError
 from styledag.settings import STRICT, check_settings, setting
 
@@ -227,6 +228,9 @@ class Recipe:
     min_snr_gamma: float | None = setting(
         None, gt=0, help="Weigh the loss by min(SNR, gamma)/SNR; 5 is usual, none when left out."
     )
+    flow: FlowSettings | None = setting(
+        None, help="Flow matching, for bases trained by it; its defaults when left out."
+    )
     noise_offset: float = setting(
         0.0, ge=0, le=1, help="Standard deviation of a noise shared by each channel; 0.05 is usual."
     )
@@ -320,6 +324,7 @@ def _made(kind: Any, plain: Mapping[str, Any]) -> Any:
 
 _NESTED: Mapping[str, Any] = {
     "ema": EmaSettings,
+    "flow": FlowSettings,
     "lora": LoraSettings,
     "prior": PriorSettings,
     "decoder": DecoderSettings,

@@ -79,7 +79,7 @@ class UnetRun:
         self._scratch = scratch
         self._work = work
         found = find_base(base)
-        objective = found.objective(min_snr_gamma=recipe.min_snr_gamma)
+        objective = found.objective(min_snr_gamma=recipe.min_snr_gamma, flow=recipe.flow)
         self._batches = Batches(encoded, recipe, objective)
         total_steps = self._batches.total_steps
         self._schedule = Schedule.of(recipe, total_steps=total_steps)

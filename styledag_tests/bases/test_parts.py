@@ -17,7 +17,7 @@ LOADERS: dict[str, Callable[[Base], object]] = {
     "text encoder": lambda base: base.text_encoder(),
     "tokenizer": lambda base: base.tokens.limit,
     "objective": lambda base: base.objective(),
-    "sampler": lambda base: base.sampler("ddim", 2),
+    "sampler": lambda base: base.sampler("ddim", 2, (4, 8, 8)),
 }
 EACH = pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -118,7 +118,7 @@ def test_float16_is_not_for_the_autoencoder(base: Path) -> None:
 
 def test_an_unknown_sampler_is_refused_with_those_that_there_are(base: Path) -> None:
     with pytest.raises(StyleFileError, match=r"no sampler 'plms'.*ddim, dpm\+\+, euler, euler_a"):
-        find_base(base).sampler("plms", 4)
+        find_base(base).sampler("plms", 4, (4, 8, 8))
 
 
 def test_an_unknown_token_limit_is_the_text_encoders(copy: Path) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from styledag.bases.base import Parts, Probe
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
+from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
 from styledag.bases.parts import load_diffusers
 from styledag.bases.samplers import DiffusersSchedule
@@ -193,12 +194,17 @@ class Toy:
             {"states": states, "mask": torch.empty(count, LIMIT, device="meta", dtype=torch.bool)}
         )
 
-    def objective(self, *, min_snr_gamma: float | None = None) -> Flow:
-        if min_snr_gamma is not None:
-            raise ModelError("flow matching has no min_snr_gamma: remove it from the recipe")
+    def objective(
+        self, *, min_snr_gamma: float | None = None, flow: FlowSettings | None = None
+    ) -> Flow:
+        if min_snr_gamma is not None or flow is not None:
+            raise ModelError("the toy has no min_snr_gamma and no flow: remove it")
         return Flow()
 
-    def sampler(self, name: str, num_inference_steps: int) -> DiffusersSchedule:
+    def sampler(
+        self, name: str, num_inference_steps: int, shape: LatentsShape
+    ) -> DiffusersSchedule:
+        del shape
         if name != "euler":
             raise StyleFileError(f"the base has no sampler {name!r}: set samples.scheduler: euler")
         scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=TIMESTEPS)

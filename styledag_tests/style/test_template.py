@@ -9,9 +9,12 @@ from styledag.style.load import load_style
 from styledag.style.template import base_names, write_new_style
 
 BASES = {
+    "flux2-klein": "black-forest-labs/FLUX.2-klein-base-4B",
     "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sd35-medium": "stabilityai/stable-diffusion-3.5-medium",
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
     "starter": "data/starter/stable-diffusion",
+    "z-image": "Tongyi-MAI/Z-Image",
 }
 
 
@@ -62,6 +65,6 @@ def test_the_starters_style_trains_and_draws_at_the_starters_size(tmp_path: Path
 def test_a_bad_name_and_an_unknown_base_are_refused_and_write_nothing(
     tmp_path: Path, name: str, base: str
 ) -> None:
-    with pytest.raises(StyleFileError, match=r"No Name|choose sd15, sdxl, starter"):
+    with pytest.raises(StyleFileError, match=r"No Name|choose flux2-klein, sd15, .*, z-image"):
         write_new_style(name, tmp_path, base=base)
     assert not list(tmp_path.iterdir())

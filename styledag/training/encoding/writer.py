@@ -58,10 +58,12 @@ class Encoding:
         """Write one file for each bucket; return the shape of one image's latents by bucket."""
         total = sum(len(samples) for samples in buckets.values())
         with self._workspace.progress.task("encoded moments", total) as advance:
-            return {
+            shapes = {
                 bucket: self._write_bucket(moments_file(bucket), samples, advance)
                 for bucket, samples in sorted(buckets.items())
             }
+        self.__dict__.pop("_image_encoder", None)  # freed before the text encoders are loaded
+        return shapes
 
     def write_conditioning(self, captions: Sequence[str]) -> list[int]:
         """Write the conditionings of all captions; return the shape of one's first tensor."""

@@ -27,9 +27,10 @@ class DryPass:
 
     Attributes:
         parameters: Elements of all weights of the denoiser, adapters included.
+        stored: Elements of all that a file of it has: weights without adapters, and buffers.
         trained: Elements of the trained ones.
         trained_shapes: Shapes of the trained tensors.
-        weights_bytes: Bytes of all weights.
+        weights_bytes: Bytes of all weights and buffers.
         gradients_bytes: Bytes of all gradients.
         peak_bytes: Most bytes of gradients, activations and intermediate results at any time.
         flops_forward: FLOPs of the forward pass, of all its images.
@@ -37,6 +38,7 @@ class DryPass:
     """
 
     parameters: int
+    stored: int
     trained: int
     trained_shapes: tuple[tuple[int, ...], ...]
     weights_bytes: int
@@ -101,12 +103,13 @@ def _dry_pass(
 ) -> DryPass:
     found = find_base(base[0])
     unet = found.denoiser(device="meta")
+    stored = sum(each.numel() for each in unet.state_dict().values())
     trained = _prepare(unet, found, recipe)
     formats = NumberFormats(device, dtype)
     if recipe.gradient_checkpointing:
         _checkpoint(unet, device, dtype)
-    parameters = list(unet.parameters())
-    live = LiveBytes([*parameters, *unet.buffers()])
+    parameters, buffers = list(unet.parameters()), list(unet.buffers())
+    live = LiveBytes([*parameters, *buffers])
     counted = Flops()
     with live, counted:
         # A second microstep finds the first one's gradients there.
@@ -119,9 +122,10 @@ def _dry_pass(
             del prediction
     return DryPass(
         parameters=sum(each.numel() for each in parameters),
+        stored=stored,
         trained=sum(each.numel() for each in trained),
         trained_shapes=tuple(tuple(each.shape) for each in trained),
-        weights_bytes=sum(each.nbytes for each in parameters),
+        weights_bytes=sum(each.nbytes for each in (*parameters, *buffers)),
         gradients_bytes=sum(each.nbytes for each in trained),
         peak_bytes=live.peak,
         flops_forward=flops_forward,

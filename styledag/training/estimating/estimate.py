@@ -243,7 +243,7 @@ def _device_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int
     passing = microstep.peak_bytes - microstep.gradients_bytes
     stepping = _stepping_bytes(planned.recipe, microstep)
     # A snapshot is gathered in host memory, when neither gradients nor activations are.
-    writing = _HALF * microstep.parameters - microstep.gradients_bytes if device == "cpu" else 0
+    writing = _HALF * microstep.stored - microstep.gradients_bytes if device == "cpu" else 0
     activations = max(passing, stepping, writing)
     items = {
         "weights": microstep.weights_bytes,
@@ -256,9 +256,7 @@ def _device_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int
         + int(_ALLOCATOR_LOSS * (activations + microstep.gradients_bytes)),
     }
     if planned.recipe.dropped_captions == "base":
-        items["frozen base"] = planned.compute.dtype.itemsize * (
-            microstep.parameters - _adapters(planned.recipe, microstep)
-        )
+        items["frozen base"] = planned.compute.dtype.itemsize * microstep.stored
     if planned.processes > 1:
         items["gradients of other processes"] = microstep.gradients_bytes
     return items
@@ -306,11 +304,10 @@ def _trained_bytes(recipe: Recipe, microstep: DryPass) -> int:
 
 
 def _snapshot_bytes(recipe: Recipe, microstep: DryPass) -> int:
-    adapters = _adapters(recipe, microstep)
-    unets = max(1, _averages(recipe)) * _HALF * (microstep.parameters - adapters)
+    unets = max(1, _averages(recipe)) * _HALF * microstep.stored
     if recipe.snapshot_format == "delta":
         unets = int(_DELTA_SHARE * unets)
-    return unets + 2 * _HALF * adapters
+    return unets + 2 * _HALF * _adapters(recipe, microstep)
 
 
 def _adapters(recipe: Recipe, microstep: DryPass) -> int:

@@ -136,7 +136,7 @@ class _Measured:
             dtype=self._compute.dtype,
             enabled=self._compute.dtype != torch.float32 and device.type != "meta",
         ):
-            output = self._probe.module(**inputs)
+            output = self._probe.module(**inputs, **dict.fromkeys(self._probe.left_out))
         first = output[0] if isinstance(output, tuple) else output
         torch.autograd.backward(first.float().square().mean())
         for parameter in self._probe.module.parameters():

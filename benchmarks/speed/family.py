@@ -1,0 +1,169 @@
+"""One family's training steps, with random weights of its real size and random data."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.speed.architectures import write_architecture
+from benchmarks.speed.measured import peak_memory
+from styledag.bases.base import Base
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.find import find_base
+from styledag.bases.latents import LatentsShape
+from styledag.models.compute import Compute
+from styledag.training.batches import Batch
+from styledag.training.estimating.dry_pass import dry_pass
+from styledag.training.optimisation import Optimisation
+from styledag.training.processes import Processes
+from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
+
+GOALS = {"sdxl": 20.0, "sd35-medium": 5.4, "flux2-klein": 3.0, "z-image": 2.1}
+"""Images a second at 1024 px on one H100, full fine-tune: 45 % of what its arithmetic allows."""
+
+_PEAK_FLOPS = 989e12
+"""Dense bfloat16 of an H100 SXM by its data sheet."""
+_SIZE_PX, _SMALL_SIZE_PX = 1024, 256
+
+
+class RandomWeights:
+    """A base whose denoiser has random weights, made on the device.
+
+    Args:
+        base: Whose configurations are real, and which has no weights.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a member of the base."""
+        return getattr(self._base, name)
+
+    def denoiser(self, *, device: Any, dtype: torch.dtype) -> Any:
+        """Return a denoiser with random weights of the size that training starts from."""
+        model = self._base.denoiser(device="meta", dtype=dtype).to_empty(device=device)
+        generator = torch.Generator(device).manual_seed(0)
+        with torch.no_grad():
+            for each in filter(torch.is_floating_point, (*model.parameters(), *model.buffers())):
+                each.normal_(std=0.02, generator=generator)
+        return model
+
+
+def recipe_of(*, full: bool, batch_size: int, small: bool) -> Recipe:
+    """Return what is trained: all weights in bfloat16, or adapters of attention.
+
+    Args:
+        full: Whether all weights are.
+        batch_size: Images in one step.
+        small: Whether it runs on a CPU, in float32.
+    """
+    return Recipe(
+        trained="unet" if full else "attention",
+        lora=None if full else LoraSettings(rank=32),
+        weights="float32" if small else "bfloat16",
+        optimizer="adamw",
+        gradient_checkpointing=not small,
+        batch_size=batch_size,
+        learning_rate=1e-5,
+        ema=EmaSettings(mode="base", base_share=0.2),
+        ema_on_cpu=full and not small,
+        snapshot_dtype="bfloat16",
+    )
+
+
+def measure_family(
+    name: str, work: Path, *, device: str, full: bool, batch_size: int, steps: int
+) -> dict[str, float]:
+    """Train some steps of a family and return images a second, share of the limit, memory.
+
+    Args:
+        name: As in ``styledag new --base``.
+        work: Empty folder for its configurations.
+        device: ``cuda``, or ``cpu`` at the small scale.
+        full: Whether all weights are trained, or adapters.
+        batch_size: Images in one step.
+        steps: Steps that are timed; two come before.
+    """
+    small = device == "cpu"
+    folder = write_architecture(name, work / name, small=small)
+    dtype = torch.float32 if small else torch.bfloat16
+    compute = Compute(torch.device(device), dtype)
+    base: Any = RandomWeights(find_base(folder))
+    recipe = recipe_of(full=full, batch_size=batch_size, small=small)
+    side = _SMALL_SIZE_PX if small else _SIZE_PX
+    shape = base.latents.shape(width_px=side, height_px=side)
+    predicted = dry_pass(folder, recipe, shape, device=device, dtype=dtype, batch_size=batch_size)
+    optimisation = Optimisation(
+        base,
+        recipe,
+        base.objective(),
+        compute=compute,
+        processes=Processes(),
+        total_steps=steps + 2,
+    )
+    batch = _batch(base, shape, batch_size)
+    for _ in range(2):
+        _step(optimisation, batch, device)
+    began = time.perf_counter()
+    for _ in range(steps):
+        _step(optimisation, batch, device)
+    images_per_s = steps * batch_size / (time.perf_counter() - began)
+    figures = {
+        "parameters": float(predicted.parameters),
+        "images_per_s": images_per_s,
+        "flops_predicted": predicted.flops / batch_size,
+        "flops_counted": _counted_flops(optimisation, batch) / batch_size,
+        "share_of_peak": images_per_s * predicted.flops / batch_size / _PEAK_FLOPS,
+        "goal": GOALS[name],
+    }
+    return figures | peak_memory()
+
+
+def _step(optimisation: Optimisation, batch: Batch, device: str) -> None:
+    loss, _ = optimisation.step(iter([batch]), 1, len(batch), learning_rate=1e-5)
+    if not math.isfinite(loss):
+        raise SystemExit(f"the loss is {loss}: no speed counts")
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _counted_flops(optimisation: Optimisation, batch: Batch) -> float:
+    """Return the FLOPs of a step as torch counts them; its attention in plain kernels."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    if batch.latents.is_cuda or torch.cuda.is_available():
+        return math.nan  # plain attention at the real size does not fit
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        optimisation.step(iter([batch]), 1, len(batch), learning_rate=1e-5)
+    return float(counter.get_total_flops())
+
+
+def _batch(base: Base, shape: LatentsShape, batch_size: int) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(*size, generator=generator)
+
+    described = base.meta_conditioning(batch_size).tensors
+    conditioning = Conditioning(
+        {
+            name: normal(*each.shape)
+            if each.is_floating_point()
+            else torch.ones(each.shape, dtype=each.dtype)
+            for name, each in described.items()
+        }
+    )
+    shares = [(at + 0.5) / batch_size for at in range(batch_size)]
+    return Batch(
+        latents=normal(batch_size, *shape),
+        noise=normal(batch_size, *shape),
+        timesteps=base.objective().timesteps(shares, shape),
+        conditioning=conditioning,
+        weights=torch.ones(batch_size),
+        dropped=torch.zeros(batch_size, dtype=torch.bool),
+    )

@@ -1,0 +1,119 @@
+"""Language models as text encoders: hidden states of a chat's first message."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from styledag.bases.parts import load_tokenizer, load_transformers
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_TOKENS = 512
+"""Most tokens that the pipelines read."""
+
+
+class ChatTokens:
+    """The tokens of texts as messages to a Qwen model, whose tokenizer is loaded when first needed.
+
+    Args:
+        folder: The tokenizer's.
+        thinks: Whether the model's answer may start with its thoughts, as the template has it.
+    """
+
+    limit = _TOKENS
+
+    def __init__(self, folder: Path, *, thinks: bool) -> None:
+        self._folder = folder
+        self._thinks = thinks
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, those of the chat's template included."""
+        return len(self._tokenizer.backend_tokenizer.encode(self._message(text)).ids)
+
+    def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
+        """Return token ids and attention mask of texts: [texts, limit] each.
+
+        On the device ``meta`` they are shapes, and no tokenizer is read.
+
+        Args:
+            texts: None longer than the limit.
+            device: Where they are needed.
+        """
+        import torch
+
+        if device.type == "meta":
+            ids = torch.zeros((len(texts), _TOKENS), dtype=torch.int64, device=device)
+            return ids, torch.ones_like(ids)
+        tokens = self._tokenizer(
+            [self._message(text) for text in texts],
+            padding="max_length",
+            max_length=_TOKENS,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return tokens.input_ids.to(device), tokens.attention_mask.to(device)
+
+    def _message(self, text: str) -> str:
+        message: str = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=self._thinks,
+        )
+        return message
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import Qwen2TokenizerFast
+
+        return load_tokenizer(Qwen2TokenizerFast, self._folder)
+
+
+class LanguageModel:
+    """A Qwen3 of which hidden states are read, without the head that predicts words.
+
+    Args:
+        folder: The model's.
+        tokens: The base's.
+        device: Where it computes; on ``meta`` no tokenizer is read.
+        dtype: Dtype of its weights.
+
+    Raises:
+        ModelError: If it is missing, damaged or incomplete.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tokens: ChatTokens,
+        *,
+        device: "torch.device | str",
+        dtype: "torch.dtype | None",
+    ) -> None:
+        from transformers import Qwen3Model
+
+        self._tokens = tokens
+        self._model = load_transformers(Qwen3Model, folder, device=device, dtype=dtype)
+
+    def encode(self, texts: Sequence[str]) -> "tuple[Sequence[Tensor], Tensor]":
+        """Return the states after each layer, the embeddings first, and the attention mask.
+
+        Args:
+            texts: None longer than the tokens allow.
+        """
+        import torch
+
+        ids, mask = self._tokens.padded(texts, self._model.device)
+        read: Any = mask
+        if mask.is_meta:
+            # Made already, and causal: transformers makes none of a mask without content.
+            read = dict.fromkeys(("full_attention", "sliding_attention"))
+        with torch.no_grad():
+            output = self._model(
+                input_ids=ids, attention_mask=read, output_hidden_states=True, use_cache=False
+            )
+        states: Sequence[Tensor] = output.hidden_states
+        return states, mask

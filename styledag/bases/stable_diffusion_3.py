@@ -1,0 +1,282 @@
+"""Stable Diffusion 3 and 3.5: two CLIPs and perhaps T5, sixteen channels, flow matching.
+
+Esser et al. 2024, "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis".
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from styledag.bases.base import Parts, Probe, Tokens
+from styledag.bases.clip import STATES, text_positions
+from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
+from styledag.bases.flow_objective import dynamic_shift
+from styledag.bases.flow_transformer import FlowTransformer
+from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
+from styledag.bases.latents import LatentSpace, LatentsShape
+from styledag.bases.parts import load_tokenizer, load_transformers, read_config
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from styledag.bases.samplers import DiffusersSchedule
+
+T5_STATES = "t5_text_states"
+"""Name of T5's states in a conditioning. # [texts, tokens, width]"""
+
+_T5_TOKENS = 256
+"""Tokens of T5 that the pipeline joins to CLIP's; zeros where the base has no T5."""
+_CLIPS = ("text_encoder", "text_encoder_2")
+
+
+@family(
+    "Stable Diffusion 3.x",
+    pipeline="StableDiffusion3Pipeline",
+    components={
+        "transformer": ("SD3Transformer2DModel",),
+        "vae": ("AutoencoderKL",),
+        "text_encoder": ("CLIPTextModelWithProjection",),
+        "text_encoder_2": ("CLIPTextModelWithProjection",),
+        "text_encoder_3": ("T5EncoderModel", None),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_3": ("T5Tokenizer", "T5TokenizerFast", None),
+    },
+)
+class StableDiffusion3(FlowTransformer):
+    """A base of Stable Diffusion 3 or 3.5; members are those of the protocol.
+
+    T5 is not used where ``model_index.json`` names none, as after ``from_pretrained(...,
+    text_encoder_3=None, tokenizer_3=None).save_pretrained(folder)``. Texts that only T5 reads to
+    their end are allowed where there is one: the CLIPs read their start, as in the pipeline.
+
+    Args:
+        folder: In ``StableDiffusion3Pipeline``'s layout.
+    """
+
+    family = "Stable Diffusion 3.x"
+    lists: Mapping[str, str] = {"blocks": "transformer_blocks"}
+    layers: Mapping[str, tuple[str, ...]] = {"attention": ("attn", "attn2")}
+    """Each block's attn reads image and caption together, attn2 the image alone."""
+
+    @cached_property
+    def parts(self) -> Parts:  # type: ignore[override]
+        """Its subfolders, T5's if it has one."""
+        further = ("text_encoder_3", "tokenizer_3") if self._has_t5 else ()
+        tokenizers = ("tokenizer", "tokenizer_2", *further[1:])
+        return Parts(
+            denoiser="transformer",
+            autoencoder="vae",
+            tokenizers=tokenizers,
+            training=("transformer", "scheduler"),
+            encoding=("vae", *_CLIPS, *further[:1], *tokenizers),
+        )
+
+    @cached_property
+    def latents(self) -> LatentSpace:
+        """Shape and scale of its latents."""
+        return kl_latents(self.folder / self.parts.autoencoder, patch=self.patch)
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the images that it was made for."""
+        side = int(self.config["sample_size"]) * self.latents.factor_px
+        return side, side
+
+    @property
+    def patch(self) -> int:
+        """Latents along one side of a token."""
+        return int(self.config["patch_size"])
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """T5's tokens, or the CLIPs' without it."""
+        return T5Tokens(self.folder) if self._has_t5 else LongerTokens(pair_tokens(self.folder))
+
+    def kind(self) -> Any:
+        """Return the denoiser's class."""
+        from diffusers import SD3Transformer2DModel
+
+        return SD3Transformer2DModel
+
+    def text_encoder(
+        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
+    ) -> "Sd3TextEncoder":
+        """Return all of its text encoders."""
+        return Sd3TextEncoder(self.folder, with_t5=self._has_t5, device=device, dtype=dtype)
+
+    def autoencoder(
+        self,
+        folder: Path | None = None,
+        *,
+        device: "torch.device | str" = "cpu",
+        dtype: "torch.dtype | None" = None,
+    ) -> KlAutoencoder:
+        """Return an autoencoder."""
+        folder = folder or self.folder / self.parts.autoencoder
+        return KlAutoencoder(folder, device=device, dtype=dtype)
+
+    def predict(
+        self,
+        denoiser: "nn.Module",
+        latents: "Tensor",
+        timesteps: "Tensor",
+        conditioning: Conditioning,
+    ) -> "Tensor":
+        """Return the transformer's prediction."""
+        prediction: Tensor = denoiser(
+            hidden_states=latents,
+            timestep=timesteps.expand(len(latents)),
+            encoder_hidden_states=self.joined_states(conditioning),
+            pooled_projections=conditioning[POOLED],
+            return_dict=False,
+        )[0]
+        return prediction
+
+    def joined_states(self, conditioning: Conditioning) -> "Tensor":
+        """Return all text states as the transformer reads them: CLIP's, filled up, then T5's."""
+        import torch
+
+        clip = conditioning[STATES]
+        width = int(self.config["joint_attention_dim"])
+        if T5_STATES in conditioning.tensors:
+            t5 = conditioning[T5_STATES]
+        else:
+            t5 = clip.new_zeros((len(clip), _T5_TOKENS, width))
+        filled = torch.nn.functional.pad(clip, (0, width - clip.shape[-1]))
+        return torch.cat([filled, t5], dim=1)
+
+    def meta_conditioning(self, count: int) -> Conditioning:
+        """Return text states and pooled states on the meta device."""
+        import torch
+
+        widths = [int(self._text_config(clip)["hidden_size"]) for clip in _CLIPS]
+        positions = text_positions(self.folder)
+        pooled = int(self.config["pooled_projection_dim"])
+        tensors = {
+            STATES: torch.empty((count, positions, sum(widths)), device="meta"),
+            POOLED: torch.empty((count, pooled), device="meta"),
+        }
+        if self._has_t5:
+            width = int(self.config["joint_attention_dim"])
+            tensors[T5_STATES] = torch.empty((count, _T5_TOKENS, width), device="meta")
+        return Conditioning(tensors)
+
+    def sampler(
+        self, name: str, num_inference_steps: int, shape: LatentsShape
+    ) -> "DiffusersSchedule":
+        """Return ``euler``."""
+        from styledag.bases.samplers import flow_sampler
+
+        shift = dynamic_shift(self.schedule, self.tokens_of(shape))
+        timing = {} if shift is None else {"mu": shift}
+        return flow_sampler(name, self.schedule, num_inference_steps, **timing)
+
+    def probes(self, size: tuple[int, int]) -> list[Probe]:
+        """Return the first block."""
+        denoiser = self.denoiser(device="meta")
+        width = denoiser.inner_dim
+        text = text_positions(self.folder) + _T5_TOKENS
+        inputs: dict[str, tuple[int, ...]] = {
+            "hidden_states": (self.tokens_of((0, *size)), width),
+            "encoder_hidden_states": (text, int(self.config["caption_projection_dim"])),
+            "temb": (width,),
+        }
+        return [Probe(denoiser.transformer_blocks[0], inputs)]
+
+    @cached_property
+    def _has_t5(self) -> bool:
+        stated = read_config(self.folder / "model_index.json").get("text_encoder_3")
+        return bool(stated and stated[-1])
+
+    def _text_config(self, part: str) -> Mapping[str, Any]:
+        return read_config(self.folder / part / "config.json")
+
+
+class T5Tokens:
+    """The tokens of a base's T5 tokenizer, which is loaded when first needed.
+
+    Args:
+        base: Folder in diffusers' layout.
+    """
+
+    limit = _T5_TOKENS
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, the one at its end included."""
+        return len(self._tokenizer.backend_tokenizer.encode(text).ids)
+
+    def padded(self, texts: Sequence[str]) -> "Tensor":
+        """Return token ids of texts: [texts, limit]."""
+        tokens = self._tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=self.limit,
+            truncation=True,
+            return_tensors="pt",
+        )
+        ids: Tensor = tokens.input_ids
+        return ids
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import T5TokenizerFast
+
+        return load_tokenizer(T5TokenizerFast, self._base / "tokenizer_3")
+
+
+class Sd3TextEncoder:
+    """Both CLIPs of a base, and its T5.
+
+    Args:
+        base: Folder in diffusers' layout.
+        with_t5: Whether it has a T5.
+        device: Where they compute; on ``meta`` no tokenizer is read.
+        dtype: Dtype of their weights.
+
+    Raises:
+        ModelError: If one is missing, damaged or incomplete.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        *,
+        with_t5: bool,
+        device: "torch.device | str",
+        dtype: "torch.dtype | None",
+    ) -> None:
+        from transformers import CLIPTextModelWithProjection, T5EncoderModel
+
+        self._clips = ClipPair(base, (CLIPTextModelWithProjection,) * 2, device=device, dtype=dtype)
+        self._t5_tokens = T5Tokens(base)
+        self._t5: Any = None
+        if with_t5:
+            folder = base / "text_encoder_3"
+            self._t5 = load_transformers(T5EncoderModel, folder, device=device, dtype=dtype)
+
+    def encode(self, texts: Sequence[str]) -> Conditioning:
+        """Return states and pooled states of texts; see the protocol."""
+        import torch
+
+        states, outputs = self._clips.encode(texts)
+        pooled = torch.cat([each.text_embeds for each in outputs], dim=-1)
+        tensors = {STATES: states, POOLED: pooled}
+        if self._t5 is not None:
+            with torch.no_grad():
+                tensors[T5_STATES] = self._t5(self._t5_ids(texts))[0]
+        return Conditioning(tensors)
+
+    def _t5_ids(self, texts: Sequence[str]) -> "Tensor":
+        import torch
+
+        if self._t5.device.type == "meta":
+            return torch.zeros((len(texts), _T5_TOKENS), dtype=torch.int64, device="meta")
+        return self._t5_tokens.padded(texts).to(self._t5.device)

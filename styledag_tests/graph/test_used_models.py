@@ -1,0 +1,69 @@
+"""Which parts of a base a stage depends on, where the family names them in its own way."""
+
+from pathlib import Path
+
+import pytest
+
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.checkpoint_unets import denoiser_of
+from styledag.style.model import Style
+from styledag_tests.bases.families.stable_diffusion_3 import FAMILY
+from styledag_tests.bases.tiny_parts import change
+from styledag_tests.whole.small_project import STYLE, make_project
+
+WHOLE = {"checkpoint", "sample_grid", "evolution", "denoising"}
+
+
+@pytest.fixture
+def base(starter: Path, tmp_path: Path) -> Path:
+    return FAMILY.write(tmp_path / "sd3", starter / "stable-diffusion" / "tokenizer")
+
+
+@pytest.fixture
+def catalogue(base: Path, starter: Path, tmp_path: Path) -> Catalogue:
+    project = make_project(tmp_path / "project", starter, "http://127.0.0.1:1")
+    path = project.styles_folder / f"{STYLE}.yaml"
+    text = path.read_text().replace(f"{starter}/stable-diffusion", str(base))
+    path.write_text(text)
+    return Catalogue(project)
+
+
+def versions(catalogue: Catalogue, style: Style) -> dict[str, list[str]]:
+    """Versions of the parts of the base that each stage uses."""
+    return {
+        stage.name: [
+            catalogue.used_model(style, uses, style.base).version
+            for uses in stage.uses
+            if uses.parts is not None
+        ]
+        for stage in catalogue.stages.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "users"),
+    [
+        ("transformer/config.json", WHOLE | {"encoded_dataset", "ema_unet", "merged_unet"}),
+        ("scheduler/scheduler_config.json", WHOLE | {"encoded_dataset", "ema_unet"}),
+        ("tokenizer_3/tokenizer_config.json", WHOLE | {"encoded_dataset", "captions"}),
+        ("text_encoder_3/config.json", WHOLE | {"encoded_dataset"}),
+        ("vae/config.json", WHOLE | {"encoded_dataset", "vae_decoder", "merged_vae"}),
+    ],
+)
+def test_a_change_of_a_part_concerns_the_stages_that_read_it(
+    catalogue: Catalogue, base: Path, part: str, users: set[str]
+) -> None:
+    style = catalogue.style(STYLE)
+    before = versions(catalogue, style)
+    change(base / part, changed=1)
+    after = versions(catalogue, style)
+    changed = {name for name, found in before.items() if after[name] != found}
+    assert changed - {"scores", "model_report"} == users
+
+
+def test_models_are_stored_under_the_name_of_the_bases_denoiser(
+    catalogue: Catalogue, base: Path
+) -> None:
+    style = catalogue.style(STYLE)
+    used = catalogue.used_model(style, catalogue.stages["ema_unet"].uses[0], style.base)
+    assert denoiser_of(used) == base / "transformer"
