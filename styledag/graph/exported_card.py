@@ -26,6 +26,8 @@ from styledag.store.artifact import Artifact, Facts
 from styledag.store.files import storage_errors
 
 _SCORES = {
+    "style_learned": "share of the base's loss on held-out images that is gone; higher is better",
+    "base_remembered": "the base's loss on its own images over the model's; 1 is the base",
     "style": "share of the base's distance to the style that it covers; higher is nearer",
     "retention": "likeness to the base's own images; higher is nearer",
     "text_similarity": "likeness of image and prompt; higher is nearer",

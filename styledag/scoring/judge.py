@@ -9,11 +9,18 @@ from styledag.images.similarity import Float32
 from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
 from styledag.scoring.diversity import diversity
-from styledag.scoring.records import Candidate, Estimate, NearestRow, Pair, ScoreRow
+from styledag.scoring.records import (
+    DECIMALS,
+    BaseScores,
+    Candidate,
+    Estimate,
+    NearestRow,
+    Pair,
+    ScoreRow,
+    rounded,
+)
 from styledag.scoring.retention import retention, text_retention, text_similarity
 from styledag.scoring.style import Float64, StyleDistance, style_gain
-
-_DECIMALS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +44,12 @@ class Judge:
     prompts: Mapping[str, Float32]
 
     def row(
-        self, place: int, candidate: Candidate, samples: Float32, taken: Mapping[Pair, bool]
+        self,
+        place: int,
+        candidate: Candidate,
+        samples: Float32,
+        by_base: BaseScores,
+        taken: Mapping[Pair, bool],
     ) -> ScoreRow:
         """Return a candidate's scores, not yet compared with the others.
 
@@ -45,6 +57,7 @@ class Judge:
             place: The candidate's place among all.
             candidate: It.
             samples: Unit embeddings of its samples, in their order.
+            by_base: What the base's denoising loss says of it.
             taken: Whether a classifier takes a sample for the style; of none without one.
         """
         pairs = list(candidate.samples)
@@ -64,13 +77,15 @@ class Judge:
             length=candidate.length,
             amount=candidate.amount,
             samples=len(pairs),
+            style_learned=by_base.style_learned,
+            base_remembered=by_base.base_remembered,
             cmmd=cmmd,
             style=style,
             retention=_mean("retention", pairs, kept),
             text_similarity=_mean("text_similarity", pairs, shown),
-            text_retention=_rounded(text_retention(float(shown.mean()), float(base_shown.mean()))),
+            text_retention=rounded(text_retention(float(shown.mean()), float(base_shown.mean()))),
             copying=self._copying(pairs, samples),
-            diversity=_rounded(diversity(samples, [prompt for prompt, _ in pairs])),
+            diversity=rounded(diversity(samples, [prompt for prompt, _ in pairs])),
             taken_for_style=_mean(
                 "taken_for_style", list(taken), np.array([*taken.values()], np.float64)
             ),
@@ -96,7 +111,7 @@ class Judge:
                 seed=seed,
                 sample_sha256=sha256s[number],
                 training_sha256=self.training_ids[int(found.index[number])],
-                similarity=round(float(found.similarity[number]), _DECIMALS),
+                similarity=round(float(found.similarity[number]), DECIMALS),
                 is_copy=self._is_copy(float(found.similarity[number])),
             )
             for number, (prompt, seed) in enumerate(candidate.samples)
@@ -160,8 +175,4 @@ def _estimate(
 ) -> Estimate:
     prompts, seeds = zip(*pairs, strict=True)
     low, high = bootstrap(statistic, prompts, seeds, field)
-    return Estimate(_rounded(value), _rounded(low), _rounded(high))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DECIMALS)
+    return Estimate(rounded(value), rounded(low), rounded(high))

@@ -66,6 +66,10 @@ def _prompts(style: Style) -> Mapping[Location, str]:
         **{("samples", "prompts", at): text for at, text in enumerate(style.samples.prompts)},
         ("samples", "negative_prompt"): style.samples.negative_prompt,
         **{
+            ("scores", "outside_prompts", at): text
+            for at, text in enumerate(style.scores.outside_prompts)
+        },
+        **{
             ("recipes", name, "prior", "class_prompt"): recipe.prior.class_prompt
             for name, recipe in style.recipes.items()
             if recipe.prior is not None

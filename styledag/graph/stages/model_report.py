@@ -20,6 +20,7 @@ def _settings(declared: Declaration) -> Settings:
         style.blends,
         description=style.description,
         classifier=style.scores.classifier,
+        style_prompt=style.scores.style_prompt,
         decoder=declared.recipe.decoder,
     )
 
