@@ -12,6 +12,7 @@ from styledag.cli.export import export
 from styledag.cli.lineage import lineage
 from styledag.cli.publish import publish
 from styledag.cli.run import demo, run
+from styledag.cli.show import show
 from styledag.cli.single_file import import_command
 from styledag.cli.status import doctor, status
 from styledag.cli.style import new, schema
@@ -42,7 +43,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 
 for command in (
-    *(demo, run, ui, new, status, lineage, doctor),
+    *(demo, run, show, ui, new, status, lineage, doctor),
     *(diff, export, publish, import_command, wiki, schema),
 ):
     cli.add_command(command)

@@ -3,7 +3,8 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from styledag.cli.context import Session, pass_session
+from styledag.cli.show import IMAGE_ASSETS
 from styledag.errors import ModelError
 from styledag.project import Project
+from styledag.store.workspace import LOOKING
 
 if TYPE_CHECKING:
     from styledag.store.store import Built
@@ -32,12 +35,34 @@ device_option: Callable[..., Any] = click.option(
 
 @click.command()
 @click.argument("name", metavar="STYLE[.RECIPE]")
+@click.option("--to", metavar="ASSET", help="Stop after this asset, such as curated_images.")
+@click.option("--only", metavar="ASSET", help="Make this asset alone, from what is there.")
 @device_option
 @pass_session
-def run(session: Session, name: str, device: Device) -> None:
+def run(session: Session, name: str, to: str | None, only: str | None, device: Device) -> None:
     """Bring a style up to date: collect, train, blend, draw, score, report."""
+    if to and only:
+        raise click.UsageError("give --to or --only, not both")
     style, _, recipe = name.partition(".")
-    bring_up_to_date(session, style, [recipe] if recipe else [], device)
+    assets = _assets(session.project, to, only)
+    bring_up_to_date(session, style, [recipe] if recipe else [], device, assets=assets)
+
+
+def _assets(project: Project, to: str | None, only: str | None) -> frozenset[str]:
+    """Return the assets to make; all if none is named."""
+    from styledag.graph.catalogue import Catalogue
+
+    named = to or only
+    if named is None:
+        return frozenset()
+    catalogue = Catalogue(project)
+    needed = catalogue.needed_for(named)
+    if to:
+        return needed
+    publisher = catalogue.publisher_of.get(named)
+    if publisher is not None:
+        raise click.UsageError(f"{named} is made while {publisher} runs: --only {publisher}")
+    return frozenset({named})
 
 
 @click.command()
@@ -60,8 +85,22 @@ def demo(session: Session, device: Device) -> None:
     session.console.print("browse the graph and its images: make ui")
 
 
-def bring_up_to_date(session: Session, style: str, recipes: list[str], device: Device) -> None:
+def bring_up_to_date(
+    session: Session,
+    style: str,
+    recipes: list[str],
+    device: Device,
+    *,
+    assets: Collection[str] = (),
+) -> None:
     """Materialise a style's assets in order, saying what each one did.
+
+    Args:
+        session: The call.
+        style: The style.
+        recipes: Only these of its recipes; all when empty.
+        device: What to compute with.
+        assets: Only these; all when empty.
 
     Raises:
         StyledagError: With all checks that fail before anything is fetched, or the first stage
@@ -84,8 +123,12 @@ def bring_up_to_date(session: Session, style: str, recipes: list[str], device: D
         _say(console, built)
 
     catalogue, compute = Catalogue(project), ComputeSettings(device=device)
-    steps = steps_of(catalogue, style, recipes)
-    require_ready(catalogue, style, recipes, compute)
+    steps = [
+        replace(step, assets=chosen)
+        for step in steps_of(catalogue, style, recipes)
+        if (chosen := tuple(each for each in step.assets if not assets or each in assets))
+    ]
+    require_ready(catalogue, style, recipes, compute, assets=assets)
     definitions = build_definitions(
         project,
         progress_of=lambda _: BarsProgress(console),
@@ -112,8 +155,8 @@ def _say(console: Console, built: "Built") -> None:
         for name, count in facts.items()
         if name.startswith("rejected_")
     ]
-    did = ", ".join(f"{count} {kind}" for kind, count in sorted(built.work.items()))
-    figures.append(did or ("unchanged" if built.cached else "made anew"))
+    did = [f"{count} {kind}" for kind, count in sorted(built.work.items())]
+    figures.append(", ".join(["unchanged"] * built.cached + did) or "made anew")
     console.print(
         f"[bold]{artifact.asset:<16}[/bold] {Partition.from_store(artifact.partition).key:<20} "
         f"[cyan]{artifact.version[:12]}[/cyan]  {'; '.join(figures)}"
@@ -132,8 +175,8 @@ def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
         work.update(built.work)
     made = sum(not built.cached for built in done)
     # An API has to be asked what there is; that alone is no news.
-    asked = f", {work['questions']} questions asked" if work["questions"] else ""
-    if not made and not work.keys() - {"questions"}:
+    asked = f", {work[LOOKING]} questions asked" if work[LOOKING] else ""
+    if not made and not work.keys() - {LOOKING}:
         return f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone{asked}"
     did = ", ".join(f"{count} {kind}" for kind, count in sorted(work.items()))
     return f"done in {elapsed_s:.0f} s: {did or f'{made} made anew'}"
@@ -146,6 +189,9 @@ def _say_end(console: Console, project: Project, done: "Sequence[Built]", elapse
         if built.artifact.asset == "model_report":
             report = built.artifact.folder / "report.html"
             console.print(f"report of {built.artifact.partition}: {_shown(report, project.root)}")
+    last = done[-1].artifact if done else None
+    if last is not None and last.asset in IMAGE_ASSETS:
+        console.print(f"look at them: styledag show {last.partition} {last.asset}")
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -11,17 +11,41 @@ from styledag.cli.context import Session, pass_session
     "--base",
     help="Base to fine-tune, such as starter or sd15; sd15 on a machine with a GPU, else starter.",
 )
+@click.option(
+    "--from",
+    "address",
+    metavar="URL|FOLDER",
+    help="Where the images are: a wiki, a page or category of it, another site, or a folder.",
+)
 @pass_session
-def new(session: Session, name: str, base: str | None) -> None:
-    """Write a commented style file with settings that suit a base."""
+def new(session: Session, name: str, base: str | None, address: str | None) -> None:
+    """Write a commented style file with settings that suit a base.
+
+    With --from, its source is the one that is found there.
+    """
+    from styledag.collect.discover import Discovered, discover_source
     from styledag.style.schema import SCHEMA_FILE, style_schema
     from styledag.style.template import write_new_style
 
     folder = session.project.styles_folder
-    path = write_new_style(name, folder, base=base or _usual_base())
+    found = Discovered({})
+    if address is not None:
+        found = discover_source(address, project=session.project.root)
+    path = write_new_style(
+        name,
+        folder,
+        base=base or _usual_base(),
+        source=found.source or None,
+        remarks=found.remarks,
+    )
     (folder / SCHEMA_FILE).write_text(style_schema(), encoding="utf-8")
     session.console.print(f"wrote {path}")
-    session.console.print(f"edit it, then: styledag doctor {name}, styledag run {name}")
+    if address is None:
+        session.console.print(f"edit it, then: styledag doctor {name}, styledag run {name}")
+        return
+    session.console.print(f"found a source of type {found.source['type']}; its images:")
+    session.console.print(f"  styledag run {name} --to curated_images")
+    session.console.print(f"  styledag show {name}")
 
 
 def _usual_base() -> str:

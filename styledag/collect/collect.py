@@ -18,7 +18,7 @@ from styledag.store.workspace import Workspace
 
 logger = logging.getLogger("styledag.collect")
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from styledag.collect.file_page import FilePage, read_file_page
 from styledag.collect.harvest import Find, Harvest, take_images
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.records import Origin
@@ -16,13 +17,15 @@ from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
 from styledag.collect.web.originals import uploaded_url
 from styledag.collect.web.rendered_text import plain_text
-from styledag.collect.wiki_listing import Place, WikiListing
+from styledag.collect.wiki_listing import TEXT, Place, WikiListing, page_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
 SVG = "image/svg+xml"
 _RENDERING = {"prop": "imageinfo", "iiprop": "url|size|mime"}
+_LICENCE = ("LicenseShortName", "UsageTerms", "License")
+_AUTHOR = ("Artist", "Credit")
 
 
 @collects(MediaWikiSource)
@@ -85,12 +88,29 @@ def _finds(
             detail = str(page.get("invalidreason", "")) or "the wiki has no such file"
             missing.append(Rejection(subject=title, reason="file_missing", detail=detail))
     renderings = _renderings(source, api, files)
+    pages = _file_pages(api, files)
     finds = [
-        _find(source, file, place, renderings.get(file.title, ""))
+        _find(
+            source,
+            file,
+            listing.place_of(file.title),
+            renderings.get(file.title, ""),
+            pages.get(file.title, FilePage()),
+        )
         for file in files
-        for place in listing.places_of(file.title)
     ]
     return finds, missing
+
+
+def _file_pages(api: MediaWikiApi, files: Sequence[_File]) -> Mapping[str, FilePage]:
+    """Return what the pages of files say, by title, where the API lacks licence or author."""
+    titles = [
+        file.title
+        for file in files
+        if not (_metadata(file.info, *_LICENCE) and _metadata(file.info, *_AUTHOR))
+    ]
+    pages = api.pages_titled(titles, prop="revisions", **TEXT)
+    return {str(page["title"]): read_file_page(page_text(page)) for page in pages}
 
 
 def _renderings(
@@ -106,7 +126,9 @@ def _renderings(
     return found
 
 
-def _find(source: MediaWikiSource, file: _File, place: Place | None, rendering: str) -> Find:
+def _find(
+    source: MediaWikiSource, file: _File, place: Place | None, rendering: str, page: FilePage
+) -> Find:
     info = file.info
     is_drawn = info.get("mime") == SVG
     own_title = PurePosixPath(file.name).stem.replace("_", " ")
@@ -117,9 +139,9 @@ def _find(source: MediaWikiSource, file: _File, place: Place | None, rendering: 
         title=own_title if place is None else place.title_of(own_title),
         alt="" if place is None else own_title,
         caption="" if place is None else place.caption,
-        description=_metadata(info, "ImageDescription"),
-        licence=_metadata(info, "LicenseShortName", "UsageTerms", "License") or source.licence,
-        author=_metadata(info, "Artist", "Credit") or source.author,
+        description=_metadata(info, "ImageDescription") or page.description,
+        licence=_metadata(info, *_LICENCE) or page.licence or source.licence,
+        author=_metadata(info, *_AUTHOR) or page.author or source.author,
     )
     # The sha1 is that of the file as uploaded, not of a rendering.
     sha1 = "" if is_drawn else str(info.get("sha1", ""))

@@ -1,6 +1,6 @@
 """Which files of a wiki a source names: by category, page, file, search, or all of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,9 @@ _PAGES_AN_ANSWER = "20"
 """These come with their text."""
 
 _IMAGE_INFO = {"prop": "imageinfo", "iiprop": "timestamp|url|size|sha1|mime|extmetadata"}
-_PAGE_INFO = {
-    "prop": "images|info|revisions",
-    "imlimit": "max",
-    "inprop": "url",
-    "rvprop": "content",
-    "rvslots": "main",
-}
+TEXT = {"rvprop": "content", "rvslots": "main"}
+"""Asks for the pages' own text, of the property ``revisions``."""
+_PAGE_INFO = {"prop": "images|info|revisions", "imlimit": "max", "inprop": "url", **TEXT}
 
 
 @dataclass(frozen=True)
@@ -69,11 +65,19 @@ class WikiListing:
         self._listed: set[str] = set()
         self._shown_on: dict[str, list[Place]] = {}
 
-    def places_of(self, title: str) -> Iterator[Place | None]:
-        """Yield the pages that show a file; ``None`` where the file is listed itself."""
-        if title in self._listed:
-            yield None
-        yield from self._shown_on.get(title, ())
+    def place_of(self, title: str) -> Place | None:
+        """Return the page that says most of a file; ``None`` for its own.
+
+        That is the first, by address, that has a caption for it; then the file's own page if the
+        file is listed itself; then a page that shows it alone.
+        """
+        places = sorted(
+            self._shown_on.get(title, ()),
+            key=lambda place: (not place.caption, place.shows_several, place.url),
+        )
+        if not places or (title in self._listed and not places[0].caption):
+            return None
+        return places[0]
 
     def read(self, advance: Callable[[int], None]) -> None:
         """Ask the wiki for all that the source names.
@@ -169,7 +173,7 @@ class WikiListing:
         for page in pages:
             count += 1
             images = [str(image["title"]) for image in page.get("images", ())]
-            captions = gallery_captions(_text(page))
+            captions = gallery_captions(page_text(page))
             for title in images:
                 place = Place(
                     url=str(page.get("fullurl", "")),
@@ -211,10 +215,12 @@ class Namespaces:
 
     def prefixed(self, title: str, number: int, canonical: str) -> str:
         """Return a title in a namespace, which it may name already; a colon alone is no name."""
+        return title if self.number(title) == number else f"{canonical}:{title}"
+
+    def number(self, title: str) -> int:
+        """Return the number of the namespace that a title is in; 0 if it names none."""
         prefix, colon, _ = title.partition(":")
-        if colon and self._numbers.get(_folded(prefix)) == number:
-            return title
-        return f"{canonical}:{title}"
+        return self._numbers.get(_folded(prefix), 0) if colon else 0
 
 
 def _folded(name: str) -> str:
@@ -230,7 +236,7 @@ def _members(category: str, kind: str) -> dict[str, str]:
     }
 
 
-def _text(page: Mapping[str, Any]) -> str:
+def page_text(page: Mapping[str, Any]) -> str:
     """Return a page's wikitext, whichever version of MediaWiki wrapped it up."""
     revision: Mapping[str, Any] = next(iter(page.get("revisions", ())), {})
     slots = revision.get("slots")

@@ -7,12 +7,18 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
 from styledag.graph.blends import blends_of
 from styledag.graph.names import Grain, ModelName, Partition, epoch_key
-from styledag.graph.stage import Declaration, Stage
+from styledag.graph.stage import Declaration, Stage, Uses
 from styledag.graph.stages import read_stages
-from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
+from styledag.models.reference import (
+    ModelReference,
+    ResolvedModel,
+    index_folder,
+    resolve_model,
+)
 from styledag.project import Project
 from styledag.store.artifact import Input
 from styledag.store.store import Store
@@ -89,6 +95,23 @@ class Catalogue:
                     for partition in partitions_of(declared, owner, grain):
                         yield from ((stage, partition) for stage in of_grain)
 
+    def needed_for(self, asset: str) -> frozenset[str]:
+        """Return an asset and all that it is made from, by name, of what can be run by itself.
+
+        Raises:
+            StyleFileError: If there is no such asset.
+        """
+        needed: set[str] = set()
+        waiting = [asset]
+        for name in waiting:
+            if name not in self.stages:
+                raise StyleFileError(f"no asset {name!r}: choose {', '.join(self.stages)}")
+            if name not in needed:
+                needed.add(name)
+                waiting += [reads.asset for reads in self.stages[name].reads]
+                waiting += [self.publisher_of[name]] if name in self.publisher_of else []
+        return frozenset(needed - set(self.publisher_of))
+
     def model(self, reference: ModelReference, parts: Sequence[str] = ("",)) -> ResolvedModel:
         """Return a model's files and version, or only those of some of its parts.
 
@@ -98,6 +121,22 @@ class Catalogue:
         return resolve_model(
             reference, project=self.project.root, items=self.store.items, parts=parts
         )
+
+    def used_model(self, style: Style, uses: Uses, reference: ModelReference) -> ResolvedModel:
+        """Return the files and version of a model that a stage uses: of the parts that count.
+
+        Args:
+            style: Its base's family names the parts.
+            uses: The stage's use of the model.
+            reference: The model: the style's base, or one with the same parts.
+
+        Raises:
+            ModelError: If the model or the base is not available.
+        """
+        if uses.parts is None:
+            return self.model(reference)
+        base = find_base(index_folder(style.base, project=self.project.root))
+        return self.model(reference, uses.parts(base.parts))
 
     def file_input(self, name: str, path: str) -> Input:
         """Return a file of the project as a build's input.

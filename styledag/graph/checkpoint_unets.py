@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from styledag.bases.find import find_base
 from styledag.errors import StorageError
 from styledag.graph.names import epoch_key
 from styledag.graph.snapshots import link_tree, read_snapshots
+from styledag.models.reference import ResolvedModel
 from styledag.store.artifact import Artifact
+from styledag.training.records import second_average
 
 if TYPE_CHECKING:
     from styledag.graph.stage import Inputs
@@ -18,10 +21,12 @@ if TYPE_CHECKING:
     from styledag.store.workspace import Workspace
     from styledag.tensors.delta import StoredBytes
 
-UNET = "unet"
-UNET_SECOND = "unet_second"
-"""Folder of the second average in a checkpoint."""
 LORA = "lora"
+
+
+def denoiser_of(base: ResolvedModel) -> Path:
+    """Return the folder of a base's denoiser; models made from it have one of the same name."""
+    return base.folder / find_base(base.folder).parts.denoiser
 
 
 def store_unet(
@@ -51,7 +56,7 @@ def store_unet(
 
 @contextmanager
 def whole_unet(
-    checkpoint: Artifact, *, base: Path, scratch: Path, name: str = UNET
+    checkpoint: Artifact, *, base: Path, scratch: Path, second: bool = False
 ) -> Iterator[Path]:
     """Yield the folder of a checkpoint's UNet in diffusers' layout, however it is stored.
 
@@ -61,7 +66,7 @@ def whole_unet(
         checkpoint: A stored checkpoint.
         base: Folder of the base's UNet that it was trained from.
         scratch: Local folder for what has to be restored.
-        name: Which of the checkpoint's UNets.
+        second: Whether it is the second average that is read.
 
     Raises:
         ModelError: If the base is another one, or the difference is damaged.
@@ -69,6 +74,7 @@ def whole_unet(
     """
     from styledag.tensors.delta import DELTA_FILE, restore_delta
 
+    name = second_average(base.name) if second else base.name
     stored = checkpoint.folder / name
     if not stored.is_dir():
         raise StorageError(f"{checkpoint.location} holds no {name}: materialise its ema_unet again")
@@ -93,11 +99,11 @@ def snapshot_unets(inputs: "Inputs", workspace: "Workspace") -> "list[SnapshotUn
     from styledag.sampling.evolution import SnapshotUnet
     from styledag.tensors.values import weights_version
 
-    base, checkpoints = inputs.models["base"], inputs.every("checkpoint")
+    denoiser, checkpoints = denoiser_of(inputs.models["base"]), inputs.every("checkpoint")
     snapshots = []
     for each in read_snapshots(inputs.upstream["ema_unet"]):
         checkpoint = checkpoints[epoch_key(each.epoch)]
-        lend = partial(whole_unet, checkpoint, base=base.folder / UNET, scratch=workspace.scratch)
+        lend = partial(whole_unet, checkpoint, base=denoiser, scratch=workspace.scratch)
         with lend() as folder:
             version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
         snapshots.append(SnapshotUnet(each.epoch, version, lend))

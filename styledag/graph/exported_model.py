@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from styledag.bases.find import find_base
 from styledag.errors import LineageError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.checkpoint_unets import LORA, UNET, whole_unet
-from styledag.graph.drawing import MERGED_VAE, has_decoder
+from styledag.graph.checkpoint_unets import LORA, denoiser_of, whole_unet
+from styledag.graph.drawing import MERGED_VAE, WHOLE_BASE, has_decoder
 from styledag.graph.names import Partition
-from styledag.graph.stage import PIPELINE
+from styledag.models.reference import ResolvedModel
 from styledag.publishing.model_file import DType, ModelDescription
 from styledag.store.artifact import Artifact, Facts
 
@@ -65,7 +66,7 @@ def export_model(
     )
     base = _base_of(catalogue, model)
     if form == "lora":
-        return export_lora(model.folder / LORA, to, description, base=base, dtype=dtype)
+        return export_lora(model.folder / LORA, to, description, base=base.folder, dtype=dtype)
     with _parts_of(catalogue, model, base, to.absolute().parent) as parts:
         if form == "single-file":
             return export_single_file(
@@ -77,37 +78,42 @@ def export_model(
                 dtype=dtype,
                 provenance={f"styledag.{model.asset}": model.version},
             )
-        replaced = {"unet": parts.unet, **({} if parts.vae is None else {"vae": parts.vae})}
+        names = find_base(parts.base).parts
+        replaced = {names.denoiser: parts.unet}
+        if parts.vae is not None:
+            replaced[names.autoencoder] = parts.vae
         return export_pipeline(parts.base, to, replaced=replaced, dtype=dtype)
 
 
-def _base_of(catalogue: Catalogue, model: Artifact) -> Path:
-    """Return the folder of the base that a model was made from."""
+def _base_of(catalogue: Catalogue, model: Artifact) -> ResolvedModel:
+    """Return the base that a model was made from."""
     style = catalogue.style(Partition.from_store(model.partition).style)
     uses = catalogue.stages[model.asset].uses[0]  # a stage names the base before other models
     made_from = next(each for each in model.build.inputs if each.name == uses.role)
-    if catalogue.model(style.base, uses.parts).version != made_from.version:
+    if catalogue.used_model(style, uses, style.base).version != made_from.version:
         raise LineageError(
             f"{model.asset} of {model.partition} was made from {made_from.partition}, version "
             f"{made_from.version[:12]}, but the style file now names {style.base.model}, which is "
             "another model: name the former base, or materialise the model again"
         )
-    return catalogue.model(style.base, PIPELINE).folder
+    return catalogue.used_model(style, WHOLE_BASE, style.base)
 
 
 @contextmanager
-def _parts_of(catalogue: Catalogue, model: Artifact, base: Path, beside: Path) -> Iterator[_Parts]:
+def _parts_of(
+    catalogue: Catalogue, model: Artifact, base: ResolvedModel, beside: Path
+) -> Iterator[_Parts]:
     partition = Partition.from_store(model.partition)
     vae = None
     if has_decoder(catalogue.declaration(partition)):
         owner = partition.widened("model").stored_as
         vae = catalogue.store.require(MERGED_VAE, owner).folder
     if model.asset == "merged_unet":
-        yield _Parts(base, model.folder, vae)
+        yield _Parts(base.folder, model.folder, vae)
         return
     beside.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=beside, prefix=".styledag-") as scratch,
-        whole_unet(model, base=base / UNET, scratch=Path(scratch)) as unet,
+        whole_unet(model, base=denoiser_of(base), scratch=Path(scratch)) as unet,
     ):
-        yield _Parts(base, unet, vae)
+        yield _Parts(base.folder, unet, vae)

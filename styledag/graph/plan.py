@@ -9,7 +9,7 @@ from typing import Any
 from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
-from styledag.graph.stage import Declaration, Inputs, Reads, Stage
+from styledag.graph.stage import Declaration, Inputs, Reads, Stage, Uses
 from styledag.models.reference import ModelReference, ResolvedModel
 from styledag.settings import canonical_json
 from styledag.store.artifact import Artifact, Input
@@ -124,7 +124,7 @@ def declared_digest(
     for uses in stage.uses:
         reference = uses.reference(declaration)
         if reference is not None:
-            models[uses.role] = _model_identity(catalogue, reference, uses.parts)
+            models[uses.role] = _model_identity(catalogue, declaration, uses, reference)
     parts = {
         "settings": {**stage.settings(declaration).identity, **_ancestors_identity(ancestors)},
         "models": models,
@@ -230,7 +230,9 @@ class _Planner:
             if self.recorded is not None and reference.revision is not None:
                 self.models[uses.role] = _as_recorded(uses.role, reference, self.recorded)
             else:
-                self.models[uses.role] = self.catalogue.model(reference, uses.parts)
+                self.models[uses.role] = self.catalogue.used_model(
+                    self.declaration.style, uses, reference
+                )
 
     def _plan_part(
         self, stage: Stage, upstream: Mapping[str, Artifact]
@@ -271,11 +273,11 @@ def _as_recorded(role: str, reference: ModelReference, recorded: Sequence[Input]
 
 
 def _model_identity(
-    catalogue: Catalogue, reference: ModelReference, parts: Sequence[str]
+    catalogue: Catalogue, declaration: Declaration, uses: Uses, reference: ModelReference
 ) -> list[str]:
     if reference.revision is not None:
         return [reference.model, reference.revision]
-    return [catalogue.model(reference, parts).version]
+    return [catalogue.used_model(declaration.style, uses, reference).version]
 
 
 def _ancestors_identity(ancestors: Sequence[Ancestor]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What can be known to fail before anything is fetched or trained: one list for doctor and run."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from styledag.bases.base import Base
@@ -11,7 +11,8 @@ from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.finding import Finding, checked
-from styledag.graph.names import ModelName
+from styledag.graph.names import ModelName, Partition
+from styledag.graph.stage import Declaration
 from styledag.graph.training_check import check_training
 from styledag.models.compute import ComputeSettings
 from styledag.models.reference import ModelReference, check_model, configuration_folder
@@ -28,7 +29,12 @@ _PASSED = "preflight"
 
 
 def require_ready(
-    catalogue: Catalogue, style: str, recipes: Sequence[str], compute: ComputeSettings
+    catalogue: Catalogue,
+    style: str,
+    recipes: Sequence[str],
+    compute: ComputeSettings,
+    *,
+    assets: Collection[str] = (),
 ) -> None:
     """Check a style before a run of it.
 
@@ -40,11 +46,15 @@ def require_ready(
         style: The style.
         recipes: The recipes to train; all of them when empty.
         compute: What the run computes with.
+        assets: The assets that are run; all when empty. Those of the images need no base.
 
     Raises:
         StyledagError: One line for each check that fails, with what to do.
     """
     declared = catalogue.style(style)
+    if assets and _are_images(catalogue, style, declared, assets):
+        _raise_for(_unready_images(catalogue, style, declared, assets))
+        return
     failed = list(_failed(_check_models(catalogue, style, declared, reads_values=False)))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
     if not failed:
@@ -53,6 +63,38 @@ def require_ready(
             failed += _failed(_check_fit(catalogue, style, declared, recipes, compute))
             if not failed:
                 catalogue.store.items.put_json(_PASSED, key, True)
+    _raise_for(failed)
+
+
+def _are_images(catalogue: Catalogue, name: str, style: Style, assets: Collection[str]) -> bool:
+    """Return whether assets are made of the sources alone, without the base."""
+    stages = [catalogue.stages[asset] for asset in assets]
+    references = [reference for _, reference in _uses(catalogue, name, style, assets)]
+    return all(stage.grain == "style" for stage in stages) and style.base not in references
+
+
+def _unready_images(
+    catalogue: Catalogue, name: str, style: Style, assets: Collection[str]
+) -> list[Finding]:
+    used = dict(_uses(catalogue, name, style, assets))
+    failed = list(_failed(_check_others(catalogue, name, used, reads_values=False)))
+    return [*failed, *_failed(_check_sources(catalogue, name, style, asks=False))]
+
+
+def _uses(
+    catalogue: Catalogue, name: str, style: Style, assets: Collection[str]
+) -> Iterator[tuple[str, ModelReference]]:
+    """Yield the models that assets of a style use, by role."""
+    declared = Declaration(style, Partition(name))
+    for asset in assets:
+        for uses in catalogue.stages[asset].uses:
+            if catalogue.stages[asset].grain == "style":
+                reference = uses.reference(declared)
+                if reference is not None:
+                    yield uses.role, reference
+
+
+def _raise_for(failed: Sequence[Finding]) -> None:
     if failed:
         raise StyledagError("\n".join(each.detail for each in failed))
 
@@ -97,23 +139,13 @@ def _check_models(
 ) -> Iterator[Finding]:
     """Yield the base first, then the captioner, scorer and classifier."""
     root = catalogue.project.root
-    state = "whole and finite" if reads_values else "whole"
 
     def base() -> str:
         found = _base(catalogue, style)
         parts = found.parts.sampling
         check_model(style.base, project=root, parts=parts, values=reads_values)
-        return f"{style.base.model} is a {found.family}; {_weights(style.base)}"
-
-    def other(reference: ModelReference) -> str:
-        check_model(reference, project=root, values=reads_values)
-        read_config(configuration_folder(reference, project=root) / CONFIG_FILE)
-        return f"{reference.model}; {_weights(reference)}"
-
-    def _weights(reference: ModelReference) -> str:
-        if catalogue.path(reference.model).is_dir():
-            return f"its weights are {state}"
-        return f"its weights at {reference.revision} are downloaded from the Hub when needed"
+        weights = _weights(catalogue, style.base, reads_values=reads_values)
+        return f"{style.base.model} is a {found.family}; {weights}"
 
     yield checked(f"{name}: base", base)
     others = {
@@ -121,10 +153,34 @@ def _check_models(
         "scorer": style.scores.scorer,
         "classifier": style.scores.classifier,
     }
+    yield from _check_others(catalogue, name, others, reads_values=reads_values)
+    yield from _check_label(catalogue, name, style)
+
+
+def _check_others(
+    catalogue: Catalogue,
+    name: str,
+    others: Mapping[str, ModelReference | None],
+    *,
+    reads_values: bool,
+) -> Iterator[Finding]:
+    """Yield whether the models beside the base are there, by their roles."""
+    root = catalogue.project.root
+
+    def other(reference: ModelReference) -> str:
+        check_model(reference, project=root, values=reads_values)
+        read_config(configuration_folder(reference, project=root) / CONFIG_FILE)
+        return f"{reference.model}; {_weights(catalogue, reference, reads_values=reads_values)}"
+
     for role, reference in others.items():
         if reference is not None:
             yield checked(f"{name}: {role}", lambda reference=reference: other(reference))  # type: ignore[misc]
-    yield from _check_label(catalogue, name, style)
+
+
+def _weights(catalogue: Catalogue, reference: ModelReference, *, reads_values: bool) -> str:
+    if catalogue.path(reference.model).is_dir():
+        return f"its weights are {'whole and finite' if reads_values else 'whole'}"
+    return f"its weights at {reference.revision} are downloaded from the Hub when needed"
 
 
 def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:

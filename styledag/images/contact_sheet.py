@@ -19,6 +19,7 @@ STRIP_FILE = "families.jpg"
 
 _MOST_BYTES = 2_700_000
 _BYTES_OF_MARKUP = 250
+_LEGEND = "Green: kept. Red and dashed: left out. The first of a family is its centre."
 _SHOWN_BY_CAP = "family_cap"
 
 
@@ -88,6 +89,22 @@ def write_contact_sheet(
     """
     families = sorted(families, key=lambda family: (-len(family.members), family.members[0].sha256))
     sections = list(_Page(workspace).sections(manifest, families, jpegs))
+    several = sum(1 for family in families if len(family.members) > 1)
+    page = sheet_page({**manifest.facts, "families of two and more": several}, sections, _LEGEND)
+    (workspace.folder / SHEET_FILE).write_text(page, encoding="utf-8")
+    (workspace.folder / STRIP_FILE).write_bytes(
+        family_strip([[image.sha256 for image in family.members] for family in families], workspace)
+    )
+
+
+def sheet_page(facts: Mapping[str, int], sections: Sequence[Section], legend: str) -> str:
+    """Return a page of images that needs no other file.
+
+    Args:
+        facts: Counts to show, ``found`` and ``kept`` among them.
+        sections: The images; empty sections are left out.
+        legend: A sentence on how to read it.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("styledag.images", "."),
         autoescape=True,
@@ -95,15 +112,11 @@ def write_contact_sheet(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("contact_sheet.html.j2").render(
-        facts=manifest.facts,
-        families=sum(1 for family in families if len(family.members) > 1),
+    return environment.get_template("contact_sheet.html.j2").render(
+        facts=facts,
+        legend=legend,
         not_shown=sum(section.not_shown for section in sections),
         sections=[section for section in sections if section.images],
-    )
-    (workspace.folder / SHEET_FILE).write_text(page, encoding="utf-8")
-    (workspace.folder / STRIP_FILE).write_bytes(
-        family_strip([[image.sha256 for image in family.members] for family in families], workspace)
     )
 
 

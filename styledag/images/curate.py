@@ -27,7 +27,7 @@ from styledag.manifest import Manifest, Rejection
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 
 @dataclass
@@ -95,7 +95,8 @@ def curate_images(
     looks = measure_looks(_sha256s(curation), CODE_VERSION, workspace)
     curation.leave_out(lambda image: _judge_look(settings, looks[image.sha256]))
     _drop_exact_copies(curation)
-    vectors = comparable(embed_jpegs(_sha256s(curation), embed, workspace))
+    originals = _originals(curation)
+    vectors = comparable(embed_jpegs(_sha256s(curation), embed, workspace, originals=originals))
     images = Seen([looks[image.sha256] for image in curation.left], vectors)
     mirrors = _mirrors(curation, embed, workspace) if settings.mirrored_copies else None
     vectors = _drop_near_copies(curation, settings, workspace, images, mirrors)
@@ -139,6 +140,10 @@ def _sha256s(curation: _Curation) -> list[str]:
     return [image.sha256 for image in curation.left]
 
 
+def _originals(curation: _Curation) -> dict[str, tuple[int, int]]:
+    return {image.sha256: (image.raw_width_px, image.raw_height_px) for image in curation.left}
+
+
 def _judge_size(settings: CurationSettings, image: JpegImage) -> tuple[str, str] | None:
     shorter, longer = sorted((image.raw_width_px, image.raw_height_px))
     size = f"{image.raw_width_px}x{image.raw_height_px}"
@@ -164,7 +169,7 @@ def _judge_look(settings: CurationSettings, look: Look) -> tuple[str, str] | Non
 def _mirrors(curation: _Curation, embed: Embedder, workspace: Workspace) -> Seen:
     sha256s = _sha256s(curation)
     looks = measure_looks(sha256s, CODE_VERSION, workspace, mirrored=True)
-    vectors = embed_jpegs(sha256s, embed, workspace, mirrored=True)
+    vectors = embed_jpegs(sha256s, embed, workspace, mirrored=True, originals=_originals(curation))
     return Seen([looks[sha256] for sha256 in sha256s], comparable(vectors))
 
 

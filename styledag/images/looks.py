@@ -10,7 +10,9 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
+from styledag.images.containers.parts import Size
 from styledag.images.embedding import Embedder
+from styledag.images.resize import padded_box
 from styledag.images.similarity import Float32
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
@@ -20,6 +22,8 @@ COLOUR_CELLS = 4
 SHAPE_CELLS = 32
 _LOOKS, _EMBEDDINGS = "look", "embedding"
 _BATCH = 64
+_MOST_CODING_NOISE = 8
+"""Levels within which the pixels of a bar of one colour lie after JPEG."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,25 @@ def open_jpeg(sha256: str, workspace: Workspace, *, mirrored: bool = False) -> I
     with Image.open(io.BytesIO(workspace.blobs.read(sha256)), formats=("JPEG",)) as image:
         rgb = image.convert("RGB")
     return rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else rgb
+
+
+def unpadded(image: Image.Image, original: Size) -> Image.Image:
+    """Return a square image without its padding, or as it is if it has none.
+
+    Args:
+        image: Mode RGB.
+        original: Size of what was padded.
+    """
+    if image.width != image.height:
+        return image
+    box = padded_box(original, image.width)
+    pixels = np.asarray(image, dtype=np.int16)
+    # The outer half of each bar: JPEG blurs the pixels next to the image.
+    deep, rows = (box[1], pixels) if original[0] > original[1] else (box[0], pixels.swapaxes(0, 1))
+    bars = np.concatenate([rows[: deep // 2], rows[len(rows) - deep // 2 :]]).reshape(-1, 3)
+    if not bars.size or np.ptp(bars, axis=0).max() > _MOST_CODING_NOISE:
+        return image
+    return image.crop(box)
 
 
 def shape_cells(image: Image.Image) -> NDArray[np.int16]:
@@ -88,7 +111,12 @@ def measure_looks(
 
 
 def embed_jpegs(
-    sha256s: Sequence[str], embed: Embedder, workspace: Workspace, *, mirrored: bool = False
+    sha256s: Sequence[str],
+    embed: Embedder,
+    workspace: Workspace,
+    *,
+    mirrored: bool = False,
+    originals: Mapping[str, Size] | None = None,
 ) -> Float32:
     """Return the JPEGs' embeddings, float32 ``[n, d]``, in the given order.
 
@@ -99,16 +127,31 @@ def embed_jpegs(
         embed: Turns images into vectors.
         workspace: Where vectors are kept.
         mirrored: Whether the mirror images are embedded.
+        originals: Sizes of the images that the JPEGs were made from, to embed these without what
+            a square was padded with: equal bars make unlike images alike.
     """
-    mirror = _mirror_key(mirrored)
-    keys = {sha256: item_key(jpeg=sha256, embedder=embed.version, **mirror) for sha256 in sha256s}
+
+    def opened(sha256: str) -> Image.Image:
+        image = open_jpeg(sha256, workspace, mirrored=mirrored)
+        return unpadded(image, originals[sha256]) if sha256 in padded and originals else image
+
+    padded = {sha256 for sha256, (width, height) in (originals or {}).items() if width != height}
+    keys = {
+        sha256: item_key(
+            jpeg=sha256,
+            embedder=embed.version,
+            **_mirror_key(mirrored),
+            **({"unpadded": list(originals[sha256])} if sha256 in padded and originals else {}),
+        )
+        for sha256 in sha256s
+    }
     contents = dict(workspace.items.get_many(_EMBEDDINGS, list(keys.values())))
     unknown = [sha256 for sha256, key in keys.items() if not contents.get(key)]
     with workspace.progress.task("embeddings", len(keys)) as advance:
         advance(len(keys) - len(unknown))
         for start in range(0, len(unknown), _BATCH):
             batch = unknown[start : start + _BATCH]
-            vectors = embed([open_jpeg(sha256, workspace, mirrored=mirrored) for sha256 in batch])
+            vectors = embed([opened(sha256) for sha256 in batch])
             for sha256, vector in zip(batch, vectors, strict=True):
                 contents[keys[sha256]] = vector.astype("<f4").tobytes()
                 workspace.items.put(_EMBEDDINGS, keys[sha256], contents[keys[sha256]])

@@ -5,6 +5,7 @@ from typing import Literal
 from PIL import Image, ImageColor
 
 from styledag.errors import ImageError
+from styledag.images.containers.parts import Size
 
 
 def to_square(
@@ -75,10 +76,22 @@ def covered(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS, box=box)
 
 
+def padded_box(size: Size, size_px: int) -> tuple[int, int, int, int]:
+    """Return where an image lies in the square that it was padded to: left, top, right, bottom.
+
+    Args:
+        size: Width and height of the image.
+        size_px: Side of the square.
+    """
+    scale = size_px / max(size)
+    width, height = (max(1, round(side * scale)) for side in size)
+    left, top = (size_px - width) // 2, (size_px - height) // 2
+    return left, top, left + width, top + height
+
+
 def _padded(image: Image.Image, size_px: int, background: str) -> Image.Image:
-    scale = size_px / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    left, top, right, bottom = padded_box(image.size, size_px)
     square = Image.new("RGB", (size_px, size_px), ImageColor.getrgb(background))
-    scaled = image.resize((width, height), Image.Resampling.LANCZOS)
-    square.paste(scaled, ((size_px - width) // 2, (size_px - height) // 2))
+    scaled = image.resize((right - left, bottom - top), Image.Resampling.LANCZOS)
+    square.paste(scaled, (left, top))
     return square

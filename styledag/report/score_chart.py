@@ -70,13 +70,13 @@ def row_key(row: ScoreRow) -> str:
     """Return what ties a row to its images."""
     if row.kind == "prompt":
         return PROMPT_KEY
-    if row.kind == "prompt":
-        return "style prompt"
     return stop_key(weight=row.weight, epoch=row.epoch, length=row.length)
 
 
 def row_label(row: ScoreRow) -> str:
     """Return the shortest name of a row."""
+    if row.kind == "prompt":
+        return "style prompt"
     if row.length is not None:
         return f"ema {row.length:.3f}"
     return stop_key(weight=row.weight, epoch=row.epoch).removeprefix("w") or plain(row.name, 12)

@@ -18,7 +18,7 @@ from styledag.store.blobs import Blobs
 from styledag.store.digest import RECORD_FILE, content_files, content_version, file_digest
 from styledag.store.files import Files, storage_errors, written_below
 from styledag.store.items import Items
-from styledag.store.workspace import Workspace
+from styledag.store.workspace import LOOKING, Workspace
 
 Body = Callable[[Workspace], Facts]
 """A stage: writes the artifact's files into the workspace and returns what it states of them."""
@@ -124,7 +124,9 @@ class Store:
         unchanged = before is not None and before.version == artifact.version
         return Built(
             artifact,
-            cached=target.depends_on_outside and unchanged and not workspace.work,
+            cached=target.depends_on_outside
+            and unchanged
+            and not workspace.work.keys() - {LOOKING},
             work=dict(workspace.work),
         )
 

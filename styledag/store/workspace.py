@@ -8,6 +8,9 @@ from styledag.progress import Progress, SilentProgress
 from styledag.store.blobs import Blobs
 from styledag.store.items import Items
 
+LOOKING = "questions"
+"""The kind of work that only asks whether there is anything new."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -22,7 +25,7 @@ class Workspace:
         items: Results by item, over builds and styles.
         progress: Who shows how far the stage is.
         work: What was really done, by kind (``downloads``, ``decodes``, ``captions``, ...). A
-            build that found everything done leaves it empty.
+            build that found everything done leaves it empty, :data:`LOOKING` apart.
         kept: Local folder that outlives this build, for what a later build of the same partition
             may continue from; it may be removed at any time while nothing is built.
     """

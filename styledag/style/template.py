@@ -1,16 +1,26 @@
 """The commented style files that ``styledag new`` writes, one template a base."""
 
 import re
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
 import jinja2
+import yaml
 
 from styledag.errors import StyleFileError
 from styledag.style.load import SUFFIX
 from styledag.style.model import STYLE_NAME
 
 _FOLDER, _SUFFIX = "templates", ".yaml.j2"
+
+
+def _in_list(source: Mapping[str, Any]) -> str:
+    """Return the lines of a source as an entry of the list ``sources``."""
+    written = yaml.safe_dump([dict(source)], sort_keys=False, allow_unicode=True, width=10_000)
+    return indent(str(written), "  ")
 
 
 def base_names() -> tuple[str, ...]:
@@ -25,13 +35,22 @@ def base_names() -> tuple[str, ...]:
     )
 
 
-def write_new_style(name: str, folder: Path, *, base: str) -> Path:
+def write_new_style(
+    name: str,
+    folder: Path,
+    *,
+    base: str,
+    source: Mapping[str, Any] | None = None,
+    remarks: Sequence[str] = (),
+) -> Path:
     """Write a commented style file with settings that suit a base; return its path.
 
     Args:
         name: The style's name.
         folder: Folder of the style files; made if it is not there.
         base: One of :func:`base_names`.
+        source: Keys of its only source; examples of each kind when left out.
+        remarks: Comments on that source.
 
     Raises:
         StyleFileError: If the name is not a style's name, there is no template for the base, or
@@ -47,8 +66,11 @@ def write_new_style(name: str, folder: Path, *, base: str) -> Path:
         autoescape=False,  # YAML, and the name matches STYLE_NAME
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
+        trim_blocks=True,
     )
-    text = templates.get_template(f"{base}{_SUFFIX}").render(name=name)
+    text = templates.get_template(f"{base}{_SUFFIX}").render(
+        name=name, source=source and _in_list(source), remarks=remarks
+    )
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from styledag.bases.find import find_base
 from styledag.captions.records import CaptionedImage
 from styledag.dataset.build import build_image_dataset
 from styledag.dataset.settings import DatasetSettings
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.checkpoint_unets import UNET, store_unet
-from styledag.graph.stage import DENOISER, PIPELINE
+from styledag.graph.checkpoint_unets import store_unet
 from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
 from styledag.scoring.records import Estimate, ScoreRow
@@ -25,6 +25,8 @@ from styledag.store.workspace import Workspace
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.dataset.captioned import captioned_image
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+
+UNET = "unet"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
     (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A base\n")
     catalogue = Catalogue(make_project(root, own_starter, "http://127.0.0.1:1"))
     dataset = make_dataset(catalogue, range(6))
+    parts = find_base(base).parts
 
     def base_as(role: str, parts: tuple[str, ...]) -> Input:
         return catalogue.model(catalogue.style(STYLE).base, parts).as_input(role)
@@ -94,8 +97,8 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         )
         return catalogue.store.build(target, body).artifact
 
-    model = build("ema_unet", MODEL, tune, dataset.as_input(), base_as("base_unet", DENOISER))
-    build("checkpoint", f"{MODEL}/e001", keep, dataset.as_input(), base_as("base", PIPELINE))
+    model = build("ema_unet", MODEL, tune, dataset.as_input(), base_as("base_unet", parts.training))
+    build("checkpoint", f"{MODEL}/e001", keep, dataset.as_input(), base_as("base", parts.sampling))
     blended = build(
         "merged_unet", f"{MODEL}/0.50", blend, model.as_input(), base_as("base_unet", (UNET,))
     )

@@ -269,6 +269,45 @@ def test_the_sources_own_licence_stands_where_the_wiki_has_none(workspace: Works
     assert (bare.licence, bare.author) == ("CC0", "Ada")
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_files_page_says_what_the_api_does_not(workspace: Workspace, version: str) -> None:
+    page_of_file = "{{Information|author=[[User:Ann|Ann]]}}\n== Licensing ==\n{{CC0}}"
+    data = WikiData(
+        files={
+            **{f"{at}.png": file(str(at), text=page_of_file) for at in range(5)},
+            "told.png": file("told", text=page_of_file, metadata=COMMONS),
+            "bare.png": file("bare"),
+        },
+    )
+    with serving_wiki(data, version) as site:
+        rows = collect(site, workspace, all_images=True, licence="GFDL", author="Bob").rows
+    said = {row.origin.title: (row.origin.licence, row.origin.author) for row in rows}
+    told = ("CC0", "Ann") if version == "1.19" else ("CC BY-SA 4.0", "A. Painter")
+    assert said.pop("told") == told
+    assert said.pop("bare") == ("GFDL", "Bob")
+    assert set(said.values()) == {("CC0", "Ann")}
+    assert "no licence" not in notes(workspace)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_gallerys_caption_counts_wherever_else_the_file_is_listed(
+    workspace: Workspace, version: str
+) -> None:
+    gallery = "<gallery>\nFile:Former.png|A red fox\nOwl.png\n</gallery>"
+    data = WikiData(
+        files={"Fox.png": file("fox"), "Owl.png": file("owl")},
+        categories={"Fruit": Category(files=("Fox.png", "Owl.png"), pages=("Zoo",))},
+        pages={"Zoo": gallery},
+        # MediaWiki notes both a redirect and what it leads to as shown.
+        shows={"Zoo": ("Fox.png", "Former.png", "Owl.png")},
+        redirects={"File:Former.png": "File:Fox.png"},
+    )
+    with serving_wiki(data, version) as site:
+        manifest = collect(site, workspace)
+    assert titles(manifest) == ["A red fox", "Owl"]
+    assert manifest.facts == {"found": 2, "kept": 2}
+
+
 class OddWiki(WikiSite):
     """Answers as a function of the questions so far."""
 

@@ -21,9 +21,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class WikiFile:
-    """A file; its older versions come first in an answer that mixes them up."""
+    """A file, and the wikitext of its page; its older versions come after it, or by themselves."""
 
     body: bytes = PNG
+    text: str = ""
     mime: str = "image/png"
     metadata: Mapping[str, str] = field(default_factory=dict)
     older: int = 0
@@ -110,6 +111,8 @@ class _Answer:
     def whole(self) -> Json:
         if self._ask.get("meta") == "siteinfo":
             return {"query": self._siteinfo()}
+        if self._ask.get("list") == "allcategories":
+            return {"query": {"allcategories": self._all_categories()}}
         query: Json = {}
         titles = self._titles(query)
         pages = [self._page(title) for title in titles]
@@ -129,7 +132,15 @@ class _Answer:
             "14": {"id": 14, name: self._data.language, "canonical": "Category"},
         }
         alias = {"id": 6, "alias" if self._new else "*": "Image"}
-        return {"namespaces": spaces, "namespacealiases": [alias]}
+        general = {"mainpage": "Main Page", "articlepath": "/wiki/$1"}
+        return {"general": general, "namespaces": spaces, "namespacealiases": [alias]}
+
+    def _all_categories(self) -> list[Json]:
+        name = "category" if self._new else "*"
+        return [
+            {name: title, "files": len(category.files), "pages": len(category.pages)}
+            for title, category in self._data.categories.items()
+        ]
 
     def _titles(self, query: Json) -> list[str]:
         if "generator" in self._ask:
@@ -245,8 +256,10 @@ class _Answer:
     def _revisions(self, titles: list[str], pages: list[Json]) -> None:
         key = "content" if self._new else "*"
         for title, page in zip(titles, pages, strict=True):
-            if title in self._data.pages:
-                content = {key: self._data.pages[title]}
+            file = self._data.files.get(title.partition(":")[2])
+            text = self._data.pages.get(title) if file is None else file.text
+            if text is not None:
+                content = {key: text}
                 has_slots = self._site.version >= (1, 32) and "rvslots" in self._ask
                 page["revisions"] = [{"slots": {"main": content}} if has_slots else content]
 

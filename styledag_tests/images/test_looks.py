@@ -5,7 +5,14 @@ from PIL import ImageFilter
 from scipy import ndimage
 
 from styledag.images.embedding import PixelEmbedder
-from styledag.images.looks import embed_jpegs, measure_looks, open_jpeg, shape_cells
+from styledag.images.looks import (
+    embed_jpegs,
+    measure_looks,
+    open_jpeg,
+    shape_cells,
+    unpadded,
+)
+from styledag.images.resize import to_square
 from styledag.store.workspace import Workspace
 from styledag_tests.images.images import jpeg_image, noisy, plain
 
@@ -79,3 +86,42 @@ def test_another_embedder_embeds_anew(workspace: Workspace) -> None:
     embed_jpegs([row.sha256], PixelEmbedder(), workspace)
     embed_jpegs([row.sha256], Other(), workspace)
     assert workspace.work == {"embeddings": 2}
+
+
+@pytest.mark.parametrize("original", [(400, 300), (300, 400), (401, 100), (64, 64)])
+def test_padding_is_no_part_of_an_image(original: tuple[int, int], workspace: Workspace) -> None:
+    image = noisy(4, original)
+    padded = to_square(image, size_px=64, mode="pad", upscale=True, background="#123456")
+    row = jpeg_image(padded, "a", workspace, raw_size=original)
+    found = unpadded(open_jpeg(row.sha256, workspace), original)
+    assert found.width / found.height == pytest.approx(original[0] / original[1], rel=0.05)
+    same = PixelEmbedder()([found, image])
+    assert float(same[0] @ same[1]) > 0.98
+
+
+def test_an_image_that_fills_its_square_keeps_all_of_it(workspace: Workspace) -> None:
+    row = jpeg_image(noisy(4), "a", workspace, raw_size=(400, 300))
+    image = open_jpeg(row.sha256, workspace)
+    assert unpadded(image, (400, 300)) is image
+    assert unpadded(noisy(4, (80, 40)), (400, 200)).size == (80, 40)
+
+
+def test_equal_bars_make_no_family(workspace: Workspace) -> None:
+    rows = [
+        jpeg_image(
+            to_square(
+                noisy(seed, (400, 200)), size_px=64, mode="pad", upscale=True, background="#ffffff"
+            ),
+            str(seed),
+            workspace,
+            raw_size=(400, 200),
+        )
+        for seed in range(8)
+    ]
+    sha256s = [row.sha256 for row in rows]
+    sizes = {row.sha256: (row.raw_width_px, row.raw_height_px) for row in rows}
+    with_bars = embed_jpegs(sha256s, PixelEmbedder(), workspace)
+    without = embed_jpegs(sha256s, PixelEmbedder(), workspace, originals=sizes)
+    above = np.triu_indices(len(rows), 1)
+    assert (with_bars @ with_bars.T)[above].min() > 0.8
+    assert (without @ without.T)[above].max() < 0.8

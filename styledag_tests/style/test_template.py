@@ -40,6 +40,17 @@ def test_the_sources_that_a_new_style_comments_out_are_sound_too(tmp_path: Path,
     assert [source.type for source in load_style(path).sources] == ["mediawiki", "html", "folder"]
 
 
+@pytest.mark.parametrize("base", BASES)
+def test_a_source_that_was_found_is_the_only_one(tmp_path: Path, base: str) -> None:
+    source = {"type": "mediawiki", "api": "https://wiki.example.org/api.php", "pages": ["狐: #1"]}
+    remarks = ("Two lines:", "  of remarks")
+    path = write_new_style("fox", tmp_path, base=base, source=source, remarks=remarks)
+    [found] = load_style(path).sources
+    assert found.type == "mediawiki"
+    assert found.pages == ("狐: #1",)
+    assert "  # Two lines:\n  #   of remarks\n  - type: mediawiki\n" in path.read_text("utf-8")
+
+
 def test_the_starters_style_trains_and_draws_at_the_starters_size(tmp_path: Path) -> None:
     style = load_style(write_new_style("mine", tmp_path, base="starter"))
     assert style.images.size_px == 64

@@ -66,7 +66,7 @@ STAGE = Stage(
     reads=(Reads("curated_images"),),
     uses=(
         Uses("captioner", lambda declared: declared.style.captions.captioner),
-        uses_base("base_tokenizer", ("tokenizer",)),
+        uses_base("base_tokenizer", lambda parts: parts.tokenizers),
     ),
     files=_files,
     pool="gpu",

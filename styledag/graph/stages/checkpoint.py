@@ -5,7 +5,7 @@ Published by `ema_unet` while it trains. A check reads the stored files byte by 
 
 from typing import TYPE_CHECKING
 
-from styledag.graph.checkpoint_unets import LORA, UNET, UNET_SECOND, store_unet
+from styledag.graph.checkpoint_unets import LORA, store_unet
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.previews import image_of
 from styledag.graph.snapshots import link_tree
@@ -31,11 +31,12 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     from styledag.sampling.contact_sheet import contact_sheet
 
     snapshot: Snapshot = inputs.content
-    base = inputs.models["base"].folder / UNET
+    base = inputs.models["base"].folder / snapshot.folder.name
     form = inputs.settings["recipe"].snapshot_format
-    stored = store_unet(snapshot.folder, workspace.folder / UNET, base=base, form=form)
+    stored = store_unet(snapshot.folder, workspace.folder / base.name, base=base, form=form)
     if snapshot.second is not None:
-        stored += store_unet(snapshot.second, workspace.folder / UNET_SECOND, base=base, form=form)
+        second = workspace.folder / snapshot.second.name
+        stored += store_unet(snapshot.second, second, base=base, form=form)
     if snapshot.lora is not None:
         link_tree(snapshot.lora, workspace.folder / LORA)
     sampler = sampler_of(inputs, workspace, snapshot.folder, known_as=None)

@@ -7,7 +7,7 @@ resumes where it was.
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from styledag.graph.checkpoint_unets import LORA, UNET
+from styledag.graph.checkpoint_unets import LORA
 from styledag.graph.names import epoch_key
 from styledag.graph.snapshots import (
     TRAINING_LOG,
@@ -19,7 +19,6 @@ from styledag.graph.snapshots import (
     write_snapshots,
 )
 from styledag.graph.stage import (
-    DENOISER,
     Declaration,
     Inputs,
     Publishes,
@@ -70,7 +69,7 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
         work=workspace.work,
     )
     final = result.final
-    link_tree(final.folder, workspace.folder / UNET)
+    link_tree(final.folder, workspace.folder / final.folder.name)
     if final.lora is not None:
         link_tree(final.lora, workspace.folder / LORA)
     link_tree(workspace.scratch / LOG_FOLDER, workspace.folder / LOG_FOLDER)
@@ -132,7 +131,7 @@ STAGE = Stage(
     run=fine_tune,
     settings=_settings,
     reads=(Reads("encoded_dataset"),),
-    uses=(uses_base("base_unet", DENOISER),),
+    uses=(uses_base("base_unet", lambda parts: parts.training),),
     publishes=Publishes("checkpoint", read_snapshots),
     pool="gpu",
 )

@@ -1,6 +1,6 @@
 """How images change over training, one GIF a prompt and seed, the base first."""
 
-from styledag.graph.checkpoint_unets import UNET, snapshot_unets
+from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
 from styledag.graph.drawing import READS_DECODER, WHOLE_BASE, sampler_of, samples_of, tuned_vae
 from styledag.graph.previews import image_of
 from styledag.graph.stage import Inputs, Reads, Settings, Stage
@@ -13,7 +13,7 @@ def draw_evolution(inputs: Inputs, workspace: Workspace) -> Facts:
     """Draw every prompt over the snapshots that training left."""
     base = inputs.models["base"]
     snapshots = snapshot_unets(inputs, workspace)
-    sampler = sampler_of(inputs, workspace, base.folder / UNET, known_as=base.version)
+    sampler = sampler_of(inputs, workspace, denoiser_of(base), known_as=base.version)
     return evolution.draw_evolution(sampler, snapshots, workspace, vae=tuned_vae(inputs, workspace))
 
 

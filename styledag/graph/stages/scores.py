@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.graph.blends import Blend, amount_of
-from styledag.graph.checkpoint_unets import UNET, snapshot_unets
+from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
@@ -44,20 +44,23 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
         classifier = StyleClassifier(
             model.folder, model.version, settings.classifier, inputs.compute(), batch_size
         )
-    base = inputs.models["base"]
-    sampler = sampler_of(inputs, workspace, base.folder / UNET, known_as=base.version)
+    base, denoiser = inputs.models["base"], denoiser_of(inputs.models["base"])
+    sampler = sampler_of(inputs, workspace, denoiser, known_as=base.version)
+    own_weights = Weights.stored(sampler.unet_version, denoiser)
     candidates = [
         *_blends(inputs, workspace),
         *_checkpoints(inputs, workspace),
-        *_prompted(sampler, settings, workspace),
+        *_prompted(sampler, own_weights, settings, workspace),
     ]
-    rows = list(read_dataset(inputs.folder("image_dataset")))
+    families: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
+    for row in read_dataset(inputs.folder("image_dataset")):
+        families[row.split][row.id] = row.family
     return score_model(
         candidates,
-        base_scores=_by_base(candidates, sampler, inputs, workspace),
+        base_scores=_by_base(candidates, own_weights, sampler, inputs, workspace),
         base_samples=read_frames(inputs.folder("evolution"))[0],
-        style_train={row.id: row.family for row in rows if row.split == "train"},
-        style_heldout={row.id: row.family for row in rows if row.split == "validation"},
+        style_train=families["train"],
+        style_heldout=families["validation"],
         scorer=ClipScorer(scorer.folder, scorer.version, inputs.compute(), batch_size),
         settings=settings,
         workspace=workspace,
@@ -66,7 +69,11 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
 
 
 def _by_base(
-    candidates: "Sequence[Candidate]", sampler: "Sampler", inputs: Inputs, workspace: Workspace
+    candidates: "Sequence[Candidate]",
+    own_weights: Weights,
+    sampler: "Sampler",
+    inputs: Inputs,
+    workspace: Workspace,
 ) -> "Mapping[str, BaseScores]":
     from styledag.scoring.base_remembered import own_images
     from styledag.scoring.by_base import scores_by_base
@@ -79,7 +86,7 @@ def _by_base(
     prompts = settings.outside_prompts or sampler.settings.prompts
     return scores_by_base(
         candidates,
-        base=_weights_of(sampler),
+        base=own_weights,
         heldout=heldout_images(encoded, settings.loss_images),
         own=own_images(sampler, prompts, settings.loss_images, workspace),
         losses=DenoisingLosses(
@@ -90,10 +97,6 @@ def _by_base(
             batch_size=2 * sampler.settings.batch_size,
         ),
     )
-
-
-def _weights_of(sampler: "Sampler") -> Weights:
-    return Weights.stored(sampler.unet_version, sampler.unet or sampler.base / UNET)
 
 
 def _blends(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
@@ -132,7 +135,9 @@ def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     ]
 
 
-def _prompted(sampler: "Sampler", settings: ScoreSettings, workspace: Workspace) -> list[Candidate]:
+def _prompted(
+    sampler: "Sampler", own_weights: Weights, settings: ScoreSettings, workspace: Workspace
+) -> list[Candidate]:
     """Return the base under the style prompt, drawing its images; nothing without one."""
     from styledag.sampling.grid import draw_sample_grid
     from styledag.sampling.sampler import Sampler
@@ -144,7 +149,7 @@ def _prompted(sampler: "Sampler", settings: ScoreSettings, workspace: Workspace)
         kind="prompt",
         amount=0.0,
         samples={},
-        weights=_weights_of(sampler),
+        weights=own_weights,
         style_prompt=settings.style_prompt,
     )
     told = {candidate.told(prompt): prompt for prompt in sampler.settings.prompts}

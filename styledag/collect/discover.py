@@ -1,0 +1,165 @@
+"""A source from an address alone: a wiki by its API, a category or page of it, or a web site."""
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from styledag.collect.mediawiki_api import MediaWikiApi
+from styledag.collect.settings import FetchSettings
+from styledag.collect.web.addresses import checked_addresses, checked_url
+from styledag.collect.web.client import Client
+from styledag.collect.web.html_page import HtmlPage
+from styledag.collect.wiki_listing import CATEGORY, FILE, Namespaces
+from styledag.errors import FetchError, SourceError
+from styledag.store.store import Store
+from styledag.store.workspace import Workspace
+
+_TIMEOUT_S = 20.0
+_API = ("api.php", "w/api.php")
+"""Where a wiki's API is, below its address, if no page says so."""
+_CATEGORIES_ASKED = "500"
+_CATEGORIES_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """A source that was found at an address.
+
+    Attributes:
+        source: Its keys as a style file writes them.
+        remarks: Lines for the person who edits the file.
+    """
+
+    source: Mapping[str, Any]
+    remarks: tuple[str, ...] = ()
+
+
+def discover_source(address: str, *, project: Path) -> Discovered:
+    """Return the source that an address leads to, after a few questions to its server.
+
+    Args:
+        address: URL of a wiki, of its API, of a page or category of it, or of another web site;
+            or a folder, relative to the project.
+        project: Folder of the project.
+
+    Raises:
+        SourceError: If there is nothing at the address, or it does not answer.
+    """
+    if "://" not in address:
+        if not (project / address).is_dir():
+            raise SourceError(
+                f"{address} is neither a URL such as https://example.org, nor a folder in {project}"
+            )
+        return Discovered({"type": "folder", "path": address})
+    try:
+        parts = checked_url(address)
+        host = parts.hostname or ""
+        fetch = FetchSettings(timeout_s=_TIMEOUT_S, delay_s=0, retries=1)
+        own = _private(host, parts.port or 443)
+        if own:
+            # Whoever names an address of the own network means it.
+            fetch = FetchSettings(
+                timeout_s=_TIMEOUT_S, delay_s=0, retries=1, allow_private_hosts=(host,)
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            store = Store(f"{folder}/store")
+            workspace = Workspace(Path(folder), Path(folder), store.blobs, store.items)
+            with Client(fetch, workspace, hosts=[host], project=project) as client:
+                found = _asked(address, client)
+    except FetchError as exc:
+        raise SourceError(
+            f"{address} cannot be read: {exc.detail} ({exc.reason}); check the address"
+        ) from exc
+    if own:
+        manners = {"delay_s": 0, "allow_private_hosts": [host]}
+        return Discovered({**found.source, "fetch": manners}, found.remarks)
+    return found
+
+
+def _private(host: str, port: int) -> bool:
+    try:
+        checked_addresses(host, port)
+    except FetchError as exc:
+        if exc.reason != "private_address":
+            raise
+        return True
+    return False
+
+
+def _asked(address: str, client: Client) -> Discovered:
+    if urlsplit(address).path.endswith("/api.php"):
+        return _wiki(address.partition("?")[0], "", client)
+    page: HtmlPage | None = None
+    refused: FetchError | None = None
+    try:
+        page = HtmlPage(client.page(address))
+    except FetchError as exc:
+        refused = exc
+    for api in _apis(address, page):
+        with suppress(SourceError):
+            return _wiki(api, address, client)
+    if page is None:
+        raise refused or FetchError("invalid_url", "there is no page")
+    if not page.images("img"):
+        raise SourceError(f"{address} is no wiki, and the page shows no image: give one that does")
+    return Discovered(
+        {"type": "html", "start": [address], "image": "img"},
+        ("Takes all images of this page; see docs/sources.md for lists of pages and selectors.",),
+    )
+
+
+def _apis(address: str, page: HtmlPage | None) -> list[str]:
+    """Return where the API may be: where MediaWiki's pages say, or else where it usually is."""
+    if page is not None:
+        return [link.partition("?")[0] for link in page.links("link[rel=EditURI]")]
+    parts = urlsplit(address)
+    return [f"{parts.scheme}://{parts.netloc}/{path}" for path in _API]
+
+
+def _wiki(url: str, address: str, client: Client) -> Discovered:
+    """Return the source for a wiki: what the address names of it, or all its images."""
+    api = MediaWikiApi(url, client)
+    general = api.query(meta="siteinfo", siprop="general").get("query", {}).get("general", {})
+    if "articlepath" not in general:
+        raise SourceError(f"{url} is no MediaWiki API")
+    title = _title(address, str(general["articlepath"]))
+    source: dict[str, Any] = {"type": "mediawiki", "api": url}
+    if title and title != str(general.get("mainpage", "")).replace("_", " "):
+        number = Namespaces(api).number(title)
+        key = {CATEGORY: "categories", FILE: "files"}.get(number, "pages")
+        return Discovered({**source, key: [title]})
+    remarks = (
+        "Takes every image of the wiki, up to fetch.max_images. To take fewer, put in place",
+    )
+    return Discovered({**source, "all_images": True}, (*remarks, *_largest_categories(api)))
+
+
+def _title(address: str, article_path: str) -> str:
+    """Return the title of the page that an address of a wiki shows; empty if it names none."""
+    parts = urlsplit(address)
+    asked = parse_qs(parts.query).get("title")
+    before = article_path.partition("$1")[0]
+    title = asked[0] if asked else ""
+    if not title and before and parts.path.startswith(before) and "?" not in before:
+        title = unquote(parts.path.removeprefix(before))
+    return title.replace("_", " ").strip()
+
+
+def _largest_categories(api: MediaWikiApi) -> list[str]:
+    """Return lines that name the categories with the most files, of the first few hundred."""
+    answer = api.query(
+        list="allcategories", acprop="size", acmin="1", aclimit=_CATEGORIES_ASKED
+    ).get("query", {})
+    sizes = {
+        str(each.get("category", each.get("*", ""))): int(each.get("files", 0))
+        for each in answer.get("allcategories", ())
+    }
+    shown = sorted((-files, name) for name, files in sizes.items() if files)[:_CATEGORIES_SHOWN]
+    if not shown:
+        return ["of all_images: categories: [...] or pages: [...]"]
+    lines = [f"  {name} ({-files} files)" for files, name in shown]
+    return ["of all_images: categories: [...], with any of", *lines]

@@ -1,0 +1,77 @@
+"""A contact sheet of images as they were found, before anything was left out."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from styledag.collect.records import Origin
+from styledag.images.contact_sheet import Section, ShownImage, sheet_page
+from styledag.images.convert import Converted
+from styledag.images.settings import ImageSettings
+from styledag.images.thumbnails import THUMBNAIL_PX
+from styledag.images.worker_pool import Worker, WorkerPool
+from styledag.store.blobs import Blobs
+
+MOST_SHOWN = 400
+_SETTINGS = ImageSettings(size_px=THUMBNAIL_PX, mode="pad", quality=75)
+_LEGEND = "Green: can be decoded. Point at an image to see its address, licence and author."
+
+
+class FoundImage(Protocol):
+    """An image with its bytes in a blob."""
+
+    @property
+    def origin(self) -> Origin:
+        """Where it comes from."""
+
+    @property
+    def sha256(self) -> str:
+        """Its blob."""
+
+
+def write_found_sheet(
+    images: Sequence[FoundImage], facts: Mapping[str, int], blobs: Blobs, path: Path
+) -> None:
+    """Write a page with a thumbnail of each image, or of :data:`MOST_SHOWN` spread over all.
+
+    Args:
+        images: Rows of a manifest.
+        facts: Its counts.
+        blobs: Where their bytes are.
+        path: Where the page goes; its folder is made.
+
+    Raises:
+        StorageError: If an image's blob is missing.
+    """
+    step = -(-len(images) // MOST_SHOWN) or 1
+    shown = images[::step]
+
+    def convert(worker: Worker, at: int) -> Converted:
+        return worker.convert(blobs.read(shown[at].sha256))
+
+    with WorkerPool(_SETTINGS, images=len(shown)) as pool:
+        thumbnails = dict(pool.map(convert, range(len(shown))))
+    sections = [
+        Section("Found", not_shown=len(images) - len(shown)),
+        Section("Cannot be decoded"),
+    ]
+    for at, image in enumerate(shown):
+        converted = thumbnails[at]
+        sections[not converted.jpeg].images.append(_shown(image, converted))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(sheet_page(facts, sections, _LEGEND), encoding="utf-8")
+
+
+def _shown(image: FoundImage, converted: Converted) -> ShownImage:
+    origin = image.origin
+    detail = f"licence: {origin.licence}; author: {origin.author or 'unknown'}"
+    if not converted.jpeg:
+        detail = str(converted.record["detail"])
+    return ShownImage(
+        name=origin.title or origin.url,
+        url=origin.url,
+        detail=detail,
+        kept=bool(converted.jpeg),
+        thumbnail=base64.b64encode(converted.jpeg).decode(),
+    )

@@ -1,0 +1,101 @@
+"""An address alone leads to a source that can be read as it is."""
+
+from pathlib import Path
+
+import pytest
+
+from styledag.collect.discover import discover_source
+from styledag.errors import SourceError
+from styledag_tests.collect.servers import PNG, Reply, image, page, serving
+from styledag_tests.collect.wikis import VERSIONS, Category, WikiData, WikiFile, serving_wiki
+
+MANNERS = {"delay_s": 0, "allow_private_hosts": ["127.0.0.1"]}
+
+
+def data() -> WikiData:
+    names = [f"{at}.png" for at in range(3)]
+    return WikiData(
+        files={name: WikiFile(body=PNG + name.encode()) for name in names},
+        categories={"Small": Category(files=("0.png",)), "Large": Category(files=tuple(names))},
+    )
+
+
+def wiki_page(api: str) -> Reply:
+    return page(f'<link rel="EditURI" type="application/rsd+xml" href="{api}?action=rsd"><p>A wiki')
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", {"all_images": True}),
+        ("/api.php", {"all_images": True}),
+        ("/wiki/Main_Page", {"all_images": True}),
+        ("/wiki/Category:Red_foxes", {"categories": ["Category:Red foxes"]}),
+        ("/wiki/Kategorie:F%C3%BCchse", {"categories": ["Kategorie:Füchse"]}),
+        ("/index.php?title=Category:Foxes&action=view", {"categories": ["Category:Foxes"]}),
+        ("/wiki/Image:Fox.png", {"files": ["Image:Fox.png"]}),
+        ("/wiki/Tales:_One", {"pages": ["Tales: One"]}),
+    ],
+)
+def test_an_address_of_a_wiki(
+    path: str, expected: dict[str, object], version: str, tmp_path: Path
+) -> None:
+    wiki = data()
+    wiki.language = "Kategorie"
+    with serving_wiki(wiki, version) as site:
+        site.routes[path] = wiki_page("/api.php")
+        found = discover_source(f"{site.url}{path}", project=tmp_path)
+    assert found.source == {
+        "type": "mediawiki",
+        "api": f"{site.url}/api.php",
+        **expected,
+        "fetch": MANNERS,
+    }
+    if "all_images" in expected:
+        assert [line.strip() for line in found.remarks[-2:]] == [
+            "Large (3 files)",
+            "Small (1 files)",
+        ]
+
+
+def test_a_wiki_whose_pages_are_closed_is_found_by_its_usual_address(tmp_path: Path) -> None:
+    with serving_wiki(data()) as site:
+        site.routes["/robots.txt"] = Reply(b"User-agent: *\nDisallow: /")
+        found = discover_source(f"{site.url}/wiki/Category:Large", project=tmp_path)
+    assert found.source["categories"] == ["Category:Large"]
+
+
+def test_another_site_is_read_by_selectors(tmp_path: Path) -> None:
+    with serving({"/gallery": page('<img src="a.png">'), "/a.png": image()}) as site:
+        found = discover_source(f"{site.url}/gallery", project=tmp_path)
+    assert found.source["type"] == "html"
+    assert found.source["start"] == [f"{site.url}/gallery"]
+    assert "docs/sources.md" in found.remarks[0]
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    assert discover_source("mine", project=tmp_path).source == {"type": "folder", "path": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("theirs", "neither a URL such as .* nor a folder"),
+        ("ftp://example.org/x", "scheme_refused"),
+        ("http://127.0.0.1:1/", "connection_failed"),
+        ("http://no-such-host.invalid/", "host_not"),
+    ],
+)
+def test_what_is_not_there_is_said(address: str, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=expected):
+        discover_source(address, project=tmp_path)
+
+
+def test_a_page_without_images_and_a_missing_one_are_refused(tmp_path: Path) -> None:
+    with serving({"/text": page("Words")}) as site:
+        with pytest.raises(SourceError, match="is no wiki, and the page shows no image"):
+            discover_source(f"{site.url}/text", project=tmp_path)
+        with pytest.raises(SourceError, match="http_404"):
+            discover_source(f"{site.url}/nowhere", project=tmp_path)
