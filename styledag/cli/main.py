@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from styledag import __version__
+from styledag.cli.compare import compare
 from styledag.cli.context import Session
 from styledag.cli.diff import diff
 from styledag.cli.export import export
@@ -43,7 +44,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 
 for command in (
-    *(demo, run, show, ui, new, status, lineage, doctor),
+    *(demo, run, show, compare, ui, new, status, lineage, doctor),
     *(diff, export, publish, import_command, wiki, schema),
 ):
     cli.add_command(command)

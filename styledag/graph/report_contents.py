@@ -10,6 +10,7 @@ from styledag.collect.records import Origin
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.lineage import Ancestor, sources_first
 from styledag.graph.report_data import data_section
+from styledag.graph.reported_samples import samples_by_name
 from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
 from styledag.graph.stage import Inputs
 from styledag.manifest import Manifest, read_rows
@@ -24,7 +25,6 @@ from styledag.report.model import (
     ModelReport,
     NearestPair,
     Recommendation,
-    Samples,
     ScoreRow,
     SnapshotSection,
     StylePrompt,
@@ -79,7 +79,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         evolution=_gifs(inputs, "evolution", samples.prompts, None),
         denoising=_gifs(inputs, "denoising", samples.prompts, samples.seeds[0]),
         loss=_loss(model),
-        scores=tuple(_score_row(row) for row in scores),
+        scores=tuple(score_row(row) for row in scores),
         scorer_gap=_gap(summary["gaps"], SCORER),
         classifier_gap=_gap(summary["gaps"], CLASSIFIER),
         classifier=_classifier(settings["classifier"]),
@@ -129,7 +129,7 @@ def _families_drawn(inputs: Inputs, workspace: Workspace) -> tuple[DrawnFamily, 
     most: dict[str, records.FamilyRow] = {}
     for row in sorted(rows, key=lambda row: -(row.share.value or 0)):
         most.setdefault(row.family, row)
-    samples = _samples_by_name(inputs)
+    samples = samples_by_name(inputs.upstream)
     origins = _origins(inputs.ancestors)
     return tuple(
         DrawnFamily(
@@ -147,17 +147,6 @@ def _families_drawn(inputs: Inputs, workspace: Workspace) -> tuple[DrawnFamily, 
         )
         for row in most.values()
     )
-
-
-def _samples_by_name(inputs: Inputs) -> dict[str, Samples]:
-    frames = read_frames(inputs.folder("evolution"))
-    return {
-        **{
-            Blend.parse(key).name: read_samples(grid.folder)
-            for key, grid in inputs.every("sample_grid").items()
-        },
-        **{f"epoch {epoch}": images for epoch, images in frames.items()},
-    }
 
 
 def _blends(inputs: Inputs) -> tuple[BlendSection, ...]:
@@ -208,7 +197,8 @@ def _loss(model: Artifact) -> LossLog:
     )
 
 
-def _score_row(row: records.ScoreRow) -> ScoreRow:
+def score_row(row: records.ScoreRow) -> ScoreRow:
+    """Return a row of scores as reports show it."""
     return ScoreRow(
         name=row.name,
         kind=cast("records.Kind", row.kind),
@@ -245,7 +235,7 @@ def _nearest(
     """Return the images of what is recommended beside what they are most like."""
     judged = [row for row in scores if row.kind != "prompt"]
     shown = next((row for row in judged if row.recommended), judged[-1])
-    samples = _samples_by_name(inputs)[shown.name]
+    samples = samples_by_name(inputs.upstream)[shown.name]
     origins = _origins(inputs.ancestors)
     rows = read_rows(inputs.folder("scores") / NEAREST, records.NearestRow)
     most_alike = sorted(
