@@ -33,7 +33,8 @@ class Judge:
         training_ids: sha256 of each training image.
         threshold: Similarity above which a sample is a copy; ``None`` leaves copying unmeasured.
         base: Unit embedding of the base's image of each prompt and seed.
-        prompts: Unit embedding of each prompt's text.
+        prompts: Unit embedding of each prompt's text; ``None`` leaves it unmeasured how well
+            prompts are shown.
     """
 
     reference: Float32
@@ -41,7 +42,7 @@ class Judge:
     training_ids: Sequence[str]
     threshold: float | None
     base: Mapping[Pair, Float32]
-    prompts: Mapping[str, Float32]
+    prompts: Mapping[str, Float32] | None
 
     def row(
         self,
@@ -62,11 +63,7 @@ class Judge:
         """
         pairs = list(candidate.samples)
         kept = retention(samples, np.stack([self.base[pair] for pair in pairs]))
-        shown = text_similarity(samples, np.stack([self.prompts[prompt] for prompt, _ in pairs]))
-        base_shown = text_similarity(
-            np.stack([self.base[pair] for pair in pairs]),
-            np.stack([self.prompts[prompt] for prompt, _ in pairs]),
-        )
+        shown, shown_of_base = self._shown(pairs, samples)
         cmmd, style = self._style(pairs, samples)
         return ScoreRow(
             place=place,
@@ -82,8 +79,8 @@ class Judge:
             cmmd=cmmd,
             style=style,
             retention=_mean("retention", pairs, kept),
-            text_similarity=_mean("text_similarity", pairs, shown),
-            text_retention=rounded(text_retention(float(shown.mean()), float(base_shown.mean()))),
+            text_similarity=shown,
+            text_retention=shown_of_base,
             copying=self._copying(pairs, samples),
             diversity=rounded(diversity(samples, [prompt for prompt, _ in pairs])),
             taken_for_style=_mean(
@@ -125,6 +122,16 @@ class Judge:
             return Estimate()
         copied = nearest(samples, self.training).similarity > self.threshold
         return _mean("copying", pairs, copied.astype(np.float64))
+
+    def _shown(self, pairs: Sequence[Pair], samples: Float32) -> tuple[Estimate, float | None]:
+        """Return how well samples show their prompts, and that over the base's."""
+        if self.prompts is None:
+            return Estimate(), None
+        texts = np.stack([self.prompts[prompt] for prompt, _ in pairs])
+        shown = text_similarity(samples, texts)
+        base_shown = text_similarity(np.stack([self.base[pair] for pair in pairs]), texts)
+        share = text_retention(float(shown.mean()), float(base_shown.mean()))
+        return _mean("text_similarity", pairs, shown), rounded(share)
 
     def _distance(self, samples: Float32) -> StyleDistance | None:
         if min(len(samples), len(self.reference)) < 2:

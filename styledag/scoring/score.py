@@ -111,7 +111,9 @@ def score_model(
             scorer,
             workspace,
             batch_size=settings.batch_size,
-        ),
+        )
+        if scorer.reads_text
+        else None,
     )
     rows, nearest, families = [], [], []
     for place, candidate in enumerate(candidates):

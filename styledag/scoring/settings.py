@@ -26,7 +26,7 @@ class ScoreSettings:
 
     __pydantic_config__ = STRICT
 
-    scorer: ModelReference = setting(help="A CLIPModel, text and vision.")
+    scorer: ModelReference = setting(help="A CLIP, SigLIP or DINOv2 model.")
     classifier: ClassifierSettings | None = setting(
         None,
         help="A classifier that says of how many images it takes them for the style; none is "

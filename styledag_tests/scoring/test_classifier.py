@@ -14,8 +14,8 @@ from styledag.errors import ModelError
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
 from styledag.scoring.classifier import StyleClassifier
-from styledag.scoring.clip import ClipScorer
 from styledag.scoring.discrimination import tells
+from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.scoring.records import Estimate
 from styledag.scoring.settings import ClassifierSettings, ScoreSettings
 from styledag.store.workspace import Workspace
@@ -53,12 +53,12 @@ def classifier(folder: Path, label: str = "twemoji", *prompts: str) -> StyleClas
 
 
 @pytest.fixture
-def scorer(starter: Path) -> ClipScorer:
-    return ClipScorer(starter / "clip", "v" * 64, CPU)
+def scorer(starter: Path) -> EmbeddingScorer:
+    return EmbeddingScorer(starter / "clip", "v" * 64, CPU)
 
 
 def test_the_share_that_is_taken_for_the_style_rises_with_it(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, folder: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.25)]
     facts = judged(workspace, scorer, candidates, classifier=classifier(folder))
@@ -68,7 +68,7 @@ def test_the_share_that_is_taken_for_the_style_rises_with_it(
 
 
 def test_its_gap_says_whether_it_knows_the_style_and_it_decides_nothing(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, folder: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.25)]
     alone = judged(workspace, scorer, candidates)
@@ -86,7 +86,7 @@ def test_its_gap_says_whether_it_knows_the_style_and_it_decides_nothing(
 
 
 def test_only_images_of_its_prompts_are_asked_about_and_each_once(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, folder: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
     judged(workspace, scorer, candidates)

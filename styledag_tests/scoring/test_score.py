@@ -15,9 +15,9 @@ from styledag.errors import DataError, StorageError
 from styledag.manifest import read_rows
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
-from styledag.scoring.clip import ClipScorer
 from styledag.scoring.denoising_loss import Weights
 from styledag.scoring.discrimination import tells
+from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.scoring.records import (
     BaseScores,
     Candidate,
@@ -46,8 +46,8 @@ SEEDS = (0, 1)
 
 
 @pytest.fixture
-def scorer(starter: Path) -> ClipScorer:
-    return ClipScorer(starter / "clip", "v" * 64, Compute(torch.device("cpu"), torch.float32))
+def scorer(starter: Path) -> EmbeddingScorer:
+    return EmbeddingScorer(starter / "clip", "v" * 64, Compute(torch.device("cpu"), torch.float32))
 
 
 def image(subject: str, seed: int, style: float) -> Image.Image:
@@ -118,7 +118,7 @@ def style_images(
 
 
 def judged(
-    workspace: Workspace, scorer: ClipScorer, candidates: list[Candidate], **changed: object
+    workspace: Workspace, scorer: EmbeddingScorer, candidates: list[Candidate], **changed: object
 ) -> dict:
     arguments = {
         "base_scores": {each.name: by_base(each.amount) for each in candidates},
@@ -138,7 +138,7 @@ def rows_of(workspace: Workspace) -> list[ScoreRow]:
 
 
 def test_style_rises_and_retention_falls_with_weight(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     weights = (0.0, 0.25, 0.5, 0.75, 1.0)
     facts = judged(workspace, scorer, [blend(tmp_path, weight) for weight in weights])
@@ -167,7 +167,7 @@ def test_style_rises_and_retention_falls_with_weight(
 
 
 def test_a_planted_copy_is_found_and_named(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     training = list(style_images(workspace, 0, 8))
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5)]
@@ -187,7 +187,7 @@ def test_a_planted_copy_is_found_and_named(
 
 
 def test_a_shuffled_label_makes_the_gap_collapse(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
     facts = judged(workspace, scorer, candidates)
@@ -198,7 +198,7 @@ def test_a_shuffled_label_makes_the_gap_collapse(
 
 
 def test_a_planted_family_of_20_near_duplicates_is_reported(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     planted = list(style_images(workspace, 50, 20))
     training = {**style_images(workspace, 0, 8, style=0.2), **dict.fromkeys(planted, planted[0])}
@@ -213,8 +213,19 @@ def test_a_planted_family_of_20_near_duplicates_is_reported(
     assert set(zip(row.prompts, row.seeds, strict=True)) == candidates[1].samples.keys()
 
 
+def test_a_scorer_that_reads_no_text_leaves_prompts_unmeasured(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EmbeddingScorer, "reads_text", False)
+    judged(workspace, scorer, [blend(tmp_path, weight) for weight in (0.0, 1.0)])
+    for row in rows_of(workspace):
+        assert row.text_similarity == Estimate()
+        assert row.text_retention is None
+        assert row.retention.value is not None
+
+
 def test_checkpoints_stand_beside_blends(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     checkpoint = Candidate(
         name="epoch 3",
@@ -231,7 +242,7 @@ def test_checkpoints_stand_beside_blends(
 
 
 def test_a_second_run_embeds_nothing(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
     first = judged(workspace, scorer, candidates)
@@ -244,7 +255,7 @@ def test_a_second_run_embeds_nothing(
 
 
 def test_without_held_out_images_style_is_measured_on_training(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
     unmeasured = {
@@ -261,7 +272,7 @@ def test_without_held_out_images_style_is_measured_on_training(
 
 
 def test_a_single_image_of_each_model_has_no_style_by_clip(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [
         blend(tmp_path, weight, prompts=("a red apple",), seeds=(0,)) for weight in (0.0, 1.0)
@@ -276,7 +287,7 @@ def test_a_single_image_of_each_model_has_no_style_by_clip(
 
 
 def test_of_models_that_learned_alike_the_one_with_the_least_fine_tune_is_recommended(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
     alike = {each.name: by_base(0.5 if each.amount else 0.0) for each in candidates}
@@ -285,7 +296,7 @@ def test_of_models_that_learned_alike_the_one_with_the_least_fine_tune_is_recomm
 
 
 def test_what_clip_sees_decides_nothing(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
     reversed_samples = [
@@ -298,7 +309,7 @@ def test_what_clip_sees_decides_nothing(
 
 
 def test_nothing_is_recommended_that_learned_no_more_than_chance(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5)]
     chance = {
@@ -311,7 +322,7 @@ def test_nothing_is_recommended_that_learned_no_more_than_chance(
 
 
 def test_the_base_under_a_style_prompt_is_a_row_and_never_recommended(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     prompted = Candidate(
         name="base, “yellow”",
@@ -336,7 +347,7 @@ def test_the_base_under_a_style_prompt_is_a_row_and_never_recommended(
 
 
 def test_a_image_that_the_base_lacks_is_named(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     more = blend(tmp_path, 1.0, seeds=(0, 1, 2))
     with pytest.raises(DataError, match=r"no image of '.*' with seed 2, which weight 1\.0 has"):
@@ -344,7 +355,7 @@ def test_a_image_that_the_base_lacks_is_named(
 
 
 def test_nothing_to_judge_by_is_said(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, 0.0)]
     with pytest.raises(DataError, match="no blend and no checkpoint"):

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from styledag.cli.main import cli
 from styledag.defs.partitions import read_partitions
 from styledag.demo.wiki import DemoWiki
-from styledag.errors import StyleFileError
+from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.graph.ancestry import describe_lineage, find_artifact
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.comparison import compare_recipes
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
 from styledag.graph.status import style_status
@@ -126,6 +129,41 @@ def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
     page = (store.require("model_report", MODEL).folder / "report.html").read_text()
     assert "Average of length 0.120, 100% fine-tune" in page
     assert "length 0.120" in page
+
+
+def test_every_checkpoint_and_blend_is_judged_by_the_bases_own_loss(ran: Ran) -> None:
+    rows = read_rows(ran.graph.store.require("scores", MODEL).folder / SCORES, ScoreRow)
+    (base,) = [row for row in rows if row.weight == 0]
+    assert (base.style_learned.value, base.base_remembered.value) == (0, 1)
+    tuned = [row for row in rows if row is not base]
+    assert len(tuned) == 5
+    for row in tuned:
+        assert row.style_learned.value not in (None, 0)
+        assert row.base_remembered.value not in (None, 1)
+        assert row.style_learned.low is not None
+
+
+def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
+    shown = CliRunner().invoke(cli, ["--project", str(ran.project.root), "compare", STYLE])
+    assert shown.exit_code == 0, shown.output
+    for recipe in ("full", "plain"):
+        (line,) = [each for each in shown.output.splitlines() if each.startswith(recipe)]
+        rows = read_rows(
+            ran.graph.store.require("scores", f"{STYLE}.{recipe}").folder / SCORES, ScoreRow
+        )
+        best = next((row for row in rows if row.recommended), rows[-1])
+        assert best.name in line
+    page = (ran.project.root / "data" / "sheets" / f"{STYLE}.recipes.html").read_text("utf-8")
+    assert "<code>ema.mode</code>" in page
+    assert "<code>batch_size</code>" not in page
+
+
+def test_a_style_without_scores_has_nothing_to_compare(ran: Ran) -> None:
+    styles = ran.project.styles_folder
+    (styles / "other.yaml").write_text((styles / f"{STYLE}.yaml").read_text("utf-8"), "utf-8")
+    with pytest.raises(ArtifactMissingError, match="no recipe of style 'other' has scores"):
+        compare_recipes(ran.graph, "other")
+    (styles / "other.yaml").unlink()
 
 
 def test_power_averages_hold_nothing_of_the_base_in_any_snapshot(ran: Ran) -> None:

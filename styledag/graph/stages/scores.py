@@ -34,7 +34,7 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
     """Score every blend and checkpoint of a model by the base's loss and the images it drew."""
     from styledag.dataset.read import read_dataset
     from styledag.scoring.classifier import StyleClassifier
-    from styledag.scoring.clip import ClipScorer
+    from styledag.scoring.embedding_scorer import EmbeddingScorer
     from styledag.scoring.score import score_model
 
     settings, scorer = inputs.settings.of(ScoreSettings), inputs.models["scorer"]
@@ -61,7 +61,7 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
         base_samples=read_frames(inputs.folder("evolution"))[0],
         style_train=families["train"],
         style_heldout=families["validation"],
-        scorer=ClipScorer(scorer.folder, scorer.version, inputs.compute(), batch_size),
+        scorer=EmbeddingScorer(scorer.folder, scorer.version, inputs.compute(), batch_size),
         settings=settings,
         workspace=workspace,
         classifier=classifier,
