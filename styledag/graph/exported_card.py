@@ -197,8 +197,9 @@ def _recipe(lineage: Lineage) -> Mapping[str, str | int | float | bool]:
 
 def _scores(catalogue: Catalogue, model: Artifact) -> tuple[CardScore, ...]:
     from styledag.manifest import read_rows
-    from styledag.scoring.records import ScoreRow
-    from styledag.scoring.score import SCORES
+    from styledag.scoring.discrimination import tells
+    from styledag.scoring.records import Estimate, ScoreRow
+    from styledag.scoring.score import SCORER, SCORES, SUMMARY
 
     scores = _made_of(catalogue, model, "scores")
     if scores is None:
@@ -207,7 +208,11 @@ def _scores(catalogue: Catalogue, model: Artifact) -> tuple[CardScore, ...]:
     rows = {row.name: row for row in read_rows(scores.folder / SCORES, ScoreRow)}
     if wanted not in rows:
         return ()
-    estimates = {name: getattr(rows[wanted], name) for name in _SCORES}
+    summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
+    knows_style = tells(Estimate(**summary["gaps"][SCORER]))
+    estimates = {
+        name: getattr(rows[wanted], name) for name in _SCORES if name != "style" or knows_style
+    }
     return tuple(
         CardScore(
             name=name.replace("_", " "),

@@ -1,5 +1,6 @@
 """A project whose store contains a dataset, a model, a checkpoint and a blend, without training."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from styledag.graph.checkpoint_unets import store_unet
 from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
 from styledag.scoring.records import Estimate, ScoreRow
-from styledag.scoring.score import SCORES
+from styledag.scoring.score import SCORES, SUMMARY
 from styledag.store.artifact import Artifact, Facts, Input
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
@@ -85,6 +86,8 @@ def made_project(root: Path, starter: Path) -> MadeProject:
             taken_for_style=unknown,
         )  # fmt: skip
         write_rows(workspace.folder / SCORES, [row], ScoreRow)
+        gaps = {"scorer": {"value": 0.25, "low": 0.125, "high": 0.5}}
+        (workspace.folder / SUMMARY).write_text(json.dumps({"gaps": gaps}), encoding="utf-8")
         return {}
 
     def build(asset: str, partition: str, body, *inputs: Input) -> Artifact:
