@@ -79,23 +79,35 @@ class EmbeddingScorer:
                 rows.append(self._unit(embed(pixel_values=pixel_values)))
         return self._checked(rows)
 
-    def embed_texts(self, texts: Sequence[str]) -> Float32:
+    def embed_texts(self, texts: Sequence[str], *, cut: bool = False) -> Float32:
         """Return one L2-normalised row for each text, float32 ``[n, d]``.
 
+        Args:
+            texts: The texts.
+            cut: Whether a text that is longer than the model reads is cut.
+
         Raises:
-            ModelError: If the model cannot be loaded, or gives NaN.
-            StyleFileError: If a text is longer than the model reads.
+            ModelError: If the model cannot be loaded, reads no text, or gives NaN.
+            StyleFileError: If a text is longer than the model reads, and is not to be cut.
         """
         import torch
 
+        if not hasattr(self._model, "get_text_features"):
+            raise ModelError(
+                f"{self.folder} is a {type(self._model).__name__}, which reads no text: name a "
+                "CLIP or SigLIP model as scores.scorer"
+            )
+
         limit = int(self._model.config.text_config.max_position_embeddings)
         # SigLIP was trained with every text filled up to the limit.
-        filled_up = self._model.config.model_type.startswith("siglip")
-        padding = {"padding": "max_length", "max_length": limit} if filled_up else {"padding": True}
+        padding = "max_length" if self._model.config.model_type.startswith("siglip") else "longest"
         rows = []
         for batch in batches_of(texts, self.batch_size):
-            self._check_length(batch, limit)
-            inputs = self._tokenizer(list(batch), return_tensors="pt", **padding)
+            if not cut:
+                self._check_length(batch, limit)
+            inputs = self._tokenizer(
+                list(batch), padding=padding, truncation=True, max_length=limit, return_tensors="pt"
+            )
             on_device = {name: tensor.to(self._device) for name, tensor in inputs.items()}
             with torch.inference_mode():
                 rows.append(self._unit(self._model.get_text_features(**on_device)))

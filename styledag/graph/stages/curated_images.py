@@ -6,6 +6,7 @@ Copies are dropped, families of near-duplicates capped, poor quality left out.
 
 from typing import TYPE_CHECKING
 
+from styledag.graph.checks import NOTHING_LOST
 from styledag.graph.previews import image_of
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
 from styledag.images import curate
@@ -61,5 +62,5 @@ STAGE = Stage(
     uses=(Uses("scorer", _scorer),),
     pool="gpu",
     preview=image_of("families.jpg"),
-    checks=("nothing_lost",),
+    checks=(NOTHING_LOST,),
 )

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from styledag.graph.checkpoint_unets import LORA
+from styledag.graph.checks import AVERAGE_IS_ITS_OWN, LOSS_FALLS, LOSS_FINITE
 from styledag.graph.names import epoch_key
 from styledag.graph.snapshots import (
     TRAINING_LOG,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     """Train, publish each snapshot while training runs, and keep the last as the model."""
+    from styledag.training.averaging.ema import ema_decay
     from styledag.training.encoding.dataset import EncodedDataset
     from styledag.training.kept_states import KeptStates
     from styledag.training.run_record import LOG_FOLDER, environment
@@ -47,7 +49,7 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     def publish(snapshot: "Snapshot") -> None:
         published.add(snapshot.epoch, inputs.publish(epoch_key(snapshot.epoch), snapshot))
 
-    kept = None
+    recipe, kept = inputs.settings["recipe"], None
     if workspace.kept is not None:
         kept = KeptStates(
             folder=workspace.kept,
@@ -56,7 +58,7 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     result = train_unet(
         EncodedDataset.open(inputs.folder("encoded_dataset")),
         inputs.models["base_unet"].folder,
-        inputs.settings["recipe"],
+        recipe,
         inputs={
             "base_unet": inputs.models["base_unet"].version,
             "encoded_dataset": inputs.upstream["encoded_dataset"].version,
@@ -76,7 +78,13 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     stored = [_stored(snapshot, published, inputs) for snapshot in result.snapshots]
     write_snapshots(stored, final.epoch, workspace.folder)
     write_json(workspace.folder / TRAINING_LOG, [asdict(step) for step in result.log])
-    return {**_facts(result), "environment": environment(inputs.compute())}
+    # How much of the average the weights of the last step are.
+    newest_share = 1 - ema_decay(recipe.ema, final.step, total_steps=len(result.log))
+    return {
+        **_facts(result),
+        "newest_share": newest_share,
+        "environment": environment(inputs.compute()),
+    }
 
 
 def _stored(snapshot: "Snapshot", published: PublishedSnapshots, inputs: Inputs) -> StoredSnapshot:
@@ -134,4 +142,5 @@ STAGE = Stage(
     uses=(uses_base("base_unet", lambda parts: parts.training),),
     publishes=Publishes("checkpoint", read_snapshots),
     pool="gpu",
+    checks=(LOSS_FINITE, LOSS_FALLS, AVERAGE_IS_ITS_OWN),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
+from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_LEARNED
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
@@ -198,4 +199,5 @@ STAGE = Stage(
         Uses("classifier", lambda declared: declared.style.scores.classifier),
     ),
     pool="gpu",
+    checks=(COPYING_WITHIN_LIMIT, STYLE_LEARNED, BASE_REMEMBERED),
 )
