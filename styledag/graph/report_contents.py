@@ -80,6 +80,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         denoising=_gifs(inputs, "denoising", samples.prompts, samples.seeds[0]),
         loss=_loss(model),
         scores=tuple(score_row(row) for row in scores),
+        scorer=settings["scorer"],
         scorer_gap=_gap(summary["gaps"], SCORER),
         classifier_gap=_gap(summary["gaps"], CLASSIFIER),
         classifier=_classifier(settings["classifier"]),

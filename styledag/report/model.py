@@ -238,7 +238,7 @@ class NearestPair:
         prompt: What it was asked for with.
         seed: Its seed.
         training_jpeg: The training image's bytes.
-        similarity: Cosine between the two, -1 to 1, as the scorer's CLIP sees them.
+        similarity: Cosine between the two, -1 to 1, as the scorer sees them.
         url: Where the training image comes from.
         title: The training image's title at its source.
         is_copy: Whether the sample counts as a copy; ``None`` where that could not be judged.
@@ -292,7 +292,8 @@ class ModelReport:
         denoising: For a prompt, the GIF over the denoising steps.
         loss: The training log.
         scores: Scores of blends and checkpoints, in the order to be listed.
-        scorer_gap: Whether the scorer's CLIP tells the style.
+        scorer: Name of the model that embeds samples: a folder or Hub id.
+        scorer_gap: Whether it tells the style.
         classifier_gap: Whether the classifier does.
         classifier: What says which samples it takes for the style; ``None`` if nothing does.
         style_prompt: The base asked for the style in words; ``None`` if it was not.
@@ -321,6 +322,7 @@ class ModelReport:
     denoising: Mapping[str, Path] = field(default_factory=dict)
     loss: LossLog = field(default_factory=LossLog)
     scores: tuple[ScoreRow, ...] = ()
+    scorer: str = ""
     scorer_gap: Gap = field(default_factory=Gap)
     classifier_gap: Gap = field(default_factory=Gap)
     classifier: Classifier | None = None

@@ -99,6 +99,7 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
         denoising={prompt: gif(folder, f"den{i}") for i, prompt in enumerate(PROMPTS)},
         loss=LossLog(steps=(1, 2, 3, 4), losses=(0.3, 0.25, 0.22, 0.2), steps_per_epoch=2),
         scores=example_scores(),
+        scorer="data/starter/clip",
         nearest=(
             NearestPair(
                 sample=blends[1].samples[PROMPTS[0], 0],
