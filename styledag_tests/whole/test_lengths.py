@@ -24,8 +24,9 @@ from styledag.graph.status import style_status
 from styledag.graph.stored_averages import reconstruct_average
 from styledag.manifest import read_rows
 from styledag.project import Project
+from styledag.sampling.index import read_samples
 from styledag.scoring.records import ScoreRow
-from styledag.scoring.score import SCORES
+from styledag.scoring.score import SCORES, STYLE_PROMPT
 from styledag.store.workspace import Workspace
 from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
 
@@ -40,6 +41,7 @@ CHANGES = {
         "blends: {weights: [0.0, 1.0], block_weights: {up.0: 0.5}, lengths: [0.12]}\n"
     ),
     "[a cat face, a rocket]": "[a cat face]",
+    "  loss_images: 3\n": "  loss_images: 3\n  style_prompt: in yellow\n",
 }
 
 
@@ -135,12 +137,24 @@ def test_every_checkpoint_and_blend_is_judged_by_the_bases_own_loss(ran: Ran) ->
     rows = read_rows(ran.graph.store.require("scores", MODEL).folder / SCORES, ScoreRow)
     (base,) = [row for row in rows if row.weight == 0]
     assert (base.style_learned.value, base.base_remembered.value) == (0, 1)
-    tuned = [row for row in rows if row is not base]
+    tuned = [row for row in rows if row is not base and row.kind != "prompt"]
     assert len(tuned) == 5
     for row in tuned:
         assert row.style_learned.value not in (None, 0)
         assert row.base_remembered.value not in (None, 1)
         assert row.style_learned.low is not None
+
+
+def test_the_base_with_a_style_prompt_is_scored_and_shown(ran: Ran) -> None:
+    scores = ran.graph.store.require("scores", MODEL).folder
+    (row,) = [each for each in read_rows(scores / SCORES, ScoreRow) if each.kind == "prompt"]
+    assert row.name == "base, “in yellow”"
+    assert row.style_learned.value not in (None, 0)
+    assert not row.recommended
+    drawn = read_samples(scores / STYLE_PROMPT)
+    assert drawn.keys() == {("a cat face, in yellow", 0), ("a cat face, in yellow", 1)}
+    page = (ran.graph.store.require("model_report", MODEL).folder / "report.html").read_text()
+    assert "Is training worth it?" in page
 
 
 def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
@@ -151,7 +165,8 @@ def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
         rows = read_rows(
             ran.graph.store.require("scores", f"{STYLE}.{recipe}").folder / SCORES, ScoreRow
         )
-        best = next((row for row in rows if row.recommended), rows[-1])
+        judged = [row for row in rows if row.kind != "prompt"]
+        best = next((row for row in judged if row.recommended), judged[-1])
         assert best.name in line
     page = (ran.project.root / "data" / "sheets" / f"{STYLE}.recipes.html").read_text("utf-8")
     assert "<code>ema.mode</code>" in page
