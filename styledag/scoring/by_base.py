@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from styledag.bases.base import Tokens
 from styledag.scoring.base_remembered import base_remembered
 from styledag.scoring.bootstrap import Counts, bootstrap
 from styledag.scoring.denoising_loss import DenoisingLosses, NoisedImage, Weights
@@ -43,7 +44,7 @@ def scores_by_base(
     base_losses = losses.of(base, images)
     scores = {}
     for candidate in candidates:
-        told = [replace(each, text=candidate.told(each.text)) for each in images]
+        told = [replace(each, text=_told(candidate, each.text, losses.tokens)) for each in images]
         found = losses.of(candidate.weights, told)
         split = len(heldout)
         scores[candidate.name] = BaseScores(
@@ -55,6 +56,14 @@ def scores_by_base(
             ),
         )
     return scores
+
+
+def _told(candidate: Candidate, text: str, tokens: Tokens) -> str:
+    """Return what the base is told of an image, whose caption gives way to a style prompt."""
+    words = text.split(" ")
+    while words and tokens.count(candidate.told(" ".join(words))) > tokens.limit:
+        words.pop()
+    return candidate.told(" ".join(words))
 
 
 def _estimate(

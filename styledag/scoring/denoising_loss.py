@@ -23,7 +23,7 @@ from styledag.store.workspace import Workspace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from styledag.bases.base import Objective
+    from styledag.bases.base import Objective, Tokens
     from styledag.sampling.frozen_parts import FrozenParts
 
 TIMESTEPS = 8
@@ -84,6 +84,11 @@ class DenoisingLosses:
         self._base_version = base_version
         self._workspace = workspace
         self._batch_size = batch_size
+
+    @property
+    def tokens(self) -> "Tokens":
+        """Counts a text's tokens as the base does."""
+        return self._parts.base.tokens
 
     def of(self, weights: Weights, images: Sequence[NoisedImage]) -> Float64:
         """Return a denoiser's loss on each image at each timestep, [n, TIMESTEPS].

@@ -144,6 +144,18 @@ def test_the_base_under_a_style_prompt_is_measured_against_the_base_without(
     assert workspace.work == {"denoising_losses": 2 * (len(HELDOUT) + len(OWN))}
 
 
+def test_a_caption_as_long_as_the_base_reads_gives_way_to_the_style_prompt(
+    tuned: Tuned, base: Path, workspace: Workspace
+) -> None:
+    longest = [replace(each, text="a " * 75) for each in HELDOUT]
+    asked = tuned.candidate(0.0, kind="prompt", name="base, “a house”", style_prompt="a house")
+    (found,) = scored(tuned, base, workspace, [asked], longest)
+    shorter = [replace(each, text="a " * 71) for each in HELDOUT]
+    (same,) = scored(tuned, base, workspace, [asked], shorter)
+    assert found.style_learned.value not in (0, None)
+    assert found.base_remembered == same.base_remembered
+
+
 def test_a_single_held_out_image_says_nothing_of_the_style(
     tuned: Tuned, base: Path, workspace: Workspace
 ) -> None:
