@@ -21,7 +21,7 @@ from styledag.sampling import grid
 from styledag.sampling.index import Pair, read_samples
 from styledag.sampling.sampler import Sampler
 from styledag.sampling.settings import SampleSettings
-from styledag.scoring.clip import ClipScorer
+from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.settings import settings_identity
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.store import Body, Store, Target
@@ -72,10 +72,10 @@ class Study:
         return self._model("stable-diffusion", StableDiffusion.parts.sampling)
 
     @cached_property
-    def scorer(self) -> ClipScorer:
+    def scorer(self) -> EmbeddingScorer:
         """The starter's CLIP."""
         found = self._model(CLIP, ("",))
-        return ClipScorer(found.folder, found.version, self.compute)
+        return EmbeddingScorer(found.folder, found.version, self.compute)
 
     def dataset(self, experiment: Experiment) -> Artifact:
         """Return what an experiment is trained on, encoded.

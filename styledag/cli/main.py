@@ -7,6 +7,7 @@ import click
 
 from styledag import __version__
 from styledag.cli.captions import captions
+from styledag.cli.compare import compare
 from styledag.cli.context import Session
 from styledag.cli.diff import diff
 from styledag.cli.export import export
@@ -45,7 +46,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 
 for command in (
-    *(demo, run, show, ui, new, status, lineage, doctor, schedule),
+    *(demo, run, show, compare, ui, new, status, lineage, doctor, schedule),
     *(captions, diff, export, publish, import_command, wiki, schema),
 ):
     cli.add_command(command)

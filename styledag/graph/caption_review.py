@@ -16,7 +16,7 @@ from styledag.store.artifact import Artifact
 from styledag.store.items import item_key
 
 if TYPE_CHECKING:
-    from styledag.scoring.clip import ClipScorer
+    from styledag.scoring.embedding_scorer import EmbeddingScorer
 
 _ITEMS = "caption_similarities"
 
@@ -67,7 +67,7 @@ def review(
     Raises:
         ModelError: If the scorer is not available.
     """
-    from styledag.scoring.clip import ClipScorer, batches_of
+    from styledag.scoring.embedding_scorer import EmbeddingScorer, batches_of
 
     settings, store = catalogue.style(style).scores, catalogue.store
     model = catalogue.model(settings.scorer)
@@ -80,7 +80,7 @@ def review(
     with progress.task("comparisons", len(rows)) as advance:
         advance(len(found))
         if missing:
-            scorer = ClipScorer(model.folder, model.version, compute(), settings.batch_size)
+            scorer = EmbeddingScorer(model.folder, model.version, compute(), settings.batch_size)
             for batch in batches_of(missing, settings.batch_size):
                 for sha256, similarity in _compared(catalogue, scorer, batch).items():
                     store.items.put_json(_ITEMS, keys[sha256], similarity)
@@ -90,7 +90,7 @@ def review(
 
 
 def _compared(
-    catalogue: Catalogue, scorer: "ClipScorer", rows: Sequence[CaptionedImage]
+    catalogue: Catalogue, scorer: "EmbeddingScorer", rows: Sequence[CaptionedImage]
 ) -> Mapping[str, float]:
     images = [read_image(catalogue.store.blobs, row.key) for row in rows]
     cosines = (scorer(images) * scorer.embed_texts([row.caption for row in rows], cut=True)).sum(1)

@@ -3,17 +3,22 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from styledag.bases.find import find_base
 from styledag.errors import StorageError
-from styledag.graph.snapshots import link_tree
+from styledag.graph.names import epoch_key
+from styledag.graph.snapshots import link_tree, read_snapshots
 from styledag.models.reference import ResolvedModel
 from styledag.store.artifact import Artifact
 from styledag.training.records import second_average
 
 if TYPE_CHECKING:
+    from styledag.graph.stage import Inputs
+    from styledag.sampling.evolution import SnapshotUnet
+    from styledag.store.workspace import Workspace
     from styledag.tensors.delta import StoredBytes
 
 LORA = "lora"
@@ -82,3 +87,24 @@ def whole_unet(
         yield restored
     finally:
         shutil.rmtree(restored, ignore_errors=True)
+
+
+def snapshot_unets(inputs: "Inputs", workspace: "Workspace") -> "list[SnapshotUnet]":
+    """Return the UNets of all checkpoints that training left, by rising epoch.
+
+    Args:
+        inputs: Of a stage that reads ``ema_unet`` and ``checkpoint`` and uses the base.
+        workspace: Remembers the versions of the UNets' values.
+    """
+    from styledag.sampling.evolution import SnapshotUnet
+    from styledag.tensors.values import weights_version
+
+    denoiser, checkpoints = denoiser_of(inputs.models["base"]), inputs.every("checkpoint")
+    snapshots = []
+    for each in read_snapshots(inputs.upstream["ema_unet"]):
+        checkpoint = checkpoints[epoch_key(each.epoch)]
+        lend = partial(whole_unet, checkpoint, base=denoiser, scratch=workspace.scratch)
+        with lend() as folder:
+            version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
+        snapshots.append(SnapshotUnet(each.epoch, version, lend))
+    return snapshots

@@ -198,12 +198,18 @@ def _copying_within_limit(checked: Checked) -> Outcome:
 
 
 def _style_learned(checked: Checked) -> Outcome:
-    return _at_least(_recommended(checked, "style"), checked.style.checks.min_style, "style")
+    return _at_least(
+        _recommended(checked, "style_learned"),
+        checked.style.checks.min_style_learned,
+        "style learned",
+    )
 
 
 def _base_remembered(checked: Checked) -> Outcome:
     return _at_least(
-        _recommended(checked, "retention"), checked.style.checks.min_retention, "retention"
+        _recommended(checked, "base_remembered"),
+        checked.style.checks.min_base_remembered,
+        "base remembered",
     )
 
 
@@ -313,12 +319,12 @@ COPYING_WITHIN_LIMIT = Check(
 )
 STYLE_LEARNED = Check(
     name="style_learned",
-    description="The recommended model is nearer to the style than the base.",
+    description="The recommended model has learned of the style, as the base's own loss has it.",
     look=_style_learned,
 )
 BASE_REMEMBERED = Check(
     name="base_remembered",
-    description="The recommended model still draws what the base draws.",
+    description="The recommended model remembers the base, as the base's own loss has it.",
     look=_base_remembered,
 )
 REPORT_OPENS = Check(

@@ -23,6 +23,8 @@ from styledag.store.artifact import Artifact, Facts
 from styledag.store.files import storage_errors
 
 _SCORES = {
+    "style_learned": "share of the base's loss on held-out images that is gone; higher is better",
+    "base_remembered": "the base's loss on its own images over the model's; 1 is the base",
     "style": "share of the base's distance to the style that it covers; higher is nearer",
     "retention": "likeness to the base's own images; higher is nearer",
     "text_similarity": "likeness of image and prompt; higher is nearer",
@@ -163,13 +165,18 @@ def _recipe(lineage: Lineage) -> Mapping[str, str | int | float | bool]:
 
 def _scores(scores: Artifact, wanted: str) -> tuple[CardScore, ...]:
     from styledag.manifest import read_rows
-    from styledag.scoring.records import ScoreRow
-    from styledag.scoring.score import SCORES
+    from styledag.scoring.discrimination import tells
+    from styledag.scoring.records import Estimate, ScoreRow
+    from styledag.scoring.score import SCORER, SCORES, SUMMARY
 
     rows = {row.name: row for row in read_rows(scores.folder / SCORES, ScoreRow)}
     if wanted not in rows:
         return ()
-    estimates = {name: getattr(rows[wanted], name) for name in _SCORES}
+    summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
+    knows_style = tells(Estimate(**summary["gaps"][SCORER]))
+    estimates = {
+        name: getattr(rows[wanted], name) for name in _SCORES if name != "style" or knows_style
+    }
     return tuple(
         CardScore(
             name=name.replace("_", " "),

@@ -1,15 +1,16 @@
 """Fills the page about a model from what it is made of."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.lineage import Ancestor, sources_first
 from styledag.graph.report_data import data_section
+from styledag.graph.reported_samples import samples_by_name
 from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
 from styledag.graph.stage import Inputs
 from styledag.manifest import Manifest, read_rows
@@ -17,6 +18,8 @@ from styledag.merging.settings import BlendSettings
 from styledag.report.model import (
     BlendSection,
     Classifier,
+    DrawnFamily,
+    Gap,
     LineageStep,
     LossLog,
     ModelReport,
@@ -24,16 +27,28 @@ from styledag.report.model import (
     Recommendation,
     ScoreRow,
     SnapshotSection,
+    StylePrompt,
 )
 from styledag.sampling.index import read_frames, read_gifs, read_samples
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring import records
-from styledag.scoring.score import NEAREST, SCORES, SUMMARY
+from styledag.scoring.discrimination import tells
+from styledag.scoring.records import styled
+from styledag.scoring.score import (
+    CLASSIFIER,
+    FAMILIES,
+    NEAREST,
+    SCORER,
+    SCORES,
+    STYLE_PROMPT,
+    SUMMARY,
+)
 from styledag.scoring.settings import ClassifierSettings
 from styledag.store.artifact import Artifact
 from styledag.store.workspace import Workspace
 
 _NEAREST = 12
+_SHOWN_OF_FAMILY = 3
 
 
 def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
@@ -64,8 +79,13 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         evolution=_gifs(inputs, "evolution", samples.prompts, None),
         denoising=_gifs(inputs, "denoising", samples.prompts, samples.seeds[0]),
         loss=_loss(model),
-        scores=tuple(_score_row(row) for row in scores),
+        scores=tuple(score_row(row) for row in scores),
+        scorer=settings["scorer"],
+        scorer_gap=_gap(summary["gaps"], SCORER),
+        classifier_gap=_gap(summary["gaps"], CLASSIFIER),
         classifier=_classifier(settings["classifier"]),
+        style_prompt=_style_prompt(inputs, samples.prompts),
+        families_drawn=_families_drawn(inputs, workspace),
         score_notes=tuple(summary["notes"]),
         nearest=_nearest(inputs, workspace, scores),
         copy_similarity=summary["copying_threshold"],
@@ -87,6 +107,47 @@ def _classifier(asked: ClassifierSettings | None) -> Classifier | None:
     if asked is None:
         return None
     return Classifier(name=asked.model, label=asked.label, prompts=asked.prompts)
+
+
+def _gap(gaps: Mapping[str, Any], name: str) -> Gap:
+    measured = records.Estimate(**gaps.get(name, {}))
+    return Gap(**asdict(measured), tells=tells(measured))
+
+
+def _style_prompt(inputs: Inputs, prompts: Sequence[str]) -> StylePrompt | None:
+    text = inputs.settings["style_prompt"]
+    if text is None:
+        return None
+    drawn = read_samples(inputs.folder("scores") / STYLE_PROMPT)
+    told = {styled(prompt, text): prompt for prompt in prompts}
+    samples = {(told[prompt], seed): path for (prompt, seed), path in drawn.items()}
+    return StylePrompt(text=text, samples=samples)
+
+
+def _families_drawn(inputs: Inputs, workspace: Workspace) -> tuple[DrawnFamily, ...]:
+    """Return each family by the row that shows it most, the most frequent first."""
+    rows = read_rows(inputs.folder("scores") / FAMILIES, records.FamilyRow)
+    most: dict[str, records.FamilyRow] = {}
+    for row in sorted(rows, key=lambda row: -(row.share.value or 0)):
+        most.setdefault(row.family, row)
+    samples = samples_by_name(inputs.upstream)
+    origins = _origins(inputs.ancestors)
+    return tuple(
+        DrawnFamily(
+            medoid_jpeg=workspace.blobs.read(row.family),
+            images=row.images,
+            title=origins[row.family].title if row.family in origins else "",
+            row=row.name,
+            share=row.share.value or 0.0,
+            samples=tuple(
+                (prompt, samples[row.name][prompt, seed])
+                for prompt, seed in list(zip(row.prompts, row.seeds, strict=True))[
+                    :_SHOWN_OF_FAMILY
+                ]
+            ),
+        )
+        for row in most.values()
+    )
 
 
 def _blends(inputs: Inputs) -> tuple[BlendSection, ...]:
@@ -137,14 +198,21 @@ def _loss(model: Artifact) -> LossLog:
     )
 
 
-def _score_row(row: records.ScoreRow) -> ScoreRow:
+def score_row(row: records.ScoreRow) -> ScoreRow:
+    """Return a row of scores as reports show it."""
     return ScoreRow(
         name=row.name,
-        kind="blend" if row.kind == "blend" else "checkpoint",
+        kind=cast("records.Kind", row.kind),
         weight=row.weight,
         epoch=row.epoch,
         length=row.length,
         amount=row.amount,
+        learned=row.style_learned.value,
+        learned_low=row.style_learned.low,
+        learned_high=row.style_learned.high,
+        remembered=row.base_remembered.value,
+        remembered_low=row.base_remembered.low,
+        remembered_high=row.base_remembered.high,
         style=row.style.value,
         style_low=row.style.low,
         style_high=row.style.high,
@@ -166,12 +234,9 @@ def _nearest(
     inputs: Inputs, workspace: Workspace, scores: list[records.ScoreRow]
 ) -> tuple[NearestPair, ...]:
     """Return the images of what is recommended beside what they are most like."""
-    shown = next((row for row in scores if row.recommended), scores[-1])
-    if shown.weight is not None:
-        key = Blend(shown.weight, shown.length).key
-        samples = read_samples(inputs.every("sample_grid")[key].folder)
-    else:
-        samples = read_frames(inputs.folder("evolution"))[shown.epoch or 0]
+    judged = [row for row in scores if row.kind != "prompt"]
+    shown = next((row for row in judged if row.recommended), judged[-1])
+    samples = samples_by_name(inputs.upstream)[shown.name]
     origins = _origins(inputs.ancestors)
     rows = read_rows(inputs.folder("scores") / NEAREST, records.NearestRow)
     most_alike = sorted(

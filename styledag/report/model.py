@@ -103,15 +103,21 @@ class LossLog:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRow:
-    """The scores of one blend or checkpoint.
+    """The scores of one blend or checkpoint, or of the base under a style prompt.
 
     Attributes:
         name: Its name, unique in the report.
-        kind: ``blend`` or ``checkpoint``.
+        kind: ``blend``, ``checkpoint`` or ``prompt``.
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
         length: A blend's length if it is a reconstructed average, whose weight is 1.
         amount: Share of the fine-tune really in it, 0 to 1.
+        learned: Share of the base's denoising loss on held-out images of the style that is gone.
+        learned_low: Lower end of the interval around ``learned``.
+        learned_high: Upper end of it.
+        remembered: The base's denoising loss on its own images over the row's; 1 is the base.
+        remembered_low: Lower end of the interval around ``remembered``.
+        remembered_high: Upper end of it.
         style: Share of the base's distance to the style that it has covered
             (:func:`~styledag.scoring.style.style_gain`); higher is nearer.
         style_low: Lower end of the interval around ``style``.
@@ -126,15 +132,21 @@ class ScoreRow:
         taken_for_style: Share of samples, 0 to 1, that a classifier takes for the style.
         taken_for_style_low: Lower end of the interval around ``taken_for_style``.
         taken_for_style_high: Upper end of it.
-        on_front: Whether no other row is better in style and in retention at once.
+        on_front: Whether no other row is better in ``learned`` and ``remembered`` at once.
     """
 
     name: str
-    kind: Literal["blend", "checkpoint"]
+    kind: Literal["blend", "checkpoint", "prompt"]
     weight: float | None = None
     epoch: int | None = None
     length: float | None = None
     amount: float | None = None
+    learned: float | None = None
+    learned_low: float | None = None
+    learned_high: float | None = None
+    remembered: float | None = None
+    remembered_low: float | None = None
+    remembered_high: float | None = None
     style: float | None = None
     style_low: float | None = None
     style_high: float | None = None
@@ -149,6 +161,57 @@ class ScoreRow:
     taken_for_style_low: float | None = None
     taken_for_style_high: float | None = None
     on_front: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """How much a score tells the style's held-out images from the base's own images.
+
+    Attributes:
+        value: The difference; ``None`` where it could not be measured.
+        low: Lower end of the interval around it.
+        high: Upper end of it.
+        tells: Whether the score tells the style at all.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    tells: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnFamily:
+    """A family of near-duplicates that a model draws for prompts that do not ask for it.
+
+    Attributes:
+        medoid_jpeg: The training image at the family's centre.
+        images: Images of the family that were trained on.
+        title: That image's title at its source.
+        row: Name of the score row that shows it most.
+        share: By how much the share of its samples is above the base's, 0 to 1.
+        samples: Some of those, with the prompt of each.
+    """
+
+    medoid_jpeg: bytes
+    images: int
+    row: str
+    share: float
+    samples: tuple[tuple[str, Path], ...]
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylePrompt:
+    """The base asked for the style in words.
+
+    Attributes:
+        text: What is added to each prompt.
+        samples: The base's images, by prompt without the addition.
+    """
+
+    text: str
+    samples: Samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +238,7 @@ class NearestPair:
         prompt: What it was asked for with.
         seed: Its seed.
         training_jpeg: The training image's bytes.
-        similarity: Cosine between the two, -1 to 1, as the scorer's CLIP sees them.
+        similarity: Cosine between the two, -1 to 1, as the scorer sees them.
         url: Where the training image comes from.
         title: The training image's title at its source.
         is_copy: Whether the sample counts as a copy; ``None`` where that could not be judged.
@@ -229,7 +292,12 @@ class ModelReport:
         denoising: For a prompt, the GIF over the denoising steps.
         loss: The training log.
         scores: Scores of blends and checkpoints, in the order to be listed.
+        scorer: Name of the model that embeds samples: a folder or Hub id.
+        scorer_gap: Whether it tells the style.
+        classifier_gap: Whether the classifier does.
         classifier: What says which samples it takes for the style; ``None`` if nothing does.
+        style_prompt: The base asked for the style in words; ``None`` if it was not.
+        families_drawn: Families of near-duplicates that are drawn unasked.
         score_notes: What could not be measured and why, a sentence each.
         nearest: Samples beside their nearest training images, the most similar first.
         copy_similarity: Cosine from which a sample counts as a copy.
@@ -254,7 +322,12 @@ class ModelReport:
     denoising: Mapping[str, Path] = field(default_factory=dict)
     loss: LossLog = field(default_factory=LossLog)
     scores: tuple[ScoreRow, ...] = ()
+    scorer: str = ""
+    scorer_gap: Gap = field(default_factory=Gap)
+    classifier_gap: Gap = field(default_factory=Gap)
     classifier: Classifier | None = None
+    style_prompt: StylePrompt | None = None
+    families_drawn: tuple[DrawnFamily, ...] = ()
     score_notes: tuple[str, ...] = ()
     nearest: tuple[NearestPair, ...] = ()
     copy_similarity: float | None = None

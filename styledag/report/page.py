@@ -12,7 +12,7 @@ from styledag.report import shown, wording
 from styledag.report.images import Album
 from styledag.report.loss_chart import loss_chart, not_finite
 from styledag.report.model import ModelReport, ScoreRow
-from styledag.report.score_chart import score_chart
+from styledag.report.score_chart import PROMPT_KEY, score_chart
 
 _FOLDER = Path(__file__).parent
 
@@ -25,32 +25,42 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
         stills: The still images that found room.
         animations: The animations that found room.
     """
-    style, script = _asset("report.css"), _asset("report.js")
     weights, snapshots = shown.weight_stops(report), shown.snapshot_stops(report)
+    return page(
+        "report.html.j2",
+        report=report,
+        images={**stills.images, **animations.images},
+        stills=stills,
+        animations=animations,
+        weights=weights,
+        has_lengths=any(blend.length is not None for blend in report.blends),
+        weight_start=shown.first_shown(weights),
+        snapshots=snapshots,
+        snapshot_start=shown.first_shown(snapshots),
+        best_score=_best_score(report),
+        base_share=next((s.base_share for s in reversed(report.snapshots)), None),
+        loss_chart=loss_chart(report.loss, report.snapshots),
+        losses_not_finite=not_finite(report.loss),
+        score_chart=score_chart(report),
+        prompt_score=next((row for row in report.scores if row.kind == "prompt"), None),
+        prompt_key=PROMPT_KEY,
+        recipe=shown.recipe_rows(report.recipe),
+        steps={step.version: index for index, step in enumerate(report.lineage, start=1)},
+    )
+
+
+def page(template: str, **values: Any) -> str:
+    """Return a page with style sheet and script in it, which nothing outside can add to.
+
+    Args:
+        template: File of the template.
+        **values: What it shows.
+    """
+    style, script = _asset("report.css"), _asset("report.js")
     return (
         _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            images={**stills.images, **animations.images},
-            stills=stills,
-            animations=animations,
-            style=style,
-            script=script,
-            policy=_policy(style, script),
-            weights=weights,
-            has_lengths=any(blend.length is not None for blend in report.blends),
-            weight_start=shown.first_shown(weights),
-            snapshots=snapshots,
-            snapshot_start=shown.first_shown(snapshots),
-            best_score=_best_score(report),
-            base_share=next((s.base_share for s in reversed(report.snapshots)), None),
-            loss_chart=loss_chart(report.loss, report.snapshots),
-            losses_not_finite=not_finite(report.loss),
-            score_chart=score_chart(report),
-            recipe=shown.recipe_rows(report.recipe),
-            steps={step.version: index for index, step in enumerate(report.lineage, start=1)},
-        )
+        .get_template(template)
+        .render(style=style, script=script, policy=_policy(style, script), **values)
     )
 
 
@@ -74,6 +84,7 @@ def _environment() -> jinja2.Environment:
     environment.globals.update(
         max_nearest=shown.MAX_NEAREST,
         max_families=shown.MAX_FAMILIES,
+        max_drawn=shown.MAX_DRAWN,
         max_captions=shown.MAX_CAPTIONS,
     )
     return environment

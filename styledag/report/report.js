@@ -48,7 +48,7 @@ function wirePeek() {
   const hide = () => { peek.hidden = true; };
   const show = (point) => {
     const stop = CSS.escape(point.dataset.stop);
-    const first = [...document.querySelectorAll(`.stop[data-stop="${stop}"] img:first-child`)];
+    const first = [...document.querySelectorAll(`[data-stop="${stop}"] img:first-child`)];
     peek.replaceChildren(...first.slice(0, 4).map((image) => {
       const copy = new Image();
       copy.src = image.src;

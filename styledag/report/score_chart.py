@@ -1,4 +1,4 @@
-"""Style against retention: every scored blend and checkpoint, with the Pareto front."""
+"""Style learned against base remembered: blends and checkpoints, with the Pareto front."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,11 @@ from styledag.report.model import ModelReport, ScoreRow
 from styledag.report.wording import number, plain
 
 _CHAR_PX, _LINE_PX = 7.4, 15.0
+PROMPT_KEY = "prompt"
+_CORNERS = {
+    "checkpoint": ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)),
+    "prompt": ((0, -6.5), (6.5, 5), (-6.5, 5)),
+}
 _Box = tuple[float, float, float, float]
 
 
@@ -31,13 +36,13 @@ def score_chart(report: ModelReport) -> Markup | None:
     scored = [
         (f"score-{index}", row)
         for index, row in enumerate(report.scores, start=1)
-        if _known(row.style) and _known(row.retention)
+        if _known(row.learned) and _known(row.remembered)
     ]
     if not scored:
         return None
     rows = [row for _, row in scored]
-    x = axis("Retention →", _extent(rows, "retention"))
-    y = axis("Style →", _extent(rows, "style"))
+    x = axis("Base remembered →", _extent(rows, "remembered"))
+    y = axis("Style learned →", _extent(rows, "learned"))
     points = [_placed(anchor, row, x, y, report) for anchor, row in scored]
     front = sorted(
         (point for point in points if point.row.on_front), key=lambda point: (point.x, point.y)
@@ -61,8 +66,17 @@ def stop_key(
     return "" if epoch is None else f"e{epoch}"
 
 
+def row_key(row: ScoreRow) -> str:
+    """Return what ties a row to its images."""
+    if row.kind == "prompt":
+        return PROMPT_KEY
+    return stop_key(weight=row.weight, epoch=row.epoch, length=row.length)
+
+
 def row_label(row: ScoreRow) -> str:
     """Return the shortest name of a row."""
+    if row.kind == "prompt":
+        return "style prompt"
     if row.length is not None:
         return f"ema {row.length:.3f}"
     return stop_key(weight=row.weight, epoch=row.epoch).removeprefix("w") or plain(row.name, 12)
@@ -82,25 +96,28 @@ def _extent(rows: Sequence[ScoreRow], score: str) -> Iterable[float]:
 
 def _placed(anchor: str, row: ScoreRow, x: Axis, y: Axis, report: ModelReport) -> _Point:
     recommended = report.is_recommended(weight=row.weight, epoch=row.epoch, length=row.length)
-    at_x, at_y = x_px(x, row.retention or 0.0), y_px(y, row.style or 0.0)
+    at_x, at_y = x_px(x, row.remembered or 0.0), y_px(y, row.learned or 0.0)
     return _Point(row, anchor, at_x, at_y, recommended)
 
 
 def _bars(row: ScoreRow, x: Axis, y: Axis) -> list[Markup]:
-    at_x, at_y = x_px(x, row.retention or 0.0), y_px(y, row.style or 0.0)
+    at_x, at_y = x_px(x, row.remembered or 0.0), y_px(y, row.learned or 0.0)
     bars = []
-    if row.style_low is not None and row.style_high is not None:
-        low, high = y_px(y, row.style_low), y_px(y, row.style_high)
+    if row.learned_low is not None and row.learned_high is not None:
+        low, high = y_px(y, row.learned_low), y_px(y, row.learned_high)
         bars.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_="interval"))
-    if row.retention_low is not None and row.retention_high is not None:
-        low, high = x_px(x, row.retention_low), x_px(x, row.retention_high)
+    if row.remembered_low is not None and row.remembered_high is not None:
+        low, high = x_px(x, row.remembered_low), x_px(x, row.remembered_high)
         bars.append(element("line", x1=low, x2=high, y1=at_y, y2=at_y, class_="interval"))
     return bars
 
 
 def _mark(point: _Point) -> Markup:
     row = point.row
-    told = f"{plain(row.name)}: style {number(row.style)}, retention {number(row.retention)}"
+    told = (
+        f"{plain(row.name)}: style learned {number(row.learned)}, "
+        f"base remembered {number(row.remembered)}"
+    )
     if point.recommended:
         told += ", recommended"
     parts = [element("title", told)]
@@ -109,10 +126,10 @@ def _mark(point: _Point) -> Markup:
     if row.kind == "blend":
         parts.append(element("circle", cx=point.x, cy=point.y, r=5.5, class_="dot blend"))
     else:
-        corners = ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0))
+        corners = _CORNERS[row.kind]
         shown = " ".join(f"{point.x + dx:.1f},{point.y + dy:.1f}" for dx, dy in corners)
-        parts.append(element("polygon", points=shown, class_="dot checkpoint"))
-    which = stop_key(weight=row.weight, epoch=row.epoch, length=row.length)
+        parts.append(element("polygon", points=shown, class_=f"dot {row.kind}"))
+    which = row_key(row)
     return element("a", *parts, href=f"#{point.anchor}", aria_label=told, data_stop=which)
 
 
@@ -162,11 +179,11 @@ def _overlap(one: _Box, other: _Box) -> bool:
 
 
 def _description(points: Sequence[_Point]) -> str:
-    best_style = max(points, key=lambda point: point.row.style or 0.0).row
-    best_kept = max(points, key=lambda point: point.row.retention or 0.0).row
+    best_style = max(points, key=lambda point: point.row.learned or 0.0).row
+    best_kept = max(points, key=lambda point: point.row.remembered or 0.0).row
     told = (
-        f"Style against retention for {len(points)} models: {plain(best_style.name)} is nearest to "
-        f"the style, {plain(best_kept.name)} keeps the subjects best"
+        f"Style learned against base remembered for {len(points)} models: "
+        f"{plain(best_style.name)} has learned most, {plain(best_kept.name)} remembers most"
     )
     chosen = [plain(point.row.name) for point in points if point.recommended]
     return told + (f"; {chosen[0]} is recommended" if chosen else "")

@@ -6,12 +6,13 @@ from typing import Any
 
 from styledag.report.images import Source, Wanted
 from styledag.report.model import BlendSection, ModelReport, Samples
-from styledag.report.score_chart import stop_key
+from styledag.report.score_chart import row_key, stop_key
 from styledag.report.wording import number, percent
 from styledag.training.recipe import Recipe
 
 MAX_NEAREST = 24
 MAX_FAMILIES = 24
+MAX_DRAWN = 6
 MAX_CAPTIONS = 24
 
 
@@ -23,6 +24,7 @@ class Stop:
         key: Ties it to its point in the chart of scores.
         tick: Label below the slider.
         label: What is shown there, for a person.
+        scores: What the base's loss says of it; empty where it has no scores.
         samples: Its images.
         recommended: Whether it is the recommended one.
     """
@@ -30,6 +32,7 @@ class Stop:
     key: str
     tick: str
     label: str
+    scores: str
     samples: Samples
     recommended: bool
 
@@ -50,6 +53,7 @@ def weight_stops(report: ModelReport) -> tuple[Stop, ...]:
             key=stop_key(weight=blend.weight, length=blend.length),
             tick=number(blend.weight, 2) if blend.length is None else f"ema {blend.length:.3f}",
             label=_blend_label(blend),
+            scores=_scores(report, stop_key(weight=blend.weight, length=blend.length)),
             samples=blend.samples,
             recommended=report.is_recommended(weight=blend.weight, length=blend.length),
         )
@@ -65,6 +69,7 @@ def snapshot_stops(report: ModelReport) -> tuple[Stop, ...]:
             key=stop_key(epoch=snapshot.epoch),
             tick=str(snapshot.epoch),
             label=_snapshot_label(snapshot.epoch, snapshot.base_share),
+            scores=_scores(report, stop_key(epoch=snapshot.epoch)),
             samples=snapshot.samples,
             recommended=report.is_recommended(epoch=snapshot.epoch),
         )
@@ -100,6 +105,16 @@ def recipe_rows(recipe: Mapping[str, Any]) -> tuple[RecipeRow, ...]:
     return tuple(_recipe_rows(recipe, "", Recipe))
 
 
+def _scores(report: ModelReport, key: str) -> str:
+    for row in report.scores:
+        if row_key(row) == key and row.learned is not None and row.remembered is not None:
+            return (
+                f"style learned {number(row.learned, 2)}, "
+                f"base remembered {number(row.remembered, 2)}"
+            )
+    return ""
+
+
 def _blend_label(blend: BlendSection) -> str:
     amount = f"{percent(blend.amount)} fine-tune"
     if blend.length is None:
@@ -119,6 +134,12 @@ def _stills(report: ModelReport) -> Iterator[Source]:
     for pair in report.nearest[:MAX_NEAREST]:
         yield pair.sample
         yield pair.training_jpeg
+    for drawn in report.families_drawn[:MAX_DRAWN]:
+        yield drawn.medoid_jpeg
+        yield from (path for _, path in drawn.samples)
+    if report.style_prompt is not None:
+        base = (stop.samples for stop in snapshot_stops(report)[:1])
+        yield from _sampled(report, [report.style_prompt.samples, *base])
     yield from (family.medoid_jpeg for family in report.data.families[:MAX_FAMILIES])
     yield from (sample.jpeg for sample in report.data.captions[:MAX_CAPTIONS])
     yield from _sampled(report, [stop.samples for stop in weight_stops(report)])

@@ -12,7 +12,7 @@ from PIL import Image
 from styledag.errors import ModelError
 from styledag.images.similarity import Float32
 from styledag.models.load import load_transformers, load_whole_model
-from styledag.scoring.clip import PROCESSING, batches_of
+from styledag.scoring.embedding_scorer import PROCESSING, batches_of
 from styledag.scoring.settings import ClassifierSettings
 
 if TYPE_CHECKING:

@@ -18,7 +18,11 @@ NAMESPACE = "scorer_embeddings"
 
 
 class Scorer(Embedder, Protocol):
-    """Turns texts as well as images into unit vectors of one space."""
+    """Turns images, and texts where it reads them, into unit vectors of one space."""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it embeds texts."""
 
     def embed_texts(self, texts: Sequence[str]) -> Float32:
         """Return one L2-normalised row for each text, float32 ``[n, d]``."""

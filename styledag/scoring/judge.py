@@ -9,11 +9,18 @@ from styledag.images.similarity import Float32
 from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
 from styledag.scoring.diversity import diversity
-from styledag.scoring.records import Candidate, Estimate, NearestRow, Pair, ScoreRow
+from styledag.scoring.records import (
+    DECIMALS,
+    BaseScores,
+    Candidate,
+    Estimate,
+    NearestRow,
+    Pair,
+    ScoreRow,
+    rounded,
+)
 from styledag.scoring.retention import retention, text_retention, text_similarity
 from styledag.scoring.style import Float64, StyleDistance, style_gain
-
-_DECIMALS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +33,8 @@ class Judge:
         training_ids: sha256 of each training image.
         threshold: Similarity above which a sample is a copy; ``None`` leaves copying unmeasured.
         base: Unit embedding of the base's image of each prompt and seed.
-        prompts: Unit embedding of each prompt's text.
+        prompts: Unit embedding of each prompt's text; ``None`` leaves it unmeasured how well
+            prompts are shown.
     """
 
     reference: Float32
@@ -34,10 +42,15 @@ class Judge:
     training_ids: Sequence[str]
     threshold: float | None
     base: Mapping[Pair, Float32]
-    prompts: Mapping[str, Float32]
+    prompts: Mapping[str, Float32] | None
 
     def row(
-        self, place: int, candidate: Candidate, samples: Float32, taken: Mapping[Pair, bool]
+        self,
+        place: int,
+        candidate: Candidate,
+        samples: Float32,
+        by_base: BaseScores,
+        taken: Mapping[Pair, bool],
     ) -> ScoreRow:
         """Return a candidate's scores, not yet compared with the others.
 
@@ -45,15 +58,12 @@ class Judge:
             place: The candidate's place among all.
             candidate: It.
             samples: Unit embeddings of its samples, in their order.
+            by_base: What the base's denoising loss says of it.
             taken: Whether a classifier takes a sample for the style; of none without one.
         """
         pairs = list(candidate.samples)
         kept = retention(samples, np.stack([self.base[pair] for pair in pairs]))
-        shown = text_similarity(samples, np.stack([self.prompts[prompt] for prompt, _ in pairs]))
-        base_shown = text_similarity(
-            np.stack([self.base[pair] for pair in pairs]),
-            np.stack([self.prompts[prompt] for prompt, _ in pairs]),
-        )
+        shown, shown_of_base = self._shown(pairs, samples)
         cmmd, style = self._style(pairs, samples)
         return ScoreRow(
             place=place,
@@ -64,13 +74,15 @@ class Judge:
             length=candidate.length,
             amount=candidate.amount,
             samples=len(pairs),
+            style_learned=by_base.style_learned,
+            base_remembered=by_base.base_remembered,
             cmmd=cmmd,
             style=style,
             retention=_mean("retention", pairs, kept),
-            text_similarity=_mean("text_similarity", pairs, shown),
-            text_retention=_rounded(text_retention(float(shown.mean()), float(base_shown.mean()))),
+            text_similarity=shown,
+            text_retention=shown_of_base,
             copying=self._copying(pairs, samples),
-            diversity=_rounded(diversity(samples, [prompt for prompt, _ in pairs])),
+            diversity=rounded(diversity(samples, [prompt for prompt, _ in pairs])),
             taken_for_style=_mean(
                 "taken_for_style", list(taken), np.array([*taken.values()], np.float64)
             ),
@@ -96,7 +108,7 @@ class Judge:
                 seed=seed,
                 sample_sha256=sha256s[number],
                 training_sha256=self.training_ids[int(found.index[number])],
-                similarity=round(float(found.similarity[number]), _DECIMALS),
+                similarity=round(float(found.similarity[number]), DECIMALS),
                 is_copy=self._is_copy(float(found.similarity[number])),
             )
             for number, (prompt, seed) in enumerate(candidate.samples)
@@ -110,6 +122,16 @@ class Judge:
             return Estimate()
         copied = nearest(samples, self.training).similarity > self.threshold
         return _mean("copying", pairs, copied.astype(np.float64))
+
+    def _shown(self, pairs: Sequence[Pair], samples: Float32) -> tuple[Estimate, float | None]:
+        """Return how well samples show their prompts, and that over the base's."""
+        if self.prompts is None:
+            return Estimate(), None
+        texts = np.stack([self.prompts[prompt] for prompt, _ in pairs])
+        shown = text_similarity(samples, texts)
+        base_shown = text_similarity(np.stack([self.base[pair] for pair in pairs]), texts)
+        share = text_retention(float(shown.mean()), float(base_shown.mean()))
+        return _mean("text_similarity", pairs, shown), rounded(share)
 
     def _distance(self, samples: Float32) -> StyleDistance | None:
         if min(len(samples), len(self.reference)) < 2:
@@ -160,8 +182,4 @@ def _estimate(
 ) -> Estimate:
     prompts, seeds = zip(*pairs, strict=True)
     low, high = bootstrap(statistic, prompts, seeds, field)
-    return Estimate(_rounded(value), _rounded(low), _rounded(high))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DECIMALS)
+    return Estimate(rounded(value), rounded(low), rounded(high))

@@ -1,18 +1,18 @@
-"""The models that none beats in style and retention at once, and the one to take."""
+"""The models that none beats in style learned and base remembered, and the one to take."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 Point = tuple[float, float]
-"""Style and retention; more is better of both."""
+"""Style learned and base remembered; more is better of both."""
+BASE: Point = (0.0, 1.0)
 
 RULE = (
-    "the highest harmonic mean of {style} and retention, each scaled so that the worst of all "
-    "blends and checkpoints is 0 and the best 1; of equals the one with the least fine-tune, and "
-    "never the base itself"
+    "the highest harmonic mean of style learned and base remembered, each scaled so that the worst "
+    "of the base and all blends and checkpoints is 0 and the best 1; of equals the one with the "
+    "least fine-tune, and none that learned no more than chance"
 )
-"""``style`` is what stands for it."""
 
 
 def pareto_front(points: Sequence[Point]) -> list[bool]:
@@ -26,29 +26,33 @@ def pareto_front(points: Sequence[Point]) -> list[bool]:
 
 
 def balances(points: Sequence[Point]) -> list[float]:
-    """Return the harmonic mean of scaled style and retention for each point, 0 to 1.
+    """Return the harmonic mean of each point's figures, 0 to 1, scaled over all and the base.
 
-    A figure that is the same for all points says nothing and counts as 1 for each.
+    A figure that is the same for all says nothing and counts as 1 for each.
     """
-    if not points:
-        return []
-    table = np.array(points, dtype=np.float64)  # [n, 2]
+    table = np.array([*points, BASE], dtype=np.float64)  # [n + 1, 2]
     low, spread = table.min(0), np.ptp(table, axis=0)
     scaled = np.where(spread > 0, (table - low) / np.where(spread > 0, spread, 1), 1.0)
     total = scaled.sum(1)
     return [
         float(2 * first * second / both) if both > 0 else 0.0
-        for (first, second), both in zip(scaled, total, strict=True)
+        for (first, second), both in zip(scaled[:-1], total[:-1], strict=True)
     ]
 
 
-def recommended(points: Sequence[Point], amounts: Sequence[float]) -> int:
-    """Return which point :data:`RULE` picks.
+def recommended(
+    balanced: Sequence[float], amounts: Sequence[float], eligible: Sequence[bool]
+) -> int | None:
+    """Return which point :data:`RULE` picks; ``None`` if none is eligible.
 
     Args:
-        points: At least one.
-        amounts: Share of the fine-tune in each, 0 to 1.
+        balanced: From :func:`balances`.
+        amounts: Share of the fine-tune in each point, 0 to 1.
+        eligible: Whether each has learned of the style beyond the error.
     """
-    scores = [round(balance, 9) for balance in balances(points)]
-    tuned = [place for place, amount in enumerate(amounts) if amount > 0] or range(len(points))
-    return min(tuned, key=lambda place: (-scores[place], amounts[place], place))
+    places = [place for place, may_be in enumerate(eligible) if may_be]
+    return min(
+        places,
+        key=lambda place: (-round(balanced[place], 9), amounts[place], place),
+        default=None,
+    )

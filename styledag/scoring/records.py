@@ -5,9 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["blend", "checkpoint"]
+from styledag.scoring.denoising_loss import Weights
+
+Kind = Literal["blend", "checkpoint", "prompt"]
 Pair = tuple[str, int]
 """A prompt and a seed."""
+DECIMALS = 5
+
+
+def styled(text: str, style_prompt: str) -> str:
+    """Return a caption or prompt with a style prompt, if there is one."""
+    return f"{text}, {style_prompt}" if style_prompt else text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,21 +24,29 @@ class Candidate:
 
     Attributes:
         name: Unique, for a person.
-        kind: Whether it is a blend or a checkpoint.
+        kind: ``blend``, ``checkpoint``, or ``prompt`` for the base under a style prompt.
         amount: Share of the fine-tune in it, 0 to 1, corrected for the base in the average.
         samples: Image's file by prompt and seed.
+        weights: Its denoiser's.
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
         length: Relative length of a blend that is a reconstructed average; its weight is 1.
+        style_prompt: What is added to every prompt and caption.
     """
 
     name: str
     kind: Kind
     amount: float
     samples: Mapping[Pair, Path]
+    weights: Weights
     weight: float | None = None
     epoch: int | None = None
     length: float | None = None
+    style_prompt: str = ""
+
+    def told(self, text: str) -> str:
+        """Return a caption or prompt as this candidate is told it."""
+        return styled(text, self.style_prompt)
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,24 @@ class Estimate:
     high: float | None = None
 
 
+def rounded(value: float | None) -> float | None:
+    """Return a figure with so many decimals as scores are stored with."""
+    return None if value is None else round(value, DECIMALS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseScores:
+    """What the base's own denoising loss says of a candidate.
+
+    Attributes:
+        style_learned: :mod:`styledag.scoring.style_learned`.
+        base_remembered: :mod:`styledag.scoring.base_remembered`.
+    """
+
+    style_learned: Estimate
+    base_remembered: Estimate
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoreRow:
     """The scores of one blend or checkpoint; ``None`` is what could not be measured.
@@ -49,12 +83,16 @@ class ScoreRow:
     Attributes:
         place: Its place among the candidates, from 0.
         name: As the candidate's.
-        kind: ``blend`` or ``checkpoint``.
+        kind: ``blend``, ``checkpoint`` or ``prompt``.
         weight: A blend's weight.
         epoch: A checkpoint's epoch.
         length: Relative length of a blend that is a reconstructed average.
         amount: Share of the fine-tune in it.
         samples: How many images were judged.
+        style_learned: Share of the base's denoising loss on held-out images of the style that is
+            gone (:mod:`styledag.scoring.style_learned`); it decides, with the next.
+        base_remembered: The base's denoising loss on its own images over the model's
+            (:mod:`styledag.scoring.base_remembered`); 1 is the base.
         cmmd: CMMD to the style's images (:mod:`styledag.scoring.style`); lower is nearer.
         style: :func:`~styledag.scoring.style.style_gain`: share of the base's distance to the
             style that it has covered; higher is nearer.
@@ -66,9 +104,8 @@ class ScoreRow:
         diversity: Mean distance between seeds of a prompt.
         taken_for_style: Share of its samples that the style file's classifier takes for the style,
             of the prompts that it is asked about.
-        balance: Harmonic mean of scaled style and retention; the share that is taken for the style
-            stands for style where there is one.
-        on_front: Whether no other candidate beats it in style and retention at once.
+        balance: Harmonic mean of style learned and base remembered, scaled.
+        on_front: Whether no other candidate beats it in these two at once.
         recommended: Whether it is the one to take.
     """
 
@@ -80,6 +117,8 @@ class ScoreRow:
     length: float | None
     amount: float
     samples: int
+    style_learned: Estimate
+    base_remembered: Estimate
     cmmd: Estimate
     style: Estimate
     retention: Estimate
@@ -124,3 +163,29 @@ class NearestRow:
     def key(self) -> str:
         """Unique by candidate, prompt and seed."""
         return f"{self.name}\0{self.prompt}\0{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyRow:
+    """A family of training images that a candidate draws for prompts that do not ask for it.
+
+    Attributes:
+        name: The candidate's.
+        family: Blob of the image at the family's centre.
+        images: Images of the family that were trained on.
+        share: By how much the share of samples that show it is above the base's.
+        prompts: The prompt of each sample that shows it.
+        seeds: The seed of each.
+    """
+
+    name: str
+    family: str
+    images: int
+    share: Estimate
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def key(self) -> str:
+        """Unique by candidate and family."""
+        return f"{self.name}\0{self.family}"

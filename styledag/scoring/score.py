@@ -3,37 +3,55 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from styledag.errors import DataError, StorageError
-from styledag.images.embedding import Embedder
+from styledag.errors import DataError
 from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
 from styledag.manifest import write_rows
 from styledag.scoring.classifier import StyleClassifier
-from styledag.scoring.embeddings import Scorer, image_embeddings, sha256_of, text_embeddings
+from styledag.scoring.discrimination import discrimination_gap, embedding_nearness
+from styledag.scoring.embeddings import Scorer, text_embeddings
+from styledag.scoring.families import families_drawn
 from styledag.scoring.judge import Judge, threshold_for
 from styledag.scoring.pareto import RULE, balances, pareto_front, recommended
-from styledag.scoring.records import Candidate, NearestRow, Pair, ScoreRow
+from styledag.scoring.records import (
+    BaseScores,
+    Candidate,
+    Estimate,
+    FamilyRow,
+    NearestRow,
+    Pair,
+    ScoreRow,
+    rounded,
+)
+from styledag.scoring.sample_files import SampleFiles
 from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
+FAMILIES = "families.parquet"
 SUMMARY = "scores.json"
+STYLE_PROMPT = "style_prompt"
+"""Folder of the images that the base draws with the style prompt, beside these files."""
+SCORER, CLASSIFIER = "scorer", "classifier"
+"""Names of the scores beside the base's, under which their discrimination gaps are summarised."""
 
 _MIN_HELDOUT = 2
 NO_HELDOUT = (
-    "fewer than two images were held out of training: style is measured against the training "
-    "images themselves, and copying cannot be judged"
+    "fewer than two images were held out of training (dataset.validation_share): what was learned "
+    "of the style and what is copied cannot be told, and nothing is recommended"
+)
+NOT_LEARNED = (
+    "no blend and no checkpoint has learned of the style beyond the error, so none is recommended: "
+    "train longer or at a higher rate, or hold out more images"
 )
 NO_STYLE = "style needs two samples of each model and two images of the style: it has no score"
-STYLE, TAKEN = "style", "what the classifier takes for the style"
 BASE_IN_STYLE = (
     "the base's images are no further from the style's than these are from one another: how "
     "much nearer a model comes has no measure"
@@ -43,9 +61,10 @@ BASE_IN_STYLE = (
 def score_model(
     candidates: Sequence[Candidate],
     *,
+    base_scores: Mapping[str, BaseScores],
     base_samples: Mapping[Pair, Path],
-    style_train: Sequence[str],
-    style_heldout: Sequence[str],
+    style_train: Mapping[str, str],
+    style_heldout: Mapping[str, str],
     scorer: Scorer,
     settings: ScoreSettings,
     workspace: Workspace,
@@ -54,13 +73,15 @@ def score_model(
     """Judge blends and checkpoints by their images and return the recommendation.
 
     Writes ``scores.parquet`` (:class:`~styledag.scoring.records.ScoreRow`), ``nearest.parquet``
-    (:class:`~styledag.scoring.records.NearestRow`) and ``scores.json``, the summary.
+    (:class:`~styledag.scoring.records.NearestRow`), ``families.parquet``
+    (:class:`~styledag.scoring.records.FamilyRow`) and ``scores.json``, the summary.
 
     Args:
         candidates: Blends and checkpoints with the images that they drew.
+        base_scores: What the base's denoising loss says of each candidate, by its name.
         base_samples: The base's own image of every prompt and seed.
-        style_train: Blobs of the training images, JPEG.
-        style_heldout: Blobs of the style's images that were held out of training, JPEG.
+        style_train: The family of each training image by its blob, JPEG.
+        style_heldout: The same of the style's images that were held out of training.
         scorer: Embeds images and texts.
         settings: The copying percentile and the batch size.
         workspace: Holds the blobs, and takes the scores.
@@ -74,15 +95,15 @@ def score_model(
         StorageError: If an image's file is missing.
     """
     _check(candidates, base_samples, style_train, style_heldout)
-    files = _Files(workspace, scorer, settings.batch_size)
+    files = SampleFiles(workspace, scorer, settings.batch_size)
     base = dict(zip(base_samples, files.embed(list(base_samples.values())), strict=True))
-    training = embed_jpegs(style_train, scorer, workspace)
-    heldout = embed_jpegs(style_heldout, scorer, workspace)
+    training = embed_jpegs(list(style_train), scorer, workspace)
+    heldout = embed_jpegs(list(style_heldout), scorer, workspace)
     threshold = threshold_for(heldout, training, settings.copying_percentile)
     judge = Judge(
         reference=heldout if len(heldout) >= _MIN_HELDOUT else training,
         training=training,
-        training_ids=style_train,
+        training_ids=list(style_train),
         threshold=threshold,
         base=base,
         prompts=text_embeddings(
@@ -90,23 +111,39 @@ def score_model(
             scorer,
             workspace,
             batch_size=settings.batch_size,
-        ),
+        )
+        if scorer.reads_text
+        else None,
     )
-    rows, nearest = [], []
+    rows, nearest, families = [], [], []
     for place, candidate in enumerate(candidates):
         paths = list(candidate.samples.values())
         samples = files.embed(paths)
         taken = {} if classifier is None else _taken(candidate, classifier, workspace)
-        rows.append(judge.row(place, candidate, samples, taken))
+        by_base = base_scores[candidate.name]
+        rows.append(judge.row(place, candidate, samples, by_base, taken))
         sha256s = [files.sha256(path) for path in paths]
         nearest += judge.nearest_rows(candidate, sha256s, samples)
+        if candidate.amount > 0:
+            families += families_drawn(
+                candidate.name,
+                list(candidate.samples),
+                samples,
+                np.stack([base[pair] for pair in candidate.samples]),
+                training,
+                list(style_train.values()),
+            )
     rows = _compared(rows)
+    gaps = {SCORER: _scorer_gap(base, heldout, training, style_heldout)}
+    if classifier is not None:
+        gaps[CLASSIFIER] = _classifier_gap(classifier, base_samples, style_heldout, workspace)
     notes = _notes(rows, heldout)
     write_rows(workspace.folder / SCORES, rows, ScoreRow)
     write_rows(workspace.folder / NEAREST, nearest, NearestRow)
+    write_rows(workspace.folder / FAMILIES, families, FamilyRow)
     facts = {
         "recommended": next((row.name for row in rows if row.recommended), None),
-        "rule": RULE.format(style=STYLE if _taken_shares(rows) is None else TAKEN),
+        "rule": RULE,
         "notes": notes,
         "candidates": len(rows),
         "style_reference": "held-out" if len(heldout) >= _MIN_HELDOUT else "training",
@@ -114,6 +151,8 @@ def score_model(
         "heldout_images": len(heldout),
         "copying_threshold": None if threshold is None else round(threshold, 5),
         "copies": sum(row.is_copy is True for row in nearest),
+        "families_drawn": len({row.family for row in families}),
+        "gaps": {name: asdict(gap) for name, gap in gaps.items()},
         "scorer": scorer.version,
         "classifier": None if classifier is None else classifier.version,
     }
@@ -122,6 +161,45 @@ def score_model(
         json.dumps(summary, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     return facts
+
+
+def _scorer_gap(
+    base: Mapping[Pair, Float32],
+    heldout: Float32,
+    training: Float32,
+    style_heldout: Mapping[str, str],
+) -> Estimate:
+    if len(heldout) < _MIN_HELDOUT or not len(training):
+        return Estimate()
+    others = np.stack(list(base.values()))
+    pool = np.concatenate([heldout, others])
+    nearness = embedding_nearness(pool, training, pool)
+    return discrimination_gap(
+        nearness[: len(heldout)],
+        nearness[len(heldout) :],
+        list(style_heldout.values()),
+        [prompt for prompt, _ in base],
+        SCORER,
+    )
+
+
+def _classifier_gap(
+    classifier: StyleClassifier,
+    base_samples: Mapping[Pair, Path],
+    style_heldout: Mapping[str, str],
+    workspace: Workspace,
+) -> Estimate:
+    heldout = embed_jpegs(list(style_heldout), classifier, workspace)
+    files = SampleFiles(workspace, classifier, classifier.batch_size, work="classifications")
+    if len(heldout) < _MIN_HELDOUT:
+        return Estimate()
+    return discrimination_gap(
+        heldout[:, classifier.label].astype(np.float64),
+        files.embed(list(base_samples.values()))[:, classifier.label].astype(np.float64),
+        list(style_heldout.values()),
+        [prompt for prompt, _ in base_samples],
+        CLASSIFIER,
+    )
 
 
 def _taken(
@@ -134,71 +212,44 @@ def _taken(
     }
     if not samples:
         return {}
-    files = _Files(workspace, classifier, classifier.batch_size, work="classifications")
+    files = SampleFiles(workspace, classifier, classifier.batch_size, work="classifications")
     likeliest = files.embed(list(samples.values())).argmax(axis=1)
     return dict(zip(samples, (likeliest == classifier.label).tolist(), strict=True))
 
 
-class _Files:
-    """Embeddings of images' files, each by the sha256 of its bytes."""
-
-    def __init__(
-        self, workspace: Workspace, scorer: Embedder, batch_size: int, work: str = "embeddings"
-    ) -> None:
-        self._embed = partial(
-            image_embeddings, scorer=scorer, workspace=workspace, batch_size=batch_size, work=work
-        )
-        self._sha256s: dict[Path, str] = {}
-
-    def sha256(self, path: Path) -> str:
-        """Return the sha256 of an image's file, which is read once."""
-        if path not in self._sha256s:
-            self._sha256s[path] = sha256_of(_read(path))
-        return self._sha256s[path]
-
-    def embed(self, paths: Sequence[Path]) -> Float32:
-        """Return the unit embeddings of images, [n, d]."""
-        embeddings = self._embed({self.sha256(path): partial(_read, path) for path in paths})
-        return np.stack([embeddings[self.sha256(path)] for path in paths])
-
-
 def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
-    """Return rows with what follows from comparing them; as they are where style is missing.
-
-    A classifier that was trained to know the style is a better judge of it than embeddings of
-    everything, so where it tells the rows apart, they are balanced by what it says.
-    """
-    styles = _complete([row.style.value for row in rows])
-    retentions = _complete([row.retention.value for row in rows])
-    if retentions is None:
-        return list(rows)
-    if styles is not None:
-        fronts = pareto_front(list(zip(styles, retentions, strict=True)))
-        rows = [replace(row, on_front=front) for row, front in zip(rows, fronts, strict=True)]
-    judged = _taken_shares(rows) or styles
-    if judged is None:
-        return list(rows)
-    points = list(zip(judged, retentions, strict=True))
-    place = recommended(points, [row.amount for row in rows])
-    return [
-        replace(row, balance=round(balance, 5), recommended=row.place == place)
-        for row, balance in zip(rows, balances(points), strict=True)
+    """Return rows with what follows from comparing them; as they are where a score is missing."""
+    compared = [row for row in rows if row.kind != "prompt"]
+    points = [
+        (row.style_learned.value, row.base_remembered.value)
+        for row in compared
+        if row.style_learned.value is not None and row.base_remembered.value is not None
     ]
+    if not points or len(points) < len(compared):
+        return list(rows)
+    balanced = balances(points)
+    place = recommended(
+        balanced, [row.amount for row in compared], [_has_learned(row) for row in compared]
+    )
+    judged = {
+        row.name: replace(row, balance=rounded(balance), on_front=front, recommended=at == place)
+        for at, (row, balance, front) in enumerate(
+            zip(compared, balanced, pareto_front(points), strict=True)
+        )
+    }
+    return [judged.get(row.name, row) for row in rows]
 
 
-def _taken_shares(rows: Sequence[ScoreRow]) -> list[float] | None:
-    """Return the shares that a classifier takes for the style, unless they are all the same."""
-    shares = _complete([row.taken_for_style.value for row in rows])
-    return None if shares is None or len(set(shares)) == 1 else shares
-
-
-def _complete(values: Sequence[float | None]) -> list[float] | None:
-    known = [value for value in values if value is not None]
-    return known if len(known) == len(values) else None
+def _has_learned(row: ScoreRow) -> bool:
+    return row.amount > 0 and row.style_learned.low is not None and row.style_learned.low > 0
 
 
 def _notes(rows: Sequence[ScoreRow], heldout: Float32) -> list[str]:
-    notes = [] if len(heldout) >= _MIN_HELDOUT else [NO_HELDOUT]
+    notes = []
+    if len(heldout) < _MIN_HELDOUT:
+        notes.append(NO_HELDOUT)
+    elif not any(row.recommended for row in rows):
+        notes.append(NOT_LEARNED)
     if any(row.cmmd.value is None for row in rows):
         notes.append(NO_STYLE)
     elif any(row.style.value is None for row in rows):
@@ -209,8 +260,8 @@ def _notes(rows: Sequence[ScoreRow], heldout: Float32) -> list[str]:
 def _check(
     candidates: Sequence[Candidate],
     base_samples: Mapping[Pair, Path],
-    style_train: Sequence[str],
-    style_heldout: Sequence[str],
+    style_train: Mapping[str, str],
+    style_heldout: Mapping[str, str],
 ) -> None:
     if not candidates:
         raise DataError("there is no blend and no checkpoint to judge: make sample grids first")
@@ -224,10 +275,3 @@ def _check(
                 f"the base has no image of {prompt!r} with seed {seed}, which {candidate.name} "
                 "has: draw both with the same prompts and seeds"
             )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise StorageError(f"{path} cannot be read: {exc.strerror}") from exc

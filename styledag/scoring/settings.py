@@ -26,11 +26,28 @@ class ScoreSettings:
 
     __pydantic_config__ = STRICT
 
-    scorer: ModelReference = setting(help="A CLIPModel, text and vision.")
+    scorer: ModelReference = setting(help="A CLIP, SigLIP or DINOv2 model.")
     classifier: ClassifierSettings | None = setting(
         None,
         help="A classifier that says of how many images it takes them for the style; none is "
         "asked if left out.",
+    )
+    outside_prompts: tuple[str, ...] = setting(
+        (),
+        help="Prompts of what the style's images do not show. The base's own images of these "
+        "measure what a model remembers of it; samples.prompts if left out.",
+    )
+    loss_images: int = setting(
+        16,
+        ge=2,
+        help="Most held-out images, and how many of the base's own, on which the denoising loss "
+        "of each checkpoint and blend is computed: more narrow the intervals and take longer.",
+    )
+    style_prompt: str | None = setting(
+        None,
+        min_length=1,
+        help="Words that ask the base for the style, added to each prompt after a comma. The base "
+        "is scored with them beside the models: is training worth it?",
     )
     copying_percentile: float = setting(
         5.0,

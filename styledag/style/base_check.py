@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from styledag.bases.base import Base
 from styledag.captions.template import fill
 from styledag.errors import StyledagError
+from styledag.scoring.records import styled
 from styledag.style.model import Style
 from styledag.style.yaml_lines import Location
 from styledag.training.recipe import Recipe
@@ -66,12 +67,26 @@ def _prompts(style: Style) -> Mapping[Location, str]:
     return {
         **{("samples", "prompts", at): text for at, text in enumerate(style.samples.prompts)},
         ("samples", "negative_prompt"): style.samples.negative_prompt,
+        **_longest_styled(style),
+        **{
+            ("scores", "outside_prompts", at): text
+            for at, text in enumerate(style.scores.outside_prompts)
+        },
         **{
             ("recipes", name, "prior", "class_prompt"): recipe.prior.class_prompt
             for name, recipe in style.recipes.items()
             if recipe.prior is not None
         },
     }
+
+
+def _longest_styled(style: Style) -> Mapping[Location, str]:
+    """Return the longest prompt with the style prompt, if the style has one."""
+    words = style.scores.style_prompt
+    if words is None:
+        return {}
+    prompts = (*style.samples.prompts, *style.scores.outside_prompts)
+    return {("scores", "style_prompt"): max((styled(each, words) for each in prompts), key=len)}
 
 
 def _templates(style: Style) -> Mapping[Location, str]:

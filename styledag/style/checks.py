@@ -50,11 +50,13 @@ class CheckSettings:
         le=1,
         help="Share of the recommended model's samples that may be copies of training images.",
     )
-    min_style: float = setting(
-        0.0, help="Least style score of the recommended model: the base has 0, the style itself 1."
+    min_style_learned: float = setting(
+        0.0, help="Least share of the base's loss on the style that the recommended model lost."
     )
-    min_retention: float = setting(
-        0.5, ge=-1, le=1, help="Least likeness of the recommended model's samples to the base's."
+    min_base_remembered: float = setting(
+        0.5,
+        ge=0,
+        help="Least ratio of the base's loss on its own images to the recommended model's.",
     )
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """A project whose store contains a dataset, a model, a checkpoint and a blend, without training."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
 from styledag.sampling.marking import marked_png
 from styledag.scoring.records import Estimate, ScoreRow
-from styledag.scoring.score import SCORES
+from styledag.scoring.score import SCORES, SUMMARY
 from styledag.store.artifact import Artifact, Facts, Input
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
@@ -82,11 +83,14 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         known, unknown = Estimate(0.25, 0.125, 0.5), Estimate()
         row = ScoreRow(
             place=0, name="weight 0.50", kind="blend", weight=0.5, epoch=None, length=None,
-            amount=0.5, samples=4, cmmd=unknown, style=known, retention=unknown,
+            amount=0.5, samples=4, style_learned=known, base_remembered=unknown,
+            cmmd=unknown, style=known, retention=unknown,
             text_similarity=unknown, text_retention=None, copying=unknown, diversity=None,
             taken_for_style=unknown,
         )  # fmt: skip
         write_rows(workspace.folder / SCORES, [row], ScoreRow)
+        gaps = {"scorer": {"value": 0.25, "low": 0.125, "high": 0.5}}
+        (workspace.folder / SUMMARY).write_text(json.dumps({"gaps": gaps}), encoding="utf-8")
         return {}
 
     def build(asset: str, partition: str, body, *inputs: Input) -> Artifact:

@@ -15,7 +15,7 @@ from styledag.captions.records import CaptionedImage
 from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.manifest import Manifest
 from styledag.models.compute import ComputeSettings, resolve_compute
-from styledag.scoring.clip import ClipScorer
+from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.store.artifact import Facts
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
@@ -59,7 +59,7 @@ def order_of(made: MadeProject, rows: tuple[CaptionedImage, ...]) -> list[str]:
     """Addresses by the scorer's own similarity."""
     model = made.catalogue.model(made.catalogue.style(STYLE).scores.scorer)
     compute = resolve_compute(ComputeSettings(device="cpu"))
-    scorer = ClipScorer(model.folder, model.version, compute)
+    scorer = EmbeddingScorer(model.folder, model.version, compute)
     images = [Image.open(made.catalogue.store.blobs.path(row.key)) for row in rows]
     short = [row.caption if row.caption != LONG else "a long walk " * 20 for row in rows]
     cosines = np.einsum("nd,nd->n", scorer(images), scorer.embed_texts(short, cut=True))
@@ -77,7 +77,7 @@ def test_the_page_shows_the_worst_first(
 
     shown = re.findall(r"https://wiki.example/\d.png", to.read_text("utf-8"))
     assert shown == order_of(made, rows)
-    monkeypatch.setattr(ClipScorer, "__call__", lambda *_: pytest.fail("compared again"))
+    monkeypatch.setattr(EmbeddingScorer, "__call__", lambda *_: pytest.fail("compared again"))
     assert "2 of 5 captions" in call("captions", STYLE, "--to", to, "--most", 2)
     assert re.findall(r"https://wiki.example/\d.png", to.read_text("utf-8")) == shown[:2]
 

@@ -1,5 +1,6 @@
 """What the command line exports is what the store contains, as other programs read it."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from styledag.dataset.read import read_dataset
 from styledag.errors import ArtifactMissingError, LineageError, ModelError, StorageError
 from styledag.publishing.datasets.export import WRITERS
 from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA
+from styledag.scoring.score import SUMMARY
 from styledag.store.artifact import Facts
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
@@ -85,12 +87,27 @@ def test_a_blend_as_one_file_with_its_grid(call: Call, tmp_path: Path) -> None:
     card = to.with_suffix(".md").read_text()
     assert "![Samples](blend.png)" in card
     assert "| style | 0\\.25 | 0\\.125 to 0\\.5 |" in card
+    assert "| style learned | 0\\.25 | 0\\.125 to 0\\.5 |" in card
     assert "retention" not in card, "it could not be measured"
     assert "from_single_file('blend.safetensors')" in card
     assert str(tmp_path) not in card.replace("\\", ""), "no path of this machine"
     assert TRAINED_ALGORITHMIC_MEDIA.encode() in to.with_suffix(".png").read_bytes()
     with Image.open(to.with_suffix(".png")) as image:
         assert image.getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_a_style_score_of_a_scorer_that_cannot_tell_is_not_on_the_card(
+    call: Call, made: MadeProject, tmp_path: Path
+) -> None:
+    summary = made.catalogue.store.require("scores", MODEL).folder / SUMMARY
+    summary.write_text(json.dumps({"gaps": {"scorer": {"value": 0.1, "low": -0.1, "high": 0.3}}}))
+    to = tmp_path / "blend.safetensors"
+
+    call("export", "model", f"{MODEL}:0.5", "--format", "single-file", "--to", to)
+
+    card = to.with_suffix(".md").read_text()
+    assert "| style learned |" in card
+    assert "| style |" not in card
 
 
 def test_a_checkpoint_as_a_folder(call: Call, made: MadeProject, tmp_path: Path) -> None:

@@ -25,7 +25,15 @@ EDGES = {
     "sample_grid": {"merged_unet", "merged_vae"},
     "evolution": {"ema_unet", "checkpoint", "merged_vae"},
     "denoising": {"ema_unet", "merged_vae"},
-    "scores": {"ema_unet", "merged_unet", "sample_grid", "evolution", "image_dataset"},
+    "scores": {
+        "ema_unet",
+        "checkpoint",
+        "merged_unet",
+        "sample_grid",
+        "evolution",
+        "image_dataset",
+        "encoded_dataset",
+    },
     "model_report": {
         "ema_unet",
         "merged_unet",

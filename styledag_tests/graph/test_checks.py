@@ -166,7 +166,7 @@ def test_an_average_that_is_base_or_newest_weights_is_found(
 
 
 def scored(store: Store, **values: float | None) -> Artifact:
-    scores = {name: {"value": None} for name in ("copying", "style", "retention")}
+    scores = {name: {"value": None} for name in ("copying", "style_learned", "base_remembered")}
     best = {**scores, **{name: {"value": value} for name, value in values.items()}}
     rows = [{**scores, "recommended": False}, {**best, "recommended": True}]
     return made(store, "scores", values, {"scores.json": json.dumps({"scores": rows})})
@@ -178,10 +178,10 @@ def scored(store: Store, **values: float | None) -> Artifact:
         (checks.COPYING_WITHIN_LIMIT, "copying", 0.05, True),
         (checks.COPYING_WITHIN_LIMIT, "copying", 0.06, False),
         (checks.COPYING_WITHIN_LIMIT, "copying", None, True),
-        (checks.STYLE_LEARNED, "style", 0.1, True),
-        (checks.STYLE_LEARNED, "style", -0.1, False),
-        (checks.BASE_REMEMBERED, "retention", 0.8, True),
-        (checks.BASE_REMEMBERED, "retention", 0.4, False),
+        (checks.STYLE_LEARNED, "style_learned", 0.1, True),
+        (checks.STYLE_LEARNED, "style_learned", -0.1, False),
+        (checks.BASE_REMEMBERED, "base_remembered", 0.8, True),
+        (checks.BASE_REMEMBERED, "base_remembered", 0.4, False),
     ],
 )
 def test_the_recommended_model_is_judged(

@@ -99,6 +99,7 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
         denoising={prompt: gif(folder, f"den{i}") for i, prompt in enumerate(PROMPTS)},
         loss=LossLog(steps=(1, 2, 3, 4), losses=(0.3, 0.25, 0.22, 0.2), steps_per_epoch=2),
         scores=example_scores(),
+        scorer="data/starter/clip",
         nearest=(
             NearestPair(
                 sample=blends[1].samples[PROMPTS[0], 0],
@@ -134,7 +135,7 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
 def with_length(report: ModelReport, folder: Path) -> ModelReport:
     """Add an average of length 0.15 as one more blend, scored above all others."""
     blend = BlendSection(weight=1.0, length=0.15, amount=1.0, samples=samples(folder, "l0.15"))
-    score = replace(report.scores[-2], name="length 0.150", length=0.15, amount=1.0, style=0.9)
+    score = replace(report.scores[-2], name="length 0.150", length=0.15, amount=1.0, learned=0.9)
     return replace(report, blends=(*report.blends, blend), scores=(*report.scores, score))
 
 
@@ -145,10 +146,14 @@ def example_scores() -> tuple[ScoreRow, ...]:
             kind="blend",
             weight=weight,
             amount=0.8 * weight,
+            learned=0.2 * weight,
+            learned_low=0.2 * weight - 0.01,
+            learned_high=0.2 * weight + 0.01,
+            remembered=1 - 0.3 * weight,
             style=0.2 + 0.5 * weight,
             style_low=0.1 + 0.5 * weight,
             style_high=0.3 + 0.5 * weight,
-            retention=1 - 0.3 * weight,
+            retention=0.95 - 0.1 * weight,
             copying=0.02,
             diversity=0.4,
             taken_for_style=0.7 * weight,
@@ -157,7 +162,7 @@ def example_scores() -> tuple[ScoreRow, ...]:
         for weight in WEIGHTS
     )
     dominated = ScoreRow(
-        name="after epoch 1", kind="checkpoint", epoch=1, style=0.15, retention=0.6, cmmd=0.9
+        name="after epoch 1", kind="checkpoint", epoch=1, learned=0.05, remembered=0.6, cmmd=0.9
     )
     return (*blends, dominated)
 

@@ -81,8 +81,8 @@ def test_every_point_links_to_its_row_and_labels_do_not_overlap(report: ModelRep
             report.scores[-1],
             name=f"after epoch {epoch}",
             epoch=epoch,
-            style=0.3 + 0.002 * epoch,
-            retention=0.8,
+            learned=0.3 + 0.002 * epoch,
+            remembered=0.8,
         )
         for epoch in range(1, 60)
     )
@@ -98,7 +98,7 @@ def test_every_point_links_to_its_row_and_labels_do_not_overlap(report: ModelRep
 
 
 def test_scores_that_are_no_number_are_not_drawn(report: ModelReport) -> None:
-    rows = (replace(report.scores[0], style=math.nan), replace(report.scores[1], retention=None))
+    rows = (replace(report.scores[0], learned=math.nan), replace(report.scores[1], remembered=None))
     assert score_chart(replace(report, scores=rows)) is None
 
 

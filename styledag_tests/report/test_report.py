@@ -12,7 +12,16 @@ from bs4 import BeautifulSoup
 from styledag.errors import DataError, StorageError
 from styledag.report import report as report_module
 from styledag.report.data import DataSection
-from styledag.report.model import Classifier, LossLog, ModelReport, Recommendation
+from styledag.report.model import (
+    Classifier,
+    DrawnFamily,
+    Gap,
+    LossLog,
+    ModelReport,
+    Recommendation,
+    ScoreRow,
+    StylePrompt,
+)
 from styledag.report.report import write_report
 from styledag_tests.report.example import (
     EPOCHS,
@@ -20,7 +29,9 @@ from styledag_tests.report.example import (
     SEEDS,
     WEIGHTS,
     example_report,
+    jpeg,
     png,
+    samples,
     with_length,
 )
 
@@ -110,17 +121,79 @@ def test_what_a_classifier_takes_for_the_style_is_a_column_of_the_scores(
 ) -> None:
     assert "taken for" not in page_of(report, tmp_path / "none").get_text().lower()
     asked = Classifier(name="data/judge", label="twemoji", prompts=("a house", "a car"))
-    page = page_of(replace(report, classifier=asked), tmp_path / "asked")
+    knows = Gap(value=0.6, low=0.5, high=0.7, tells=True)
+    scored = replace(report, classifier=asked, classifier_gap=knows)
+    page = page_of(scored, tmp_path / "asked")
     assert "Taken for twemoji35%" in page.select_one(".glance").get_text()
     said = " ".join(page.select_one("#scores .words").get_text().split())
     assert "the classifier data/judge takes for “twemoji”" in said
     assert "it was asked about “a house”, “a car”." in said
-    heads = [head.get_text() for head in page.select("#scores-table thead th")]
+    heads = [head.get_text() for head in page.select("#scores-table thead th[scope=col]")]
     column = heads.index("Taken for twemoji")
     cells = [
         row.select("th, td")[column].get_text() for row in page.select("#scores-table tbody tr")
     ]
     assert [cell.strip() for cell in cells] == ["0%", "35%", "70%", "\N{EN DASH}"]
+
+
+def test_a_score_that_cannot_tell_the_style_is_marked_and_stays_off_the_front_page(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    asked = Classifier(name="data/judge", label="twemoji")
+    blind = Gap(value=0.01, low=-0.02, high=0.04)
+    page = page_of(replace(report, classifier=asked, classifier_gap=blind), tmp_path)
+    [head] = [each for each in page.select("th.by") if "classifier" in each.get_text()]
+    assert "cannot tell" in head.get_text()
+    assert "Taken for" not in page.select_one(".glance").get_text()
+    assert "the classifier's 0.010 (\N{MINUS SIGN}0.020 to 0.040)" in " ".join(
+        page.select_one("#scores").get_text().split()
+    )
+
+
+def test_the_base_with_a_style_prompt_stands_beside_the_model(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    assert page_of(report, tmp_path / "none").select_one("#worth") is None
+    drawn = StylePrompt(text="flat vector art", samples=samples(tmp_path, "prompted"))
+    row = ScoreRow(
+        name="base, “flat vector art”", kind="prompt", amount=0, learned=0.02, remembered=0.9
+    )
+    page = page_of(
+        replace(report, style_prompt=drawn, scores=(*report.scores, row)), tmp_path / "prompted"
+    )
+    worth = page.select_one("#worth")
+    assert "the base has 0.02 of the style" in " ".join(worth.get_text().split())
+    assert len(worth.find_all("img")) == 2 * len(report.prompts) * len(report.seeds)
+    [point] = page.select('#scores a[data-stop="prompt"]')
+    assert "flat vector art" in point["aria-label"]
+    assert page.select('[data-stop="prompt"] img')
+
+
+def test_a_family_that_is_drawn_unasked_is_shown_beside_its_samples(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    family = DrawnFamily(
+        medoid_jpeg=jpeg("clock"),
+        images=20,
+        title="One o'clock",
+        row="weight 1.00",
+        share=0.4,
+        samples=(("a red fox", png(tmp_path, "clock-like")),),
+    )
+    shown = page_of(replace(report, families_drawn=(family,)), tmp_path).select_one("#nearest")
+    told = " ".join(shown.get_text().split())
+    assert "one of 20 training images" in told
+    assert "40% of the samples of weight 1.00 more than of the base's" in told
+    assert "Families drawn unasked" not in page_of(report, tmp_path / "none").get_text()
+
+
+def test_a_slider_tells_what_the_base_says_of_each_stop(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    page = page_of(report, tmp_path)
+    stop = page.select_one('#prompts .stop[data-stop="w0.50"] .scored')
+    assert stop.get_text() == "style learned 0.10, base remembered 0.85"
+    assert page.select_one('#prompts .stop[data-stop="e2"] .scored') is None
 
 
 def test_an_average_of_another_length_is_one_more_blend_with_its_label(
@@ -154,7 +227,7 @@ def test_page_is_accessible_in_what_a_parser_can_see(report: ModelReport, tmp_pa
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     for table in page.find_all("table"):
         assert table.caption.get_text(strip=True)
-        assert all(head.get("scope") in ("row", "col") for head in table.find_all("th"))
+        assert all(head.get("scope") in ("row", "col", "colgroup") for head in table.find_all("th"))
     ids = [tag["id"] for tag in page.find_all(id=True)]
     assert len(ids) == len(set(ids))
     named = [*page.find_all(attrs={"aria-labelledby": True})]

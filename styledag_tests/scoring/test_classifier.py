@@ -14,10 +14,19 @@ from styledag.errors import ModelError
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
 from styledag.scoring.classifier import StyleClassifier
-from styledag.scoring.clip import ClipScorer
+from styledag.scoring.discrimination import tells
+from styledag.scoring.embedding_scorer import EmbeddingScorer
+from styledag.scoring.records import Estimate
 from styledag.scoring.settings import ClassifierSettings, ScoreSettings
 from styledag.store.workspace import Workspace
-from styledag_tests.scoring.test_score import SEEDS, blend, judged, rows_of
+from styledag_tests.scoring.test_score import (
+    PROMPTS,
+    SEEDS,
+    blend,
+    judged,
+    rows_of,
+    style_images,
+)
 from tools.starter.artist_judge import save_artist_judge
 
 CPU = Compute(torch.device("cpu"), torch.float32)
@@ -44,12 +53,12 @@ def classifier(folder: Path, label: str = "twemoji", *prompts: str) -> StyleClas
 
 
 @pytest.fixture
-def scorer(starter: Path) -> ClipScorer:
-    return ClipScorer(starter / "clip", "v" * 64, CPU)
+def scorer(starter: Path) -> EmbeddingScorer:
+    return EmbeddingScorer(starter / "clip", "v" * 64, CPU)
 
 
 def test_the_share_that_is_taken_for_the_style_rises_with_it(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, folder: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.25)]
     facts = judged(workspace, scorer, candidates, classifier=classifier(folder))
@@ -58,31 +67,35 @@ def test_the_share_that_is_taken_for_the_style_rises_with_it(
     assert facts["classifier"] == classifier(folder).version
 
 
-def test_where_it_tells_models_apart_the_one_to_take_follows_from_it(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+def test_its_gap_says_whether_it_knows_the_style_and_it_decides_nothing(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, folder: Path
 ) -> None:
-    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.25, 1.25, 1.5)]
-    by_style = judged(workspace, scorer, candidates)
-    by_classifier = judged(workspace, scorer, candidates, classifier=classifier(folder))
-    rows = rows_of(workspace)
-    assert [row.taken_for_style.value for row in rows] == [0, 0, 1, 1]
-    kept_most = max(rows[2:], key=lambda row: row.retention.value)
-    assert by_classifier["recommended"] == kept_most.name
-    assert [row.balance for row in rows[:2]] == [0, 0]
-    assert "of what the classifier takes for the style and" in by_classifier["rule"]
-    same = judged(workspace, scorer, candidates[:2], classifier=classifier(folder))
-    assert same["rule"] == by_style["rule"]
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.25)]
+    alone = judged(workspace, scorer, candidates)
+    yellow = style_images(workspace, 100, 6, style=1.0)
+    knows = judged(
+        workspace, scorer, candidates, classifier=classifier(folder), style_heldout=yellow
+    )
+    gap = Estimate(**knows["gaps"]["classifier"])
+    assert tells(gap)
+    assert gap.value is not None
+    assert gap.value > 0.1
+    another = judged(workspace, scorer, candidates, classifier=classifier(folder, "fluent"))
+    assert not tells(Estimate(**another["gaps"]["classifier"]))
+    assert alone["recommended"] == knows["recommended"] == another["recommended"]
 
 
 def test_only_images_of_its_prompts_are_asked_about_and_each_once(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path, folder: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, folder: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
     judged(workspace, scorer, candidates)
     assert [row.taken_for_style.value for row in rows_of(workspace)] == [None, None]
     for _ in range(2):
         judged(workspace, scorer, candidates, classifier=classifier(folder, "noto", "a red apple"))
-        assert workspace.work["classifications"] == len(candidates) * len(SEEDS)
+        # The base's images of the other prompts are classified too, for the gap.
+        others = (len(PROMPTS) - 1) * len(SEEDS)
+        assert workspace.work["classifications"] == len(candidates) * len(SEEDS) + others
     assert rows_of(workspace)[0].taken_for_style.value == 1
 
 

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,28 @@ from styledag.errors import DataError, StorageError
 from styledag.manifest import read_rows
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
-from styledag.scoring.clip import ClipScorer
-from styledag.scoring.records import Candidate, NearestRow, Pair, ScoreRow
-from styledag.scoring.score import NEAREST, NO_HELDOUT, NO_STYLE, SCORES, SUMMARY, score_model
+from styledag.scoring.denoising_loss import Weights
+from styledag.scoring.discrimination import tells
+from styledag.scoring.embedding_scorer import EmbeddingScorer
+from styledag.scoring.records import (
+    BaseScores,
+    Candidate,
+    Estimate,
+    FamilyRow,
+    NearestRow,
+    Pair,
+    ScoreRow,
+)
+from styledag.scoring.score import (
+    FAMILIES,
+    NEAREST,
+    NO_HELDOUT,
+    NO_STYLE,
+    NOT_LEARNED,
+    SCORES,
+    SUMMARY,
+    score_model,
+)
 from styledag.scoring.settings import ScoreSettings
 from styledag.settings import canonical_json
 from styledag.store.workspace import Workspace
@@ -26,8 +46,8 @@ SEEDS = (0, 1)
 
 
 @pytest.fixture
-def scorer(starter: Path) -> ClipScorer:
-    return ClipScorer(starter / "clip", "v" * 64, Compute(torch.device("cpu"), torch.float32))
+def scorer(starter: Path) -> EmbeddingScorer:
+    return EmbeddingScorer(starter / "clip", "v" * 64, Compute(torch.device("cpu"), torch.float32))
 
 
 def image(subject: str, seed: int, style: float) -> Image.Image:
@@ -63,6 +83,18 @@ def drawn(
     return samples
 
 
+WEIGHTS = Weights.stored("weights", Path("unet"))
+
+
+def by_base(amount: float) -> BaseScores:
+    """More fine-tune learns more of the style, and forgets the base faster and faster."""
+    learned, remembered = 0.2 * amount, 1 - 0.4 * amount**2
+    return BaseScores(
+        style_learned=Estimate(learned, learned - 0.01, learned + 0.01),
+        base_remembered=Estimate(remembered, remembered - 0.01, remembered + 0.01),
+    )
+
+
 def blend(folder: Path, weight: float, **drawing: tuple) -> Candidate:
     return Candidate(
         name=f"weight {weight}",
@@ -70,20 +102,26 @@ def blend(folder: Path, weight: float, **drawing: tuple) -> Candidate:
         weight=weight,
         amount=weight,
         samples=drawn(folder, 0.8 * weight, **drawing),
+        weights=WEIGHTS,
     )
 
 
-def style_images(workspace: Workspace, first: int, count: int) -> list[str]:
-    return [
-        workspace.blobs.put(jpeg(image("of the style", number, 0.85)))
+def style_images(
+    workspace: Workspace, first: int, count: int, style: float = 0.85
+) -> dict[str, str]:
+    """Store images, each a family of its own."""
+    stored = [
+        workspace.blobs.put(jpeg(image("of the style", number, style)))
         for number in range(first, first + count)
     ]
+    return {sha256: sha256 for sha256 in stored}
 
 
 def judged(
-    workspace: Workspace, scorer: ClipScorer, candidates: list[Candidate], **changed: object
+    workspace: Workspace, scorer: EmbeddingScorer, candidates: list[Candidate], **changed: object
 ) -> dict:
     arguments = {
+        "base_scores": {each.name: by_base(each.amount) for each in candidates},
         "base_samples": candidates[0].samples if candidates else {},
         "style_train": style_images(workspace, 0, 8),
         "style_heldout": style_images(workspace, 100, 6),
@@ -100,7 +138,7 @@ def rows_of(workspace: Workspace) -> list[ScoreRow]:
 
 
 def test_style_rises_and_retention_falls_with_weight(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     weights = (0.0, 0.25, 0.5, 0.75, 1.0)
     facts = judged(workspace, scorer, [blend(tmp_path, weight) for weight in weights])
@@ -129,9 +167,9 @@ def test_style_rises_and_retention_falls_with_weight(
 
 
 def test_a_planted_copy_is_found_and_named(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
-    training = style_images(workspace, 0, 8)
+    training = list(style_images(workspace, 0, 8))
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5)]
     copied = candidates[1].samples["a small dog", 1]
     copied.write_bytes(workspace.blobs.read(training[3]))
@@ -148,11 +186,54 @@ def test_a_planted_copy_is_found_and_named(
     assert [row.copying.value for row in rows_of(workspace)] == pytest.approx([0, 1 / 6], abs=1e-5)
 
 
+def test_a_shuffled_label_makes_the_gap_collapse(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
+    facts = judged(workspace, scorer, candidates)
+    assert tells(Estimate(**facts["gaps"]["scorer"]))
+    another = style_images(workspace, 200, 6, style=0.0)
+    shuffled = judged(workspace, scorer, candidates, style_heldout=another)
+    assert not tells(Estimate(**shuffled["gaps"]["scorer"]))
+
+
+def test_a_planted_family_of_20_near_duplicates_is_reported(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    planted = list(style_images(workspace, 50, 20))
+    training = {**style_images(workspace, 0, 8, style=0.2), **dict.fromkeys(planted, planted[0])}
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
+    for path in candidates[1].samples.values():
+        path.write_bytes(png(image("of the style", 50, 0.86)))
+    facts = judged(workspace, scorer, candidates, style_train=training)
+    assert facts["families_drawn"] == 1
+    (row,) = read_rows(workspace.folder / FAMILIES, FamilyRow)
+    assert (row.name, row.family, row.images) == ("weight 1.0", planted[0], 20)
+    assert row.share.value == 1
+    assert set(zip(row.prompts, row.seeds, strict=True)) == candidates[1].samples.keys()
+
+
+def test_a_scorer_that_reads_no_text_leaves_prompts_unmeasured(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EmbeddingScorer, "reads_text", False)
+    judged(workspace, scorer, [blend(tmp_path, weight) for weight in (0.0, 1.0)])
+    for row in rows_of(workspace):
+        assert row.text_similarity == Estimate()
+        assert row.text_retention is None
+        assert row.retention.value is not None
+
+
 def test_checkpoints_stand_beside_blends(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     checkpoint = Candidate(
-        name="epoch 3", kind="checkpoint", epoch=3, amount=0.6, samples=drawn(tmp_path, 0.6)
+        name="epoch 3",
+        kind="checkpoint",
+        epoch=3,
+        amount=0.6,
+        samples=drawn(tmp_path, 0.6),
+        weights=WEIGHTS,
     )
     judged(workspace, scorer, [blend(tmp_path, 0.0), blend(tmp_path, 1.0), checkpoint])
     row = rows_of(workspace)[2]
@@ -161,7 +242,7 @@ def test_checkpoints_stand_beside_blends(
 
 
 def test_a_second_run_embeds_nothing(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
     first = judged(workspace, scorer, candidates)
@@ -174,11 +255,15 @@ def test_a_second_run_embeds_nothing(
 
 
 def test_without_held_out_images_style_is_measured_on_training(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
-    facts = judged(workspace, scorer, candidates, style_heldout=[])
+    unmeasured = {
+        each.name: replace(by_base(each.amount), style_learned=Estimate()) for each in candidates
+    }
+    facts = judged(workspace, scorer, candidates, style_heldout={}, base_scores=unmeasured)
     assert facts["notes"] == [NO_HELDOUT]
+    assert facts["recommended"] is None
     assert facts["style_reference"] == "training"
     rows = rows_of(workspace)
     assert all(row.copying.value is None for row in rows)
@@ -186,14 +271,13 @@ def test_without_held_out_images_style_is_measured_on_training(
     assert {row.is_copy for row in read_rows(workspace.folder / NEAREST, NearestRow)} == {None}
 
 
-def test_a_single_image_of_each_model_has_no_style_and_no_recommendation(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+def test_a_single_image_of_each_model_has_no_style_by_clip(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [
         blend(tmp_path, weight, prompts=("a red apple",), seeds=(0,)) for weight in (0.0, 1.0)
     ]
     facts = judged(workspace, scorer, candidates)
-    assert facts["recommended"] is None
     assert facts["notes"] == [NO_STYLE]
     row = rows_of(workspace)[1]
     assert row.style.value is None
@@ -202,19 +286,68 @@ def test_a_single_image_of_each_model_has_no_style_and_no_recommendation(
     assert row.retention.low is None
 
 
-def test_models_that_draw_the_same_are_told_apart_by_the_least_fine_tune(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+def test_of_models_that_learned_alike_the_one_with_the_least_fine_tune_is_recommended(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
-    same = drawn(tmp_path, 0.5)
-    candidates = [
-        Candidate(name=f"w{weight}", kind="blend", weight=weight, amount=weight, samples=same)
-        for weight in (0.0, 0.5, 1.0)
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
+    alike = {each.name: by_base(0.5 if each.amount else 0.0) for each in candidates}
+    facts = judged(workspace, scorer, candidates, base_scores=alike)
+    assert facts["recommended"] == "weight 0.5"
+
+
+def test_what_clip_sees_decides_nothing(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5, 1.0)]
+    reversed_samples = [
+        replace(each, samples=other.samples)
+        for each, other in zip(candidates, candidates[::-1], strict=True)
     ]
-    assert judged(workspace, scorer, candidates)["recommended"] == "w0.5"
+    facts = judged(workspace, scorer, candidates)
+    other = judged(workspace, scorer, reversed_samples, base_samples=candidates[0].samples)
+    assert facts["recommended"] == other["recommended"] == "weight 0.5"
+
+
+def test_nothing_is_recommended_that_learned_no_more_than_chance(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 0.5)]
+    chance = {
+        each.name: replace(by_base(each.amount), style_learned=Estimate(0.02, -0.01, 0.05))
+        for each in candidates
+    }
+    facts = judged(workspace, scorer, candidates, base_scores=chance)
+    assert facts["recommended"] is None
+    assert facts["notes"] == [NOT_LEARNED]
+
+
+def test_the_base_under_a_style_prompt_is_a_row_and_never_recommended(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    prompted = Candidate(
+        name="base, “yellow”",
+        kind="prompt",
+        amount=0.0,
+        samples=drawn(tmp_path, 0.7),
+        weights=WEIGHTS,
+        style_prompt="yellow",
+    )
+    assert prompted.told("a house") == "a house, yellow"
+    candidates = [blend(tmp_path, 0.0), blend(tmp_path, 0.5), prompted]
+    best = {each.name: by_base(each.amount) for each in candidates}
+    best[prompted.name] = BaseScores(
+        style_learned=Estimate(0.9, 0.8, 1.0), base_remembered=Estimate(1.0, 1.0, 1.0)
+    )
+    facts = judged(workspace, scorer, candidates, base_scores=best)
+    assert facts["recommended"] == "weight 0.5"
+    row = rows_of(workspace)[2]
+    assert (row.kind, row.on_front, row.balance) == ("prompt", False, None)
+    assert row.style_learned.value == 0.9
+    assert row.style.value > 0
 
 
 def test_a_image_that_the_base_lacks_is_named(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     more = blend(tmp_path, 1.0, seeds=(0, 1, 2))
     with pytest.raises(DataError, match=r"no image of '.*' with seed 2, which weight 1\.0 has"):
@@ -222,13 +355,13 @@ def test_a_image_that_the_base_lacks_is_named(
 
 
 def test_nothing_to_judge_by_is_said(
-    workspace: Workspace, scorer: ClipScorer, tmp_path: Path
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
     candidates = [blend(tmp_path, 0.0)]
     with pytest.raises(DataError, match="no blend and no checkpoint"):
         judged(workspace, scorer, [])
     with pytest.raises(DataError, match="no image of the style"):
-        judged(workspace, scorer, candidates, style_train=[], style_heldout=[])
+        judged(workspace, scorer, candidates, style_train={}, style_heldout={})
     next(iter(candidates[0].samples.values())).unlink()
     with pytest.raises(StorageError, match="cannot be read"):
         judged(workspace, scorer, candidates)

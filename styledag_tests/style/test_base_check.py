@@ -8,7 +8,9 @@ import torch
 from styledag.bases.find import find_base
 from styledag.captions.settings import CaptionSettings
 from styledag.merging.settings import BlendSettings
+from styledag.models.reference import ModelReference
 from styledag.sampling.settings import SampleSettings
+from styledag.scoring.settings import ScoreSettings
 from styledag.style.base_check import mismatches
 from styledag.style.load import load_style
 from styledag.style.model import Style
@@ -24,6 +26,10 @@ def style() -> Style:
 
 def samples(**changed: Any) -> SampleSettings:
     return SampleSettings(**({"prompts": ("a cat",)} | changed))
+
+
+def scores(**changed: Any) -> ScoreSettings:
+    return ScoreSettings(scorer=ModelReference(model="clip"), **changed)
 
 
 def test_the_demo_fits_its_base(style: Style, starter: Path) -> None:
@@ -61,6 +67,14 @@ PRIOR = PriorSettings(class_prompt=LONG)
             r"samples\.prompts\[1\] is 161 tokens long, but the base reads 77: shorten it",
         ),
         ({"samples": samples(negative_prompt=LONG)}, r"samples\.negative_prompt is 161 tokens"),
+        (
+            {"scores": scores(outside_prompts=("a cat", LONG))},
+            r"scores\.outside_prompts\[1\] is 161 tokens",
+        ),
+        (
+            {"scores": scores(style_prompt="flat " * 70)},
+            r"scores\.style_prompt is \d\d+ tokens long, but the base reads 77",
+        ),
         (
             {"recipes": {"some": Recipe(prior=PRIOR)}},
             r"recipes\.some\.prior\.class_prompt is 161 tokens",

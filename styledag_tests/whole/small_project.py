@@ -64,6 +64,7 @@ samples:
   guidance_scale: 3.0
 scores:
   scorer: {{model: {starter}/clip}}
+  loss_images: 3
   classifier: {{model: {starter}/judge, label: twemoji, prompts: [a cat face]}}
 """
 

@@ -7,22 +7,26 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from styledag.cli.main import cli
 from styledag.defs.partitions import read_partitions
 from styledag.demo.wiki import DemoWiki
-from styledag.errors import StyleFileError
+from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.graph.ancestry import describe_lineage, find_artifact
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.comparison import compare_recipes
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
 from styledag.graph.status import style_status
 from styledag.graph.stored_averages import reconstruct_average
 from styledag.manifest import read_rows
 from styledag.project import Project
+from styledag.sampling.index import read_samples
 from styledag.scoring.records import ScoreRow
-from styledag.scoring.score import SCORES
+from styledag.scoring.score import SCORES, STYLE_PROMPT
 from styledag.store.workspace import Workspace
 from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
 
@@ -37,6 +41,7 @@ CHANGES = {
         "blends: {weights: [0.0, 1.0], block_weights: {up.0: 0.5}, lengths: [0.12]}\n"
     ),
     "[a cat face, a rocket]": "[a cat face]",
+    "  loss_images: 3\n": "  loss_images: 3\n  style_prompt: in yellow\n",
 }
 
 
@@ -126,6 +131,54 @@ def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
     page = (store.require("model_report", MODEL).folder / "report.html").read_text()
     assert "Average of length 0.120, 100% fine-tune" in page
     assert "length 0.120" in page
+
+
+def test_every_checkpoint_and_blend_is_judged_by_the_bases_own_loss(ran: Ran) -> None:
+    rows = read_rows(ran.graph.store.require("scores", MODEL).folder / SCORES, ScoreRow)
+    (base,) = [row for row in rows if row.weight == 0]
+    assert (base.style_learned.value, base.base_remembered.value) == (0, 1)
+    tuned = [row for row in rows if row is not base and row.kind != "prompt"]
+    assert len(tuned) == 5
+    for row in tuned:
+        assert row.style_learned.value not in (None, 0)
+        assert row.base_remembered.value not in (None, 1)
+        assert row.style_learned.low is not None
+
+
+def test_the_base_with_a_style_prompt_is_scored_and_shown(ran: Ran) -> None:
+    scores = ran.graph.store.require("scores", MODEL).folder
+    (row,) = [each for each in read_rows(scores / SCORES, ScoreRow) if each.kind == "prompt"]
+    assert row.name == "base, “in yellow”"
+    assert row.style_learned.value not in (None, 0)
+    assert not row.recommended
+    drawn = read_samples(scores / STYLE_PROMPT)
+    assert drawn.keys() == {("a cat face, in yellow", 0), ("a cat face, in yellow", 1)}
+    page = (ran.graph.store.require("model_report", MODEL).folder / "report.html").read_text()
+    assert "Is training worth it?" in page
+
+
+def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
+    shown = CliRunner().invoke(cli, ["--project", str(ran.project.root), "compare", STYLE])
+    assert shown.exit_code == 0, shown.output
+    for recipe in ("full", "plain"):
+        (line,) = [each for each in shown.output.splitlines() if each.startswith(recipe)]
+        rows = read_rows(
+            ran.graph.store.require("scores", f"{STYLE}.{recipe}").folder / SCORES, ScoreRow
+        )
+        judged = [row for row in rows if row.kind != "prompt"]
+        best = next((row for row in judged if row.recommended), judged[-1])
+        assert best.name in line
+    page = (ran.project.root / "data" / "sheets" / f"{STYLE}.recipes.html").read_text("utf-8")
+    assert "<code>ema.mode</code>" in page
+    assert "<code>batch_size</code>" not in page
+
+
+def test_a_style_without_scores_has_nothing_to_compare(ran: Ran) -> None:
+    styles = ran.project.styles_folder
+    (styles / "other.yaml").write_text((styles / f"{STYLE}.yaml").read_text("utf-8"), "utf-8")
+    with pytest.raises(ArtifactMissingError, match="no recipe of style 'other' has scores"):
+        compare_recipes(ran.graph, "other")
+    (styles / "other.yaml").unlink()
 
 
 def test_power_averages_hold_nothing_of_the_base_in_any_snapshot(ran: Ran) -> None:

@@ -31,13 +31,13 @@ def curate_jpegs(inputs: Inputs, workspace: Workspace) -> Facts:
 
 def _embedder(inputs: Inputs) -> "Embedder":
     from styledag.images.embedding import PixelEmbedder
-    from styledag.scoring.clip import ClipScorer
+    from styledag.scoring.embedding_scorer import EmbeddingScorer
 
     if "scorer" not in inputs.models:
         return PixelEmbedder()
     scorer = inputs.models["scorer"]
     batch_size = inputs.settings["batch_size"]
-    return ClipScorer(scorer.folder, scorer.version, inputs.compute(), batch_size=batch_size)
+    return EmbeddingScorer(scorer.folder, scorer.version, inputs.compute(), batch_size=batch_size)
 
 
 def _settings(declared: Declaration) -> Settings:

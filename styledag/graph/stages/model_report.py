@@ -20,7 +20,9 @@ def _settings(declared: Declaration) -> Settings:
         style.samples,
         style.blends,
         description=style.description,
+        scorer=style.scores.scorer.model,
         classifier=style.scores.classifier,
+        style_prompt=style.scores.style_prompt,
         decoder=declared.recipe.decoder,
     )
 

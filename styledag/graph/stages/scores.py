@@ -1,23 +1,41 @@
-"""Style, retention and copying, one row a checkpoint or blend, and the recommended one."""
+"""Style learned, base remembered, copying: a row a checkpoint or blend, and the one to take.
+
+The base judges by its own denoising loss, and what it says decides. Scores by CLIP and a classifier
+stand beside it.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from styledag.graph.blends import Blend, amount_of
+from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
 from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_LEARNED
+from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.snapshots import read_snapshots
-from styledag.graph.stage import Inputs, Reads, Settings, Stage, Uses
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
 from styledag.merging.blend import blend_amount
 from styledag.sampling.index import read_frames, read_samples
 from styledag.scoring import score
+from styledag.scoring.denoising_loss import Weights
 from styledag.scoring.records import Candidate
 from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
+from styledag.tensors.values import weights_version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from styledag.sampling.sampler import Sampler
+    from styledag.scoring.records import BaseScores
 
 
 def judge(inputs: Inputs, workspace: Workspace) -> Facts:
-    """Score every blend and checkpoint of a model by the images that it drew."""
+    """Score every blend and checkpoint of a model by the base's loss and the images it drew."""
     from styledag.dataset.read import read_dataset
     from styledag.scoring.classifier import StyleClassifier
-    from styledag.scoring.clip import ClipScorer
+    from styledag.scoring.embedding_scorer import EmbeddingScorer
     from styledag.scoring.score import score_model
 
     settings, scorer = inputs.settings.of(ScoreSettings), inputs.models["scorer"]
@@ -27,30 +45,74 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
         classifier = StyleClassifier(
             model.folder, model.version, settings.classifier, inputs.compute(), batch_size
         )
-    rows = list(read_dataset(inputs.folder("image_dataset")))
+    base, denoiser = inputs.models["base"], denoiser_of(inputs.models["base"])
+    sampler = sampler_of(inputs, workspace, denoiser, known_as=base.version)
+    own_weights = Weights.stored(sampler.unet_version, denoiser)
+    candidates = [
+        *_blends(inputs, workspace),
+        *_checkpoints(inputs, workspace),
+        *_prompted(sampler, own_weights, settings, workspace),
+    ]
+    families: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
+    for row in read_dataset(inputs.folder("image_dataset")):
+        families[row.split][row.id] = row.family
     return score_model(
-        [*_blends(inputs), *_checkpoints(inputs)],
+        candidates,
+        base_scores=_by_base(candidates, own_weights, sampler, inputs, workspace),
         base_samples=read_frames(inputs.folder("evolution"))[0],
-        style_train=[row.id for row in rows if row.split == "train"],
-        style_heldout=[row.id for row in rows if row.split == "validation"],
-        scorer=ClipScorer(scorer.folder, scorer.version, inputs.compute(), batch_size),
+        style_train=families["train"],
+        style_heldout=families["validation"],
+        scorer=EmbeddingScorer(scorer.folder, scorer.version, inputs.compute(), batch_size),
         settings=settings,
         workspace=workspace,
         classifier=classifier,
     )
 
 
-def _blends(inputs: Inputs) -> list[Candidate]:
+def _by_base(
+    candidates: "Sequence[Candidate]",
+    own_weights: Weights,
+    sampler: "Sampler",
+    inputs: Inputs,
+    workspace: Workspace,
+) -> "Mapping[str, BaseScores]":
+    from styledag.scoring.base_remembered import own_images
+    from styledag.scoring.by_base import scores_by_base
+    from styledag.scoring.denoising_loss import DenoisingLosses
+    from styledag.scoring.style_learned import heldout_images
+    from styledag.training.encoding.dataset import EncodedDataset
+
+    settings = inputs.settings.of(ScoreSettings)
+    encoded = EncodedDataset.open(inputs.folder("encoded_dataset"))
+    prompts = settings.outside_prompts or sampler.settings.prompts
+    return scores_by_base(
+        candidates,
+        base=own_weights,
+        heldout=heldout_images(encoded, settings.loss_images),
+        own=own_images(sampler, prompts, settings.loss_images, workspace),
+        losses=DenoisingLosses(
+            sampler.parts,
+            sampler.base_version,
+            workspace,
+            # As many as a guided sampler's pass has, which the device is known to hold.
+            batch_size=2 * sampler.settings.batch_size,
+        ),
+    )
+
+
+def _blends(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     merged = inputs.every("merged_unet")
     candidates = []
     for key, grid in inputs.every("sample_grid").items():
-        blend = Blend.parse(key)
+        blend, unet = Blend.parse(key), merged[key].folder
+        version = weights_version(unet, known_as=merged[key].version, items=workspace.items)
         candidates.append(
             Candidate(
                 name=blend.name,
                 kind="blend",
-                amount=amount_of(merged[key].folder),
+                amount=amount_of(unet),
                 samples=read_samples(grid.folder),
+                weights=Weights.stored(version, unet),
                 weight=blend.weight,
                 length=blend.length,
             )
@@ -58,18 +120,59 @@ def _blends(inputs: Inputs) -> list[Candidate]:
     return candidates
 
 
-def _checkpoints(inputs: Inputs) -> list[Candidate]:
+def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     frames = read_frames(inputs.folder("evolution"))
+    shares = {each.epoch: each.base_share for each in read_snapshots(inputs.upstream["ema_unet"])}
     return [
         Candidate(
-            name=f"epoch {snapshot.epoch}",
+            name=f"epoch {unet.epoch}",
             kind="checkpoint",
-            amount=blend_amount(1.0, snapshot.base_share),
-            samples=frames[snapshot.epoch],
-            epoch=snapshot.epoch,
+            amount=blend_amount(1.0, shares[unet.epoch]),
+            samples=frames[unet.epoch],
+            weights=Weights(unet.version, unet.lend),
+            epoch=unet.epoch,
         )
-        for snapshot in read_snapshots(inputs.upstream["ema_unet"])
+        for unet in snapshot_unets(inputs, workspace)
     ]
+
+
+def _prompted(
+    sampler: "Sampler", own_weights: Weights, settings: ScoreSettings, workspace: Workspace
+) -> list[Candidate]:
+    """Return the base under the style prompt, drawing its images; nothing without one."""
+    from styledag.sampling.grid import draw_sample_grid
+    from styledag.sampling.sampler import Sampler
+
+    if settings.style_prompt is None:
+        return []
+    candidate = Candidate(
+        name=f"base, “{settings.style_prompt}”",
+        kind="prompt",
+        amount=0.0,
+        samples={},
+        weights=own_weights,
+        style_prompt=settings.style_prompt,
+    )
+    told = {candidate.told(prompt): prompt for prompt in sampler.settings.prompts}
+    prompted = Sampler(
+        sampler.base,
+        replace(sampler.settings, prompts=tuple(told)),
+        sampler.compute,
+        base_version=sampler.base_version,
+        unet=sampler.unet,
+        unet_version=sampler.unet_version,
+    )
+    folder = workspace.folder / score.STYLE_PROMPT
+    folder.mkdir()
+    draw_sample_grid(prompted, replace(workspace, folder=folder), title=candidate.name)
+    drawn: dict[tuple[str, int], Path] = {
+        (told[prompt], seed): path for (prompt, seed), path in read_samples(folder).items()
+    }
+    return [replace(candidate, samples=drawn)]
+
+
+def _settings(declared: Declaration) -> Settings:
+    return Settings(declared.style.scores, samples_of(declared))
 
 
 STAGE = Stage(
@@ -77,18 +180,21 @@ STAGE = Stage(
     grain="model",
     description=__doc__,
     group="results",
-    kinds=frozenset({"transformers", "numpy"}),
+    kinds=frozenset({"diffusers", "transformers", "numpy"}),
     code_version=score.CODE_VERSION,
     run=judge,
-    settings=lambda declared: Settings(declared.style.scores),
+    settings=_settings,
     reads=(
         Reads("image_dataset"),
+        Reads("encoded_dataset"),
         Reads("ema_unet"),
+        Reads("checkpoint"),
         Reads("merged_unet"),
         Reads("sample_grid"),
         Reads("evolution"),
     ),
     uses=(
+        WHOLE_BASE,
         Uses("scorer", lambda declared: declared.style.scores.scorer),
         Uses("classifier", lambda declared: declared.style.scores.classifier),
     ),

@@ -1,0 +1,82 @@
+"""Fills the page that shows a style's recipes side by side from what the store has of each."""
+
+import json
+from typing import TYPE_CHECKING
+
+from styledag.errors import ArtifactMissingError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.report_contents import score_row
+from styledag.graph.reported_samples import samples_by_name
+from styledag.manifest import read_rows
+from styledag.report.comparison import ComparedRecipe, Comparison
+from styledag.sampling.index import read_frames
+from styledag.scoring import records
+from styledag.scoring.score import SCORES, SUMMARY
+from styledag.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    from styledag.report.model import Samples
+
+
+def compare_recipes(catalogue: Catalogue, style: str) -> Comparison:
+    """Return what the page about a style's recipes shows.
+
+    Args:
+        catalogue: Styles and artifacts.
+        style: The style.
+
+    Raises:
+        StyleFileError: If there is no such style.
+        ArtifactMissingError: If no recipe of it has scores, or what they were made from is gone.
+    """
+    declared = catalogue.style(style)
+    scores = {
+        recipe: catalogue.store.current("scores", Partition(style, recipe).stored_as)
+        for recipe in declared.recipes
+    }
+    made = {recipe: found for recipe, found in scores.items() if found is not None}
+    if not made:
+        raise ArtifactMissingError(
+            f"no recipe of style {style!r} has scores: run `styledag run {style}` first"
+        )
+    read = {recipe: _read_by(catalogue, found) for recipe, found in made.items()}
+    first = next(iter(read.values()))
+    return Comparison(
+        style=style,
+        description=declared.description,
+        prompts=declared.samples.prompts,
+        seeds=declared.samples.seeds,
+        base_samples=read_frames(first["evolution"].folder)[0],
+        recipes=tuple(_compared(recipe, made[recipe], read[recipe]) for recipe in made),
+        missing=tuple(recipe for recipe in scores if recipe not in made),
+    )
+
+
+def _read_by(catalogue: Catalogue, scores: Artifact) -> dict[str, Artifact]:
+    """Return the artifacts that scores were made from, as ``asset`` or ``sample_grid/blend``."""
+    wanted = {"evolution", "sample_grid", "ema_unet"}
+    read = {}
+    for each in scores.build.inputs:
+        if each.name in wanted:
+            part = Partition.from_store(each.partition).part
+            key = f"{each.name}/{part}" if part else each.name
+            read[key] = catalogue.store.resolve(each)
+    return read
+
+
+def _compared(recipe: str, scores: Artifact, read: dict[str, Artifact]) -> ComparedRecipe:
+    rows = read_rows(scores.folder / SCORES, records.ScoreRow)
+    judged = [row for row in rows if row.kind != "prompt"]
+    shown = next((row for row in judged if row.recommended), judged[-1])
+    summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
+    samples: Samples = samples_by_name(read)[shown.name]
+    return ComparedRecipe(
+        name=recipe,
+        version=read["ema_unet"].version,
+        training_images=summary["training_images"],
+        score=score_row(shown),
+        is_recommended=shown.recommended,
+        samples=samples,
+        recipe=read["ema_unet"].build.settings["Recipe"],
+    )

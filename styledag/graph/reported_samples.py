@@ -1,0 +1,31 @@
+"""Images of blends and checkpoints by the names that their scores have."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from styledag.graph.blends import Blend
+from styledag.sampling.index import read_frames, read_samples
+from styledag.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    from styledag.report.model import Samples
+
+
+def samples_by_name(read: Mapping[str, Artifact]) -> "dict[str, Samples]":
+    """Return the images of a model's blends and checkpoints.
+
+    Args:
+        read: The model's ``evolution``, and each ``sample_grid/blend``, by those names.
+    """
+    prefix = "sample_grid/"
+    grids = {name: grid for name, grid in read.items() if name.startswith(prefix)}
+    return {
+        **{
+            Blend.parse(name.removeprefix(prefix)).name: read_samples(grid.folder)
+            for name, grid in grids.items()
+        },
+        **{
+            f"epoch {epoch}": images
+            for epoch, images in read_frames(read["evolution"].folder).items()
+        },
+    }

@@ -1,0 +1,232 @@
+"""How well a denoiser predicts given images at given noise levels: the base's own judgement.
+
+MLPerf's text-to-image benchmark evaluates a held-out loss in the same way: at eight equidistant
+timesteps, with noise that is the same for every model.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from styledag.errors import DeviceError, ModelError
+from styledag.randomness import generator_for
+from styledag.scoring.bootstrap import Counts
+from styledag.scoring.style import Float64
+from styledag.store.items import item_key
+from styledag.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from styledag.bases.base import Objective, Tokens
+    from styledag.sampling.frozen_parts import FrozenParts
+
+TIMESTEPS = 8
+"""Equal parts of the timesteps; each image is predicted once in the middle of each."""
+
+_CODE_VERSION, _NAMESPACE = "1", "denoising_losses"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisedImage:
+    """An image that denoisers predict.
+
+    Attributes:
+        sha256: Of the image; its noise follows from this alone.
+        text: What the denoiser is told of it.
+        group: Images of one group are resampled together: a family, or a prompt.
+        latents: Returns its scaled latents, float32. # CHW
+    """
+
+    sha256: str
+    text: str
+    group: str
+    latents: "Callable[[], Tensor]"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a denoiser.
+
+    Attributes:
+        version: Version of their values.
+        lend: Lends their folder in diffusers' layout for as long as they are loaded.
+    """
+
+    version: str
+    lend: Callable[[], AbstractContextManager[Path]]
+
+    @classmethod
+    def stored(cls, version: str, folder: Path) -> "Weights":
+        """Return the weights that a folder contains, which stays where it is."""
+        return cls(version, lambda: nullcontext(folder))
+
+
+class DenoisingLosses:
+    """Losses of denoisers of one base, each computed once and remembered.
+
+    Args:
+        parts: The base.
+        base_version: Version of its content.
+        workspace: Remembers losses, and counts those really computed under ``denoising_losses``.
+        batch_size: Noisy images in one pass.
+    """
+
+    def __init__(
+        self, parts: "FrozenParts", base_version: str, workspace: Workspace, batch_size: int
+    ) -> None:
+        self._parts = parts
+        self._base_version = base_version
+        self._workspace = workspace
+        self._batch_size = batch_size
+
+    @property
+    def tokens(self) -> "Tokens":
+        """Counts a text's tokens as the base does."""
+        return self._parts.base.tokens
+
+    def of(self, weights: Weights, images: Sequence[NoisedImage]) -> Float64:
+        """Return a denoiser's loss on each image at each timestep, [n, TIMESTEPS].
+
+        Some images at a time are remembered, so a kill loses those at the most.
+
+        Args:
+            weights: The denoiser's.
+            images: What it predicts.
+
+        Raises:
+            DeviceError: If the device's memory does not suffice for a batch.
+            ModelError: If the denoiser cannot be loaded, or gives NaN.
+            StyleFileError: If a text is longer than the base reads.
+        """
+        keys = {self._key(weights, each): each for each in images}
+        known = dict(self._workspace.items.get_many_json(_NAMESPACE, list(keys)))
+        missing = {key: each for key, each in keys.items() if key not in known}
+        with self._workspace.progress.task("denoising losses", len(keys)) as advance:
+            advance(len(known))
+            for computed in self._computed(weights, missing):
+                for key, losses in computed.items():
+                    self._workspace.items.put_json(_NAMESPACE, key, losses)
+                self._workspace.work["denoising_losses"] += len(computed)
+                known |= computed
+                advance(len(computed))
+        return np.array([known[self._key(weights, each)] for each in images], np.float64)
+
+    def _key(self, weights: Weights, image: NoisedImage) -> str:
+        return item_key(
+            code=_CODE_VERSION,
+            base=self._base_version,
+            weights=weights.version,
+            image=image.sha256,
+            text=image.text,
+            timesteps=TIMESTEPS,
+        )
+
+    @cached_property
+    def _objective(self) -> "Objective":
+        return self._parts.base.objective()
+
+    def _computed(
+        self, weights: Weights, images: Mapping[str, NoisedImage]
+    ) -> Iterator[dict[str, list[float]]]:
+        """Yield losses by key, some images at a time."""
+        import torch
+
+        if not images:
+            return
+        compute = self._parts.compute
+        with weights.lend() as folder:
+            model = self._parts.base.denoiser(folder, device=compute.device, dtype=compute.dtype)
+        at_once = max(1, self._batch_size // TIMESTEPS)
+        for within in _by_shape(images):
+            for start in range(0, len(within), at_once):
+                chunk = within[start : start + at_once]
+                try:
+                    losses = self._losses(model, [images[key] for key in chunk])
+                except torch.OutOfMemoryError as exc:
+                    raise DeviceError(
+                        f"the device has not the memory for {self._batch_size} noisy images at a "
+                        "time: set samples.batch_size lower"
+                    ) from exc
+                if not np.isfinite(losses).all():
+                    raise ModelError(
+                        f"the denoiser of version {weights.version[:12]} gives NaN or infinity: "
+                        "its weights have diverged, or overflow in this dtype; try dtype float32"
+                    )
+                yield dict(zip(chunk, losses.tolist(), strict=True))
+
+    def _losses(self, model: Any, images: Sequence[NoisedImage]) -> Float64:
+        import torch
+
+        pairs = [(image, part) for image in images for part in range(TIMESTEPS)]
+        latents = {image.sha256: image.latents() for image in images}
+        with torch.inference_mode():
+            losses = [
+                self._pass(model, pairs[start : start + self._batch_size], latents)
+                for start in range(0, len(pairs), self._batch_size)
+            ]
+            by_pair = torch.cat(losses).double().cpu().numpy()
+        return cast(Float64, by_pair.reshape(len(images), TIMESTEPS))
+
+    def _pass(
+        self,
+        model: Any,
+        pairs: Sequence[tuple[NoisedImage, int]],
+        latents_of: "Mapping[str, Tensor]",
+    ) -> "Tensor":
+        import torch
+
+        compute, objective = self._parts.compute, self._objective
+        latents = torch.stack([latents_of[image.sha256] for image, _ in pairs])
+        noise = torch.stack(
+            [
+                torch.randn(latents.shape[1:], generator=generator_for("scores", image.sha256, at))
+                for image, at in pairs
+            ]
+        )
+        channels, height, width = latents.shape[1:]
+        shares = [(part + 0.5) / TIMESTEPS for _, part in pairs]
+        timesteps = objective.timesteps(shares, (channels, height, width)).to(compute.device)
+        latents, noise = latents.to(compute.device), noise.to(compute.device)
+        conditioning = self._parts.conditioning([image.text for image, _ in pairs])
+        predicted = self._parts.base.predict(
+            model,
+            objective.noisy(latents, noise, timesteps).to(compute.dtype),
+            timesteps,
+            conditioning.to(dtype=compute.dtype),
+        )
+        target = objective.target(latents, noise, timesteps)
+        return objective.per_sample(predicted.float(), target, timesteps)
+
+
+def relative_loss(losses: Float64, base_losses: Float64) -> Callable[[Counts], float | None]:
+    """Return the mean loss over the base's, averaged over timesteps, as a statistic of images.
+
+    Each timestep counts alike: the least noise has a hundred times the loss of the most, and a
+    ratio of sums would be about textures alone.
+
+    Args:
+        losses: A denoiser's. # [n, TIMESTEPS]
+        base_losses: The base's on the same images. # [n, TIMESTEPS]
+    """
+
+    def statistic(counts: Counts) -> float | None:
+        base = counts @ base_losses
+        if not (base > 0).all():
+            return None
+        return float((counts @ losses / base).mean())
+
+    return statistic
+
+
+def _by_shape(images: Mapping[str, NoisedImage]) -> list[list[str]]:
+    """Return the keys of images whose latents have one shape."""
+    shapes: dict[tuple[int, ...], list[str]] = {}
+    for key, image in images.items():
+        shapes.setdefault(tuple(image.latents().shape), []).append(key)
+    return list(shapes.values())

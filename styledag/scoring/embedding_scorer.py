@@ -1,0 +1,173 @@
+"""Images, and texts where a model reads them, as unit vectors: CLIP, SigLIP, DINOv2."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from styledag.bases.parts import read_config
+from styledag.errors import ModelError, StyleFileError
+from styledag.images.similarity import Float32
+from styledag.models.load import load_transformers, load_whole_model
+from styledag.tensors.layout import CONFIG_FILE
+
+if TYPE_CHECKING:
+    from styledag.models.compute import Compute
+
+T = TypeVar("T")
+
+_ROLE, _WANTED = "scorer", "CLIP, SigLIP or DINOv2"
+
+PROCESSING = "pil"
+"""The image's preprocessing: by Pillow on every machine, with torchvision installed or not."""
+
+
+def batches_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Return items in parts of at most ``size``."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+class EmbeddingScorer:
+    """Embeds images and texts with one of transformers' models, loaded when first needed.
+
+    A model of two towers gives its projections; one that reads images alone, as DINOv2, its pooled
+    output. It is float32 whatever the machine's dtype, so that scores agree between machines.
+
+    Args:
+        folder: The model with its processor and tokenizer, as ``transformers`` saves them.
+        version: Version of the folder's content.
+        compute: Device to compute on.
+        batch_size: Images or texts embedded at a time.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        version: str,
+        compute: "Compute",
+        batch_size: int = 32,
+    ) -> None:
+        self.folder = folder
+        self.version = f"embedding-{PROCESSING}-{version}"
+        self._device = compute.device
+        self.batch_size = batch_size
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether it embeds texts too; the weights are not read for this."""
+        return "text_config" in read_config(self.folder / CONFIG_FILE)
+
+    def __call__(self, images: Sequence[Image.Image]) -> Float32:
+        """Return one L2-normalised row for each image, float32 ``[n, d]``.
+
+        Raises:
+            ModelError: If the model cannot be loaded, or gives NaN.
+        """
+        import torch
+
+        rows = []
+        for batch in batches_of(images, self.batch_size):
+            embed = self._embed_images
+            inputs = self._image_processor(
+                [image.convert("RGB") for image in batch], return_tensors="pt"
+            )
+            pixel_values = inputs["pixel_values"].to(self._device)
+            with torch.inference_mode():
+                rows.append(self._unit(embed(pixel_values=pixel_values)))
+        return self._checked(rows)
+
+    def embed_texts(self, texts: Sequence[str], *, cut: bool = False) -> Float32:
+        """Return one L2-normalised row for each text, float32 ``[n, d]``.
+
+        Args:
+            texts: The texts.
+            cut: Whether a text that is longer than the model reads is cut.
+
+        Raises:
+            ModelError: If the model cannot be loaded, reads no text, or gives NaN.
+            StyleFileError: If a text is longer than the model reads, and is not to be cut.
+        """
+        import torch
+
+        if not hasattr(self._model, "get_text_features"):
+            raise ModelError(
+                f"{self.folder} is a {type(self._model).__name__}, which reads no text: name a "
+                "CLIP or SigLIP model as scores.scorer"
+            )
+
+        limit = int(self._model.config.text_config.max_position_embeddings)
+        # SigLIP was trained with every text filled up to the limit.
+        padding = "max_length" if self._model.config.model_type.startswith("siglip") else "longest"
+        rows = []
+        for batch in batches_of(texts, self.batch_size):
+            if not cut:
+                self._check_length(batch, limit)
+            inputs = self._tokenizer(
+                list(batch), padding=padding, truncation=True, max_length=limit, return_tensors="pt"
+            )
+            on_device = {name: tensor.to(self._device) for name, tensor in inputs.items()}
+            with torch.inference_mode():
+                rows.append(self._unit(self._model.get_text_features(**on_device)))
+        return self._checked(rows)
+
+    @cached_property
+    def _model(self) -> Any:
+        from transformers import AutoModel
+
+        model = load_whole_model(AutoModel, self.folder, role=_ROLE, wanted=_WANTED)
+        if not self._sees(model):
+            raise ModelError(
+                f"{self.folder} is a {type(model).__name__}, which embeds no images: name a "
+                f"{_ROLE} that is {_WANTED}"
+            )
+        return model.to(self._device)
+
+    @staticmethod
+    def _sees(model: Any) -> bool:
+        return hasattr(model, "get_image_features") or model.main_input_name == "pixel_values"
+
+    @property
+    def _embed_images(self) -> Any:
+        return getattr(self._model, "get_image_features", self._model)
+
+    @cached_property
+    def _image_processor(self) -> Any:
+        from transformers import AutoImageProcessor
+
+        return load_transformers(
+            AutoImageProcessor, self.folder, role=_ROLE, wanted=_WANTED, backend=PROCESSING
+        )
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return load_transformers(AutoTokenizer, self.folder, role=_ROLE, wanted=_WANTED)
+
+    def _unit(self, output: Any) -> Float32:
+        import torch
+
+        if output.pooler_output is None:
+            raise ModelError(f"{self.folder} gives no embedding of an image: name another {_ROLE}")
+        unit = torch.nn.functional.normalize(output.pooler_output.float(), dim=-1)
+        rows: Float32 = unit.cpu().numpy()
+        return rows
+
+    def _checked(self, batches: Sequence[Float32]) -> Float32:
+        if not batches:
+            return np.empty((0, 1), np.float32)
+        rows = np.concatenate(batches)
+        if not np.isfinite(rows).all():
+            raise ModelError(f"scorer {self.folder} gives NaN: its weights are damaged")
+        return rows
+
+    def _check_length(self, texts: Sequence[str], limit: int) -> None:
+        for text, ids in zip(texts, self._tokenizer(list(texts)).input_ids, strict=True):
+            if len(ids) > limit:
+                raise StyleFileError(
+                    f"prompt {text!r} is {len(ids)} tokens long, but the scorer reads {limit}: "
+                    "shorten it"
+                )

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from styledag.images.similarity import Float32
+from styledag.scoring.discrimination import discrimination_gap, embedding_nearness, tells
+from styledag.scoring.records import Estimate
+from styledag_tests.scoring.vectors import normalised
+
+DIMENSIONS = 24
+
+
+def artist(direction: int, count: int, seed: int, share: float = 1.5) -> Float32:
+    """Images of many subjects that share one direction."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(count, DIMENSIONS))
+    rows[:, direction] += share * np.sqrt(DIMENSIONS)
+    return normalised(rows)
+
+
+def gap_of(heldout: Float32, training: Float32, others: Float32) -> Estimate:
+    pool = np.concatenate([heldout, others])
+    nearness = embedding_nearness(pool, training, pool)
+    return discrimination_gap(
+        nearness[: len(heldout)],
+        nearness[len(heldout) :],
+        [f"family {at}" for at in range(len(heldout))],
+        [f"prompt {at // 2}" for at in range(len(others))],
+        "scorer",
+    )
+
+
+def test_images_of_the_style_are_told_from_others() -> None:
+    gap = gap_of(artist(0, 12, 1), artist(0, 40, 2), artist(1, 16, 3))
+    assert tells(gap)
+    assert gap.value is not None
+    assert gap.value > 0
+
+
+def test_another_artists_images_as_the_held_out_set_make_the_gap_collapse() -> None:
+    gap = gap_of(artist(2, 12, 1), artist(0, 40, 2), artist(1, 16, 3))
+    assert not tells(gap)
+    assert gap.low is not None
+    assert gap.low < 0 < (gap.high or 0)
+
+
+def test_an_embedding_that_sees_no_style_tells_nothing() -> None:
+    gap = gap_of(artist(0, 12, 1, 0.0), artist(0, 40, 2, 0.0), artist(1, 16, 3, 0.0))
+    assert not tells(gap)
+
+
+def test_too_few_images_have_no_gap() -> None:
+    gap = discrimination_gap(np.ones(1), np.zeros(4), ["a"], ["b", "c", "d", "e"], "scorer")
+    assert gap == Estimate()
+    assert not tells(gap)
+
+
+def test_nearness_by_hand() -> None:
+    training = normalised(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    image = normalised(np.array([[1.0, 1.0]]))
+    # Cosines to training 0.7071 each; training's neighbours are each other (0) and the image.
+    (nearness,) = embedding_nearness(image, training, image)
+    cosine = np.sqrt(0.5)
+    assert nearness == pytest.approx(2 * cosine - cosine - cosine / 2)
+
+
+def test_the_gap_is_the_difference_of_means_and_families_are_resampled_whole() -> None:
+    gap = discrimination_gap(
+        np.array([1.0, 1.0, 3.0]), np.array([0.5, 0.5]), ["a", "a", "b"], ["p", "q"], "x"
+    )
+    assert gap.value == pytest.approx(5 / 3 - 0.5, abs=1e-5)
+    assert (gap.low, gap.high) == (0.5, 2.5)
