@@ -12,6 +12,7 @@ from benchmarks.study.denoising import losses
 from benchmarks.study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
 from benchmarks.study.images import Image, dataset_of, evenly, store_images
 from benchmarks.study.scale import Scale
+from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.merging import blend
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
@@ -37,7 +38,6 @@ CODE_VERSION = "1"
 UNET = "unet"
 CLIP = "clip"
 _LOSSES = "losses.json"
-_ENCODERS = ("vae", "text_encoder", "tokenizer")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Study:
     @cached_property
     def base(self) -> ResolvedModel:
         """The base: its models, without its cards."""
-        return self._model("stable-diffusion", (*_ENCODERS, UNET, "scheduler"))
+        return self._model("stable-diffusion", StableDiffusion.parts.sampling)
 
     @cached_property
     def scorer(self) -> ClipScorer:
@@ -156,7 +156,7 @@ class Study:
         return written
 
     def _encoded(self, name: str, samples: Sequence[EncodeSample]) -> Artifact:
-        encoders = self._model("stable-diffusion", _ENCODERS)
+        encoders = self._model("stable-diffusion", StableDiffusion.parts.encoding)
 
         def body(workspace: Workspace) -> Facts:
             return encode.encode_dataset(

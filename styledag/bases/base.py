@@ -87,11 +87,19 @@ class Autoencoder(Protocol):
     def dtype(self) -> "torch.dtype":
         """Their dtype, which differs from the one asked for where that would overflow."""
 
+    @property
+    def decoding(self) -> tuple[str, ...]:
+        """What the names of the parameters start with that decode latents and encode nothing."""
+
     def encode(self, pixels: "Tensor") -> Moments:
         """Return the posterior moments of images, [B, 3, H, W] in -1 to 1."""
 
     def decode(self, latents: "Tensor") -> "Tensor":
-        """Return the images of unscaled latents: float32 in -1 to 1, [B, 3, H, W]."""
+        """Return the images of unscaled latents; differentiable.
+
+        Returns:
+            Pixels in -1 to 1, float32. # B3HW
+        """
 
 
 class Objective(Protocol):

@@ -237,6 +237,10 @@ class KlAutoencoder:
         device: Where it computes.
         dtype: Dtype of its weights.
 
+    Attributes:
+        model: The model.
+        decoding: What the names of its decoding parameters start with.
+
     Raises:
         ModelError: If it is missing, damaged or incomplete.
     """
@@ -246,6 +250,7 @@ class KlAutoencoder:
     ) -> None:
         from diffusers import AutoencoderKL
 
+        self.decoding = ("decoder.", "post_quant_conv.")
         self.model: Any = load_diffusers(AutoencoderKL, folder, device=device, dtype=dtype)
 
     @property

@@ -6,12 +6,14 @@ from pathlib import Path
 import click
 
 from styledag import __version__
+from styledag.cli.captions import captions
 from styledag.cli.context import Session
 from styledag.cli.diff import diff
 from styledag.cli.export import export
 from styledag.cli.lineage import lineage
 from styledag.cli.publish import publish
 from styledag.cli.run import demo, run
+from styledag.cli.schedule import schedule
 from styledag.cli.show import show
 from styledag.cli.single_file import import_command
 from styledag.cli.status import doctor, status
@@ -43,8 +45,8 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 
 for command in (
-    *(demo, run, show, ui, new, status, lineage, doctor),
-    *(diff, export, publish, import_command, wiki, schema),
+    *(demo, run, show, ui, new, status, lineage, doctor, schedule),
+    *(captions, diff, export, publish, import_command, wiki, schema),
 ):
     cli.add_command(command)
 

@@ -59,6 +59,22 @@ def read_dataset(folder: Path) -> Iterator[DatasetRow]:
             yield from _rows(path, split)
 
 
+def read_captions(folder: Path) -> dict[str, str]:
+    """Return the caption of each image of a dataset by the image's id, without the images.
+
+    Raises:
+        DataError: If a shard cannot be read.
+    """
+    captions: dict[str, str] = {}
+    for path in sorted((folder / "data").glob("*.parquet")):
+        try:
+            table = pq.read_table(path, columns=["id", "text"])
+        except (pa.ArrowException, OSError) as exc:
+            raise DataError(f"{path} is no shard of a dataset: {exc}") from exc
+        captions |= zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)
+    return captions
+
+
 def _rows(path: Path, split: Split) -> Iterator[DatasetRow]:
     try:
         with pq.ParquetFile(path) as shard:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from styledag.defs.assets import graph_assets, graph_checks
+from styledag.defs.automation import keep_fresh_sensor, refresh_schedules
 from styledag.defs.executor import OnWait, ignore_wait, waiting_executor
 from styledag.defs.jobs import graph_jobs
 from styledag.defs.materialise import RETRY_DELAYS_S, GraphRun, OnBuilt, ignore_built
@@ -42,7 +43,8 @@ def build_definitions(
         assets=graph_assets(catalogue, partitions),
         asset_checks=graph_checks(catalogue, partitions),
         jobs=graph_jobs(catalogue),
-        sensors=[style_files_sensor(catalogue)],
+        schedules=refresh_schedules(catalogue),
+        sensors=[style_files_sensor(catalogue), keep_fresh_sensor()],
         resources={
             "graph": GraphRun(catalogue, progress_of, on_built, retry_delays_s, checks_first),
             "compute": compute_resource(compute or ComputeSettings()),

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import dagster as dg
+from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
-from styledag.defs.metadata import built_metadata, check_results
+from styledag.defs.metadata import built_metadata, check_result
 from styledag.defs.parts import PartsLog
 from styledag.defs.resources import ComputeResource, ProgressOf
 from styledag.defs.settings_nodes import observe_settings
 from styledag.errors import SourceError, StyledagError, may_pass
 from styledag.graph.build import build_planned
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checks import Check, Checked
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
 from styledag.graph.stage import Stage
@@ -60,7 +62,9 @@ class GraphRun:
         """
         partition = Partition.parse(context.partition_key)
         with failures():
-            self._check(partition, compute.settings)
+            if AUTOMATION_CONDITION_TAG not in context.run.tags:
+                self._check(partition, compute.settings)
+            style = self.catalogue.style(partition.style)
             plan = plan_build(self.catalogue, stage.name, partition)
             tags = observe_settings(context.instance, stage.name, partition, plan.declared)
             parts = PartsLog(context, self.catalogue, self.on_built)
@@ -76,15 +80,20 @@ class GraphRun:
             built = retried(build, delays_s, context.log.warning)
             self.on_built(built)
             parts.announce(stage, built.artifact)
+            checked = Checked(built.artifact, style, self.catalogue.store)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(built.artifact.version),
                 metadata=built_metadata(stage, built),
-                check_results=check_results(stage, built.artifact),
+                check_results=[check_result(each, checked) for each in checks_of(stage)],
                 tags=tags,
             )
 
     def _check(self, partition: Partition, compute: ComputeSettings) -> None:
-        """Check a style, or one model of it, before the first of its stages in this process."""
+        """Check a style, or one model of it, before the first of its stages in this process.
+
+        Not in each of the runs that carry news through the graph: the run that asked the sources
+        has checked the style, and a source that is down since then stops no training.
+        """
         from styledag.graph.preflight import require_ready
 
         of = partition.style, partition.recipe
@@ -92,6 +101,11 @@ class GraphRun:
             recipes = [partition.recipe] if partition.recipe else []
             require_ready(self.catalogue, partition.style, recipes, compute)
             self._checked.add(of)
+
+
+def checks_of(stage: Stage) -> list[Check]:
+    """Return the checks that are made with every materialisation of a stage."""
+    return [each for each in stage.checks if not each.by_hand]
 
 
 def retried(

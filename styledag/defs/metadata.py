@@ -5,17 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from styledag.graph.stage import Check, Stage
-from styledag.store.artifact import Artifact, Input
+from styledag.graph.checks import Check, Checked
+from styledag.graph.stage import Stage
+from styledag.store.artifact import Input
 from styledag.store.store import Built
-
-NOTHING_LOST: Check = "nothing_lost"
-STORED_AS_PUBLISHED: Check = "stored_as_published"
-CHECKS: dict[Check, str] = {
-    NOTHING_LOST: "found = kept + the sum of the rejected by reason.",
-    STORED_AS_PUBLISHED: "Every stored file has the digest that it was published under.",
-}
-"""What each check of a stage looks at."""
 
 
 def built_metadata(stage: Stage, built: Built) -> dict[str, Any]:
@@ -57,16 +50,14 @@ def _inline_image(image: bytes) -> str:
     return f"![preview](data:image/{kind};base64,{base64.b64encode(image).decode()})"
 
 
-def check_results(stage: Stage, artifact: Artifact) -> list[dg.AssetCheckResult]:
-    """Return the outcome of the checks that are made with every materialisation."""
-    if NOTHING_LOST not in stage.checks:
-        return []
-    facts = artifact.facts
-    rejected = sum(count for name, count in facts.items() if name.startswith("rejected_"))
-    return [
-        dg.AssetCheckResult(
-            check_name=NOTHING_LOST,
-            passed=facts["found"] == facts["kept"] + rejected,
-            metadata={"found": facts["found"], "kept": facts["kept"], "rejected": rejected},
-        )
-    ]
+def check_result(check: Check, checked: Checked) -> dg.AssetCheckResult:
+    """Return the outcome of a check as Dagster records it."""
+    outcome = check.look(checked)
+    is_error = check.name in checked.style.checks.errors
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
+        description=outcome.why,
+        metadata=dict(outcome.figures),
+    )

@@ -133,6 +133,13 @@ def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
 
 
 def _sentence(result: dg.ExecuteInProcessResult) -> str:
+    blocked = [
+        f"{each.asset_key.to_user_string()} does not pass {each.check_name}: {each.description}"
+        for each in result.get_asset_check_evaluations()
+        if each.blocking and not each.passed and each.severity == dg.AssetCheckSeverity.ERROR
+    ]
+    if blocked:
+        return "\n".join(blocked)
     for event in result.all_events:
         if not event.is_step_failure:
             continue

@@ -7,12 +7,18 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
 from styledag.graph.blends import blends_of
 from styledag.graph.names import Grain, ModelName, Partition, epoch_key
-from styledag.graph.stage import Declaration, Stage
+from styledag.graph.stage import Declaration, Stage, Uses
 from styledag.graph.stages import read_stages
-from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
+from styledag.models.reference import (
+    ModelReference,
+    ResolvedModel,
+    index_folder,
+    resolve_model,
+)
 from styledag.project import Project
 from styledag.store.artifact import Input
 from styledag.store.store import Store
@@ -68,7 +74,7 @@ class Catalogue:
         return Declaration(self.style(partition.style), partition)
 
     def walk(self, style: str, recipes: Sequence[str] = ()) -> Iterator[tuple[Stage, Partition]]:
-        """Yield every stage with each of its partitions in the order in which they are run.
+        """Yield every stage with each partition that is asked for, in the order of a run.
 
         Args:
             style: The style.
@@ -87,7 +93,9 @@ class Catalogue:
             for owner in [Partition(style)] if of_style else models:
                 for grain, of_grain in by_grain:
                     for partition in partitions_of(declared, owner, grain):
-                        yield from ((stage, partition) for stage in of_grain)
+                        declaration = Declaration(declared, partition)
+                        asked = (stage for stage in of_grain if stage.is_asked_for(declaration))
+                        yield from ((stage, partition) for stage in asked)
 
     def needed_for(self, asset: str) -> frozenset[str]:
         """Return an asset and all that it is made from, by name, of what can be run by itself.
@@ -115,6 +123,22 @@ class Catalogue:
         return resolve_model(
             reference, project=self.project.root, items=self.store.items, parts=parts
         )
+
+    def used_model(self, style: Style, uses: Uses, reference: ModelReference) -> ResolvedModel:
+        """Return the files and version of a model that a stage uses: of the parts that count.
+
+        Args:
+            style: Its base's family names the parts.
+            uses: The stage's use of the model.
+            reference: The model: the style's base, or one with the same parts.
+
+        Raises:
+            ModelError: If the model or the base is not available.
+        """
+        if uses.parts is None:
+            return self.model(reference)
+        base = find_base(index_folder(style.base, project=self.project.root))
+        return self.model(reference, uses.parts(base.parts))
 
     def file_input(self, name: str, path: str) -> Input:
         """Return a file of the project as a build's input.

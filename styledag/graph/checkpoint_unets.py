@@ -6,17 +6,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from styledag.bases.find import find_base
 from styledag.errors import StorageError
 from styledag.graph.snapshots import link_tree
+from styledag.models.reference import ResolvedModel
 from styledag.store.artifact import Artifact
+from styledag.training.records import second_average
 
 if TYPE_CHECKING:
     from styledag.tensors.delta import StoredBytes
 
-UNET = "unet"
-UNET_SECOND = "unet_second"
-"""Folder of the second average in a checkpoint."""
 LORA = "lora"
+
+
+def denoiser_of(base: ResolvedModel) -> Path:
+    """Return the folder of a base's denoiser; models made from it have one of the same name."""
+    return base.folder / find_base(base.folder).parts.denoiser
 
 
 def store_unet(
@@ -46,7 +51,7 @@ def store_unet(
 
 @contextmanager
 def whole_unet(
-    checkpoint: Artifact, *, base: Path, scratch: Path, name: str = UNET
+    checkpoint: Artifact, *, base: Path, scratch: Path, second: bool = False
 ) -> Iterator[Path]:
     """Yield the folder of a checkpoint's UNet in diffusers' layout, however it is stored.
 
@@ -56,7 +61,7 @@ def whole_unet(
         checkpoint: A stored checkpoint.
         base: Folder of the base's UNet that it was trained from.
         scratch: Local folder for what has to be restored.
-        name: Which of the checkpoint's UNets.
+        second: Whether it is the second average that is read.
 
     Raises:
         ModelError: If the base is another one, or the difference is damaged.
@@ -64,6 +69,7 @@ def whole_unet(
     """
     from styledag.tensors.delta import DELTA_FILE, restore_delta
 
+    name = second_average(base.name) if second else base.name
     stored = checkpoint.folder / name
     if not stored.is_dir():
         raise StorageError(f"{checkpoint.location} holds no {name}: materialise its ema_unet again")

@@ -7,8 +7,7 @@ from styledag.graph.drawing import has_decoder
 from styledag.graph.stage import uses_base
 from styledag.store.artifact import Artifact, Facts
 
-VAE = "vae"
-VAE_OF_BASE = uses_base("base_vae", (VAE,), has_decoder)
+VAE_OF_BASE = uses_base("base_vae", lambda parts: (parts.autoencoder,), has_decoder)
 DECODER_FILE = "decoder.json"
 UNTRAINED: Facts = {"trained": False}
 """What a recipe without a decoder leaves: no file, as the base's own is drawn with."""

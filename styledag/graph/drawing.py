@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.graph.stage import PIPELINE, Declaration, Inputs, Reads, uses_base
+from styledag.graph.stage import Declaration, Inputs, Reads, uses_base
 from styledag.sampling.settings import SampleSettings
 from styledag.store.workspace import Workspace
 from styledag.tensors.values import weights_version
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from styledag.sampling.sampler import Sampler, TunedVae
 
 MERGED_VAE = "merged_vae"
-WHOLE_BASE = uses_base("base", PIPELINE)
+WHOLE_BASE = uses_base("base", lambda parts: parts.sampling)
 
 
 def has_decoder(declared: Declaration) -> bool:

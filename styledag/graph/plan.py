@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from styledag.errors import StyleFileError
 from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
-from styledag.graph.stage import Declaration, Inputs, Reads, Stage
+from styledag.graph.stage import Declaration, Inputs, Reads, Stage, Uses
 from styledag.models.reference import ModelReference, ResolvedModel
 from styledag.settings import canonical_json
 from styledag.store.artifact import Artifact, Input
@@ -47,7 +48,13 @@ def plan_build(catalogue: Catalogue, asset: str, partition: Partition) -> Plan:
         ArtifactMissingError: If something that it reads was never materialised.
         ModelError: If a model is not available.
     """
-    return _Planner(catalogue, catalogue.declaration(partition)).plan(catalogue.stages[asset])
+    stage, declaration = catalogue.stages[asset], catalogue.declaration(partition)
+    if not stage.is_asked_for(declaration):
+        raise StyleFileError(
+            f"style {partition.style!r} does not ask for {asset}: its section publish names no "
+            "target for it; reload the code location"
+        )
+    return _Planner(catalogue, declaration).plan(stage)
 
 
 def plan_as_recorded(
@@ -124,7 +131,7 @@ def declared_digest(
     for uses in stage.uses:
         reference = uses.reference(declaration)
         if reference is not None:
-            models[uses.role] = _model_identity(catalogue, reference, uses.parts)
+            models[uses.role] = _model_identity(catalogue, declaration, uses, reference)
     parts = {
         "settings": {**stage.settings(declaration).identity, **_ancestors_identity(ancestors)},
         "models": models,
@@ -213,9 +220,11 @@ class _Planner:
 
     def _ancestors(self, stage: Stage, upstream: Mapping[str, Artifact]) -> tuple[Ancestor, ...]:
         traced = [
-            trace(self.catalogue.store, upstream[reads.asset])
+            trace(self.catalogue.store, artifact)
             for reads in stage.reads
-            if reads.with_ancestors and reads.asset in upstream
+            if reads.with_ancestors
+            for name, artifact in upstream.items()
+            if name.partition("/")[0] == reads.asset
         ]
         once: dict[tuple[str, str, str], Ancestor] = {}
         for ancestor in (each for ancestors in traced for each in ancestors):
@@ -230,7 +239,9 @@ class _Planner:
             if self.recorded is not None and reference.revision is not None:
                 self.models[uses.role] = _as_recorded(uses.role, reference, self.recorded)
             else:
-                self.models[uses.role] = self.catalogue.model(reference, uses.parts)
+                self.models[uses.role] = self.catalogue.used_model(
+                    self.declaration.style, uses, reference
+                )
 
     def _plan_part(
         self, stage: Stage, upstream: Mapping[str, Artifact]
@@ -271,11 +282,11 @@ def _as_recorded(role: str, reference: ModelReference, recorded: Sequence[Input]
 
 
 def _model_identity(
-    catalogue: Catalogue, reference: ModelReference, parts: Sequence[str]
+    catalogue: Catalogue, declaration: Declaration, uses: Uses, reference: ModelReference
 ) -> list[str]:
     if reference.revision is not None:
         return [reference.model, reference.revision]
-    return [catalogue.model(reference, parts).version]
+    return [catalogue.used_model(declaration.style, uses, reference).version]
 
 
 def _ancestors_identity(ancestors: Sequence[Ancestor]) -> dict[str, Any]:

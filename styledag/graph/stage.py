@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from styledag.bases.base import Parts
 from styledag.errors import StyleFileError
 from styledag.graph.blends import Blend
+from styledag.graph.checks import Check
 from styledag.graph.names import Grain, Partition, parse_epoch
 from styledag.settings import settings_identity
 from styledag.store.artifact import Artifact, Facts
@@ -19,12 +21,6 @@ if TYPE_CHECKING:
     from styledag.style.model import Style
     from styledag.training.recipe import Recipe
 
-ENCODERS = ("vae", "text_encoder", "tokenizer")
-"""Parts of a base that turn images and captions into what the UNet is trained on."""
-DENOISER = ("unet", "scheduler")
-"""Parts of a base that are fine-tuned, and the noise schedule they were made for."""
-PIPELINE = (*ENCODERS, *DENOISER)
-
 SettingsType = TypeVar("SettingsType")
 GetCompute = Callable[[], "Compute"]
 """Finds the device when it is first needed, so that a cached build never imports torch."""
@@ -34,7 +30,8 @@ Find = Callable[[str], Artifact | None]
 """Returns one published part, given its key; ``None`` if the store has none."""
 Preview = Callable[[Artifact], bytes | None]
 """Makes the thumbnail of an artifact: JPEG or GIF of at most 60 KB."""
-Check = Literal["nothing_lost", "stored_as_published"]
+PartNames = Callable[[Parts], tuple[str, ...]]
+"""Chooses some of a base's subfolders, whose names are its family's."""
 
 
 @dataclass(frozen=True)
@@ -163,16 +160,16 @@ class Uses:
     Attributes:
         role: What it is for, such as ``captioner``.
         reference: Returns the model that a declaration names; ``None`` if it needs none.
-        parts: Subfolders that count; ``""`` is the whole model.
+        parts: Subfolders that count, as the style's base names them; ``None`` is the whole model.
     """
 
     role: str
     reference: "Callable[[Declaration], ModelReference | None]"
-    parts: tuple[str, ...] = ("",)
+    parts: PartNames | None = None
 
 
 def uses_base(
-    role: str, parts: tuple[str, ...], when: Callable[[Declaration], bool] = lambda _: True
+    role: str, parts: PartNames, when: Callable[[Declaration], bool] = lambda _: True
 ) -> Uses:
     """Return the use of some parts of the style's base."""
     return Uses(role, lambda declared: declared.style.base if when(declared) else None, parts)
@@ -247,6 +244,8 @@ class Stage:
         code_version: Raised when the same inputs give another content.
         run: Writes the artifact into a workspace and returns its figures, which are for people:
             what another stage needs is in a file.
+        is_asked_for: Whether a style file asks for a partition at all. One that it does not ask for
+            is in no run, no status and not in the web UI.
         settings: Returns the settings that decide its content.
         reads: Upstream assets.
         uses: Models from outside the graph.
@@ -266,6 +265,7 @@ class Stage:
     kinds: frozenset[str]
     code_version: str
     run: Callable[[Inputs, Workspace], Facts]
+    is_asked_for: Callable[[Declaration], bool] = lambda _: True
     settings: Callable[[Declaration], Settings] = lambda _: Settings()
     reads: tuple[Reads, ...] = ()
     uses: tuple[Uses, ...] = ()

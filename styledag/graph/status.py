@@ -108,15 +108,35 @@ def _with_pending(declared: str, pending: Sequence[AssetStatus]) -> str:
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
 
 
-def _changes(build: Build, target: Target) -> Iterator[str]:
+def declared_changes(build: Build, target: Target) -> Iterator[str]:
+    """Yield what differs in code, settings, files and models between a build and what is planned.
+
+    Args:
+        build: The earlier build.
+        target: What would be built now; see :func:`~styledag.graph.plan.plan_as_recorded`.
+    """
     if build.code_version != target.code_version:
         yield f"code {build.code_version} is now {target.code_version}"
     for name in sorted({*build.settings, *target.settings}):
-        if build.settings.get(name) != target.settings.get(name):
-            yield "ancestors changed" if name == ANCESTORS else f"settings changed: {name}"
-    read = {each.identity for each in build.inputs}
-    yield from (f"{each.name} changed" for each in target.inputs if each.identity not in read)
-    now = {each.identity[:2] for each in target.inputs}
-    yield from (
-        f"{each.name} is no longer read" for each in build.inputs if each.identity[:2] not in now
+        if name != ANCESTORS and build.settings.get(name) != target.settings.get(name):
+            yield f"settings changed: {name}"
+    yield from _input_changes(build, target, upstream=False)
+
+
+def _changes(build: Build, target: Target) -> Iterator[str]:
+    yield from declared_changes(build, target)
+    if build.settings.get(ANCESTORS) != target.settings.get(ANCESTORS):
+        yield "ancestors changed"
+    yield from _input_changes(build, target, upstream=True)
+
+
+def _input_changes(build: Build, target: Target, *, upstream: bool) -> Iterator[str]:
+    """Yield changes of upstream artifacts, or of files and models from outside."""
+    read, planned = (
+        [each for each in inputs if bool(each.build) == upstream]
+        for inputs in (build.inputs, target.inputs)
     )
+    known = {each.identity for each in read}
+    yield from (f"{each.name} changed" for each in planned if each.identity not in known)
+    now = {each.identity[:2] for each in planned}
+    yield from (f"{each.name} is no longer read" for each in read if each.identity[:2] not in now)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from styledag.errors import StyleFileError
-from styledag.graph.checkpoint_unets import UNET, UNET_SECOND, whole_unet
+from styledag.graph.checkpoint_unets import denoiser_of, whole_unet
 from styledag.graph.names import epoch_key
 from styledag.graph.snapshots import StoredSnapshot, read_final, read_snapshots
 from styledag.models.reference import ResolvedModel
@@ -12,8 +12,6 @@ from styledag.store.artifact import Artifact, Facts
 from styledag.store.workspace import Workspace
 from styledag.training.averaging.posthoc import power_lengths, spread_snapshots
 from styledag.training.recipe import EmaSettings
-
-_UNETS = (UNET, UNET_SECOND)
 
 
 def reconstruct_average(
@@ -46,12 +44,12 @@ def reconstruct_average(
         for each in _snapshots(tuned):
             epoch = epoch_key(each.epoch)
             parents[f"checkpoint.{epoch}"] = checkpoints[epoch].version
-            for name, stored_length in zip(_UNETS, lengths, strict=True):
+            for second, stored_length in enumerate(lengths):
                 whole = whole_unet(
                     checkpoints[epoch],
-                    base=base.folder / UNET,
+                    base=denoiser_of(base),
                     scratch=workspace.scratch,
-                    name=name,
+                    second=bool(second),
                 )
                 folder = restored.enter_context(whole)
                 stored.append(StoredAverage(folder=folder, step=each.step, length=stored_length))

@@ -1,6 +1,5 @@
 """Which files of a model are read: the parts that are asked for, and one set of weights of each."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from styledag.tensors.layout import CONFIG_FILE, WeightFiles, choose_weights, is
 
 PIPELINE_FILE = "model_index.json"
 """Names the parts of a pipeline of diffusers, each in a folder of its own."""
-_SMALL_FILES = (".json", ".jinja", ".txt", ".model")
+SMALL_FILES = (".json", ".jinja", ".txt", ".model")
 """Ends of the names of configurations and of tokenizers' files; cards and logs are not read."""
 
 
@@ -65,8 +64,7 @@ def files_read(
 
     Args:
         listing: All files of the model.
-        parts: Folders of a pipeline's parts; ``""`` for all of a model or pipeline. Of a part that
-            the pipeline has several of, such as ``tokenizer`` and ``tokenizer_2``, all are read.
+        parts: Folders of a pipeline's parts; ``""`` for all of a model or pipeline.
         variant: Such as ``fp16``.
 
     Raises:
@@ -79,7 +77,7 @@ def files_read(
             "a model that has them"
         )
     found: dict[str, str] = {}
-    for part in [name for each in parts for name in (each, *_further(listing, each))]:
+    for part in parts:
         inside = listing.inside(part)
         if part and not inside:
             there = ", ".join(sorted({name.split("/")[0] for name in listing.names if "/" in name}))
@@ -87,7 +85,7 @@ def files_read(
                 f"{listing.where} has no folder {part!r} (there: {there or 'no folders'}): name a "
                 "model in diffusers' layout"
             )
-        small = (name for name in inside if name.endswith(_SMALL_FILES))
+        small = (name for name in inside if name.endswith(SMALL_FILES))
         found |= {name: name for name in small if not is_weights(name)}
         for folder in model_folders(listing, part):
             weights = part_weights(listing, folder, variant=variant)
@@ -130,12 +128,6 @@ def part_weights(listing: Listing, folder: str, *, variant: str | None = None) -
         read_index=lambda name: listing.read(prefix + name),
         variant=variant if variant in variants(names) else None,
     )
-
-
-def _further(listing: Listing, part: str) -> list[str]:
-    """Return the folders that diffusers counts on from a part's, such as ``text_encoder_2``."""
-    folders = {name.split("/")[0] for name in listing.names if "/" in name}
-    return sorted(each for each in folders if re.fullmatch(rf"{re.escape(part)}_\d+", each))
 
 
 def _parts_with(listing: Listing, variant: str) -> list[str]:

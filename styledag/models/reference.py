@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from styledag.errors import ModelError
-from styledag.models.files import PIPELINE_FILE, Listing, files_read, without_variant
+from styledag.models.files import PIPELINE_FILE, SMALL_FILES, Listing, files_read, without_variant
 from styledag.models.soundness import check_is_folder, check_weights
 from styledag.settings import STRICT, check_settings, setting
 from styledag.store.artifact import Input
@@ -18,7 +18,13 @@ from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
 from styledag.tensors.layout import CONFIG_FILE
 
-_CONFIGURATIONS = (PIPELINE_FILE, CONFIG_FILE, f"*/{CONFIG_FILE}", "*/scheduler_config.json")
+_CONFIGURATIONS = (
+    PIPELINE_FILE,
+    CONFIG_FILE,
+    f"*/{CONFIG_FILE}",
+    "*/scheduler_config.json",
+    *(f"tokenizer*/*{end}" for end in SMALL_FILES),
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -110,7 +116,7 @@ def resolve_model(
 
 
 def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
-    """Return a folder with a model's configurations, whether or not its weights are there.
+    """Return a folder with a model's configurations and tokenizers, with or without its weights.
 
     Args:
         reference: Hub id with a revision, or a folder.
@@ -125,6 +131,22 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
     _check_no_revision(reference)
     check_is_folder(folder)
     return folder
+
+
+def index_folder(reference: ModelReference, *, project: Path) -> Path:
+    """Return a folder with a pipeline's index, whether or not anything else of it is there.
+
+    Args:
+        reference: Hub id with a revision, or a folder.
+        project: Folder that relative folders are relative to.
+
+    Raises:
+        ModelError: If neither a folder nor a Hub repository of that name is available.
+    """
+    folder = project / reference.model
+    if folder.exists():
+        return folder
+    return _hub_file(reference, PIPELINE_FILE).parent
 
 
 def check_model(
@@ -165,7 +187,7 @@ def _check_no_revision(reference: ModelReference) -> None:
 
 def _hub_listing(reference: ModelReference) -> Listing:
     """Return a Hub repository's files; of a commit that is in the cache without a question."""
-    from huggingface_hub import HfApi, get_cached_repo_tree, hf_hub_download
+    from huggingface_hub import HfApi, get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, HTTPError, OfflineModeIsEnabled
 
     revision = _revision(reference)
@@ -176,10 +198,6 @@ def _hub_listing(reference: ModelReference) -> Listing:
         except CachedRepoTreeNotFoundError:
             return None
 
-    def read(name: str) -> bytes:
-        with _hub_errors(reference):
-            return Path(hf_hub_download(reference.model, name, revision=revision)).read_bytes()
-
     names = cached() if _COMMIT.fullmatch(revision) else None
     if names is None:
         with _hub_errors(reference):
@@ -189,7 +207,17 @@ def _hub_listing(reference: ModelReference) -> Listing:
                 names = cached()
                 if names is None:
                     raise
-    return Listing.of_names(names, f"{reference.model}@{revision}", read)
+    return Listing.of_names(
+        names, f"{reference.model}@{revision}", lambda name: _hub_file(reference, name).read_bytes()
+    )
+
+
+def _hub_file(reference: ModelReference, name: str) -> Path:
+    """Return a file of a Hub repository in the cache; of a commit, without a question."""
+    from huggingface_hub import hf_hub_download
+
+    with _hub_errors(reference):
+        return Path(hf_hub_download(reference.model, name, revision=_revision(reference)))
 
 
 def _download(reference: ModelReference, names: Sequence[str], *, escape: bool = True) -> Path:

@@ -7,6 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Set
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic_core import ErrorDetails
 from styledag.collect.settings import NearImage
 from styledag.errors import StyleFileError
 from styledag.style.model import STYLE_NAME, Style
-from styledag.style.yaml_lines import Location, line_of, read_yaml
+from styledag.style.yaml_lines import Location, line_of, parse_yaml, read_text
 
 SUFFIX = ".yaml"
 
@@ -31,7 +32,13 @@ def load_style(path: Path) -> Style:
         raise StyleFileError(
             f"{path}: the file's name is the style's name and must match {STYLE_NAME}: rename it"
         )
-    content, lines = read_yaml(path)
+    return _parsed(read_text(path), path)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str, path: Path) -> Style:
+    """Return the style that a file's text declares, parsed once."""
+    content, lines = parse_yaml(text, path)
     if not isinstance(content, Mapping):
         raise StyleFileError(f"{path}:1: expected keys and values, found {_shown(content)}")
     try:

@@ -35,10 +35,27 @@ def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
     Raises:
         StyleFileError: If the file cannot be read, is no YAML, or gives one key twice.
     """
+    return parse_yaml(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        StyleFileError: If the file cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise StyleFileError(f"{path}: cannot be read: {exc}") from exc
+
+
+def parse_yaml(text: str, path: Path) -> tuple[Any, dict[Location, int]]:
+    """Return what :func:`read_yaml` does, of a file's text.
+
+    Raises:
+        StyleFileError: If the text is no YAML, or gives one key twice.
+    """
     loader = _Constructor(text)
     try:
         root = loader.get_single_node()

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from styledag.bases.find import find_base
 from styledag.errors import StyledagError
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress, SilentProgress
@@ -53,12 +54,13 @@ class LineProgress:
 def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says; return the exit code.
 
-    Each snapshot appears as ``OUT/e001/unet`` while training runs; ``OUT/training.json`` is there
-    at the end, when the states to resume from are removed.
+    Each snapshot appears as ``OUT/e001/unet``, or as the base names its denoiser, while training
+    runs; ``OUT/training.json`` is there at the end, when the states to resume from are removed.
     """
     options = _options(arguments)
     try:
         recipe = recipe_from_json(options.recipe.read_text(encoding="utf-8"), str(options.recipe))
+        parts = find_base(options.base).parts
         with joined_processes(options.device) as processes:
             progress: Progress = LineProgress() if processes.is_first else SilentProgress()
             result = train_unet(
@@ -66,8 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
                 options.base,
                 recipe,
                 inputs={
-                    "unet": _version(options.base / "unet"),
-                    "scheduler": _version(options.base / "scheduler"),
+                    **{part: _version(options.base / part) for part in parts.training},
                     "encoded_dataset": _version(options.encoded),
                 },
                 compute=resolve_compute(
@@ -107,7 +108,10 @@ def _keep(snapshot: Snapshot, out: Path) -> None:
 
 
 def _finish(snapshots: tuple[Snapshot, ...], out: Path, *, log: list[dict[str, Any]]) -> None:
-    shown = [each.figures() | {"folder": f"{each.folder.parent.name}/unet"} for each in snapshots]
+    shown = [
+        each.figures() | {"folder": f"{each.folder.parent.name}/{each.folder.name}"}
+        for each in snapshots
+    ]
     text = json.dumps({"snapshots": shown, "log": log}, indent=1) + "\n"
     (out / RESULT_FILE).write_text(text, encoding="utf-8")
     shutil.rmtree(out / SCRATCH, ignore_errors=True)

@@ -93,12 +93,13 @@ class LoraAdapters:
             weights[f"{layer}.weight"] = weight + scale * low_rank.reshape(weight.shape)
         return weights
 
-    def write(self, averages: Mapping[str, Tensor], folder: Path) -> None:
+    def write(self, averages: Mapping[str, Tensor], folder: Path, denoiser: str) -> None:
         """Write the adapters as diffusers and as kohya's tools name them; the folder appears whole.
 
         Args:
             averages: The adapters' weights by name.
             folder: Where both files go; replaced if it is there.
+            denoiser: Name of the denoiser's folder in the base, which diffusers' names start with.
 
         Raises:
             StorageError: If the disk is full or cannot be written.
@@ -114,9 +115,12 @@ class LoraAdapters:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             safetensors.torch.save_file(
-                {f"unet.{name}": tensor for name, tensor in halves.items()},
+                {f"{denoiser}.{name}": tensor for name, tensor in halves.items()},
                 partial / DIFFUSERS_FILE,
-                metadata={"format": "pt", "lora_adapter_metadata": self._metadata(averages)},
+                metadata={
+                    "format": "pt",
+                    "lora_adapter_metadata": self._metadata(averages, denoiser),
+                },
             )
             safetensors.torch.save_file(
                 self._kohya(halves), partial / KOHYA_FILE, metadata={"format": "pt"}
@@ -124,10 +128,11 @@ class LoraAdapters:
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
 
-    def _metadata(self, averages: Mapping[str, Tensor]) -> str:
+    def _metadata(self, averages: Mapping[str, Tensor], denoiser: str) -> str:
         layers = sorted(name.removesuffix(_A) for name in averages if name.endswith(_A))
         config = {"r": self._rank, "lora_alpha": self._alpha, "target_modules": layers}
-        return json.dumps({f"unet.{key}": value for key, value in config.items()}, sort_keys=True)
+        named = {f"{denoiser}.{key}": value for key, value in config.items()}
+        return json.dumps(named, sort_keys=True)
 
     def _kohya(self, halves: Mapping[str, Tensor]) -> dict[str, Tensor]:
         named = {}

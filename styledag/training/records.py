@@ -28,6 +28,11 @@ class StepLog:
     grad_norm: float
 
 
+def second_average(denoiser: str) -> str:
+    """Return the name of the folder for a denoiser's second average."""
+    return f"{denoiser}_second"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """The averaged UNet after an epoch.
@@ -36,7 +41,8 @@ class Snapshot:
         recipe: The recipe that the run began with, whatever becomes of the style file meanwhile.
         epoch: Epochs passed.
         step: Optimiser steps taken.
-        folder: The UNet in diffusers' layout (``config.json`` and float16 safetensors). It is
+        folder: The UNet in diffusers' layout (``config.json`` and 16-bit safetensors), under the
+            name that the denoiser's folder has in the base. It is
             there until the receiver returns; that of the last epoch stays.
         loss: Mean training loss over the epoch's images.
         validation_loss: Mean loss of the averaged UNet on the validation split, always with the

@@ -101,7 +101,9 @@ class UnetRun:
         self._kept = kept
         self._continued_from_step = 0
         self._began_anew: str | None = None
-        self._files = Snapshots(scratch / "snapshots", self._optimisation, recipe)
+        self._files = Snapshots(
+            scratch / "snapshots", found.parts.denoiser, self._optimisation, recipe
+        )
         self._log: list[StepLog] = []
         self._snapshots: list[Snapshot] = []
         if processes.is_first:

@@ -76,6 +76,7 @@ class ToyAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 class LoadedAutoencoder:
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.decoding = ("decoder.",)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -9,14 +9,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from styledag.bases.find import find_base
 from styledag.captions.records import CaptionedImage
 from styledag.dataset.build import build_image_dataset
 from styledag.dataset.settings import DatasetSettings
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.checkpoint_unets import UNET, store_unet
-from styledag.graph.stage import DENOISER, PIPELINE
+from styledag.graph.checkpoint_unets import store_unet
+from styledag.graph.snapshots import SNAPSHOTS_FILE, write_json
 from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
+from styledag.sampling.marking import marked_png
 from styledag.scoring.records import Estimate, ScoreRow
 from styledag.scoring.score import SCORES
 from styledag.store.artifact import Artifact, Facts, Input
@@ -25,6 +27,8 @@ from styledag.store.workspace import Workspace
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.dataset.captioned import captioned_image
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+
+UNET = "unet"
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,14 @@ def made_project(root: Path, starter: Path) -> MadeProject:
     (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A base\n")
     catalogue = Catalogue(make_project(root, own_starter, "http://127.0.0.1:1"))
     dataset = make_dataset(catalogue, range(6))
+    parts = find_base(base).parts
 
     def base_as(role: str, parts: tuple[str, ...]) -> Input:
         return catalogue.model(catalogue.style(STYLE).base, parts).as_input(role)
 
     def tune(workspace: Workspace) -> Facts:
         _write_scaled(base / UNET, workspace.folder / UNET, 1.001)
+        write_json(workspace.folder / SNAPSHOTS_FILE, [])
         return {}
 
     def blend(workspace: Workspace) -> Facts:
@@ -69,7 +75,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         return {}
 
     def draw(workspace: Workspace) -> Facts:
-        Image.new("RGB", (4, 4), "red").save(workspace.folder / GRID)
+        (workspace.folder / GRID).write_bytes(marked_png(Image.new("RGB", (4, 4), "red")))
         return {}
 
     def judge(workspace: Workspace) -> Facts:
@@ -93,8 +99,8 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         )
         return catalogue.store.build(target, body).artifact
 
-    model = build("ema_unet", MODEL, tune, dataset.as_input(), base_as("base_unet", DENOISER))
-    build("checkpoint", f"{MODEL}/e001", keep, dataset.as_input(), base_as("base", PIPELINE))
+    model = build("ema_unet", MODEL, tune, dataset.as_input(), base_as("base_unet", parts.training))
+    build("checkpoint", f"{MODEL}/e001", keep, dataset.as_input(), base_as("base", parts.sampling))
     blended = build(
         "merged_unet", f"{MODEL}/0.50", blend, model.as_input(), base_as("base_unet", (UNET,))
     )

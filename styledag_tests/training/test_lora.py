@@ -63,7 +63,7 @@ def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: 
     attention = Recipe(trained="attention", lora=LoraSettings(rank=2, alpha=3.0))
     adapters = LoraAdapters(unet, attention, Trainable(find_base(base), attention))
     averages = moved(adapters)
-    adapters.write(averages, tmp_path / "lora")
+    adapters.write(averages, tmp_path / "lora", "unet")
     parts: dict[str, Any] = dict.fromkeys(
         ("vae", "text_encoder", "tokenizer", "safety_checker", "feature_extractor")
     )

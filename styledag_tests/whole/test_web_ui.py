@@ -109,13 +109,13 @@ class WebUi:
         self._process.wait(timeout=60)
 
 
-def eventually(holds: Callable[[], Any], what: str) -> None:
+def eventually(holds: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> None:
     """Wait until something holds, for longer than it takes on a busy machine.
 
     Raises:
         AssertionError: If it does not hold in time.
     """
-    deadline_s = time.monotonic() + WAIT_S
+    deadline_s = time.monotonic() + wait_s
     while time.monotonic() < deadline_s:
         try:
             if holds():
@@ -123,7 +123,7 @@ def eventually(holds: Callable[[], Any], what: str) -> None:
         except (urllib.error.URLError, ConnectionError):
             pass
         time.sleep(0.25)
-    raise AssertionError(f"not within {WAIT_S:g} s: {what}")
+    raise AssertionError(f"not within {wait_s:g} s: {what}")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from styledag.captions.captioner import processor_backend
 from styledag.captions.records import CaptionedImage
 from styledag.captions.rules import RULES_VERSION
 from styledag.captions.settings import CaptionSettings
+from styledag.graph.checks import CAPTIONS_FIT, CAPTIONS_VARY, NOTHING_LOST
 from styledag.graph.previews import first_images
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.images.records import CuratedImage
@@ -66,10 +67,10 @@ STAGE = Stage(
     reads=(Reads("curated_images"),),
     uses=(
         Uses("captioner", lambda declared: declared.style.captions.captioner),
-        uses_base("base_tokenizer", ("tokenizer",)),
+        uses_base("base_tokenizer", lambda parts: parts.tokenizers),
     ),
     files=_files,
     pool="gpu",
     preview=first_images(CaptionedImage, lambda row: row.image.sha256),
-    checks=("nothing_lost",),
+    checks=(NOTHING_LOST, CAPTIONS_VARY, CAPTIONS_FIT),
 )

@@ -5,7 +5,8 @@ Published by `ema_unet` while it trains. A check reads the stored files byte by 
 
 from typing import TYPE_CHECKING
 
-from styledag.graph.checkpoint_unets import LORA, UNET, UNET_SECOND, store_unet
+from styledag.graph.checkpoint_unets import LORA, store_unet
+from styledag.graph.checks import STORED_AS_PUBLISHED
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.previews import image_of
 from styledag.graph.snapshots import link_tree
@@ -29,13 +30,15 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     its checkpoints' versions, and must not change, nor be trained again, with its decoder.
     """
     from styledag.sampling.contact_sheet import contact_sheet
+    from styledag.sampling.marking import marked_png
 
     snapshot: Snapshot = inputs.content
-    base = inputs.models["base"].folder / UNET
+    base = inputs.models["base"].folder / snapshot.folder.name
     form = inputs.settings["recipe"].snapshot_format
-    stored = store_unet(snapshot.folder, workspace.folder / UNET, base=base, form=form)
+    stored = store_unet(snapshot.folder, workspace.folder / base.name, base=base, form=form)
     if snapshot.second is not None:
-        stored += store_unet(snapshot.second, workspace.folder / UNET_SECOND, base=base, form=form)
+        second = workspace.folder / snapshot.second.name
+        stored += store_unet(snapshot.second, second, base=base, form=form)
     if snapshot.lora is not None:
         link_tree(snapshot.lora, workspace.folder / LORA)
     sampler = sampler_of(inputs, workspace, snapshot.folder, known_as=None)
@@ -49,7 +52,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
         row_labels=[f"seed {settings.seeds[0]}"],
         column_labels=[sample.prompt for sample in samples],
     )
-    sheet.save(workspace.folder / THUMBNAILS, "PNG")
+    (workspace.folder / THUMBNAILS).write_bytes(marked_png(sheet))
     read = inputs.upstream["encoded_dataset"].build.inputs
     return {
         "epoch": snapshot.epoch,
@@ -84,5 +87,5 @@ STAGE = Stage(
     reads=(Reads("encoded_dataset"),),
     uses=(WHOLE_BASE,),
     preview=image_of(THUMBNAILS),
-    checks=("stored_as_published",),
+    checks=(STORED_AS_PUBLISHED,),
 )

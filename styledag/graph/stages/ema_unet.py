@@ -7,7 +7,8 @@ resumes where it was.
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from styledag.graph.checkpoint_unets import LORA, UNET
+from styledag.graph.checkpoint_unets import LORA
+from styledag.graph.checks import AVERAGE_IS_ITS_OWN, LOSS_FALLS, LOSS_FINITE
 from styledag.graph.names import epoch_key
 from styledag.graph.snapshots import (
     TRAINING_LOG,
@@ -19,7 +20,6 @@ from styledag.graph.snapshots import (
     write_snapshots,
 )
 from styledag.graph.stage import (
-    DENOISER,
     Declaration,
     Inputs,
     Publishes,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     """Train, publish each snapshot while training runs, and keep the last as the model."""
+    from styledag.training.averaging.ema import ema_decay
     from styledag.training.encoding.dataset import EncodedDataset
     from styledag.training.kept_states import KeptStates
     from styledag.training.run_record import LOG_FOLDER, environment
@@ -48,7 +49,7 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     def publish(snapshot: "Snapshot") -> None:
         published.add(snapshot.epoch, inputs.publish(epoch_key(snapshot.epoch), snapshot))
 
-    kept = None
+    recipe, kept = inputs.settings["recipe"], None
     if workspace.kept is not None:
         kept = KeptStates(
             folder=workspace.kept,
@@ -57,7 +58,7 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     result = train_unet(
         EncodedDataset.open(inputs.folder("encoded_dataset")),
         inputs.models["base_unet"].folder,
-        inputs.settings["recipe"],
+        recipe,
         inputs={
             "base_unet": inputs.models["base_unet"].version,
             "encoded_dataset": inputs.upstream["encoded_dataset"].version,
@@ -70,14 +71,20 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
         work=workspace.work,
     )
     final = result.final
-    link_tree(final.folder, workspace.folder / UNET)
+    link_tree(final.folder, workspace.folder / final.folder.name)
     if final.lora is not None:
         link_tree(final.lora, workspace.folder / LORA)
     link_tree(workspace.scratch / LOG_FOLDER, workspace.folder / LOG_FOLDER)
     stored = [_stored(snapshot, published, inputs) for snapshot in result.snapshots]
     write_snapshots(stored, final.epoch, workspace.folder)
     write_json(workspace.folder / TRAINING_LOG, [asdict(step) for step in result.log])
-    return {**_facts(result), "environment": environment(inputs.compute())}
+    # How much of the average the weights of the last step are.
+    newest_share = 1 - ema_decay(recipe.ema, final.step, total_steps=len(result.log))
+    return {
+        **_facts(result),
+        "newest_share": newest_share,
+        "environment": environment(inputs.compute()),
+    }
 
 
 def _stored(snapshot: "Snapshot", published: PublishedSnapshots, inputs: Inputs) -> StoredSnapshot:
@@ -132,7 +139,8 @@ STAGE = Stage(
     run=fine_tune,
     settings=_settings,
     reads=(Reads("encoded_dataset"),),
-    uses=(uses_base("base_unet", DENOISER),),
+    uses=(uses_base("base_unet", lambda parts: parts.training),),
     publishes=Publishes("checkpoint", read_snapshots),
     pool="gpu",
+    checks=(LOSS_FINITE, LOSS_FALLS, AVERAGE_IS_ITS_OWN),
 )

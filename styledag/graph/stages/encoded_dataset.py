@@ -7,16 +7,7 @@ the base's own images of the class encoded beside them.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from styledag.graph.stage import (
-    ENCODERS,
-    PIPELINE,
-    Declaration,
-    Inputs,
-    Reads,
-    Settings,
-    Stage,
-    uses_base,
-)
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, uses_base
 from styledag.sampling import sampler
 from styledag.settings import settings_identity
 from styledag.store.artifact import Facts
@@ -111,9 +102,13 @@ STAGE = Stage(
     settings=_settings,
     reads=(Reads("image_dataset"),),
     uses=(
-        uses_base("base_encoders", ENCODERS),
+        uses_base("base_encoders", lambda parts: parts.encoding),
         # The whole base draws the class's images.
-        uses_base("base", PIPELINE, lambda declared: declared.recipe.prior is not None),
+        uses_base(
+            "base",
+            lambda parts: parts.sampling,
+            lambda declared: declared.recipe.prior is not None,
+        ),
     ),
     pool="gpu",
 )

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from styledag.graph.checkpoint_unets import UNET, whole_unet
+from styledag.graph.checkpoint_unets import denoiser_of, whole_unet
 from styledag.graph.drawing import READS_DECODER, WHOLE_BASE, sampler_of, samples_of, tuned_vae
 from styledag.graph.names import epoch_key
 from styledag.graph.previews import image_of
@@ -17,14 +17,15 @@ from styledag.tensors.values import weights_version
 def draw_evolution(inputs: Inputs, workspace: Workspace) -> Facts:
     """Draw every prompt over the snapshots that training left."""
     base, checkpoints = inputs.models["base"], inputs.every("checkpoint")
+    denoiser = denoiser_of(base)
     snapshots = []
     for each in read_snapshots(inputs.upstream["ema_unet"]):
         checkpoint = checkpoints[epoch_key(each.epoch)]
-        lend = partial(whole_unet, checkpoint, base=base.folder / UNET, scratch=workspace.scratch)
+        lend = partial(whole_unet, checkpoint, base=denoiser, scratch=workspace.scratch)
         with lend() as folder:
             version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
         snapshots.append(evolution.SnapshotUnet(each.epoch, version, lend))
-    sampler = sampler_of(inputs, workspace, base.folder / UNET, known_as=base.version)
+    sampler = sampler_of(inputs, workspace, denoiser, known_as=base.version)
     return evolution.draw_evolution(sampler, snapshots, workspace, vae=tuned_vae(inputs, workspace))
 
 

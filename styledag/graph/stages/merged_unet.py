@@ -7,7 +7,6 @@ method and the real amount of fine-tune are in the header.
 
 from typing import TYPE_CHECKING
 
-from styledag.graph.checkpoint_unets import UNET
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.graph.stored_averages import reconstruct_average
@@ -17,6 +16,7 @@ from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from styledag.bases.base import Parts
     from styledag.models.reference import ModelReference
 
 
@@ -32,9 +32,11 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
         return reconstruct_average(settings["length"], tuned, checkpoints, base, workspace)
     method = settings["method"]
     others = {role: inputs.models[role] for role in method.models()}
+    found = find_base(base.folder)
+    denoiser = found.parts.denoiser
     return blend_unet(
-        base.folder / UNET,
-        tuned.folder / UNET,
+        base.folder / denoiser,
+        tuned.folder / denoiser,
         settings["weight"],
         workspace.folder,
         parents={
@@ -45,8 +47,8 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
         base_share=read_final(tuned).base_share,
         block_weights=settings["block_weights"],
         method=method,
-        others={role: model.folder / UNET for role, model in others.items()},
-        blocks=find_base(base.folder).blocks,
+        others={role: model.folder / denoiser for role, model in others.items()},
+        blocks=found.blocks,
     )
 
 
@@ -57,6 +59,10 @@ def _settings(declared: Declaration) -> Settings:
     return Settings(weight=blend.weight, length=None, **blends.identity(blend.weight)).beside(
         method=blends.method, block_weights=dict(blends.block_weights) if blend.weight else {}
     )
+
+
+def _denoiser(parts: "Parts") -> tuple[str, ...]:
+    return (parts.denoiser,)
 
 
 def _onto(declared: Declaration) -> "ModelReference | None":
@@ -78,5 +84,5 @@ STAGE = Stage(
         Reads("ema_unet"),
         Reads("checkpoint", when=lambda declared: declared.blend.length is not None),
     ),
-    uses=(uses_base("base_unet", (UNET,)), Uses(ONTO, _onto, (UNET,))),
+    uses=(uses_base("base_unet", _denoiser), Uses(ONTO, _onto, _denoiser)),
 )

@@ -4,7 +4,7 @@ All of the model's grids and GIFs are drawn with it. Its parents' versions and t
 its header. A recipe without `decoder` has none.
 """
 
-from styledag.graph.decoder import UNTRAINED, VAE, VAE_OF_BASE, base_share_of
+from styledag.graph.decoder import UNTRAINED, VAE_OF_BASE, base_share_of
 from styledag.graph.drawing import MERGED_VAE
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.merging import blend
@@ -14,15 +14,17 @@ from styledag.store.workspace import Workspace
 
 def blend_decoder(inputs: Inputs, workspace: Workspace) -> Facts:
     """Blend the base's autoencoder with the tuned one, whose encoder is the same."""
+    from styledag.bases.find import find_base
     from styledag.merging.blend import blend_unet
 
     weight = inputs.settings["weight"]
     if weight is None:
         return UNTRAINED
     tuned, base = inputs.upstream["vae_decoder"], inputs.models["base_vae"]
+    autoencoder = find_base(base.folder).parts.autoencoder
     facts = blend_unet(
-        base.folder / VAE,
-        tuned.folder / VAE,
+        base.folder / autoencoder,
+        tuned.folder / autoencoder,
         weight,
         workspace.folder,
         parents={"base": base.version, "tuned": tuned.version},

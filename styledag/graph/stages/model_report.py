@@ -1,5 +1,6 @@
 """One self-contained page about a model, one a model: images, scores, data, lineage."""
 
+from styledag.graph.checks import REPORT_OPENS
 from styledag.graph.drawing import READS_DECODER
 from styledag.graph.report_contents import model_report
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
@@ -42,4 +43,5 @@ STAGE = Stage(
         Reads("scores"),
         Reads(READS_DECODER.asset, READS_DECODER.when, with_ancestors=True),
     ),
+    checks=(REPORT_OPENS,),
 )

@@ -1,6 +1,7 @@
 """Style, retention and copying, one row a checkpoint or blend, and the recommended one."""
 
 from styledag.graph.blends import Blend, amount_of
+from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_LEARNED
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.stage import Inputs, Reads, Settings, Stage, Uses
 from styledag.merging.blend import blend_amount
@@ -92,4 +93,5 @@ STAGE = Stage(
         Uses("classifier", lambda declared: declared.style.scores.classifier),
     ),
     pool="gpu",
+    checks=(COPYING_WITHIN_LIMIT, STYLE_LEARNED, BASE_REMEMBERED),
 )

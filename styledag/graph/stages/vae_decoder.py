@@ -7,7 +7,7 @@ no file, and images are drawn with the base's own.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from styledag.graph.decoder import DECODER_FILE, UNTRAINED, VAE, VAE_OF_BASE
+from styledag.graph.decoder import DECODER_FILE, UNTRAINED, VAE_OF_BASE
 from styledag.graph.drawing import has_decoder
 from styledag.graph.snapshots import link_tree, write_json
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
@@ -43,7 +43,7 @@ def tune_decoder(inputs: Inputs, workspace: Workspace) -> Facts:
         progress=workspace.progress,
         work=workspace.work,
     )
-    link_tree(result.folder, workspace.folder / VAE)
+    link_tree(result.folder, workspace.folder / result.folder.name)
     write_json(workspace.folder / DECODER_FILE, {"base_share": result.base_share})
     return {
         "trained": True,

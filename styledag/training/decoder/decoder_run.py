@@ -27,7 +27,6 @@ from styledag.training.recipe import DecoderSettings, EmaSettings, Recipe
 from styledag.training.records import StepLog
 from styledag.training.state import TrainingState, TrainingStates, tensors_below
 
-_TRAINED = ("decoder.", "post_quant_conv.")
 _ABSOLUTE = 0.5
 
 
@@ -73,17 +72,19 @@ class DecoderRun:
                 "the autoencoder overflows in float16: set dtype to bfloat16, or to float32 where "
                 "the device has no bfloat16"
             )
-        self._base, self._recipe, self._settings = base, recipe, settings
+        self._recipe, self._settings = recipe, settings
         self._compute, self._work = compute, work
         # In evaluation mode, since dropout layers would draw from the global random state.
         found = find_base(base)
-        self._vae = found.autoencoder(device=compute.device).model
+        self._vae_folder = base / found.parts.autoencoder
+        self._autoencoder = found.autoencoder(device=compute.device)
         if recipe.gradient_checkpointing:
-            self._vae.enable_gradient_checkpointing()
+            self._autoencoder.model.enable_gradient_checkpointing()
+        decoding = self._autoencoder.decoding
         self._trained = {
             name: parameter
-            for name, parameter in self._vae.named_parameters()
-            if parameter.requires_grad_(name.startswith(_TRAINED)).requires_grad
+            for name, parameter in self._autoencoder.model.named_parameters()
+            if parameter.requires_grad_(name.startswith(decoding)).requires_grad
         }
         self._batches = DecoderBatches(
             encoded,
@@ -119,8 +120,8 @@ class DecoderRun:
                     advance(1, loss=logged.loss)
         with self._ema.in_place():
             error = self._error()
-        folder = scratch / "vae"
-        write_tuned_vae(self._base / "vae", self._ema.averages, folder)
+        folder = scratch / self._vae_folder.name
+        write_tuned_vae(self._vae_folder, self._ema.averages, folder)
         self._save(states)
         return DecoderResult(
             folder=folder,
@@ -159,8 +160,8 @@ class DecoderRun:
     def _loss(self, pairs: Pairs) -> Tensor:
         device, dtype = self._compute.device, self._compute.dtype
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            decoded: Tensor = self._vae.decode(pairs.latents.to(device), return_dict=False)[0]
-        return reconstruction_error(decoded.float(), pairs.pixels.to(device))
+            decoded = self._autoencoder.decode(pairs.latents.to(device))
+        return reconstruction_error(decoded, pairs.pixels.to(device))
 
     @torch.no_grad()
     def _error(self) -> float | None:

@@ -11,7 +11,7 @@ import torch
 from styledag.training.disk import write_errors
 from styledag.training.optimisation import Optimisation
 from styledag.training.recipe import Recipe
-from styledag.training.records import Snapshot
+from styledag.training.records import Snapshot, second_average
 from styledag.training.snapshots.write import write_unet
 from styledag.training.stopping import best_snapshot
 
@@ -23,12 +23,16 @@ class Snapshots:
 
     Args:
         folder: Of this run alone.
+        denoiser: Name of the denoiser's folder in the base.
         optimisation: Whose averages are written.
         recipe: Dtype, second average, adapters; every snapshot carries it.
     """
 
-    def __init__(self, folder: Path, optimisation: Optimisation, recipe: Recipe) -> None:
+    def __init__(
+        self, folder: Path, denoiser: str, optimisation: Optimisation, recipe: Recipe
+    ) -> None:
         self._folder = folder
+        self._denoiser = denoiser
         self._optimisation = optimisation
         self._recipe = recipe
 
@@ -42,8 +46,12 @@ class Snapshots:
         return Snapshot(
             **{**figures, "validation_bands": tuple(figures["validation_bands"])},
             recipe=self._recipe,
-            folder=folder / "unet",
-            second=folder / "unet_second" if self._recipe.ema.mode == "power" else None,
+            folder=folder / self._denoiser,
+            second=(
+                folder / second_average(self._denoiser)
+                if self._recipe.ema.mode == "power"
+                else None
+            ),
             lora=folder / "lora" if self._recipe.lora is not None else None,
         )
 
@@ -56,7 +64,7 @@ class Snapshots:
         if snapshot.second is not None and second is not None:
             write_unet(optimisation.unet, optimisation.whole(second), snapshot.second, dtype=dtype)
         if snapshot.lora is not None and optimisation.adapters is not None:
-            optimisation.adapters.write(averages, snapshot.lora)
+            optimisation.adapters.write(averages, snapshot.lora, self._denoiser)
 
     def remove(self, snapshot: Snapshot) -> None:
         """Remove a snapshot's files; the best one's have a second place."""

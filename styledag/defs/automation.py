@@ -1,0 +1,230 @@
+"""Keeping styles fresh: schedules that ask the sources, and what follows from their news.
+
+Only styles whose file has ``refresh:`` are touched, and only while somebody has switched them on.
+"""
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.definitions.events import AssetKeyPartitionKey
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.execution.stats import StepEventStatus
+
+from styledag.defs.jobs import REFRESH
+from styledag.errors import StyledagError, StyleFileError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.due import due_builds
+from styledag.graph.names import Partition
+from styledag.graph.retraining import MODEL, TRAINING, Decision, decide_retraining
+from styledag.graph.stage import Stage
+from styledag.style.load import style_paths
+
+SENSOR = "keep_fresh"
+_TRIES = 2
+"""A build whose process was killed is asked for once more; training resumes from its state."""
+_NEWEST = 20
+"""Materialisations of a model that are looked at for the last that really trained it."""
+_S_PER_DAY = 86_400
+
+
+def schedule_name(style: str) -> str:
+    """Return the name of a style's schedule; Dagster's names have no hyphens."""
+    return f"{REFRESH}_{style.replace('-', '_HYPHEN_')}"
+
+
+def refreshed_styles(catalogue: Catalogue) -> Mapping[str, str]:
+    """Return the cron string of each style that has one; a broken style file has none."""
+    found: dict[str, str] = {}
+    for name in style_paths(catalogue.project.styles_folder):
+        try:
+            refresh = catalogue.style(name).refresh
+        except StyleFileError:
+            continue
+        if refresh is not None:
+            found[name] = refresh
+    return found
+
+
+def refresh_schedules(catalogue: Catalogue) -> list[dg.ScheduleDefinition]:
+    """Return a schedule, stopped until it is switched on, for each style that has ``refresh:``."""
+    return [_schedule(style, cron) for style, cron in refreshed_styles(catalogue).items()]
+
+
+def _schedule(style: str, cron: str) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=schedule_name(style),
+        cron_schedule=cron,
+        job_name=REFRESH,
+        description=f"Asks the sources of {style} for news. The sensor {SENSOR} builds what "
+        "follows from them.",
+    )
+    def refresh() -> dg.RunRequest:
+        return dg.RunRequest(partition_key=style)
+
+    return refresh
+
+
+def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
+    """Return the sensor that builds what is due; stopped until a style is switched on."""
+    with warnings.catch_warnings():
+        # Own conditions are evaluated in the code server only, which is a beta of Dagster's.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.AutomationConditionSensorDefinition(
+            SENSOR,
+            target=dg.AssetSelection.all(),
+            use_user_code_server=True,
+            emit_backfills=False,
+            description="Builds what is out of date of the styles that are refreshed, in order.",
+        )
+
+
+class DueNow:
+    """What is due of the styles that are switched on, found once for all assets of a tick.
+
+    Args:
+        catalogue: Stages, styles, models and artifacts.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._found_at: datetime | None = None
+        self._found: dict[tuple[str, str], str] = {}
+
+    def find(self, context: dg.AutomationContext) -> Mapping[tuple[str, str], str]:
+        """Return a digest of what decides each build that is due, by asset and partition key."""
+        if self._found_at != context.evaluation_time:
+            self._found = dict(self._find(context.asset_graph_view.instance, context.log.warning))
+            self._found_at = context.evaluation_time
+        return self._found
+
+    def _find(
+        self, instance: dg.DagsterInstance, warn: Callable[[str], None]
+    ) -> Iterator[tuple[tuple[str, str], str]]:
+        for style in self._switched_on(instance):
+            try:
+                due = due_builds(self._catalogue, style)
+                waiting = self._waiting(instance, due)
+            except StyledagError as exc:
+                warn(f"style {style} is left alone: {exc}")
+                continue
+            yield from ((build, digest) for build, digest in due.items() if build not in waiting)
+
+    def _switched_on(self, instance: dg.DagsterInstance) -> list[str]:
+        schedules = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+        running = {each.instigator_name for each in schedules if each.is_running}
+        styles = style_paths(self._catalogue.project.styles_folder)
+        return [style for style in styles if schedule_name(style) in running]
+
+    def _waiting(
+        self, instance: dg.DagsterInstance, due: Mapping[tuple[str, str], str]
+    ) -> set[tuple[str, str]]:
+        """Return the builds of models whose training is not worth it now, and record why."""
+        stages = self._catalogue.stages
+        training = [build for build in due if stages[build[0]].group == TRAINING]
+        worth: dict[str, bool] = {}
+        for key in {key for _, key in training}:
+            model = Partition.parse(key)
+            age_days = _age_days(instance, model)
+            decision = decide_retraining(self._catalogue, model, age_days=age_days)
+            _observe(instance, model, decision)
+            worth[key] = decision.is_worth
+        return {(asset, key) for asset, key in training if not worth[key]}
+
+
+def keep_fresh(due_now: DueNow, stage: Stage) -> dg.AutomationCondition:
+    """Return the condition by which a stage is built by itself."""
+    return ~dg.AutomationCondition.in_progress() & Due(due_now, stage.name)
+
+
+class Due(dg.AutomationCondition):
+    """Whether the next run of a stage would build something else than what is there.
+
+    It asks what ``styledag status`` asks, so both name the same builds. A build is requested once
+    for each state of what decides it, and once more if its process was killed.
+
+    Args:
+        due_now: What is due of all stages.
+        asset: The stage's asset.
+    """
+
+    def __init__(self, due_now: DueNow, asset: str) -> None:
+        self._due_now = due_now
+        self._asset = asset
+
+    @property
+    def description(self) -> str:
+        """What the web UI shows."""
+        return "out of date while all that it reads is current, and worth it"
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        """Return the partitions that are due and were not asked for in this state."""
+        candidates = context.candidate_subset.expensively_compute_partition_keys()
+        instance = context.asset_graph_view.instance
+        # What is being built is no candidate; its state is remembered for when it has failed.
+        asked: dict[str, list[str]] = json.loads(context.cursor or "{}")
+        remembered = {key: tries for key, tries in asked.items() if key not in candidates}
+        requested = set()
+        for (asset, key), digest in self._due_now.find(context).items():
+            if asset != self._asset or key not in candidates:
+                continue
+            tries = [each for each in asked.get(key, []) if each == digest]
+            if not tries or (len(tries) < _TRIES and self._was_killed(instance, key)):
+                requested.add(key)
+                tries.append(digest)
+            remembered[key] = tries
+        subset = context.asset_graph_view.get_asset_subset_from_asset_partitions(
+            context.key, {AssetKeyPartitionKey(context.key, key) for key in requested}
+        )
+        return dg.AutomationResult(context, subset, cursor=json.dumps(remembered))
+
+    def _was_killed(self, instance: dg.DagsterInstance, key: str) -> bool:
+        """Return whether the newest run of a build ended without the build's own end."""
+        planned = instance.event_log_storage.get_latest_planned_materialization_info(
+            dg.AssetKey(self._asset), key
+        )
+        run = None if planned is None else instance.get_run_by_id(planned.run_id)
+        if run is None or run.status != dg.DagsterRunStatus.FAILURE:
+            return False
+        steps = instance.get_run_step_stats(run.run_id, [self._asset])
+        return all(step.status == StepEventStatus.IN_PROGRESS for step in steps)
+
+
+def _age_days(instance: dg.DagsterInstance, model: Partition) -> float:
+    """Return how long ago a model was trained, in days; 0 if that is in no record."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(MODEL), asset_partitions=[model.key]),
+        limit=_NEWEST,
+    ).records
+    for record in records:
+        made = record.asset_materialization
+        if made is not None and not made.metadata["cached"].value:
+            return (datetime.now(UTC).timestamp() - record.timestamp) / _S_PER_DAY
+    return 0.0
+
+
+def _observe(instance: dg.DagsterInstance, model: Partition, decision: Decision) -> None:
+    """Record a decision as an observation of the model, unless the newest one is the same."""
+    key = dg.AssetKey(MODEL)
+    records = instance.fetch_observations(
+        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[model.key]), limit=1
+    ).records
+    newest = records[0].asset_observation if records else None
+    figures = {
+        "decision": decision.kind,
+        "changed_images": decision.changed,
+        "images": decision.images,
+        "dataset": decision.dataset,
+    }
+    if newest is not None and figures == {name: newest.metadata[name].value for name in figures}:
+        return
+    instance.report_runless_asset_event(
+        dg.AssetObservation(
+            key,
+            partition=model.key,
+            description=decision.why,
+            metadata={"why": decision.why, **figures},
+        )
+    )

@@ -1,0 +1,334 @@
+"""Checks of what a stage made: what is looked at, and what is found.
+
+A stage names its checks; they are made with every materialisation of it. Limits, and which of them
+are errors, are the style file's ``checks``.
+"""
+
+import base64
+import binascii
+import io
+import json
+import math
+import re
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+from styledag.errors import StorageError
+from styledag.graph.lineage import find_ancestor
+from styledag.graph.snapshots import TRAINING_LOG
+from styledag.store.artifact import Artifact
+from styledag.store.store import Store
+from styledag.style.checks import CheckName
+from styledag.style.model import Style
+
+_MIXED = 0.99
+"""Share from which on an average counts as what it is an average of."""
+_FIFTHS = 5
+_MIN_STEPS = 20
+"""Optimiser steps below which a loss has no trend."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check looks at.
+
+    Attributes:
+        artifact: What was made.
+        style: The style, with the limits in ``checks``.
+        store: Where the artifact lies, and what was made before.
+    """
+
+    artifact: Artifact
+    style: Style
+    store: Store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found.
+
+    Attributes:
+        passed: Whether all is as it should be.
+        why: What was found, for a person.
+        figures: What was compared, for the web UI.
+    """
+
+    passed: bool
+    why: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of an asset.
+
+    Attributes:
+        name: Its name, by which a style file makes it an error.
+        description: What it looks at, for a reader of the web UI.
+        look: Returns what is found.
+        blocks: Whether its failure, if it is an error, stops what follows.
+        by_hand: Whether it is made only when somebody asks for it, of all partitions at once.
+    """
+
+    name: CheckName
+    description: str
+    look: Callable[[Checked], Outcome]
+    blocks: bool = False
+    by_hand: bool = False
+
+
+def failed_errors(checks: tuple[Check, ...], checked: Checked) -> list[str]:
+    """Return a sentence for each check that stops what follows."""
+    errors = [each for each in checks if each.blocks and each.name in checked.style.checks.errors]
+    outcomes = {check.name: check.look(checked) for check in errors}
+    return [f"{name}: {found.why}" for name, found in outcomes.items() if not found.passed]
+
+
+def _nothing_lost(checked: Checked) -> Outcome:
+    facts = checked.artifact.facts
+    rejected = sum(count for name, count in facts.items() if name.startswith("rejected_"))
+    found, kept = facts["found"], facts["kept"]
+    figures = {"found": found, "kept": kept, "rejected": rejected}
+    return Outcome(
+        found == kept + rejected, f"{found} found, {kept} kept, {rejected} rejected", figures
+    )
+
+
+def _captions_vary(checked: Checked) -> Outcome:
+    facts = checked.artifact.facts
+    share = facts.get("commonest_caption_share", 0.0)
+    limit = checked.style.checks.max_repeated_caption_share
+    why = f"{share:.0%} of the images have the caption {facts.get('commonest_caption', '')!r}"
+    return _at_most(share, limit, why)
+
+
+def _captions_fit(checked: Checked) -> Outcome:
+    facts = checked.artifact.facts
+    cut, kept = facts.get("cut_to_fit", 0), facts["kept"]
+    limit = checked.style.checks.max_cut_caption_share
+    return _at_most(cut / max(1, kept), limit, f"{cut} of {kept} captions were cut to fit")
+
+
+def _dataset_not_shrunk(checked: Checked) -> Outcome:
+    style, artifact = checked.style, checked.artifact
+    before = 0
+    for recipe in style.recipes:
+        model = checked.store.current("ema_unet", f"{artifact.partition}.{recipe}")
+        if model is not None:
+            trained_on = find_ancestor(checked.store, model, artifact.asset)
+            before = max(before, _images(trained_on))
+    now, limit = _images(artifact), style.checks.max_shrink_share
+    if not before:
+        return Outcome(True, f"{now} images, and no model yet to compare with", {"images": now})
+    gone = max(0.0, 1 - now / before)
+    why = f"{now} images, after {before} of the last training"
+    if gone > limit:
+        why += f"; if that is meant, raise checks.max_shrink_share (now {limit:g})"
+    return _at_most(gone, limit, why)
+
+
+def _images(dataset: Artifact) -> int:
+    return int(dataset.facts.get("train", 0)) + int(dataset.facts.get("validation", 0))
+
+
+def _loss_finite(checked: Checked) -> Outcome:
+    steps = _steps(checked.artifact)
+    wrong = [
+        step["step"]
+        for step in steps
+        if not (math.isfinite(step["loss"]) and math.isfinite(step["grad_norm"]))
+    ]
+    if not wrong:
+        return Outcome(True, f"loss and gradient are finite in all {len(steps)} steps")
+    why = f"loss or gradient is not finite in {len(wrong)} of {len(steps)} steps, first in step"
+    return Outcome(False, f"{why} {wrong[0]}", {"first_step": wrong[0], "steps": len(wrong)})
+
+
+def _loss_falls(checked: Checked) -> Outcome:
+    losses = [step["loss"] for step in _steps(checked.artifact)]
+    if len(losses) < _MIN_STEPS or not all(map(math.isfinite, losses)):
+        return Outcome(True, f"{len(losses)} steps have no trend")
+    part = len(losses) // _FIFTHS
+    first, last = losses[:part], losses[-part:]
+    begin, end = statistics.fmean(first), statistics.fmean(last)
+    # Two standard errors of the difference of the means; Welch (1947).
+    noise = 2 * math.sqrt((statistics.variance(first) + statistics.variance(last)) / part)
+    figures = {"first_fifth": begin, "last_fifth": end, "noise": noise}
+    why = f"mean loss of the first fifth of the steps {begin:.4g}, of the last {end:.4g}"
+    return Outcome(end <= begin + noise, why, figures)
+
+
+def _average_is_its_own(checked: Checked) -> Outcome:
+    facts, recipe = checked.artifact.facts, checked.artifact.build.settings.get("Recipe", {})
+    if recipe.get("ema", {}).get("mode") == "none":
+        return Outcome(True, "the recipe averages nothing")
+    shares = {"base": facts.get("base_share", 0.0), "newest weights": facts.get("newest_share", 0)}
+    for name, share in shares.items():
+        if share >= _MIXED:
+            why = f"{share:.1%} of the average are the {name}: lower ema.decay or train longer"
+            return Outcome(False, why, {"share": share})
+    return Outcome(True, ", ".join(f"{share:.1%} {name}" for name, share in shares.items()), shares)
+
+
+def _steps(artifact: Artifact) -> list[dict[str, Any]]:
+    text = (artifact.folder / TRAINING_LOG).read_text(encoding="utf-8")
+    steps: list[dict[str, Any]] = json.loads(text)
+    return steps
+
+
+def _recommended(checked: Checked, score: str) -> float | None:
+    """Return a score of the recommended model; ``None`` if none is recommended or measured."""
+    summary = json.loads((checked.artifact.folder / "scores.json").read_text(encoding="utf-8"))
+    for row in summary["scores"]:
+        if row["recommended"]:
+            value: float | None = row[score]["value"]
+            return value
+    return None
+
+
+def _copying_within_limit(checked: Checked) -> Outcome:
+    value = _recommended(checked, "copying")
+    if value is None:
+        return Outcome(True, "copying was not measured")
+    limit = checked.style.checks.max_copying_share
+    return _at_most(value, limit, f"{value:.1%} of the samples are copies")
+
+
+def _style_learned(checked: Checked) -> Outcome:
+    return _at_least(_recommended(checked, "style"), checked.style.checks.min_style, "style")
+
+
+def _base_remembered(checked: Checked) -> Outcome:
+    return _at_least(
+        _recommended(checked, "retention"), checked.style.checks.min_retention, "retention"
+    )
+
+
+def _at_most(value: float, limit: float, why: str) -> Outcome:
+    return Outcome(value <= limit, f"{why}; limit {limit:.0%}", {"value": value, "limit": limit})
+
+
+def _at_least(value: float | None, limit: float, what: str) -> Outcome:
+    if value is None:
+        return Outcome(True, f"{what} was not measured")
+    why = f"{what} of the recommended model is {value:.3f}, at least {limit:g} is asked for"
+    return Outcome(value >= limit, why, {"value": value, "limit": limit})
+
+
+_DATA = re.compile(r"^data:image/(?:jpeg|png|gif|webp);base64,(.+)$", re.DOTALL)
+
+
+class _Page(HTMLParser):
+    """Collects the addresses that a page loads, and whether it is whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.is_whole = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        loads = {"img": "src", "script": "src", "link": "href", "video": "src", "iframe": "src"}
+        self.loaded += [value for name, value in attrs if name == loads.get(tag) and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        self.is_whole = self.is_whole or tag == "html"
+
+
+def _report_opens(checked: Checked) -> Outcome:
+    from PIL import Image, UnidentifiedImageError
+
+    page = _Page()
+    page.feed((checked.artifact.folder / "report.html").read_text(encoding="utf-8"))
+    images = 0
+    for address in page.loaded:
+        match = _DATA.match(address)
+        if match is None:
+            return Outcome(False, f"the page loads {address[:80]!r} from elsewhere")
+        try:
+            with Image.open(io.BytesIO(base64.b64decode(match[1], validate=True))) as image:
+                image.verify()
+        except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError) as exc:
+            return Outcome(False, f"image {images + 1} of the page cannot be read: {exc}")
+        images += 1
+    why = f"{images} images" if page.is_whole else "the page ends before its end"
+    return Outcome(page.is_whole, why, {"images": images})
+
+
+def _stored_as_published(checked: Checked) -> Outcome:
+    try:
+        checked.artifact.verify()
+    except StorageError as exc:
+        return Outcome(False, str(exc))
+    return Outcome(True, "every file is as it was published")
+
+
+NOTHING_LOST = Check(
+    name="nothing_lost",
+    description="found = kept + the sum of the rejected by reason.",
+    look=_nothing_lost,
+    blocks=True,
+)
+CAPTIONS_VARY = Check(
+    name="captions_vary",
+    description="The captioner does not repeat one caption for most of the images.",
+    look=_captions_vary,
+    blocks=True,
+)
+CAPTIONS_FIT = Check(
+    name="captions_fit",
+    description="Few captions are longer than the base reads.",
+    look=_captions_fit,
+    blocks=True,
+)
+DATASET_NOT_SHRUNK = Check(
+    name="dataset_not_shrunk",
+    description="No more images are gone since the last training than the style file allows.",
+    look=_dataset_not_shrunk,
+    blocks=True,
+)
+LOSS_FINITE = Check(
+    name="loss_finite",
+    description="Loss and gradient are finite in every optimiser step.",
+    look=_loss_finite,
+    blocks=True,
+)
+LOSS_FALLS = Check(
+    name="loss_falls",
+    description="The loss of the last steps is not above that of the first ones.",
+    look=_loss_falls,
+)
+AVERAGE_IS_ITS_OWN = Check(
+    name="average_is_its_own",
+    description="The average is neither the base nor the weights of the last step.",
+    look=_average_is_its_own,
+    blocks=True,
+)
+COPYING_WITHIN_LIMIT = Check(
+    name="copying_within_limit",
+    description="The recommended model draws few copies of training images.",
+    look=_copying_within_limit,
+)
+STYLE_LEARNED = Check(
+    name="style_learned",
+    description="The recommended model is nearer to the style than the base.",
+    look=_style_learned,
+)
+BASE_REMEMBERED = Check(
+    name="base_remembered",
+    description="The recommended model still draws what the base draws.",
+    look=_base_remembered,
+)
+REPORT_OPENS = Check(
+    name="report_opens",
+    description="The page is whole, and each of its images can be read without the network.",
+    look=_report_opens,
+)
+STORED_AS_PUBLISHED = Check(
+    name="stored_as_published",
+    description="Every stored file has the digest that it was published under.",
+    look=_stored_as_published,
+    by_hand=True,
+)

@@ -1,0 +1,61 @@
+"""What a style file decides of the checks that are made of each asset."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from styledag.settings import STRICT, check_settings, setting
+
+CheckName = Literal[
+    "nothing_lost",
+    "captions_vary",
+    "captions_fit",
+    "dataset_not_shrunk",
+    "loss_finite",
+    "loss_falls",
+    "average_is_its_own",
+    "copying_within_limit",
+    "style_learned",
+    "base_remembered",
+    "report_opens",
+    "stored_as_published",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSettings:
+    """Limits of the checks, and which of them are errors.
+
+    An error stops what would be made of the asset: no training is wasted on a dataset that lost
+    half of its images. All others warn.
+    """
+
+    __pydantic_config__ = STRICT
+
+    errors: tuple[CheckName, ...] = setting(
+        ("nothing_lost", "dataset_not_shrunk", "loss_finite", "average_is_its_own", "report_opens"),
+        help="Checks whose failure stops what follows; all others warn.",
+    )
+    max_shrink_share: float = setting(
+        0.2, ge=0, le=1, help="Share of the images of the last training that may be gone."
+    )
+    max_repeated_caption_share: float = setting(
+        0.5, ge=0, le=1, help="Share of the images that may have one and the same caption."
+    )
+    max_cut_caption_share: float = setting(
+        0.1, ge=0, le=1, help="Share of the captions that may be cut to the base's length."
+    )
+    max_copying_share: float = setting(
+        0.05,
+        ge=0,
+        le=1,
+        help="Share of the recommended model's samples that may be copies of training images.",
+    )
+    min_style: float = setting(
+        0.0, help="Least style score of the recommended model: the base has 0, the style itself 1."
+    )
+    min_retention: float = setting(
+        0.5, ge=-1, le=1, help="Least likeness of the recommended model's samples to the base's."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)

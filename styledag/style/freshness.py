@@ -1,0 +1,110 @@
+"""What a style file decides of keeping a style and its models fresh."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from styledag.settings import STRICT, check_settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainSettings:
+    """When changed images are worth a training; the first condition that holds decides.
+
+    A change is an image that is new, gone, or captioned otherwise since the last training. Settings
+    of a training that are changed are always worth one.
+
+    Attributes:
+        min_changed_share: Of the images of the last training.
+    """
+
+    __pydantic_config__ = STRICT
+
+    by_hand: bool = setting(False, help="Never train by itself.")
+    min_changed_images: int | None = setting(
+        None, ge=1, help="Train when this many images have changed."
+    )
+    min_changed_share: float | None = setting(
+        None, gt=0, le=1, help="Train when this share of the images has changed."
+    )
+    max_age_days: float | None = setting(
+        None, gt=0, help="Train after any change when the model is older, in days."
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    def worth(self, *, changed: int, images: int, age_days: float) -> bool:
+        """Return whether a change is worth a training; any change if no condition is named.
+
+        Args:
+            changed: Images that have changed since the last training.
+            images: Images of the last training.
+            age_days: Age of the model that it gave, in days.
+        """
+        if self.by_hand or not changed:
+            return False
+        named = (self.min_changed_images, self.min_changed_share, self.max_age_days)
+        if named == (None, None, None):
+            return True
+        return (
+            (self.min_changed_images is not None and changed >= self.min_changed_images)
+            or (self.min_changed_share is not None and changed >= self.min_changed_share * images)
+            or (self.max_age_days is not None and age_days >= self.max_age_days)
+        )
+
+    def awaited(self, images: int) -> str:
+        """Return what is waited for, for a person.
+
+        Args:
+            images: Images of the last training.
+        """
+        conditions = []
+        if self.min_changed_images is not None:
+            conditions.append(f"{self.min_changed_images} changed images")
+        if self.min_changed_share is not None:
+            count = math.ceil(self.min_changed_share * images)
+            conditions.append(f"{self.min_changed_share:.0%} of the images, which are {count},")
+        if self.max_age_days is not None:
+            conditions.append(f"an age of {self.max_age_days:g} days")
+        return f"the style file asks for {' or '.join(conditions)}"
+
+
+_CRON_FIELDS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of the month", 1, 31),
+    ("month", 1, 12),
+    ("day of the week", 0, 7),
+)
+_CRON_ITEM = re.compile(r"^(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?$")
+
+
+def check_cron(text: str) -> None:
+    """Refuse what is no cron string of five fields of numbers, ``*``, ranges, steps and lists.
+
+    Raises:
+        ValueError: With the field, what was found and what it may be.
+    """
+    fields = text.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise ValueError(
+            "expected a cron string of five fields (minute, hour, day of the month, month, day of "
+            "the week), such as '0 3 * * *' for every night at three"
+        )
+    for found, (name, least, most) in zip(fields, _CRON_FIELDS, strict=True):
+        if not all(_is_cron_item(item, least, most) for item in found.split(",")):
+            raise ValueError(
+                f"{found!r} is no {name}: expected *, or numbers from {least} to {most}, with "
+                "ranges as 1-5, steps as */2 and lists as 1,3"
+            )
+    if fields[3] == "2" and fields[2] in ("30", "31"):
+        raise ValueError(f"the second month has no day {fields[2]}")
+
+
+def _is_cron_item(item: str, least: int, most: int) -> bool:
+    match = _CRON_ITEM.match(item)
+    if match is None:
+        return False
+    numbers = [int(each) for each in match.groups()[:2] if each is not None]
+    return numbers == sorted(numbers) and all(least <= each <= most for each in numbers)

@@ -1,0 +1,370 @@
+"""A style over a life: a change is carried as far as it is one, and nothing else starts."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from styledag.defs.automation import keep_fresh_sensor
+from styledag.defs.code_location import build_definitions
+from styledag.defs.runs import RunFailedError, Step, open_history, run_step
+from styledag.defs.switches import project_switches
+from styledag.graph import catalogue as catalogues
+from styledag.graph.build import build_planned
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.plan import plan_build
+from styledag.models.compute import Compute, ComputeSettings
+from styledag.progress import SilentProgress
+from styledag.project import Project
+from styledag_tests.defs.stand_ins import BROKEN, DOWN, NEWS, add_images, stand_in_stages
+from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+
+Requests = set[tuple[str, str]]
+CHECKS = "checks: {max_shrink_share: 0.5}\n"
+
+IMAGES = ["jpeg_images", "curated_images", "captions", "image_dataset"]
+SHOWN = ["denoising, evolution, sample_grid", "scores", "model_report"]
+TRAINED = ["ema_unet", "denoising, evolution, merged_unet", "sample_grid", "scores", "model_report"]
+
+
+@dataclass
+class Life:
+    """A project whose automation is looked at tick by tick."""
+
+    project: Project
+    instance: dg.DagsterInstance
+    cursor: Any = None
+    definitions: dg.Definitions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reload()
+
+    def reload(self) -> None:
+        """Load the code location anew, as after a style file was added."""
+        self.definitions = build_definitions(
+            self.project,
+            progress_of=lambda _: SilentProgress(),
+            compute=ComputeSettings(device="cpu"),
+            retry_delays_s=(),
+            checks_first=False,
+        )
+
+    @property
+    def root(self) -> Path:
+        return self.project.root
+
+    def switch_on(self, style: str = STYLE) -> None:
+        project_switches(Catalogue(self.project), self.instance).switch_on(style)
+
+    def tick(self) -> Requests:
+        """Return what the automation asks for now."""
+        result = dg.evaluate_automation_conditions(
+            self.definitions, self.instance, dg.AssetSelection.all(), cursor=self.cursor
+        )
+        self.cursor = result.cursor
+        return {
+            (key.to_user_string(), str(partition))
+            for key in self.definitions.resolve_asset_graph().materializable_asset_keys
+            for partition in result.get_requested_partitions(key)
+        }
+
+    def build(self, asset: str, partition: str) -> None:
+        """Build as a run does, without the run."""
+        catalogue = Catalogue(self.project)
+        build_planned(
+            plan_build(catalogue, asset, Partition.parse(partition)),
+            catalogue.store,
+            no_device,
+            progress=SilentProgress(),
+            on_part=lambda _plan, _built: None,
+        )
+
+    def run(self, asset: str, partition: str) -> None:
+        """Build in a run, which Dagster's records contain."""
+        run_step(self.definitions, self.instance, Step((asset,), partition))
+
+    def go_on(self) -> list[str]:
+        """Build what is due until nothing is, and return the assets that each tick asked for."""
+        ticks = []
+        while requests := self.tick():
+            for asset, partition in sorted(requests):
+                self.build(asset, partition)
+            ticks.append(", ".join(sorted({asset for asset, _ in requests})))
+        return ticks
+
+    def refresh(self) -> list[str]:
+        """Ask the sources, as the schedule does, and return what follows."""
+        self.build("raw_images", STYLE)
+        return self.go_on()
+
+    def edit(self, find: str, replace: str, style: str = STYLE) -> None:
+        path = self.project.styles_folder / f"{style}.yaml"
+        text = path.read_text("utf-8")
+        assert find in text
+        path.write_text(text.replace(find, replace), "utf-8")
+
+    def decision(self) -> str:
+        """Return the newest decision about the model."""
+        (record,) = self.instance.fetch_observations(dg.AssetKey("ema_unet"), limit=1).records
+        assert record.asset_observation is not None
+        return str(record.asset_observation.metadata["why"].value)
+
+    def decisions(self) -> int:
+        return len(self.instance.fetch_observations(dg.AssetKey("ema_unet"), limit=100).records)
+
+
+def no_device() -> Compute:
+    raise AssertionError("a stand-in computes nothing")
+
+
+@pytest.fixture(scope="module")
+def born(tmp_path_factory: pytest.TempPathFactory, starter: Path) -> Path:
+    """A project with a style that has a `refresh`, of which nothing was made."""
+    root = tmp_path_factory.mktemp("born") / "project"
+    root.mkdir()
+    shutil.copytree(starter / "stable-diffusion", root / "base", copy_function=os.link)
+    project = make_project(root, starter, "http://127.0.0.1:1")
+    shutil.copy(Path(__file__).parents[2] / "workspace.yaml", root)
+    (root / "captions.json").write_text("{}")
+    add_images(root, *(f"animal-{name}" for name in ("cat", "dog", "cow")), "food-fig")
+    path = project.styles_folder / f"{STYLE}.yaml"
+    text = path.read_text().replace(f"{starter}/stable-diffusion", "base")
+    text = text.replace("captions:\n", "captions:\n  overrides: captions.json\n")
+    text = text.replace("[0.0, 0.5, 1.0]", "[1.0]").replace("family_cap: 3", "family_cap: 5")
+    path.write_text(f"{text}refresh: 0 3 * * *\nretrain: {{min_changed_images: 2}}\n{CHECKS}")
+    return root
+
+
+@contextmanager
+def living(root: Path) -> Iterator[Life]:
+    """Open a project whose stages do a stand-in of their work."""
+    before = Path.cwd()
+    os.chdir(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogues, "read_stages", stand_in_stages)
+        patch.delenv("DAGSTER_HOME", raising=False)
+        with open_history(root) as instance:
+            yield Life(Project.at(root), instance)
+    os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def adult(born: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after the style was switched on and everything was made."""
+    root = tmp_path_factory.mktemp("adult") / "project"
+    shutil.copytree(born, root)
+    with living(root) as life:
+        life.switch_on()
+        life.go_on()
+    return root
+
+
+@pytest.fixture
+def life(born: Path, tmp_path: Path) -> Iterator[Life]:
+    shutil.copytree(born, tmp_path / "project")
+    with living(tmp_path / "project") as life:
+        yield life
+
+
+@pytest.fixture
+def grown(adult: Path, tmp_path: Path) -> Iterator[Life]:
+    """A style that is on, of which everything was made."""
+    shutil.copytree(adult, tmp_path / "project")
+    with living(tmp_path / "project") as life:
+        yield life
+
+
+def test_everything_is_made_once_it_is_switched_on(life: Life) -> None:
+    assert life.tick() == set()
+    life.switch_on()
+    first = life.go_on()
+    assert first[0] == "raw_images, style, vae_decoder"
+    assert first[1:] == ["jpeg_images, merged_vae", *IMAGES[1:], "encoded_dataset", *TRAINED]
+    assert life.decision() == "there is no model yet"
+
+
+def test_news_are_carried_through_and_training_waits_for_enough(grown: Life) -> None:
+    assert grown.refresh() == []
+
+    add_images(grown.root, "animal-owl")
+    assert grown.refresh() == IMAGES
+    assert grown.decision().startswith("1 of 4 images changed since dataset ")
+    assert grown.decision().endswith("the style file asks for 2 changed images: waiting")
+    known = grown.decisions()
+    assert grown.refresh() == []
+    assert grown.decisions() == known
+
+    add_images(grown.root, "animal-fox")
+    assert grown.refresh() == [*IMAGES, "encoded_dataset", *TRAINED]
+    assert grown.decision().startswith("2 of 4 images changed")
+
+
+def test_images_that_are_gone_count_as_news(grown: Life) -> None:
+    for name in ("animal-cat", "animal-dog"):
+        (grown.root / NEWS / f"{name}.txt").unlink()
+    assert grown.refresh()[:5] == [*IMAGES, "encoded_dataset"]
+    assert grown.decision().startswith("2 of 4 images changed")
+
+
+def test_a_dataset_that_shrank_stops_training_until_the_style_file_allows_it(grown: Life) -> None:
+    for name in ("animal-cat", "animal-dog", "animal-cow"):
+        (grown.root / NEWS / f"{name}.txt").unlink()
+    assert grown.refresh() == IMAGES
+    assert grown.decision() == (
+        "stopped by image_dataset: dataset_not_shrunk: 1 images, after 4 of the last training; if "
+        "that is meant, raise checks.max_shrink_share (now 0.5); limit 50%"
+    )
+    # By hand, too: the run ends with the sentence.
+    with pytest.raises(RunFailedError, match="does not pass dataset_not_shrunk: 1 images"):
+        grown.run("image_dataset", STYLE)
+    grown.edit("max_shrink_share: 0.5", "max_shrink_share: 0.8")
+    assert grown.refresh()[:2] == ["encoded_dataset, style", "ema_unet"]
+
+
+def test_captions_edited_by_hand_count_as_news(grown: Life) -> None:
+    edited = {"animal-cat": "a cat that sleeps", "animal-dog": "a dog that runs"}
+    (grown.root / "captions.json").write_text(json.dumps(edited))
+    assert grown.refresh() == ["captions", "image_dataset", "encoded_dataset", *TRAINED]
+
+
+def test_a_rule_starts_as_much_as_it_changes(grown: Life) -> None:
+    grown.edit("family_cap: 5", "family_cap: 4")
+    assert grown.refresh() == ["curated_images, style"]
+    grown.edit("family_cap: 4", "family_cap: 1")
+    assert grown.refresh()[:4] == [
+        "curated_images, style", "captions", "image_dataset", "encoded_dataset",
+    ]  # fmt: skip
+
+
+def test_settings_start_what_they_concern_at_once(grown: Life) -> None:
+    grown.edit("batch_size: 8", "batch_size: 4")
+    assert grown.refresh() == ["ema_unet, style", *TRAINED[1:]]
+    assert grown.decision() == (
+        "changed since the last training: settings changed: Recipe of ema_unet"
+    )
+    grown.edit("[a cat face, a rocket]", "[a cat face, a boat]")
+    assert grown.refresh() == [f"{SHOWN[0]}, style", *SHOWN[1:]]
+    # What decides no content starts nothing but the style's own record.
+    grown.edit("delay_s: 0", "delay_s: 2")
+    assert grown.refresh() == ["style"]
+
+
+def test_another_revision_of_the_base_is_trained_at_once(grown: Life) -> None:
+    scheduler = grown.root / "base" / "scheduler" / "scheduler_config.json"
+    config = {**json.loads(scheduler.read_text()), "revised": True}
+    scheduler.unlink()
+    scheduler.write_text(json.dumps(config))
+    assert "ema_unet" in grown.refresh()[0]
+    assert grown.decision().endswith("base_unet changed of ema_unet")
+
+
+def test_a_source_that_is_down_starts_nothing(grown: Life) -> None:
+    (grown.root / DOWN).touch()
+    with pytest.raises(RunFailedError, match="the source is down"):
+        grown.run("raw_images", STYLE)
+    assert grown.tick() == set()
+    (grown.root / DOWN).unlink()
+    assert grown.refresh() == []
+
+
+def test_a_failed_build_is_asked_for_again_only_when_it_may_succeed(grown: Life) -> None:
+    (grown.root / BROKEN).write_text("captions")
+    add_images(grown.root, "animal-owl")
+    for asset in ("raw_images", "jpeg_images", "curated_images"):
+        grown.build(asset, STYLE)
+    assert grown.tick() == {("captions", STYLE)}
+    with pytest.raises(RunFailedError, match="captions is broken"):
+        grown.run("captions", STYLE)
+    assert grown.tick() == grown.tick() == set()
+    (grown.root / BROKEN).unlink()
+    # Other news: another outcome is possible.
+    add_images(grown.root, "animal-fox")
+    assert grown.refresh()[:4] == IMAGES
+
+
+def test_a_killed_build_is_asked_for_once_more(grown: Life) -> None:
+    grown.edit("batch_size: 8", "batch_size: 4")
+    assert ("ema_unet", MODEL) in grown.tick()
+    for asked_again in ({("ema_unet", MODEL)}, set()):
+        # Nobody reports the end of a step whose process was killed.
+        recorded_run(grown, "ema_unet", MODEL, dg.DagsterRunStatus.FAILURE)
+        assert grown.tick() == asked_again
+
+
+def recorded_run(life: Life, asset: str, partition: str, status: dg.DagsterRunStatus) -> None:
+    """Put a run into the records that ran, or runs, in another process."""
+    job = life.definitions.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection={dg.AssetKey(asset)}
+    )
+    tags = job.get_tags_for_partition_key(partition, selected_asset_keys=[dg.AssetKey(asset)])
+    life.instance.create_run_for_job(
+        job, status=status, tags=tags, asset_selection=frozenset({dg.AssetKey(asset)})
+    )
+
+
+def test_a_cancelled_build_is_not_asked_for_again(grown: Life) -> None:
+    grown.edit("batch_size: 8", "batch_size: 4")
+    assert ("ema_unet", MODEL) in grown.tick()
+    recorded_run(grown, "ema_unet", MODEL, dg.DagsterRunStatus.CANCELED)
+    assert grown.tick() == set()
+
+
+def test_what_is_being_built_is_not_asked_for(grown: Life) -> None:
+    grown.edit("batch_size: 8", "batch_size: 4")
+    recorded_run(grown, "ema_unet", MODEL, dg.DagsterRunStatus.STARTED)
+    assert grown.tick() == {("style", STYLE)}
+
+
+def test_styles_come_and_go_and_one_is_broken(grown: Life) -> None:
+    styles = grown.project.styles_folder
+    shutil.copy(styles / f"{STYLE}.yaml", styles / "second-style.yaml")
+    (styles / "broken.yaml").write_text("refresh: [", "utf-8")
+    grown.reload()
+    # Nobody has switched it on yet.
+    assert grown.tick() == set()
+    grown.switch_on("second-style")
+    asked = {("style", "second-style"), ("raw_images", "second-style")}
+    # A recipe without a decoder has nothing to wait for.
+    assert grown.tick() == {*asked, ("vae_decoder", "second-style.full")}
+    (styles / "second-style.yaml").unlink()
+    assert grown.tick() == set()
+    grown.reload()
+    assert grown.tick() == set()
+    grown.edit("epochs: 2", "epochs: [")
+    assert grown.tick() == set()
+    grown.edit("epochs: [", "epochs: 3")
+    assert grown.tick() == {("style", STYLE), ("ema_unet", MODEL)}
+
+
+def test_a_style_that_is_switched_off_is_left_alone(grown: Life) -> None:
+    project_switches(Catalogue(grown.project), grown.instance).switch_off(STYLE)
+    grown.edit("batch_size: 8", "batch_size: 4")
+    assert grown.tick() == set()
+
+
+def test_training_by_hand_is_never_asked_for(grown: Life) -> None:
+    grown.edit("retrain: {min_changed_images: 2}", "retrain: {by_hand: true}")
+    grown.edit("batch_size: 8", "batch_size: 4")
+    assert grown.go_on() == ["style"]
+    assert grown.decision() == "the style file leaves training to be started by hand"
+
+
+def test_automation_is_off_until_it_is_switched_on(life: Life) -> None:
+    repository = life.definitions.get_repository_def()
+    (schedule,) = repository.schedule_defs
+    assert schedule.name == f"refresh_{STYLE}"
+    assert schedule.cron_schedule == "0 3 * * *"
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert keep_fresh_sensor().default_status == dg.DefaultSensorStatus.STOPPED
+    requested = schedule.evaluate_tick(
+        dg.build_schedule_context(instance=life.instance, repository_def=repository)
+    )
+    assert [each.partition_key for each in requested.run_requests or ()] == [STYLE]
