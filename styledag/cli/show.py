@@ -22,13 +22,22 @@ _SHEETS = Path("data") / "sheets"
 @click.command()
 @click.argument("style")
 @click.argument("asset", type=click.Choice(IMAGE_ASSETS), required=False)
+@click.option(
+    "--review",
+    is_flag=True,
+    help="Write a CSV of the curated images, in which you decide what is kept and dropped.",
+)
 @pass_session
-def show(session: Session, style: str, asset: str | None) -> None:
+def show(session: Session, style: str, asset: str | None, *, review: bool) -> None:
     """Show the images of a style: counts, reasons, licences, and a contact sheet to open.
 
     Of ASSET, or of the last one that was made.
     """
     from styledag.store.store import Store
+
+    if review:
+        _write_review(session, style)
+        return
 
     session.project.style(style)
     store = Store(session.project.store_url)
@@ -46,6 +55,21 @@ def show(session: Session, style: str, asset: str | None) -> None:
     root = session.project.root
     shown = sheet.relative_to(root) if sheet.is_relative_to(root) else sheet
     session.console.print(f"contact sheet: {shown}")
+
+
+def _write_review(session: Session, style: str) -> None:
+    """Write or bring up to date the review that the style file names, or would name."""
+    from styledag.images.review import write_review
+    from styledag.store.store import Store
+
+    project = session.project
+    named = project.style(style).curation.review
+    path = named or f"data/styles/{style}.review.csv"
+    curated = Store(project.store_url).require("curated_images", style)
+    write_review(project.root / path, _manifest(curated))
+    session.console.print(f"wrote {path}: write keep or drop in its column verdict")
+    if named is None:
+        session.console.print(f"and in the style file: curation: {{review: {path}}}")
 
 
 def _print_counts(session: Session, artifact: "Artifact", *, with_notes: bool) -> None:

@@ -21,6 +21,7 @@ from styledag.images.looks import (
 )
 from styledag.images.names import find_named
 from styledag.images.records import CuratedImage, JpegImage
+from styledag.images.review import Review
 from styledag.images.settings import CurationSettings
 from styledag.images.similarity import Float32, comparable
 from styledag.manifest import Manifest, Rejection
@@ -65,6 +66,7 @@ def curate_images(
     workspace: Workspace,
     *,
     embed: Embedder,
+    review: Review | None = None,
 ) -> Manifest[CuratedImage]:
     """Return, and write into the workspace with a contact sheet, the images to train on.
 
@@ -79,16 +81,17 @@ def curate_images(
         settings: What is left out.
         workspace: Where manifest, contact sheet and what is known of each image are kept.
         embed: Turns images into vectors of likeness.
+        review: What a person decided about single images; wins over ``keep`` and ``drop``.
 
     Raises:
         DataError: If not one image is kept; the message names the reasons.
         StorageError: If a JPEG's blob is missing.
     """
-    curation = _Curation(_in_order(jpegs.rows, settings), _urls(settings.keep, jpegs.rows))
-    dropped = _urls(settings.drop, jpegs.rows)
+    kept, dropped = _by_hand(settings, review or Review(), jpegs.rows)
+    curation = _Curation(_in_order(jpegs.rows, kept), kept)
     curation.leave_out(
         lambda image: (
-            ("dropped_by_hand", "curation.drop names it") if image.origin.url in dropped else None
+            ("dropped_by_hand", "a person dropped it") if image.origin.url in dropped else None
         )
     )
     curation.leave_out(partial(_judge_size, settings))
@@ -110,19 +113,34 @@ def curate_images(
 
 
 def curation_facts(
-    curated: Manifest[CuratedImage], jpegs: Manifest[JpegImage], settings: CurationSettings
+    curated: Manifest[CuratedImage],
+    jpegs: Manifest[JpegImage],
+    settings: CurationSettings,
+    review: Review | None = None,
 ) -> Facts:
-    """Return the manifest's counts, and which names of ``keep`` and ``drop`` mean no image."""
-    found = find_named((*settings.keep, *settings.drop), jpegs.rows)
+    """Return the manifest's counts, and which names that a person wrote mean no image."""
+    given = review or Review()
+    names = dict.fromkeys((*settings.keep, *settings.drop, *given.keep, *given.drop))
+    found = find_named(names, jpegs.rows)
     unknown = [name for name, named in found.items() if not named]
     if not unknown:
         return curated.facts
     return {**curated.facts, "names_unmatched": len(unknown), "names_unmatched_first": unknown[:5]}
 
 
-def _in_order(images: Sequence[JpegImage], settings: CurationSettings) -> list[JpegImage]:
+def _by_hand(
+    settings: CurationSettings, review: Review, images: Sequence[JpegImage]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the addresses of the images that a person keeps and drops."""
+    kept, dropped = _urls(review.keep, images), _urls(review.drop, images)
+    return (
+        kept | (_urls(settings.keep, images) - dropped),
+        dropped | (_urls(settings.drop, images) - kept),
+    )
+
+
+def _in_order(images: Sequence[JpegImage], kept: frozenset[str]) -> list[JpegImage]:
     """Return the images so that of copies the one a person keeps, or the largest, comes first."""
-    kept = _urls(settings.keep, images)
 
     def worth(image: JpegImage) -> tuple[bool, int, str, str]:
         pixels = image.raw_width_px * image.raw_height_px

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from styledag.images.similarity import Float32, count_alike, product_for
+from styledag.images.similarity import Float32, count_alike, count_neighbours, product_for
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def find_families(vectors: Float32, least: float) -> Iterator[Family]:
     """
     least = product_for(least)
     left, rows = np.arange(len(vectors)), vectors
-    neighbours = count_alike(rows, rows, least)
+    neighbours = count_neighbours(rows, least)
     free = np.ones(len(left), dtype=np.bool_)
     while len(left):
         alone = free & (neighbours <= 1)

@@ -110,6 +110,12 @@ class CurationSettings:
     drop: tuple[str, ...] = setting(
         (), help="File names, URLs or sha256 of images that are left out."
     )
+    review: str | None = setting(
+        None,
+        identity=False,
+        help="CSV with the columns verdict (keep, drop or empty) and image, which always wins; "
+        "`styledag show STYLE --review` writes it.",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

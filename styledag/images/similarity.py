@@ -45,8 +45,24 @@ def pairs_alike(
     count = len(vectors)
     for start, stop in blocks(count, count):
         alike = vectors[start:stop] @ others[start:].T >= least
-        rows, columns = np.nonzero(np.triu(alike, k=1))
-        yield rows + start, columns + start
+        rows, columns = np.nonzero(alike)
+        above = columns > rows
+        yield rows[above] + start, columns[above] + start
+
+
+def count_neighbours(vectors: Float32, least: float) -> NDArray[np.int64]:
+    """Return for each row how many rows, itself included, it has a product of ``least`` with.
+
+    Args:
+        vectors: Comparable rows, ``[n, d]``; each product is computed once for both.
+        least: Smallest product that counts.
+    """
+    counts = np.zeros(len(vectors), dtype=np.int64)
+    for start, stop in blocks(len(vectors), len(vectors)):
+        alike = vectors[start:stop] @ vectors[start:].T >= least
+        counts[start:stop] += alike.sum(axis=1)
+        counts[stop:] += alike[:, stop - start :].sum(axis=0)
+    return counts
 
 
 def count_alike(rows: Float32, others: Float32, least: float) -> NDArray[np.int64]:

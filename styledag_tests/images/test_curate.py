@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from styledag.errors import DataError
 from styledag.images.curate import curate_images, curation_facts
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import open_jpeg
 from styledag.images.records import CuratedImage, JpegImage
+from styledag.images.resize import to_square
 from styledag.images.settings import CurationSettings
 from styledag.manifest import Manifest
 from styledag.store.digest import folder_digest
@@ -170,6 +171,37 @@ def test_recipes_that_flip_make_mirror_images_copies() -> None:
     assert CurationSettings().with_flips(flips=False).mirrored_copies is False
     stated = CurationSettings(mirrored_copies=False)
     assert stated.with_flips(flips=True) is stated
+
+
+def test_a_thumbnail_and_a_poor_jpeg_are_copies_and_a_cut_or_framed_image_is_none(
+    workspace: Workspace,
+) -> None:
+    drawing = Image.new("RGB", (512, 512), "#fff4d6")
+    pen = ImageDraw.Draw(drawing)
+    pen.ellipse((60, 90, 300, 330), fill="#d03020", outline="black", width=6)
+    pen.rectangle((250, 260, 450, 470), fill="#2050c0", outline="black", width=6)
+    pen.line((20, 480, 490, 60), fill="#108040", width=14)
+    thumbnail = drawing.resize((120, 120), Image.Resampling.LANCZOS)
+    poor = Image.open(io.BytesIO(saved(drawing, "JPEG", quality=30)))
+    variants = {
+        "whole": drawing,
+        "thumbnail": thumbnail,
+        "poor": poor,
+        "cut": drawing.crop((15, 15, 497, 497)),
+        "framed": ImageOps.expand(drawing, 20, "black"),
+    }
+    rows = [
+        jpeg_image(
+            to_square(image, size_px=64, mode="pad", upscale=True, background="#ffffff"),
+            name,
+            workspace,
+            raw_size=image.size,
+        )
+        for name, image in variants.items()
+    ]
+    found = curate(rows, workspace)
+    assert reasons(found) == {"thumbnail": "copy", "poor": "copy"}
+    assert [row.origin.title for row in found.rows if row.copies] == ["whole"]
 
 
 def test_two_clock_faces_are_no_copies(workspace: Workspace) -> None:

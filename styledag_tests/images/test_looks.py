@@ -96,7 +96,7 @@ def test_padding_is_no_part_of_an_image(original: tuple[int, int], workspace: Wo
     found = unpadded(open_jpeg(row.sha256, workspace), original)
     assert found.width / found.height == pytest.approx(original[0] / original[1], rel=0.05)
     same = PixelEmbedder()([found, image])
-    assert float(same[0] @ same[1]) > 0.98
+    assert float(same[0] @ same[1]) > 0.94
 
 
 def test_an_image_that_fills_its_square_keeps_all_of_it(workspace: Workspace) -> None:

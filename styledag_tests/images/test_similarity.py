@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from styledag.images import similarity
-from styledag.images.similarity import comparable, count_alike, pairs_alike
+from styledag.images.similarity import comparable, count_alike, count_neighbours, pairs_alike
 
 
 def unit_rows(count: int, width: int) -> np.ndarray:
@@ -39,6 +39,7 @@ def test_pairs_and_counts_are_those_of_the_full_matrix(
     ]
     assert found == sorted(expected)
     assert count_alike(vectors[:20], vectors, 0.5).tolist() == alike[:20].sum(axis=0).tolist()
+    assert count_neighbours(vectors, 0.5).tolist() == alike.sum(axis=0).tolist()
 
 
 def test_no_vectors_have_no_pairs() -> None:

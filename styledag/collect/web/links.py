@@ -1,7 +1,7 @@
 """Addresses as browsers read them (WHATWG URL standard)."""
 
 import re
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from requests.utils import requote_uri
 
@@ -18,6 +18,8 @@ _SESSION = re.compile(
 )
 _SESSION_IN_PATH = re.compile(r";jsessionid=[\w.!-]+$", re.IGNORECASE)
 _WEB = {"http": 80, "https": 443}
+_FORBIDDEN_IN_HOST = frozenset(_CONTROLS + "#%/:<>?@[\\]^|\x7f")
+"""Its escapes have been read (WHATWG URL standard, forbidden domain code points)."""
 _KEPT = "!$%&'()*+,/:;=?@[]~|^"
 
 
@@ -72,7 +74,7 @@ def _slashes(path: str, base_scheme: str) -> str:
     if match is None:
         return "//" + rest.lstrip("/") if rest.startswith("//") else rest
     if scheme == base_scheme and not rest.startswith("//"):
-        return rest
+        return f"./{rest}" if _SCHEME.match(rest) else rest
     return f"{scheme}://{rest.lstrip('/')}"
 
 
@@ -81,7 +83,11 @@ def _one_spelling(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in _WEB or not parts.hostname or "@" in parts.netloc:
         return url
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    name = unquote(parts.hostname).lower()
+    is_ip6 = ":" in parts.hostname
+    if not is_ip6 and _FORBIDDEN_IN_HOST & set(name):
+        raise ValueError(f"{name!r} is no host")
+    host = f"[{name}]" if is_ip6 else name
     port = "" if parts.port in (None, _WEB[parts.scheme]) else f":{parts.port}"
     path = quote(parts.path or "/", safe=_KEPT)
     return urlunsplit((parts.scheme, host + port, path, parts.query, ""))

@@ -4,6 +4,7 @@ Copies are dropped, families of near-duplicates capped, poor quality left out.
 `contact_sheet.html` shows the families.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from styledag.graph.checks import NOTHING_LOST
@@ -11,6 +12,7 @@ from styledag.graph.previews import image_of
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
 from styledag.images import curate
 from styledag.images.records import JpegImage
+from styledag.images.review import read_review
 from styledag.images.settings import CurationSettings
 from styledag.manifest import Manifest
 from styledag.store.artifact import Facts
@@ -21,12 +23,18 @@ if TYPE_CHECKING:
     from styledag.models.reference import ModelReference
 
 
+_REVIEW = "curation.review"
+
+
 def curate_jpegs(inputs: Inputs, workspace: Workspace) -> Facts:
     """Choose among the JPEGs."""
     jpegs = Manifest.read(inputs.folder("jpeg_images"), JpegImage)
     settings = inputs.settings.of(CurationSettings)
-    curated = curate.curate_images(jpegs, settings, workspace, embed=_embedder(inputs))
-    return curate.curation_facts(curated, jpegs, settings)
+    review = read_review(inputs.files[_REVIEW]) if _REVIEW in inputs.files else None
+    curated = curate.curate_images(
+        jpegs, settings, workspace, embed=_embedder(inputs), review=review
+    )
+    return curate.curation_facts(curated, jpegs, settings, review)
 
 
 def _embedder(inputs: Inputs) -> "Embedder":
@@ -42,6 +50,11 @@ def _embedder(inputs: Inputs) -> "Embedder":
 
 def _settings(declared: Declaration) -> Settings:
     return Settings(declared.style.curation).beside(batch_size=declared.style.scores.batch_size)
+
+
+def _files(declared: Declaration) -> Mapping[str, str]:
+    path = declared.style.curation.review
+    return {} if path is None else {_REVIEW: path}
 
 
 def _scorer(declared: Declaration) -> "ModelReference | None":
@@ -60,6 +73,7 @@ STAGE = Stage(
     settings=_settings,
     reads=(Reads("jpeg_images"),),
     uses=(Uses("scorer", _scorer),),
+    files=_files,
     pool="gpu",
     preview=image_of("families.jpg"),
     checks=(NOTHING_LOST,),

@@ -20,6 +20,9 @@ BASE = "https://example.org/wiki/list?page=1"
         ("#top", BASE),
         ("//cdn.example.org/a.png", "https://cdn.example.org/a.png"),
         ("///cdn.example.org/a.png", "https://cdn.example.org/a.png"),
+        ("http://%45xample.ORG/a", "http://example.org/a"),
+        ("http:%41", "http://a/"),
+        ("https:http:", "https://example.org/wiki/http:"),
         ("dir\\win.png", "https://example.org/wiki/dir/win.png"),
         ("\\\\cdn.example.org\\a.png", "https://cdn.example.org/a.png"),
         ("https:\\\\cdn.example.org\\a.png?x=\\y", "https://cdn.example.org/a.png?x=%5Cy"),
@@ -54,7 +57,10 @@ def test_a_query_is_in_the_pages_encoding_and_a_path_in_utf_8() -> None:
     )
 
 
-@pytest.mark.parametrize("link", ["http://[bad/a", "http://a:b/", "http://a:99999/"])
+@pytest.mark.parametrize(
+    "link",
+    ["http://[bad/a", "http://a:b/", "http://a:99999/", "http:a b", "http://a%2Fb/", "http:\x080"],
+)
 def test_what_is_no_address_is_refused(link: str) -> None:
     with pytest.raises(FetchError, match="invalid_url"):
         absolute_url(BASE, link)
