@@ -15,6 +15,7 @@ from styledag.dataset.build import build_image_dataset
 from styledag.dataset.settings import DatasetSettings
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checkpoint_unets import store_unet
+from styledag.graph.snapshots import SNAPSHOTS_FILE
 from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
 from styledag.scoring.records import Estimate, ScoreRow
@@ -59,6 +60,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
 
     def tune(workspace: Workspace) -> Facts:
         _write_scaled(base / UNET, workspace.folder / UNET, 1.001)
+        (workspace.folder / SNAPSHOTS_FILE).write_text("[]")
         return {}
 
     def blend(workspace: Workspace) -> Facts:
