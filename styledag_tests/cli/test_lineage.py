@@ -47,7 +47,7 @@ def test_a_lone_file_tells_what_it_states_without_a_project(drawn: Path) -> None
 
 def test_an_exported_file_leads_to_its_model(call: Call, made: MadeProject, tmp_path: Path) -> None:
     exported = tmp_path / "model.safetensors"
-    call("export", MODEL, "--to", exported, "--license", "cc-by-4.0")
+    call("export", "model", MODEL, "--format", "single-file", "--to", exported)
     described = json.loads(call("lineage", exported, "--json"))
     assert described["version"] == made.model.version
     assert described["file"]["ema_unet"] == made.model.version
