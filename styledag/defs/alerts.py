@@ -1,4 +1,4 @@
-"""Messages about runs that nobody watches: a failure, a new model, a better one, a check that fails.
+"""Messages about runs that nobody watches: failures, new and better models, failed checks.
 
 They go to the log, and to whatever the environment names: addresses are secrets and are in no file.
 """
