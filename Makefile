@@ -41,6 +41,9 @@ test-slow: $(READY) ## Run the tests that take minutes
 .PHONY: test-wiki
 test-wiki: $(READY) ## Run the tests against a real MediaWiki; needs Debian's packages, and names them
 	$(BIN)/python -m pytest -m slow styledag_tests/collect/test_real_wiki.py
+.PHONY: bench-gpu
+bench-gpu: $(READY) ## Measure training, encoding, sampling and captioning in nine minutes; PEER is diffusers' script
+	$(BIN)/python -m benchmarks.card $(if $(PEER),--peer $(PEER)) --json build/card.json --table build/card.md
 
 .PHONY: lint
 lint: $(READY) ## ruff, mypy and who may import whom

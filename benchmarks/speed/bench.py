@@ -1,12 +1,13 @@
 """The benchmark's parts, each of which starts fresh processes and returns figures."""
 
 import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.speed.fake import write_checkpoint, write_images
+from benchmarks.speed.fake import STARTER_BLIP, write_captioner, write_checkpoint, write_images
 from benchmarks.speed.measured import run_worker
 from benchmarks.speed.peer import readme_flags, tuned_flags
 from benchmarks.speed.scale import Scale
@@ -40,6 +41,7 @@ class Bench:
         threads: Of the processor.
         work: Folder for everything that is made.
         peer: The peer's script, if there is one.
+        ends_at_s: By :func:`time.monotonic`, when the last process must have ended.
     """
 
     scale: Scale
@@ -47,6 +49,7 @@ class Bench:
     threads: int
     work: Path
     peer: Path | None
+    ends_at_s: float = math.inf
     _runs: int = field(default=0, init=False)
 
     @property
@@ -189,6 +192,33 @@ class Bench:
         lowered = {**self.scale.lowered, "compile": False}
         return self.train("lean", compute=lowered, recipe=recipe)
 
+    def sampling(self) -> Figures:
+        """Sample with our denoiser and with diffusers' pipeline."""
+        return self._worker(
+            "drawing",
+            kind="sampling",
+            compute={**self.scale.fast, "compile": False},
+            batch_size=self.scale.sampled,
+            steps=self.scale.sampling_steps,
+            size_px=self.scale.architecture.size_px,
+        )
+
+    def captioning(self) -> Figures:
+        """Caption images in a batch and one by one."""
+        captioner = STARTER_BLIP
+        if self.device == "cuda":
+            captioner = self.work / "blip"
+            write_captioner(captioner)
+        return self._worker(
+            "drawing",
+            kind="captioning",
+            compute={**self.scale.fast, "compile": False},
+            captioner=str(captioner),
+            images=str(self._folder("images", self._contest)),
+            batch_size=self.scale.captioned,
+            compared=self.scale.sampled,
+        )
+
     def train(
         self,
         name: str,
@@ -256,6 +286,7 @@ class Bench:
             device=self.device,
             threads=self.threads,
             log=self.work / "log.txt",
+            timeout_s=None if math.isinf(self.ends_at_s) else self.ends_at_s - time.monotonic(),
         )
 
     def _float32(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+STARTER_BLIP = Path(__file__).resolve().parents[2] / "data" / "starter" / "blip"
+"""The starter's captioner, whose words serve random weights as well."""
 WORDS = ("cat", "house", "tree", "boat", "clock", "apple", "bird", "lamp")
 
 
@@ -98,6 +100,28 @@ def write_checkpoint(folder: Path, architecture: Architecture) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder)
+
+
+def write_captioner(folder: Path) -> None:
+    """Write a BLIP of the base size with random weights, as float32; kept if it is there."""
+    if (folder / "config.json").is_file():
+        return
+    import torch
+    from transformers import BlipConfig, BlipForConditionalGeneration, BlipProcessor
+
+    torch.manual_seed(0)
+    processor = BlipProcessor.from_pretrained(STARTER_BLIP)
+    ids = {
+        "bos_token_id": processor.tokenizer.convert_tokens_to_ids("[DEC]"),
+        "eos_token_id": processor.tokenizer.sep_token_id,
+        "sep_token_id": processor.tokenizer.sep_token_id,
+        "pad_token_id": processor.tokenizer.pad_token_id,
+    }
+    config = BlipConfig(text_config=ids, vision_config={"image_size": 384})
+    size_px = config.vision_config.image_size
+    processor.image_processor.size = {"height": size_px, "width": size_px}
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
 
 
 def write_images(folder: Path, count: int, size_px: int) -> None:

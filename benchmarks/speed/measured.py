@@ -15,6 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 """The repository, which worker processes import the package and the benchmarks from."""
 
 
+class WorkerError(SystemExit):
+    """A worker process failed, which ends a benchmark that does not go on without it."""
+
+
 class Stamps:
     """The clock and the processor's seconds after each optimiser step."""
 
@@ -56,7 +60,13 @@ def report_figures(figures: Mapping[str, Any]) -> None:
 
 
 def run_worker(
-    module: str, task: Mapping[str, Any], *, device: str, threads: int, log: Path
+    module: str,
+    task: Mapping[str, Any],
+    *,
+    device: str,
+    threads: int,
+    log: Path,
+    timeout_s: float | None = None,
 ) -> dict[str, Any]:
     """Run a module in a fresh process and return its figures.
 
@@ -66,9 +76,10 @@ def run_worker(
         device: ``cpu`` hides CUDA from it.
         threads: Of the processor, for each of torch's operations.
         log: File that its errors are appended to.
+        timeout_s: Longest time that it may take.
 
     Raises:
-        SystemExit: If it fails; its last words are printed.
+        WorkerError: If it fails or takes too long; the message ends with its last words.
     """
     command: Sequence[str] = [sys.executable, "-m", module, json.dumps(task)]
     environment = {
@@ -81,18 +92,22 @@ def run_worker(
     if device == "cpu":
         environment |= {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
     with log.open("a", encoding="utf-8") as errors:
-        done = subprocess.run(
-            command,
-            env=environment,
-            cwd=log.parent,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                cwd=log.parent,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                check=False,
+                timeout=timeout_s,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise WorkerError(f"{module} did not end within {timeout_s:.0f} s") from exc
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if done.returncode or not lines:
         tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-25:])
-        raise SystemExit(f"{tail}\n{module} ended with {done.returncode}; its whole log: {log}")
+        raise WorkerError(f"{tail}\n{module} ended with {done.returncode}; its whole log: {log}")
     figures: dict[str, Any] = json.loads(lines[-1].removeprefix(MARK))
     return figures

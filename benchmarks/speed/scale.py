@@ -26,6 +26,9 @@ class Scale:
         lowered: The settings that the gates compare with float32.
         peer_precision: The tuned peer's.
         lean: The recipe of the least memory.
+        sampled: Images sampled at a time.
+        sampling_steps: Denoising steps of each.
+        captioned: Images captioned at a time.
     """
 
     architecture: Architecture
@@ -43,6 +46,9 @@ class Scale:
     lowered: dict[str, Any]
     peer_precision: str
     lean: dict[str, Any]
+    sampled: int
+    sampling_steps: int
+    captioned: int
 
 
 def scale_of(device: str, *, quick: bool) -> Scale:
@@ -68,6 +74,9 @@ def _cuda(*, quick: bool) -> Scale:
         lowered=bfloat16 | {"compile": True},
         peer_precision="bf16",
         lean={"weights": "bfloat16", "optimizer": "adamw_8bit", "ema_on_cpu": True},
+        sampled=16,
+        sampling_steps=25,
+        captioned=64,
     )
 
 
@@ -89,4 +98,7 @@ def _cpu(device: str, *, quick: bool) -> Scale:
         lowered={"device": device, "dtype": "bfloat16"},
         peer_precision="no",
         lean={"weights": "bfloat16", "optimizer": "adafactor"},
+        sampled=4,
+        sampling_steps=4,
+        captioned=16,
     )

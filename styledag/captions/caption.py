@@ -25,6 +25,7 @@ from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest, Rejection
 from styledag.settings import canonical_json
+from styledag.store.blobs import Blobs
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
@@ -200,7 +201,7 @@ def _ask(
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
         while batch := list(islice(missing, captioner.batch_size(settings))):
-            said = captioner([_image(workspace, sha256) for sha256 in batch], settings)
+            said = captioner([read_image(workspace.blobs, sha256) for sha256 in batch], settings)
             for sha256, caption in zip(batch, said, strict=True):
                 workspace.items.put_json(ITEMS, keys[sha256], caption)
                 captions[sha256] = caption
@@ -209,10 +210,15 @@ def _ask(
     return captions
 
 
-def _image(workspace: Workspace, sha256: str) -> "Image":
+def read_image(blobs: Blobs, sha256: str) -> "Image":
+    """Return a JPEG of the store as RGB.
+
+    Raises:
+        StorageError: If it is missing or no longer the JPEG that was stored.
+    """
     from PIL import Image, UnidentifiedImageError
 
-    content = workspace.blobs.read(sha256)
+    content = blobs.read(sha256)
     try:
         with Image.open(BytesIO(content), formats=["JPEG"]) as image:
             return image.convert("RGB")

@@ -1,12 +1,17 @@
 """`styledag export`: a dataset for another trainer, or a model for another program."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from styledag.cli.context import Session, pass_session
+
+if TYPE_CHECKING:
+    from styledag.graph.catalogue import Catalogue
+    from styledag.publishing.hub.settings import PublishSettings
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 FORMATS = ("diffusers", "single-file", "lora")
@@ -16,17 +21,45 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def model_options(command: Command) -> Command:
-    """Add the options that exporting and publishing a model share."""
+    """Add the options that exporting and publishing a model share.
+
+    What is left out is as the style file's section ``publish`` has it.
+    """
     options = (
-        click.option("--format", "form", type=click.Choice(FORMATS), default="diffusers"),
-        click.option("--dtype", type=click.Choice(list(DTYPES)), default="fp16", show_default=True),
-        click.option("--licence", default="unknown", help="Licence of the model, for its card."),
-        click.option("--licence-url", default="", help="Its text, if the Hub does not know it."),
-        click.option("--dataset", default="", help="Hub id of its dataset, if that is published."),
+        click.option("--format", type=click.Choice(FORMATS), help="diffusers if left out."),
+        click.option("--dtype", type=click.Choice(list(DTYPES)), help="fp16 if left out."),
+        click.option("--licence", help="Licence of the model, for its card."),
+        click.option("--licence-url", help="Its text, if the Hub does not know it."),
+        click.option("--dataset", help="Hub id of its dataset, if that is published."),
     )
     for option in options:
         command = option(command)
     return command
+
+
+def chosen(catalogue: "Catalogue", name: str, **given: Any) -> "PublishSettings":
+    """Return how a style's file says that it is published, but for what options say.
+
+    Args:
+        catalogue: The project.
+        name: The style, or one of its models.
+        **given: Options; those that are ``None`` were left out.
+
+    Raises:
+        StyleFileError: If the style file is missing or broken.
+        click.UsageError: If the options cannot be meant.
+    """
+    from styledag.publishing.hub.settings import PublishSettings
+
+    stated = catalogue.style(name.partition(".")[0]).publish or PublishSettings()
+    if given.get("to") not in (None, stated.to):
+        stated = replace(stated, dataset=None, models=None)  # names of the other kind
+    if given.get("dtype"):
+        given["dtype"] = DTYPES[given["dtype"]]
+    try:
+        return replace(stated, **{key: value for key, value in given.items() if value is not None})
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
 
 
 @click.group()
@@ -67,14 +100,12 @@ def export_dataset_command(
 @pass_session
 def export_model_command(
     session: Session,
+    /,
     name: str,
     *,
     to: Path,
-    form: str,
-    dtype: str,
-    licence: str,
-    licence_url: str,
-    dataset: str,
+    dataset: str | None,
+    **given: str | None,
 ) -> None:
     """Write a model as a diffusers folder, as a single file or as a LoRA file, with its card.
 
@@ -83,14 +114,15 @@ def export_model_command(
     from styledag.graph.ancestry import find_artifact
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.exported_card import CardTerms, export_with_card
+    from styledag.graph.find_exportable import find_exportable
 
     catalogue = Catalogue(session.project)
+    settings = chosen(catalogue, name, **given)
     facts = export_with_card(
-        catalogue,
-        find_artifact(catalogue.store, name),
+        find_exportable(catalogue, find_artifact(catalogue.store, name), settings.format),
         to,
-        form,  # type: ignore[arg-type]
-        dtype=DTYPES[dtype],  # type: ignore[arg-type]
-        terms=CardTerms(licence=licence, licence_url=licence_url, dataset=dataset),
+        settings.format,
+        dtype=settings.dtype,
+        terms=CardTerms.of(settings, dataset=dataset),
     )
     click.echo(f"wrote {facts['parameters']:,} parameters, {facts['bytes']:,} bytes, to {to}")

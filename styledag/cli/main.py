@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from styledag import __version__
+from styledag.cli.captions import captions
 from styledag.cli.context import Session
 from styledag.cli.diff import diff
 from styledag.cli.export import export
@@ -46,7 +47,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 for command in (
     *(demo, run, show, ui, new, status, lineage, doctor, schedule, gc),
-    *(diff, export, publish, import_command, wiki, schema),
+    *(captions, diff, export, publish, import_command, wiki, schema),
 ):
     cli.add_command(command)
 

@@ -1,11 +1,18 @@
 """`styledag publish`: a dataset or a model, to the Hub or to a folder."""
 
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from styledag.cli.context import Session, pass_session
-from styledag.cli.export import DTYPES, model_options
+from styledag.cli.export import chosen, model_options
+
+if TYPE_CHECKING:
+    from styledag.graph.catalogue import Catalogue
+    from styledag.publishing.hub.settings import PublishSettings
+    from styledag.store.artifact import Facts
 
 
 @click.command()
@@ -23,48 +30,74 @@ from styledag.cli.export import DTYPES, model_options
 @pass_session
 def publish(
     session: Session,
+    /,
     name: str,
     *,
     repo: str | None,
     to: Path | None,
     public: bool,
     denied: tuple[str, ...],
-    form: str,
-    dtype: str,
-    licence: str,
-    licence_url: str,
-    dataset: str,
+    dataset: str | None,
+    **given: Any,
 ) -> None:
     """Publish a style's dataset, or a model with its card; only what differs is sent.
 
-    The Hub's access token is that of `hf auth login`, or HF_TOKEN.
+    What no option says is as the style file's section `publish` has it. The Hub's access token is
+    that of `hf auth login`, or HF_TOKEN.
     """
-    from styledag.graph.ancestry import find_artifact
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.exported_card import CardTerms
-    from styledag.graph.publication import publish_dataset, publish_model
-    from styledag.publishing.hub.settings import PublishSettings
 
-    if (repo is None) == (to is None):
+    if repo is not None and to is not None:
         raise click.UsageError("name either --repo OWNER/NAME or --to FOLDER")
-    target = repo if repo is not None else str(to)
-    settings = PublishSettings(
-        to="folder" if repo is None else "hub", private=not public, deny_licences=denied
-    )
+    if repo is not None or to is not None:
+        given["to"] = "folder" if repo is None else "hub"
     catalogue = Catalogue(session.project)
-    if "." in name:
-        facts = publish_model(
-            catalogue,
-            find_artifact(catalogue.store, name),
-            target,
-            settings,
-            form,  # type: ignore[arg-type]
-            dtype=DTYPES[dtype],  # type: ignore[arg-type]
-            terms=CardTerms(
-                licence=licence, licence_url=licence_url, repo=repo or "", dataset=dataset
-            ),
-        )
-    else:
-        facts = publish_dataset(catalogue, name, target, settings)
+    settings = chosen(
+        catalogue,
+        name,
+        deny_licences=denied or None,
+        private=False if public else None,
+        **given,
+    )
+    facts = _published(catalogue, name, repo or to, settings, dataset)
     counts = ", ".join(f"{facts[each]} {each}" for each in ("uploaded", "unchanged", "deleted"))
     click.echo(f"{facts['url']} is at {facts['tag']}: {counts}")
+
+
+def _published(
+    catalogue: "Catalogue",
+    name: str,
+    target: str | Path | None,
+    settings: "PublishSettings",
+    dataset: str | None,
+) -> "Facts":
+    """Publish what a name means, on the disk of the store."""
+    from styledag.graph.ancestry import find_artifact
+    from styledag.graph.exported_card import CardTerms
+    from styledag.graph.exported_dataset import find_dataset
+    from styledag.graph.find_exportable import find_exportable
+    from styledag.graph.names import Partition
+    from styledag.graph.publication import located, publish_dataset, publish_model
+
+    model = find_artifact(catalogue.store, name) if "." in name else None
+    stated = settings.dataset
+    if model is not None:
+        stated = settings.model_target(Partition.from_store(model.partition).recipe)
+    if target is not None:
+        where = str(target)
+    elif stated is not None:
+        where = located(stated, settings, catalogue.project.root)
+    else:
+        raise click.UsageError(
+            "name either --repo OWNER/NAME or --to FOLDER, or a target in the style file's section "
+            "publish"
+        )
+    cache = catalogue.store.files.cache
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix="publish-") as folder:
+        staging = Path(folder) / "content"
+        if model is None:
+            return publish_dataset(find_dataset(catalogue.store, name), where, settings, staging)
+        terms = CardTerms.of(settings, target=where, dataset=dataset)
+        source = find_exportable(catalogue, model, settings.format)
+        return publish_model(source, where, settings, staging, terms)

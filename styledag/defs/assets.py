@@ -51,7 +51,7 @@ def graph_checks(catalogue: Catalogue, partitions: Partitions) -> list[dg.AssetC
 
 def _declared(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> dict[str, Any]:
     return {
-        "partitions_def": partitions.definitions[stage.grain],
+        "partitions_def": partitions.definition(stage),
         "deps": list(_deps(stage, partitions, catalogue)),
         "description": stage.description,
         "group_name": stage.group,
@@ -65,7 +65,7 @@ def _deps(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> Iterato
     if stage.name not in catalogue.publisher_of:
         yield dg.AssetDep(settings_key(stage.name))
     for reads in stage.reads:
-        mapping = partitions.mapping(catalogue.stages[reads.asset].grain, stage.grain)
+        mapping = partitions.mapping(catalogue.stages[reads.asset], stage)
         yield dg.AssetDep(reads.asset, partition_mapping=mapping)
 
 
@@ -112,7 +112,7 @@ def _by_hand(stage: Stage, check: Check, partitions: Partitions) -> dg.AssetChec
     @dg.asset_check(asset=stage.name, name=check.name, description=check.description)
     def look(graph: dg.ResourceParam[GraphRun]) -> dg.AssetCheckResult:
         catalogue, wrong, looked_at = graph.catalogue, [], 0
-        for partition in partitions.declared[stage.grain]:
+        for partition in partitions.of(stage):
             artifact = catalogue.store.current(stage.name, partition.stored_as)
             if artifact is None:
                 continue

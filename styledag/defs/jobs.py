@@ -30,6 +30,8 @@ PARTS = {
     "train": Part("Encode the dataset and fine-tune.", "model", frozenset({"training", "blends"})),
     "draw": Part("Blend, and draw samples.", "blend", frozenset({"blends"})),
     "show": Part("Score the model and write its report.", "model", frozenset({"results"})),
+    "publish_data": Part("Publish the dataset.", "style", frozenset({"publishing"})),
+    "publish": Part("Publish the model.", "model", frozenset({"publishing"})),
 }
 """By name of the job, in the order in which the jobs follow one another."""
 

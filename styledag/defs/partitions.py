@@ -4,13 +4,13 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import dagster as dg
 
 from styledag.errors import StyleFileError
 from styledag.graph.catalogue import partitions_of
 from styledag.graph.names import Grain, Partition
+from styledag.graph.stage import Declaration, Stage
 from styledag.project import Project
 from styledag.style.load import load_style, style_paths
 from styledag.style.model import STYLE_NAME, Style
@@ -25,30 +25,39 @@ class Partitions:
     Attributes:
         declared: Partitions by grain. Styles whose file is broken are there, so that their error
             is seen, but have no models.
+        styles: The styles by name, but for broken ones.
     """
 
     declared: Mapping[Grain, tuple[Partition, ...]]
+    styles: Mapping[str, Style]
 
-    @cached_property
-    def definitions(self) -> Mapping[Grain, dg.StaticPartitionsDefinition]:
-        """Dagster's definition of each grain."""
-        return {
-            grain: dg.StaticPartitionsDefinition([each.key for each in partitions])
-            for grain, partitions in self.declared.items()
-        }
+    def of(self, stage: Stage) -> tuple[Partition, ...]:
+        """Return the partitions of a stage: those of its grain that style files ask for."""
+        return tuple(
+            each
+            for each in self.declared[stage.grain]
+            if each.style not in self.styles
+            or stage.is_asked_for(Declaration(self.styles[each.style], each))
+        )
 
-    def mapping(self, upstream: Grain, downstream: Grain) -> dg.PartitionMapping | None:
-        """Return how an upstream grain maps to another; ``None`` where both are the same."""
-        if upstream == downstream:
+    def definition(self, stage: Stage) -> dg.StaticPartitionsDefinition:
+        """Return Dagster's definition of a stage's partitions."""
+        return dg.StaticPartitionsDefinition([each.key for each in self.of(stage)])
+
+    def mapping(self, upstream: Stage, downstream: Stage) -> dg.PartitionMapping | None:
+        """Return how an upstream stage maps to another; ``None`` where both are the same."""
+        sources, targets = self.of(upstream), self.of(downstream)
+        if sources == targets:
             return None
+        same_grain = upstream.grain == downstream.grain
         return dg.StaticPartitionMapping(
             {
                 source.key: [
                     target.key
-                    for target in self.declared[downstream]
-                    if source.belongs_with(target)
+                    for target in targets
+                    if (source == target if same_grain else source.belongs_with(target))
                 ]
-                for source in self.declared[upstream]
+                for source in sources
             }
         )
 
@@ -62,6 +71,7 @@ def read_partitions(project: Project) -> Partitions:
     styles: list[Partition] = []
     models: list[Partition] = []
     parts: dict[Grain, list[Partition]] = {"checkpoint": [], "blend": []}
+    read: dict[str, Style] = {}
     for name in style_paths(project.styles_folder):
         if not re.search(STYLE_NAME, name):
             log.warning("%s.yaml is left out: its name must match %s", name, STYLE_NAME)
@@ -70,6 +80,7 @@ def read_partitions(project: Project) -> Partitions:
         style = _readable(project, name)
         if style is None:
             continue
+        read[name] = style
         for model in partitions_of(style, Partition(name), "model"):
             models.append(model)
             for grain, known in parts.items():
@@ -79,7 +90,8 @@ def read_partitions(project: Project) -> Partitions:
             "style": tuple(styles),
             "model": tuple(models),
             **{grain: tuple(known) for grain, known in parts.items()},
-        }
+        },
+        read,
     )
 
 

@@ -35,7 +35,7 @@ def settings_node(stage: Stage, partitions: Partitions) -> dg.AssetSpec:
     """Return the node with the settings of a stage; nothing materialises it."""
     return dg.AssetSpec(
         settings_key(stage.name),
-        partitions_def=partitions.definitions[stage.grain],
+        partitions_def=partitions.definition(stage),
         group_name=GROUP,
         kinds={"yaml"},
         owners=["team:styledag"],

@@ -2,14 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from styledag.dataset.read import read_dataset
 from styledag.errors import LineageError
 from styledag.graph.blends import Blend
-from styledag.graph.lineage import find_ancestor, trace
+from styledag.graph.lineage import Ancestor, nearest, trace
 from styledag.graph.names import Partition, epoch_key
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
@@ -107,9 +107,18 @@ def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) 
     Raises:
         LineageError: If a build that it came from is no longer in the store.
     """
-    ancestors = trace(store, artifact)
-    dataset = find_ancestor(store, artifact, "image_dataset")
-    traced = tuple(
+    return lineage_of(trace(store, artifact), images=images)
+
+
+def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
+    """Return the same of an artifact and all that it came from, nearest first.
+
+    Raises:
+        LineageError: If it came from no dataset or no recipe.
+    """
+    artifact = traced[0].input
+    dataset = nearest(traced, "image_dataset")
+    rows = tuple(
         TracedImage(
             sha256=row.id,
             url=row.origin.url,
@@ -123,10 +132,10 @@ def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) 
         for row in read_dataset(dataset.folder)
     )
     return Lineage(
-        asset=artifact.asset,
+        asset=artifact.name,
         partition=artifact.partition,
         version=artifact.version,
-        recipe=_recipe(store, artifact),
+        recipe=_recipe(traced),
         dataset_version=dataset.version,
         steps=tuple(
             LineageStep(
@@ -135,17 +144,18 @@ def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) 
                 version=each.input.version,
                 code_version=each.artifact.build.code_version if each.artifact else "",
             )
-            for each in ancestors[1:]
+            for each in traced[1:]
         ),
-        image_count=len(traced),
-        licences=dict(Counter(each.licence for each in traced).most_common()),
-        images=traced if images else (),
+        image_count=len(rows),
+        licences=dict(Counter(each.licence for each in rows).most_common()),
+        images=rows if images else (),
     )
 
 
-def _recipe(store: Store, artifact: Artifact) -> Mapping[str, Any]:
-    for ancestor in trace(store, artifact):
+def _recipe(traced: Sequence[Ancestor]) -> Mapping[str, Any]:
+    for ancestor in traced:
         if ancestor.artifact is not None and "Recipe" in ancestor.artifact.build.settings:
             recipe: Mapping[str, Any] = ancestor.artifact.build.settings["Recipe"]
             return recipe
-    raise LineageError(f"{artifact.asset} of {artifact.partition} was trained by no recipe")
+    first = traced[0].input
+    raise LineageError(f"{first.name} of {first.partition} was trained by no recipe")

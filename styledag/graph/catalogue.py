@@ -74,7 +74,7 @@ class Catalogue:
         return Declaration(self.style(partition.style), partition)
 
     def walk(self, style: str, recipes: Sequence[str] = ()) -> Iterator[tuple[Stage, Partition]]:
-        """Yield every stage with each of its partitions in the order in which they are run.
+        """Yield every stage with each partition that is asked for, in the order of a run.
 
         Args:
             style: The style.
@@ -93,7 +93,9 @@ class Catalogue:
             for owner in [Partition(style)] if of_style else models:
                 for grain, of_grain in by_grain:
                     for partition in partitions_of(declared, owner, grain):
-                        yield from ((stage, partition) for stage in of_grain)
+                        declaration = Declaration(declared, partition)
+                        asked = (stage for stage in of_grain if stage.is_asked_for(declaration))
+                        yield from ((stage, partition) for stage in asked)
 
     def needed_for(self, asset: str) -> frozenset[str]:
         """Return an asset and all that it is made from, by name, of what can be run by itself.

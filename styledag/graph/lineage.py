@@ -1,6 +1,6 @@
 """What an artifact came from, back to every image's address."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from styledag.errors import LineageError, StorageError
@@ -29,18 +29,18 @@ def trace(store: Store, artifact: Artifact) -> list[Ancestor]:
     Raises:
         LineageError: If a build that it came from is no longer in the store.
     """
-    traced: dict[tuple[str, str, str], Ancestor] = {}
-    level = [Ancestor(0, artifact.as_input(), artifact)]
-    while level:
-        following = []
-        for ancestor in level:
-            upstream = ancestor.input
-            identity = (upstream.name, upstream.partition, upstream.version)
-            if identity not in traced:
-                traced[identity] = ancestor
-                following += _parents(store, ancestor)
-        level = following
-    return list(traced.values())
+    return _traced(artifact, store.resolve)
+
+
+def trace_among(ancestors: Sequence[Ancestor], artifact: Artifact) -> list[Ancestor]:
+    """Return the same of an artifact whose ancestors are at hand, without a store.
+
+    Args:
+        ancestors: The artifact and all that it came from, and others.
+        artifact: The artifact.
+    """
+    known = {each.input.identity: each.artifact for each in ancestors if each.artifact}
+    return _traced(artifact, lambda upstream: known[upstream.identity])
 
 
 def find_ancestor(store: Store, artifact: Artifact, asset: str) -> Artifact:
@@ -49,10 +49,20 @@ def find_ancestor(store: Store, artifact: Artifact, asset: str) -> Artifact:
     Raises:
         LineageError: If it came from none.
     """
-    for ancestor in trace(store, artifact):
+    return nearest(trace(store, artifact), asset)
+
+
+def nearest(traced: Sequence[Ancestor], asset: str) -> Artifact:
+    """Return the artifact of an asset among an artifact and all that it came from, nearest first.
+
+    Raises:
+        LineageError: If there is none.
+    """
+    for ancestor in traced:
         if ancestor.artifact is not None and ancestor.input.name == asset:
             return ancestor.artifact
-    raise LineageError(f"{artifact.asset} of {artifact.partition} came from no {asset}")
+    first = traced[0].input
+    raise LineageError(f"{first.name} of {first.partition} came from no {asset}")
 
 
 def sources_first(ancestors: Sequence[Ancestor]) -> list[Ancestor]:
@@ -72,17 +82,32 @@ def sources_first(ancestors: Sequence[Ancestor]) -> list[Ancestor]:
     return list(ordered.values())
 
 
-def _parents(store: Store, ancestor: Ancestor) -> list[Ancestor]:
+def _traced(artifact: Artifact, resolve: Callable[[Input], Artifact]) -> list[Ancestor]:
+    traced: dict[tuple[str, str, str], Ancestor] = {}
+    level = [Ancestor(0, artifact.as_input(), artifact)]
+    while level:
+        following = []
+        for ancestor in level:
+            upstream = ancestor.input
+            identity = (upstream.name, upstream.partition, upstream.version)
+            if identity not in traced:
+                traced[identity] = ancestor
+                following += _parents(ancestor, resolve)
+        level = following
+    return list(traced.values())
+
+
+def _parents(ancestor: Ancestor, resolve: Callable[[Input], Artifact]) -> list[Ancestor]:
     if ancestor.artifact is None:
         return []
     return [
-        Ancestor(ancestor.depth + 1, each, _resolved(store, each) if each.build else None)
+        Ancestor(ancestor.depth + 1, each, _resolved(each, resolve) if each.build else None)
         for each in ancestor.artifact.build.inputs
     ]
 
 
-def _resolved(store: Store, upstream: Input) -> Artifact:
+def _resolved(upstream: Input, resolve: Callable[[Input], Artifact]) -> Artifact:
     try:
-        return store.resolve(upstream)
+        return resolve(upstream)
     except StorageError as exc:
         raise LineageError(f"the lineage breaks off: {exc}") from exc

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from styledag.errors import StyleFileError
 from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
@@ -47,7 +48,13 @@ def plan_build(catalogue: Catalogue, asset: str, partition: Partition) -> Plan:
         ArtifactMissingError: If something that it reads was never materialised.
         ModelError: If a model is not available.
     """
-    return _Planner(catalogue, catalogue.declaration(partition)).plan(catalogue.stages[asset])
+    stage, declaration = catalogue.stages[asset], catalogue.declaration(partition)
+    if not stage.is_asked_for(declaration):
+        raise StyleFileError(
+            f"style {partition.style!r} does not ask for {asset}: its section publish names no "
+            "target for it; reload the code location"
+        )
+    return _Planner(catalogue, declaration).plan(stage)
 
 
 def plan_as_recorded(
@@ -213,9 +220,11 @@ class _Planner:
 
     def _ancestors(self, stage: Stage, upstream: Mapping[str, Artifact]) -> tuple[Ancestor, ...]:
         traced = [
-            trace(self.catalogue.store, upstream[reads.asset])
+            trace(self.catalogue.store, artifact)
             for reads in stage.reads
-            if reads.with_ancestors and reads.asset in upstream
+            if reads.with_ancestors
+            for name, artifact in upstream.items()
+            if name.partition("/")[0] == reads.asset
         ]
         once: dict[tuple[str, str, str], Ancestor] = {}
         for ancestor in (each for ancestors in traced for each in ancestors):

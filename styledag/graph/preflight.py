@@ -12,6 +12,7 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.finding import Finding, checked
 from styledag.graph.names import ModelName, Partition
+from styledag.graph.publication_check import check_publication
 from styledag.graph.stage import Declaration
 from styledag.graph.training_check import check_training
 from styledag.models.compute import ComputeSettings
@@ -57,6 +58,7 @@ def require_ready(
         return
     failed = list(_failed(_check_models(catalogue, style, declared, reads_values=False)))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
+    failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not failed:
         key = _passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
@@ -124,6 +126,7 @@ def check_style(
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
     yield from _check_sources(catalogue, name, style, asks=True)
+    yield from check_publication(name, style, recipes, asks=True)
 
 
 def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -244,6 +244,8 @@ class Stage:
         code_version: Raised when the same inputs give another content.
         run: Writes the artifact into a workspace and returns its figures, which are for people:
             what another stage needs is in a file.
+        is_asked_for: Whether a style file asks for a partition at all. One that it does not ask for
+            is in no run, no status and not in the web UI.
         settings: Returns the settings that decide its content.
         reads: Upstream assets.
         uses: Models from outside the graph.
@@ -263,6 +265,7 @@ class Stage:
     kinds: frozenset[str]
     code_version: str
     run: Callable[[Inputs, Workspace], Facts]
+    is_asked_for: Callable[[Declaration], bool] = lambda _: True
     settings: Callable[[Declaration], Settings] = lambda _: Settings()
     reads: tuple[Reads, ...] = ()
     uses: tuple[Uses, ...] = ()

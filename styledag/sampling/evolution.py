@@ -15,11 +15,12 @@ from styledag.sampling.index import (
     prompt_folders,
     write_index,
 )
+from styledag.sampling.marking import mark_png
 from styledag.sampling.sampler import Pair, Sample, Sampler, TunedVae
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = f"1.{sampling.CODE_VERSION}"
+CODE_VERSION = f"2.{sampling.CODE_VERSION}"
 FRAME_MS = 400
 
 
@@ -92,7 +93,7 @@ def _write_frames(
             name = f"frames/{folders[sample.prompt]}/{sample.seed}/epoch-{epoch:03d}.png"
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(sample.png)
+            path.write_bytes(mark_png(sample.png))
             entries.append(
                 FrameFile(epoch=epoch, prompt=sample.prompt, seed=sample.seed, file=name)
             )

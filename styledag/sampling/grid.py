@@ -3,11 +3,12 @@
 from styledag.sampling import sampler as sampling
 from styledag.sampling.contact_sheet import contact_sheet
 from styledag.sampling.index import SAMPLES, SampleFile, prompt_folders, write_index
+from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.sampler import Sampler
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = f"1.{sampling.CODE_VERSION}"
+CODE_VERSION = f"2.{sampling.CODE_VERSION}"
 GRID = "grid.png"
 
 
@@ -15,7 +16,8 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
     """Draw every prompt with every seed and return the figures of the grid.
 
     Writes ``grid.png``; each image as ``samples/<prompt>/<seed>.png`` with its provenance; and
-    ``samples.json``, which :func:`~styledag.sampling.index.read_samples` reads.
+    ``samples.json``, which :func:`~styledag.sampling.index.read_samples` reads. All PNGs are marked
+    as made by a model.
 
     Args:
         sampler: The model, and what to ask it for.
@@ -36,7 +38,7 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
         name = f"samples/{folders[sample.prompt]}/{sample.seed}.png"
         path = workspace.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(sample.png)
+        path.write_bytes(mark_png(sample.png))
         entries.append(SampleFile(prompt=sample.prompt, seed=sample.seed, file=name))
     images = iter([sample.image for sample in samples])
     sheet = contact_sheet(
@@ -45,7 +47,7 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
         row_labels=settings.prompts,
         column_labels=[f"seed {seed}" for seed in settings.seeds],
     )
-    sheet.save(workspace.folder / GRID, "PNG")
+    (workspace.folder / GRID).write_bytes(marked_png(sheet))
     write_index(
         workspace.folder / SAMPLES,
         entries,

@@ -66,16 +66,26 @@ class ClipScorer:
             batches.append(self._features("image", inputs))
         return self._rows(batches)
 
-    def embed_texts(self, texts: Sequence[str]) -> Float32:
+    def embed_texts(self, texts: Sequence[str], *, cut: bool = False) -> Float32:
         """Return one L2-normalised row for each text, float32 ``[n, d]``.
+
+        Args:
+            texts: The texts.
+            cut: Whether a text that is longer than the model reads is cut.
 
         Raises:
             ModelError: If the model cannot be loaded, or gives NaN.
-            StyleFileError: If a text is longer than the model reads.
+            StyleFileError: If a text is longer than the model reads, and is not to be cut.
         """
         batches = []
         for batch in batches_of(texts, self.batch_size):
-            inputs = self._tokenizer(list(batch), padding=True, return_tensors="pt")
+            inputs = self._tokenizer(
+                list(batch),
+                padding=True,
+                truncation=cut,
+                max_length=self._longest if cut else None,
+                return_tensors="pt",
+            )
             self._check_length(batch, inputs)
             batches.append(self._features("text", inputs))
         return self._rows(batches)
@@ -86,6 +96,11 @@ class ClipScorer:
 
         model = load_whole_model(CLIPModel, self.folder, role=_ROLE, wanted=_WANTED)
         return model.to(self._device)
+
+    @property
+    def _longest(self) -> int:
+        """Most tokens of a text."""
+        return int(self._model.config.text_config.max_position_embeddings)
 
     @cached_property
     def _image_processor(self) -> Any:
@@ -120,7 +135,7 @@ class ClipScorer:
         return rows
 
     def _check_length(self, texts: Sequence[str], inputs: Any) -> None:
-        longest = int(self._model.config.text_config.max_position_embeddings)
+        longest = self._longest
         for text, mask in zip(texts, inputs["attention_mask"], strict=True):
             if int(mask.sum()) > longest:
                 raise StyleFileError(

@@ -18,6 +18,7 @@ from styledag.dataset.settings import DatasetSettings
 from styledag.images.settings import CurationSettings, ImageSettings
 from styledag.merging.settings import BlendSettings
 from styledag.models.reference import ModelReference
+from styledag.publishing.hub.settings import PublishSettings
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring.settings import ScoreSettings
 from styledag.style.checks import CheckSettings
@@ -59,6 +60,11 @@ class Style(BaseModel):
     )
     samples: SampleSettings = Field(description="Prompts, seeds and the sampler.")
     scores: ScoreSettings = Field(description="How checkpoints and blends are judged.")
+    publish: PublishSettings | None = Field(
+        None,
+        description="Where dataset and models are published; nowhere when left out.",
+        exclude_if=lambda publish: publish is None,  # so that it is no change of other styles
+    )
     refresh: str | None = Field(
         None,
         description="When the sources are asked for news, as a cron string in UTC such as "
@@ -94,6 +100,15 @@ class Style(BaseModel):
     def _lengths_can_be_had(cls, blends: BlendSettings, info: ValidationInfo) -> BlendSettings:
         check_lengths(blends, info.data.get("recipes", {}))
         return blends
+
+    @field_validator("publish")
+    @classmethod
+    def _has_targets(
+        cls, publish: PublishSettings | None, info: ValidationInfo
+    ) -> PublishSettings | None:
+        if publish is not None:
+            publish.check_recipes(len(info.data.get("recipes", {})))
+        return publish
 
     @field_validator("scores")
     @classmethod

@@ -15,9 +15,10 @@ from styledag.dataset.build import build_image_dataset
 from styledag.dataset.settings import DatasetSettings
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checkpoint_unets import store_unet
-from styledag.graph.snapshots import SNAPSHOTS_FILE
+from styledag.graph.snapshots import SNAPSHOTS_FILE, write_json
 from styledag.manifest import Manifest, write_rows
 from styledag.sampling.grid import GRID
+from styledag.sampling.marking import marked_png
 from styledag.scoring.records import Estimate, ScoreRow
 from styledag.scoring.score import SCORES
 from styledag.store.artifact import Artifact, Facts, Input
@@ -60,7 +61,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
 
     def tune(workspace: Workspace) -> Facts:
         _write_scaled(base / UNET, workspace.folder / UNET, 1.001)
-        (workspace.folder / SNAPSHOTS_FILE).write_text("[]")
+        write_json(workspace.folder / SNAPSHOTS_FILE, [])
         return {}
 
     def blend(workspace: Workspace) -> Facts:
@@ -74,7 +75,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         return {}
 
     def draw(workspace: Workspace) -> Facts:
-        Image.new("RGB", (4, 4), "red").save(workspace.folder / GRID)
+        (workspace.folder / GRID).write_bytes(marked_png(Image.new("RGB", (4, 4), "red")))
         return {}
 
     def judge(workspace: Workspace) -> Facts:

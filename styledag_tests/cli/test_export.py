@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from styledag.dataset.read import read_dataset
 from styledag.errors import ArtifactMissingError, LineageError, ModelError, StorageError
 from styledag.publishing.datasets.export import WRITERS
-from styledag.publishing.marking import TRAINED_ALGORITHMIC_MEDIA
+from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA
 from styledag.store.artifact import Facts
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace

@@ -38,9 +38,11 @@ def test_an_image_leads_to_the_data_behind_its_model(
     assert "a fox" in call("lineage", drawn)
 
 
-def test_a_lone_file_tells_what_it_states_without_a_project(drawn: Path) -> None:
-    with CliRunner().isolated_filesystem(temp_dir=drawn.parent):
-        result = CliRunner().invoke(cli, ["lineage", str(drawn)], catch_exceptions=False)
+def test_a_lone_file_tells_what_it_states_without_a_project(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(drawn.parent)
+    result = CliRunner().invoke(cli, ["lineage", drawn.name], catch_exceptions=False)
     assert "prompt: a fox" in result.output
     assert "the store here has no such model" in result.output
 

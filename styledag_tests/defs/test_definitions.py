@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from styledag.defs.code_location import build_definitions
+from styledag.graph.catalogue import Catalogue
 from styledag_tests.whole.small_project import STYLE, make_project
 
 EDGES = {
@@ -34,8 +35,11 @@ EDGES = {
         "denoising",
         "scores",
     },
+    "published_dataset": {"image_dataset"},
+    "published_model": {"ema_unet", "merged_unet", "merged_vae", "sample_grid", "scores"},
 }
 PUBLISHED = "checkpoint"
+GROUPS = {"images", "training", "blends", "results", "publishing", "style_file"}
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def test_nothing_asks_for_what_another_asset_publishes(definitions: dg.Definitio
 def test_every_asset_explains_itself(definitions: dg.Definitions) -> None:
     for spec in definitions.resolve_all_asset_specs():
         assert spec.description, spec.key
-        assert spec.group_name in {"images", "training", "blends", "results", "style_file"}
+        assert spec.group_name in GROUPS
         assert spec.kinds
         assert spec.owners
         assert spec.code_version or spec.group_name == "style_file"
@@ -98,21 +102,23 @@ def test_a_style_maps_to_its_models(tmp_path: Path, starter: Path) -> None:
         second.replace("  full:\n", "  attention:\n    trained: attention\n"), "utf-8"
     )
     partitions = read_partitions(project)
-    models, blends = (partitions.definitions[grain] for grain in ("model", "blend"))
+    stages = Catalogue(project).stages
+    style, model, blend = (stages[each] for each in ("style", "ema_unet", "merged_unet"))
+    models, blends = partitions.definition(model), partitions.definition(blend)
     assert models.get_partition_keys() == ["second.attention", f"{STYLE}.full"]
     for upstream, downstream, expected in (
-        ("style", "model", {f"{STYLE}.full"}),
-        ("style", "blend", {f"{STYLE}.full@{weight}" for weight in ("0.00", "0.50", "1.00")}),
+        (style, model, {f"{STYLE}.full"}),
+        (style, blend, {f"{STYLE}.full@{weight}" for weight in ("0.00", "0.50", "1.00")}),
     ):
-        mapping = partitions.mapping(upstream, downstream)  # type: ignore[arg-type]
+        mapping = partitions.mapping(upstream, downstream)
         assert mapping is not None
         mapped = mapping.get_downstream_partitions_for_partitions(
-            partitions.definitions["style"].subset_with_partition_keys([STYLE]),
-            partitions.definitions["style"],
-            partitions.definitions[downstream],  # type: ignore[index]
+            partitions.definition(style).subset_with_partition_keys([STYLE]),
+            partitions.definition(style),
+            partitions.definition(downstream),
         )
         assert set(mapped.get_partition_keys()) == expected
-    up = partitions.mapping("blend", "model")
+    up = partitions.mapping(blend, model)
     assert up is not None
     read = up.get_upstream_mapped_partitions_result_for_partitions(
         models.subset_with_partition_keys(["second.attention"]), models, blends

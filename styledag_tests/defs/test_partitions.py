@@ -8,7 +8,14 @@ from styledag.defs.code_location import build_definitions
 from styledag.defs.partitions import read_partitions
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
+from styledag.project import Project
 from styledag_tests.whole.small_project import STYLE, make_project
+
+
+def keys(project: Project, asset: str) -> list[str]:
+    """Dagster's keys of an asset's partitions."""
+    stage = Catalogue(project).stages[asset]
+    return list(read_partitions(project).definition(stage).get_partition_keys())
 
 
 @pytest.mark.parametrize("name", ["Big Name", "a,b", "c|d", "a...b", "tab\tname", "a.b", "ü"])
@@ -17,8 +24,7 @@ def test_a_name_that_cannot_be_a_key_leaves_the_code_location_as_it_is(
 ) -> None:
     project = make_project(tmp_path, starter, "http://127.0.0.1:1")
     (project.styles_folder / f"{name}.yaml").write_text("description: no style\n", "utf-8")
-    keys = read_partitions(project).definitions["style"].get_partition_keys()
-    assert keys == [STYLE]
+    assert keys(project, "raw_images") == [STYLE]
     assert build_definitions(project).resolve_asset_graph().get_all_asset_keys()
 
 
@@ -29,9 +35,8 @@ def test_a_broken_file_a_folder_and_a_dangling_link_keep_their_keys(
     (project.styles_folder / "broken.yaml").write_text("base: [", "utf-8")
     (project.styles_folder / "folder.yaml").mkdir()
     (project.styles_folder / "link.yaml").symlink_to(tmp_path / "nowhere")
-    definitions = read_partitions(project).definitions
-    assert set(definitions["style"].get_partition_keys()) == {STYLE, "broken", "folder", "link"}
-    assert definitions["model"].get_partition_keys() == [f"{STYLE}.full"]
+    assert set(keys(project, "raw_images")) == {STYLE, "broken", "folder", "link"}
+    assert keys(project, "ema_unet") == [f"{STYLE}.full"]
 
 
 def test_a_model_has_the_partitions_that_its_style_declares(tmp_path: Path, starter: Path) -> None:
@@ -39,12 +44,11 @@ def test_a_model_has_the_partitions_that_its_style_declares(tmp_path: Path, star
     text = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
     other = text.replace("[0.0, 0.5, 1.0]", "[0.25]").replace("epochs: 2", "epochs: 1")
     (project.styles_folder / "other.yaml").write_text(other, "utf-8")
-    definitions = read_partitions(project).definitions
-    assert definitions["blend"].get_partition_keys() == [
+    assert keys(project, "merged_unet") == [
         "other.full@0.25",
         *(f"{STYLE}.full@{weight}" for weight in ("0.00", "0.50", "1.00")),
     ]
-    assert definitions["checkpoint"].get_partition_keys() == [
+    assert keys(project, "checkpoint") == [
         "other.full@e001",
         f"{STYLE}.full@e001",
         f"{STYLE}.full@e002",
@@ -60,13 +64,14 @@ def test_no_partition_asks_for_one_that_cannot_be(tmp_path: Path, starter: Path)
     partitions, stages = read_partitions(project), Catalogue(project).stages
     looked_at = 0
     for stage in stages.values():
-        for upstream in {stages[reads.asset].grain for reads in stage.reads}:
-            mapping = partitions.mapping(upstream, stage.grain)
-            for key in partitions.definitions[stage.grain].get_partition_keys() if mapping else ():
+        defined = partitions.definition(stage)
+        for upstream in (stages[reads.asset] for reads in stage.reads):
+            mapping = partitions.mapping(upstream, stage)
+            for key in defined.get_partition_keys() if mapping else ():
                 result = mapping.get_upstream_mapped_partitions_result_for_partitions(
-                    partitions.definitions[stage.grain].subset_with_partition_keys([key]),
-                    partitions.definitions[stage.grain],
-                    partitions.definitions[upstream],
+                    defined.subset_with_partition_keys([key]),
+                    defined,
+                    partitions.definition(upstream),
                 )
                 read = set(result.partitions_subset.get_partition_keys())
                 assert read
@@ -75,3 +80,26 @@ def test_no_partition_asks_for_one_that_cannot_be(tmp_path: Path, starter: Path)
                 }
                 looked_at += 1
     assert looked_at > 20
+
+
+def test_only_a_style_that_publishes_has_partitions_of_what_is_published(
+    tmp_path: Path, starter: Path
+) -> None:
+    """Nothing is missing in the web UI of a style without the section, and nothing is made."""
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    assert keys(project, "published_dataset") == keys(project, "published_model") == []
+    text = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
+    section = "publish: {dataset: ada/images, models: 'ada/{recipe}'}\n"
+    (project.styles_folder / "shown.yaml").write_text(text + section, "utf-8")
+    (project.styles_folder / "data.yaml").write_text(text + "publish: {dataset: a/b}\n", "utf-8")
+    assert keys(project, "published_dataset") == ["data", "shown"]
+    assert keys(project, "published_model") == ["shown.full"]
+    partitions, stages = read_partitions(project), Catalogue(project).stages
+    mapping = partitions.mapping(stages["image_dataset"], stages["published_dataset"])
+    assert mapping is not None
+    below = mapping.get_downstream_partitions_for_partitions(
+        partitions.definition(stages["image_dataset"]).subset_with_all_partitions(),
+        partitions.definition(stages["image_dataset"]),
+        partitions.definition(stages["published_dataset"]),
+    )
+    assert set(below.get_partition_keys()) == {"data", "shown"}

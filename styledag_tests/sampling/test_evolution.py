@@ -10,6 +10,7 @@ from styledag.merging.blend import blend_unet
 from styledag.sampling.evolution import SnapshotUnet, draw_evolution
 from styledag.sampling.grid import draw_sample_grid
 from styledag.sampling.index import read_frames, read_gifs
+from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA
 from styledag.sampling.sampler import Sampler
 from styledag.store.workspace import Workspace
 from tools.starter.init import init_starter
@@ -45,6 +46,7 @@ def test_an_evolution_goes_from_the_base_over_all_snapshots_and_back(
     assert workspace.work["samples"] == 12
     drawn = {path.read_bytes() for by_pair in frames.values() for path in by_pair.values()}
     assert len(drawn) == 12
+    assert all(TRAINED_ALGORITHMIC_MEDIA.encode() in png for png in drawn)
 
     gifs = read_gifs(workspace.folder)
     assert len(gifs) == 6

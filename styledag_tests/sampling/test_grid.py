@@ -6,6 +6,7 @@ from PIL import Image
 
 from styledag.sampling.grid import draw_sample_grid
 from styledag.sampling.index import read_samples
+from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA
 from styledag.sampling.provenance import read_provenance
 from styledag.sampling.sampler import Sampler
 from styledag.settings import canonical_json
@@ -57,6 +58,17 @@ def test_a_second_grid_draws_nothing_and_is_the_same(
     draw_sample_grid(make_sampler(), again, title="t")
     assert not again.work
     assert folder_digest(again.folder) == folder_digest(workspace.folder)
+
+
+def test_every_image_is_marked_as_made_by_a_model(
+    make_sampler: MakeSampler, workspace: Workspace
+) -> None:
+    draw_sample_grid(make_sampler(), workspace, title="t")
+    drawn = sorted(workspace.folder.rglob("*.png"))
+    assert len(drawn) == 5
+    for path in drawn:
+        with Image.open(path) as image:
+            assert TRAINED_ALGORITHMIC_MEDIA in str(image.info["xmp"])
 
 
 def _place(sheet: np.ndarray, image: np.ndarray) -> tuple[int, int]:

@@ -139,7 +139,8 @@ def test_a_recipe_without_them_has_no_such_partition_and_is_refused(
     assert f"{MODEL}@{KEY}" in {key for _, key in ran.outcome.versions}
     assert f"{PLAIN}@{KEY}" not in {key for _, key in ran.outcome.versions}
     assert {f"{PLAIN}@0.00", f"{PLAIN}@1.00"} <= {key for _, key in ran.outcome.versions}
-    blends = read_partitions(ran.project).definitions["blend"].get_partition_keys()
+    merged = Catalogue(ran.project).stages["merged_unet"]
+    blends = read_partitions(ran.project).definition(merged).get_partition_keys()
     assert f"{MODEL}@{KEY}" in blends
     assert f"{PLAIN}@{KEY}" not in blends
     tuned = ran.graph.store.require("ema_unet", PLAIN)

@@ -47,5 +47,6 @@ def test_a_broken_style_disturbs_no_other(tmp_path: Path, starter: Path) -> None
     project = make_project(tmp_path, starter, "http://127.0.0.1:1")
     (project.styles_folder / "broken.yaml").write_text("base: [", encoding="utf-8")
     partitions = read_partitions(project)
-    assert partitions.definitions["style"].get_partition_keys() == ["broken", STYLE]
-    assert partitions.definitions["model"].get_partition_keys() == [f"{STYLE}.full"]
+    stages = Catalogue(project).stages
+    assert partitions.definition(stages["style"]).get_partition_keys() == ["broken", STYLE]
+    assert partitions.definition(stages["ema_unet"]).get_partition_keys() == [f"{STYLE}.full"]

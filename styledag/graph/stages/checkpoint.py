@@ -30,6 +30,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     its checkpoints' versions, and must not change, nor be trained again, with its decoder.
     """
     from styledag.sampling.contact_sheet import contact_sheet
+    from styledag.sampling.marking import marked_png
 
     snapshot: Snapshot = inputs.content
     base = inputs.models["base"].folder / snapshot.folder.name
@@ -51,7 +52,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
         row_labels=[f"seed {settings.seeds[0]}"],
         column_labels=[sample.prompt for sample in samples],
     )
-    sheet.save(workspace.folder / THUMBNAILS, "PNG")
+    (workspace.folder / THUMBNAILS).write_bytes(marked_png(sheet))
     read = inputs.upstream["encoded_dataset"].build.inputs
     return {
         "epoch": snapshot.epoch,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from styledag.errors import PublishError
-from styledag.publishing.cards.hub_licences import HUB_LICENCES
 
 Relation = Literal["finetune", "adapter", "merge"]
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -87,8 +86,7 @@ class ModelCard:
         single_file: Name of the single file for web UIs, in the same folder; empty without one.
 
     Raises:
-        PublishError: If a merge has one base only, another model has several, or the licence is
-            neither known to the Hub nor linked.
+        PublishError: If a merge has one base only, or another model has several.
     """
 
     title: str
@@ -112,9 +110,4 @@ class ModelCard:
             raise PublishError(
                 f"a card of relation {self.relation!r} names {len(self.bases)} bases: a merge has "
                 "several, a finetune and an adapter one"
-            )
-        if self.licence not in HUB_LICENCES and not self.licence_url:
-            raise PublishError(
-                f"the Hub knows no licence {self.licence!r}: name one of "
-                "https://huggingface.co/docs/hub/repositories-licenses, or give publish.licence_url"
             )

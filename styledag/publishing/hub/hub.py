@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.publishing.hub.patience import hub_errors, patiently
-from styledag.publishing.hub.release import Release
+from styledag.publishing.hub.release import TAG_PREFIX, Release
 from styledag.publishing.hub.settings import Kind, PublishSettings
 from styledag.store.artifact import Facts
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _BRANCH = "main"
-_KEPT = {".gitattributes"}
-"""Files that the Hub itself puts into a repository."""
 _CHUNK_BYTES = 1 << 20
 
 
@@ -32,8 +30,9 @@ def publish_to_hub(
     """Publish a release to a repository and return what was done.
 
     The commit names the version and its source, and a tag marks it. Large files are uploaded
-    before the commit, each by its content, so a repeated call sends only what is missing. The
-    commit is refused if another one came in between: nothing of somebody else is overwritten.
+    before the commit, each by its content, so a repeated call sends only what is missing. Files
+    that the version before did not contain stay. The commit is refused if another one came in
+    between: nothing of somebody else is overwritten.
 
     Args:
         release: What is published.
@@ -83,7 +82,7 @@ def _publish(
         return facts | nothing | {"commit": repository.tags[release.tag], "was_there": True}
     remote = _remote_files(api, repo, kind, repository.head)
     changed = {name: path for name, path in files.items() if not _is_equal(path, remote.get(name))}
-    gone = sorted(remote.keys() - files.keys() - _KEPT)
+    gone = sorted(_released(api, repo, kind, repository) & remote.keys() - files.keys())
     commit = repository.head
     if changed or gone:
         operations = [CommitOperationDelete(path_in_repo=name) for name in gone]
@@ -145,6 +144,16 @@ def _remote_files(
         for entry in entries
         if isinstance(entry, RepoFile)
     }
+
+
+def _released(api: "HfApi", repo: str, kind: Kind, repository: _Repository) -> set[str]:
+    """Return the files of the newest version that was published; all others are somebody else's."""
+    ours = {commit for tag, commit in repository.tags.items() if tag.startswith(TAG_PREFIX)}
+    if not ours:
+        return set()
+    commits = api.list_repo_commits(repo, repo_type=kind, revision=repository.head)
+    newest = next((each.commit_id for each in commits if each.commit_id in ours), None)
+    return _remote_files(api, repo, kind, newest).keys() - {".gitattributes"}  # the Hub's own
 
 
 def _is_equal(path: Path, remote: tuple[str, str] | None) -> bool:

@@ -158,8 +158,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _routes(self):
         return (
             (r"POST /api/repos/create", self._create),
+            (r"GET /api/whoami-v2", lambda _match, _body: self._answer({"name": "ada"})),
             (r"POST /api/validate-yaml", lambda _match, _body: self._answer({})),
             (rf"GET {_REPO}/refs", self._refs),
+            (rf"GET {_REPO}/commits/(?P<revision>[^/]+)", self._commits),
             (rf"GET {_REPO}/tree/(?P<revision>[^/]+)", self._tree),
             (rf"POST {_REPO}/preupload/(?P<revision>[^/]+)", self._preupload),
             (rf"POST {_REPO}/commit/(?P<revision>[^/]+)", self._commit),
@@ -186,6 +188,21 @@ class _Handler(BaseHTTPRequestHandler):
             for name, oid in repo.tags.items()
         ]
         self._answer({"branches": [branch], "converts": [], "tags": tags})
+
+    def _commits(self, match: re.Match, _body: bytes) -> None:
+        commits = self.hub.repos[match["repo"]].commits
+        self._answer(
+            [
+                {
+                    "id": each.oid,
+                    "authors": [{"user": "ada"}],
+                    "date": "2026-01-02T03:04:05.000Z",
+                    "title": each.title,
+                    "message": each.description,
+                }
+                for each in reversed(commits)
+            ]
+        )
 
     def _tree(self, match: re.Match, _body: bytes) -> None:
         repo = self.hub.repos[match["repo"]]

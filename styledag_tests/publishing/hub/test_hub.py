@@ -77,6 +77,7 @@ def test_a_build_record_and_its_log_are_not_published(publish: Publisher) -> Non
         # huggingface_hub's own repetition adds a second.
         ("POST .*/preupload/", {"Retry-After": "3"}, 4),
         ("POST .*/batch", {"Retry-After": "5"}, 6),
+        ("^PUT /upload", {"Retry-After": "8"}, 9),
     ],
 )
 def test_429_waits_as_long_as_the_hub_asks(
@@ -160,6 +161,43 @@ def test_a_commit_that_raced_is_an_error_and_overwrites_nothing(
 
     assert hub.repos[REPO].head.title == "somebody else's"
     assert hub.repos[REPO].head.files["theirs.txt"] == b"x"
+
+
+def test_what_somebody_else_added_stays(publish: Publisher, hub: Hub) -> None:
+    publish()
+    head = hub.repos[REPO].head
+    hub.repos[REPO].commit("theirs", "", head.files | {"theirs.txt": b"x"}, set(head.lfs))
+    (publish.folder / "unet" / "weights-1.safetensors").unlink()
+
+    assert publish()["deleted"] == 1
+
+    assert publish.published() == folder_content(publish.folder) | {"theirs.txt": b"x"}
+
+
+def test_a_connection_that_drops_in_the_middle_of_a_commit_is_tried_again(
+    publish: Publisher, hub: Hub
+) -> None:
+    hub.faults.append(Fault("POST .*/commit/", "drop"))
+
+    facts = publish()
+
+    repo = hub.repos[REPO]
+    assert len(repo.commits) == 2
+    assert hub.count("^PUT /upload") == 3  # the large files had arrived
+    assert repo.tags == {facts["tag"]: repo.head.oid}
+
+
+def test_a_token_that_expires_in_between_leaves_what_was_sent(publish: Publisher, hub: Hub) -> None:
+    hub.faults.append(Fault("POST .*/commit/", 401))
+    with pytest.raises(PublishError, match="does not accept the access token"):
+        publish()
+    assert len(hub.repos[REPO].commits) == 1
+    hub.log.clear()
+
+    publish()
+
+    assert hub.count("^PUT /upload") == 0
+    assert publish.published() == folder_content(publish.folder)
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from styledag.errors import StyledagError
-from styledag.publishing.marking import mark_png
+from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.provenance import png_with_provenance, read_provenance
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -39,6 +39,14 @@ def test_pixels_and_provenance_stay() -> None:
     with Image.open(io.BytesIO(marked)) as read:
         assert read.tobytes() == image.tobytes()
     assert read_provenance(marked) == {"prompt": "ein Bär", "seed": "3"}
+
+
+def test_a_sheet_of_images_is_marked() -> None:
+    image, _ = generated()
+
+    with Image.open(io.BytesIO(marked_png(image))) as read:
+        assert read.tobytes() == image.tobytes()
+        assert TRAINED in str(read.info["xmp"])
 
 
 def test_marking_twice_changes_nothing() -> None:

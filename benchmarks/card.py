@@ -1,0 +1,251 @@
+"""What `docs/performance.md` states, measured by one command: ``python -m benchmarks.card``.
+
+Each part runs in fresh processes, in order of value, until the time is over; a part that fails or
+does not end is reported as that, and the next one begins. Models have real sizes and random
+weights on a GPU, and small ones on a CPU, where ratios alone mean anything.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.bench import Bench, middle
+from benchmarks.speed.measured import ROOT, WorkerError
+from benchmarks.speed.peer import SCRIPT, TAG
+from benchmarks.speed.scale import scale_of
+
+GB = 1e9
+TIME_LIMIT_S = 540.0
+GPU_TESTS_S = 90.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: What is measured, with its unit.
+        ours: The figure; ``None`` if it was not reached.
+        peer: The same of the program that it is compared with, if there is one.
+        goal: What it should be on one H100; empty on a CPU.
+        note: What stands beside the figure, such as why there is none.
+    """
+
+    what: str
+    ours: float | None = None
+    peer: float | None = None
+    goal: str = ""
+    note: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the cells of the table."""
+        ratio = self.ours / self.peer if self.ours and self.peer else None
+        figures = [
+            f"{each:.3g}" if each is not None else "" for each in (self.ours, self.peer, ratio)
+        ]
+        return (self.what, *figures, self.goal, self.note)
+
+
+Part = Callable[[Bench], list[Row]]
+
+
+def main() -> None:
+    """Measure by the command line's options; print and write the table."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="styledag-card-") as temporary:
+        bench = Bench(
+            scale=scale_of(options.device, quick=True),
+            device=options.device,
+            threads=options.threads,
+            work=(options.work or Path(temporary)).resolve(),
+            peer=options.peer and options.peer.resolve(),
+            ends_at_s=time.monotonic() + options.limit_s,
+        )
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(bench.work / "compiled")
+        bench.prepare()
+        rows = [row for name in options.parts or PARTS for row in measured(name, bench)]
+    machine = _machine(options.device)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        report = {"machine": machine, "rows": [asdict(row) for row in rows]}
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    table = as_table(rows, machine)
+    print(f"\n{table}")
+    if options.table:
+        options.table.write_text(table, encoding="utf-8")
+
+
+def as_table(rows: list[Row], machine: Mapping[str, str]) -> str:
+    """Return the rows as a table of Markdown under the machine's name."""
+    head = ("what", "ours", "peer", "ratio", "goal", "note")
+    lines = [f"On {machine['device']}, torch {machine['torch']}:", ""]
+    lines += [_line(head), _line(["---", "---:", "---:", "---:", "---", "---"])]
+    return "\n".join([*lines, *(_line(row.cells()) for row in rows)]) + "\n"
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def measured(name: str, bench: Bench) -> list[Row]:
+    """Return the rows of a part, or one that states why there are none."""
+    began_s = time.monotonic()
+    try:
+        if began_s >= bench.ends_at_s:
+            return [Row(name, note="not reached in the time")]
+        rows = PARTS[name](bench)
+    except WorkerError as exc:
+        print(exc, flush=True)
+        rows = [Row(name, note=str(exc).splitlines()[-1])]
+    for row in rows:
+        print(f"{time.monotonic() - began_s:6.0f} s  {' | '.join(row.cells())}", flush=True)
+    return rows
+
+
+def _gpu_tests(bench: Bench) -> list[Row]:
+    if bench.device != "cuda":
+        return []
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=GPU_TESTS_S
+        )
+    except subprocess.TimeoutExpired:
+        return [Row("tests marked gpu", note=f"did not end within {GPU_TESTS_S:.0f} s")]
+    print(done.stdout[-4000:], flush=True)
+    return [Row("tests marked gpu", note=done.stdout.strip().splitlines()[-1])]
+
+
+def _encoding(bench: Bench) -> list[Row]:
+    passes_per_s = max(each["images_per_s"] for each in bench.encode())
+    gate = bench.gate_encoding()
+    if not gate["passes"]:
+        raise WorkerError(f"moments of batches are {gate['largest_difference']:.1e} apart")
+    loop = gate["loop_images_per_s"]
+    note = f"peer: a loop of one by one; moments {gate['largest_difference']:.0e} apart"
+    return [Row("encoding, passes/s", passes_per_s, loop, _goal(bench, "350"), note)]
+
+
+def _training(bench: Bench) -> list[Row]:
+    contest = bench.contest(1)
+    memory = "peak_reserved" if bench.device == "cuda" else "peak_rss"
+    ours = middle(contest["ours"], "images_per_s")
+    peer = contest.get("peer, tuned")
+    theirs = middle(peer, "images_per_s") if peer else None
+    note = (
+        f"{middle(contest['ours'], memory) / GB:.1f} GB; peer: {SCRIPT} of diffusers {TAG}, tuned"
+    )
+    return [Row("training, EMA each step, images/s", ours, theirs, _goal(bench, "160"), note)]
+
+
+def _eager(bench: Bench) -> list[Row]:
+    if bench.device != "cuda":
+        return []
+    found = bench.train("eager", compute={**bench.scale.fast, "compile": False})
+    return [Row("the same without compiling, images/s", found["images_per_s"])]
+
+
+def _equality(bench: Bench) -> list[Row]:
+    gates = {"losses": bench.gate_losses(), "averages": bench.gate_averages()}
+    failed = [name for name, gate in gates.items() if not gate["passes"]]
+    if failed:
+        raise WorkerError(f"not equal: {', '.join(failed)}; no speed counts")
+    apart = gates["losses"]["loss_difference"]
+    note = f"mean loss {apart:.2%} from float32's; averages as diffusers' EMAModel"
+    return [Row("equality of training", note=note)]
+
+
+def _whole(bench: Bench) -> list[Row]:
+    scale = bench.scale
+    what = f"{scale.whole_images} images x {scale.whole_epochs} epochs, a snapshot each, s"
+    if bench.device != "cuda":
+        return [Row(what, bench.whole()["seconds"])]
+    return [
+        Row(f"{what}: {cache} cache", bench.whole()["seconds"], goal=goal)
+        for cache, goal in (("cold", "120"), ("warm", "75"))
+    ]
+
+
+def _lean(bench: Bench) -> list[Row]:
+    found = bench.lean()
+    memory = found["peak_reserved" if bench.device == "cuda" else "peak_rss"] / GB
+    return [Row("peak memory, full fine-tune + EMA, batch 1, GB", memory, goal=_goal(bench, "6.5"))]
+
+
+def _sampling(bench: Bench) -> list[Row]:
+    found = bench.sampling()
+    what = f"sampling at {bench.scale.sampling_steps} steps, batch {bench.scale.sampled}, images/s"
+    one = found["pipeline_one_by_one_images_per_s"]
+    apart = f"latents {found['latents_apart']:.1%} from float32's"
+    note = f"peer: diffusers' pipeline, one by one {one:.3g}; {apart}"
+    peer = found["pipeline_images_per_s"]
+    return [Row(what, found["images_per_s"], peer, _goal(bench, "10"), note)]
+
+
+def _captioning(bench: Bench) -> list[Row]:
+    found = bench.captioning()
+    peer, note = found["one_by_one_captions_per_s"], "peer: generate, one by one"
+    return [Row("BLIP, captions/s", found["captions_per_s"], peer, _goal(bench, "1,200"), note)]
+
+
+def _goal(bench: Bench, goal: str) -> str:
+    return goal if bench.device == "cuda" else ""
+
+
+PARTS: dict[str, Part] = {
+    "tests": _gpu_tests,
+    "encoding": _encoding,
+    "eager": _eager,
+    "sampling": _sampling,
+    "captioning": _captioning,
+    "lean": _lean,
+    "training": _training,
+    "whole": _whole,
+    "equality": _equality,
+}
+"""In order of value: what has to compile comes late."""
+
+
+def _machine(device: str) -> dict[str, str]:
+    import torch
+
+    name = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    cores = f", {os.cpu_count()} cores" if device == "cpu" else ""
+    return {"device": f"{name}{cores}", "torch": torch.__version__}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="cuda if there is one")
+    parser.add_argument("--limit-s", type=float, default=TIME_LIMIT_S, help="seconds in all")
+    parser.add_argument("--peer", type=Path, help=f"{SCRIPT} of diffusers at {TAG}, unchanged")
+    parser.add_argument("--threads", type=int, help="of the processor, for torch")
+    parser.add_argument("--work", type=Path, help="folder to keep everything in")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    parser.add_argument("--table", type=Path, help="file for the table")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if options.device is None:
+        import torch
+
+        options.device = "cuda" if torch.cuda.is_available() else "cpu"
+    if options.threads is None:
+        options.threads = 1 if options.device == "cpu" else os.cpu_count() or 1
+    return options
+
+
+if __name__ == "__main__":
+    main()
