@@ -69,6 +69,11 @@ starter-eval: $(READY) ## Measure the starter on what it has never seen, and wri
 	$(BIN)/python -m tools.starter.evaluate --work .starter --starter data/starter \
 		--judge styledag_tests/tools/starter/judge-of-subjects.safetensors
 
+.PHONY: audit
+audit: $(READY) ## Compare what is pinned with the known advisories
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9'
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
 .PHONY: schema
 schema: $(READY) ## Write the style file's JSON schema anew
 	$(BIN)/styledag schema > data/styles/style.schema.json

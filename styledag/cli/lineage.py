@@ -1,8 +1,10 @@
 """`styledag lineage`: what a model, checkpoint or blend came from, to every image's address."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -10,35 +12,112 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from styledag.cli.context import Session, pass_session
+from styledag.errors import LineageError, StyledagError
+
+if TYPE_CHECKING:
+    from styledag.store.artifact import Artifact
 
 
 @click.command()
-@click.argument("name", metavar="MODEL[@EPOCH|:BLEND]")
+@click.argument("name", metavar="MODEL[@EPOCH|:BLEND]|FILE")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--images", is_flag=True, help="List every image with address and licence.")
+@click.option("--why", "other", metavar="OTHER", help="Show what differs from another one.")
 @pass_session
-def lineage(session: Session, name: str, *, as_json: bool, images: bool) -> None:
+def lineage(session: Session, name: str, *, as_json: bool, images: bool, other: str | None) -> None:
     """Show what a model, one of its checkpoints or one of its blends came from.
 
-    Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15
-    """
-    from styledag.graph.ancestry import describe_lineage, find_artifact
-    from styledag.graph.catalogue import Catalogue
+    Of a PNG that was drawn, or a safetensors file that was made, it shows what the file itself
+    states, and all else if the project's store has its model.
 
-    store = Catalogue(session.project).store
-    described = describe_lineage(store, find_artifact(store, name), images=images)
-    if as_json:
-        click.echo(json.dumps(asdict(described), indent=2, ensure_ascii=False))
+    Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15, fox.png,
+    twemoji.full@3 --why twemoji.full@8
+    """
+    from styledag.graph.ancestry import describe_lineage
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.difference import explain_difference
+
+    marks, artifact = _find(session, name)
+    if other is not None:
+        _, second = _find(session, other)
+        if artifact is None or second is None:
+            missing = name if artifact is None else other
+            raise LineageError(f"the store has not the model of {missing}: nothing to compare")
+        store = Catalogue(session.project).store
+        _show_difference(
+            session, asdict(explain_difference(store, artifact, second)), as_json=as_json
+        )
         return
-    _print(session.console, asdict(described))
+    described: dict[str, Any] = {"file": dict(marks)} if marks else {}
+    if artifact is not None:
+        store = Catalogue(session.project).store
+        described |= asdict(describe_lineage(store, artifact, images=images))
+    if as_json:
+        click.echo(json.dumps(described, indent=2, ensure_ascii=False))
+        return
+    _print(session.console, described)
+
+
+def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | None]":
+    """Return what a file states, and the artifact that it or a name stands for."""
+    from styledag.graph.ancestry import find_artifact
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.marked_files import SUFFIXES, find_marked, read_marks
+
+    path = Path(name)
+    if path.suffix not in SUFFIXES:
+        return {}, find_artifact(Catalogue(session.project).store, name)
+    marks = read_marks(path)
+    try:
+        project = session.project
+    except StyledagError:
+        # A lone file is enough for what it states itself.
+        return marks, None
+    return marks, find_marked(Catalogue(project).store, marks)
+
+
+def _show_difference(session: Session, difference: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(difference, indent=2, ensure_ascii=False))
+        return
+    console = session.console
+    tree = Tree("[bold]what differs[/bold]")
+    data = ", ".join(f"{count} {what}" for what, count in difference["data"].items())
+    tree.add(f"data: {data or 'the same images'}")
+    tree.add(f"captions: {difference['captions']} of images in both")
+    tree.add(f"settings before training: {', '.join(difference['settings']) or 'the same'}")
+    for what, label in (("recipe", "recipe"), ("code", "code"), ("models", "models")):
+        changes = difference[what]
+        branch = tree.add(label if changes else f"{label}: the same")
+        for name, (before, after) in changes.items():
+            branch.add(escape(f"{name}: {_short(before)} is {_short(after)}"))
+    console.print(tree)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
 
 
 def _print(console: Console, described: dict[str, Any]) -> None:
-    tree = Tree(f"[bold]{described['asset']} {described['partition']}[/bold]")
+    title = f"{described['asset']} {described['partition']}" if "asset" in described else "file"
+    tree = Tree(f"[bold]{escape(title)}[/bold]")
+    if "file" in described:
+        file = tree.add("as the file states")
+        for key, value in described["file"].items():
+            file.add(escape(f"{key}: {value}"))
+    if "asset" in described:
+        _add_lineage(tree, described)
+    else:
+        tree.add("the store here has no such model")
+    console.print(tree)
+
+
+def _add_lineage(tree: Tree, described: Mapping[str, Any]) -> None:
     tree.add(f"version {described['version']}")
     recipe = tree.add("recipe")
     for key, value in described["recipe"].items():
-        recipe.add(f"{key}: {value}")
+        recipe.add(escape(f"{key}: {value}"))
     for step in described["steps"]:
         where = f"{step['asset']} [dim]{escape(step['partition'])}[/dim]"
         made = f", code {step['code_version']}" if step["code_version"] else ""
@@ -48,4 +127,3 @@ def _print(console: Console, described: dict[str, Any]) -> None:
         images.add(f"{count} under {escape(licence)}")
     for image in described["images"]:
         images.add(escape(f"{image['url']}  {image['licence']}  “{image['caption']}”"))
-    console.print(tree)

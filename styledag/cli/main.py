@@ -11,6 +11,7 @@ from styledag.cli.compare import compare
 from styledag.cli.context import Session
 from styledag.cli.diff import diff
 from styledag.cli.export import export
+from styledag.cli.gc import gc
 from styledag.cli.lineage import lineage
 from styledag.cli.publish import publish
 from styledag.cli.run import demo, run
@@ -46,7 +47,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 
 for command in (
-    *(demo, run, show, compare, ui, new, status, lineage, doctor, schedule),
+    *(demo, run, show, compare, ui, new, status, lineage, doctor, schedule, gc),
     *(captions, diff, export, publish, import_command, wiki, schema),
 ):
     cli.add_command(command)

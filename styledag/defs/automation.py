@@ -12,6 +12,8 @@ import dagster as dg
 from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.execution.stats import StepEventStatus
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
@@ -61,7 +63,14 @@ def _schedule(style: str, cron: str) -> dg.ScheduleDefinition:
         description=f"Asks the sources of {style} for news. The sensor {SENSOR} builds what "
         "follows from them.",
     )
-    def refresh() -> dg.RunRequest:
+    def refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        asking = dg.RunsFilter(
+            job_name=REFRESH,
+            statuses=list(IN_PROGRESS_RUN_STATUSES),
+            tags={PARTITION_NAME_TAG: style},
+        )
+        if context.instance.get_runs(asking, limit=1):
+            return dg.SkipReason(f"the sources of {style} are still being asked")
         return dg.RunRequest(partition_key=style)
 
     return refresh

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from styledag.defs.alerts import alert_sensors
 from styledag.defs.assets import graph_assets, graph_checks
 from styledag.defs.automation import keep_fresh_sensor, refresh_schedules
 from styledag.defs.executor import OnWait, ignore_wait, waiting_executor
@@ -44,7 +45,7 @@ def build_definitions(
         asset_checks=graph_checks(catalogue, partitions),
         jobs=graph_jobs(catalogue),
         schedules=refresh_schedules(catalogue),
-        sensors=[style_files_sensor(catalogue), keep_fresh_sensor()],
+        sensors=[style_files_sensor(catalogue), keep_fresh_sensor(), *alert_sensors()],
         resources={
             "graph": GraphRun(catalogue, progress_of, on_built, retry_delays_s, checks_first),
             "compute": compute_resource(compute or ComputeSettings()),

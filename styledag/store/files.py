@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,6 +91,41 @@ class Files:
         with storage_errors(path):
             if self.fs.exists(path):
                 self.fs.rm_file(path)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder with all that is in it, if it is there."""
+        path = self._at(name)
+        with storage_errors(path):
+            if self.fs.exists(path):
+                self.fs.rm(path, recursive=True)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the bytes of every file below a folder, by its name from the root."""
+        try:
+            found = self.fs.find(self._at(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+        return {
+            path.removeprefix(f"{self.root}/"): int(each["size"]) for path, each in found.items()
+        }
+
+    def require_space(self, needed: int) -> None:
+        """Check that work in progress finds room on the local disk.
+
+        Args:
+            needed: Bytes that are about to be written.
+
+        Raises:
+            StorageError: If they are not free.
+        """
+        with storage_errors(str(self.cache)):
+            self.cache.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.cache).free
+        if free < needed:
+            raise StorageError(
+                f"{needed / 1e9:.1f} GB are about to be written to {self.cache}, and "
+                f"{free / 1e9:.1f} GB are free: `styledag gc` names what can be removed"
+            )
 
     def publish(self, folder: Path, name: str, *, last: str) -> None:
         """Make a finished local folder appear under ``name``; a folder already there wins.

@@ -5,10 +5,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from styledag.errors import ArtifactBusyError, ArtifactMissingError
 from styledag.progress import Progress, SilentProgress
@@ -20,6 +20,7 @@ from styledag.store.files import Files, storage_errors, written_below
 from styledag.store.items import Items
 from styledag.store.workspace import LOOKING, Workspace
 
+_LEAST_SPACE_BYTES = 100_000_000
 Body = Callable[[Workspace], Facts]
 """A stage: writes the artifact's files into the workspace and returns what it states of them."""
 
@@ -102,6 +103,9 @@ class Store:
         if found is not None:
             self._set_head(found.build)
             return Built(found, cached=True, work={})
+        # As much again as the last time, or what a first build of anything takes.
+        last = 0 if before is None else sum(self.files.sizes(before.name).values())
+        self.files.require_space(last + _LEAST_SPACE_BYTES)
         with self._work_folder(target) as work_folder:
             folder = work_folder / "artifact"
             scratch = work_folder / "scratch"
@@ -165,6 +169,34 @@ class Store:
         if record is None:
             raise ArtifactMissingError(f"{self.files.describe(name)} is not in the store")
         return Artifact(Build.from_json(record), self.files)
+
+    def builds(self) -> Iterator[tuple[str, Build]]:
+        """Yield the record of every build by its name, those of removed artifacts too."""
+        for name in self.files.sizes("builds"):
+            record = self.files.read(name)
+            if record is not None:
+                yield name, Build.from_json(record)
+
+    def heads(self) -> Iterator[Artifact]:
+        """Yield the current artifact of every partition of every asset."""
+        for name in self.files.sizes("heads"):
+            asset, _, partition = name.removeprefix("heads/").partition("/")
+            artifact = self.current(asset, partition.removesuffix(".json"))
+            if artifact is not None:
+                yield artifact
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Let no build begin in a work folder that is there, while the block runs.
+
+        Raises:
+            ArtifactBusyError: If something is being built.
+        """
+        with ExitStack() as stack:
+            for lock in sorted((self.files.cache / "work").rglob("*.lock")):
+                handle = stack.enter_context(lock.open("a"))
+                _lock(handle, lock.parent.relative_to(self.files.cache / "work").as_posix())
+            yield
 
     def resolve(self, upstream: Input) -> Artifact:
         """Return the artifact that a build names as its input.
@@ -244,14 +276,17 @@ class Store:
             lock.parent.mkdir(parents=True, exist_ok=True)
             handle = lock.open("a")
         with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise ArtifactBusyError(
-                    f"another process is building {target.asset} of {target.partition}: "
-                    "wait for it to end, then run again"
-                ) from exc
+            _lock(handle, f"{target.asset} of {target.partition}")
             yield folder
+
+
+def _lock(handle: IO[str], what: str) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise ArtifactBusyError(
+            f"another process is building {what}: wait for it to end, then run again"
+        ) from exc
 
 
 def _share(folder: Path) -> None:

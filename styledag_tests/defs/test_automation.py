@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 
 from styledag.defs.automation import keep_fresh_sensor
 from styledag.defs.code_location import build_definitions
@@ -364,7 +365,15 @@ def test_automation_is_off_until_it_is_switched_on(life: Life) -> None:
     assert schedule.cron_schedule == "0 3 * * *"
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert keep_fresh_sensor().default_status == dg.DefaultSensorStatus.STOPPED
-    requested = schedule.evaluate_tick(
-        dg.build_schedule_context(instance=life.instance, repository_def=repository)
-    )
+    context = dg.build_schedule_context(instance=life.instance, repository_def=repository)
+    requested = schedule.evaluate_tick(context)
     assert [each.partition_key for each in requested.run_requests or ()] == [STYLE]
+    create_run_for_test(
+        life.instance,
+        job_name="refresh",
+        status=dg.DagsterRunStatus.STARTED,
+        tags={"dagster/partition": STYLE},
+    )
+    skipped = schedule.evaluate_tick(context)
+    assert not skipped.run_requests
+    assert skipped.skip_message == f"the sources of {STYLE} are still being asked"

@@ -48,7 +48,7 @@ def web_ui(root: Path) -> Iterator[None]:
 
 @pytest.fixture
 def project(undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project of which everything was made, whose sources are asked every minute."""
+    """A project of which everything was made, whose sources are asked every other minute."""
     root = tmp_path / "project"
     shutil.copytree(undisturbed.project.root, root, copy_function=os.link)
     repository = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def project(undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.Monkey
     path = root / "data" / "styles" / f"{STYLE}.yaml"
     text = path.read_text()
     path.unlink()
-    path.write_text(f"{text}refresh: '* * * * *'\n")
+    path.write_text(f"{text}refresh: '*/2 * * * *'\n")
     database = root / "data" / ".dagster"
     shutil.rmtree(database)
     shutil.copytree(undisturbed.project.root / "data" / ".dagster", database)
@@ -94,7 +94,7 @@ def test_an_image_that_is_added_becomes_a_new_model(project: Project, wiki_folde
             eventually(lambda: builds(instance, "raw_images") >= wanted, "it is refreshed")
 
         # The wiki has no news. The style file is another one than before, which concerns nothing.
-        refreshed(times=2)
+        refreshed(times=1)
         quiet = all_builds(instance, project)
         assert catalogue.store.require("ema_unet", MODEL).version == old.version
         assert quiet["style"] == 2

@@ -1,0 +1,53 @@
+"""`styledag gc`: remove what nothing that is kept came from."""
+
+import os
+
+import click
+from rich.filesize import decimal
+from rich.table import Table
+
+from styledag.cli.context import Session, pass_session
+
+
+@click.command()
+@click.option("--delete", is_flag=True, help="Remove it; without this, it is only listed.")
+@click.option(
+    "--states",
+    is_flag=True,
+    help="Training states too, from which a recipe with more epochs would continue.",
+)
+@click.option(
+    "--history-days",
+    default=30.0,
+    show_default=True,
+    help="Runs that are older, and made nothing that is shown today, leave the history.",
+)
+@pass_session
+def gc(session: Session, *, delete: bool, states: bool, history_days: float) -> None:
+    """List what can be removed: old versions, abandoned work, old runs.
+
+    What is current stays, with all that it came from and every checkpoint that a model lists.
+    """
+    from styledag.defs.history import old_runs
+    from styledag.defs.runs import open_history
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.garbage import find_garbage, remove_garbage
+
+    catalogue, console = Catalogue(session.project), session.console
+    garbage = [each for each in find_garbage(catalogue) if states or each.kind != "training state"]
+    table = Table("kind", "asset", "partition", "version or key", "size", box=None)
+    for each in garbage:
+        name = each.name.rpartition("/")[2][:12]
+        table.add_row(each.kind, each.asset, each.partition, name, decimal(each.size_bytes))
+    if garbage:
+        console.print(table)
+    os.chdir(session.project.root)
+    with open_history(session.project.root) as instance:
+        runs = list(old_runs(instance, history_days))
+        if delete:
+            remove_garbage(catalogue, garbage)
+            for run in runs:
+                instance.delete_run(run)
+    size = decimal(sum(each.size_bytes for each in garbage))
+    what = f"{size} in {len(garbage)} folders, and {len(runs)} old runs"
+    console.print(f"removed {what}" if delete else f"{what} can be removed: --delete removes them")

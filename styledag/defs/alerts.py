@@ -1,0 +1,154 @@
+"""Messages about runs that nobody watches: failures, new and better models, failed checks.
+
+They go to the log, and to whatever the environment names: addresses are secrets and are in no file.
+"""
+
+import os
+import smtplib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+import dagster as dg
+import requests
+
+from styledag.graph.retraining import MODEL
+
+WEBHOOK, SLACK, MAIL, SMTP, UI = (
+    f"STYLEDAG_ALERTS_{name}" for name in ("WEBHOOK", "SLACK", "MAIL", "SMTP", "UI")
+)
+"""Names of environment variables: an address for JSON, one of Slack's incoming webhooks, a mail
+address with the SMTP host that takes its mail, and where the web UI is."""
+_UI_URL = "http://127.0.0.1:3000"
+_TIMEOUT_S = 20
+_SENSOR = "alerts"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One message.
+
+    Attributes:
+        kind: ``failure``, ``new_model``, ``recommendation`` or ``check``.
+        text: One sentence.
+        link: Where the web UI shows more.
+    """
+
+    kind: str
+    text: str
+    link: str
+
+
+def alert_sensors() -> list[dg.SensorDefinition]:
+    """Return the sensors that look at each run once it has ended."""
+    return [
+        _sensor(f"{_SENSOR}_failure", dg.DagsterRunStatus.FAILURE),
+        _sensor(f"{_SENSOR}_success", dg.DagsterRunStatus.SUCCESS),
+    ]
+
+
+def _sensor(name: str, status: dg.DagsterRunStatus) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        run_status=status,
+        name=name,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reports failures, new models, better recommendations and failed checks, to "
+        "the log and to what the environment names.",
+    )
+    def alert(context: dg.RunStatusSensorContext) -> None:
+        for each in alerts_of(context.instance, context.dagster_run):
+            context.log.info(f"{each.kind}: {each.text} {each.link}")
+            send(each, os.environ, context.log.error)
+
+    return alert
+
+
+def alerts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Alert]:
+    """Yield what there is to report of a run that has ended: one message a failure."""
+    link = f"{os.environ.get(UI, _UI_URL)}/runs/{run.run_id}"
+    events = [
+        entry.get_dagster_event()
+        for entry in instance.all_logs(run.run_id)
+        if entry.is_dagster_event
+    ]
+    partition = run.tags.get("dagster/partition", "")
+    failed_checks = False
+    for event in events:
+        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            found = event.asset_check_evaluation_data
+            if not found.passed:
+                failed_checks = True
+                what = f"{found.asset_key.to_user_string()} of {partition}"
+                yield Alert("check", f"{what}: {found.check_name}: {found.description}", link)
+        elif event.is_step_materialization and event.asset_key is not None:
+            yield from _news(instance, event, link)
+    if run.status == dg.DagsterRunStatus.FAILURE and not failed_checks:
+        yield Alert("failure", f"{partition}: {_sentence(events)}", link)
+
+
+def _news(instance: dg.DagsterInstance, event: dg.DagsterEvent, link: str) -> Iterator[Alert]:
+    asset, partition = event.asset_key, event.partition
+    if asset is None or partition is None:
+        return
+    made = event.step_materialization_data.materialization.metadata
+    if "cached" not in made or made["cached"].value:
+        return
+    if asset == dg.AssetKey(MODEL):
+        yield Alert("new_model", f"{partition} was trained: {made['version'].value}", link)
+    if asset == dg.AssetKey("scores"):
+        records = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=2
+        ).records
+        former = records[1].asset_materialization if len(records) > 1 else None
+        before = None if former is None else former.metadata["recommended"].value
+        now = made["recommended"].value
+        if before is not None and before != now:
+            yield Alert(
+                "recommendation", f"{partition}: {now} is recommended, no more {before}", link
+            )
+
+
+def _sentence(events: list[dg.DagsterEvent]) -> str:
+    for event in events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            if failure.user_failure_data is not None and failure.user_failure_data.description:
+                return str(failure.user_failure_data.description)
+            if failure.error is not None:
+                return f"{event.step_key} failed: {failure.error.message.strip()}"
+    return "the run failed; its log has the reason"
+
+
+def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], None]) -> None:
+    """Send a message to each receiver that the environment names; one that fails stops no other.
+
+    Args:
+        alert: The message.
+        environment: Has the addresses.
+        report: Is called with a sentence, which has no address in it, if a receiver fails.
+    """
+    receivers: Mapping[str, Callable[[str], None]] = {
+        WEBHOOK: lambda to: _post(to, {"kind": alert.kind, "text": alert.text, "link": alert.link}),
+        SLACK: lambda to: _post(to, {"text": f"*{alert.kind}* {alert.text} <{alert.link}>"}),
+        MAIL: lambda to: _mail(to, environment.get(SMTP, "localhost"), alert),
+    }
+    for name, receiver in receivers.items():
+        if address := environment.get(name):
+            try:
+                receiver(address)
+            except (OSError, smtplib.SMTPException) as exc:
+                # The text of a connection's error contains its address.
+                report(f"the alert could not be sent to {name}: {type(exc).__name__}")
+
+
+def _post(to: str, content: Mapping[str, str]) -> None:
+    requests.post(to, json=content, timeout=_TIMEOUT_S).raise_for_status()
+
+
+def _mail(to: str, host: str, alert: Alert) -> None:
+    message = EmailMessage()
+    message["From"] = message["To"] = to
+    message["Subject"] = f"styledag: {alert.kind}"
+    message.set_content(f"{alert.text}\n\n{alert.link}\n")
+    with smtplib.SMTP(host, timeout=_TIMEOUT_S) as server:
+        server.send_message(message)

@@ -1,0 +1,41 @@
+"""Old runs in Dagster's records, of which nothing that the web UI shows today is left."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
+
+
+def old_runs(instance: dg.DagsterInstance, days: float) -> Iterator[str]:
+    """Yield the ids of runs that ended long ago and whose materialisations were all replaced.
+
+    A run that made what an asset shows now is kept, whatever its age: its record is the asset's.
+
+    Args:
+        instance: Dagster's records.
+        days: Age from which on a run is old.
+    """
+    before = datetime.now(UTC) - timedelta(days=days)
+    old = dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before)
+    for run in instance.get_runs(old):
+        if not _made_what_is_shown(instance, run.run_id):
+            yield run.run_id
+
+
+def _made_what_is_shown(instance: dg.DagsterInstance, run_id: str) -> bool:
+    made = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    for entry in made:
+        event = entry.get_dagster_event()
+        if event.asset_key is None:
+            continue
+        newest = instance.fetch_materializations(
+            dg.AssetRecordsFilter(
+                asset_key=event.asset_key,
+                asset_partitions=None if event.partition is None else [event.partition],
+            ),
+            limit=1,
+        ).records
+        if newest and newest[0].run_id == run_id:
+            return True
+    return False

@@ -1,0 +1,92 @@
+"""Why two models differ: data, captions, recipe, code and base, each compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from styledag.graph.lineage import find_ancestor, trace
+from styledag.publishing.datasets.diff import diff_datasets
+from styledag.store.artifact import Artifact
+from styledag.store.store import Store
+
+Change = tuple[Any, Any]
+"""Before and after; ``None`` where it was not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What differs between two artifacts and in what they came from.
+
+    Attributes:
+        data: Images by what became of them: ``added``, ``removed``, ``replaced``, ``moved``.
+        captions: How many images are captioned otherwise.
+        recipe: Settings of the trainings, by name.
+        settings: Stages before the training whose settings differ.
+        code: Code versions by asset.
+        models: Versions of models from outside, by role.
+    """
+
+    data: Mapping[str, int]
+    captions: int
+    recipe: Mapping[str, Change]
+    settings: tuple[str, ...]
+    code: Mapping[str, Change]
+    models: Mapping[str, Change]
+
+
+def explain_difference(store: Store, one: Artifact, other: Artifact) -> Difference:
+    """Return why an artifact is another one than a second is, or would not be.
+
+    Raises:
+        LineageError: If a build that one of them came from is no longer in the store.
+    """
+    before, after = (find_ancestor(store, each, "image_dataset") for each in (one, other))
+    diff = diff_datasets(before.folder, after.folder)
+    images = {
+        "added": len(diff.added),
+        "removed": len(diff.removed),
+        "replaced": len(diff.replaced),
+        "moved": len(diff.moved),
+    }
+    old, new = (_builds(store, each) for each in (one, other))
+    return Difference(
+        data={name: count for name, count in images.items() if count},
+        captions=len(diff.recaptioned),
+        recipe=_changes(_recipe(old), _recipe(new)),
+        settings=tuple(
+            asset
+            for asset in sorted(old.keys() & new.keys())
+            if "Recipe" not in old[asset].build.settings
+            and old[asset].build.settings != new[asset].build.settings
+        ),
+        code=_changes(*({a: e.build.code_version for a, e in each.items()} for each in (old, new))),
+        models=_changes(_models(old), _models(new)),
+    )
+
+
+def _builds(store: Store, artifact: Artifact) -> dict[str, Artifact]:
+    """Return what an artifact came from, and itself, by asset; the nearest of each."""
+    found: dict[str, Artifact] = {}
+    for ancestor in trace(store, artifact):
+        if ancestor.artifact is not None:
+            found.setdefault(ancestor.input.name, ancestor.artifact)
+    return found
+
+
+def _recipe(builds: Mapping[str, Artifact]) -> dict[str, Any]:
+    recipes = (each.build.settings.get("Recipe") for each in builds.values())
+    return dict(next((each for each in recipes if each is not None), {}))
+
+
+def _models(builds: Mapping[str, Artifact]) -> dict[str, str]:
+    inputs = (upstream for each in builds.values() for upstream in each.build.inputs)
+    return {each.name: each.version for each in inputs if not each.build}
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Change]:
+    names = sorted(before.keys() | after.keys())
+    return {
+        name: (before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    }

@@ -1,0 +1,159 @@
+"""What of a store nothing that is kept came from, and the room that its removal frees."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from styledag.errors import ArtifactMissingError, StyledagError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.plan import listed_parts, plan_build
+from styledag.store.artifact import Artifact
+from styledag.store.files import storage_errors
+from styledag.store.store import Store
+from styledag.style.load import style_paths
+
+_DIGEST_LENGTH = 64
+Kind = Literal["artifact", "abandoned work", "training state"]
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """One folder that can be removed.
+
+    Attributes:
+        kind: ``artifact``: a version that nothing current came from. ``abandoned work``: what a
+            build left that no run would continue. ``training state``: that of a finished
+            training, from which one with more epochs would continue.
+        asset: The asset.
+        partition: The partition's key.
+        name: The folder below the store's root, or below its local cache.
+        size_bytes: Bytes that its removal frees.
+    """
+
+    kind: Kind
+    asset: str
+    partition: str
+    name: str
+    size_bytes: int
+
+
+def find_garbage(catalogue: Catalogue) -> list[Garbage]:
+    """Return what can be removed from a store, artifacts first.
+
+    The current artifact of every partition is kept, with everything that it came from and with all
+    checkpoints that it lists; so are images and the results by item, which are small beside the
+    weights and cost a download or a computation to have again.
+    """
+    return [*_artifacts(catalogue), *_work(catalogue), *_training_states(catalogue.store)]
+
+
+def remove_garbage(catalogue: Catalogue, garbage: list[Garbage]) -> None:
+    """Remove what :func:`find_garbage` returned.
+
+    Raises:
+        ArtifactBusyError: If something is being built; nothing is removed then.
+        StorageError: If a folder cannot be removed.
+    """
+    store = catalogue.store
+    with store.at_rest():
+        removed = {each.name for each in garbage if each.kind == "artifact"}
+        # The records first: what is still found must be whole.
+        for name, build in list(store.builds()):
+            if Artifact(build, store.files).name in removed:
+                store.files.remove(name)
+        for each in garbage:
+            if each.kind == "artifact":
+                store.files.remove_folder(each.name)
+            else:
+                _remove_local(store.files.cache / each.name)
+
+
+def _artifacts(catalogue: Catalogue) -> Iterator[Garbage]:
+    kept = {artifact.name for artifact in _kept(catalogue)}
+    sizes: dict[str, int] = {}
+    for name, size_bytes in catalogue.store.files.sizes("artifacts").items():
+        # artifacts/ASSET/PARTITION/VERSION/FILE; a partition may have a folder of its own.
+        parts = name.split("/")
+        depth = next((at for at, part in enumerate(parts) if len(part) == _DIGEST_LENGTH), None)
+        if depth is None:
+            continue
+        folder = "/".join(parts[: depth + 1])
+        sizes[folder] = sizes.get(folder, 0) + size_bytes
+    for folder, size_bytes in sorted(sizes.items()):
+        if folder not in kept:
+            _, asset, *partition, _ = folder.split("/")
+            key = Partition.from_store("/".join(partition)).key
+            yield Garbage("artifact", asset, key, folder, size_bytes)
+
+
+def _kept(catalogue: Catalogue) -> Iterator[Artifact]:
+    """Yield every current artifact and all that it came from or lists, each once."""
+    store, seen = catalogue.store, set[str]()
+    waiting = list(store.heads())
+    while waiting:
+        artifact = waiting.pop()
+        if artifact.name in seen:
+            continue
+        seen.add(artifact.name)
+        yield artifact
+        if artifact.asset in catalogue.stages:
+            waiting += _listed(catalogue, artifact)
+        for upstream in artifact.build.inputs:
+            if upstream.build:
+                try:
+                    waiting.append(store.resolve(upstream))
+                except ArtifactMissingError:
+                    continue
+
+
+def _listed(catalogue: Catalogue, artifact: Artifact) -> list[Artifact]:
+    try:
+        return list(listed_parts(catalogue, artifact.asset, artifact).values())
+    except ArtifactMissingError:
+        return []
+
+
+def _work(catalogue: Catalogue) -> Iterator[Garbage]:
+    """Yield scratch folders that the next run of their partition would not find."""
+    root = catalogue.store.files.cache / "work"
+    for folder in sorted(root.rglob("scratch")):
+        key = folder.parent
+        if len(key.name) != _DIGEST_LENGTH:
+            continue
+        asset, *partition = key.parent.relative_to(root).parts
+        named = Partition.from_store("/".join(partition))
+        if not _is_continued(catalogue, asset, named, key.name):
+            name = key.relative_to(catalogue.store.files.cache).as_posix()
+            yield Garbage("abandoned work", asset, named.key, name, _size(key))
+
+
+def _is_continued(catalogue: Catalogue, asset: str, partition: Partition, key: str) -> bool:
+    """Return whether the next build would continue in a folder, or may do so once it is planned."""
+    if asset not in catalogue.stages:
+        return False
+    if partition.style not in style_paths(catalogue.project.styles_folder):
+        return False
+    try:
+        return plan_build(catalogue, asset, partition).target.key == key
+    except StyledagError:
+        return True
+
+
+def _training_states(store: Store) -> Iterator[Garbage]:
+    root = store.files.cache / "kept"
+    for asset in sorted(root.glob("*")):
+        for folder in sorted(asset.glob("*")):
+            name = folder.relative_to(store.files.cache).as_posix()
+            yield Garbage("training state", asset.name, folder.name, name, _size(folder))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _remove_local(folder: Path) -> None:
+    with storage_errors(str(folder)):
+        shutil.rmtree(folder)

@@ -1,0 +1,89 @@
+"""`styledag lineage` of names and of lone files, and why two models differ."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from styledag.cli.main import cli
+from styledag.errors import LineageError
+from styledag.sampling.provenance import png_with_provenance
+from styledag.store.store import Target
+from styledag_tests.cli.conftest import Call
+from styledag_tests.cli.made_project import MadeProject
+from styledag_tests.whole.small_project import MODEL
+
+
+@pytest.fixture
+def drawn(made: MadeProject, tmp_path: Path) -> Path:
+    """An image that the model drew, outside the project."""
+    path = tmp_path / "elsewhere" / "fox.png"
+    path.parent.mkdir()
+    marks = {"model_version": made.model.version, "prompt": "a fox", "seed": "3"}
+    path.write_bytes(png_with_provenance(Image.new("RGB", (4, 4)), marks))
+    return path
+
+
+def test_an_image_leads_to_the_data_behind_its_model(
+    call: Call, made: MadeProject, drawn: Path
+) -> None:
+    described = json.loads(call("lineage", drawn, "--json", "--images"))
+    assert described["file"]["prompt"] == "a fox"
+    assert (described["asset"], described["partition"]) == ("ema_unet", MODEL)
+    assert described["dataset_version"] == made.dataset.version
+    assert len(described["images"]) == 6
+    assert all(image["url"] and image["caption"] for image in described["images"])
+    assert "a fox" in call("lineage", drawn)
+
+
+def test_a_lone_file_tells_what_it_states_without_a_project(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(drawn.parent)
+    result = CliRunner().invoke(cli, ["lineage", drawn.name], catch_exceptions=False)
+    assert "prompt: a fox" in result.output
+    assert "the store here has no such model" in result.output
+
+
+def test_an_exported_file_leads_to_its_model(call: Call, made: MadeProject, tmp_path: Path) -> None:
+    exported = tmp_path / "model.safetensors"
+    call("export", "model", MODEL, "--format", "single-file", "--to", exported)
+    described = json.loads(call("lineage", exported, "--json"))
+    assert described["version"] == made.model.version
+    assert described["file"]["ema_unet"] == made.model.version
+
+
+def test_a_file_of_another_program_is_refused(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (4, 4)).save(path)
+    with pytest.raises(LineageError, match="states nothing of its origin"):
+        call("lineage", path)
+
+
+def test_two_models_are_compared_in_data_recipe_and_base(call: Call, made: MadeProject) -> None:
+    dataset = made.add_dataset(range(1, 8))
+    (base,) = (each for each in made.model.build.inputs if not each.build)
+    other = Target(
+        asset="ema_unet",
+        partition="small.other",
+        code_version="2",
+        settings={"Recipe": {"epochs": 5, "ema": {"mode": "base"}}},
+        inputs=(dataset.as_input(), base),
+    )
+
+    def tune(workspace) -> dict[str, int]:
+        (workspace.folder / "snapshots.json").write_text("[]")
+        return {}
+
+    made.catalogue.store.build(other, tune)
+    found = json.loads(call("lineage", MODEL, "--why", "small.other", "--json"))
+    assert found["data"] == {"added": 2, "removed": 1}
+    assert found["captions"] == 0
+    assert found["recipe"] == {"epochs": [2, 5]}
+    assert found["code"]["ema_unet"] == ["1", "2"]
+    assert found["models"] == {}
+    shown = call("lineage", MODEL, "--why", "small.other")
+    assert "2 added, 1 removed" in shown
+    assert "epochs: 2 is 5" in shown

@@ -1,0 +1,124 @@
+"""Each run that ends is reported once, to whom the environment names, without their addresses."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from styledag.defs.alerts import MAIL, SLACK, WEBHOOK, Alert, alerts_of, send
+
+PARTITIONS = dg.StaticPartitionsDefinition(["twemoji.full"])
+PARTITION = "twemoji.full"
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition) -> list[Alert]:
+    result = dg.materialize(
+        [asset], instance=instance, partition_key=PARTITION, raise_on_error=False
+    )
+    record = instance.get_run_by_id(result.run_id)
+    assert record is not None
+    return list(alerts_of(instance, record))
+
+
+def making(name: str, *, cached: bool = False, **metadata: Any) -> dg.AssetsDefinition:
+    @dg.asset(name=name, partitions_def=PARTITIONS)
+    def made() -> dg.MaterializeResult:
+        return dg.MaterializeResult(metadata={"cached": cached, "version": "72aa", **metadata})
+
+    return made
+
+
+def test_a_failure_is_one_message_with_its_sentence_and_a_link(
+    instance: dg.DagsterInstance,
+) -> None:
+    @dg.asset(partitions_def=PARTITIONS)
+    def raw_images() -> None:
+        raise dg.Failure("the wiki is down: try again", allow_retries=False)
+
+    (alert,) = run(instance, raw_images)
+    assert (alert.kind, alert.text) == ("failure", f"{PARTITION}: the wiki is down: try again")
+    assert alert.link.startswith("http://127.0.0.1:3000/runs/")
+
+
+def test_a_check_that_stops_a_run_is_reported_instead_of_the_failure(
+    instance: dg.DagsterInstance,
+) -> None:
+    @dg.asset(
+        partitions_def=PARTITIONS,
+        check_specs=[dg.AssetCheckSpec("dataset_not_shrunk", asset="image_dataset", blocking=True)],
+    )
+    def image_dataset() -> dg.MaterializeResult:
+        shrunk = dg.AssetCheckResult(
+            check_name="dataset_not_shrunk", passed=False, description="3 images, after 100"
+        )
+        return dg.MaterializeResult(check_results=[shrunk])
+
+    (alert,) = run(instance, image_dataset)
+    assert alert.kind == "check"
+    assert alert.text == f"image_dataset of {PARTITION}: dataset_not_shrunk: 3 images, after 100"
+
+
+def test_a_new_model_is_reported_and_one_that_was_found_is_not(
+    instance: dg.DagsterInstance,
+) -> None:
+    (alert,) = run(instance, making("ema_unet"))
+    assert (alert.kind, alert.text) == ("new_model", f"{PARTITION} was trained: 72aa")
+    assert run(instance, making("ema_unet", cached=True)) == []
+    assert run(instance, making("captions")) == []
+
+
+def test_another_recommendation_is_reported(instance: dg.DagsterInstance) -> None:
+    assert run(instance, making("scores", recommended="epoch 8")) == []
+    assert run(instance, making("scores", recommended="epoch 8")) == []
+    (alert,) = run(instance, making("scores", recommended="weight 0.50"))
+    assert alert.text == f"{PARTITION}: weight 0.50 is recommended, no more epoch 8"
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    received: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200 if self.path == "/ok" else 500)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", received
+        server.shutdown()
+        thread.join()
+
+
+def test_it_goes_to_each_receiver_and_a_secret_address_into_no_log(
+    receiver: tuple[str, list[dict[str, str]]],
+) -> None:
+    url, received = receiver
+    alert = Alert("failure", "it failed", "http://ui/runs/1")
+    reported: list[str] = []
+    send(alert, {}, reported.append)
+    assert received == reported == []
+    environment = {WEBHOOK: f"{url}/ok", SLACK: f"{url}/secret", MAIL: "a@example.org"}
+    send(alert, {**environment, "STYLEDAG_ALERTS_SMTP": "127.0.0.1:1"}, reported.append)
+    assert received == [
+        {"kind": "failure", "text": "it failed", "link": "http://ui/runs/1"},
+        {"text": "*failure* it failed <http://ui/runs/1>"},
+    ]
+    assert reported == [
+        f"the alert could not be sent to {SLACK}: HTTPError",
+        f"the alert could not be sent to {MAIL}: ConnectionRefusedError",
+    ]
