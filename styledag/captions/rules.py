@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from styledag.captions.articles import fit_articles
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 
 _BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JOINERS = "\u200c\u200d"
