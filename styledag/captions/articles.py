@@ -2,21 +2,23 @@
 
 import re
 
-_SPELT_VOWEL = re.compile(r"[aeiou]|hour|honest|honou?r|heir(?!loo)|heirloom", re.IGNORECASE)
+_FLAGS = re.IGNORECASE | re.ASCII
+"""English letters and digits alone, in both cases, whatever a version of Python knows of others."""
+_SPELT_VOWEL = re.compile(r"[aeiou]|hour|honest|honou?r|heir(?!loo)|heirloom", _FLAGS)
 _CONSONANT_SOUND = re.compile(
     r"eu|ew|one(?![a-z])|one-|once|ouija|u(?:ni(?:[cfqosv]|t[aeiy]|t(?![a-z])|ts)|"
     r"[srt][aeiou]|kulele|biq|k(?![a-z])|-)",
-    re.IGNORECASE,
+    _FLAGS,
 )
 _LETTER_ALONE = re.compile(r"([A-Za-z])(?![A-Za-z])")
 _LETTERS_SAID_WITH_VOWEL = frozenset("aefhilmnorsx")
 _WORD = re.compile(r"[A-Za-z]+")
-_ARTICLE = re.compile(r"(?<![A-Za-z])(an?)( )(?=[A-Za-z])", re.IGNORECASE)
-_ARTICLE_AT_END = re.compile(r"(?<![A-Za-z])(an?|the) $", re.IGNORECASE)
+_ARTICLE = re.compile(r"(?<![A-Za-z])(an?)( )(?=[A-Za-z])", _FLAGS)
+_ARTICLE_AT_END = re.compile(r"(?<![A-Za-z])(an?|the) $", _FLAGS)
 _DETERMINER = re.compile(
     r"(?:an?|the|this|that|these|those|some|another|any|each|every|no|my|your|his|her|its|our|"
     r"their|several|many|two|three|four|five|six|seven|eight|nine|ten|\d+) ",
-    re.IGNORECASE,
+    _FLAGS,
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.bases.base import Tokens
+from styledag.captions.agreement import Agreement, compare, write_agreement
 from styledag.captions.captioner import Captioner
 from styledag.captions.length import fill_within
 from styledag.captions.overrides import Overrides, read_overrides
@@ -64,8 +65,8 @@ def caption_images(
     """Write and return every image with its caption, and those for which no source has words.
 
     The first of the settings' sources that has words counts. The captioner is asked where none
-    before it has any, once per image, captioner and way of decoding; cleaning, template and length
-    cost nothing to do again.
+    before it has any, or everywhere if the settings compare it with the others, once per image,
+    captioner and way of decoding; cleaning, template and length cost nothing to do again.
 
     Args:
         curated: The images; their JPEGs are blobs of the workspace.
@@ -86,7 +87,7 @@ def caption_images(
     raw_captions: Mapping[str, str] = {}
     identity = ""
     if captioner is not None and _CAPTIONER in settings.sources:
-        to_ask = [image for image in curated.rows if found[image.sha256] is None]
+        to_ask = [each for each in curated.rows if settings.compare or found[each.sha256] is None]
         raw_captions = _ask(to_ask, settings, workspace, captioner)
         identity = canonical_json([captioner.version, captioner.identity(settings)])
     rows: list[CaptionedImage] = []
@@ -106,7 +107,19 @@ def caption_images(
     manifest = Manifest(tuple(rows), tuple(rejected))
     with storage_errors(str(workspace.folder)):
         manifest.write(workspace.folder)
+        if settings.compare:
+            write_agreement(_agreement(rows, raw_captions), workspace.folder)
     return manifest
+
+
+def _agreement(rows: Sequence[CaptionedImage], raw_captions: Mapping[str, str]) -> Agreement:
+    """Return how often the captioner agrees with the words that were used in its place."""
+    said = {row.key: clean_caption(raw_captions.get(row.key, "")).text for row in rows}
+    return compare(
+        (said[row.key], row.cleaned_caption)
+        for row in rows
+        if row.source != _CAPTIONER and said[row.key]
+    )
 
 
 def _around_captioner(sources: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from styledag.bases.base import Tokens
+from styledag.captions.agreement import Agreement
 from styledag.captions.overrides import read_overrides
 from styledag.captions.records import CaptionedImage
 from styledag.captions.settings import SOURCES
@@ -12,7 +13,11 @@ from styledag.store.artifact import Facts
 
 
 def caption_facts(
-    captioned: Manifest[CaptionedImage], tokens: Tokens, *, overrides: Path | None = None
+    captioned: Manifest[CaptionedImage],
+    tokens: Tokens,
+    *,
+    overrides: Path | None = None,
+    agreement: Agreement | None = None,
 ) -> Facts:
     """Return counts and shares over all captions.
 
@@ -20,6 +25,7 @@ def caption_facts(
         captioned: The captioned images.
         tokens: Counts tokens as the base's text encoder will.
         overrides: CSV of a person's captions; what in it names no image is stated.
+        agreement: How often the captioner agrees with the words that were used in its place.
 
     Returns:
         The manifest's own counts; captions by source and by rule; the commonest caption and its
@@ -53,6 +59,8 @@ def caption_facts(
             "mean_tokens": round(sum(lengths) / len(lengths), 2),
             "most_tokens": max(lengths),
         }
+    if agreement is not None:
+        facts |= {"compared": agreement.compared, "agree": agreement.agree}
     if overrides is not None:
         unmatched = read_overrides(overrides).unmatched([row.image for row in rows])
         facts |= {"overrides_unmatched": len(unmatched), "overrides_unmatched_first": unmatched[:5]}

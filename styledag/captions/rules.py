@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from styledag.captions.articles import fit_articles
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 
 _BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JOINERS = "\u200c\u200d"
@@ -31,6 +31,7 @@ _LOOSE_JOINER = re.compile(f"(?<![^{_BLANKS}])[{_JOINERS}]+|[{_JOINERS}]+(?![^{_
 _BLANK = re.compile(f"[{_BLANKS}]+")
 
 _LETTER = r"[^ !-/:-@\[-`{-~]"  # of a word: no blank, no ASCII punctuation
+_WORD = re.compile(f"{_LETTER}+")
 _START, _END = rf"(?<!{_LETTER})", rf"(?!{_LETTER})"
 _FLAGS = re.IGNORECASE | re.ASCII
 _NOUN_MARK = r"(?:an?|the|some|another)"
@@ -175,6 +176,11 @@ def _without_repeats(words: Sequence[tuple[str, str]], length: int) -> list[tupl
             kept.append(words[at])
             at += 1
     return kept
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Return the words of a text for comparison, without punctuation and in one case."""
+    return frozenset(_bare(word) for word in _WORD.findall(text))
 
 
 def _bare(word: str) -> str:

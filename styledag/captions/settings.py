@@ -97,6 +97,11 @@ class CaptionSettings:
         help="Fit a template's article to the caption behind it: 'a {caption}' becomes 'an owl' "
         "and 'the moon', not 'a owl' and 'a the moon'.",
     )
+    compare: bool = setting(
+        False,
+        help="Ask the captioner about every image, and report how often it names the same thing as "
+        "the words that are used.",
+    )
     prefix: str = setting("", help="Words that BLIP continues; taken off its answer again.")
     batch_size: int = setting(16, ge=1, identity=False, help="Images captioned at a time.")
     num_beams: int = setting(3, ge=1, le=16, help="Beams of the search for the best caption.")
@@ -115,6 +120,8 @@ class CaptionSettings:
                 "sources names the captioner, but there is none: name its model under captioner, "
                 "or take captioner out of sources"
             )
+        if self.compare and "captioner" not in self.sources:
+            raise ValueError("compare asks the captioner, which sources does not name: add it")
         if self.captioner is not None and self.endpoint is not None:
             raise ValueError("captioner and endpoint are both set: take one of them out")
         for template in (self.template, *self.variants):

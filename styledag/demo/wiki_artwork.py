@@ -12,6 +12,20 @@ from typing import Any
 from styledag.demo.wiki_names import CATEGORIES, SKIN_TONES, readable_name, slugged
 from styledag.errors import DataError, StyledagError
 
+UNTITLED = frozenset(
+    {
+        "beans",
+        "cherries",
+        "cooked-rice",
+        "ear-of-rice",
+        "french-fries",
+        "grapes",
+        "paw-prints",
+        "peanuts",
+    }
+)
+"""Articles whose pages have neither title nor caption, as some pages of a real wiki: drawings that
+the starter's captioner names right."""
 EXTRA_SUFFIXES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
@@ -26,6 +40,7 @@ class Article:
         description: A sentence or two about the drawing.
         image: Path of the image below ``/images/``.
         path: The image's file.
+        is_titled: Whether its page says what it shows.
     """
 
     slug: str
@@ -34,6 +49,7 @@ class Article:
     description: str
     image: str
     path: Path
+    is_titled: bool = True
 
 
 def twemoji_articles(
@@ -128,6 +144,7 @@ def _all_articles() -> Iterator[Article]:
                 description=_description(name, tone, unified, entry),
                 image=path.name,
                 path=path,
+                is_titled=slugged(title) not in UNTITLED,
             )
 
 

@@ -98,7 +98,8 @@ class WikiSite:
         if article is None:
             return _missing("page")
         name = _category_name(article.category)
-        return self._page("article", title=article.title, article=article, category_name=name)
+        title = article.title if article.is_titled else name
+        return self._page("article", title=title, article=article, category_name=name)
 
     def _category(self, slug: str, number: str) -> Answer:
         articles = self.categories.get(slug, ())

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from styledag.captions.agreement import read_agreement
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import RawImage
 from styledag.dataset.read import DatasetRow, read_dataset
@@ -31,12 +32,16 @@ def data_section(ancestors: Sequence[Ancestor]) -> DataSection:
         if ancestor.artifact is not None
     }
     rows = {row.id: row for row in read_dataset(artifacts["image_dataset"].folder)}
+    agreement = read_agreement(artifacts["captions"].folder)
     splits = Counter(row.split for row in rows.values())
     licences = Counter(row.origin.licence for row in rows.values())
     return DataSection(
         stages=tuple(_stage_count(name, artifacts[name]) for name in _ROWS),
         families=_families(artifacts["captions"], rows),
         captions=_captions(list(rows.values())),
+        caption_sources=dict(Counter(row.caption_source for row in rows.values()).most_common()),
+        compared_captions=agreement.compared if agreement else 0,
+        agreeing_captions=agreement.agree if agreement else 0,
         licences=dict(licences.most_common()),
         sources=_sources(rows.values()),
         training_images=splits["train"],

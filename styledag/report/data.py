@@ -88,6 +88,9 @@ class DataSection:
         stages: Counts of each image stage, in the order of the graph.
         families: Families of more than one image, the largest first.
         captions: A few images with their captions.
+        caption_sources: Captions by where their words come from.
+        compared_captions: Images that the captioner was asked about, beside the words in use.
+        agreeing_captions: Of these, those that it names alike.
         licences: Images in the training data by licence.
         sources: Where they come from.
         training_images: Images in the training split; ``None`` where unknown.
@@ -97,6 +100,9 @@ class DataSection:
     stages: tuple[StageCount, ...] = ()
     families: tuple[Family, ...] = ()
     captions: tuple[CaptionSample, ...] = ()
+    caption_sources: Mapping[str, int] = field(default_factory=dict)
+    compared_captions: int = 0
+    agreeing_captions: int = 0
     licences: Mapping[str, int] = field(default_factory=dict)
     sources: tuple[SourceCount, ...] = ()
     training_images: int | None = None

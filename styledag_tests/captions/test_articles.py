@@ -51,3 +51,10 @@ def test_an_article_fits_the_words_behind_it(before: str, words: str, expected: 
 def test_every_article_of_a_text_is_fitted() -> None:
     assert fit_articles("a owl and an fox with A egg") == "an owl and a fox with An egg"
     assert fit_articles("a NASA rocket, vitamin a is") == "a NASA rocket, vitamin an is"
+
+
+@pytest.mark.parametrize("words", ["\u0663 foxes", "\U0001fbf3 foxes", "\u017foup", "\u212aiwi"])
+def test_only_english_letters_and_digits_count(words: str) -> None:
+    """Whichever digits and cases a version of Python's Unicode tables knows."""
+    assert article_for(words) == ""
+    assert joined("a ", words) == f"a {words}"

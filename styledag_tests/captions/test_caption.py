@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from styledag.bases.clip import ClipTokens
+from styledag.captions.agreement import Agreement, read_agreement
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.caption import caption_images
 from styledag.captions.facts import caption_facts
@@ -380,3 +381,34 @@ def test_damaged_blob_is_named(workspace: Workspace, caption) -> None:
     image = curated(workspace, "red", sha256=damaged)
     with pytest.raises(StorageError, match=damaged):
         caption(Manifest((image,)))
+
+
+def test_a_comparison_asks_about_every_image_and_changes_no_caption(
+    workspace: Workspace, caption, tokens: ClipTokens
+) -> None:
+    images = Manifest(
+        (
+            curated(workspace, "red", title="Cat Face"),
+            curated(workspace, "blue", title="Fox Face"),
+            curated(workspace, "white"),
+        )
+    )
+    titles = replace(SETTINGS, sources=("title", "captioner"))
+    alone = caption(images, titles)
+    assert workspace.work == {"captions": 1}
+    assert read_agreement(workspace.folder) is None
+
+    compared = caption(images, replace(titles, compare=True))
+
+    assert compared == alone
+    assert workspace.work == {"captions": 2}
+    agreement = read_agreement(workspace.folder)
+    assert agreement == Agreement(compared=2, agree=1)
+    facts = caption_facts(compared, tokens, agreement=agreement)
+    assert (facts["compared"], facts["agree"]) == (2, 1)
+    assert (facts["source_title"], facts["source_captioner"]) == (2, 1)
+
+
+def test_a_comparison_needs_a_captioner() -> None:
+    with pytest.raises(ValueError, match="compare asks the captioner"):
+        CaptionSettings(sources=("title",), compare=True)

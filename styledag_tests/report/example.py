@@ -174,6 +174,9 @@ def example_data() -> DataSection:
             StageCount(stage="jpeg_images", found=10, kept=10),
         ),
         families=(Family(medoid_jpeg=jpeg("family"), size=24, title="one o'clock"),),
+        caption_sources={"captioner": 6, "title": 2},
+        compared_captions=20,
+        agreeing_captions=13,
         captions=(
             CaptionSample(
                 jpeg=jpeg("caption"),

@@ -7,6 +7,7 @@ always wins.
 from collections.abc import Mapping
 
 from styledag.captions import caption
+from styledag.captions.agreement import read_agreement
 from styledag.captions.captioner import processor_backend
 from styledag.captions.records import CaptionedImage
 from styledag.captions.rules import RULES_VERSION
@@ -43,7 +44,8 @@ def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
         overrides=overrides,
     )
     manifest.write(workspace.folder)
-    return caption_facts(manifest, tokens, overrides=overrides)
+    agreement = read_agreement(workspace.folder)
+    return caption_facts(manifest, tokens, overrides=overrides, agreement=agreement)
 
 
 def _settings(declared: Declaration) -> Settings:
