@@ -42,7 +42,7 @@ def web_ui(root: Path) -> Iterator[None]:
         eventually(lambda: answers(f"http://127.0.0.1:{PORT}/server_info"), "it answers")
         yield
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
         process.wait(timeout=120)
 
 
