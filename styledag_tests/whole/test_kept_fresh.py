@@ -42,7 +42,7 @@ def web_ui(root: Path) -> Iterator[None]:
         eventually(lambda: answers(f"http://127.0.0.1:{PORT}/server_info"), "it answers")
         yield
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
         process.wait(timeout=120)
 
 
@@ -91,7 +91,9 @@ def test_an_image_that_is_added_becomes_a_new_model(project: Project, wiki_folde
 
         def refreshed(times: int) -> None:
             wanted = builds(instance, "raw_images") + times
-            eventually(lambda: builds(instance, "raw_images") >= wanted, "it is refreshed")
+            eventually(
+                lambda: builds(instance, "raw_images") >= wanted, "it is refreshed", wait_s=900
+            )
 
         # The wiki has no news. The style file is another one than before, which concerns nothing.
         refreshed(times=1)
