@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.conditioning import Conditioning
-from styledag.bases.parts import load_tokenizer, load_transformers, read_config
+from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers, read_config
 
 if TYPE_CHECKING:
     import torch
@@ -58,8 +58,7 @@ class ClipTokens:
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has, the two special ones included."""
-        # Not through the tokenizer's own call, which warns of every text above its limit.
-        return len(self._tokenizer.backend_tokenizer.encode(text).ids)
+        return count_tokens(self._tokenizer, text)
 
     def padded(self, texts: Sequence[str], model: Any) -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts on a text encoder's device: [B, limit] each.

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.parts import load_tokenizer, load_transformers
+from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ class ChatTokens:
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has, those of the chat's template included."""
-        return len(self._tokenizer.backend_tokenizer.encode(self._message(text)).ids)
+        return count_tokens(self._tokenizer, self._message(text))
 
     def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts: [texts, limit] each.

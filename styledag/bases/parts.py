@@ -95,6 +95,20 @@ def load_tokenizer(kind: Any, folder: Path) -> Any:
         return kind.from_pretrained(folder, local_files_only=True)
 
 
+def count_tokens(tokenizer: Any, text: str) -> int:
+    """Return how many tokens a text has, special ones included, whatever was padded before.
+
+    Args:
+        tokenizer: From :func:`load_tokenizer`.
+        text: The text.
+    """
+    # Not through the tokenizer's own call, which warns of every text above its limit.
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    return len(backend.encode(text).ids)
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Return a part's configuration.
 

@@ -17,7 +17,7 @@ from styledag.bases.flow_objective import dynamic_shift
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
-from styledag.bases.parts import load_tokenizer, load_transformers, read_config
+from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers, read_config
 
 if TYPE_CHECKING:
     import torch
@@ -211,7 +211,7 @@ class T5Tokens:
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has, the one at its end included."""
-        return len(self._tokenizer.backend_tokenizer.encode(text).ids)
+        return count_tokens(self._tokenizer, text)
 
     def padded(self, texts: Sequence[str]) -> "Tensor":
         """Return token ids of texts: [texts, limit]."""

@@ -15,13 +15,16 @@ from diffusers.training_utils import (
 from styledag.bases.flow_objective import FlowObjective, FlowSettings, dynamic_shift
 from styledag.errors import ModelError
 
+NAMED = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
 OWN = (16, 128, 128)
 SHARES = [(at + 0.5) / 1000 for at in range(1000)]
 
 
 def objective(schedule: dict[str, Any] | None = None, **settings: Any) -> FlowObjective:
     config = FlowMatchEulerDiscreteScheduler(**schedule or {}).config
-    return FlowObjective(config, FlowSettings(**settings), own=OWN, patch=2, min_snr_gamma=None)
+    return FlowObjective(
+        {**config, **NAMED}, FlowSettings(**settings), own=OWN, patch=2, min_snr_gamma=None
+    )
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (-0.5, 0.7)])
@@ -101,9 +104,7 @@ def test_what_is_not_flow_matching_is_refused() -> None:
     with pytest.raises(ModelError, match="is a DDIMScheduler"):
         FlowObjective({"_class_name": "DDIMScheduler"}, None, own=OWN, patch=2, min_snr_gamma=None)
     with pytest.raises(ModelError, match="min_snr_gamma is not for"):
-        FlowObjective(
-            FlowMatchEulerDiscreteScheduler().config, None, own=OWN, patch=2, min_snr_gamma=5.0
-        )
+        FlowObjective(NAMED, None, own=OWN, patch=2, min_snr_gamma=5.0)
     for bad in ({"std": 0.0}, {"shift": -1.0}):
         with pytest.raises(ValueError, match="must be above 0"):
             FlowSettings(**bad)

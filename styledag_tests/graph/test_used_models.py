@@ -11,7 +11,7 @@ from styledag_tests.bases.families.stable_diffusion_3 import FAMILY
 from styledag_tests.bases.tiny_parts import change
 from styledag_tests.whole.small_project import STYLE, make_project
 
-WHOLE = {"checkpoint", "sample_grid", "evolution", "denoising"}
+WHOLE = {"checkpoint", "sample_grid", "evolution", "denoising", "published_model"}
 
 
 @pytest.fixture

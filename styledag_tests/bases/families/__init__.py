@@ -50,12 +50,14 @@ class TinyFamily:
     rate: float = 3e-3
     flow: bool = True
 
-    def load(self, folder: Path) -> Any:
-        """Return diffusers' pipeline of a base, in float32."""
+    def load(self, folder: Path, **parts: Any) -> Any:
+        """Return diffusers' pipeline of a base, in float32, with other parts if some are given."""
         import diffusers
         import torch
 
-        pipeline = getattr(diffusers, self.pipeline).from_pretrained(folder, dtype=torch.float32)
+        pipeline = getattr(diffusers, self.pipeline).from_pretrained(
+            folder, dtype=torch.float32, **parts
+        )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
