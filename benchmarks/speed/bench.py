@@ -194,11 +194,10 @@ class Bench:
 
     def sampling(self) -> Figures:
         """Sample with our denoiser and with diffusers' pipeline."""
-        compute = {**self.scale.lowered, "compile": False}
         return self._worker(
             "drawing",
             kind="sampling",
-            compute=compute,
+            compute={**self.scale.fast, "compile": False},
             batch_size=self.scale.sampled,
             steps=self.scale.sampling_steps,
             size_px=self.scale.architecture.size_px,
@@ -213,7 +212,7 @@ class Bench:
         return self._worker(
             "drawing",
             kind="captioning",
-            compute={**self.scale.lowered, "compile": False},
+            compute={**self.scale.fast, "compile": False},
             captioner=str(captioner),
             images=str(self._folder("images", self._contest)),
             batch_size=self.scale.captioned,
