@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from styledag.sampling.frozen_parts import FrozenParts
 from styledag.scoring.by_base import scores_by_base
-from styledag.scoring.denoising_loss import NoisedImage, Weights
+from styledag.scoring.denoising_loss import TIMESTEPS, NoisedImage, Weights
 from styledag.scoring.records import BaseScores, Candidate, Estimate
 from styledag.store.workspace import Workspace
 from styledag_tests.scoring.loss_cases import CPU, losses_of, noised
@@ -145,15 +146,29 @@ def test_the_base_under_a_style_prompt_is_measured_against_the_base_without(
 
 
 def test_a_caption_as_long_as_the_base_reads_gives_way_to_the_style_prompt(
-    tuned: Tuned, base: Path, workspace: Workspace
+    base: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    longest = [replace(each, text="a " * 75) for each in HELDOUT]
-    asked = tuned.candidate(0.0, kind="prompt", name="base, “a house”", style_prompt="a house")
-    (found,) = scored(tuned, base, workspace, [asked], longest)
-    shorter = [replace(each, text="a " * 71) for each in HELDOUT]
-    (same,) = scored(tuned, base, workspace, [asked], shorter)
-    assert found.style_learned.value not in (0, None)
-    assert found.base_remembered == same.base_remembered
+    losses = losses_of(base, workspace, 32)
+    told: list[str] = []
+
+    def of(_: Weights, images: Sequence[NoisedImage]) -> np.ndarray:
+        told.extend(each.text for each in images)
+        return np.ones((len(images), TIMESTEPS))
+
+    monkeypatch.setattr(losses, "of", of)
+    own = Weights.stored("own", base / "unet")
+    asked = Candidate(
+        name="asked", kind="prompt", amount=0, samples={}, weights=own, style_prompt="a house"
+    )
+    longest = replace(HELDOUT[0], text="a cat " * 37)
+    scores_by_base([asked], base=own, heldout=[longest, HELDOUT[1]], own=OWN[:1], losses=losses)
+    cut, short = told[3:5]
+    assert short == f"{HELDOUT[1].text}, a house"
+    assert cut.startswith("a cat a cat")
+    assert cut.endswith(", a house")
+    assert losses.tokens.count(longest.text) <= losses.tokens.limit
+    assert losses.tokens.count(cut) <= losses.tokens.limit
+    assert losses.tokens.count(cut) >= losses.tokens.limit - 1
 
 
 def test_a_single_held_out_image_says_nothing_of_the_style(

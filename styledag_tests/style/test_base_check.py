@@ -106,6 +106,8 @@ PRIOR = PriorSettings(class_prompt=LONG)
         "width_px",
         "prompt",
         "negative",
+        "outside_prompt",
+        "style_prompt",
         "class_prompt",
         "template",
         "variant",
