@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.finding import Finding, checked
+from styledag.graph.checking.finding import Finding, checked
 from styledag.models.compute import ComputeSettings, resolve_compute
 
 _GB = 1_000_000_000

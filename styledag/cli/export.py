@@ -111,10 +111,10 @@ def export_model_command(
 
     Beside a file NAME.safetensors, the card is NAME.md and its sample grid NAME.png.
     """
-    from styledag.graph.ancestry import find_artifact
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.exported_card import CardTerms, export_with_card
+    from styledag.graph.exports.exported_card import CardTerms, export_with_card
     from styledag.graph.find_exportable import find_exportable
+    from styledag.graph.tracing.ancestry import find_artifact
 
     catalogue = Catalogue(session.project)
     settings = chosen(catalogue, name, **given)

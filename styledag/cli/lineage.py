@@ -33,9 +33,9 @@ def lineage(session: Session, name: str, *, as_json: bool, images: bool, other: 
     Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15, fox.png,
     twemoji.full@3 --why twemoji.full@8
     """
-    from styledag.graph.ancestry import describe_lineage
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.difference import explain_difference
+    from styledag.graph.tracing.ancestry import describe_lineage
+    from styledag.graph.tracing.difference import explain_difference
 
     marks, artifact = _find(session, name)
     if other is not None:
@@ -60,9 +60,9 @@ def lineage(session: Session, name: str, *, as_json: bool, images: bool, other: 
 
 def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | None]":
     """Return what a file states, and the artifact that it or a name stands for."""
-    from styledag.graph.ancestry import find_artifact
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.marked_files import SUFFIXES, find_marked, read_marks
+    from styledag.graph.tracing.ancestry import find_artifact
+    from styledag.graph.tracing.marked_files import SUFFIXES, find_marked, read_marks
 
     path = Path(name)
     if path.suffix not in SUFFIXES:

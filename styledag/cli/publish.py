@@ -72,12 +72,12 @@ def _published(
     dataset: str | None,
 ) -> "Facts":
     """Publish what a name means, on the disk of the store."""
-    from styledag.graph.ancestry import find_artifact
-    from styledag.graph.exported_card import CardTerms
     from styledag.graph.exported_dataset import find_dataset
+    from styledag.graph.exports.exported_card import CardTerms
+    from styledag.graph.exports.publication import located, publish_dataset, publish_model
     from styledag.graph.find_exportable import find_exportable
     from styledag.graph.names import Partition
-    from styledag.graph.publication import located, publish_dataset, publish_model
+    from styledag.graph.tracing.ancestry import find_artifact
 
     model = find_artifact(catalogue.store, name) if "." in name else None
     stated = settings.dataset

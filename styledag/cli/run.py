@@ -110,7 +110,7 @@ def bring_up_to_date(
     from styledag.defs.code_location import build_definitions
     from styledag.defs.runs import open_history, run_step, steps_of
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.preflight import require_ready
+    from styledag.graph.checking.preflight import require_ready
     from styledag.models.compute import ComputeSettings
 
     project, console = session.project, session.console

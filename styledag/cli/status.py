@@ -74,9 +74,9 @@ def doctor(session: Session, name: str | None) -> None:
     from styledag.cli.checks import check_machine
     from styledag.cli.prediction import predict_model
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.finding import Finding
+    from styledag.graph.checking.finding import Finding
+    from styledag.graph.checking.preflight import check_style
     from styledag.graph.names import ModelName
-    from styledag.graph.preflight import check_style
     from styledag.models.compute import ComputeSettings
     from styledag.style.load import style_paths
 

@@ -41,7 +41,7 @@ class GraphRun:
         progress_of: Returns what shows the progress of a materialisation.
         on_built: Is called with each artifact as soon as it is there.
         retry_delays_s: Seconds before each further try to collect from a source that is down.
-        checks_first: Whether a run begins with the checks of :mod:`styledag.graph.preflight`; not
+        checks_first: Whether a run begins with :mod:`styledag.graph.checking.preflight`; not
             if whoever starts it has done them.
     """
 
@@ -94,7 +94,7 @@ class GraphRun:
         Not in each of the runs that carry news through the graph: the run that asked the sources
         has checked the style, and a source that is down since then stops no training.
         """
-        from styledag.graph.preflight import require_ready
+        from styledag.graph.checking.preflight import require_ready
 
         of = partition.style, partition.recipe
         if self.checks_first and of not in self._checked:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from styledag.errors import ArtifactMissingError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.graph.report_contents import score_row
-from styledag.graph.reported_samples import samples_by_name
+from styledag.graph.reporting.report_contents import score_row
+from styledag.graph.reporting.reported_samples import samples_by_name
 from styledag.manifest import read_rows
 from styledag.report.comparison import ComparedRecipe, Comparison
 from styledag.sampling.index import read_frames

@@ -5,7 +5,7 @@ from pathlib import Path
 from styledag.errors import LineageError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.drawing import MERGED_VAE, WHOLE_BASE, has_decoder
-from styledag.graph.exportable import Exportable, blend_key, check_base
+from styledag.graph.exports.exportable import Exportable, blend_key, check_base
 from styledag.graph.lineage import find_ancestor, trace
 from styledag.graph.names import Partition
 from styledag.publishing.hub.settings import ModelFormat

@@ -11,7 +11,7 @@ import pytest
 
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.preflight import require_ready
+from styledag.graph.checking.preflight import require_ready
 from styledag.models.compute import ComputeSettings
 from styledag.project import Project
 from styledag.store.store import Store

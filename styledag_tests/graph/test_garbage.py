@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from styledag.errors import ArtifactBusyError, StorageError
-from styledag.graph.ancestry import describe_lineage
 from styledag.graph.garbage import find_garbage, remove_garbage
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
+from styledag.graph.tracing.ancestry import describe_lineage
 from styledag_tests.cli.made_project import MadeProject, made_project
 from styledag_tests.whole.small_project import MODEL, STYLE
 

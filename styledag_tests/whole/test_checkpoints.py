@@ -12,9 +12,9 @@ from dagster._core.loader import LoadingContextForTest
 from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import Step, open_history, run_step, steps_of
 from styledag.demo.wiki import DemoWiki
-from styledag.graph.ancestry import find_artifact
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.snapshots import read_snapshots
+from styledag.graph.tracing.ancestry import find_artifact
 from styledag.project import Project
 from styledag.training.optimisation import Optimisation
 from styledag_tests.whole.conftest import Undisturbed

@@ -9,8 +9,8 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from styledag.cli.main import cli
-from styledag.graph.ancestry import describe_lineage, find_artifact
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.tracing.ancestry import describe_lineage, find_artifact
 from styledag.sampling.grid import GRID
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.whole.conftest import Undisturbed

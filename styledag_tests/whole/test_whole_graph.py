@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import open_history
 from styledag.demo.wiki import DemoWiki
-from styledag.graph.ancestry import describe_lineage, find_artifact
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.status import style_status
+from styledag.graph.tracing.ancestry import describe_lineage, find_artifact
 from styledag.store.digest import folder_digest
 from styledag_tests.whole.conftest import Undisturbed
 from styledag_tests.whole.small_project import MODEL, STYLE, run_all

@@ -2,7 +2,7 @@
 
 from styledag.graph.checks import REPORT_OPENS
 from styledag.graph.drawing import READS_DECODER
-from styledag.graph.report_contents import model_report
+from styledag.graph.reporting.report_contents import model_report
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.report import report
 from styledag.store.artifact import Facts

@@ -4,7 +4,7 @@ Only what changed is uploaded, in one commit under a tag of the version; a versi
 left alone.
 """
 
-from styledag.graph.publication import located, publish_dataset, record
+from styledag.graph.exports.publication import located, publish_dataset, record
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.store.artifact import Facts

@@ -6,10 +6,10 @@ Only what changed is uploaded; a version that is there is left alone.
 
 from styledag.graph.blends import Blend
 from styledag.graph.drawing import MERGED_VAE, READS_DECODER, WHOLE_BASE
-from styledag.graph.exportable import Exportable, blend_key, check_base
-from styledag.graph.exported_card import CardTerms
+from styledag.graph.exports.exportable import Exportable, blend_key, check_base
+from styledag.graph.exports.exported_card import CardTerms
+from styledag.graph.exports.publication import located, publish_model, record
 from styledag.graph.lineage import trace_among
-from styledag.graph.publication import located, publish_model, record
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, uses_base
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.store.artifact import Facts

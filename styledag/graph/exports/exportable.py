@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 from styledag.errors import LineageError
-from styledag.graph.ancestry import Lineage, lineage_of
 from styledag.graph.blends import Blend
 from styledag.graph.lineage import Ancestor, nearest
 from styledag.graph.names import Partition, weight_key
+from styledag.graph.tracing.ancestry import Lineage, lineage_of
 from styledag.publishing.cards.records import CardBase
 from styledag.store.artifact import Artifact
 

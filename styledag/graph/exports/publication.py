@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from styledag.graph.exportable import Exportable
-from styledag.graph.exported_card import CardTerms, export_with_card
+from styledag.graph.exports.exportable import Exportable
+from styledag.graph.exports.exported_card import CardTerms, export_with_card
 from styledag.graph.snapshots import link_tree, write_json
 from styledag.publishing.cards.model_card import CARD_FILE
 from styledag.publishing.hub.settings import PublishSettings

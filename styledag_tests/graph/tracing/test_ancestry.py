@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from styledag.errors import ArtifactMissingError, LineageError
-from styledag.graph.ancestry import find_artifact
 from styledag.graph.lineage import find_ancestor, sources_first, trace
+from styledag.graph.tracing.ancestry import find_artifact
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace

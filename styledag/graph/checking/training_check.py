@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.finding import Finding
+from styledag.graph.checking.finding import Finding
+from styledag.graph.checking.planned_training import planned_training
 from styledag.graph.names import ModelName
-from styledag.graph.planned_training import planned_training
 from styledag.models.compute import ComputeSettings, resolve_compute
 
 if TYPE_CHECKING:

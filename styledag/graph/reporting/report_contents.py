@@ -9,8 +9,8 @@ from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.lineage import Ancestor, sources_first
-from styledag.graph.report_data import data_section
-from styledag.graph.reported_samples import samples_by_name
+from styledag.graph.reporting.report_data import data_section
+from styledag.graph.reporting.reported_samples import samples_by_name
 from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
 from styledag.graph.stage import Inputs
 from styledag.manifest import Manifest, read_rows

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.preflight import check_style, require_ready
+from styledag.graph.checking.preflight import check_style, require_ready
 from styledag.models.compute import ComputeSettings
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.whole.small_project import CATEGORIES, STYLE, make_project
@@ -158,7 +158,7 @@ def test_an_unchanged_style_is_checked_once_and_a_changed_one_again(
 ) -> None:
     require_ready(catalogue, STYLE, [], CPU)
     with monkeypatch.context() as patched:
-        patched.setattr("styledag.graph.preflight.mismatches", None)
+        patched.setattr("styledag.graph.checking.preflight.mismatches", None)
         require_ready(catalogue, STYLE, [], CPU)
     edit(catalogue.project.root, "a rocket", LONG)
     with pytest.raises(StyledagError, match="161 tokens"):

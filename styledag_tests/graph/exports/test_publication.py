@@ -11,10 +11,10 @@ from datasets import load_dataset
 
 from styledag.errors import PublishError, StyledagError, StyleFileError
 from styledag.graph.build import build_planned
+from styledag.graph.checking.preflight import check_style, require_ready
+from styledag.graph.exports.publication import RECORD
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
-from styledag.graph.preflight import check_style, require_ready
-from styledag.graph.publication import RECORD
 from styledag.graph.status import style_status
 from styledag.models.compute import ComputeSettings
 from styledag.progress import SilentProgress

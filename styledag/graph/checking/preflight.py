@@ -10,11 +10,11 @@ from styledag.bases.parts import read_config
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.finding import Finding, checked
+from styledag.graph.checking.finding import Finding, checked
+from styledag.graph.checking.publication_check import check_publication
+from styledag.graph.checking.training_check import check_training
 from styledag.graph.names import ModelName, Partition
-from styledag.graph.publication_check import check_publication
 from styledag.graph.stage import Declaration
-from styledag.graph.training_check import check_training
 from styledag.models.compute import ComputeSettings
 from styledag.models.reference import ModelReference, check_model, configuration_folder
 from styledag.settings import canonical_json

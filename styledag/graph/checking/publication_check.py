@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from styledag.errors import PublishError
 from styledag.graph.blends import Blend, blends_of
-from styledag.graph.finding import Finding, checked
+from styledag.graph.checking.finding import Finding, checked
 from styledag.publishing.hub.account import hub_account
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.style.model import Style

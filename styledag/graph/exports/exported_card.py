@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from styledag.graph.ancestry import Lineage
-from styledag.graph.exportable import Exportable
-from styledag.graph.exported_model import export_model
+from styledag.graph.exports.exportable import Exportable
+from styledag.graph.exports.exported_model import export_model
+from styledag.graph.tracing.ancestry import Lineage
 from styledag.publishing.cards.model_card import CARD_FILE, model_card
 from styledag.publishing.cards.records import (
     CardBase,
@@ -80,7 +80,7 @@ def export_with_card(
 
     Args:
         source: The model.
-        to: As for :func:`~styledag.graph.exported_model.export_model`.
+        to: As for :func:`~styledag.graph.exports.exported_model.export_model`.
         form: The format.
         dtype: Of all weights.
         terms: What a person states.

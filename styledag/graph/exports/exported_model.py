@@ -7,7 +7,7 @@ from pathlib import Path
 
 from styledag.bases.find import find_base
 from styledag.graph.checkpoint_unets import LORA, whole_unet
-from styledag.graph.exportable import Exportable
+from styledag.graph.exports.exportable import Exportable
 from styledag.publishing.hub.settings import ModelFormat
 from styledag.publishing.model_file import DType, ModelDescription
 from styledag.store.artifact import Facts

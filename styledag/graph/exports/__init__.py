@@ -1,0 +1,1 @@
+"""Datasets and models as other programs and the Hub read them."""

@@ -1,0 +1,1 @@
+"""From an artifact or a file back to all that it came from."""
