@@ -36,7 +36,8 @@ def ui(session: Session, port: int) -> None:
         command = [sys.executable, "-W", _ADVERTISEMENT, "-m", "dagster", "dev"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         environment = {"DAGSTER_HOME": str(root)} | os.environ
-        process = subprocess.Popen(command, env=environment)
+        # In a group of its own, so that Ctrl-C reaches it once: through this process.
+        process = subprocess.Popen(command, env=environment, process_group=0)
         status = _wait(process)
     if status not in (0, -signal.SIGINT, -signal.SIGTERM):
         raise StyledagError(
@@ -57,20 +58,22 @@ def _serve_demo_wiki(session: Session, stack: ExitStack) -> None:
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int:
-    """Return the exit status of a process that is interrupted when this one is told to end."""
+    """Return the exit status of a process that is interrupted when this one is told to end.
+
+    Interrupted again, or after some time, its whole group is killed.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         process.send_signal(signal.SIGINT)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # A terminal's Ctrl-C has reached the process too.
         try:
             return process.wait(_PATIENCE_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             return -signal.SIGINT

@@ -170,9 +170,17 @@ def test_a_training_that_lost_its_process_frees_the_pool_when_the_ui_starts_agai
     eventually(lambda: web_ui.status(following) == "SUCCESS", "the pool is free")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "to_group"),
+    [
+        (signal.SIGINT, True),  # as a terminal sends it
+        (signal.SIGINT, False),
+        (signal.SIGTERM, False),
+        (signal.SIGHUP, False),
+    ],
+)
 def test_every_way_of_ending_the_command_ends_all_its_processes(
-    tmp_path: Path, starter: Path, wiki: DemoWiki, number: signal.Signals
+    tmp_path: Path, starter: Path, wiki: DemoWiki, number: signal.Signals, to_group: bool
 ) -> None:
     make_project(tmp_path, starter, wiki.url)
     repository = Path(__file__).parents[2]
@@ -183,8 +191,8 @@ def test_every_way_of_ending_the_command_ends_all_its_processes(
             command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     eventually(lambda: answers("http://127.0.0.1:3178/server_info"), "it answers")
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal sends it
+    if to_group:
+        os.killpg(process.pid, number)
     else:
         process.send_signal(number)
     assert process.wait(timeout=60) == 0
