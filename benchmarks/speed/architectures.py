@@ -149,6 +149,7 @@ def _sd35_medium(small: Small) -> dict[str, Any]:
         "transformer/config.json": {
             "_class_name": "SD3Transformer2DModel",
             "sample_size": 128,
+            "patch_size": 2,
             "in_channels": 16,
             "out_channels": 16,
             "num_layers": layers,
@@ -214,6 +215,8 @@ def _z_image(small: Small) -> dict[str, Any]:
         "text_encoder/config.json": text,
         "transformer/config.json": {
             "_class_name": "ZImageTransformer2DModel",
+            "all_patch_size": [2],
+            "all_f_patch_size": [1],
             "in_channels": 16,
             "dim": 256 if small else 3840,
             "n_layers": 4 if small else 30,
