@@ -12,7 +12,7 @@ from styledag.graph.exported_dataset import (
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
-from styledag_tests.bases.stable_diffusion_xl import write_stable_diffusion_xl
+from styledag_tests.bases.families.stable_diffusion_xl import write_stable_diffusion_xl
 from styledag_tests.whole.small_project import STYLE, make_project
 
 

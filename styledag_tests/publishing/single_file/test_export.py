@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from styledag.errors import ModelError
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
-from styledag_tests.bases.stable_diffusion_xl import write_stable_diffusion_xl
+from styledag_tests.bases.families.stable_diffusion_xl import write_stable_diffusion_xl
 from styledag_tests.publishing.pipelines import state_of, without_weights, write_pipeline
 
 DESCRIPTION = ModelDescription(title="A style", tags=("style", "emoji"))

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from safetensors.torch import load_file
 
-from styledag.bases import clip, stable_diffusion
+from styledag.bases import clip, kl_autoencoder
 from styledag.bases.clip import STATES
 from styledag.bases.latents import LatentScale
 from styledag.errors import DataError, ModelError
@@ -81,7 +81,7 @@ def test_second_run_encodes_nothing_and_loads_no_model(
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(stable_diffusion, "load_diffusers", refuse)
+    monkeypatch.setattr(kl_autoencoder, "load_diffusers", refuse)
     monkeypatch.setattr(clip, "load_transformers", refuse)
     monkeypatch.setattr(clip, "load_tokenizer", refuse)
     again = fresh(workspace, "again")
@@ -194,7 +194,7 @@ def test_nan_latents_are_refused_by_the_image_s_name(
         vae.quant_conv.bias.data[0] = float("nan")
         return vae
 
-    monkeypatch.setattr(stable_diffusion, "load_diffusers", broken)
+    monkeypatch.setattr(kl_autoencoder, "load_diffusers", broken)
     samples = sorted(make_samples(store, 2), key=lambda each: each.id)
     with pytest.raises(DataError, match=samples[0].name):
         encode_samples(samples, base, workspace)
