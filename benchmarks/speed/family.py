@@ -17,7 +17,7 @@ from styledag.bases.latents import LatentsShape
 from styledag.models.compute import Compute
 from styledag.training.batches import Batch
 from styledag.training.estimating.dry_pass import dry_pass
-from styledag.training.optimisation import Optimisation
+from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.processes import Processes
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 

@@ -8,9 +8,9 @@ from typing import Literal
 from benchmarks.study.experiments import PROMPT, Images
 from styledag.dataset.split import split_of
 from styledag.demo.wiki_artwork import Article, twemoji_articles
-from styledag.images.decode import decode_image
+from styledag.images.converting.decode import decode_image
+from styledag.images.converting.resize import to_square
 from styledag.images.encode import encode_jpeg
-from styledag.images.resize import to_square
 from styledag.images.settings import ImageSettings
 from styledag.store.blobs import Blobs
 from styledag.training.encoding.samples import EncodeSample

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 from styledag.dataset.read import read_dataset
 from styledag.errors import ImageError
-from styledag.images.decode import decode_image
+from styledag.images.converting.decode import decode_image
 from styledag.manifest import Manifest
 from styledag.small_jpeg import thumbnail_jpeg
 from styledag.store.artifact import Artifact

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from styledag.collect.records import Origin
 from styledag.images.contact_sheet import Section, ShownImage, sheet_page
-from styledag.images.convert import Converted
+from styledag.images.converting.convert import Converted
 from styledag.images.settings import ImageSettings
 from styledag.images.thumbnails import THUMBNAIL_PX
 from styledag.images.worker_pool import Worker, WorkerPool

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
 from styledag.images.containers.parts import Size
+from styledag.images.converting.resize import padded_box
 from styledag.images.embedding import Embedder
-from styledag.images.resize import padded_box
 from styledag.images.similarity import Float32
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace

@@ -65,7 +65,7 @@ def main() -> None:
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    from styledag.images.convert import convert_image
+    from styledag.images.converting.convert import convert_image
     from styledag.images.settings import ImageSettings
 
     first, _ = read_frame(sys.stdin.buffer)

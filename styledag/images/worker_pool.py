@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from styledag.errors import DeviceError
-from styledag.images.convert import Converted, rejected
+from styledag.images.converting.convert import Converted, rejected
 from styledag.images.settings import ImageSettings
 from styledag.images.worker import WorkerLimits, hello, read_frame, write_frame
 from styledag.settings import settings_identity

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.images.resize import covered
+from styledag.images.converting.resize import covered
 from styledag.sampling.sampler import Sample, Sampler
 from styledag.sampling.settings import SampleSettings
 from styledag.store.items import item_key

@@ -13,7 +13,7 @@ from styledag.training.recipe import Recipe
 from styledag.training.records import OnSnapshot, TrainingResult
 
 if TYPE_CHECKING:
-    from styledag.training.kept_states import KeptStates
+    from styledag.training.states.kept_states import KeptStates
 
 
 def train_unet(

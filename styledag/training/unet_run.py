@@ -25,9 +25,8 @@ from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.memory_check import check_memory
 from styledag.training.fit import check_fit
 from styledag.training.identity import CODE_VERSION, length_dependence, weights_identity
-from styledag.training.kept_states import Course, KeptStates, continuation
 from styledag.training.loggers import Loggers, open_loggers
-from styledag.training.optimisation import Optimisation
+from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.prefetch import prefetched
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
@@ -36,7 +35,8 @@ from styledag.training.run_record import LOG_FOLDER, write_run_record
 from styledag.training.schedule import Schedule
 from styledag.training.snapshots.files import Snapshots
 from styledag.training.speed import Speed
-from styledag.training.state import TrainingState, TrainingStates
+from styledag.training.states.kept_states import Course, KeptStates, continuation
+from styledag.training.states.state import TrainingState, TrainingStates
 from styledag.training.stopping import best_snapshot, has_turned
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"

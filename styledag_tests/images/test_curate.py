@@ -7,11 +7,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from styledag.errors import DataError
+from styledag.images.converting.resize import to_square
 from styledag.images.curate import curate_images, curation_facts
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import open_jpeg
 from styledag.images.records import CuratedImage, JpegImage
-from styledag.images.resize import to_square
 from styledag.images.settings import CurationSettings
 from styledag.manifest import Manifest
 from styledag.store.digest import folder_digest

@@ -4,6 +4,7 @@ import pytest
 from PIL import ImageFilter
 from scipy import ndimage
 
+from styledag.images.converting.resize import to_square
 from styledag.images.embedding import PixelEmbedder
 from styledag.images.looks import (
     embed_jpegs,
@@ -12,7 +13,6 @@ from styledag.images.looks import (
     shape_cells,
     unpadded,
 )
-from styledag.images.resize import to_square
 from styledag.store.workspace import Workspace
 from styledag_tests.images.images import jpeg_image, noisy, plain
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from styledag.errors import DeviceError
 from styledag.images import normalise
-from styledag.images.convert import convert_image
+from styledag.images.converting.convert import convert_image
 from styledag.images.normalise import normalise_images
 from styledag.images.settings import ImageSettings
 from styledag.images.worker import WorkerLimits
@@ -24,7 +24,7 @@ SETTINGS = ImageSettings(size_px=32)
 LIMITS = WorkerLimits(memory_bytes=4 << 30, cpu_s=0.5)
 HOSTILE = """
 import os, time
-import styledag.images.convert as convert
+import styledag.images.converting.convert as convert
 from styledag.images.worker import main
 sound = convert.convert_image
 def hostile(content, settings):
@@ -154,7 +154,7 @@ def test_a_worker_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 def test_workers_import_neither_torch_nor_arrow() -> None:
     program = (
-        "import sys, styledag.images.worker, styledag.images.convert\n"
+        "import sys, styledag.images.worker, styledag.images.converting.convert\n"
         "print(sorted({'torch', 'pyarrow', 'dagster', 'transformers'} & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -74,7 +74,7 @@ def main() -> None:
     import safetensors.torch
 
     from styledag.training.encoding.dataset import EncodedDataset
-    from styledag.training.optimizers import Optimizer
+    from styledag.training.optimising.optimizers import Optimizer
 
     import styledag_tests.training.conftest  # isort: skip  # noqa: F401 - needs the store
 

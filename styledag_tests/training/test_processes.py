@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from styledag.errors import DeviceError
 from styledag.store.workspace import Workspace
 from styledag.training.__main__ import RESULT_FILE, SCRATCH, main
-from styledag.training.optimisation import Optimisation
+from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.processes import joined_processes
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import RECIPE

@@ -20,9 +20,9 @@ from styledag.store.workspace import Workspace
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import Snapshot, TrainingResult
-from styledag.training.state import TrainingStates
+from styledag.training.states.state import TrainingStates
 from styledag_tests.training.conftest import Encode
-from styledag_tests.training.test_optimizers import BITSANDBYTES
+from styledag_tests.training.optimising.test_optimizers import BITSANDBYTES
 from styledag_tests.training.training import RECIPE, train
 
 TOTAL_STEPS = 9

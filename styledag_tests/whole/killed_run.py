@@ -16,7 +16,7 @@ from styledag.project import Project
 from styledag.store.items import Items
 from styledag.store.store import Store
 from styledag.tensors.writer import PartialFile
-from styledag.training.optimisation import Optimisation
+from styledag.training.optimising.optimisation import Optimisation
 from styledag_tests.whole.small_project import run_all
 
 

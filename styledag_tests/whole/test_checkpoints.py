@@ -16,7 +16,7 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.tracing.ancestry import find_artifact
 from styledag.project import Project
-from styledag.training.optimisation import Optimisation
+from styledag.training.optimising.optimisation import Optimisation
 from styledag_tests.whole.conftest import Undisturbed
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 

@@ -18,9 +18,9 @@ from torch import Tensor, distributed, nn
 from styledag.randomness import generator_for
 from styledag.settings import canonical_json
 from styledag.training.averaging.ema import Ema
-from styledag.training.optimizers import optimizer_tensors, restore_optimizers
+from styledag.training.optimising.optimizers import optimizer_tensors, restore_optimizers
 from styledag.training.recipe import EmaSettings
-from styledag.training.state import TrainingState, TrainingStates, tensors_below
+from styledag.training.states.state import TrainingState, TrainingStates, tensors_below
 
 LOG_EVERY_STEPS = 25
 _LENGTHS = ("steps", "decay_steps", "restarts", "save_every_s")

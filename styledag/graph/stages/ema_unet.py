@@ -41,8 +41,8 @@ def fine_tune(inputs: Inputs, workspace: Workspace) -> Facts:
     from styledag.sampling.index import read_samples
     from styledag.training.averaging.ema import ema_decay
     from styledag.training.encoding.dataset import EncodedDataset
-    from styledag.training.kept_states import KeptStates
     from styledag.training.run_record import LOG_FOLDER, environment
+    from styledag.training.states.kept_states import KeptStates
     from styledag.training.train import train_unet
 
     published = PublishedSnapshots(workspace.scratch)

@@ -22,10 +22,10 @@ from styledag.training.decoder.batches import DecoderBatches, Pairs
 from styledag.training.decoder.file import write_tuned_vae
 from styledag.training.decoder.identity import CODE_VERSION, DecoderResult, decoder_identity
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
-from styledag.training.optimizers import Optimizer, OptimizerSettings
+from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import DecoderSettings, EmaSettings, Recipe
 from styledag.training.records import StepLog
-from styledag.training.state import TrainingState, TrainingStates, tensors_below
+from styledag.training.states.state import TrainingState, TrainingStates, tensors_below
 
 _ABSOLUTE = 0.5
 

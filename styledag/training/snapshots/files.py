@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from styledag.training.disk import write_errors
-from styledag.training.optimisation import Optimisation
+from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.recipe import Recipe
 from styledag.training.records import Snapshot, second_average
 from styledag.training.snapshots.write import write_unet

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from styledag.errors import ImageError
-from styledag.images.decode import DecodedImage, decode_image
+from styledag.images.converting.decode import DecodedImage, decode_image
 from styledag_tests.images.images import saved
 
 BACKGROUND = (255, 0, 200)

@@ -63,7 +63,7 @@ def test_a_profile_in_pieces_that_do_not_fit_is_ignored_and_noted(segments: list
 
 
 def test_a_profile_in_pieces_out_of_order_is_applied() -> None:
-    from styledag_tests.images.test_decode import p3_profile
+    from styledag_tests.images.converting.test_decode import p3_profile
 
     profile = p3_profile()
     half = len(profile) // 2
@@ -120,7 +120,7 @@ def test_every_way_of_coding_keeps_its_pixels(options: dict[str, bool]) -> None:
 
 
 def test_a_smaller_decode_is_as_good_as_the_scale_asks_for() -> None:
-    from styledag.images.decode import decode_image
+    from styledag.images.converting.decode import decode_image
 
     exif_turned = segment(0xE1, b"Exif\x00\x00" + exif(turned(6)))
     content = jpeg_with(exif_turned, image=noisy(4, (800, 400)))

@@ -62,7 +62,7 @@ def test_an_ancillary_chunk_with_a_wrong_checksum_is_left_out_and_noted(name: by
 
 
 def test_a_large_profile_that_is_sound_is_applied() -> None:
-    from styledag_tests.images.test_decode import p3_profile
+    from styledag_tests.images.converting.test_decode import p3_profile
 
     profile = p3_profile()
     padded = struct.pack(">L", len(profile) + len(ZEROS)) + profile[4:] + ZEROS

@@ -7,7 +7,7 @@ import torch
 
 from styledag.models.compute import Compute
 from styledag.training.estimating.estimate import Estimate, PlannedTraining, estimate_training
-from styledag.training.optimizers import Optimizer, OptimizerSettings
+from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.architectures import write_stable_diffusion_15

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from styledag.errors import ImageError
 from styledag.images.buckets import nearest_bucket, settings_buckets
 from styledag.images.containers.parts import Size
-from styledag.images.decode import DecodedImage, decode_image
+from styledag.images.converting.decode import DecodedImage, decode_image
+from styledag.images.converting.resize import to_bucket, to_square
 from styledag.images.encode import encode_jpeg
-from styledag.images.resize import to_bucket, to_square
 from styledag.images.settings import ImageSettings
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.kept_states import KeptStates
 from styledag.training.recipe import EmaSettings, LoraSettings, StoppingSettings
 from styledag.training.records import Snapshot
+from styledag.training.states.kept_states import KeptStates
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_resume import Interrupting, sha256, weights
 from styledag_tests.training.training import RecordingProgress, train

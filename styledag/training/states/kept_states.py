@@ -6,7 +6,7 @@ from pathlib import Path
 
 from styledag.training.identity import length_dependence
 from styledag.training.recipe import Recipe
-from styledag.training.state import TrainingState, TrainingStates
+from styledag.training.states.state import TrainingState, TrainingStates
 
 
 @dataclass(frozen=True, kw_only=True)

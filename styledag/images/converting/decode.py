@@ -10,13 +10,13 @@ from math import ceil
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
 
 from styledag.errors import ImageError
-from styledag.images.colour import to_srgb
 from styledag.images.containers.exif import ORIENTATION
 from styledag.images.containers.parts import Parts, Size
 from styledag.images.containers.read import file_parts
-from styledag.images.formats import opened_formats, refusal, register_optional_formats
-from styledag.images.limits import decoding_limits
-from styledag.images.transparency import composite, scale_key_colour, split_alpha
+from styledag.images.converting.colour import to_srgb
+from styledag.images.converting.formats import opened_formats, refusal, register_optional_formats
+from styledag.images.converting.limits import decoding_limits
+from styledag.images.converting.transparency import composite, scale_key_colour, split_alpha
 
 _DECODER_ERRORS = (
     OSError,

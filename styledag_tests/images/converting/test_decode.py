@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from styledag.errors import ImageError
-from styledag.images.decode import DecodedImage, decode_image
+from styledag.images.converting.decode import DecodedImage, decode_image
 from styledag_tests.images.images import noisy, plain, png, saved
 
 PINK = (255, 0, 200)

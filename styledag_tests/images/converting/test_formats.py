@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from styledag.images import formats
+from styledag.images.converting import formats
 from styledag_tests.images.containers.files import RED, decode
 from styledag_tests.images.images import plain
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from styledag.errors import TrainingError
-from styledag.training.optimizers import (
+from styledag.training.optimising.optimizers import (
     Optimizer,
     OptimizerSettings,
     stochastically_rounded,

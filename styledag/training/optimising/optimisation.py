@@ -13,12 +13,12 @@ from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
 from styledag.training.compiled import compile_modules
-from styledag.training.frozen_base import FrozenBase
 from styledag.training.lora import LoraAdapters
-from styledag.training.optimizers import Optimizer, OptimizerSettings
+from styledag.training.optimising.frozen_base import FrozenBase
+from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
-from styledag.training.state import tensors_below
+from styledag.training.states.state import tensors_below
 from styledag.training.trainable import Trainable
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from styledag.errors import ImageError
-from styledag.images.resize import to_bucket, to_square
+from styledag.images.converting.resize import to_bucket, to_square
 from styledag_tests.images.images import noisy, plain
 
 GREEN, BLUE = (0, 255, 0), (0, 0, 255)

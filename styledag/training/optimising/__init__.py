@@ -1,0 +1,1 @@
+"""One optimiser step: optimisers, their settings, and the weights that stay as they are."""
