@@ -6,8 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Parts
+from styledag.bases.base import Autoencoder, Parts
 from styledag.bases.flow_objective import FlowObjective, FlowSettings
+from styledag.bases.kl_autoencoder import KlAutoencoder
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import load_diffusers, read_config
 from styledag.errors import ModelError
@@ -61,6 +62,17 @@ class FlowTransformer:
             count = len(denoiser.get_submodule(name))
             blocks |= {f"{block}.{at}": f"{name}.{at}" for at in range(count)}
         return blocks
+
+    def autoencoder(
+        self,
+        folder: Path | None = None,
+        *,
+        device: "torch.device | str" = "cpu",
+        dtype: "torch.dtype | None" = None,
+    ) -> Autoencoder:
+        """Return an autoencoder."""
+        folder = folder or self.folder / self.parts.autoencoder
+        return KlAutoencoder(folder, device=device, dtype=dtype)
 
     def denoiser(
         self,

@@ -15,7 +15,7 @@ from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_objective import dynamic_shift
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
+from styledag.bases.kl_autoencoder import kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers, read_config
 
@@ -108,17 +108,6 @@ class StableDiffusion3(FlowTransformer):
     ) -> "Sd3TextEncoder":
         """Return all of its text encoders."""
         return Sd3TextEncoder(self.folder, with_t5=self._has_t5, device=device, dtype=dtype)
-
-    def autoencoder(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> KlAutoencoder:
-        """Return an autoencoder."""
-        folder = folder or self.folder / self.parts.autoencoder
-        return KlAutoencoder(folder, device=device, dtype=dtype)
 
     def predict(
         self,

@@ -14,7 +14,7 @@ from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_objective import dynamic_shift
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
+from styledag.bases.kl_autoencoder import kl_latents
 from styledag.bases.language_model import ChatTokens, LanguageModel
 from styledag.bases.latents import LatentSpace, LatentsShape
 
@@ -94,17 +94,6 @@ class ZImage(FlowTransformer):
         return ZImageTextEncoder(
             LanguageModel(self.folder / "text_encoder", self.tokens, device=device, dtype=dtype)
         )
-
-    def autoencoder(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> KlAutoencoder:
-        """Return an autoencoder."""
-        folder = folder or self.folder / self.parts.autoencoder
-        return KlAutoencoder(folder, device=device, dtype=dtype)
 
     def predict(
         self,

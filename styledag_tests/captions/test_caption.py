@@ -1,16 +1,12 @@
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from styledag.bases.clip import ClipTokens
-from styledag.captions.agreement import Agreement, read_agreement
 from styledag.captions.blip import BlipCaptioner
-from styledag.captions.caption import caption_images
 from styledag.captions.facts import caption_facts
 from styledag.captions.records import CaptionedImage
 from styledag.captions.settings import CaptionSettings
@@ -18,51 +14,11 @@ from styledag.collect.records import Origin
 from styledag.errors import StorageError
 from styledag.manifest import Manifest
 from styledag.models.compute import Compute
-from styledag.models.reference import ModelReference
 from styledag.store.workspace import Workspace
 from styledag_tests.captions.images import COLOURS, curated, curated_manifest
-
-SETTINGS = CaptionSettings(captioner=ModelReference(model="starter/blip"), batch_size=3)
+from styledag_tests.captions.narrator import SETTINGS, Narrator
 
 TITLES_FIRST = replace(SETTINGS, sources=("override", "title", "captioner"))
-
-
-class Narrator:
-    """Says what it is told to, and remembers how it was asked."""
-
-    def __init__(self, says: str = "a cat", version: str = "v1", dies_at: int | None = None):
-        self.says, self.version, self.dies_at = says, version, dies_at
-        self.batches: list[int] = []
-
-    def identity(self, settings: CaptionSettings) -> dict[str, object]:
-        return BlipCaptioner.identity(self, settings)
-
-    def batch_size(self, settings: CaptionSettings) -> int:
-        return settings.batch_size
-
-    def __call__(self, images: Sequence[Image.Image], settings: CaptionSettings) -> list[str]:
-        assert settings.num_beams >= 1
-        if len(self.batches) == self.dies_at:
-            raise KeyboardInterrupt
-        self.batches.append(len(images))
-        assert all(image.mode == "RGB" for image in images)
-        return [self.says] * len(images)
-
-
-@pytest.fixture(scope="module")
-def tokens(starter: Path) -> ClipTokens:
-    return ClipTokens(starter / "stable-diffusion")
-
-
-@pytest.fixture
-def caption(workspace: Workspace, tokens: ClipTokens):
-    def run(manifest, settings=SETTINGS, captioner=None, **more) -> Manifest[CaptionedImage]:
-        workspace.work.clear()
-        return caption_images(
-            manifest, settings, workspace, captioner=captioner or Narrator(), tokens=tokens, **more
-        )
-
-    return run
 
 
 def test_real_captioner_captions_every_image_once(
@@ -381,34 +337,3 @@ def test_damaged_blob_is_named(workspace: Workspace, caption) -> None:
     image = curated(workspace, "red", sha256=damaged)
     with pytest.raises(StorageError, match=damaged):
         caption(Manifest((image,)))
-
-
-def test_a_comparison_asks_about_every_image_and_changes_no_caption(
-    workspace: Workspace, caption, tokens: ClipTokens
-) -> None:
-    images = Manifest(
-        (
-            curated(workspace, "red", title="Cat Face"),
-            curated(workspace, "blue", title="Fox Face"),
-            curated(workspace, "white"),
-        )
-    )
-    titles = replace(SETTINGS, sources=("title", "captioner"))
-    alone = caption(images, titles)
-    assert workspace.work == {"captions": 1}
-    assert read_agreement(workspace.folder) is None
-
-    compared = caption(images, replace(titles, compare=True))
-
-    assert compared == alone
-    assert workspace.work == {"captions": 2}
-    agreement = read_agreement(workspace.folder)
-    assert agreement == Agreement(compared=2, agree=1)
-    facts = caption_facts(compared, tokens, agreement=agreement)
-    assert (facts["compared"], facts["agree"]) == (2, 1)
-    assert (facts["source_title"], facts["source_captioner"]) == (2, 1)
-
-
-def test_a_comparison_needs_a_captioner() -> None:
-    with pytest.raises(ValueError, match="compare asks the captioner"):
-        CaptionSettings(sources=("title",), compare=True)

@@ -1,4 +1,3 @@
-import time
 import unicodedata
 
 import pytest
@@ -75,14 +74,13 @@ def test_a_persons_text_keeps_its_words_and_markup() -> None:
     assert clean_text(text).text == text
 
 
+@pytest.mark.timeout(120)  # a pattern that backtracks would take hours
 def test_ten_thousand_words_are_cleaned_at_once() -> None:
     words = " ".join(f"word{number % 977} on a" for number in range(10_000))
-    start_s = time.perf_counter()
-    clean_caption(words)
+    assert clean_caption(words).text.startswith("word0 on a word1 on a")
     clean_caption("hat on a " * 10_000)
-    clean_caption("a" * 100_000)
+    assert clean_caption("a" * 100_000).text == "a" * 100_000
     clean_caption("a picture of " * 10_000)
-    assert time.perf_counter() - start_s < 120
 
 
 @pytest.mark.parametrize(
