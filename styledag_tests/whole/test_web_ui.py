@@ -137,7 +137,8 @@ def running_ui(root: Path, starter: Path, wiki: DemoWiki, *, port: int) -> Itera
     """Run the web UI over a project whose training takes minutes."""
     make_project(root, starter, wiki.url)
     path = root / "data" / "styles" / f"{STYLE}.yaml"
-    path.write_text(path.read_text().replace("epochs: 2", "epochs: 999"))
+    long = "epochs: 999\n    snapshot_every_epochs: 999\n"
+    path.write_text(path.read_text().replace("epochs: 2\n", long))
     repository = Path(__file__).parents[2]
     (root / "workspace.yaml").write_text((repository / "workspace.yaml").read_text())
     ui = WebUi(root, port)
