@@ -150,7 +150,7 @@ def _training(bench: Bench) -> list[Row]:
 def _eager(bench: Bench) -> list[Row]:
     if bench.device != "cuda":
         return []
-    found = bench.train("eager", compute={**bench.scale.fast, "compile": False})
+    found = bench.train("eager", compute={**bench.scale.fast, "compile": "off"})
     return [Row("the same without compiling, images/s", found["images_per_s"])]
 
 

@@ -205,7 +205,7 @@ def _whole(bench: Bench) -> Figures:
     scale = bench.scale
     print(
         f"\n{scale.whole_images} images x {scale.whole_epochs} epochs, a snapshot after each, "
-        f"loading{' and compiling' if scale.fast.get('compile') else ''} counted: "
+        f"loading{' and compiling' if scale.fast.get('compile') == 'on' else ''} counted: "
         f"{found['seconds']:.1f} s"
     )
     return found

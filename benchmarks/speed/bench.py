@@ -171,7 +171,7 @@ class Bench:
         lowered = plain | {"dtype": "bfloat16", "channels_last": True}
         rungs["+ channels_last"] = {"compute": lowered}
         if self.device == "cuda":
-            rungs["+ compile"] = {"compute": lowered | {"compile": True}}
+            rungs["+ compile"] = {"compute": lowered | {"compile": "on"}}
         last = dict(list(rungs.values())[-1])
         rungs["... without an average"] = last | {"recipe": {"ema": {"mode": "none"}}}
         rungs["... with gradient checkpointing"] = last | {
@@ -189,7 +189,7 @@ class Bench:
     def lean(self) -> Figures:
         """Train with the least memory, one image a step."""
         recipe = {**self.scale.lean, "batch_size": 1, "gradient_checkpointing": True, "epochs": 1}
-        lowered = {**self.scale.lowered, "compile": False}
+        lowered = {**self.scale.lowered, "compile": "off"}
         return self.train("lean", compute=lowered, recipe=recipe)
 
     def sampling(self) -> Figures:
@@ -197,7 +197,7 @@ class Bench:
         return self._worker(
             "drawing",
             kind="sampling",
-            compute={**self.scale.fast, "compile": False},
+            compute={**self.scale.fast, "compile": "off"},
             batch_size=self.scale.sampled,
             steps=self.scale.sampling_steps,
             size_px=self.scale.architecture.size_px,
@@ -212,7 +212,7 @@ class Bench:
         return self._worker(
             "drawing",
             kind="captioning",
-            compute={**self.scale.fast, "compile": False},
+            compute={**self.scale.fast, "compile": "off"},
             captioner=str(captioner),
             images=str(self._folder("images", self._contest)),
             batch_size=self.scale.captioned,

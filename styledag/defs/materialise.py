@@ -1,5 +1,6 @@
 """From a plan to a materialisation: build or find it, and report in the metadata what was done."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,9 @@ class GraphRun:
             style = self.catalogue.style(partition.style)
             plan = plan_build(self.catalogue, stage.name, partition)
             tags = observe_settings(context.instance, stage.name, partition, plan.declared)
+            # What torch compiles in one run is there in the next.
+            compiled = self.catalogue.store.files.cache / "compiled"
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
             parts = PartsLog(context, self.catalogue, self.on_built)
             build = partial(
                 build_planned,

@@ -25,8 +25,10 @@ class ComputeSettings:
         "auto",
         help="Dtype of inference and autocast; auto is bfloat16 on CUDA, else float32.",
     )
-    compile: bool = setting(
-        False, help="Compile the UNet's repeated blocks with torch.compile before training."
+    compile: Literal["auto", "on", "off"] = setting(
+        "auto",
+        help="Compile the denoiser's repeated blocks with torch.compile before training; auto does "
+        "on CUDA where a training is so long that it pays.",
     )
     channels_last: bool | None = setting(
         None, help="Keep channels innermost in memory; done on CUDA and nowhere else if left out."
@@ -50,14 +52,15 @@ class Compute:
         device: Where tensors go; on CUDA and MPS with its index, which torch's memory functions
             demand and which tensors on it state.
         dtype: Dtype of inference, and of autocast in training.
-        compile: Whether the UNet's repeated blocks are compiled before training.
+        compile: Whether the denoiser's repeated blocks are compiled before training; ``None`` if
+            that depends on how much is trained.
         channels_last: Whether the UNet in training keeps its channels innermost in memory.
         deterministic: Whether training may use deterministic kernels only.
     """
 
     device: "torch.device"
     dtype: "torch.dtype"
-    compile: bool = False
+    compile: bool | None = False
     channels_last: bool = False
     deterministic: bool = False
 
@@ -87,10 +90,16 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
     return Compute(
         device,
         dtype,
-        compile=settings.compile,
+        compile=_compile(settings, device),
         channels_last=device.type == "cuda" if channels_last is None else channels_last,
         deterministic=settings.deterministic,
     )
+
+
+def _compile(settings: ComputeSettings, device: "torch.device") -> bool | None:
+    if settings.compile == "auto" and device.type == "cuda":
+        return None
+    return settings.compile == "on"
 
 
 def _device(name: str) -> "torch.device":

@@ -5,11 +5,27 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.utils._triton import has_triton
 
 from styledag.bases.base import Base
+from styledag.training.estimating.estimate import PlannedTraining, training_flops
 
+_PAYS_FROM_FLOPS = 3.6e16
+"""Those of 15,000 images of 512 px in Stable Diffusion 1.5."""
 _GRAPHS_OF_ONE_MODULE = 64
 """Stable Diffusion's residual blocks come in some twenty shapes; torch gives up after 8."""
+
+
+def pays(planned: PlannedTraining) -> bool:
+    """Return whether compiling saves more time than it takes, and can be done at all.
+
+    Compiling Stable Diffusion's blocks took two minutes on an H100, and made its training a fifth
+    faster.
+
+    Args:
+        planned: The run.
+    """
+    return has_triton() and training_flops(planned) >= _PAYS_FROM_FLOPS
 
 
 def compile_modules(denoiser: nn.Module, base: Base) -> int:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from styledag.models.compute import Compute
 from styledag.progress import Progress
 from styledag.settings import canonical_json
 from styledag.training.batches import Batch, Batches
+from styledag.training.compiled import pays
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.memory_check import check_memory
@@ -74,7 +75,6 @@ class UnetRun:
         processes: Processes,
     ) -> None:
         self._recipe = recipe
-        self._compute = compute
         self._processes = processes
         self._scratch = scratch
         self._work = work
@@ -90,9 +90,13 @@ class UnetRun:
                 "dataset.validation_share, or remove stopping"
             )
         check_fit(found, encoded)
-        check_memory(
-            PlannedTraining.of(encoded, base, recipe, compute=compute, processes=processes.size)
+        planned = PlannedTraining.of(
+            encoded, base, recipe, compute=compute, processes=processes.size
         )
+        check_memory(planned)
+        if compute.compile is None:
+            compute = replace(compute, compile=pays(planned))
+        self._compute = compute
         self._optimisation = Optimisation(
             found, recipe, objective, compute=compute, processes=processes, total_steps=total_steps
         )

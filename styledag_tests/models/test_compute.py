@@ -46,6 +46,17 @@ def test_an_impossible_budget_is_refused() -> None:
         ComputeSettings(memory_budget_gib=0.0)
 
 
+def test_compiling_is_decided_by_the_training_on_cuda_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert resolve_compute(ComputeSettings(device="cpu")).compile is False
+    assert resolve_compute(ComputeSettings(device="cpu", compile="on")).compile is True
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert resolve_compute(ComputeSettings(device="cuda")).compile is None
+    assert resolve_compute(ComputeSettings(device="cuda", compile="off")).compile is False
+
+
 def test_a_device_has_its_index_where_torch_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)

@@ -188,7 +188,7 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
         flops=per_image[1],
         flops_encode=flops_encode,
         flops_caption=flops_caption,
-        images=planned.train * recipe.epochs * (1 if recipe.prior is None else 2),
+        images=_images(planned),
         validated=planned.validation * BANDS * snapshots,
         encoded=images * mirrored,
         captions=captions,
@@ -202,6 +202,16 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
     )
 
 
+def training_flops(planned: PlannedTraining) -> int:
+    """Return the FLOPs of a run's training steps alone.
+
+    Raises:
+        ModelError: If a configuration is missing or damaged.
+        TrainingError: If the recipe trains a part that the base has not, or peft is missing.
+    """
+    return _images(planned) * _per_image(planned)[1]
+
+
 def device_bytes(planned: PlannedTraining) -> dict[str, int]:
     """Return :attr:`Estimate.device_bytes` of a run, without counting anything else.
 
@@ -213,6 +223,10 @@ def device_bytes(planned: PlannedTraining) -> dict[str, int]:
     """
     microstep = _pass(planned, planned.largest, planned.microstep)
     return _device_bytes(planned, microstep)
+
+
+def _images(planned: PlannedTraining) -> int:
+    return planned.train * planned.recipe.epochs * (1 if planned.recipe.prior is None else 2)
 
 
 def _pass(planned: PlannedTraining, shape: LatentsShape, batch_size: int) -> DryPass:

@@ -1,0 +1,59 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from styledag.bases.find import find_base
+from styledag.models.compute import Compute
+from styledag.training import compiled, unet_run
+from styledag.training.estimating.estimate import PlannedTraining, training_flops
+from styledag.training.optimising import optimisation
+from styledag.training.recipe import Recipe
+from styledag_tests.training.conftest import Encode
+from styledag_tests.training.training import train
+
+UNDECIDED = Compute(torch.device("cpu"), torch.float32, compile=None)
+
+
+def planned(base: Path, *, images: int, epochs: int) -> PlannedTraining:
+    shape = find_base(base).latents.shape(width_px=16, height_px=16)
+    recipe = Recipe(epochs=epochs)
+    return PlannedTraining(base=base, recipe=recipe, compute=UNDECIDED, latents={shape: images})
+
+
+def test_it_pays_from_a_certain_amount_of_training(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "has_triton", lambda: True)
+    short = planned(base, images=10, epochs=2)
+    monkeypatch.setattr(compiled, "_PAYS_FROM_FLOPS", 1.5 * training_flops(short))
+    assert not compiled.pays(short)
+    assert compiled.pays(planned(base, images=10, epochs=3))
+    assert compiled.pays(planned(base, images=15, epochs=2))
+    monkeypatch.setattr(compiled, "has_triton", lambda: False)
+    assert not compiled.pays(planned(base, images=15, epochs=2))
+
+
+@pytest.mark.parametrize("does", [True, False])
+def test_a_run_that_may_decide_compiles_where_it_pays(
+    base: Path, encode: Encode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: bool
+) -> None:
+    asked: list[PlannedTraining] = []
+    done: list[Any] = []
+
+    def pays(planned: PlannedTraining) -> bool:
+        asked.append(planned)
+        return does
+
+    monkeypatch.setattr(unet_run, "pays", pays)
+    monkeypatch.setattr(optimisation, "compile_modules", lambda *given: done.append(given))
+    encoded = encode(4)
+    result = train(encoded, base, tmp_path, compute=UNDECIDED, epochs=1, lr_warmup_steps=0)
+    assert [each.train for each in asked] == [4]
+    assert len(done) == does
+    decided = replace(UNDECIDED, compile=False)
+    plain = train(encoded, base, tmp_path / "plain", compute=decided, epochs=1, lr_warmup_steps=0)
+    assert len(asked) == 1
+    assert [each.loss for each in result.log] == [each.loss for each in plain.log]
