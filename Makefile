@@ -41,6 +41,12 @@ test-slow: $(READY) ## Run the tests that take minutes
 .PHONY: test-wiki
 test-wiki: $(READY) ## Run the tests against a real MediaWiki; needs Debian's packages, and names them
 	$(BIN)/python -m pytest -m slow styledag_tests/collect/test_real_wiki.py
+
+.PHONY: fuzz
+fuzz: $(READY) ## Fuzz what reads the web, sidecars and image files for ten minutes, guided by coverage
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=2.3'
+	$(BIN)/python -m tools.fuzz --seconds 600
+
 .PHONY: bench-gpu
 bench-gpu: $(READY) ## Measure training, encoding, sampling and captioning in nine minutes; PEER is diffusers' script
 	$(BIN)/python -m benchmarks.card $(if $(PEER),--peer $(PEER)) --json build/card.json --table build/card.md
