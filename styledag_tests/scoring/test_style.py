@@ -45,7 +45,7 @@ def test_it_is_equation_four() -> None:
 
 @pytest.mark.parametrize(
     ("case", "expected"),
-    zip(CASES, (0.24424716772331045, 0.13439325010167202, 3.1692479449616506), strict=True),
+    list(zip(CASES, (0.24424716772331045, 0.13439325010167202, 3.1692479449616506), strict=True)),
 )
 def test_it_is_torch_fidelitys_and_torchmetrics_unbiased_estimate(
     case: tuple[int, float], expected: float
