@@ -65,13 +65,11 @@ format: $(READY) ## Format the code
 
 .PHONY: starter
 starter: $(READY) ## Train the starter anew, for hours on a CPU; needs npm; resumes where it stopped; STARTER adds options
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tools/starter/requirements.txt
 	$(BIN)/python -m tools.starter.train --work .starter $(STARTER)
 	$(BIN)/python -m tools.starter.assemble --work .starter $(STARTER) --out data/starter
 
 .PHONY: starter-eval
 starter-eval: $(READY) ## Measure the starter on what it has never seen, and write its cards
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tools/starter/requirements.txt
 	$(BIN)/python -m tools.starter.evaluate --work .starter --starter data/starter \
 		--judge styledag_tests/tools/starter/judge-of-subjects.safetensors
 

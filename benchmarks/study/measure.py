@@ -1,6 +1,6 @@
 """Style, memory of the base and a family's share, each with the interval that ``scores`` gives."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
 from styledag.models.reference import ModelReference
 from styledag.sampling.index import Pair
+from styledag.scoring.base_remembered import base_remembered
 from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
 from styledag.scoring.embeddings import Scorer, image_embeddings, sha256_of
@@ -22,9 +23,12 @@ from styledag.scoring.records import Estimate
 from styledag.scoring.retention import retention, text_similarity
 from styledag.scoring.settings import ScoreSettings
 from styledag.scoring.style import Float64, StyleDistance, style_gain
+from styledag.scoring.style_learned import style_learned
 from styledag.store.workspace import Workspace
 
 Statistic = Callable[[Counts], float | None]
+_Losses = Mapping[str, Sequence[float]]
+"""Losses at each timestep, by image."""
 
 _DECIMALS = 4
 
@@ -158,7 +162,7 @@ class Judges:
         return self._study.samples(None, 0)
 
     @cached_property
-    def _base_losses(self) -> Mapping[str, Mapping[str, float]]:
+    def _base_losses(self) -> Mapping[str, _Losses]:
         return self._study.losses(None, 0)
 
     @cached_property
@@ -239,19 +243,18 @@ class _Drawn:
         )
 
 
-def _gain(losses: Mapping[str, float], base_losses: Mapping[str, float]) -> Measure:
+def _gain(losses: _Losses, base_losses: _Losses) -> Measure:
     """Return the share of the base's loss that is gone."""
-    own, base = _means(losses), _means(base_losses)
-    return Measure(lambda counts: 1 - own(counts) / base(counts), [(name, 0) for name in losses])
+    statistic = style_learned(_rows(losses, losses), _rows(base_losses, losses))
+    return Measure(statistic, [(name, 0) for name in losses])
 
 
-def _kept(losses: Mapping[str, float], base_losses: Mapping[str, float]) -> Measure:
+def _kept(losses: _Losses, base_losses: _Losses) -> Measure:
     """Return the base's loss over the experiment's."""
-    own, base = _means(losses), _means(base_losses)
     pairs = [(name.rpartition(" ")[0], int(name.rpartition(" ")[2])) for name in losses]
-    return Measure(lambda counts: base(counts) / own(counts), pairs)
+    statistic = base_remembered(_rows(losses, losses), _rows(base_losses, losses))
+    return Measure(statistic, pairs)
 
 
-def _means(losses: Mapping[str, float]) -> Callable[[Counts], float]:
-    values = np.array([losses[name] for name in losses])
-    return lambda counts: float((counts * values).sum() / counts.sum())
+def _rows(losses: _Losses, names: Iterable[str]) -> Float64:
+    return np.array([losses[name] for name in names], np.float64)

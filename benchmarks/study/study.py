@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.study.denoising import losses
 from benchmarks.study.experiments import BASE, EXPERIMENTS, PROMPT, Experiment
 from benchmarks.study.images import Image, dataset_of, evenly, store_images
 from benchmarks.study.scale import Scale
@@ -18,10 +17,14 @@ from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference, ResolvedModel, resolve_model
 from styledag.progress import Progress
 from styledag.sampling import grid
+from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.index import Pair, read_samples
 from styledag.sampling.sampler import Sampler
 from styledag.sampling.settings import SampleSettings
+from styledag.scoring.denoising_loss import DenoisingLosses, Weights
 from styledag.scoring.embedding_scorer import EmbeddingScorer
+from styledag.scoring.style import Float64
+from styledag.scoring.style_learned import heldout_images
 from styledag.settings import settings_identity
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.store import Body, Store, Target
@@ -38,6 +41,7 @@ CODE_VERSION = "1"
 UNET = "unet"
 CLIP = "clip"
 _LOSSES = "losses.json"
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -94,15 +98,19 @@ class Study:
         prior = [] if recipe.prior is None else self._prior(recipe.prior)
         return self._encoded(f"{experiment.images}-{experiment.name}", [*named, *prior])
 
-    def losses(self, experiment: Experiment | None, seed: int) -> Mapping[str, Mapping[str, float]]:
+    def losses(
+        self, experiment: Experiment | None, seed: int
+    ) -> Mapping[str, Mapping[str, Sequence[float]]]:
         """Return a UNet's loss on each of Twemoji's drawings outside the style, and on the base's.
+
+        It is the one that the stage ``scores`` judges by, at each of its timesteps.
 
         Args:
             experiment: Whose UNet it is and how it is asked; the base's for ``None``.
             seed: Run seed of the training.
 
         Returns:
-            Loss by subject under ``outside``, and by subject and seed under ``own``.
+            Losses by subject under ``outside``, and by subject and seed under ``own``.
         """
         asked = EXPERIMENTS[0] if experiment is None else experiment
         tuned = None if experiment is None else self.unet(experiment, seed)
@@ -114,17 +122,23 @@ class Study:
         names = {each.id: each.name for each in outside}
         names |= {_drawn_id(pair): f"{pair[0]} {pair[1]}" for pair in drawn}
         images = self._encoded(
-            "judged", [each.as_sample() for each in outside] + [self._drawn(each) for each in drawn]
+            "judged",
+            [replace(each.as_sample(), split="validation") for each in outside]
+            + [self._drawn(each) for each in drawn],
         )
 
         def body(workspace: Workspace) -> Facts:
-            found = losses(
-                tuned.folder / UNET if tuned else self.base.folder / UNET,
-                self.base.folder,
-                EncodedDataset.open(images.folder),
-                {one: asked.prompt.format(subject) for one, subject in subjects.items()},
-                self.compute,
+            encoded = EncodedDataset.open(images.folder)
+            noised = [
+                replace(each, text=asked.prompt.format(subjects[each.sha256]))
+                for each in heldout_images(encoded, len(subjects))
+            ]
+            parts = FrozenParts(self.base.folder, self.compute)
+            denoiser, version = (tuned or self.base).folder / UNET, (tuned or self.base).version
+            rows: Float64 = DenoisingLosses(parts, self.base.version, workspace, _BATCH).of(
+                Weights.stored(version, denoiser), noised
             )
+            found = {each.sha256: row for each, row in zip(noised, rows.tolist(), strict=True)}
             own = {_drawn_id(pair) for pair in drawn}
             (workspace.folder / _LOSSES).write_text(
                 json.dumps(
@@ -142,7 +156,7 @@ class Study:
             Target(
                 asset="losses",
                 partition=BASE if experiment is None else f"{experiment.name}/{seed}",
-                code_version=CODE_VERSION,
+                code_version="2",
                 settings={"prompt": asked.prompt, "dtype": str(self.compute.dtype)},
                 inputs=[
                     self.base.as_input(BASE),
@@ -152,7 +166,9 @@ class Study:
             ),
             body,
         )
-        written: dict[str, dict[str, float]] = json.loads((artifact.folder / _LOSSES).read_text())
+        written: dict[str, dict[str, list[float]]] = json.loads(
+            (artifact.folder / _LOSSES).read_text()
+        )
         return written
 
     def _encoded(self, name: str, samples: Sequence[EncodeSample]) -> Artifact:

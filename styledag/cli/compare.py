@@ -1,4 +1,4 @@
-"""`styledag compare`: the recipes of a style side by side, as a table and as a page of images."""
+"""`styledag compare`: recipes of a style, or all styles, side by side: a table and a page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,35 +10,65 @@ from rich.table import Table
 from styledag.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
-    from styledag.report.comparison import ComparedRecipe
+    from collections.abc import Sequence
+
+    from styledag.report.comparison import ComparedRecipe, Comparison
 
 _SHEETS = Path("data") / "sheets"
 
 
 @click.command()
-@click.argument("style")
+@click.argument("style", required=False)
 @pass_session
-def compare(session: Session, style: str) -> None:
-    """Show the recipes of a style side by side: what each gives, and a page of images to open."""
-    from styledag.graph.catalogue import Catalogue
-    from styledag.graph.comparison import compare_recipes
-    from styledag.report.comparison import write_comparison
+def compare(session: Session, style: str | None) -> None:
+    """Show the recipes of a style side by side: what each gives, and a page of images to open.
 
-    comparison = compare_recipes(Catalogue(session.project), style)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("recipe", "recommended", "style learned", "base remembered", "copying"):
-        table.add_column(heading)
-    for recipe in comparison.recipes:
-        table.add_row(*(escape(cell) for cell in _cells(recipe)))
-    session.console.print(table)
-    for name in comparison.missing:
-        session.console.print(f"{escape(name)} has no scores: run `styledag run {style}.{name}`")
-    path = session.project.root / _SHEETS / f"{style}.recipes.html"
-    write_comparison(comparison, path)
+    Of each recipe it also shows what has changed since it was trained before. Without STYLE it
+    shows all styles.
+    """
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.comparison import compare_recipes, compare_styles
+    from styledag.report.comparison import write_comparison
+    from styledag.report.overview import write_overview
+
+    catalogue, folder = Catalogue(session.project), session.project.root / _SHEETS
+    if style is None:
+        overview = compare_styles(catalogue)
+        _print_table(session, overview.styles)
+        _print_missing(session, overview.missing)
+        path = folder / "styles.html"
+        write_overview(overview, path)
+    else:
+        comparison = compare_recipes(catalogue, style)
+        _print_table(session, [comparison])
+        for recipe in comparison.recipes:
+            for change in recipe.changes:
+                session.console.print(
+                    f"{escape(recipe.name)} since {recipe.previous[:12]}: {escape(change)}"
+                )
+        _print_missing(session, [f"{style}.{recipe}" for recipe in comparison.missing])
+        path = folder / f"{style}.recipes.html"
+        write_comparison(comparison, path)
     session.console.print(f"page: {path.relative_to(session.project.root)}")
 
 
-def _cells(recipe: "ComparedRecipe") -> tuple[str, ...]:
+def _print_table(session: Session, comparisons: "Sequence[Comparison]") -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "recommended", "style learned", "base remembered", "copying"):
+        table.add_column(heading)
+    for comparison in comparisons:
+        for recipe in comparison.recipes:
+            cells = _cells(f"{comparison.style}.{recipe.name}", recipe)
+            table.add_row(*(escape(cell) for cell in cells))
+    session.console.print(table)
+
+
+def _print_missing(session: Session, names: "Sequence[str]") -> None:
+    for name in names:
+        session.console.print(f"{escape(name)} has no scores: run `styledag run {escape(name)}`")
+
+
+def _cells(name: str, recipe: "ComparedRecipe") -> tuple[str, ...]:
     from styledag.report.wording import number, percent
 
     def interval(value: float | None, low: float | None, high: float | None) -> str:
@@ -47,7 +77,7 @@ def _cells(recipe: "ComparedRecipe") -> tuple[str, ...]:
 
     score = recipe.score
     return (
-        recipe.name,
+        name,
         score.name if recipe.is_recommended else f"nothing ({score.name} is shown)",
         interval(score.learned, score.learned_low, score.learned_high),
         interval(score.remembered, score.remembered_low, score.remembered_high),

@@ -31,7 +31,7 @@ def lineage(session: Session, name: str, *, as_json: bool, images: bool, other: 
     states, and all else if the project's store has its model.
 
     Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15, fox.png,
-    twemoji.full@3 --why twemoji.full@8
+    twemoji.full:both, twemoji.full@3 --why twemoji.full@8
     """
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.tracing.ancestry import describe_lineage

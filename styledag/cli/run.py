@@ -4,6 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from styledag.store.store import Built
 
 DEMO_STYLE = "twemoji"
+ICON_STYLES = ("game-icons", "openmoji")
+"""Demo styles whose images are those of :data:`styledag.demo.icons.SETS`."""
 Device = Literal["auto", "cuda", "mps", "cpu"]
 
 device_option: Callable[..., Any] = click.option(
@@ -66,10 +69,18 @@ def _assets(project: Project, to: str | None, only: str | None) -> frozenset[str
 
 
 @click.command()
+@click.option(
+    "--style",
+    type=click.Choice([DEMO_STYLE, *ICON_STYLES]),
+    default=DEMO_STYLE,
+    show_default=True,
+    help="Whose drawings: those of the others are fetched from the npm registry at first use.",
+)
 @device_option
 @pass_session
-def demo(session: Session, device: Device) -> None:
-    """Run the whole graph on the starter and a small wiki on this machine."""
+def demo(session: Session, style: str, device: Device) -> None:
+    """Run the whole graph on the starter: on a small wiki on this machine, or on an icon set."""
+    from styledag.demo.icons import icon_images
     from styledag.demo.wiki import shared_wiki
 
     root = session.project.root
@@ -79,9 +90,15 @@ def demo(session: Session, device: Device) -> None:
             f"the demo needs the starter, and {starter} is no folder; copy data/starter from "
             "styledag's repository (in a clone: `git checkout -- data/starter`)"
         )
-    with shared_wiki(extra=root / "data" / "wiki") as url:
-        session.console.print(f"the demo's wiki is at {url}")
-        bring_up_to_date(session, DEMO_STYLE, [], device)
+    with ExitStack() as stack:
+        if style == DEMO_STYLE:
+            url = stack.enter_context(shared_wiki(extra=root / "data" / "wiki"))
+            session.console.print(f"the demo's wiki is at {url}")
+        else:
+            session.project.style(style)
+            images = icon_images(style, root)
+            session.console.print(f"the demo's images are in {images.relative_to(root)}")
+        bring_up_to_date(session, style, [], device)
     session.console.print("browse the graph and its images: make ui")
 
 

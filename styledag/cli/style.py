@@ -37,6 +37,7 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
         base=base or _usual_base(),
         source=found.source or None,
         remarks=found.remarks,
+        images=found.images,
     )
     (folder / SCHEMA_FILE).write_text(style_schema(), encoding="utf-8")
     session.console.print(f"wrote {path}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from styledag.collect.folder import count_images
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.settings import FetchSettings
 from styledag.collect.web.addresses import checked_addresses, checked_url
@@ -32,10 +33,12 @@ class Discovered:
     Attributes:
         source: Its keys as a style file writes them.
         remarks: Lines for the person who edits the file.
+        images: How many images it has; ``None`` where only a run can tell.
     """
 
     source: Mapping[str, Any]
     remarks: tuple[str, ...] = ()
+    images: int | None = None
 
 
 def discover_source(address: str, *, project: Path) -> Discovered:
@@ -54,7 +57,8 @@ def discover_source(address: str, *, project: Path) -> Discovered:
             raise SourceError(
                 f"{address} is neither a URL such as https://example.org, nor a folder in {project}"
             )
-        return Discovered({"type": "folder", "path": address})
+        count = count_images(project / address)
+        return Discovered({"type": "folder", "path": address}, images=count)
     try:
         parts = checked_url(address)
         host = parts.hostname or ""

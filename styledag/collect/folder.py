@@ -68,6 +68,12 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
     return Harvest(tuple(images), tuple(rejected), inside=source.path)
 
 
+def count_images(root: Path) -> int:
+    """Return how many files below a folder are images by their content, but for hidden ones."""
+    visible = (path for path in _files_below(root) if not path.name.startswith("."))
+    return sum(1 for path in visible if path.is_file() and _type(path))
+
+
 def escaped_name(path: Path, root: Path) -> str:
     """Return a file's POSIX path below a folder, as text that any encoding can write.
 

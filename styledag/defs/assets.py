@@ -65,7 +65,7 @@ def _deps(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> Iterato
     if stage.name not in catalogue.publisher_of:
         yield dg.AssetDep(settings_key(stage.name))
     for reads in stage.reads:
-        mapping = partitions.mapping(catalogue.stages[reads.asset], stage)
+        mapping = partitions.mapping(catalogue.stages[reads.asset], stage, reads)
         yield dg.AssetDep(reads.asset, partition_mapping=mapping)
 
 

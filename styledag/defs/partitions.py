@@ -10,7 +10,7 @@ import dagster as dg
 from styledag.errors import StyleFileError
 from styledag.graph.catalogue import partitions_of
 from styledag.graph.names import Grain, Partition
-from styledag.graph.stage import Declaration, Stage
+from styledag.graph.stage import Declaration, Reads, Stage
 from styledag.project import Project
 from styledag.style.load import load_style, style_paths
 from styledag.style.model import STYLE_NAME, Style
@@ -44,18 +44,32 @@ class Partitions:
         """Return Dagster's definition of a stage's partitions."""
         return dg.StaticPartitionsDefinition([each.key for each in self.of(stage)])
 
-    def mapping(self, upstream: Stage, downstream: Stage) -> dg.PartitionMapping | None:
-        """Return how an upstream stage maps to another; ``None`` where both are the same."""
+    def mapping(
+        self, upstream: Stage, downstream: Stage, reads: Reads
+    ) -> dg.PartitionMapping | None:
+        """Return how an upstream stage maps to another; ``None`` where both are the same.
+
+        Args:
+            upstream: The stage that is read.
+            downstream: The one that reads it.
+            reads: How it does.
+        """
         sources, targets = self.of(upstream), self.of(downstream)
         if sources == targets:
             return None
         same_grain = upstream.grain == downstream.grain
+        further = {
+            target: reads.further(Declaration(self.styles[target.style], target))
+            for target in targets
+            if target.style in self.styles
+        }
         return dg.StaticPartitionMapping(
             {
                 source.key: [
                     target.key
                     for target in targets
                     if (source == target if same_grain else source.belongs_with(target))
+                    or source in further.get(target, ())
                 ]
                 for source in sources
             }

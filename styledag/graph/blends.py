@@ -1,11 +1,14 @@
-"""The blends of a model: shares of the fine-tune, and averages of other lengths."""
+"""The blends of a model: shares of the fine-tune, averages of other lengths, several models."""
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.errors import ModelError, StyleFileError
-from styledag.graph.names import length_key, parse_length, weight_key
+from styledag.graph.names import Partition, length_key, parse_length, weight_key
+from styledag.merging.settings import MIXED_NAME
 
 if TYPE_CHECKING:
     from styledag.style.model import Style
@@ -19,14 +22,16 @@ class Blend:
         weight: Share of the fine-tune, 0 to 1; 1 for an average of another length.
         length: Relative length of a reconstructed average; ``None`` for a blend by weight, which
             takes the average that training kept.
+        mixed: Name of a blend of several models, whose shares the style file states.
     """
 
     weight: float = 1.0
     length: float | None = None
+    mixed: str | None = None
 
     @classmethod
     def parse(cls, key: str) -> "Blend":
-        """Return the blend that a partition key names: ``0.25`` or ``ema-0.150``.
+        """Return the blend that a partition key names: ``0.25``, ``ema-0.150`` or ``both``.
 
         Raises:
             StyleFileError: If it names none.
@@ -34,39 +39,66 @@ class Blend:
         length = parse_length(key)
         if length is not None:
             return cls(length=length)
+        if re.fullmatch(MIXED_NAME, key):
+            return cls(mixed=key)
         try:
             return cls(weight=float(key))
         except ValueError as exc:
             raise StyleFileError(
-                f"{key!r} is no blend: expected a weight, as 0.25, or a length, as ema-0.150"
+                f"{key!r} is no blend: expected a weight, as 0.25, or a length, as ema-0.150, or "
+                "the name of a mixed one"
             ) from exc
 
     @property
     def key(self) -> str:
         """Its partition key."""
+        if self.mixed is not None:
+            return self.mixed
         return weight_key(self.weight) if self.length is None else length_key(self.length)
 
     @property
     def name(self) -> str:
         """What scores and report call it."""
+        if self.mixed is not None:
+            return f"blend {self.mixed}"
         if self.length is None:
             return f"weight {weight_key(self.weight)}"
         return f"length {self.length:.3f}"
 
 
-def blends_of(style: "Style", recipe: str) -> list[Blend]:
-    """Return the blends of one of a style's models: by rising weight, then by rising length.
+def blends_of(style: "Style", model: Partition) -> list[Blend]:
+    """Return the blends of one of a style's models: by rising weight, by rising length, mixed ones.
 
-    Only a recipe that keeps power-function averages has lengths.
+    Only a recipe that keeps power-function averages has lengths. A blend of several models belongs
+    to the last of the style's recipes that is in it, before which all others are trained.
+
+    Args:
+        style: The style.
+        model: Partition of the model.
     """
-    weights = [Blend(weight=weight) for weight in style.blends.weights]
-    if style.recipes[recipe].ema.mode != "power":
-        return weights
-    return [*weights, *(Blend(length=length) for length in style.blends.lengths)]
+    blends = [Blend(weight=weight) for weight in style.blends.weights]
+    if style.recipes[model.recipe].ema.mode == "power":
+        blends += [Blend(length=length) for length in style.blends.lengths]
+    for name, shares in style.blends.mixed.items():
+        own = [recipe for recipe in style.recipes if f"{model.style}.{recipe}" in shares]
+        if own[-1:] == [model.recipe]:
+            blends.append(Blend(mixed=name))
+    return blends
+
+
+def mixed_with(style: "Style", partition: Partition) -> list[Partition]:
+    """Return the further models that a blend of several is made of; none for any other blend.
+
+    Args:
+        style: The style.
+        partition: Partition of the blend.
+    """
+    shares = style.blends.mixed.get(partition.part, {})
+    return [Partition.parse(each) for each in shares if each != partition.model_key]
 
 
 def amount_of(unet: Path) -> float:
-    """Return the share of the fine-tune that is really in a blend, from its file's header.
+    """Return the share of fine-tune that is really in a blend, from its file's header.
 
     Args:
         unet: Folder of the blend, with its safetensors.
@@ -81,4 +113,5 @@ def amount_of(unet: Path) -> float:
         stated = (tensors.metadata() or {}).get("styledag.amount")
     if stated is None:
         raise ModelError(f"{file} states no styledag.amount: materialise merged_unet again")
-    return float(stated)
+    amounts = json.loads(stated)
+    return float(sum(amounts) if isinstance(amounts, list) else amounts)

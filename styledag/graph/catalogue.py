@@ -176,4 +176,4 @@ def partitions_of(style: Style, owner: Partition, grain: Grain) -> list[Partitio
             epochs = style.recipes[owner.recipe].snapshot_epochs
             return [owner.of(epoch_key(epoch)) for epoch in epochs]
         case "blend":
-            return [owner.of(blend.key) for blend in blends_of(style, owner.recipe)]
+            return [owner.of(blend.key) for blend in blends_of(style, owner)]

@@ -1,4 +1,4 @@
-"""Fills the page that shows a style's recipes side by side from what the store has of each."""
+"""Fills the pages about recipes and styles side by side from what the store has of each."""
 
 import json
 from typing import TYPE_CHECKING
@@ -8,15 +8,33 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.reporting.report_contents import score_row
 from styledag.graph.reporting.reported_samples import samples_by_name
+from styledag.graph.tracing.difference import since_previous
 from styledag.manifest import read_rows
 from styledag.report.comparison import ComparedRecipe, Comparison
+from styledag.report.overview import Overview
 from styledag.sampling.index import read_frames
 from styledag.scoring import records
 from styledag.scoring.score import SCORES, SUMMARY
 from styledag.store.artifact import Artifact
+from styledag.style.load import style_paths
 
 if TYPE_CHECKING:
     from styledag.report.model import Samples
+
+
+def compare_styles(catalogue: Catalogue) -> Overview:
+    """Return what the page about all styles shows.
+
+    Raises:
+        StyleFileError: If a style file is broken.
+    """
+    compared, missing = [], []
+    for style in style_paths(catalogue.project.styles_folder):
+        try:
+            compared.append(compare_recipes(catalogue, style))
+        except ArtifactMissingError:
+            missing.append(style)
+    return Overview(styles=tuple(compared), missing=tuple(missing))
 
 
 def compare_recipes(catalogue: Catalogue, style: str) -> Comparison:
@@ -48,7 +66,7 @@ def compare_recipes(catalogue: Catalogue, style: str) -> Comparison:
         prompts=declared.samples.prompts,
         seeds=declared.samples.seeds,
         base_samples=read_frames(first["evolution"].folder)[0],
-        recipes=tuple(_compared(recipe, made[recipe], read[recipe]) for recipe in made),
+        recipes=tuple(_compared(catalogue, recipe, made[recipe], read[recipe]) for recipe in made),
         missing=tuple(recipe for recipe in scores if recipe not in made),
     )
 
@@ -65,13 +83,18 @@ def _read_by(catalogue: Catalogue, scores: Artifact) -> dict[str, Artifact]:
     return read
 
 
-def _compared(recipe: str, scores: Artifact, read: dict[str, Artifact]) -> ComparedRecipe:
+def _compared(
+    catalogue: Catalogue, recipe: str, scores: Artifact, read: dict[str, Artifact]
+) -> ComparedRecipe:
     rows = read_rows(scores.folder / SCORES, records.ScoreRow)
     judged = [row for row in rows if row.kind != "prompt"]
     shown = next((row for row in judged if row.recommended), judged[-1])
     summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
     samples: Samples = samples_by_name(read)[shown.name]
+    previous, changes = since_previous(catalogue.store, read["ema_unet"])
     return ComparedRecipe(
+        previous=previous,
+        changes=changes,
         name=recipe,
         version=read["ema_unet"].version,
         training_images=summary["training_images"],

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.graph.plan import read_partitions
 from styledag.graph.stage import Declaration
-from styledag.graph.status import style_status
+from styledag.graph.status import statuses_read, style_status
 from styledag.settings import canonical_json
 
 
@@ -27,13 +26,7 @@ def due_builds(catalogue: Catalogue, style: str) -> Mapping[tuple[str, str], str
         if status.state not in ("outdated", "missing"):
             continue
         declaration = Declaration(declared, Partition.parse(key))
-        read = [
-            statuses[reads.asset, partition.key]
-            for reads, partitions in read_partitions(
-                catalogue, catalogue.stages[asset], declaration
-            )
-            for partition in partitions
-        ]
+        read = statuses_read(catalogue, catalogue.stages[asset], declaration, statuses)
         if all(each.state == "current" for each in read):
             decides = [status.declared, *(each.version for each in read)]
             due[asset, key] = hashlib.sha256(canonical_json(decides).encode()).hexdigest()

@@ -210,9 +210,8 @@ class _Planner:
                 upstream |= listed_parts(self.catalogue, publisher, upstream[publisher])
                 continue
             for partition in _partitions(self.catalogue, stage, reads, self.declaration):
-                name = reads.asset
-                if partition.part != self.declaration.partition.part and partition.part:
-                    name = f"{reads.asset}/{partition.part}"
+                name = f"{reads.asset}/{_within(partition, self.declaration.partition)}"
+                name = name.rstrip("/")
                 upstream[name] = self.known.get(name) or self.catalogue.store.require(
                     reads.asset, partition.stored_as
                 )
@@ -264,9 +263,17 @@ def _partitions(
     catalogue: Catalogue, stage: Stage, reads: Reads, declaration: Declaration
 ) -> list[Partition]:
     grain = catalogue.stages[reads.asset].grain
+    further = reads.further(declaration)
     if grain in ("style", "model", stage.grain):
-        return [declaration.partition.widened(grain)]
-    return partitions_of(declaration.style, declaration.partition, grain)
+        return [declaration.partition.widened(grain), *further]
+    return [*partitions_of(declaration.style, declaration.partition, grain), *further]
+
+
+def _within(read: Partition, reader: Partition) -> str:
+    """Return what tells a partition that is read from others of its asset; empty for the only."""
+    if reader.belongs_with(read):
+        return read.part if read.part != reader.part else ""
+    return read.model_key
 
 
 def _files(catalogue: Catalogue, stage: Stage, declaration: Declaration) -> list[Input]:

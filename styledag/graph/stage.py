@@ -120,11 +120,14 @@ class Reads:
     Attributes:
         asset: The asset's name.
         when: Whether a declaration needs it.
+        further: Partitions of it that belong to other models, which may be of other styles. They
+            are read as they are in the store: a run does not make them.
         with_ancestors: Whether the stage is also given everything that the artifact came from.
     """
 
     asset: str
     when: Callable[[Declaration], bool] = lambda _: True
+    further: Callable[[Declaration], Sequence[Partition]] = lambda _: ()
     with_ancestors: bool = False
 
 
@@ -194,7 +197,8 @@ class Inputs:
     Attributes:
         partition: What is made.
         settings: As they were when the build was planned.
-        upstream: Artifacts by asset; by ``asset/part`` where several are read.
+        upstream: Artifacts by asset; by ``asset/part`` where several are read, and by
+            ``asset/model`` those of other models.
         models: Models from outside the graph by role.
         files: Files of the project by name.
         root: Folder that the paths of ``sources`` are relative to.

@@ -1,7 +1,7 @@
 """What is there, what is out of date and why, without running anything."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,13 +92,37 @@ def _pending(
     known: dict[tuple[str, str], AssetStatus],
 ) -> list[AssetStatus]:
     """Return what a stage reads that is not current itself."""
-    read: list[tuple[str, Partition]] = [
-        (reads.asset, partition)
+    upstream = statuses_read(catalogue, stage, declaration, known)
+    return [each for each in upstream if each.state != "current"]
+
+
+def statuses_read(
+    catalogue: Catalogue,
+    stage: Stage,
+    declaration: Declaration,
+    known: Mapping[tuple[str, str], AssetStatus],
+) -> list[AssetStatus]:
+    """Return the states of what a stage reads.
+
+    Args:
+        catalogue: Stages, styles, models and artifacts.
+        stage: The stage.
+        declaration: What the style file declares.
+        known: States of the style's own assets, by asset and partition key. What another style made
+            is current if it is there: it is read as it was made last.
+    """
+    return [
+        known.get((reads.asset, partition.key)) or _elsewhere(catalogue, reads.asset, partition)
         for reads, partitions in read_partitions(catalogue, stage, declaration)
         for partition in partitions
     ]
-    upstream = [known[asset, partition.key] for asset, partition in read]
-    return [each for each in upstream if each.state != "current"]
+
+
+def _elsewhere(catalogue: Catalogue, asset: str, partition: Partition) -> AssetStatus:
+    current = catalogue.store.current(asset, partition.stored_as)
+    if current is None:
+        return AssetStatus(asset, partition.key, "missing", None, "never materialised")
+    return AssetStatus(asset, partition.key, "current", current.version)
 
 
 def _with_pending(declared: str, pending: Sequence[AssetStatus]) -> str:

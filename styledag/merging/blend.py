@@ -31,6 +31,7 @@ class FineTune:
 
     Attributes:
         folder: Its ``config.json`` and weights.
+        name: What the header calls it, where there are several.
         weight: Its weight, 0 to 1.
         base_share: Share of the base that its average still holds, 0 to 1.
     """
@@ -38,6 +39,7 @@ class FineTune:
     folder: Path
     weight: float
     base_share: float = 0.0
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
@@ -245,6 +247,8 @@ def _facts(
     }
     if len(fine_tunes) == 1:
         figures = {name: values[0] for name, values in figures.items()}
+    else:
+        figures = {"models": [each.name for each in fine_tunes], **figures}
     return {
         "method": method.type,
         **figures,

@@ -1,5 +1,6 @@
 """The settings of blends in a style file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -8,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from styledag.merging.method import MergeSettings, settings_classes
+from styledag.merging.method import MergeSettings, method_of, settings_classes
 from styledag.merging.methods.lerp import Lerp
 from styledag.settings import STRICT, setting, settings_identity
 from styledag.training.recipe import MAX_POWER_LENGTH
+
+MIXED_NAME = r"(?!e\d+$)[a-z][a-z0-9_]{0,62}"
+"""Of a blend of several models; ``e16`` is a checkpoint's key."""
 
 if TYPE_CHECKING:
     MethodSettings = MergeSettings
@@ -60,6 +64,13 @@ class BlendSettings:
         "blend; standard deviations as shares of the run, in thousandths, such as 0.15.",
     )
 
+    mixed: Mapping[str, Mapping[str, float]] = setting(
+        default_factory=dict,
+        help="Blends of several models, such as {both: {twemoji.full: 0.3, openmoji.full: 0.7}}: "
+        "shares of each, of this style and of others with a base of the same family. What is "
+        "left to 1 is this style's base.",
+    )
+
     def __post_init__(self) -> None:
         for weight in self.weights:
             if not 0 <= weight <= 1 or abs(weight * 100 - round(weight * 100)) > 1e-9:
@@ -77,11 +88,31 @@ class BlendSettings:
                 )
         if list(self.lengths) != sorted(set(self.lengths)):
             raise ValueError(f"lengths {list(self.lengths)} must rise, each once")
+        for name, shares in self.mixed.items():
+            self._check_mixed(name, shares)
+
+    def _check_mixed(self, name: str, shares: Mapping[str, float]) -> None:
+        if not re.fullmatch(MIXED_NAME, name):
+            raise ValueError(f"mixed has {name!r}, which is no blend's name: match {MIXED_NAME}")
+        if len(shares) < 2:
+            raise ValueError(f"mixed[{name!r}] needs two models or more, such as twemoji.full: 0.3")
+        for model, share in shares.items():
+            if not re.fullmatch(r"[^.@:/]+\.[^.@:/]+", model):
+                raise ValueError(f"mixed[{name!r}] has {model!r}: a model is named STYLE.RECIPE")
+            if not 0 < share <= 1:
+                raise ValueError(f"mixed[{name!r}][{model!r}] is {share!r}, but must be 0 to 1")
+        if sum(shares.values()) > 1 + 1e-9:
+            raise ValueError(f"the shares in mixed[{name!r}] sum to more than 1")
+        if not method_of(self.method).several:
+            raise ValueError(
+                f"mixed[{name!r}] has several models, but method {self.method.type} merges one: "
+                "name lerp, ties or dare"
+            )
 
     def identity(self, weight: float) -> dict[str, Any]:
         """Return what decides the blend of a weight besides the weight, for a cache key.
 
-        Empty for linear interpolation of all blocks alike.
+        Empty for linear interpolation of all blocks alike. A mixed blend has weight 1.
         """
         by_block = {"block_weights": dict(self.block_weights)} if weight else {}
         return {

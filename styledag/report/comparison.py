@@ -1,6 +1,6 @@
 """The recipes of one style side by side, on one self-contained page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class ComparedRecipe:
         is_recommended: Whether that is recommended.
         samples: Its images.
         recipe: The recipe as in the style file; values may be mappings themselves.
+        previous: sha256 of the weights that were trained before; empty if the store has none.
+        changes: What has changed since those, a short sentence each.
     """
 
     name: str
@@ -36,6 +38,8 @@ class ComparedRecipe:
     is_recommended: bool
     samples: Samples
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    previous: str = ""
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +100,29 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     Raises:
         StorageError: If an image is missing or unreadable, or the page cannot be written.
     """
-    sources = list(dict.fromkeys(_sources(comparison)))
-    album = embed([Wanted(source=each) for each in sources], MAX_IMAGE_BYTES)
-    content = page(
+    write_sheet(
         "comparison.html.j2",
+        _sources(comparison),
+        path,
         comparison=comparison,
-        images=album.images,
-        album=album,
         differences=differences(comparison),
     )
+
+
+def write_sheet(template: str, sources: Iterable[Source], path: Path, **values: Any) -> None:
+    """Write a self-contained page with images, and the folder that it lies in.
+
+    Args:
+        template: Its template.
+        sources: The images, the most important first.
+        path: The page.
+        **values: What the template shows, beside ``images`` and ``album``.
+
+    Raises:
+        StorageError: If an image is missing or unreadable, or the page cannot be written.
+    """
+    album = embed([Wanted(source=each) for each in dict.fromkeys(sources)], MAX_IMAGE_BYTES)
+    content = page(template, images=album.images, album=album, **values)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")

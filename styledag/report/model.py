@@ -18,33 +18,21 @@ class Recommendation:
     """The blend or snapshot to use, and the rule that picked it.
 
     Attributes:
-        name: Its name for a person, such as ``twemoji.full at weight 0.75``.
+        name: Its name, as its score row has it, such as ``weight 0.75`` or ``epoch 16``.
         rule: How it was picked, to be read after a colon, such as ``the highest mean of ...``.
-        weight: The blend's weight, 0 to 1; ``None`` where a snapshot is recommended.
-        epoch: The snapshot's epoch; ``None`` where a blend is recommended.
-        length: The blend's length if it is a reconstructed average, whose weight is 1.
-
-    Raises:
-        ValueError: If it names neither or both.
     """
 
     name: str
     rule: str
-    weight: float | None = None
-    epoch: int | None = None
-    length: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.weight is None) == (self.epoch is None):
-            raise ValueError(f"recommendation {self.name!r} needs a weight or an epoch, not both")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlendSection:
-    """One blend of base and fine-tune, or one average of another length.
+    """One blend of base and fine-tune, of several models, or one average of another length.
 
     Attributes:
-        weight: Alpha: 0 is the base, 1 the trained weights.
+        name: Its name, as its score row has it.
+        weight: Alpha: 0 is the base, 1 the trained weights; ``None`` of several models.
         length: Standard deviation of a reconstructed average's weight over time, as a share of
             the run; ``None`` for a blend by weight.
         amount: Share of the fine-tune really in it, 0 to 1: alpha, corrected for the base that the
@@ -52,7 +40,8 @@ class BlendSection:
         samples: Its images.
     """
 
-    weight: float
+    name: str
+    weight: float | None
     amount: float
     samples: Samples
     length: float | None = None
@@ -75,6 +64,11 @@ class SnapshotSection:
     validation_loss: float | None = None
     base_share: float | None = None
     samples: Samples = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As its score row has it."""
+        return f"epoch {self.epoch}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,27 +340,11 @@ class ModelReport:
         sections = self.blends or self.snapshots
         return sections[-1].samples if sections else {}
 
-    def is_recommended(
-        self,
-        *,
-        weight: float | None = None,
-        epoch: int | None = None,
-        length: float | None = None,
-    ) -> bool:
-        """Return whether a blend, or the snapshot of an epoch, is recommended."""
-        pick = self.recommended
-        if pick is None or length != pick.length:
-            return False
-        if weight is not None and pick.weight is not None:
-            return math.isclose(weight, pick.weight, abs_tol=1e-9)
-        return epoch is not None and epoch == pick.epoch
+    def is_recommended(self, name: str) -> bool:
+        """Return whether a blend or snapshot of this name is recommended."""
+        return self.recommended is not None and self.recommended.name == name
 
     @property
     def _recommended_section(self) -> BlendSection | SnapshotSection | None:
-        for blend in self.blends:
-            if self.is_recommended(weight=blend.weight, length=blend.length):
-                return blend
-        for snapshot in self.snapshots:
-            if self.is_recommended(epoch=snapshot.epoch):
-                return snapshot
-        return None
+        sections: tuple[BlendSection | SnapshotSection, ...] = (*self.blends, *self.snapshots)
+        return next((each for each in sections if self.is_recommended(each.name)), None)

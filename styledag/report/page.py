@@ -92,7 +92,7 @@ def _environment() -> jinja2.Environment:
 
 def _best_score(report: ModelReport) -> ScoreRow | None:
     for row in report.scores:
-        if report.is_recommended(weight=row.weight, epoch=row.epoch, length=row.length):
+        if report.is_recommended(row.name):
             return row
     return None
 

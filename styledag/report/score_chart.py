@@ -55,22 +55,9 @@ def score_chart(report: ModelReport) -> Markup | None:
     return chart("scores-chart", "group", _description(points), x, y, *marks)
 
 
-def stop_key(
-    *, weight: float | None = None, epoch: int | None = None, length: float | None = None
-) -> str:
-    """Return what ties a point to the images of its blend or epoch; empty without either."""
-    if length is not None:
-        return f"ema{length:.3f}"
-    if weight is not None:
-        return f"w{weight:.2f}"
-    return "" if epoch is None else f"e{epoch}"
-
-
 def row_key(row: ScoreRow) -> str:
     """Return what ties a row to its images."""
-    if row.kind == "prompt":
-        return PROMPT_KEY
-    return stop_key(weight=row.weight, epoch=row.epoch, length=row.length)
+    return PROMPT_KEY if row.kind == "prompt" else row.name
 
 
 def row_label(row: ScoreRow) -> str:
@@ -79,7 +66,9 @@ def row_label(row: ScoreRow) -> str:
         return "style prompt"
     if row.length is not None:
         return f"ema {row.length:.3f}"
-    return stop_key(weight=row.weight, epoch=row.epoch).removeprefix("w") or plain(row.name, 12)
+    if row.weight is not None:
+        return f"{row.weight:.2f}"
+    return f"e{row.epoch}" if row.epoch is not None else plain(row.name.removeprefix("blend "), 12)
 
 
 def _known(value: float | None) -> bool:
@@ -95,7 +84,7 @@ def _extent(rows: Sequence[ScoreRow], score: str) -> Iterable[float]:
 
 
 def _placed(anchor: str, row: ScoreRow, x: Axis, y: Axis, report: ModelReport) -> _Point:
-    recommended = report.is_recommended(weight=row.weight, epoch=row.epoch, length=row.length)
+    recommended = report.is_recommended(row.name)
     at_x, at_y = x_px(x, row.remembered or 0.0), y_px(y, row.learned or 0.0)
     return _Point(row, anchor, at_x, at_y, recommended)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from styledag.report.images import Source, Wanted
 from styledag.report.model import BlendSection, ModelReport, Samples
-from styledag.report.score_chart import row_key, stop_key
-from styledag.report.wording import number, percent
+from styledag.report.score_chart import row_key
+from styledag.report.wording import number, percent, plain
 from styledag.training.recipe import Recipe
 
 MAX_NEAREST = 24
@@ -50,12 +50,12 @@ def weight_stops(report: ModelReport) -> tuple[Stop, ...]:
     """Return the positions of the slider over blends: weights, then lengths of the average."""
     return tuple(
         Stop(
-            key=stop_key(weight=blend.weight, length=blend.length),
-            tick=number(blend.weight, 2) if blend.length is None else f"ema {blend.length:.3f}",
+            key=blend.name,
+            tick=_blend_tick(blend),
             label=_blend_label(blend),
-            scores=_scores(report, stop_key(weight=blend.weight, length=blend.length)),
+            scores=_scores(report, blend.name),
             samples=blend.samples,
-            recommended=report.is_recommended(weight=blend.weight, length=blend.length),
+            recommended=report.is_recommended(blend.name),
         )
         for blend in report.blends
         if blend.samples
@@ -66,12 +66,12 @@ def snapshot_stops(report: ModelReport) -> tuple[Stop, ...]:
     """Return the positions of the slider over snapshots."""
     return tuple(
         Stop(
-            key=stop_key(epoch=snapshot.epoch),
+            key=snapshot.name,
             tick=str(snapshot.epoch),
             label=_snapshot_label(snapshot.epoch, snapshot.base_share),
-            scores=_scores(report, stop_key(epoch=snapshot.epoch)),
+            scores=_scores(report, snapshot.name),
             samples=snapshot.samples,
-            recommended=report.is_recommended(epoch=snapshot.epoch),
+            recommended=report.is_recommended(snapshot.name),
         )
         for snapshot in report.snapshots
         if snapshot.samples
@@ -115,11 +115,23 @@ def _scores(report: ModelReport, key: str) -> str:
     return ""
 
 
+def _blend_tick(blend: BlendSection) -> str:
+    if blend.length is not None:
+        return f"ema {blend.length:.3f}"
+    return plain(_mixed_name(blend), 12) if blend.weight is None else number(blend.weight, 2)
+
+
 def _blend_label(blend: BlendSection) -> str:
     amount = f"{percent(blend.amount)} fine-tune"
-    if blend.length is None:
-        return f"Weight {number(blend.weight, 2)}, {amount}"
-    return f"Average of length {number(blend.length)}, {amount}"
+    if blend.length is not None:
+        return f"Average of length {number(blend.length)}, {amount}"
+    if blend.weight is None:
+        return f"Blend {plain(_mixed_name(blend))} of several models, {amount}"
+    return f"Weight {number(blend.weight, 2)}, {amount}"
+
+
+def _mixed_name(blend: BlendSection) -> str:
+    return blend.name.removeprefix("blend ")
 
 
 def _snapshot_label(epoch: int, base_share: float | None) -> str:

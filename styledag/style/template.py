@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from textwrap import indent
@@ -13,14 +14,32 @@ import yaml
 from styledag.errors import StyleFileError
 from styledag.style.load import SUFFIX
 from styledag.style.model import STYLE_NAME
+from styledag.training.recipe import MAX_EPOCHS
 
 _FOLDER, _SUFFIX = "templates", ".yaml.j2"
+USUAL_IMAGES = 400
+"""Number of images that a template's epochs are for, and for which they stay as they are."""
 
 
 def _in_list(source: Mapping[str, Any]) -> str:
     """Return the lines of a source as an entry of the list ``sources``."""
     written = yaml.safe_dump([dict(source)], sort_keys=False, allow_unicode=True, width=10_000)
     return indent(str(written), "  ")
+
+
+def epochs_for(images: int, usual: int, snapshots: int) -> int:
+    """Return how many epochs train a style of so many images.
+
+    As many images are seen in all as :data:`USUAL_IMAGES` in the usual number of epochs, whatever
+    their number, so the learning rate follows from the base alone.
+
+    Args:
+        images: Number of images that the sources have, before curation; at least 1.
+        usual: Epochs for :data:`USUAL_IMAGES` of them.
+        snapshots: Checkpoints of a run; the number of epochs is a multiple of this.
+    """
+    rounds = round(usual * USUAL_IMAGES / images / snapshots)
+    return snapshots * min(max(rounds, 1), MAX_EPOCHS // snapshots)
 
 
 def base_names() -> tuple[str, ...]:
@@ -42,6 +61,7 @@ def write_new_style(
     base: str,
     source: Mapping[str, Any] | None = None,
     remarks: Sequence[str] = (),
+    images: int | None = None,
 ) -> Path:
     """Write a commented style file with settings that suit a base; return its path.
 
@@ -51,6 +71,7 @@ def write_new_style(
         base: One of :func:`base_names`.
         source: Keys of its only source; examples of each kind when left out.
         remarks: Comments on that source.
+        images: How many images it has, which decides the number of epochs; ``None`` if unknown.
 
     Raises:
         StyleFileError: If the name is not a style's name, there is no template for the base, or
@@ -69,7 +90,10 @@ def write_new_style(
         trim_blocks=True,
     )
     text = templates.get_template(f"{base}{_SUFFIX}").render(
-        name=name, source=source and _in_list(source), remarks=remarks
+        name=name,
+        source=source and _in_list(source),
+        remarks=remarks,
+        epochs=partial(epochs_for, images or USUAL_IMAGES),
     )
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -14,6 +14,9 @@ Trained = Literal["unet", "attention", "cross_attention"]
 MAX_RATE_SHARE = 10
 """Most that a block's rate may be of the recipe's: beyond it lies a mistyped number."""
 
+MAX_EPOCHS = 999
+"""Most passes over the training split: checkpoints are named by three digits."""
+
 MAX_POWER_LENGTH = 0.28
 """A power-function average's weight has at most the deviation of the uniform one, 12 ** -0.5."""
 
@@ -134,7 +137,7 @@ class DecoderSettings:
 
     __pydantic_config__ = STRICT
 
-    epochs: int = setting(5, ge=1, le=999, help="Passes over the training split.")
+    epochs: int = setting(5, ge=1, le=MAX_EPOCHS, help="Passes over the training split.")
     batch_size: int = setting(4, ge=1, help="Images in one optimiser step.")
     learning_rate: float = setting(1e-5, gt=0, lt=1, help="AdamW's learning rate.")
     ema_decay: float = setting(0.999, ge=0, lt=1, help="Decay of the decoder's own average.")
@@ -172,7 +175,7 @@ class Recipe:
     lora: LoraSettings | None = setting(
         None, help="Train low-rank adapters of those layers instead of the layers themselves."
     )
-    epochs: int = setting(10, ge=1, le=999, help="Passes over the training split.")
+    epochs: int = setting(10, ge=1, le=MAX_EPOCHS, help="Passes over the training split.")
     batch_size: int = setting(4, ge=1, help="Images in one microstep.")
     gradient_accumulation: int = setting(1, ge=1, help="Microsteps in one optimiser step.")
     learning_rate: float = setting(1e-4, gt=0, lt=1, help="AdamW's learning rate at its highest.")

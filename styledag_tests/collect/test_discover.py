@@ -75,8 +75,14 @@ def test_another_site_is_read_by_selectors(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    assert discover_source("mine", project=tmp_path).source == {"type": "folder", "path": "mine"}
+    folder = tmp_path / "mine" / "below"
+    folder.mkdir(parents=True)
+    for name in ("a.png", "b", ".hidden.png"):
+        (folder / name).write_bytes(PNG)
+    (folder / "a.txt").write_text("a caption")
+    found = discover_source("mine", project=tmp_path)
+    assert found.source == {"type": "folder", "path": "mine"}
+    assert found.images == 2
 
 
 @pytest.mark.parametrize(

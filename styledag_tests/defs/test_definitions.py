@@ -7,6 +7,7 @@ import pytest
 
 from styledag.defs.code_location import build_definitions
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.stage import Reads
 from styledag_tests.whole.small_project import STYLE, make_project
 
 EDGES = {
@@ -118,7 +119,7 @@ def test_a_style_maps_to_its_models(tmp_path: Path, starter: Path) -> None:
         (style, model, {f"{STYLE}.full"}),
         (style, blend, {f"{STYLE}.full@{weight}" for weight in ("0.00", "0.50", "1.00")}),
     ):
-        mapping = partitions.mapping(upstream, downstream)
+        mapping = partitions.mapping(upstream, downstream, Reads(upstream.name))
         assert mapping is not None
         mapped = mapping.get_downstream_partitions_for_partitions(
             partitions.definition(style).subset_with_partition_keys([STYLE]),
@@ -126,7 +127,7 @@ def test_a_style_maps_to_its_models(tmp_path: Path, starter: Path) -> None:
             partitions.definition(downstream),
         )
         assert set(mapped.get_partition_keys()) == expected
-    up = partitions.mapping(blend, model)
+    up = partitions.mapping(blend, model, Reads(blend.name))
     assert up is not None
     read = up.get_upstream_mapped_partitions_result_for_partitions(
         models.subset_with_partition_keys(["second.attention"]), models, blends

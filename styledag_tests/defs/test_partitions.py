@@ -8,6 +8,7 @@ from styledag.defs.code_location import build_definitions
 from styledag.defs.partitions import read_partitions
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
+from styledag.graph.stage import Reads
 from styledag.project import Project
 from styledag_tests.whole.small_project import STYLE, make_project
 
@@ -65,8 +66,9 @@ def test_no_partition_asks_for_one_that_cannot_be(tmp_path: Path, starter: Path)
     looked_at = 0
     for stage in stages.values():
         defined = partitions.definition(stage)
-        for upstream in (stages[reads.asset] for reads in stage.reads):
-            mapping = partitions.mapping(upstream, stage)
+        for reads in stage.reads:
+            upstream = stages[reads.asset]
+            mapping = partitions.mapping(upstream, stage, reads)
             for key in defined.get_partition_keys() if mapping else ():
                 result = mapping.get_upstream_mapped_partitions_result_for_partitions(
                     defined.subset_with_partition_keys([key]),
@@ -95,7 +97,8 @@ def test_only_a_style_that_publishes_has_partitions_of_what_is_published(
     assert keys(project, "published_dataset") == ["data", "shown"]
     assert keys(project, "published_model") == ["shown.full"]
     partitions, stages = read_partitions(project), Catalogue(project).stages
-    mapping = partitions.mapping(stages["image_dataset"], stages["published_dataset"])
+    reads = Reads("image_dataset")
+    mapping = partitions.mapping(stages["image_dataset"], stages["published_dataset"], reads)
     assert mapping is not None
     below = mapping.get_downstream_partitions_for_partitions(
         partitions.definition(stages["image_dataset"]).subset_with_all_partitions(),

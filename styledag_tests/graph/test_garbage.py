@@ -45,7 +45,7 @@ def test_a_version_that_nothing_came_from_is_removed_and_no_other(made: MadeProj
     assert store.find(plan_like(made, passed_by.build.key)) is None
     current.verify()
     # The dataset that the model was trained on is not current, and stays.
-    assert describe_lineage(store, made.model).dataset_version == made.dataset.version
+    assert describe_lineage(store, made.model).dataset_versions == (made.dataset.version,)
     made.dataset.verify()
     assert find_garbage(made.catalogue) == []
 

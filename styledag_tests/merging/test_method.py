@@ -95,8 +95,10 @@ def test_two_fine_tunes_are_merged_with_both_in_the_header(
     base: Path, tuned: Path, tmp_path: Path
 ) -> None:
     fine_tunes = [
-        FineTune(folder=tuned, weight=0.25),
-        FineTune(folder=write_unet(tmp_path / "second", 2), weight=0.75, base_share=0.5),
+        FineTune(name="a.full", folder=tuned, weight=0.25),
+        FineTune(
+            name="b.full", folder=write_unet(tmp_path / "second", 2), weight=0.75, base_share=0.5
+        ),
     ]
     merge = partial(
         blend_models, base, fine_tunes, parents={}, block_weights={}, blocks={}, others={}
@@ -104,7 +106,7 @@ def test_two_fine_tunes_are_merged_with_both_in_the_header(
     facts = merge(tmp_path / "out", method=Ties(density=1.0))
     assert facts["weight"] == [0.25, 0.75]
     assert facts["amount"] == [0.25, 0.375]
-    ours, *theirs = (load_file(at / WEIGHTS_FILE) for at in (base, *(e.folder for e in fine_tunes)))
+    ours, *theirs = [load_file(at / WEIGHTS_FILE) for at in (base, *(e.folder for e in fine_tunes))]
     for name, tensor in load_file(tmp_path / "out" / WEIGHTS_FILE).items():
         changes = [each[name] - ours[name] for each in theirs]
         agree = changes[0].sign() == changes[1].sign()
@@ -112,8 +114,17 @@ def test_two_fine_tunes_are_merged_with_both_in_the_header(
         torch.testing.assert_close(tensor[agree], mean[agree])
         elected = torch.where((0.25 * changes[0] + 0.75 * changes[1]) * changes[0] > 0, *changes)
         torch.testing.assert_close(tensor[~agree], (ours[name] + elected)[~agree])
-    with pytest.raises(ValueError, match="'lerp' merges one fine-tune, not 2"):
-        merge(tmp_path / "again", method=Lerp())
+    with pytest.raises(ValueError, match="'slerp' merges one fine-tune, not 2"):
+        merge(tmp_path / "again", method=Slerp())
+    merge(tmp_path / "sum", method=Lerp())
+    for name, tensor in load_file(tmp_path / "sum" / WEIGHTS_FILE).items():
+        mean = 0.25 * theirs[0][name].double() + 0.75 * theirs[1][name].double()
+        torch.testing.assert_close(tensor.double(), mean, rtol=1e-5, atol=1e-6)
+    with safe_open(tmp_path / "sum" / WEIGHTS_FILE, framework="pt") as tensors:
+        header = tensors.metadata()
+    assert header["styledag.models"] == '["a.full","b.full"]'
+    assert header["styledag.weight"] == "[0.25,0.75]"
+    assert header["styledag.amount"] == "[0.25,0.375]"
 
 
 def test_a_style_goes_onto_another_base(base: Path, tuned: Path, tmp_path: Path) -> None:

@@ -69,7 +69,10 @@ def version(name: str) -> str:
 def example_report(folder: Path, size_px: int = 24) -> ModelReport:
     blends = tuple(
         BlendSection(
-            weight=weight, amount=0.8 * weight, samples=samples(folder, f"w{weight}", size_px)
+            name=f"weight {weight:.2f}",
+            weight=weight,
+            amount=0.8 * weight,
+            samples=samples(folder, f"w{weight}", size_px),
         )
         for weight in WEIGHTS
     )
@@ -90,9 +93,7 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
         prompts=PROMPTS,
         seeds=SEEDS,
         data=example_data(),
-        recommended=Recommendation(
-            name="twemoji.full at weight 0.50", rule="It is nearest to the style.", weight=0.5
-        ),
+        recommended=Recommendation(name="weight 0.50", rule="It is nearest to the style."),
         blends=blends,
         snapshots=snapshots,
         evolution={prompt: gif(folder, f"evo{i}") for i, prompt in enumerate(PROMPTS)},
@@ -134,7 +135,13 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
 
 def with_length(report: ModelReport, folder: Path) -> ModelReport:
     """Add an average of length 0.15 as one more blend, scored above all others."""
-    blend = BlendSection(weight=1.0, length=0.15, amount=1.0, samples=samples(folder, "l0.15"))
+    blend = BlendSection(
+        name="length 0.150",
+        weight=1.0,
+        length=0.15,
+        amount=1.0,
+        samples=samples(folder, "l0.15"),
+    )
     score = replace(report.scores[-2], name="length 0.150", length=0.15, amount=1.0, learned=0.9)
     return replace(report, blends=(*report.blends, blend), scores=(*report.scores, score))
 
@@ -142,7 +149,7 @@ def with_length(report: ModelReport, folder: Path) -> ModelReport:
 def example_scores() -> tuple[ScoreRow, ...]:
     blends = (
         ScoreRow(
-            name=f"twemoji.full at weight {weight:.2f}",
+            name=f"weight {weight:.2f}",
             kind="blend",
             weight=weight,
             amount=0.8 * weight,
@@ -162,7 +169,7 @@ def example_scores() -> tuple[ScoreRow, ...]:
         for weight in WEIGHTS
     )
     dominated = ScoreRow(
-        name="after epoch 1", kind="checkpoint", epoch=1, learned=0.05, remembered=0.6, cmmd=0.9
+        name="epoch 1", kind="checkpoint", epoch=1, learned=0.05, remembered=0.6, cmmd=0.9
     )
     return (*blends, dominated)
 

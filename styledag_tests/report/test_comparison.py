@@ -77,6 +77,18 @@ def test_each_prompt_shows_the_base_and_every_recipe_with_the_same_seeds(
     assert "slow" in page.select_one("#scores").get_text()
 
 
+def test_what_has_changed_since_a_recipe_was_trained_before_is_listed(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    assert page_of(comparison, tmp_path).select_one("#changes") is None
+    first, second = comparison.recipes
+    first = replace(first, previous=version("before"), changes=("2 images added", "<b>"))
+    page = page_of(replace(comparison, recipes=(first, second)), tmp_path)
+    assert [each.get_text() for each in page.select("#changes h3")] == ["full"]
+    assert [each.get_text() for each in page.select("#changes li")] == ["2 images added", "<b>"]
+    assert version("before")[:12] in page.select_one("#changes").get_text()
+
+
 def test_it_loads_nothing_and_escapes_what_it_shows(comparison: Comparison, tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     page = page_of(replace(comparison, description=hostile, prompts=(hostile,)), tmp_path)

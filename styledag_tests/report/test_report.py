@@ -84,7 +84,10 @@ def test_every_prompt_shows_every_weight_snapshot_and_seed(
     assert [section.h3.get_text(strip=True) for section in sections] == list(PROMPTS)
     for section in sections:
         stops = [stop["data-stop"] for stop in section.select(".stop")]
-        assert stops == [*(f"w{weight:.2f}" for weight in WEIGHTS), *(f"e{e}" for e in EPOCHS)]
+        assert stops == [
+            *(f"weight {weight:.2f}" for weight in WEIGHTS),
+            *(f"epoch {e}" for e in EPOCHS),
+        ]
         for stop in section.select(".stop"):
             assert len(stop.find_all("img")) == len(SEEDS)
         assert len(section.select("img.moving")) == 2
@@ -104,7 +107,7 @@ def test_sliders_have_a_name_a_value_text_and_start_at_the_recommended_weight(
     first = sliders[0]
     assert (first["min"], first["max"], first["value"]) == ("0", "2", "1")
     assert first["aria-valuetext"] == "Weight 0.50, 40% fine-tune"
-    assert page.select_one(".stop.current")["data-stop"] == "w0.50"
+    assert page.select_one(".stop.current")["data-stop"] == "weight 0.50"
 
 
 def test_blocks_that_take_a_share_of_the_weight_are_named(
@@ -191,28 +194,28 @@ def test_a_slider_tells_what_the_base_says_of_each_stop(
     report: ModelReport, tmp_path: Path
 ) -> None:
     page = page_of(report, tmp_path)
-    stop = page.select_one('#prompts .stop[data-stop="w0.50"] .scored')
+    stop = page.select_one('#prompts .stop[data-stop="weight 0.50"] .scored')
     assert stop.get_text() == "style learned 0.10, base remembered 0.85"
-    assert page.select_one('#prompts .stop[data-stop="e2"] .scored') is None
+    assert page.select_one('#prompts .stop[data-stop="epoch 2"] .scored') is None
 
 
 def test_an_average_of_another_length_is_one_more_blend_with_its_label(
     report: ModelReport, tmp_path: Path
 ) -> None:
     assert "average (ema)" not in page_of(report, tmp_path).get_text()
-    chosen = Recommendation(name="length 0.150", rule="It is best.", weight=1.0, length=0.15)
+    chosen = Recommendation(name="length 0.150", rule="It is best.")
     page = page_of(replace(with_length(report, tmp_path), recommended=chosen), tmp_path)
-    stops = page.select('#prompts .stop[data-stop="ema0.150"]')
+    stops = page.select('#prompts .stop[data-stop="length 0.150"]')
     assert [stop["data-label"] for stop in stops] == [
         "Average of length 0.150, 100% fine-tune" for _ in report.prompts
     ]
     assert all("recommended" in stop.get_text() for stop in stops)
-    assert not page.select('.stop[data-stop="w1.00"] .tag')
+    assert not page.select('.stop[data-stop="weight 1.00"] .tag')
     assert page.select_one("header dd").get_text() == "length 0.150"
     assert "average (ema)" in page.get_text()
     [row] = page.select("#scores-table tbody tr.chosen")
     assert "length 0.150" in row.get_text()
-    [point] = page.select('#scores a[data-stop="ema0.150"]')
+    [point] = page.select('#scores a[data-stop="length 0.150"]')
     assert "recommended" in point["aria-label"]
     assert "ema 0.150" in page.select_one("#scores svg").get_text()
 

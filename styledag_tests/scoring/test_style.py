@@ -3,6 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from styledag.scoring.style import StyleDistance, cmmd, rbf_kernel, style_gain
+from styledag_tests.scoring.reference_mmd import CASES, sides
 from styledag_tests.scoring.vectors import unit
 
 EAST = np.array([[1.0, 0.0]] * 3, np.float32)
@@ -40,6 +41,16 @@ def test_identical_points_are_at_no_distance() -> None:
 def test_it_is_equation_four() -> None:
     first, second = unit(9, 2), unit(13, 3, centre=1.0)
     assert cmmd(first, second) == pytest.approx(reference_cmmd(first, second), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    list(zip(CASES, (0.24424716772331045, 0.13439325010167202, 3.1692479449616506), strict=True)),
+)
+def test_it_is_torch_fidelitys_and_torchmetrics_unbiased_estimate(
+    case: tuple[int, float], expected: float
+) -> None:
+    assert cmmd(*sides(*case)) == pytest.approx(expected, abs=1e-8)
 
 
 def test_it_has_no_bias_with_few_samples() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from styledag.errors import StyleFileError
 from styledag.style.load import load_style
-from styledag.style.template import base_names, write_new_style
+from styledag.style.template import USUAL_IMAGES, base_names, write_new_style
 
 BASES = {
     "flux2-klein": "black-forest-labs/FLUX.2-klein-base-4B",
@@ -53,6 +53,23 @@ def test_a_source_that_was_found_is_the_only_one(tmp_path: Path, base: str) -> N
     assert found.type == "mediawiki"
     assert found.pages == ("狐: #1",)
     assert "  # Two lines:\n  #   of remarks\n  - type: mediawiki\n" in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("images", [40, 400, 1300, 100_000])
+def test_every_run_sees_as_many_images_in_all_and_keeps_as_many_checkpoints(
+    tmp_path: Path, base: str, images: int
+) -> None:
+    usual = load_style(write_new_style("usual", tmp_path, base=base))
+    style = load_style(write_new_style("mine", tmp_path, base=base, images=images))
+    for name, recipe in style.recipes.items():
+        before = usual.recipes[name]
+        assert len(recipe.snapshot_epochs) == len(before.snapshot_epochs)
+        assert recipe.learning_rate == before.learning_rate
+        seen, wanted = recipe.epochs * images, before.epochs * USUAL_IMAGES
+        # A whole number of epochs between two checkpoints, and one epoch at the least.
+        step = len(recipe.snapshot_epochs) * images
+        assert abs(seen - wanted) <= max(step / 2, step - wanted)
 
 
 def test_the_starters_style_trains_and_draws_at_the_starters_size(tmp_path: Path) -> None:

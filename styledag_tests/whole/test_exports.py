@@ -52,7 +52,7 @@ def test_each_kind_of_model_draws(
     read = pipeline.unet.state_dict()
     assert all(torch.equal(read[key], each.float()) for key, each in expected.items())
     card = plain(to / "README.md")
-    assert describe_lineage(graph.store, model).dataset_version in card
+    assert describe_lineage(graph.store, model).dataset_versions[0] in card
     assert ("## Scores" in card) == ("| retention |" in card) == is_scored
     assert (to / "samples.png").exists() == is_scored
 

@@ -161,7 +161,9 @@ def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
     shown = CliRunner().invoke(cli, ["--project", str(ran.project.root), "compare", STYLE])
     assert shown.exit_code == 0, shown.output
     for recipe in ("full", "plain"):
-        (line,) = [each for each in shown.output.splitlines() if each.startswith(recipe)]
+        (line,) = [
+            each for each in shown.output.splitlines() if each.startswith(f"{STYLE}.{recipe}")
+        ]
         rows = read_rows(
             ran.graph.store.require("scores", f"{STYLE}.{recipe}").folder / SCORES, ScoreRow
         )
@@ -171,6 +173,11 @@ def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
     page = (ran.project.root / "data" / "sheets" / f"{STYLE}.recipes.html").read_text("utf-8")
     assert "<code>ema.mode</code>" in page
     assert "<code>batch_size</code>" not in page
+    every = CliRunner().invoke(cli, ["--project", str(ran.project.root), "compare"])
+    assert every.exit_code == 0, every.output
+    assert f"{STYLE}.plain" in every.output
+    page = (ran.project.root / "data" / "sheets" / "styles.html").read_text("utf-8")
+    assert f'href="#{STYLE}"' in page
 
 
 def test_a_style_without_scores_has_nothing_to_compare(ran: Ran) -> None:

@@ -94,7 +94,7 @@ def test_the_lineage_goes_back_to_every_image(
 ) -> None:
     lineage = describe_lineage(graph.store, find_artifact(graph.store, name), images=True)
     assert lineage.recipe["epochs"] == 2
-    assert lineage.dataset_version == undisturbed.outcome.of("image_dataset")["version"]
+    assert lineage.dataset_versions == (undisturbed.outcome.of("image_dataset")["version"],)
     assert lineage.image_count == len(lineage.images) == 20
     assert all(image.url.startswith(f"{wiki.url}/images/") for image in lineage.images)
     assert lineage.licences == {"CC BY 4.0": 20}

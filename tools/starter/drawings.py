@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from styledag.demo.icons import ICONS, drawn, icon_svg, read_json
 from styledag.errors import ModelError
 
 Artist = Literal["noto", "fluent", "blob", "emojione", "flat", "modern", "firefox", "streamline"]
@@ -35,8 +36,6 @@ PACKAGES: Mapping[Artist, str] = {
 }
 SIZE_PX = 64
 
-_ICONS = "package/icons.json"
-"""A set of vector drawings by name, in the packages of Iconify."""
 _FOLDERS: Mapping[Artist, str] = {
     "noto": "package/img/google/64/",
     "fluent": "package/assets/",
@@ -44,8 +43,8 @@ _FOLDERS: Mapping[Artist, str] = {
     "emojione": "package/assets/png/",
     "flat": "package/assets/",
     "modern": "package/assets/",
-    "firefox": _ICONS,
-    "streamline": _ICONS,
+    "firefox": ICONS,
+    "streamline": ICONS,
 }
 
 
@@ -123,7 +122,7 @@ def read_artist(folder: Path, artist: Artist) -> dict[str, np.ndarray]:
     decoded = archive.with_suffix(".npz")
     if not decoded.exists():
         inside = _FOLDERS[artist]
-        if inside == _ICONS:
+        if inside == ICONS:
             found = dict(_icons(archive, read_emoji(folder)))
         else:
             found = dict(_drawings(archive, inside))
@@ -182,7 +181,10 @@ def _drawings(archive: Path, inside: str) -> Iterator[tuple[str, np.ndarray]]:
             content, name = file.read(), Path(path).name
             if name.endswith("svg"):
                 # One of the packages forgot the dot before some suffixes.
-                content, name = _painted(content), name.removesuffix("svg").rstrip(".") + ".png"
+                content, name = (
+                    drawn(content.decode()),
+                    name.removesuffix("svg").rstrip(".") + ".png",
+                )
             yield code_of(Path(name).stem), on_white(content)
 
 
@@ -193,30 +195,13 @@ def _icons(archive: Path, emoji: tuple[Emoji, ...]) -> Iterator[tuple[str, np.nd
         for name in (row.unicode_name, *row.short_names):
             codes.setdefault(_letters(name), row.code)
     with tarfile.open(archive) as files:
-        file = files.extractfile(_ICONS)
-        table = json.load(file) if file else {"icons": {}}
-    for name, icon in sorted(table["icons"].items()):
+        table = read_json(files, ICONS)
+    for name in sorted(table["icons"]):
         # Of several drawings of one subject, the first.
         code = codes.get(_letters(name.removesuffix("-1")))
-        if code is None:
-            continue
-        width, height = (icon.get(side, table.get(side, 16)) for side in ("width", "height"))
-        svg = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">'
-            f"{icon['body']}</svg>"
-        )
-        yield code, on_white(_painted(svg.encode()))
+        if code is not None:
+            yield code, on_white(drawn(icon_svg(table, name)))
 
 
 def _letters(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def _painted(svg: bytes) -> bytes:
-    """Return a vector drawing as a PNG, of twice the size that is learned from."""
-    try:
-        import resvg_py
-    except ImportError as exc:
-        raise ModelError("resvg-py is not installed: training the starter needs it") from exc
-    side = 2 * SIZE_PX
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg.decode("utf-8"), width=side, height=side))

@@ -11,6 +11,7 @@ from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
+from styledag.graph.checking.mixed_check import mixed_mismatches
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training
 from styledag.graph.names import ModelName, Partition
@@ -59,6 +60,8 @@ def require_ready(
     failed = list(_failed(_check_models(catalogue, style, declared, reads_values=False)))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
+    if not assets or "merged_unet" in assets:
+        failed += _failed(_check_mixed(catalogue, style, declared))
     if not failed:
         key = _passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
@@ -127,6 +130,23 @@ def check_style(
         yield from _check_fit(catalogue, name, style, recipes, compute)
     yield from _check_sources(catalogue, name, style, asks=True)
     yield from check_publication(name, style, recipes, asks=True)
+    if models[0].is_fine:
+        yield from _check_mixed(catalogue, name, style)
+
+
+def _check_mixed(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
+    """Yield whether the blends of several models can be made, if the style has any."""
+    if not style.blends.mixed:
+        return
+    subject = f"{name}: blends of several models"
+    try:
+        found = [
+            Finding(subject, False, _located(catalogue, name, each))
+            for each in mixed_mismatches(catalogue, name, style)
+        ]
+    except StyledagError as exc:
+        found = [Finding(subject, False, str(exc))]
+    yield from found or [Finding(subject, True, ", ".join(style.blends.mixed))]
 
 
 def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from styledag.errors import PublishError
 from styledag.graph.blends import Blend, blends_of
 from styledag.graph.checking.finding import Finding, checked
+from styledag.graph.names import Partition
 from styledag.publishing.hub.account import hub_account
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.style.model import Style
@@ -28,14 +29,14 @@ def check_publication(
         for recipe in recipes or tuple(style.recipes):
             yield checked(
                 f"{name}.{recipe}: publish",
-                lambda recipe=recipe: _fits(publish, style, recipe),  # type: ignore[misc]
+                lambda recipe=recipe: _fits(publish, style, Partition(name, recipe)),  # type: ignore[misc]
             )
     if publish.to == "hub":
         yield checked(f"{name}: access token of the Hub", lambda: hub_account(asks=asks))
 
 
-def _fits(publish: PublishSettings, style: Style, recipe: str) -> str:
-    blends = blends_of(style, recipe)
+def _fits(publish: PublishSettings, style: Style, model: Partition) -> str:
+    recipe, blends = model.recipe, blends_of(style, model)
     if publish.blend is not None and Blend.parse(publish.blend) not in blends:
         raise PublishError(
             f"publish.blend is {publish.blend}, but recipe {recipe} has "

@@ -130,7 +130,7 @@ def exported_card(
         bases=bases,
         dataset=CardDataset(
             name=terms.dataset,
-            version=lineage.dataset_version,
+            version=", ".join(lineage.dataset_versions),
             images=Counter(image.split for image in lineage.images),
             licences=lineage.licences,
         ),

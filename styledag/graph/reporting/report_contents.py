@@ -97,9 +97,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
 def _recommendation(scores: list[records.ScoreRow], rule: str) -> Recommendation | None:
     for row in scores:
         if row.recommended:
-            return Recommendation(
-                name=row.name, rule=rule, weight=row.weight, epoch=row.epoch, length=row.length
-            )
+            return Recommendation(name=row.name, rule=rule)
     return None
 
 
@@ -157,7 +155,8 @@ def _blends(inputs: Inputs) -> tuple[BlendSection, ...]:
         blend = Blend.parse(key)
         sections.append(
             BlendSection(
-                weight=blend.weight,
+                name=blend.name,
+                weight=None if blend.mixed else blend.weight,
                 length=blend.length,
                 amount=amount_of(merged[key].folder),
                 samples=read_samples(grid.folder),

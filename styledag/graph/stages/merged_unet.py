@@ -1,12 +1,16 @@
-"""One blend, one a weight of the fine-tune or a length of its average.
+"""One blend: of base and fine-tune by a weight, of several models, or of another average.
 
-A weight mixes base and fine-tune. A length, such as `ema-0.150`, is the fine-tune with an average
-of that share of the run, reconstructed from what the checkpoints keep. The parents' versions, the
-method and the real amount of fine-tune are in the header.
+A weight mixes base and fine-tune. A name, such as `both`, is a blend of several models, which may
+be of other styles. A length, such as `ema-0.150`, is the fine-tune with an average of that share of
+the run, reconstructed from what the checkpoints keep. The parents' versions, the method and the
+real amount of fine-tune are in the header.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from styledag.errors import StyleFileError
+from styledag.graph.blends import mixed_with
+from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.graph.stored_averages import reconstruct_average
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
     """Blend the base's UNet with the fine-tune's, or the averages that the checkpoints contain."""
     from styledag.bases.find import find_base
-    from styledag.merging.blend import blend_unet
+    from styledag.merging.blend import FineTune, blend_models
 
     settings = inputs.settings
     base, tuned = inputs.models["base_unet"], inputs.upstream["ema_unet"]
@@ -34,17 +38,29 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
     others = {role: inputs.models[role] for role in method.models()}
     found = find_base(base.folder)
     denoiser = found.parts.denoiser
-    return blend_unet(
+    models = {inputs.partition.model_key: tuned, **inputs.every("ema_unet")}
+    fine_tunes = [
+        FineTune(
+            name=name,
+            folder=models[name].folder / denoiser,
+            weight=weight,
+            base_share=read_final(models[name]).base_share,
+        )
+        for name, weight in settings["weights"].items()
+    ]
+    is_mixed = len(models) > 1
+    return blend_models(
         base.folder / denoiser,
-        tuned.folder / denoiser,
-        settings["weight"],
+        fine_tunes,
         workspace.folder,
         parents={
             "base": base.version,
-            "tuned": tuned.version,
+            **{
+                f"tuned.{name}" if is_mixed else "tuned": model.version
+                for name, model in models.items()
+            },
             **{role: model.version for role, model in others.items()},
         },
-        base_share=read_final(tuned).base_share,
         block_weights=settings["block_weights"],
         method=method,
         others={role: model.folder / denoiser for role, model in others.items()},
@@ -56,9 +72,26 @@ def _settings(declared: Declaration) -> Settings:
     blend, blends = declared.blend, declared.style.blends
     if blend.length is not None:
         return Settings(length=blend.length)
-    return Settings(weight=blend.weight, length=None, **blends.identity(blend.weight)).beside(
-        method=blends.method, block_weights=dict(blends.block_weights) if blend.weight else {}
+    if blend.mixed is None:
+        stated: dict[str, Any] = {"weight": blend.weight}
+        weights = {declared.partition.model_key: blend.weight}
+    elif blend.mixed in blends.mixed:
+        weights = dict(sorted(blends.mixed[blend.mixed].items()))
+        stated = {"mixed": weights}
+    else:
+        raise StyleFileError(
+            f"style {declared.partition.style!r} has no blend {blend.mixed!r}: name it in its "
+            "section blends.mixed"
+        )
+    return Settings(**stated, length=None, **blends.identity(blend.weight)).beside(
+        method=blends.method,
+        block_weights=dict(blends.block_weights) if blend.weight else {},
+        weights=weights,
     )
+
+
+def _mixed_with(declared: Declaration) -> list[Partition]:
+    return mixed_with(declared.style, declared.partition)
 
 
 def _denoiser(parts: "Parts") -> tuple[str, ...]:
@@ -81,7 +114,7 @@ STAGE = Stage(
     run=blend_model,
     settings=_settings,
     reads=(
-        Reads("ema_unet"),
+        Reads("ema_unet", further=_mixed_with),
         Reads("checkpoint", when=lambda declared: declared.blend.length is not None),
     ),
     uses=(uses_base("base_unet", _denoiser), Uses(ONTO, _onto, _denoiser)),

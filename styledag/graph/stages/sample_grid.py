@@ -24,8 +24,14 @@ def draw_grid(inputs: Inputs, workspace: Workspace) -> Facts:
     )
     title = f"{partition.model_key} at {blend.name}"
     facts = draw_sample_grid(sampler, workspace, title=title)
-    length = {} if blend.length is None else {"length": blend.length}
-    return {**facts, "weight": blend.weight, **length, "amount": amount_of(merged.folder)}
+    stated = {"length": blend.length, "mixed": blend.mixed}
+    weight = {} if blend.mixed else {"weight": blend.weight}
+    return {
+        **facts,
+        **weight,
+        **{name: value for name, value in stated.items() if value is not None},
+        "amount": amount_of(merged.folder),
+    }
 
 
 STAGE = Stage(

@@ -113,7 +113,7 @@ def _blends(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
                 amount=amount_of(unet),
                 samples=read_samples(grid.folder),
                 weights=Weights.stored(version, unet),
-                weight=blend.weight,
+                weight=None if blend.mixed else blend.weight,
                 length=blend.length,
             )
         )

@@ -11,13 +11,14 @@ from styledag.errors import LineageError
 from styledag.graph.blends import Blend
 from styledag.graph.lineage import Ancestor, nearest, trace
 from styledag.graph.names import Partition, epoch_key
+from styledag.merging.settings import MIXED_NAME
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
 
 _NAME = re.compile(
     r"^(?P<model>[^@:]+\.[^@:]+)"
-    r"(?:@e?(?P<epoch>\d+)|:(?P<blend>[01](?:\.\d+)?|ema-0\.\d{1,3})"
-    r"|@(?P<key>[01]\.\d+|ema-0\.\d{1,3}))?$"
+    rf"(?:@e?(?P<epoch>\d+)|:(?P<blend>[01](?:\.\d+)?|ema-0\.\d{{1,3}}|{MIXED_NAME})"
+    rf"|@(?P<key>[01]\.\d+|ema-0\.\d{{1,3}}|{MIXED_NAME}))?$"
 )
 
 
@@ -53,10 +54,11 @@ class Lineage:
         asset: Asset's name.
         partition: Its partition.
         version: sha256 of its content.
-        recipe: The recipe that trained it.
-        dataset_version: Version of the ``image_dataset`` that it saw.
+        recipe: The recipe that trained it; of a blend of several models each one's, by its name.
+        dataset_versions: Versions of each ``image_dataset`` that it saw; several only of such a
+            blend.
         steps: Everything on the way back to the sources, nearest first.
-        image_count: Number of images in the dataset.
+        image_count: Number of images in these datasets.
         licences: Images by licence.
         images: Every image, if asked for.
     """
@@ -65,7 +67,7 @@ class Lineage:
     partition: str
     version: str
     recipe: Mapping[str, Any]
-    dataset_version: str
+    dataset_versions: tuple[str, ...]
     steps: tuple[LineageStep, ...]
     image_count: int
     licences: Mapping[str, int]
@@ -75,8 +77,9 @@ class Lineage:
 def find_artifact(store: Store, name: str) -> Artifact:
     """Return the artifact that ``MODEL``, ``MODEL@EPOCH`` or ``MODEL:BLEND`` names.
 
-    A blend is a weight, such as ``0.5``, or a length, such as ``ema-0.15``. Partition keys, as
-    the web UI shows them, are names too: ``twemoji.full@e016``, ``twemoji.full@0.50``.
+    A blend is a weight, such as ``0.5``, a length, such as ``ema-0.15``, or the name of one of
+    several models. Partition keys, as the web UI shows them, are names too: ``twemoji.full@e016``,
+    ``twemoji.full@0.50``.
 
     Raises:
         LineageError: If the name has another form.
@@ -86,7 +89,7 @@ def find_artifact(store: Store, name: str) -> Artifact:
     if match is None:
         raise LineageError(
             f"{name!r} names no model: expected STYLE.RECIPE, STYLE.RECIPE@EPOCH or "
-            "STYLE.RECIPE:BLEND (a weight, as 0.5, or a length, as ema-0.15)"
+            "STYLE.RECIPE:BLEND (a weight, as 0.5, a length, as ema-0.15, or a name)"
         )
     model = Partition.parse(match["model"])
     if match["epoch"]:
@@ -117,7 +120,9 @@ def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
         LineageError: If it came from no dataset or no recipe.
     """
     artifact = traced[0].input
-    dataset = nearest(traced, "image_dataset")
+    _ = nearest(traced, "image_dataset")  # there is one at least
+    found = [each.artifact for each in traced if each.input.name == "image_dataset"]
+    datasets = [each for each in found if each is not None]
     rows = tuple(
         TracedImage(
             sha256=row.id,
@@ -129,6 +134,7 @@ def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
             caption=row.text,
             split=row.split,
         )
+        for dataset in datasets
         for row in read_dataset(dataset.folder)
     )
     return Lineage(
@@ -136,7 +142,7 @@ def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
         partition=artifact.partition,
         version=artifact.version,
         recipe=_recipe(traced),
-        dataset_version=dataset.version,
+        dataset_versions=tuple(each.version for each in datasets),
         steps=tuple(
             LineageStep(
                 asset=each.input.name,
@@ -153,9 +159,12 @@ def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
 
 
 def _recipe(traced: Sequence[Ancestor]) -> Mapping[str, Any]:
+    recipes: dict[str, Mapping[str, Any]] = {}
     for ancestor in traced:
         if ancestor.artifact is not None and "Recipe" in ancestor.artifact.build.settings:
-            recipe: Mapping[str, Any] = ancestor.artifact.build.settings["Recipe"]
-            return recipe
-    first = traced[0].input
-    raise LineageError(f"{first.name} of {first.partition} was trained by no recipe")
+            model = Partition.from_store(ancestor.input.partition).model_key
+            recipes.setdefault(model, ancestor.artifact.build.settings["Recipe"])
+    if not recipes:
+        first = traced[0].input
+        raise LineageError(f"{first.name} of {first.partition} was trained by no recipe")
+    return next(iter(recipes.values())) if len(recipes) == 1 else recipes

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from styledag.errors import LineageError
 from styledag.graph.lineage import find_ancestor, trace
 from styledag.publishing.datasets.diff import diff_datasets
 from styledag.store.artifact import Artifact
@@ -32,6 +33,19 @@ class Difference:
     settings: tuple[str, ...]
     code: Mapping[str, Change]
     models: Mapping[str, Change]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What differs, a short sentence each; none if nothing does."""
+        recaptioned = [f"{self.captions} images captioned otherwise"] if self.captions else []
+        return (
+            *(f"{count} images {what}" for what, count in self.data.items()),
+            *recaptioned,
+            *(f"settings of {asset} changed" for asset in self.settings),
+            *(f"{key}: {before} is now {after}" for key, (before, after) in self.recipe.items()),
+            *(f"code of {asset}: {one} is now {two}" for asset, (one, two) in self.code.items()),
+            *(f"{role} is another version" for role in self.models),
+        )
 
 
 def explain_difference(store: Store, one: Artifact, other: Artifact) -> Difference:
@@ -62,6 +76,27 @@ def explain_difference(store: Store, one: Artifact, other: Artifact) -> Differen
         code=_changes(*({a: e.build.code_version for a, e in each.items()} for each in (old, new))),
         models=_changes(_models(old), _models(new)),
     )
+
+
+def since_previous(store: Store, model: Artifact) -> tuple[str, tuple[str, ...]]:
+    """Return the version of a model that was published before it, and what has changed since.
+
+    Both are empty if the store has no such version.
+
+    Args:
+        store: Where both lie.
+        model: The model.
+    """
+    versions = store.versions(model.asset, model.partition)
+    before = versions[: versions.index(model.version)]
+    if not before:
+        return "", ()
+    previous = store.by_version(model.asset, model.partition, before[-1])
+    try:
+        sentences = explain_difference(store, previous, model).sentences
+    except LineageError:
+        sentences = ("what the former version came from is no longer in the store",)
+    return previous.version, sentences or ("nothing: the same inputs gave other weights",)
 
 
 def _builds(store: Store, artifact: Artifact) -> dict[str, Artifact]:

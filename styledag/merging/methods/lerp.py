@@ -12,15 +12,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Lerp(MergeSettings):
-    """base + weight x (fine-tune - base): weights 0 and 1 are the two, bit for bit."""
+    """base + weight x (fine-tune - base): weights 0 and 1 are the two, bit for bit.
+
+    Of several fine-tunes the weighted differences are added.
+    """
 
     type: Literal["lerp"] = setting("lerp", help="Linear interpolation.")
 
 
-@merge_method(Lerp, rounds_once=True)
+@merge_method(Lerp, several=True, rounds_once=True)
 def merge_lerp(parents: Parents, settings: Lerp) -> "Tensor":  # noqa: ARG001
-    """Return the interpolation of one fine-tune."""
-    return lerp(parents.base, parents.tuned[0], parents.weights[0])
+    """Return the interpolation of one fine-tune, or the base with all weighted differences."""
+    import torch
+
+    base = parents.base
+    used = [(each, by) for each, by in zip(parents.tuned, parents.weights, strict=True) if by]
+    if len(used) < 2:
+        tuned, weight = used[0] if used else (base, 0.0)
+        return lerp(base, tuned, weight)
+    exact = base.to(torch.promote_types(base.dtype, torch.float32))
+    total = exact.clone()
+    for tuned, weight in used:
+        total.add_(tuned.to(exact.dtype) - exact, alpha=weight)
+    return total.to(base.dtype)
 
 
 def lerp(base: "Tensor", tuned: "Tensor", weight: float) -> "Tensor":

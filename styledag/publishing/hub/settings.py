@@ -35,9 +35,9 @@ class PublishSettings:
     )
     blend: str | None = setting(
         None,
-        pattern=r"^([01]\.\d\d|ema-0\.\d{3})$",
-        help="Which blend of a model is published, as 0.50 or ema-0.150; the fine-tune itself when "
-        "left out.",
+        pattern=r"^([01]\.\d\d|ema-0\.\d{3}|[a-z][a-z0-9_]*)$",
+        help="Which blend of a model is published, as 0.50 or ema-0.150, or a name in "
+        "blends.mixed; the fine-tune itself when left out.",
     )
     format: ModelFormat = setting(
         "diffusers",

@@ -18,7 +18,7 @@ def write(workspace: Workspace) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    "name", ["twemoji", "twemoji.full@", "twemoji.full@last", "a.b:2", "a.b:ema", ""]
+    "name", ["twemoji", "twemoji.full@", "twemoji.full@Last", "a.b:2", "a.b:Ema", ""]
 )
 def test_a_name_of_another_form_is_refused(store: Store, name: str) -> None:
     with pytest.raises(LineageError, match=r"expected STYLE\.RECIPE"):

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from styledag.merging.methods.lerp import lerp
+from styledag.merging.method import Parents
+from styledag.merging.methods.lerp import Lerp, lerp, merge_lerp
 
 
 def test_a_blend_worked_by_hand() -> None:
@@ -43,3 +44,33 @@ def test_the_ends_keep_the_sign_of_zero(weight: float) -> None:
     parents = torch.tensor([-0.0, 1.0]), torch.tensor([1.0, -0.0])
     blended = lerp(*parents, weight)
     assert torch.equal(blended.signbit(), parents[int(weight)].signbit())
+
+
+def merged(base: torch.Tensor, tuned: list[torch.Tensor], weights: list[float]) -> torch.Tensor:
+    return merge_lerp(Parents("x", base, tuned, weights), Lerp())
+
+
+def test_of_several_the_weighted_differences_are_added() -> None:
+    base = torch.tensor([0.0, 1.0, -4.0])
+    tuned = [torch.tensor([1.0, 3.0, 4.0]), torch.tensor([2.0, -1.0, 0.0])]
+    assert merged(base, tuned, [0.25, 0.5]).tolist() == [1.25, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_several_halves_are_summed_in_float32_and_rounded_once(dtype: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(2)
+    base, *tuned = (torch.rand(500, generator=random).to(dtype) for _ in range(3))
+    exact = base.double()
+    for each, weight in zip(tuned, (0.3, 0.6), strict=True):
+        exact = exact + weight * (each.double() - base.double())
+    found = merged(base, tuned, [0.3, 0.6])
+    assert found.dtype == dtype
+    # The sum in float32 may lie on the other side of the middle between two halves.
+    assert (found != exact.to(dtype)).float().mean() < 0.01
+
+
+def test_a_weight_of_one_beside_zeros_gives_back_that_fine_tune_bit_for_bit() -> None:
+    random = torch.Generator().manual_seed(3)
+    base, *tuned = (1e4 * torch.randn(500, generator=random) for _ in range(3))
+    assert torch.equal(merged(base, tuned, [0.0, 1.0]), tuned[1])
+    assert torch.equal(merged(base, tuned, [0.0, 0.0]), base)

@@ -1,0 +1,79 @@
+"""Whether the models that a style's blends mix can be mixed, before anything runs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from styledag.bases.base import Base
+from styledag.bases.find import find_base
+from styledag.bases.parts import read_config
+from styledag.errors import StyledagError
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import ModelName
+from styledag.models.reference import configuration_folder
+from styledag.style.base_check import Mismatch
+from styledag.style.model import Style
+from styledag.tensors.layout import CONFIG_FILE
+
+_FREE_OF_WEIGHTS = ("sample_size", "_name_or_path", "_diffusers_version")
+"""Keys of a configuration that no weight depends on."""
+
+
+def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
+    """Yield the models in ``blends.mixed`` that are not there, or whose base is of another kind.
+
+    Args:
+        catalogue: Styles and artifacts.
+        name: The style.
+        style: The style.
+
+    Raises:
+        StyledagError: If the style's own base cannot be found.
+    """
+    for blend, shares in style.blends.mixed.items():
+        models = [ModelName.parse(each) for each in shares]
+        if all(each.style != name for each in models):
+            yield Mismatch(
+                ("blends", "mixed", blend),
+                f"names no model of {name}: name one, or write it into another style's file",
+            )
+        for model in models:
+            try:
+                why = _why_not(catalogue, name, style, model)
+            except StyledagError as exc:
+                why = f"cannot be mixed: {exc}"
+            if why:
+                yield Mismatch(("blends", "mixed", blend, str(model)), why)
+
+
+def _why_not(catalogue: Catalogue, name: str, style: Style, model: ModelName) -> str:
+    """Return why a model cannot be mixed; empty if it can."""
+    other = style if model.style == name else catalogue.style(model.style)
+    if model.recipe not in other.recipes:
+        there = ", ".join(other.recipes)
+        return f"names a recipe that style {model.style} does not have: it has {there}"
+    if model.style == name:
+        return ""
+    own_base, base = _base(catalogue, style), _base(catalogue, other)
+    if own_base.family != base.family:
+        return (
+            f"has a base of family {base.family} and {name} one of {own_base.family}: models of "
+            "one family can be mixed"
+        )
+    own_config, config = _config(own_base), _config(base)
+    for key in sorted(own_config.keys() & config.keys() - set(_FREE_OF_WEIGHTS)):
+        if own_config[key] != config[key]:
+            return (
+                f"has a base whose denoiser is of another shape: {key!r} is {config[key]!r}, but "
+                f"{own_config[key]!r} in that of {name}"
+            )
+    if catalogue.store.current("ema_unet", str(model)) is None:
+        return f"is not trained yet: run `styledag run {model} --to ema_unet` first"
+    return ""
+
+
+def _base(catalogue: Catalogue, style: Style) -> Base:
+    return find_base(configuration_folder(style.base, project=catalogue.project.root))
+
+
+def _config(base: Base) -> Mapping[str, Any]:
+    return read_config(base.folder / base.parts.denoiser / CONFIG_FILE)
