@@ -103,7 +103,8 @@ class _TensorBoard:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as exc:
             raise _missing("tensorboard") from exc
-        self._writer = SummaryWriter(str(folder), purge_step=done_steps + 1)
+        # SummaryWriter declares its file_writer as None.
+        self._writer: Any = SummaryWriter(str(folder), purge_step=done_steps + 1)
 
     def log(self, step: int, figures: dict[str, float]) -> None:
         for name, value in figures.items():
