@@ -2,7 +2,8 @@
 
 The copy reads the same JPEGs out of the store and writes them into one file, which is the least
 that any dataset costs; both are flushed to the disk. Goals: 80 % of the copy's speed, and memory
-that does not grow with the images beyond their rows. The last lines are the figures.
+that does not grow with the images beyond their rows. The last lines are the figures: medians, and
+the median of each turn's ratio, for the disk's speed changes from turn to turn.
 
     python -m benchmarks.dataset --images 50000 --bytes 60000 --work /mnt/disk
 """
@@ -10,6 +11,7 @@ that does not grow with the images beyond their rows. The last lines are the fig
 import argparse
 import os
 import random
+import resource
 import shutil
 import tempfile
 import time
@@ -17,6 +19,7 @@ import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from styledag.captions.records import CaptionedImage
@@ -45,14 +48,16 @@ def measure(work: Path, images: int, size_bytes: int, rounds: int) -> dict[str, 
         work: Empty folder on the disk that is measured.
         images: Number of images.
         size_bytes: Bytes of each; what is in them is never decoded.
-        rounds: Times that each is measured, by turns; the best counts.
+        rounds: Times that each is measured, by turns.
 
     Returns:
-        Megabytes a second, and the most megabytes that building allocates in Python and Arrow.
+        Megabytes a second, their ratio, the process's most resident megabytes above those before
+        the first build, and the most that building allocates in Python and Arrow.
     """
     store = Store(str(work / "store"))
     captioned = Manifest(tuple(_image(store, at, size_bytes) for at in range(images)))
-    best: dict[str, float] = {"build": float("inf"), "copy": float("inf")}
+    before = _most_resident()
+    taken: dict[str, list[float]] = {"build": [], "copy": []}
     for turn in range(rounds):
         workspace = _workspace(store, work / f"dataset-{turn}")
         copied = work / f"copy-{turn}"
@@ -60,16 +65,19 @@ def measure(work: Path, images: int, size_bytes: int, rounds: int) -> dict[str, 
             partial(_copy, store, captioned, copied),
             partial(_build, captioned, workspace),
         )
-        best["copy"] = min(best["copy"], _timed(copy, copied))
-        best["build"] = min(best["build"], _timed(build, workspace.folder))
+        taken["copy"].append(_timed(copy, copied))
+        taken["build"].append(_timed(build, workspace.folder))
         copied.unlink()
         shutil.rmtree(workspace.folder)
     megabytes = images * size_bytes / 1e6
+    ratios = [copy / build for copy, build in zip(taken["copy"], taken["build"], strict=True)]
+    resident = _most_resident() - before
     return {
         "images": images,
-        "built, MB/s": megabytes / best["build"],
-        "copied, MB/s": megabytes / best["copy"],
-        "ratio": best["copy"] / best["build"],
+        "built, MB/s": megabytes / median(taken["build"]),
+        "copied, MB/s": megabytes / median(taken["copy"]),
+        "ratio": median(ratios),
+        "resident above start, MB": resident,
         "allocated at most, MB": _allocated(captioned, _workspace(store, work / "traced")),
     }
 
@@ -127,6 +135,10 @@ def _timed(work: Callable[[], Any], written: Path) -> float:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     return time.perf_counter() - began
+
+
+def _most_resident() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def _allocated(captioned: Manifest[CaptionedImage], workspace: Workspace) -> float:

@@ -18,7 +18,6 @@ from styledag.cli.run import demo, run
 from styledag.cli.schedule import schedule
 from styledag.cli.show import show
 from styledag.cli.sign import sign
-from styledag.cli.single_file import import_command
 from styledag.cli.status import doctor, status
 from styledag.cli.style import new, schema
 from styledag.cli.ui import ui
@@ -49,7 +48,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 for command in (
     *(demo, run, show, compare, ui, new, status, lineage, doctor, schedule, gc),
-    *(captions, diff, export, publish, sign, import_command, wiki, schema),
+    *(captions, diff, export, publish, sign, wiki, schema),
 ):
     cli.add_command(command)
 

@@ -81,9 +81,9 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
     training = catalogue.recipe(Partition(style, recipe).model)
     folder = configuration_folder(declared.base, project=catalogue.project.root)
     find_base(folder)  # refuses other families
-    is_folder = catalogue.path(declared.base.model).is_dir()
+    is_here = catalogue.path(declared.base.model).exists()
     return TrainerSettings(
-        base=str(folder.absolute()) if is_folder else declared.base.model,
+        base=str(folder.absolute()) if is_here else declared.base.model,
         family=_FAMILIES[architecture_of(read_configs(folder))],
         name=style,
         resolution_px=declared.images.size_px,

@@ -1,5 +1,6 @@
 """Thumbnails of artifacts: at most 60 KB each."""
 
+import io
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import islice
@@ -11,6 +12,7 @@ from styledag.dataset.read import read_dataset
 from styledag.errors import ImageError
 from styledag.images.converting.decode import decode_image
 from styledag.manifest import Manifest
+from styledag.sampling.marking import mark_of
 from styledag.small_jpeg import thumbnail_jpeg
 from styledag.store.artifact import Artifact
 from styledag.store.blobs import Blobs
@@ -53,11 +55,12 @@ def image_of(pattern: str) -> Callable[[Artifact], bytes | None]:
         path = min(artifact.folder.glob(pattern), default=None)
         if path is None:
             return None
-        if path.suffix == ".gif" and path.stat().st_size <= _MAX_BYTES:
-            return path.read_bytes()
-        with Image.open(path) as image:
+        content = path.read_bytes()
+        if path.suffix == ".gif" and len(content) <= _MAX_BYTES:
+            return content
+        with Image.open(io.BytesIO(content)) as image:
             image.seek(getattr(image, "n_frames", 1) // 2)
-            return thumbnail_jpeg(image, _MAX_BYTES)
+            return thumbnail_jpeg(image, _MAX_BYTES, xmp=mark_of(content))
 
     return preview
 

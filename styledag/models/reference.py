@@ -1,4 +1,4 @@
-"""A model by Hub id or folder, resolved to local files and the version of their content."""
+"""A model by Hub id, folder or single file, resolved to a folder and its content's version."""
 
 import glob
 import hashlib
@@ -11,7 +11,8 @@ from typing import Any
 
 from styledag.errors import ModelError
 from styledag.models.files import PIPELINE_FILE, SMALL_FILES, Listing, files_read, without_variant
-from styledag.models.soundness import check_is_folder, check_weights
+from styledag.models.single_file.load import single_file_folder
+from styledag.models.soundness import check_weights
 from styledag.settings import STRICT, check_settings, setting
 from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
@@ -30,14 +31,15 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReference:
-    """A model on the Hugging Face Hub, or in a folder of the same layout."""
+    """A model on the Hugging Face Hub, in a folder of the same layout, or a base in one file."""
 
     __pydantic_config__ = STRICT
 
     model: str = setting(
         identity=False,
         min_length=1,
-        help="A folder, relative to the project, or a Hub id such as org/name.",
+        help="A folder, relative to the project, or a Hub id such as org/name. A base may also be "
+        "a single .safetensors file of Stable Diffusion 1.x, 2.x or XL.",
     )
     revision: str | None = setting(
         None,
@@ -49,6 +51,15 @@ class ModelReference:
         identity=False,
         pattern=r"^[A-Za-z0-9_]+$",
         help="Variant of the weights, such as fp16, where files named so are to be read.",
+    )
+
+    config: str | None = setting(
+        None,
+        identity=False,
+        min_length=1,
+        help="For a single file, what it is where it does not show it: stable-diffusion-v1, "
+        "stable-diffusion-v2-512, stable-diffusion-v2-768-v, stable-diffusion-xl-v1-base, or a "
+        "folder in diffusers' layout whose configurations and tokenizers fit it.",
     )
 
     def __post_init__(self) -> None:
@@ -84,7 +95,7 @@ def resolve_model(
     tokenizers of the parts, and one set of weights of each.
 
     Args:
-        reference: Hub id with a revision, or a folder.
+        reference: Hub id with a revision, a folder, or a single file.
         project: Folder that relative folders are relative to.
         items: Caches digests by path, size and time, so that gigabytes are read once.
         parts: Subfolders to read; ``""`` is the model's own folder with all in it.
@@ -93,11 +104,9 @@ def resolve_model(
         ModelError: If there is neither a folder nor a Hub repository of that name, or its weights
             cannot be read; the message includes the remedy.
     """
-    folder = project / reference.model
+    folder = _local_folder(reference, project)
     variant = reference.variant
-    if folder.exists():
-        _check_no_revision(reference)
-        check_is_folder(folder)
+    if folder is not None:
         listing = Listing.of_folder(folder)
         files = files_read(listing, parts, variant=variant)
     else:
@@ -119,34 +128,28 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
     """Return a folder with a model's configurations and tokenizers, with or without its weights.
 
     Args:
-        reference: Hub id with a revision, or a folder.
+        reference: Hub id with a revision, a folder, or a single file.
         project: Folder that relative folders are relative to.
 
     Raises:
         ModelError: If neither a folder nor a Hub repository of that name is available.
     """
-    folder = project / reference.model
-    if not folder.exists():
-        return _download(reference, _CONFIGURATIONS, escape=False)
-    _check_no_revision(reference)
-    check_is_folder(folder)
-    return folder
+    folder = _local_folder(reference, project)
+    return folder or _download(reference, _CONFIGURATIONS, escape=False)
 
 
 def index_folder(reference: ModelReference, *, project: Path) -> Path:
     """Return a folder with a pipeline's index, whether or not anything else of it is there.
 
     Args:
-        reference: Hub id with a revision, or a folder.
+        reference: Hub id with a revision, a folder, or a single file.
         project: Folder that relative folders are relative to.
 
     Raises:
         ModelError: If neither a folder nor a Hub repository of that name is available.
     """
-    folder = project / reference.model
-    if folder.exists():
-        return folder
-    return _hub_file(reference, PIPELINE_FILE).parent
+    folder = _local_folder(reference, project)
+    return folder or _hub_file(reference, PIPELINE_FILE).parent
 
 
 def check_model(
@@ -159,7 +162,7 @@ def check_model(
     """Check that a model's weights can be read; of one on the Hub, by its list of files alone.
 
     Args:
-        reference: Hub id with a revision, or a folder.
+        reference: Hub id with a revision, a folder, or a single file.
         project: Folder that relative folders are relative to.
         parts: Subfolders that are read; ``""`` is the model's own folder with all in it.
         values: Whether the weights of a folder are all read and searched for NaN and infinity.
@@ -167,9 +170,8 @@ def check_model(
     Raises:
         ModelError: One line for each fault, with the file or tensor and what to do.
     """
-    folder = project / reference.model
-    if folder.exists():
-        _check_no_revision(reference)
+    folder = _local_folder(reference, project)
+    if folder is not None:
         check_weights(folder, parts, variant=reference.variant, values=values)
         listing = Listing.of_folder(folder)
     else:
@@ -177,12 +179,24 @@ def check_model(
     files_read(listing, parts, variant=reference.variant)
 
 
-def _check_no_revision(reference: ModelReference) -> None:
-    if reference.revision is not None:
-        raise ModelError(
-            f"model {reference.model!r} is a folder, which has no revision: "
-            f"remove revision {reference.revision!r}"
-        )
+def _local_folder(reference: ModelReference, project: Path) -> Path | None:
+    """Return a model's folder, that of a single file converted; ``None`` if it is on the Hub."""
+    path = project / reference.model
+    is_file = path.is_file()
+    refused = {"config": None if is_file else reference.config}
+    if path.exists():
+        refused["revision"] = reference.revision
+    if is_file:
+        refused["variant"] = reference.variant
+    for name, value in refused.items():
+        if value is not None:
+            kind = "a single file" if is_file else "a folder" if path.exists() else "on the Hub"
+            raise ModelError(
+                f"model {reference.model!r} is {kind}, which has no {name}: remove {name} {value!r}"
+            )
+    if is_file:
+        return single_file_folder(path, config=reference.config, project=project)
+    return path if path.exists() else None
 
 
 def _hub_listing(reference: ModelReference) -> Listing:
@@ -239,7 +253,7 @@ def _download(reference: ModelReference, names: Sequence[str], *, escape: bool =
 def _revision(reference: ModelReference) -> str:
     if reference.revision is None or reference.model.count("/") != 1:
         raise ModelError(
-            f"model {reference.model!r} is no folder of the project; name an existing folder "
+            f"model {reference.model!r} is no folder or file of the project; name an existing one "
             "(data/starter comes with styledag's repository), or a Hub id with its revision"
         )
     return reference.revision

@@ -30,7 +30,8 @@ def check_weights(
     Raises:
         ModelError: One line for each fault, with the file or tensor and what to do.
     """
-    check_is_folder(folder)
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is no folder: name an existing one")
     listing = Listing.of_folder(folder)
     faults = [
         fault
@@ -39,21 +40,6 @@ def check_weights(
     ]
     if faults:
         raise ModelError("\n".join(faults))
-
-
-def check_is_folder(path: Path) -> None:
-    """Check that a model is a folder, and not one file with all parts of a pipeline.
-
-    Raises:
-        ModelError: If it is a file, or is not there.
-    """
-    if path.is_file():
-        raise ModelError(
-            f"{path} is a single file: make it a folder with `styledag import {path} --to "
-            f"{path.with_suffix('')}`, and name that folder"
-        )
-    if not path.is_dir():
-        raise ModelError(f"{path} is missing: name an existing folder")
 
 
 def _faults(

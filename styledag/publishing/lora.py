@@ -91,10 +91,8 @@ def export_lora(
 def _architecture(base: Path) -> str:
     """Return ModelSpec's name of a base's architecture, or the family's where it has none."""
     family = find_base(base).family
-    if family == StableDiffusion.family:
+    if family in (StableDiffusion.family, StableDiffusionXL.family):
         return architecture_of(read_configs(base))
-    if family == StableDiffusionXL.family:
-        return "stable-diffusion-xl-v1-base"
     return family.lower().replace(" ", "-")
 
 

@@ -12,7 +12,9 @@ _STRIP_GAP_PX = 4
 _DEFAULT_FRAME_MS = 100
 
 
-def as_webp(image: Image.Image, side_px: int, quality: int) -> tuple[bytes, tuple[int, int]]:
+def as_webp(
+    image: Image.Image, side_px: int, quality: int, *, xmp: bytes
+) -> tuple[bytes, tuple[int, int]]:
     """Return an animation as WebP, its frames scaled down to a longer side, and its size.
 
     Frames keep their durations; it repeats for ever.
@@ -21,6 +23,7 @@ def as_webp(image: Image.Image, side_px: int, quality: int) -> tuple[bytes, tupl
         image: The opened animation; its position is changed.
         side_px: Longer side at most, in pixels.
         quality: WebP's quality, 0 to 100.
+        xmp: Packet of metadata to put into it.
     """
     frames: list[Image.Image] = []
     durations_ms: list[int] = []
@@ -39,6 +42,7 @@ def as_webp(image: Image.Image, side_px: int, quality: int) -> tuple[bytes, tupl
         loop=0,
         quality=quality,
         method=4,
+        xmp=xmp,
     )
     return buffer.getvalue(), frames[0].size
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from styledag.errors import StorageError
 from styledag.report.animation import as_webp, strip
+from styledag.sampling.marking import mark_of
 
 Source: TypeAlias = Path | bytes
 """An image's file, or its bytes."""
@@ -155,7 +156,9 @@ def _embedded(wanted: Wanted, level: _Level | None, strips: Mapping[Source, Embe
     with _opened(wanted.source) as (image, content):
         media_type, size = FORMATS[image.format or ""], image.size
         if level is not None:
-            smaller, smaller_size = _scaled(image, level, moving=wanted.moving)
+            smaller, smaller_size = _scaled(
+                image, level, moving=wanted.moving, xmp=mark_of(content)
+            )
             if len(smaller) < len(content) or smaller_size != size:
                 media_type, content, size = FORMATS["WEBP"], smaller, smaller_size
     return Embedded(
@@ -167,9 +170,9 @@ def _embedded(wanted: Wanted, level: _Level | None, strips: Mapping[Source, Embe
 
 
 def _strip(source: Source) -> Embedded:
-    with _opened(source) as (image, _):
+    with _opened(source) as (image, content):
         frames = strip(image)
-    uri = _data_uri(FORMATS["WEBP"], _webp(frames, _STRIP_QUALITY))
+    uri = _data_uri(FORMATS["WEBP"], _webp(frames, _STRIP_QUALITY, mark_of(content)))
     return Embedded(uri=uri, width_px=frames.width, height_px=frames.height)
 
 
@@ -187,17 +190,19 @@ def _opened(source: Source) -> Iterator[tuple[Image.Image, bytes]]:
         ) from exc
 
 
-def _scaled(image: Image.Image, level: _Level, *, moving: bool) -> tuple[bytes, tuple[int, int]]:
+def _scaled(
+    image: Image.Image, level: _Level, *, moving: bool, xmp: bytes
+) -> tuple[bytes, tuple[int, int]]:
     if moving:
-        return as_webp(image, level.side_px, level.quality)
+        return as_webp(image, level.side_px, level.quality, xmp=xmp)
     small = image.convert("RGBA" if image.has_transparency_data else "RGB")
     small.thumbnail((level.side_px, level.side_px), Image.Resampling.LANCZOS)
-    return _webp(small, level.quality), small.size
+    return _webp(small, level.quality, xmp), small.size
 
 
-def _webp(image: Image.Image, quality: int) -> bytes:
+def _webp(image: Image.Image, quality: int, xmp: bytes) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=quality, method=4)
+    image.save(buffer, "WEBP", quality=quality, method=4, xmp=xmp)
     return buffer.getvalue()
 
 

@@ -1,19 +1,18 @@
 """How an image emerges from noise: one GIF for each prompt and seed over denoising steps."""
 
-import io
 from collections.abc import Sequence
 
 from PIL import Image
 
 from styledag.sampling import sampler as sampling
-from styledag.sampling.gif import HOLD_MS, labelled_frame, write_gif
+from styledag.sampling.gif import HOLD_MS, labelled_frame, marked_gif
 from styledag.sampling.index import GIFS, GifFile, prompt_folders, write_index
 from styledag.sampling.sampler import Pair, Sampler
 from styledag.store.artifact import Facts
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = f"1.{sampling.CODE_VERSION}"
+CODE_VERSION = f"2.{sampling.CODE_VERSION}"
 NAMESPACE = "denoising"
 DURATION_MS = 3_000
 """How long a GIF takes, less the rest on the finished image."""
@@ -69,12 +68,7 @@ def _gifs(sampler: Sampler, batch: Sequence[Pair]) -> list[bytes]:
             own.append(labelled_frame([image], label))
     frame_ms = max(40, DURATION_MS // len(frames[0]) // 10 * 10)
     durations_ms = [frame_ms] * (len(frames[0]) - 1) + [HOLD_MS]
-    contents = []
-    for own in frames:
-        buffer = io.BytesIO()
-        write_gif(buffer, own, durations_ms)
-        contents.append(buffer.getvalue())
-    return contents
+    return [marked_gif(own, durations_ms) for own in frames]
 
 
 def _gif_key(sampler: Sampler, pair: Pair) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from styledag.sampling import sampler as sampling
-from styledag.sampling.gif import labelled_frame, there_and_back, write_gif
+from styledag.sampling.gif import labelled_frame, marked_gif, there_and_back
 from styledag.sampling.index import (
     FRAMES,
     GIFS,
@@ -20,7 +20,7 @@ from styledag.sampling.sampler import Pair, Sample, Sampler, TunedVae
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = f"2.{sampling.CODE_VERSION}"
+CODE_VERSION = f"3.{sampling.CODE_VERSION}"
 FRAME_MS = 400
 
 
@@ -120,7 +120,8 @@ def _write_gifs(
                 for epoch, by_pair in by_epoch.items()
             ]
             name = f"gifs/{prompt_folder}/{stem}.gif"
-            write_gif(folder / name, *there_and_back(frames, frame_ms=FRAME_MS))
+            gif = marked_gif(*there_and_back(frames, frame_ms=FRAME_MS))
+            (folder / name).write_bytes(gif)
             entries.append(GifFile(prompt=prompt, seed=seed, file=name))
     write_index(folder / GIFS, entries)
 

@@ -1,13 +1,13 @@
 """GIFs with a label under each frame, one palette and an unhurried end."""
 
+import io
 from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO
 
 from PIL import Image
 
 from styledag.sampling.cells import cell
 from styledag.sampling.lettering import line_height_px, text_image
+from styledag.sampling.marking import mark_gif
 
 HOLD_MS = 1_600
 """How long the last frame stands."""
@@ -61,13 +61,12 @@ def there_and_back(
     return [*frames, *back], durations_ms
 
 
-def write_gif(
-    file: Path | BinaryIO, frames: Sequence[Image.Image], durations_ms: Sequence[int]
-) -> None:
-    """Write an endless GIF whose frames share a palette, so that colours do not flicker.
+def marked_gif(frames: Sequence[Image.Image], durations_ms: Sequence[int]) -> bytes:
+    """Return an endless GIF of images that a model made, with the mark that says so.
+
+    Its frames share a palette, so that colours do not flicker.
 
     Args:
-        file: File to write.
         frames: Images of one size.
         durations_ms: How long each stands.
     """
@@ -75,8 +74,9 @@ def write_gif(
     indexed = [
         frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames
     ]
+    buffer = io.BytesIO()
     indexed[0].save(
-        file,
+        buffer,
         "GIF",
         save_all=True,
         append_images=indexed[1:],
@@ -84,6 +84,7 @@ def write_gif(
         loop=0,
         optimize=False,
     )
+    return mark_gif(buffer.getvalue())
 
 
 def _common_palette(frames: Sequence[Image.Image]) -> Image.Image:

@@ -1,11 +1,11 @@
 """Images that a base draws of its own class, for DreamBooth's prior preservation."""
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.images.converting.resize import covered
+from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.sampler import Sample, Sampler
 from styledag.sampling.settings import SampleSettings
 from styledag.store.items import item_key
@@ -64,11 +64,8 @@ def prior_samples(
 def _sample(
     sampler: Sampler, sample: Sample, size: tuple[int, int], workspace: Workspace
 ) -> EncodeSample:
-    image, content = sample.image, sample.png
-    if image.size != size:
-        file = io.BytesIO()
-        covered(image, size).save(file, "PNG")
-        content = file.getvalue()
+    image = sample.image
+    content = mark_png(sample.png) if image.size == size else marked_png(covered(image, size))
     drawn_as = sampler.image_key((sample.prompt, sample.seed))
     return EncodeSample(
         id=item_key(drawn_as=drawn_as, size=size),

@@ -103,21 +103,26 @@ class _TensorBoard:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as exc:
             raise _missing("tensorboard") from exc
-        self._writer = SummaryWriter(str(folder), purge_step=done_steps + 1)
+        # SummaryWriter declares its file_writer as None.
+        self._writer: Any = SummaryWriter(str(folder), purge_step=done_steps + 1)
 
     def log(self, step: int, figures: dict[str, float]) -> None:
         for name, value in figures.items():
             self._writer.add_scalar(name, value, step)
 
     def table(self, step: int, epoch: int, drawn: Drawn) -> None:
-        import numpy as np
         from PIL import Image
+        from tensorboard.compat.proto.summary_pb2 import Summary
 
         del epoch
         for (prompt, seed), path in drawn.items():
+            # The file as it is, and not its pixels: so it keeps what it states of its origin.
             with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-            self._writer.add_image(f"{prompt}/seed {seed}", pixels, step, dataformats="HWC")
+                shown = Summary.Image(
+                    width=image.width, height=image.height, encoded_image_string=path.read_bytes()
+                )
+            value = Summary.Value(tag=f"{prompt}/seed {seed}", image=shown)
+            self._writer.file_writer.add_summary(Summary(value=[value]), step)
 
     def close(self) -> None:
         self._writer.close()

@@ -9,6 +9,8 @@ from PIL import Image
 from styledag.collect.records import Origin, RawImage
 from styledag.graph.previews import first_images, image_of
 from styledag.manifest import Manifest
+from styledag.sampling.gif import marked_gif
+from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
@@ -52,13 +54,13 @@ def test_images_that_cannot_be_decoded_are_left_out(store: Store) -> None:
 
 
 @pytest.mark.parametrize("side", [32, 500])
-def test_a_gif_is_shown_whole_or_by_one_frame(store: Store, side: int) -> None:
+def test_a_gif_is_shown_whole_or_by_one_frame_and_stays_marked(store: Store, side: int) -> None:
     frames = [Image.effect_noise((side, side), 90).convert("RGB") for _ in range(4)]
 
     def draw(workspace: Workspace) -> dict[str, int]:
         path = workspace.folder / "gifs" / "a" / "all.gif"
         path.parent.mkdir(parents=True)
-        frames[0].save(path, save_all=True, append_images=frames[1:])
+        path.write_bytes(marked_gif(frames, [80] * 4))
         return {}
 
     target = Target(asset="evolution", partition=str(side), code_version="1")
@@ -66,6 +68,7 @@ def test_a_gif_is_shown_whole_or_by_one_frame(store: Store, side: int) -> None:
     assert shown is not None
     assert len(shown) <= MAX_BYTES
     assert shown.startswith(b"GIF8") == (side == 32)
+    assert TRAINED_ALGORITHMIC_MEDIA.encode() in shown
 
 
 def test_a_image_that_is_not_there_gives_no_preview(store: Store) -> None:

@@ -88,15 +88,6 @@ def test_a_variant_is_read_by_plain_names_and_has_the_version_of_its_content(
     assert (chosen.folder / "model_index.json").is_file()
 
 
-def test_a_single_file_is_refused_with_the_way_to_convert_it(project: Path, store: Store) -> None:
-    (project / "one.safetensors").write_text("all of it")
-    with pytest.raises(
-        ModelError,
-        match=r"one\.safetensors is a single file: make it a folder with `styledag import",
-    ):
-        resolve_model(ModelReference(model="one.safetensors"), project=project, items=store.items)
-
-
 def test_hidden_files_have_no_part_in_the_version(project: Path, store: Store) -> None:
     reference = ModelReference(model="model")
     before = resolve_model(reference, project=project, items=store.items).version
@@ -107,7 +98,7 @@ def test_hidden_files_have_no_part_in_the_version(project: Path, store: Store) -
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        (ModelReference(model="nowhere"), "no folder of the project"),
+        (ModelReference(model="nowhere"), "no folder or file of the project"),
         (ModelReference(model="org/name"), "with its revision"),
         (ModelReference(model="model", revision="main"), "has no revision"),
         (ModelReference(model="empty"), "holds no files"),

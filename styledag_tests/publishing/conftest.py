@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from styledag_tests.publishing.pipelines import write_pipeline
+from styledag_tests.publishing.pipelines import write_pipeline, write_xl_pipeline
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,13 @@ def second_pipeline(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return write_pipeline(tmp_path_factory.mktemp("pipeline"), starter, version=2)
 
 
-@pytest.fixture(params=["1.x", "2.x"])
-def pipeline(request: pytest.FixtureRequest, first_pipeline: Path, second_pipeline: Path) -> Path:
+@pytest.fixture(scope="session")
+def xl_pipeline(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny pipeline of Stable Diffusion XL; to be read only."""
+    return write_xl_pipeline(tmp_path_factory.mktemp("pipeline"), starter)
+
+
+@pytest.fixture(params=["first", "second", "xl"])
+def pipeline(request: pytest.FixtureRequest) -> Path:
     """A tiny pipeline of each generation; to be read only."""
-    return first_pipeline if request.param == "1.x" else second_pipeline
+    return request.getfixturevalue(f"{request.param}_pipeline")

@@ -1,12 +1,26 @@
-"""Tiny Stable Diffusion pipelines of both generations, in diffusers' layout."""
+"""Tiny Stable Diffusion pipelines of all three generations, in diffusers' layout."""
 
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
 WIDTH = 32
+PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 
 
 def write_pipeline(folder: Path, starter: Path, *, version: int, seed: int = 0) -> Path:
@@ -63,12 +77,74 @@ def write_pipeline(folder: Path, starter: Path, *, version: int, seed: int = 0) 
     return folder
 
 
-def state_of(pipeline: StableDiffusionPipeline) -> dict[str, torch.Tensor]:
+def write_xl_pipeline(folder: Path, starter: Path, seed: int = 0) -> Path:
+    """A pipeline of Stable Diffusion XL with every kind of tensor of the real one."""
+    tokenizer = CLIPTokenizer.from_pretrained(starter / "stable-diffusion" / "tokenizer")
+
+    def config(width: int, act: str, layers: int) -> CLIPTextConfig:
+        return CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=2 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            hidden_act=act,
+            projection_dim=24,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        pipeline = StableDiffusionXLPipeline(
+            unet=UNet2DConditionModel(
+                sample_size=8,
+                block_out_channels=(8, 8, 16),
+                norm_num_groups=4,
+                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+                up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+                attention_head_dim=(2, 2, 4),
+                transformer_layers_per_block=(1, 1, 2),
+                use_linear_projection=True,
+                cross_attention_dim=WIDTH + 48,
+                addition_embed_type="text_time",
+                addition_time_embed_dim=8,
+                projection_class_embeddings_input_dim=24 + 6 * 8,
+            ),
+            vae=AutoencoderKL(
+                block_out_channels=(8, 16),
+                down_block_types=("DownEncoderBlock2D",) * 2,
+                up_block_types=("UpDecoderBlock2D",) * 2,
+                norm_num_groups=4,
+                layers_per_block=2,
+                scaling_factor=0.13025,
+            ),
+            text_encoder=CLIPTextModel(config(WIDTH, "quick_gelu", 2)),
+            text_encoder_2=CLIPTextModelWithProjection(config(48, "gelu", 10)),
+            tokenizer=tokenizer,
+            tokenizer_2=tokenizer,
+            scheduler=EulerDiscreteScheduler(beta_schedule="scaled_linear", steps_offset=1),
+        )
+        for part in parts_of(pipeline).values():
+            for parameter in part.parameters():
+                parameter.data.normal_(std=0.1)
+        pipeline.save_pretrained(folder)
+    return folder
+
+
+def parts_of(pipeline: DiffusionPipeline) -> dict[str, torch.nn.Module]:
+    """The models of a pipeline, by part."""
+    found = {part: getattr(pipeline, part, None) for part in PARTS}
+    return {part: model for part, model in found.items() if model is not None}
+
+
+def state_of(pipeline: DiffusionPipeline) -> dict[str, torch.Tensor]:
     """All weights of a pipeline, by part and name."""
     return {
         f"{part}.{name}": tensor
-        for part in ("unet", "vae", "text_encoder")
-        for name, tensor in getattr(pipeline, part).state_dict().items()
+        for part, model in parts_of(pipeline).items()
+        for name, tensor in model.state_dict().items()
         if not name.endswith("position_ids")
     }
 

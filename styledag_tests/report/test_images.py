@@ -9,6 +9,8 @@ from PIL import Image
 
 from styledag.errors import StorageError
 from styledag.report.images import Embedded, Wanted, embed
+from styledag.sampling.gif import marked_gif
+from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA, marked_png
 from styledag_tests.report.example import gif, image, jpeg, png
 
 
@@ -61,6 +63,25 @@ def test_shrunk_animation_still_moves_at_its_pace(tmp_path: Path) -> None:
     assert max(image.size) < 300
     image.load()
     assert image.info["duration"] == 80
+
+
+def test_what_a_model_made_stays_marked_when_it_shrinks(tmp_path: Path) -> None:
+    drawn, moving, photo = (tmp_path / name for name in ("drawn.png", "moving.gif", "photo.png"))
+    drawn.write_bytes(marked_png(image("drawn", 400)))
+    moving.write_bytes(marked_gif([image(f"frame {at}", 300) for at in range(3)], [80] * 3))
+    image("photo", 400).save(photo)
+    wanted = [Wanted(source=drawn), Wanted(source=moving, moving=True), Wanted(source=photo)]
+
+    album = embed(wanted, 100_000)
+
+    assert album.side_px is not None
+    strip = album.images[moving].strip
+    assert strip is not None
+    for embedded in (album.images[drawn], album.images[moving], strip):
+        shown = decoded(embedded)
+        assert shown.format == "WEBP"
+        assert TRAINED_ALGORITHMIC_MEDIA in shown.info["xmp"].decode()
+    assert "xmp" not in decoded(album.images[photo]).info
 
 
 def test_strip_shows_each_frame_once_of_a_loop_that_runs_back(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_an_evolution_goes_from_the_base_over_all_snapshots_and_back(
 
     gifs = read_gifs(workspace.folder)
     assert len(gifs) == 6
+    assert all(TRAINED_ALGORITHMIC_MEDIA.encode() in gif.read_bytes() for gif in gifs.values())
     with Image.open(gifs["a red apple", 0]) as alone:
         assert alone.n_frames == 4  # base, 1, 2, and 1 again on the way back
         assert alone.info["loop"] == 0

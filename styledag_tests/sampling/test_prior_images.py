@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from styledag.models.compute import Compute
+from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA, mark_png
 from styledag.sampling.prior_images import prior_samples
 from styledag.store.workspace import Workspace
 from styledag.training.encoding.image_sizes import image_sizes
@@ -33,6 +34,10 @@ def test_class_images_are_drawn_once_and_come_in_every_shape(
     assert {(each.split, each.caption, each.family) for each in samples} == {
         ("prior", "a drawing", "")
     }
+    assert all(
+        TRAINED_ALGORITHMIC_MEDIA.encode() in workspace.blobs.read(each.image_sha256)
+        for each in samples
+    )
     sizes = image_sizes(samples, workspace)
     assert [sizes[each.image_sha256] for each in samples] == [(64, 64), (72, 56)] * 2
     assert drawn(PRIOR) == samples
@@ -53,7 +58,7 @@ def test_images_of_the_base_s_size_are_those_of_the_sampler(
         PRIOR, base, [(64, 64)], base_version=sampler.base_version, compute=CPU, workspace=workspace
     )
     assert [workspace.blobs.read(each.image_sha256) for each in samples] == [
-        each.png for each in expected
+        mark_png(each.png) for each in expected
     ]
     with Image.open(workspace.blobs.path(samples[0].image_sha256)) as image:
         assert image.size == (64, 64)

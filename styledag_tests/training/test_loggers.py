@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from styledag.errors import TrainingError
+from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA, marked_png
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.records import Snapshot
 from styledag.training.run_record import LOG_FOLDER, RUN_FILE
@@ -81,7 +82,8 @@ def draw(folder: Path) -> Callable[[Snapshot], Mapping[tuple[str, int], Path]]:
         paths = {}
         for at, prompt in enumerate(("a fox", "an owl / by night")):
             paths[prompt, 7] = folder / f"{snapshot.epoch}-{at}.png"
-            Image.new("RGB", (8, 6), (snapshot.epoch, at, 200)).save(paths[prompt, 7])
+            drawn = marked_png(Image.new("RGB", (8, 6), (snapshot.epoch, at, 200)))
+            paths[prompt, 7].write_bytes(drawn)
         return paths
 
     return drawn
@@ -101,6 +103,7 @@ def test_tensorboard_shows_the_images_of_each_checkpoint(
     with Image.open(io.BytesIO(shown[0].encoded_image_string)) as image:
         assert image.size == (8, 6)
         assert image.getpixel((0, 0)) == (result.snapshots[0].epoch, 0, 200)
+        assert TRAINED_ALGORITHMIC_MEDIA in str(image.info["xmp"])
 
 
 class Tracker(ModuleType):

@@ -201,7 +201,7 @@ def _check_others(
 
 
 def _weights(catalogue: Catalogue, reference: ModelReference, *, reads_values: bool) -> str:
-    if catalogue.path(reference.model).is_dir():
+    if catalogue.path(reference.model).exists():
         return f"its weights are {'whole and finite' if reads_values else 'whole'}"
     return f"its weights at {reference.revision} are downloaded from the Hub when needed"
 

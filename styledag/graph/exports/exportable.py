@@ -12,6 +12,7 @@ from styledag.graph.names import Partition, weight_key
 from styledag.graph.tracing.ancestry import Lineage, lineage_of
 from styledag.publishing.cards.records import CardBase
 from styledag.store.artifact import Artifact
+from styledag.tensors.reader import open_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +69,9 @@ class Exportable:
             if not each.build:
                 name, _, revision = each.partition.partition("@")
                 folder = self.root / name
-                # Of a folder its name alone: where it is on this machine is nobody's business.
+                # Of a path its name alone: where it is on this machine is nobody's business.
                 bases[name] = CardBase(
-                    name=folder.name if folder.is_dir() else name,
+                    name=folder.name if folder.exists() else name,
                     revision=revision or each.version,
                     licence=_licence_of(folder, name, revision),
                 )
@@ -103,10 +104,13 @@ def check_base(model: Artifact, version: str, name: str) -> None:
 
 
 def _licence_of(folder: Path, name: str, revision: str) -> str:
-    """Return the licence that a model's card states, from its folder or the Hub."""
+    """Return the licence that a model states: its folder's or the Hub's card, a file's header."""
     from huggingface_hub import ModelCard, hf_hub_download
     from huggingface_hub.errors import HTTPError
 
+    if folder.is_file():
+        with open_tensors(folder) as reader:
+            return reader.metadata.get("modelspec.license", "")
     readme = folder / "README.md"
     try:
         if not folder.is_dir():

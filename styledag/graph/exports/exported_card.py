@@ -19,6 +19,8 @@ from styledag.publishing.cards.records import (
 )
 from styledag.publishing.hub.settings import ModelFormat, PublishSettings
 from styledag.publishing.model_file import DType
+from styledag.publishing.pipeline_folder import INDEX
+from styledag.publishing.single_file.parts import read_config
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.files import storage_errors
 
@@ -145,6 +147,7 @@ def exported_card(
         lineage={step.asset: step.version for step in reversed(lineage.steps)}
         | {model.asset: model.version},
         single_file=file if form == "single-file" else "",
+        pipeline=read_config(source.base / INDEX)["_class_name"],
     )
     return model_card(card)
 

@@ -111,8 +111,8 @@ def _example(card: ModelCard) -> Verbatim:
     if card.single_file:
         url = f"https://huggingface.co/{card.repo}/blob/main/{card.single_file}"
         file = _literal(url if on_hub else card.single_file)
-        lines = ["from diffusers import StableDiffusionPipeline", ""]
-        lines.append(f"pipeline = StableDiffusionPipeline.from_single_file({file})")
+        lines = [f"from diffusers import {card.pipeline}", ""]
+        lines.append(f"pipeline = {card.pipeline}.from_single_file({file})")
     elif card.relation == "adapter":
         base = _literal(card.bases[0].name)
         lines.append(f"pipeline = DiffusionPipeline.from_pretrained({base})")

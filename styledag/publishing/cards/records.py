@@ -84,6 +84,7 @@ class ModelCard:
         scores: Measured figures.
         lineage: Version by asset, from the sources to the model.
         single_file: Name of the single file for web UIs, in the same folder; empty without one.
+        pipeline: Class of diffusers that reads it.
 
     Raises:
         PublishError: If a merge has one base only, or another model has several.
@@ -104,6 +105,7 @@ class ModelCard:
     scores: tuple[CardScore, ...] = ()
     lineage: Mapping[str, str] = field(default_factory=dict)
     single_file: str = ""
+    pipeline: str = "StableDiffusionPipeline"
 
     def __post_init__(self) -> None:
         if not self.bases or (len(self.bases) > 1) != (self.relation == "merge"):

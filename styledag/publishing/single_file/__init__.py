@@ -1,1 +1,1 @@
-"""Stable Diffusion 1.x and 2.x in one file, with the tensor names of the original checkpoints."""
+"""A whole Stable Diffusion 1.x, 2.x or XL written as one file."""

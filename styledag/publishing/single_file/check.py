@@ -5,7 +5,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
-from styledag.publishing.single_file.names import OPEN_CLIP_PREFIX, OriginalTensor
+from styledag.models.single_file.names import (
+    OPEN_CLIP_PREFIX,
+    XL_OPEN_CLIP_PREFIX,
+    OriginalTensor,
+    has_open_clip,
+    is_xl,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +27,7 @@ def check_names(
 
     Args:
         tensors: As the file will contain them.
-        configs: ``config.json`` of ``unet``, ``vae`` and ``text_encoder``.
+        configs: ``config.json`` of ``unet``, ``vae`` and each text encoder.
 
     Raises:
         ModelError: If a name comes back as another one, or does not come back.
@@ -67,15 +73,17 @@ def _converted(
 ) -> "dict[tuple[str, str], torch.Tensor]":
     from diffusers.loaders import single_file_utils
 
-    if any(name.startswith(OPEN_CLIP_PREFIX) for name in tagged):
-        width = configs["text_encoder"]["hidden_size"]
-        model = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
-        text = single_file_utils.convert_open_clip_checkpoint(model, tagged)
-    else:
-        text = single_file_utils.convert_ldm_clip_checkpoint(tagged)
     parts = {
         "unet": single_file_utils.convert_ldm_unet_checkpoint(tagged, configs["unet"]),
         "vae": single_file_utils.convert_ldm_vae_checkpoint(tagged, configs["vae"]),
-        "text_encoder": text,
     }
+    open_clips = {"text_encoder_2": XL_OPEN_CLIP_PREFIX} if is_xl(configs) else {}
+    if not open_clips and has_open_clip(configs):
+        open_clips = {"text_encoder": OPEN_CLIP_PREFIX}
+    if "text_encoder" not in open_clips:
+        parts["text_encoder"] = single_file_utils.convert_ldm_clip_checkpoint(tagged)
+    for part, prefix in open_clips.items():
+        width = configs[part]["hidden_size"]
+        model = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
+        parts[part] = single_file_utils.convert_open_clip_checkpoint(model, tagged, prefix)
     return {(part, name): tensor for part, state in parts.items() for name, tensor in state.items()}

@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.models.single_file.names import OriginalTensor
 from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
-from styledag.publishing.single_file.names import OriginalTensor
 from styledag.publishing.single_file.parts import (
     PipelineParts,
     architecture_of,
@@ -29,7 +29,7 @@ def export_single_file(
     dtype: DType = "float16",
     provenance: Mapping[str, str] | None = None,
 ) -> Facts:
-    """Write a Stable Diffusion 1.x or 2.x pipeline as one file and return its facts.
+    """Write a Stable Diffusion 1.x, 2.x or XL pipeline as one file and return its facts.
 
     Tensors are named as in the original checkpoints, which A1111, ComfyUI and diffusers'
     ``from_single_file`` read. Weights are read, cast and written in pieces: memory stays flat. The

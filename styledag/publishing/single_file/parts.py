@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
-from styledag.publishing.single_file import names
+from styledag.models.single_file import names
+from styledag.models.single_file.names import OriginalTensor, Source
 from styledag.publishing.single_file.check import check_names
-from styledag.publishing.single_file.names import OriginalTensor, Source
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,7 @@ _STEMS = {
     "unet": "diffusion_pytorch_model",
     "vae": "diffusion_pytorch_model",
     "text_encoder": "model",
+    "text_encoder_2": "model",
 }
 _PIECE_ELEMENTS = 1 << 22
 
@@ -30,7 +31,8 @@ class PipelineParts:
     """The weights of a pipeline, open for reading in pieces.
 
     Attributes:
-        configs: ``config.json`` by part: ``unet``, ``vae``, ``text_encoder``, ``scheduler``.
+        configs: ``config.json`` by part: ``unet``, ``vae``, ``text_encoder``, XL's
+            ``text_encoder_2``, ``scheduler``.
         readers: File and name in the file, of each tensor.
     """
 
@@ -48,7 +50,7 @@ class PipelineParts:
         for source in sorted(self.readers, key=_stacking_order):
             stacked.setdefault(self._original_name(source), []).append(source)
         tensors = [
-            OriginalTensor(name, self._shape(sources), tuple(sources))
+            OriginalTensor(name, self._shape(sources, name), tuple(sources))
             for name, sources in sorted(stacked.items())
         ]
         check_names(tensors, self.configs)
@@ -58,28 +60,27 @@ class PipelineParts:
         """Yield a tensor's elements in order, flattened, a few megabytes at a time."""
         for source in tensor.sources:
             reader, name = self.readers[source]
+            if _is_transposed(source, tensor.name):
+                yield reader.read(name).T.contiguous().flatten()
+                continue
             for start, stop in reader.specs[name].pieces(_PIECE_ELEMENTS):
                 yield reader.read(name, start, stop)
 
     def _original_name(self, source: Source) -> str:
         part, name = source
         try:
-            if part == "unet":
-                return names.unet_name(name, self.configs[part])
-            if part == "vae":
-                return names.vae_name(name, self.configs[part])
-            if has_open_clip(self.configs):
-                return names.open_clip_name(name)
-            return names.clip_name(name)
+            return names.original_name(part, name, self.configs)
         except (KeyError, ValueError, IndexError, TypeError) as exc:
             raise ModelError(
                 f"the original layout of Stable Diffusion has no place for tensor {name!r} of the "
                 f"{part}: export in diffusers' format instead"
             ) from exc
 
-    def _shape(self, sources: list[Source]) -> tuple[int, ...]:
+    def _shape(self, sources: list[Source], original: str) -> tuple[int, ...]:
         reader, name = self.readers[sources[0]]
         rows, *rest = reader.specs[name].shape
+        if _is_transposed(sources[0], original):
+            return (*rest, rows)
         if sources[0][0] == "vae" and ".attentions." in sources[0][1] and len(rest) == 1:
             rest = [*rest, 1, 1]  # a convolution over single pixels in the original
         return (rows * len(sources), *rest)
@@ -91,13 +92,12 @@ def read_configs(pipeline: Path) -> dict[str, Mapping[str, Any]]:
     Raises:
         ModelError: If one is missing or no JSON object.
     """
-    configs = {part: read_config(pipeline / part / "config.json") for part in _STEMS}
+    configs = {
+        part: read_config(pipeline / part / "config.json")
+        for part in _STEMS
+        if part != "text_encoder_2" or (pipeline / part).is_dir()
+    }
     return configs | {"scheduler": read_config(pipeline / "scheduler" / "scheduler_config.json")}
-
-
-def has_open_clip(configs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Return whether the text encoder is OpenCLIP, as in 2.x, which computes GELU exactly."""
-    return bool(configs["text_encoder"].get("hidden_act", "quick_gelu") == "gelu")
 
 
 def predicts_v(configs: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -107,9 +107,9 @@ def predicts_v(configs: Mapping[str, Mapping[str, Any]]) -> bool:
 
 def architecture_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
     """Return ModelSpec's name of an architecture, such as ``stable-diffusion-v1``."""
-    if configs["unet"].get("addition_embed_type") == "text_time":
+    if names.is_xl(configs):
         return "stable-diffusion-xl-v1-base"
-    if not has_open_clip(configs):
+    if not names.has_open_clip(configs):
         return "stable-diffusion-v1"
     return f"stable-diffusion-v2-{'768-v' if predicts_v(configs) else '512'}"
 
@@ -126,17 +126,14 @@ def open_parts(
         vae: Folder of the autoencoder that replaces the pipeline's.
 
     Raises:
-        ModelError: If a part is missing, or no Stable Diffusion 1.x or 2.x.
+        ModelError: If a part is missing, or no Stable Diffusion 1.x, 2.x or XL.
     """
     from styledag.tensors.reader import open_tensors
 
-    folders = {
-        "unet": unet or pipeline / "unet",
-        "vae": vae or pipeline / "vae",
-        "text_encoder": pipeline / "text_encoder",
-    }
     parts = PipelineParts(read_configs(pipeline))
-    for part, folder in folders.items():
+    replaced = {"unet": unet, "vae": vae}
+    for part in parts.configs.keys() & _STEMS.keys():
+        folder = replaced.get(part) or pipeline / part
         parts.configs[part] = read_config(folder / "config.json")
         for path in _weight_files(folder, _STEMS[part]):
             reader = stack.enter_context(open_tensors(path))
@@ -180,13 +177,20 @@ def _weight_files(folder: Path, stem: str) -> list[Path]:
 
 def _check_family(pipeline: Path, configs: Mapping[str, Mapping[str, Any]]) -> None:
     classes = {part: configs[part].get("_class_name") for part in ("unet", "vae")}
-    if classes != {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL"} or configs["unet"].get(
-        "addition_embed_type"
+    embeds = configs["unet"].get("addition_embed_type")
+    if (
+        classes != {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL"}
+        or embeds not in (None, "text_time")
+        or names.is_xl(configs) != ("text_encoder_2" in configs)
     ):
         raise ModelError(
-            f"{pipeline} is no Stable Diffusion 1.x or 2.x (its UNet is a {classes['unet']}, its "
-            f"autoencoder a {classes['vae']}): export it in diffusers' format instead"
+            f"{pipeline} is no Stable Diffusion 1.x, 2.x or XL (its UNet is a {classes['unet']}, "
+            f"its autoencoder a {classes['vae']}): export it in diffusers' format instead"
         )
+
+
+def _is_transposed(source: Source, original: str) -> bool:
+    return source[1] == names.TEXT_PROJECTION and original.startswith(names.XL_OPEN_CLIP_PREFIX)
 
 
 def _stacking_order(source: Source) -> tuple[str, str, int]:

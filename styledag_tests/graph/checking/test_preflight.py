@@ -14,7 +14,10 @@ from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.preflight import check_style, require_ready
+from styledag.graph.exported_dataset import trainer_settings
 from styledag.models.compute import ComputeSettings
+from styledag.publishing.model_file import ModelDescription
+from styledag.publishing.single_file.export import export_single_file
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.whole.small_project import CATEGORIES, STYLE, make_project
 
@@ -67,10 +70,13 @@ def fp16_only(root: Path) -> None:
 
 
 def single_file(root: Path) -> None:
-    path = root / "base"
-    weights = (path / "unet" / WEIGHTS_FILE).read_bytes()
-    shutil.rmtree(path)
-    path.write_bytes(weights)
+    """Name the UNet's own file as the base."""
+    edit(root, r"base: \{model: base\}", "base: {model: base/unet/" + WEIGHTS_FILE + "}")
+
+
+def pickled_file(root: Path) -> None:
+    (root / "all.ckpt").write_bytes(b"\x80\x02")
+    edit(root, r"base: \{model: base\}", "base: {model: all.ckpt}")
 
 
 def broken_scorer(root: Path) -> None:
@@ -82,7 +88,8 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "family": (family, "PixArtAlphaPipeline.*cannot be fine-tuned"),
     "pickled": (pickled, "unet.*pickles are not read"),
     "fp16 only": (fp16_only, "unet has its weights as variant fp16 only.*set variant: fp16"),
-    "single file": (single_file, "base is a single file: make it a folder with `styledag import"),
+    "single file": (single_file, "model.safetensors contains no unet.*name a whole checkpoint"),
+    "pickled file": (pickled_file, r"all\.ckpt is no \.safetensors file.*convert it"),
     "scorer": (broken_scorer, "scorer holds no model"),
     "label": (
         lambda root: edit(root, "label: twemoji", "label: nonesuch"),
@@ -142,6 +149,26 @@ def test_what_does_not_fit_the_base_is_refused_with_its_line(
     edit(root, find, replace)
     with pytest.raises(StyledagError, match=rf"small\.yaml:{line_of(root, key)}: {message}"):
         require_ready(catalogue, STYLE, [], CPU)
+
+
+def test_a_whole_single_file_is_a_base_like_its_folder(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    root = catalogue.project.root
+    description = ModelDescription(title="all in one")
+    export_single_file(root / "base", root / "all.safetensors", description, dtype="float32")
+    edit(root, r"base: \{model: base\}", "base: {model: all.safetensors, config: base}")
+
+    require_ready(catalogue, STYLE, [], CPU)
+
+    findings = {each.subject: each for each in check_style(catalogue, STYLE, [], CPU)}
+    found = findings[f"{STYLE}: base"]
+    assert found.is_fine
+    assert re.match(r"all\.safetensors is a .*its weights are whole and finite", found.detail)
+    # Other tools are sent to a folder, which all of them read.
+    settings = trainer_settings(catalogue, STYLE)
+    assert (Path(settings.base) / "model_index.json").is_file()
 
 
 def test_all_faults_are_in_one_message(catalogue: Catalogue) -> None:

@@ -3,16 +3,16 @@ import json
 import shutil
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from styledag.errors import ModelError
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
-from styledag_tests.bases.families.stable_diffusion_xl import write_stable_diffusion_xl
 from styledag_tests.publishing.pipelines import state_of, without_weights, write_pipeline
 
 DESCRIPTION = ModelDescription(title="A style", tags=("style", "emoji"))
@@ -23,7 +23,8 @@ def export(pipeline: Path, to: Path, **options) -> dict:
 
 
 def read_by_diffusers(path: Path, config: Path, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    loaded = StableDiffusionPipeline.from_single_file(
+    kind = getattr(diffusers, DiffusionPipeline.load_config(config)["_class_name"])
+    loaded = kind.from_single_file(
         str(path), config=str(config), local_files_only=True, dtype=dtype
     )
     return state_of(loaded)
@@ -38,7 +39,7 @@ def test_diffusers_reads_the_same_weights(pipeline: Path, tmp_path: Path, dtype:
     number = getattr(torch, dtype)
     config = without_weights(pipeline, tmp_path / "config")
     read = read_by_diffusers(path, config, number)
-    expected = state_of(StableDiffusionPipeline.from_pretrained(pipeline))
+    expected = state_of(DiffusionPipeline.from_pretrained(pipeline))
     assert read.keys() == expected.keys()
     for name, tensor in expected.items():
         assert torch.equal(read[name], tensor.to(number)), name
@@ -79,6 +80,39 @@ def test_names_and_shapes_are_those_of_the_original_code(first_pipeline: Path, t
     assert tensors[f"{blocks}.middle_block.1.proj_in.weight"].shape == (16, 16, 1, 1)
 
 
+def test_names_of_xl_are_those_of_the_original_code(xl_pipeline: Path, tmp_path) -> None:
+    """Names as the published ``sd_xl_base_1.0.safetensors`` lists them."""
+    path = tmp_path / "model.safetensors"
+    export(xl_pipeline, path)
+
+    tensors = load_file(path)
+
+    first, second = (
+        "conditioner.embedders.0.transformer.text_model",
+        "conditioner.embedders.1.model",
+    )
+    for name in (
+        "model.diffusion_model.label_emb.0.0.weight",
+        "model.diffusion_model.label_emb.0.2.bias",
+        "model.diffusion_model.input_blocks.8.1.transformer_blocks.1.attn2.to_v.weight",
+        "model.diffusion_model.output_blocks.5.2.conv.weight",
+        "model.diffusion_model.output_blocks.8.0.skip_connection.weight",
+        "first_stage_model.decoder.mid.attn_1.q.weight",
+        f"{first}.embeddings.token_embedding.weight",
+        f"{first}.encoder.layers.1.self_attn.q_proj.weight",
+        f"{second}.transformer.resblocks.9.attn.in_proj_weight",
+        f"{second}.transformer.resblocks.9.mlp.c_proj.bias",
+        f"{second}.positional_embedding",
+        f"{second}.ln_final.bias",
+    ):
+        assert name in tensors, name
+    # OpenCLIP multiplies by its projection from the right.
+    own = load_file(xl_pipeline / "text_encoder_2" / "model.safetensors")
+    projection = tensors[f"{second}.text_projection"]
+    assert projection.shape == (48, 24)
+    assert torch.equal(projection, own["text_projection.weight"].T.half())
+
+
 def test_the_header_follows_modelspec(pipeline: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     export(pipeline, path, provenance={"styledag.dataset": "abc"})
@@ -88,12 +122,17 @@ def test_the_header_follows_modelspec(pipeline: Path, tmp_path: Path) -> None:
     content = path.read_bytes()
     body = content[8 + int.from_bytes(content[:8], "little") :]
     second = json.loads((pipeline / "text_encoder/config.json").read_text())["hidden_act"] == "gelu"
+    xl = (pipeline / "text_encoder_2").is_dir()
     assert header == {
         "format": "pt",
         "styledag.dataset": "abc",
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": (
-            "stable-diffusion-v2-768-v" if second else "stable-diffusion-v1"
+            "stable-diffusion-xl-v1-base"
+            if xl
+            else "stable-diffusion-v2-768-v"
+            if second
+            else "stable-diffusion-v1"
         ),
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": "A style",
@@ -195,26 +234,17 @@ def test_a_tensor_without_an_original_name_is_refused(first_pipeline: Path, tmp_
         export(first_pipeline, tmp_path / "model.safetensors", unet=unet)
 
 
-def test_another_family_is_refused(first_pipeline: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("embeds", ["text_time", "text_image"])
+def test_another_family_is_refused(first_pipeline: Path, tmp_path: Path, embeds: str) -> None:
     unet = tmp_path / "unet"
     shutil.copytree(first_pipeline / "unet", unet)
     config = json.loads((unet / "config.json").read_text())
-    (unet / "config.json").write_text(json.dumps({**config, "addition_embed_type": "text_time"}))
+    (unet / "config.json").write_text(json.dumps({**config, "addition_embed_type": embeds}))
 
-    with pytest.raises(ModelError, match=r"no Stable Diffusion 1.x or 2.x"):
+    with pytest.raises(ModelError, match=r"no Stable Diffusion 1.x, 2.x or XL"):
         export(first_pipeline, tmp_path / "model.safetensors", unet=unet)
 
 
 def test_a_name_of_another_format_is_refused(first_pipeline: Path, tmp_path) -> None:
     with pytest.raises(ModelError, match=r"must end in .safetensors"):
         export(first_pipeline, tmp_path / "model.ckpt")
-
-
-def test_stable_diffusion_xl_is_refused(starter: Path, tmp_path: Path) -> None:
-    tokenizer = starter / "stable-diffusion" / "tokenizer"
-    base = write_stable_diffusion_xl(tmp_path / "xl", tokenizer)
-
-    with pytest.raises(ModelError, match="in diffusers' format instead"):
-        export(base, tmp_path / "model.safetensors")
-
-    assert not (tmp_path / "model.safetensors").exists()

@@ -1,8 +1,9 @@
 """The tensor names of Stable Diffusion's original checkpoints, by the names in diffusers.
 
-The layout is that of CompVis/stable-diffusion (1.x, ``FrozenCLIPEmbedder``) and
-Stability-AI/stablediffusion (2.x, ``FrozenOpenCLIPEmbedder``). diffusers ships only the opposite
-direction; :mod:`styledag.publishing.single_file.check` runs it on what these functions return.
+The layout is that of CompVis/stable-diffusion (1.x, ``FrozenCLIPEmbedder``),
+Stability-AI/stablediffusion (2.x, ``FrozenOpenCLIPEmbedder``) and Stability-AI/generative-models
+(XL, ``GeneralConditioner`` with both). diffusers ships only the opposite direction;
+:mod:`styledag.publishing.single_file.check` runs it on what these functions return.
 """
 
 import re
@@ -14,6 +15,10 @@ UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
+XL_CLIP_PREFIX = "conditioner.embedders.0.transformer."
+XL_OPEN_CLIP_PREFIX = "conditioner.embedders.1.model."
+TEXT_PROJECTION = "text_projection.weight"
+"""CLIP's projection, of which OpenCLIP stores the transpose."""
 IN_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 """Attention inputs of CLIP that OpenCLIP stacks into one ``in_proj`` tensor, in this order."""
 
@@ -66,6 +71,40 @@ class OriginalTensor:
     name: str
     shape: tuple[int, ...]
     sources: tuple[Source, ...]
+
+
+def original_name(part: str, name: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the original name of a part's tensor, prefix included.
+
+    Args:
+        part: ``unet``, ``vae``, ``text_encoder``, or XL's ``text_encoder_2``.
+        name: In today's model.
+        configs: ``config.json`` by part.
+
+    Raises:
+        KeyError, ValueError, IndexError, TypeError: If the original has no such tensor.
+    """
+    if part == "unet":
+        return unet_name(name, configs[part])
+    if part == "vae":
+        return vae_name(name, configs[part])
+    if is_xl(configs):
+        if part == "text_encoder":
+            return XL_CLIP_PREFIX + name
+        return XL_OPEN_CLIP_PREFIX + open_clip_name(name)
+    if has_open_clip(configs):
+        return OPEN_CLIP_PREFIX + open_clip_name(name)
+    return CLIP_PREFIX + name
+
+
+def is_xl(configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether a UNet is XL's, which reads sizes and a pooled text besides."""
+    return bool(configs["unet"].get("addition_embed_type") == "text_time")
+
+
+def has_open_clip(configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether the first text encoder is OpenCLIP, which computes GELU exactly, as in 2.x."""
+    return bool(configs["text_encoder"].get("hidden_act", "quick_gelu") == "gelu")
 
 
 def unet_name(name: str, config: Mapping[str, Any]) -> str:
@@ -132,31 +171,26 @@ def vae_name(name: str, config: Mapping[str, Any]) -> str:
     return VAE_PREFIX + _layers("vae")[name]
 
 
-def clip_name(name: str) -> str:
-    """Return the original name in 1.x of a tensor of ``CLIPTextModel``: its own, with a prefix."""
-    return CLIP_PREFIX + name
-
-
 def open_clip_name(name: str) -> str:
-    """Return the original name in 2.x of a tensor of ``CLIPTextModel``, prefix included.
+    """Return the original name in OpenCLIP of a tensor of ``CLIPTextModel``, without a prefix.
 
     The three tensors of :data:`IN_PROJECTIONS` have one name: they are parts of one tensor.
 
     Args:
-        name: In transformers, beginning with ``text_model.``.
+        name: In transformers, beginning with ``text_model.``, or :data:`TEXT_PROJECTION`.
 
     Raises:
         KeyError: If OpenCLIP has no such tensor.
     """
     layers = "text_model.encoder.layers."
     if not name.startswith(layers):
-        return OPEN_CLIP_PREFIX + _layers("openclip")[name]
+        return _layers("openclip")[name]
     number, rest = name.removeprefix(layers).split(".", 1)
     module, _, kind = rest.rpartition(".")
     block = f"transformer.resblocks.{number}"
     if module.removeprefix("self_attn.") in IN_PROJECTIONS:
-        return OPEN_CLIP_PREFIX + f"{block}.attn.in_proj_{kind}"
-    return OPEN_CLIP_PREFIX + f"{block}.{_OPEN_CLIP_LAYER[module]}.{kind}"
+        return f"{block}.attn.in_proj_{kind}"
+    return f"{block}.{_OPEN_CLIP_LAYER[module]}.{kind}"
 
 
 def model_name(part: str, file_name: str) -> str | None:
@@ -166,12 +200,14 @@ def model_name(part: str, file_name: str) -> str | None:
     transformers write CLIP's names without ``text_model.``, and older ones store position ids.
 
     Args:
-        part: ``unet``, ``vae`` or ``text_encoder``.
+        part: ``unet``, ``vae``, ``text_encoder`` or ``text_encoder_2``.
         file_name: The tensor's name in the file.
     """
-    if part == "text_encoder":
+    if part.startswith("text_encoder"):
         if file_name.endswith("position_ids"):
             return None
+        if file_name == TEXT_PROJECTION:
+            return file_name
         return "text_model." + file_name.removeprefix("text_model.")
     if part == "vae" and ".attentions." in file_name:
         layer, kind = file_name.rsplit(".", 1)
@@ -194,5 +230,4 @@ def _layers(part: str) -> Mapping[str, str]:
     from diffusers.loaders.single_file_utils import DIFFUSERS_TO_LDM_MAPPING
 
     table: Mapping[str, Any] = DIFFUSERS_TO_LDM_MAPPING[part]
-    layers: Mapping[str, str] = table.get("layers", table)
-    return layers
+    return {**table.get("layers", table), **table.get("addition_embed_type", {})}

@@ -1,4 +1,4 @@
-"""Configurations of Stable Diffusion 1.x and 2.x, for single files, which contain weights only.
+"""Configurations of Stable Diffusion 1.x, 2.x and XL, for single files, which are weights only.
 
 The architectures are ModelSpec's names. CLIP's vocabulary follows from its merges, which lie
 beside this file and come from https://github.com/openai/CLIP (MIT, see ``clip_merges.LICENSE``).
@@ -8,12 +8,14 @@ import gzip
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from styledag.store.files import storage_errors
 
 V1, V2, V2_V = "stable-diffusion-v1", "stable-diffusion-v2-512", "stable-diffusion-v2-768-v"
-ARCHITECTURES = (V1, V2, V2_V)
+XL = "stable-diffusion-xl-v1-base"
+ARCHITECTURES = (V1, V2, V2_V, XL)
 
 _MERGES_FILE = "clip_merges.txt.gz"
 _WORDS = 49408
@@ -21,39 +23,49 @@ _WORDS = 49408
 Config = Mapping[str, Any]
 
 
-def write_configuration(architecture: str, folder: Path) -> None:
-    """Write the configurations, tokenizer and scheduler of an architecture in diffusers' layout.
+def write_configuration(
+    architecture: str, folder: Path, *, scheduler: Config = MappingProxyType({})
+) -> None:
+    """Write the configurations, tokenizers and scheduler of an architecture in diffusers' layout.
 
     Args:
         architecture: One of :data:`ARCHITECTURES`.
         folder: Where they go; made if it is not there.
+        scheduler: What differs from the architecture's own scheduler.
 
     Raises:
         StorageError: If the folder cannot be written.
     """
-    from transformers import CLIPTokenizer
-
-    first = architecture == V1
     files = {
-        "model_index.json": _INDEX,
+        "model_index.json": _INDEX_XL if architecture == XL else _INDEX,
         "unet/config.json": _unet(architecture),
         "vae/config.json": _vae(architecture),
-        "text_encoder/config.json": _CLIP_L if first else _OPEN_CLIP_H,
-        "scheduler/scheduler_config.json": _scheduler(architecture),
+        "text_encoder/config.json": _CLIP_L if architecture in (V1, XL) else _OPEN_CLIP_H,
+        "scheduler/scheduler_config.json": {**_scheduler(architecture), **scheduler},
     }
+    if architecture == XL:
+        files["text_encoder_2/config.json"] = _OPEN_CLIP_G
     with storage_errors(str(folder)):
         for name, config in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-        merges = clip_merges()
-        tokenizer = CLIPTokenizer(
-            vocab=clip_vocabulary(merges),
-            merges=merges,
-            pad_token="<|endoftext|>" if first else "!",
-            model_max_length=77,
-        )
-        tokenizer.save_pretrained(folder / "tokenizer")
+        _write_tokenizer(folder / "tokenizer", open_clip=architecture in (V2, V2_V))
+        if architecture == XL:
+            _write_tokenizer(folder / "tokenizer_2", open_clip=True)
+
+
+def _write_tokenizer(folder: Path, *, open_clip: bool) -> None:
+    """Write CLIP's tokenizer; OpenCLIP pads with token 0, OpenAI's with the end of text."""
+    from transformers import CLIPTokenizer
+
+    merges = clip_merges()
+    CLIPTokenizer(
+        vocab=clip_vocabulary(merges),
+        merges=merges,
+        pad_token="!" if open_clip else "<|endoftext|>",
+        model_max_length=77,
+    ).save_pretrained(folder)
 
 
 def clip_merges() -> list[tuple[str, str]]:
@@ -92,6 +104,19 @@ _INDEX: Config = {
     "unet": ["diffusers", "UNet2DConditionModel"],
     "vae": ["diffusers", "AutoencoderKL"],
 }
+_INDEX_XL: Config = {
+    "_class_name": "StableDiffusionXLPipeline",
+    "feature_extractor": [None, None],
+    "force_zeros_for_empty_prompt": True,
+    "image_encoder": [None, None],
+    "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "tokenizer_2": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
 _CLIP: Config = {
     "architectures": ["CLIPTextModel"],
     "model_type": "clip_text_model",
@@ -123,8 +148,22 @@ _OPEN_CLIP_H: Config = {
     "pad_token_id": 0,
 }
 
+_OPEN_CLIP_G: Config = {
+    **_CLIP,
+    "architectures": ["CLIPTextModelWithProjection"],
+    "hidden_act": "gelu",
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_attention_heads": 20,
+    "num_hidden_layers": 32,
+    "projection_dim": 1280,
+    "pad_token_id": 0,
+}
+
 
 def _unet(architecture: str) -> Config:
+    if architecture == XL:
+        return _UNET_XL
     config: dict[str, Any] = {
         "_class_name": "UNet2DConditionModel",
         "block_out_channels": [320, 640, 1280, 1280],
@@ -147,6 +186,26 @@ def _unet(architecture: str) -> Config:
     }
 
 
+_UNET_XL: Config = {
+    "_class_name": "UNet2DConditionModel",
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "attention_head_dim": [5, 10, 20],
+    "block_out_channels": [320, 640, 1280],
+    "cross_attention_dim": 2048,
+    "down_block_types": ["DownBlock2D"] + ["CrossAttnDownBlock2D"] * 2,
+    "up_block_types": ["CrossAttnUpBlock2D"] * 2 + ["UpBlock2D"],
+    "in_channels": 4,
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+    "out_channels": 4,
+    "projection_class_embeddings_input_dim": 2816,
+    "sample_size": 128,
+    "transformer_layers_per_block": [1, 2, 10],
+    "use_linear_projection": True,
+}
+
+
 def _vae(architecture: str) -> Config:
     return {
         "_class_name": "AutoencoderKL",
@@ -158,14 +217,17 @@ def _vae(architecture: str) -> Config:
         "out_channels": 3,
         "latent_channels": 4,
         "norm_num_groups": 32,
-        "scaling_factor": 0.18215,
-        "sample_size": 768 if architecture == V2_V else 512,
+        "scaling_factor": 0.13025 if architecture == XL else 0.18215,
+        "sample_size": {XL: 1024, V2_V: 768}.get(architecture, 512),
     }
 
 
 def _scheduler(architecture: str) -> Config:
+    own: Config = {"_class_name": "DDIMScheduler"}
+    if architecture == XL:
+        own = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"}
     return {
-        "_class_name": "DDIMScheduler",
+        **own,
         "beta_start": 0.00085,
         "beta_end": 0.012,
         "beta_schedule": "scaled_linear",

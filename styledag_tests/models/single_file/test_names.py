@@ -2,8 +2,8 @@
 
 import pytest
 
-from styledag.publishing.single_file.configurations import V1, write_configuration
-from styledag.publishing.single_file.names import (
+from styledag.models.single_file.configurations import V1, write_configuration
+from styledag.models.single_file.names import (
     model_name,
     open_clip_name,
     unet_name,
@@ -82,7 +82,7 @@ def test_tensors_of_the_autoencoder(name: str, original: str, configs: dict) -> 
     ],
 )
 def test_tensors_of_open_clip(name: str, original: str) -> None:
-    assert open_clip_name(f"text_model.{name}") == f"cond_stage_model.model.{original}"
+    assert open_clip_name(f"text_model.{name}") == original
 
 
 @pytest.mark.parametrize(

@@ -7,17 +7,26 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
-from styledag.publishing.single_file.configurations import ARCHITECTURES, write_configuration
-from styledag.publishing.single_file.names import model_name
+from styledag.models.single_file.configurations import ARCHITECTURES, XL, write_configuration
+from styledag.models.single_file.names import model_name
 from styledag.publishing.single_file.parts import PipelineParts, architecture_of, read_configs
 
-# Parameters of UNet, autoencoder and text encoder, and the tensors of the original files' parts.
+# Parameters of UNet, autoencoder and text encoders, and the tensors of the original files' parts.
 PUBLISHED = {
     "stable-diffusion-v1": ((859_520_964, 83_653_863, 123_060_480), (686, 248, 196)),
     "stable-diffusion-v2-512": ((865_910_724, 83_653_863, 340_387_840), (686, 248, 280)),
     "stable-diffusion-v2-768-v": ((865_910_724, 83_653_863, 340_387_840), (686, 248, 280)),
+    "stable-diffusion-xl-v1-base": (
+        (2_567_463_684, 83_653_863, 123_060_480, 694_659_840),
+        (1680, 248, 196, 389),
+    ),
 }
 
 
@@ -31,13 +40,17 @@ def configuration(request, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
 def models(folder: Path) -> dict[str, torch.nn.Module]:
     """The models of a configuration, without memory for their weights."""
     with torch.device("meta"):
-        return {
+        parts = {
             "unet": UNet2DConditionModel.from_config(
                 UNet2DConditionModel.load_config(folder / "unet")
             ),
             "vae": AutoencoderKL.from_config(AutoencoderKL.load_config(folder / "vae")),
             "text_encoder": CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder")),
         }
+        if (folder / "text_encoder_2").is_dir():
+            config = CLIPTextConfig.from_pretrained(folder / "text_encoder_2")
+            parts["text_encoder_2"] = CLIPTextModelWithProjection(config)
+        return parts
 
 
 def test_models_have_the_published_number_of_parameters(configuration) -> None:
@@ -61,11 +74,17 @@ def test_every_tensor_has_an_original_name(configuration) -> None:
     configs = read_configs(folder)
     names = [tensor.name for tensor in PipelineParts(configs, readers).tensors()]
 
-    prefixes = ("model.diffusion_model.", "first_stage_model.", "cond_stage_model.")
+    texts = ("cond_stage_model.",)
+    if architecture == XL:
+        texts = ("conditioner.embedders.0.", "conditioner.embedders.1.")
+    prefixes = ("model.diffusion_model.", "first_stage_model.", *texts)
     counts = tuple(sum(name.startswith(prefix) for name in names) for prefix in prefixes)
     assert counts == PUBLISHED[architecture][1]
     assert architecture_of(configs) == architecture
     # Names of the published files, by which diffusers recognises them.
+    if architecture == XL:
+        assert "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias" in names
+        return
     assert "model.diffusion_model.output_blocks.11.0.skip_connection.weight" in names
     if architecture != "stable-diffusion-v1":
         assert "cond_stage_model.model.transformer.resblocks.22.attn.in_proj_weight" in names
@@ -90,11 +109,14 @@ def test_the_tokenizer_is_clips(configuration) -> None:
 
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
 
+    if architecture == XL:
+        second = CLIPTokenizer.from_pretrained(folder / "tokenizer_2")
+        assert second("cat", padding="max_length").input_ids[-1] == 0
     assert len(tokenizer) == 49408
     assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
     assert tokenizer("Hello World.").input_ids == [49406, 3306, 1002, 269, 49407]
     padded = tokenizer("cat", padding="max_length", max_length=77).input_ids
     assert len(padded) == 77
-    assert padded[-1] == (49407 if architecture == "stable-diffusion-v1" else 0)
+    assert padded[-1] == (0 if architecture.startswith("stable-diffusion-v2") else 49407)
     assert tokenizer.model_max_length == 77
     assert tokenizer.decode(tokenizer("größe 🦊").input_ids, skip_special_tokens=True) == "größe 🦊"
