@@ -20,7 +20,6 @@ import requests
 from styledag.errors import DataError, SourceError, StyledagError
 
 FOLDER = Path("data") / "demo"
-REGISTRY = "https://registry.npmjs.org"
 SIDE_PX = 128
 _TIMEOUT_S = 60.0
 ICONS = "package/icons.json"
@@ -109,7 +108,7 @@ def icon_images(style: str, project: Path) -> Path:
 
 
 def registry_address() -> str:
-    """Return the address of the npm registry: npm's own setting, or else the public one."""
+    """Return the address of the npm registry that npm is configured with; empty without npm."""
     # npm reads its variables in lower and in upper case.
     variables = {name.lower(): value for name, value in os.environ.items()}
     named = variables.get("npm_config_registry")
@@ -119,7 +118,7 @@ def registry_address() -> str:
             [npm, "config", "get", "registry"], capture_output=True, text=True, check=False
         )
         named = asked.stdout.strip()
-    return (named if named and "://" in named else REGISTRY).rstrip("/")
+    return named.rstrip("/") if named and "://" in named else ""
 
 
 def _archive(chosen: IconSet, folder: Path) -> tarfile.TarFile:
@@ -148,8 +147,8 @@ def _fetched(url: str, chosen: IconSet, path: Path) -> bytes:
         answer.raise_for_status()
     except requests.RequestException as exc:
         raise SourceError(
-            f"{chosen.package} cannot be fetched from {url}: {exc}; name a registry that can be "
-            "reached in npm_config_registry, or put what "
+            f"{chosen.package} cannot be fetched from {url}: {exc}; install npm, or name a "
+            "registry that can be reached in npm_config_registry, or put what "
             f"`npm pack {chosen.package}@{chosen.version}` gives at {path}"
         ) from exc
     return answer.content

@@ -115,9 +115,7 @@ def test_a_registry_that_cannot_be_reached_is_named_with_what_to_do(
         icon_images("openmoji", tmp_path)
 
 
-def test_the_registry_is_npms_own_or_the_public_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_registry_is_npms_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("npm_config_registry", raising=False)
     npm = tmp_path / "npm"
     npm.write_text('#!/bin/sh\n[ "$*" = "config get registry" ] && echo https://mirror.example/\n')
@@ -125,7 +123,9 @@ def test_the_registry_is_npms_own_or_the_public_one(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert registry_address() == "https://mirror.example"
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    assert registry_address() == "https://registry.npmjs.org"
+    assert registry_address() == ""
+    with pytest.raises(SourceError, match="install npm, or name a registry"):
+        icon_images("openmoji", tmp_path)
 
 
 @pytest.mark.parametrize("name", [DEMO_STYLE, *ICON_STYLES])
