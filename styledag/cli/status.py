@@ -26,10 +26,9 @@ def status(session: Session, style: str | None, *, as_json: bool) -> None:
     from styledag.errors import StyledagError, StyleFileError
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.status import AssetStatus, style_status
-    from styledag.style.load import style_paths
 
     catalogue = Catalogue(session.project)
-    names = [style] if style else list(style_paths(session.project.styles_folder))
+    names = [style] if style else list(session.project.style_paths)
     states: dict[str, list[AssetStatus]] = {}
     broken: dict[str, str] = {}
     for name in names:
@@ -78,7 +77,6 @@ def doctor(session: Session, name: str | None) -> None:
     from styledag.graph.checking.preflight import check_style
     from styledag.graph.names import ModelName
     from styledag.models.compute import ComputeSettings
-    from styledag.style.load import style_paths
 
     catalogue = Catalogue(session.project)
     model = ModelName.parse(name) if name is not None and "." in name else None
@@ -89,7 +87,7 @@ def doctor(session: Session, name: str | None) -> None:
     def findings() -> Iterator[Finding]:
         yield from check_machine(catalogue)
         recipes = [] if model is None else [model.recipe]
-        for each in [style] if style else style_paths(session.project.styles_folder):
+        for each in [style] if style else session.project.style_paths:
             yield from check_style(catalogue, each, recipes, ComputeSettings())
         if model is not None:
             yield from predict_model(catalogue, model, fits=f"{model}: memory" not in failed)

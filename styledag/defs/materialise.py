@@ -11,6 +11,7 @@ from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
 from styledag.defs.metadata import built_metadata, check_result
 from styledag.defs.parts import PartsLog
+from styledag.defs.placement import Placement
 from styledag.defs.resources import ComputeResource, ProgressOf
 from styledag.defs.settings_nodes import observe_settings
 from styledag.errors import SourceError, StyledagError, may_pass
@@ -43,6 +44,7 @@ class GraphRun:
         retry_delays_s: Seconds before each further try to collect from a source that is down.
         checks_first: Whether a run begins with :mod:`styledag.graph.checking.preflight`; not
             if whoever starts it has done them.
+        placement: Keys of the assets.
     """
 
     catalogue: Catalogue
@@ -50,6 +52,7 @@ class GraphRun:
     on_built: OnBuilt = ignore_built
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S
     checks_first: bool = True
+    placement: Placement = field(default_factory=Placement)
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def materialise(
@@ -66,8 +69,13 @@ class GraphRun:
                 self._check(partition, compute.settings)
             style = self.catalogue.style(partition.style)
             plan = plan_build(self.catalogue, stage.name, partition)
-            tags = observe_settings(context.instance, stage.name, partition, plan.declared)
-            parts = PartsLog(context, self.catalogue, self.on_built)
+            tags = observe_settings(
+                context.instance,
+                self.placement.settings(stage.name),
+                partition.key,
+                plan.declared,
+            )
+            parts = PartsLog(context, self.catalogue, self.placement, self.on_built)
             build = partial(
                 build_planned,
                 plan,
