@@ -9,6 +9,7 @@ from functools import partial
 import dagster as dg
 from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
+from styledag.defs.history import SECONDS
 from styledag.defs.metadata import built_metadata, check_result
 from styledag.defs.parts import PartsLog
 from styledag.defs.placement import Placement
@@ -85,13 +86,15 @@ class GraphRun:
                 on_part=parts.log_part,
             )
             delays_s = self.retry_delays_s if stage.depends_on_outside else ()
+            started_at = time.monotonic()
             built = retried(build, delays_s, context.log.warning)
+            took = {} if built.cached else {SECONDS: round(time.monotonic() - started_at, 3)}
             self.on_built(built)
             parts.announce(stage, built.artifact)
             checked = Checked(built.artifact, style, self.catalogue.store)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(built.artifact.version),
-                metadata=built_metadata(stage, built),
+                metadata={**built_metadata(stage, built), **took},
                 check_results=[check_result(each, checked) for each in checks_of(stage)],
                 tags=tags,
             )

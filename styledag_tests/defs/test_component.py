@@ -17,7 +17,7 @@ from styledag_tests.whole.small_project import STYLE_FILE
 # Both are Dagster's own, of how it reads components.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated"),
-    pytest.mark.filterwarnings("ignore:Class .* is currently in beta"),
+    pytest.mark.filterwarnings("ignore::dagster_shared.utils.warnings.BetaWarning"),
 ]
 
 STYLE = "hiroshige"
