@@ -83,6 +83,10 @@ def _image(store: Store, number: int, size_bytes: int) -> CaptionedImage:
         sha256=sha256,
         width_px=512,
         height_px=512,
+        raw_width_px=512,
+        raw_height_px=512,
+        crop_left_px=0,
+        crop_top_px=0,
         family=sha256,
         family_size=1,
     )

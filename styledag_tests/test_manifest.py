@@ -32,6 +32,8 @@ def test_rows_survive_with_nested_and_repeated_fields(tmp_path: Path) -> None:
         height_px=64,
         raw_width_px=72,
         raw_height_px=70,
+        crop_left_px=4,
+        crop_top_px=3,
         raw_format="PNG",
         notes=("icc_ignored",),
     )

@@ -260,6 +260,20 @@ class Base(Protocol):
             conditioning: A row for each image.
         """
 
+    def image_conditioning(
+        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> Mapping[str, tuple[int, ...]]:
+        """Return what the denoiser reads of a training image beside its caption, by name.
+
+        It joins the caption's conditioning, whose names are others. Where it is missing, as in
+        sampling, :meth:`predict` takes an image of the latents' size that was not cropped.
+
+        Args:
+            original_px: Width and height of the original.
+            crop_px: What was cut off of the original on the left and above, once it was scaled.
+            size_px: Width and height of the image.
+        """
+
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return the conditioning of so many texts on the meta device: names, shapes, dtypes.
 

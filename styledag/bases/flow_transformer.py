@@ -92,6 +92,13 @@ class FlowTransformer:
             )
         return model
 
+    def image_conditioning(
+        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> Mapping[str, tuple[int, ...]]:
+        """Return nothing: the transformer reads none of it."""
+        del original_px, crop_px, size_px
+        return {}
+
     def objective(
         self, *, min_snr_gamma: float | None = None, flow: FlowSettings | None = None
     ) -> FlowObjective:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
 
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 
 _TOKENS = 512
 """Most tokens that the pipelines read."""
+
+
+class PaddedTokens(Protocol):
+    """What a language model reads of texts."""
+
+    def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
+        """Return token ids and attention mask of texts: [texts, tokens] each.
+
+        On the device ``meta`` they are shapes, and no tokenizer is read.
+        """
 
 
 class ChatTokens:
@@ -73,11 +83,12 @@ class ChatTokens:
 
 
 class LanguageModel:
-    """A Qwen3 of which hidden states are read, without the head that predicts words.
+    """A language model of which hidden states are read, without the head that predicts words.
 
     Args:
         folder: The model's.
         tokens: The base's.
+        kind: Its class; a Qwen3 when ``None``.
         device: Where it computes; on ``meta`` no tokenizer is read.
         dtype: Dtype of its weights.
 
@@ -88,15 +99,16 @@ class LanguageModel:
     def __init__(
         self,
         folder: Path,
-        tokens: ChatTokens,
+        tokens: PaddedTokens,
         *,
+        kind: Any = None,
         device: "torch.device | str",
         dtype: "torch.dtype | None",
     ) -> None:
         from transformers import Qwen3Model
 
         self._tokens = tokens
-        self._model = load_transformers(Qwen3Model, folder, device=device, dtype=dtype)
+        self._model = load_transformers(kind or Qwen3Model, folder, device=device, dtype=dtype)
 
     def encode(self, texts: Sequence[str]) -> "tuple[Sequence[Tensor], Tensor]":
         """Return the states after each layer, the embeddings first, and the attention mask.

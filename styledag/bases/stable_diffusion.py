@@ -130,6 +130,13 @@ class StableDiffusion:
         ]
         return prediction
 
+    def image_conditioning(
+        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> Mapping[str, tuple[int, ...]]:
+        """Return nothing: the UNet reads none of it."""
+        del original_px, crop_px, size_px
+        return {}
+
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return text states on the meta device."""
         import torch

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+TIME_IDS = "time_ids"
+"""Height and width of the original, top and left of the crop, height and width of the image."""
 _TIME_IDS = 6
-"""Height and width of the original, top and left of the crop, height and width of the target."""
 
 
 @family(
@@ -42,9 +43,9 @@ class StableDiffusionXL(StableDiffusion):
     """A base of Stable Diffusion XL; members are those of the protocol.
 
     The UNet also reads six time ids: the size of the original image, the top left corner of its
-    crop, and the size of the target. An encoded dataset has neither original sizes nor crops, so
-    both sizes are those of the latents and the crop starts at 0, 0: what the pipeline uses to
-    draw. Images that are enlarged to the dataset's size are therefore learned as sharp ones.
+    crop, and the size that it was made. In training they are each image's own, so that enlarged
+    and cropped images are learned as such; in drawing both sizes are those of the latents and the
+    crop starts at 0, 0, as in the pipeline.
 
     Args:
         folder: In ``StableDiffusionXLPipeline``'s layout.
@@ -100,17 +101,26 @@ class StableDiffusionXL(StableDiffusion):
         """Return the UNet's prediction."""
         import torch
 
-        height, width = (self.latents.factor_px * each for each in latents.shape[-2:])
-        # Filled on the device: nothing waits for a copy from host memory. Not in the latents'
-        # dtype, in which large sizes are rounded.
-        time_ids = latents.new_zeros((len(latents), _TIME_IDS), dtype=torch.float32)
-        time_ids[:, 0::4] = height
-        time_ids[:, 1::4] = width
+        time_ids = conditioning.tensors.get(TIME_IDS)
+        if time_ids is None:
+            height, width = (self.latents.factor_px * each for each in latents.shape[-2:])
+            # Filled on the device: nothing waits for a copy from host memory. Integers, since
+            # large sizes are rounded in the latents' dtype.
+            time_ids = latents.new_zeros((len(latents), _TIME_IDS), dtype=torch.int64)
+            time_ids[:, 0::4] = height
+            time_ids[:, 1::4] = width
         added = {"text_embeds": conditioning[POOLED], "time_ids": time_ids}
         prediction: Tensor = denoiser(
             latents, timesteps, conditioning[STATES], added_cond_kwargs=added, return_dict=False
         )[0]
         return prediction
+
+    def image_conditioning(
+        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> Mapping[str, tuple[int, ...]]:
+        """Return an image's time ids."""
+        pairs = (original_px[::-1], crop_px[::-1], size_px[::-1])
+        return {TIME_IDS: tuple(each for pair in pairs for each in pair)}
 
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return text states and pooled states on the meta device."""

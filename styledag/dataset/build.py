@@ -19,7 +19,7 @@ from styledag.store.workspace import Workspace
 if TYPE_CHECKING:
     from styledag.progress import Advance
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 DATA_FOLDER = "data"
 CARD_FILE = "README.md"
 

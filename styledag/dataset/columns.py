@@ -24,6 +24,8 @@ TEXT_COLUMNS = (
     "captioner",
 )
 VARIANTS_COLUMN = "variants"
+FRAMING_COLUMNS = ("original_width", "original_height", "crop_left", "crop_top")
+"""In pixels: the original's size, and what is cut off of it on two sides once it is scaled."""
 
 
 def dataset_schema() -> "pa.Schema":
@@ -31,7 +33,8 @@ def dataset_schema() -> "pa.Schema":
     from datasets import Features, Image, List, Value
 
     columns = {"image": Image()} | {name: Value("string") for name in TEXT_COLUMNS}
-    return Features(columns | {VARIANTS_COLUMN: List(Value("string"))}).arrow_schema
+    columns |= {VARIANTS_COLUMN: List(Value("string"))}
+    return Features(columns | {name: Value("int32") for name in FRAMING_COLUMNS}).arrow_schema
 
 
 def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
@@ -59,4 +62,8 @@ def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
         "template": captioned.template,
         "captioner": captioned.captioner,
         VARIANTS_COLUMN: list(captioned.variants),
+        "original_width": image.raw_width_px,
+        "original_height": image.raw_height_px,
+        "crop_left": image.crop_left_px,
+        "crop_top": image.crop_top_px,
     }

@@ -29,6 +29,8 @@ class DatasetRow:
         origin: Where it comes from, as far as the dataset holds it.
         caption_source: Where the words come from, such as ``title`` or ``captioner``.
         raw_caption: As its source gave it.
+        original_px: Width and height of the original.
+        crop_px: What is cut off of the original on the left and above, once it is scaled.
     """
 
     id: str
@@ -39,6 +41,8 @@ class DatasetRow:
     origin: Origin
     caption_source: str
     raw_caption: str
+    original_px: tuple[int, int]
+    crop_px: tuple[int, int]
     variants: tuple[str, ...] = ()
 
 
@@ -101,5 +105,7 @@ def _row(row: Mapping[str, Any], split: Split) -> DatasetRow:
         origin=Origin(**origin),
         caption_source=row["caption_source"],
         raw_caption=row["raw_caption"],
+        original_px=(row["original_width"], row["original_height"]),
+        crop_px=(row["crop_left"], row["crop_top"]),
         variants=tuple(row["variants"]),
     )

@@ -17,7 +17,7 @@ from styledag.store.artifact import Facts
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 
 _NAMESPACE = "jpeg"
 _REASONS_NAMED = 3

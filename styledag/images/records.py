@@ -17,6 +17,8 @@ class JpegImage:
         height_px: Height of the JPEG.
         raw_width_px: Width of the original, upright.
         raw_height_px: Height of the original, upright.
+        crop_left_px: What is cut off on the left of the original, once that is scaled.
+        crop_top_px: What is cut off above.
         raw_format: Pillow's name of the original's format.
         frames: Frames of the original; only the first is kept.
         notes: Reasons for what was done beyond the ordinary, such as ``icc_ignored``.
@@ -29,6 +31,8 @@ class JpegImage:
     height_px: int
     raw_width_px: int
     raw_height_px: int
+    crop_left_px: int
+    crop_top_px: int
     raw_format: str
     frames: int = 1
     notes: tuple[str, ...] = ()
@@ -49,6 +53,10 @@ class CuratedImage:
         sha256: Blob of the JPEG; the sample id from here on.
         width_px: Width of the JPEG.
         height_px: Height of the JPEG.
+        raw_width_px: Width of the original, upright.
+        raw_height_px: Height of the original, upright.
+        crop_left_px: What is cut off on the left of the original, once that is scaled.
+        crop_top_px: What is cut off above.
         family: sha256 of the JPEG at the centre of its family of near-duplicates.
         family_size: Members of the family before the cap.
         copies: Addresses of the copies that were dropped in its favour.
@@ -59,6 +67,10 @@ class CuratedImage:
     sha256: str
     width_px: int
     height_px: int
+    raw_width_px: int
+    raw_height_px: int
+    crop_left_px: int
+    crop_top_px: int
     family: str
     family_size: int
     copies: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 from styledag.training.microsteps import Microsteps, by_bucket
 from styledag.training.recipe import Recipe
 
-BANDS = 4
+BANDS = 8
 """Equal parts of the timesteps, from the least noise to the most."""
 
 _HALF = 0.5
@@ -170,8 +170,9 @@ class Batches:
     def validation_batches(self) -> Iterator[tuple[int, Batch]]:
         """Yield the validation split by bands of the timesteps, always with the same noise.
 
-        Each image comes once in each band, unmirrored, with its main caption, with weight 1 and
-        without offset. The band, from 0 to below :data:`BANDS`, comes with each batch.
+        Each image comes once in the middle of each band, unmirrored, with its main caption, with
+        weight 1 and without offset. The band, from 0 to below :data:`BANDS`, comes with each
+        batch.
         """
         for band in range(BANDS):
             for samples in self._held_out:
@@ -183,10 +184,20 @@ class Batches:
                         draws,
                         flips=[False] * len(samples),
                         captions=[each.captions[0] for each in samples],
-                        timestep_shares=[(band + d.share("timestep")) / BANDS for d in draws],
+                        timestep_shares=[(band + _HALF) / BANDS] * len(samples),
                         weights=[1.0] * len(samples),
                     ),
                 )
+
+    def _conditioning(
+        self, samples: Sequence[EncodedSample], captions: Sequence[int]
+    ) -> Conditioning:
+        of_captions = self._encoded.conditioning.select(list(captions)).tensors
+        of_images = {
+            name: torch.tensor([each.image_conditioning[name] for each in samples])
+            for name in samples[0].image_conditioning
+        }
+        return Conditioning({**of_captions, **of_images})
 
     def _caption(self, sample: EncodedSample, draws: Draws) -> int:
         if draws.share("caption_dropout") < self._recipe.caption_dropout:
@@ -226,7 +237,7 @@ class Batches:
             latents=latents,
             noise=noise,
             timesteps=self._objective.timesteps(timestep_shares, shape),
-            conditioning=self._encoded.conditioning.select(list(captions)),
+            conditioning=self._conditioning(samples, captions),
             weights=torch.tensor(weights),
             dropped=torch.tensor([caption == self._encoded.empty_caption for caption in captions]),
         )

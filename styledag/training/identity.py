@@ -10,7 +10,7 @@ from typing import Any
 from styledag.settings import settings_identity
 from styledag.training.recipe import Recipe
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 """Of the training of the denoiser: raised when the same recipe gives other weights."""
 
 

@@ -96,6 +96,9 @@ class LoraAdapters:
     def write(self, averages: Mapping[str, Tensor], folder: Path, denoiser: str) -> None:
         """Write the adapters as diffusers and, of a UNet, as kohya's tools name them, at once.
 
+        In diffusers' file the scale, alpha over rank, is part of the second matrix: diffusers reads
+        alpha out of the header, other tools that read the same names do not.
+
         Args:
             averages: The adapters' weights by name.
             folder: Where the files go; replaced if it is there.
@@ -104,10 +107,9 @@ class LoraAdapters:
         Raises:
             StorageError: If the disk is full or cannot be written.
         """
-        halves = {
-            name.replace(f".{_ADAPTER}.", "."): tensor.detach()
-            .to("cpu", torch.float16)
-            .contiguous()
+        scale = self._alpha / self._rank
+        plain = {
+            name.replace(f".{_ADAPTER}.", "."): tensor.detach().to("cpu", torch.float32)
             for name, tensor in averages.items()
         }
         partial = folder.with_name(f"{folder.name}.partial")
@@ -115,7 +117,10 @@ class LoraAdapters:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             safetensors.torch.save_file(
-                {f"{denoiser}.{name}": tensor for name, tensor in halves.items()},
+                {
+                    f"{denoiser}.{name}": _half(tensor * scale if ".lora_B." in name else tensor)
+                    for name, tensor in plain.items()
+                },
                 partial / DIFFUSERS_FILE,
                 metadata={
                     "format": "pt",
@@ -125,22 +130,27 @@ class LoraAdapters:
             if denoiser == "unet":
                 # Of transformers, kohya's tools name the layers of other files than diffusers'.
                 safetensors.torch.save_file(
-                    self._kohya(halves), partial / KOHYA_FILE, metadata={"format": "pt"}
+                    self._kohya(plain), partial / KOHYA_FILE, metadata={"format": "pt"}
                 )
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
 
     def _metadata(self, averages: Mapping[str, Tensor], denoiser: str) -> str:
         layers = sorted(name.removesuffix(_A) for name in averages if name.endswith(_A))
-        config = {"r": self._rank, "lora_alpha": self._alpha, "target_modules": layers}
+        config = {"r": self._rank, "lora_alpha": self._rank, "target_modules": layers}
         named = {f"{denoiser}.{key}": value for key, value in config.items()}
         return json.dumps(named, sort_keys=True)
 
-    def _kohya(self, halves: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _kohya(self, plain: Mapping[str, Tensor]) -> dict[str, Tensor]:
         named = {}
-        for name, tensor in halves.items():
+        for name, tensor in plain.items():
             layer, _, matrix = name.removesuffix(".weight").rpartition(".")
             kohya = f"lora_unet_{layer.replace('.', '_')}"
-            named[f"{kohya}.{'lora_down' if matrix == 'lora_A' else 'lora_up'}.weight"] = tensor
+            half = "lora_down" if matrix == "lora_A" else "lora_up"
+            named[f"{kohya}.{half}.weight"] = _half(tensor)
             named[f"{kohya}.alpha"] = torch.tensor(float(self._alpha))
         return named
+
+
+def _half(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.float16).contiguous()

@@ -159,7 +159,7 @@ def test_latents_and_images_are_the_pipelines(
     family, folder = FAMILIES[name], folder_of(name)
     pipeline = family.load(folder)
     kind = getattr(diffusers, family.samplers[sampler])
-    for (width_px, height_px), negative in (((16, 16), ""), ((24, 16), family.negative)):
+    for (width_px, height_px), negative in zip(family.sizes, ("", family.negative), strict=True):
         settings = SampleSettings(
             prompts=("a red apple",),
             seeds=(3,),

@@ -1,6 +1,7 @@
 """What is Stable Diffusion XL's own; what it shares with all families is in test_families.py."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,18 @@ from diffusers import UNet2DConditionModel
 
 from styledag.bases.clip import STATES
 from styledag.bases.clip_pair import POOLED
+from styledag.bases.conditioning import Conditioning
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentScale
 from styledag.errors import ModelError
+from styledag.store.store import Store
+from styledag.store.workspace import Workspace
+from styledag.training.batches import Batches
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.recipe import Recipe
 from styledag_tests.bases.families.stable_diffusion_xl import FAMILY
 from styledag_tests.bases.tiny_parts import change
+from styledag_tests.training.conftest import encode_samples, make_samples
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +55,51 @@ def test_the_shorter_limit_and_the_longer_count_are_its_own(copy: Path) -> None:
     assert find_base(copy).tokens.count("a cat") >= 4
     change(copy / "tokenizer_2" / "tokenizer_config.json", model_max_length=9)
     assert find_base(copy).tokens.limit == 9
+
+
+def test_the_unet_is_told_each_image_s_original_size_and_crop(
+    xl: Path, store: Store, workspace: Workspace
+) -> None:
+    whole, cut = make_samples(store, 2)
+    cut = replace(cut, original_px=(200, 100), crop_px=(8, 0))
+    encode_samples([whole, cut], xl, workspace)
+    encoded = EncodedDataset.open(workspace.folder)
+    base = find_base(xl)
+    batches = Batches(encoded, Recipe(caption_dropout=0.0), base.objective())
+    batch = batches.training_batch(encoded.train, 1)
+    ids = [each.id for each in encoded.train]
+    told = dict(zip(ids, batch.conditioning["time_ids"], strict=True))
+    assert told[whole.id].tolist() == [16, 16, 0, 0, 16, 16]
+    assert told[cut.id].tolist() == [100, 200, 0, 8, 16, 16]
+
+    unet = base.denoiser()
+    conditioning = batch.to(torch.device("cpu")).conditioning
+    with torch.no_grad():
+        found = base.predict(unet, batch.noise, batch.timesteps, conditioning)
+        expected = unet(
+            batch.noise,
+            batch.timesteps,
+            conditioning[STATES],
+            added_cond_kwargs={
+                "text_embeds": conditioning[POOLED],
+                "time_ids": torch.stack([told[each.id] for each in encoded.train]).float(),
+            },
+        ).sample
+        untold = {k: v for k, v in conditioning.tensors.items() if k != "time_ids"}
+        other = base.predict(unet, batch.noise, batch.timesteps, Conditioning(untold))
+    assert torch.equal(found, expected)
+    of = {each.id: at for at, each in enumerate(encoded.train)}
+    assert torch.equal(found[of[whole.id]], other[of[whole.id]])
+    assert not torch.allclose(found[of[cut.id]], other[of[cut.id]])
+
+
+def test_large_sizes_stay_exact_in_half_precision(xl: Path) -> None:
+    values = find_base(xl).image_conditioning(
+        original_px=(4095, 1023), crop_px=(1, 0), size_px=(1024, 1024)
+    )
+    (name, told) = next(iter(values.items()))
+    batch = Conditioning({name: torch.tensor([told])}).to(dtype=torch.bfloat16)
+    assert batch[name].tolist() == [[1023, 4095, 0, 1, 1024, 1024]]
 
 
 def test_a_scale_for_each_channel_is_refused(copy: Path) -> None:

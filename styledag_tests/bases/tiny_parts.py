@@ -11,6 +11,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     CLIPTextConfig,
     CLIPTokenizer,
+    GemmaTokenizerFast,
     Qwen2TokenizerFast,
     Qwen3Config,
     T5TokenizerFast,
@@ -79,6 +80,16 @@ def write_qwen_tokenizer(folder: Path) -> int:
         chat_template=CHAT_TEMPLATE,
         model_max_length=1024,
     )
+    tokenizer.save_pretrained(folder)
+    return len(tokenizer)
+
+
+def write_gemma_tokenizer(folder: Path) -> int:
+    """Write a tokenizer of Gemma's kind that knows letters, and return how many tokens it has."""
+    special = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
+    letters = ("▁", *map(chr, range(33, 127)))
+    vocabulary = {piece: at for at, piece in enumerate((*special, *letters))}
+    tokenizer = GemmaTokenizerFast(vocab=vocabulary, merges=[])
     tokenizer.save_pretrained(folder)
     return len(tokenizer)
 

@@ -188,6 +188,12 @@ class Toy:
         predicted: Tensor = denoiser(latents, time, conditioning["states"], conditioning["mask"])
         return predicted
 
+    def image_conditioning(
+        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> Mapping[str, tuple[int, ...]]:
+        del original_px, crop_px, size_px
+        return {}
+
     def meta_conditioning(self, count: int) -> Conditioning:
         states = torch.empty(count, LIMIT, WIDTH, device="meta")
         return Conditioning(

@@ -27,6 +27,10 @@ def curated(workspace: Workspace, colour: str, title: str = "", **fields) -> Cur
             "sha256": sha256,
             "width_px": 64,
             "height_px": 64,
+            "raw_width_px": 200,
+            "raw_height_px": 100,
+            "crop_left_px": 32,
+            "crop_top_px": 0,
             "family": sha256,
             "family_size": 1,
         }

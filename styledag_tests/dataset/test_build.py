@@ -142,6 +142,8 @@ def test_reader_gives_back_images_captions_and_origins(workspace: Workspace, bui
         origin=source.image.origin,
         caption_source="captioner",
         raw_caption=source.raw_caption,
+        original_px=(200, 100),
+        crop_px=(32, 0),
         variants=source.variants,
     )
 

@@ -3,14 +3,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from styledag.dataset.columns import TEXT_COLUMNS, dataset_schema
+from styledag.dataset.columns import FRAMING_COLUMNS, TEXT_COLUMNS, dataset_schema
 from styledag.dataset.shards import write_shards
 
 
 def rows(sizes_bytes: list[int]) -> Iterator[dict]:
     for number, size_bytes in enumerate(sizes_bytes):
+        sizes = dict.fromkeys(FRAMING_COLUMNS, 1)
         text = dict.fromkeys(TEXT_COLUMNS, "") | {"id": f"{number:04d}"}
-        yield {"image": {"bytes": bytes(size_bytes), "path": f"{number}.jpg"}, **text}
+        yield {"image": {"bytes": bytes(size_bytes), "path": f"{number}.jpg"}, **text, **sizes}
 
 
 def ids(path: Path) -> list[str]:

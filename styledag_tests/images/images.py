@@ -79,5 +79,7 @@ def jpeg_image(
         height_px=image.height,
         raw_width_px=raw_size[0],
         raw_height_px=raw_size[1],
+        crop_left_px=0,
+        crop_top_px=0,
         raw_format="PNG",
     )

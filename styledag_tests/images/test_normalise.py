@@ -40,6 +40,23 @@ def test_every_image_becomes_a_jpeg_of_the_declared_size(workspace: Workspace) -
     assert Manifest.read(workspace.folder, JpegImage) == jpegs
 
 
+@pytest.mark.parametrize(
+    ("mode", "size", "cropped"),
+    [("pad", (32, 32), (0, 0)), ("crop", (32, 32), (16, 0)), ("bucket", (48, 24), (0, 0))],
+)
+def test_how_much_is_cut_off_is_known(
+    workspace: Workspace, mode: str, size: tuple[int, int], cropped: tuple[int, int]
+) -> None:
+    raw = raw_manifest(workspace, wide=saved(noisy(1, (100, 50))))
+    settings = ImageSettings(
+        size_px=32, mode=mode, **({"bucket_step_px": 8} if mode == "bucket" else {})
+    )
+    (row,) = normalise_images(raw, settings, workspace).rows
+    assert (row.width_px, row.height_px) == size
+    assert (row.raw_width_px, row.raw_height_px) == (100, 50)
+    assert (row.crop_left_px, row.crop_top_px) == cropped
+
+
 def test_buckets_lose_no_image_and_are_counted(workspace: Workspace, tmp_path: Path) -> None:
     sizes = [
         (64, 64),

@@ -10,6 +10,7 @@ from styledag.style.template import base_names, write_new_style
 
 BASES = {
     "flux2-klein": "black-forest-labs/FLUX.2-klein-base-4B",
+    "sana": "Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers",
     "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "sd35-medium": "stabilityai/stable-diffusion-3.5-medium",
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
@@ -65,6 +66,8 @@ def test_the_starters_style_trains_and_draws_at_the_starters_size(tmp_path: Path
 def test_a_bad_name_and_an_unknown_base_are_refused_and_write_nothing(
     tmp_path: Path, name: str, base: str
 ) -> None:
-    with pytest.raises(StyleFileError, match=r"No Name|choose flux2-klein, sd15, .*, z-image"):
+    with pytest.raises(
+        StyleFileError, match=r"No Name|choose flux2-klein, sana, sd15, .*, z-image"
+    ):
         write_new_style(name, tmp_path, base=base)
     assert not list(tmp_path.iterdir())

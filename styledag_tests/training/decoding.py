@@ -25,11 +25,11 @@ DECODER: dict[str, Any] = {
 
 def images(sample: Any) -> Any:
     """Return the pixels of one of the fixtures' images."""
-    from styledag.training.encoding.encoders import pixel_values
+    from styledag.training.encoding.encoders import pixel_values, rgb_pixels
     from styledag_tests.training.conftest import image
 
     ids = {hashlib.sha256(f"sample {n}".encode()).hexdigest(): n for n in range(64)}
-    return pixel_values(sample.id, image(ids[sample.id]))
+    return pixel_values(rgb_pixels(sample.id, image(ids[sample.id])))
 
 
 def tune(

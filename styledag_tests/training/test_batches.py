@@ -110,8 +110,8 @@ def test_validation_is_always_the_same_and_covers_all_timesteps(encode: Encode) 
     batches = Batches(encoded, recipe, OBJECTIVE)
     once, again = list(batches.validation_batches()), list(batches.validation_batches())
     assert all(same(one, other) for (_, one), (_, other) in zip(once, again, strict=True))
-    bands = [(band, int(each) // 250) for band, batch in once for each in batch.timesteps]
-    assert Counter(bands) == {(band, band): 4 for band in range(4)}
+    found = Counter((band, int(each)) for band, batch in once for each in batch.timesteps)
+    assert found == {(band, 125 * band + 62): 4 for band in range(8)}
     empty = encoded.conditioning[STATES][encoded.empty_caption]
     assert not any(
         torch.equal(states, empty) for _, batch in once for states in batch.conditioning[STATES]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file
 
 from styledag.bases.find import find_base
 from styledag.errors import TrainingError
@@ -75,6 +76,23 @@ def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: 
     )
     pipeline.load_lora_weights(tmp_path / "lora", weight_name=file)
     torch.testing.assert_close(noised(pipeline.unet), noised(unet), atol=2e-3, rtol=2e-3)
+
+
+def test_readers_that_know_no_alpha_get_the_same_change(base: Path, tmp_path: Path) -> None:
+    unet = load_unet(base)
+    adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
+    averages = moved(adapters)
+    adapters.write(averages, tmp_path / "lora", "unet")
+    folded = adapters.folded(averages)
+    before = load_unet(base).state_dict()
+    named = load_file(tmp_path / "lora" / DIFFUSERS_FILE)
+    layers = [n.removesuffix(".lora_A.weight") for n in named if n.endswith(".lora_A.weight")]
+    assert layers
+    for layer in layers:
+        down, up = (named[f"{layer}.lora_{half}.weight"].float() for half in "AB")
+        name = f"{layer.removeprefix('unet.')}.weight"
+        change = (up.flatten(1) @ down.flatten(1)).reshape(before[name].shape)
+        torch.testing.assert_close(before[name] + change, folded[name], atol=1e-3, rtol=1e-2)
 
 
 def test_training_adapters_gives_a_plain_unet_and_the_adapters(

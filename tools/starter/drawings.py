@@ -11,7 +11,7 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,14 +68,18 @@ class Emoji:
     subcategory: str
 
 
-def fetch_packages(folder: Path) -> None:
-    """Download the packages' archives with ``npm pack``, unless they are there.
+def fetch_packages(folder: Path, packages: Collection[str] = tuple(PACKAGES.values())) -> None:
+    """Download packages' archives with ``npm pack``, unless they are there.
+
+    Args:
+        folder: Where they go; made if it is not there.
+        packages: Which, with their versions.
 
     Raises:
         ModelError: If npm is not installed or cannot fetch them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for package in PACKAGES.values():
+    for package in packages:
         if _archive(folder, package).exists():
             continue
         try:

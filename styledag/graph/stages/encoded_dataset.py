@@ -35,6 +35,8 @@ def encode_images(inputs: Inputs, workspace: Workspace) -> Facts:
             family=row.family,
             name=row.origin.url,
             image_sha256=row.id,
+            original_px=row.original_px,
+            crop_px=row.crop_px,
         )
         for row in read_dataset(inputs.folder("image_dataset"))
     ]

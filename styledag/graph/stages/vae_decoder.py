@@ -58,12 +58,12 @@ def tune_decoder(inputs: Inputs, workspace: Workspace) -> Facts:
 
 def _images(inputs: Inputs, workspace: Workspace) -> "Callable[[EncodedSample], Tensor]":
     from styledag.dataset.read import read_dataset
-    from styledag.training.encoding.encoders import pixel_values
+    from styledag.training.encoding.encoders import pixel_values, rgb_pixels
 
     names = {row.id: row.origin.url for row in read_dataset(inputs.folder("image_dataset"))}
 
     def pixels(sample: "EncodedSample") -> "Tensor":
-        return pixel_values(names[sample.id], workspace.blobs.read(sample.id))
+        return pixel_values(rgb_pixels(names[sample.id], workspace.blobs.read(sample.id)))
 
     return pixels
 

@@ -8,7 +8,7 @@ from styledag.errors import ImageError
 from styledag.images.buckets import nearest_bucket, settings_buckets
 from styledag.images.containers.parts import Size
 from styledag.images.converting.decode import DecodedImage, decode_image
-from styledag.images.converting.resize import to_bucket, to_square
+from styledag.images.converting.resize import cropped_px, to_bucket, to_square
 from styledag.images.encode import encode_jpeg
 from styledag.images.settings import ImageSettings
 
@@ -50,11 +50,16 @@ def convert_image(content: bytes, settings: ImageSettings) -> Converted:
         image = _resized(decoded, settings)
     except ImageError as exc:
         return rejected(exc.reason, exc.detail)
+    cropped = (
+        (0, 0) if settings.mode == "pad" else cropped_px(decoded.size, (image.width, image.height))
+    )
     record = {
         "width_px": image.width,
         "height_px": image.height,
         "raw_width_px": decoded.size[0],
         "raw_height_px": decoded.size[1],
+        "crop_left_px": cropped[0],
+        "crop_top_px": cropped[1],
         "raw_format": decoded.format,
         "frames": decoded.frames,
         "notes": list(decoded.notes),

@@ -76,6 +76,18 @@ def covered(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS, box=box)
 
 
+def cropped_px(image: Size, size: Size) -> tuple[int, int]:
+    """Return how many pixels of a scaled image are left of, and above, what fills a shape.
+
+    Args:
+        image: Width and height before it is scaled.
+        size: Width and height of the shape.
+    """
+    scale = max(size[0] / image[0], size[1] / image[1])
+    left, top = ((image[at] * scale - size[at]) / 2 for at in (0, 1))
+    return round(left), round(top)
+
+
 def padded_box(size: Size, size_px: int) -> tuple[int, int, int, int]:
     """Return where an image lies in the square that it was padded to: left, top, right, bottom.
 

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class EncodedSample:
         family: Name of its family of near-duplicates; empty if nothing is known to be like it.
         bucket: Key of its shape in :attr:`EncodedDataset.moments`.
         row: Its position in them.
+        image_conditioning: What the denoiser reads of the image beside its caption, by name.
     """
 
     id: str
@@ -36,6 +37,7 @@ class EncodedSample:
     family: str
     bucket: str
     row: int
+    image_conditioning: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.bases.base import Base
 from styledag.bases.find import find_base
 from styledag.errors import DataError
 from styledag.models.compute import Compute
@@ -62,10 +63,8 @@ def encode_dataset(
 
     ordered = _ordered(samples)
     captions = sorted({"", *(caption for sample in ordered for caption in sample.captions)})
-    sizes = {
-        sha256: f"{width}x{height}"
-        for sha256, (width, height) in image_sizes(ordered, workspace).items()
-    }
+    sizes_px = image_sizes(ordered, workspace)
+    sizes = {sha256: f"{width}x{height}" for sha256, (width, height) in sizes_px.items()}
     buckets: dict[str, list[EncodeSample]] = {}
     for sample in ordered:
         buckets.setdefault(sizes[sample.image_sha256], []).append(sample)
@@ -93,6 +92,7 @@ def encode_dataset(
                 "split": each.split,
                 "family": each.family,
                 "bucket": sizes[each.image_sha256],
+                **_image_conditioning(found, each, sizes_px[each.image_sha256]),
             }
             for each in ordered
         ],
@@ -113,6 +113,15 @@ def encode_dataset(
         "latents_shapes": latents_shapes,
         "text_states_shape": text_states_shape,
     }
+
+
+def _image_conditioning(
+    base: Base, sample: EncodeSample, size_px: tuple[int, int]
+) -> dict[str, dict[str, tuple[int, ...]]]:
+    values = base.image_conditioning(
+        original_px=sample.original_px or size_px, crop_px=sample.crop_px, size_px=size_px
+    )
+    return {"image_conditioning": dict(values)} if values else {}
 
 
 def _ordered(samples: Sequence[EncodeSample]) -> list[EncodeSample]:

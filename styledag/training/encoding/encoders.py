@@ -1,7 +1,9 @@
 """Images to posterior moments, captions to conditionings, in batches of one fixed size."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
@@ -14,6 +16,9 @@ from styledag.bases.latents import Moments
 from styledag.errors import DataError, ModelError
 from styledag.models.compute import Compute
 from styledag.training.encoding.rows import Row
+
+_BATCHES_AHEAD = 2
+"""Batches that are decoded while the device encodes one."""
 
 
 def encoding_dtype(compute: Compute) -> torch.dtype:
@@ -52,40 +57,69 @@ class ImageEncoder:
             DataError: If an image cannot be read, differs in size from those beside it, has a
                 size that the base cannot encode, or gives NaN or infinity.
         """
-        remaining = iter(images)
-        while batch := list(islice(remaining, self._batch_size)):
-            stacked = self._stacked(batch)
-            moments = [self._moments(stacked)]
+        for names, pixels in self._decoded(images):
+            stacked = self._stacked(names, pixels)
+            passes = [self._moments(stacked)]
             if self._flip:
-                moments.append(self._moments(stacked.flip(-1)))
-            for at, (name, _) in enumerate(batch):
-                row = {
-                    key: torch.stack([getattr(each, key)[at] for each in moments]).cpu()
-                    for key in ("mean", "logvar")
+                passes.append(self._moments(stacked.flip(-1)))
+            moments = {
+                key: torch.stack([getattr(each, key) for each in passes], dim=1)
+                for key in ("mean", "logvar")
+            }
+            if not all(torch.isfinite(each).all() for each in moments.values()):
+                raise DataError(self._not_finite(names, moments))
+            # Copied to the host once a batch; a row holds on to no other's memory.
+            rows = {key: each.cpu() for key, each in moments.items()}
+            for at in range(len(names)):
+                yield {
+                    key: each[at].clone(memory_format=torch.contiguous_format)
+                    for key, each in rows.items()
                 }
-                if not all(torch.isfinite(tensor).all() for tensor in row.values()):
-                    raise DataError(
-                        f"image {name}: the autoencoder gives NaN or infinity in {self._dtype}: "
-                        "drop the image, or encode in float32"
-                    )
-                yield row
 
-    def _stacked(self, batch: Sequence[tuple[str, bytes]]) -> Tensor:
-        pixels = [pixel_values(name, content) for name, content in batch]
-        for (name, _), each in zip(batch, pixels, strict=True):
+    def _decoded(
+        self, images: Iterable[tuple[str, bytes]]
+    ) -> Iterator[tuple[list[str], list[Tensor]]]:
+        """Yield batches of names and pixels, decoded by all processors ahead of the device."""
+        remaining = iter(images)
+        waiting: deque[list[tuple[str, Future[Tensor]]]] = deque()
+        with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
+            while True:
+                while len(waiting) <= _BATCHES_AHEAD and (
+                    batch := list(islice(remaining, self._batch_size))
+                ):
+                    waiting.append([(one[0], pool.submit(rgb_pixels, *one)) for one in batch])
+                if not waiting:
+                    return
+                decoding = waiting.popleft()
+                yield [name for name, _ in decoding], [each.result() for _, each in decoding]
+
+    def _stacked(self, names: Sequence[str], pixels: list[Tensor]) -> Tensor:
+        for name, each in zip(names, pixels, strict=True):
             if each.shape != pixels[0].shape:
                 raise DataError(
-                    f"image {name} is {_size(each)} px, but {batch[0][0]} is "
+                    f"image {name} is {_size(each)} px, but {names[0]} is "
                     f"{_size(pixels[0])} px: images of one dataset must have one size"
                 )
             multiple = self._latents.multiple_px
-            if each.shape[1] % multiple or each.shape[2] % multiple:
+            if each.shape[0] % multiple or each.shape[1] % multiple:
                 raise DataError(
                     f"image {name} is {_size(each)} px, but the base needs multiples of "
                     f"{multiple} px: change the size of the images"
                 )
-        pixels += [pixels[-1]] * (self._batch_size - len(pixels))
-        return torch.stack(pixels).to(self._device, self._dtype)
+        filled = torch.stack(pixels + [pixels[-1]] * (self._batch_size - len(pixels)))
+        if self._device.type == "cuda":
+            filled = filled.pin_memory()
+        # A byte a channel is copied; what follows is the same arithmetic on any device.
+        return pixel_values(filled.to(self._device, non_blocking=True)).to(self._dtype)
+
+    def _not_finite(self, names: Sequence[str], moments: Mapping[str, Tensor]) -> str:
+        bad = [~torch.isfinite(each).flatten(1).all(dim=1) for each in moments.values()]
+        first = int(torch.stack(bad).any(dim=0).int().argmax())
+        # What fills a batch up is its last image again.
+        return (
+            f"image {names[min(first, len(names) - 1)]}: the autoencoder gives NaN or infinity in "
+            f"{self._dtype}: drop the image, or encode in float32"
+        )
 
     @torch.inference_mode()
     def _moments(self, stacked: Tensor) -> Moments:
@@ -129,8 +163,8 @@ class CaptionEncoder:
                 yield row
 
 
-def pixel_values(name: str, content: bytes) -> Tensor:
-    """Return an RGB image in -1 to 1: [3, H, W].
+def rgb_pixels(name: str, content: bytes) -> Tensor:
+    """Return an RGB image's bytes: uint8, [H, W, 3].
 
     Args:
         name: What errors call it.
@@ -144,8 +178,13 @@ def pixel_values(name: str, content: bytes) -> Tensor:
             pixels = np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as exc:
         raise DataError(f"image {name} cannot be decoded: {exc}") from exc
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 127.5 - 1
+    return torch.from_numpy(pixels.copy())
+
+
+def pixel_values(pixels: Tensor) -> Tensor:
+    """Return images' bytes as float32 in -1 to 1: [..., H, W, 3] gives [..., 3, H, W]."""
+    return pixels.movedim(-1, -3).contiguous().float() / 127.5 - 1
 
 
 def _size(pixels: Tensor) -> str:
-    return f"{pixels.shape[2]}x{pixels.shape[1]}"
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"

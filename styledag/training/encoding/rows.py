@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import safetensors.torch
@@ -17,6 +18,7 @@ Row = Mapping[str, Tensor]
 """Tensors of one item by name; of the same shapes and dtypes for every item."""
 
 _CHUNK_ROWS = 256
+_WRITERS = 4
 _DTYPE_NAMES = {
     torch.float32: "F32",
     torch.bfloat16: "BF16",
@@ -35,7 +37,7 @@ def cached_rows(
 ) -> Iterator[Row]:
     """Yield the row of each key, making and caching those that are not known.
 
-    Memory stays flat in the number of keys.
+    Memory stays flat in the number of keys. Rows are cached while the next ones are made.
 
     Args:
         items: Where rows are cached.
@@ -44,19 +46,24 @@ def cached_rows(
         make: Makes the rows of the given positions in ``keys``, in their order.
         advance: Called for each row once it is cached.
     """
-    for start in range(0, len(keys), _CHUNK_ROWS):
-        chunk = keys[start : start + _CHUNK_ROWS]
-        parsed = {key: _parsed(found) for key, found in items.get_many(namespace, chunk).items()}
-        rows = {key: row for key, row in parsed.items() if row is not None}
-        advance(len(rows))
-        missing = [at for at, key in enumerate(chunk, start) if key not in rows]
-        if missing:
-            for at, row in zip(missing, make(missing), strict=True):
-                items.put(namespace, keys[at], safetensors.torch.save(dict(row)))
+    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="items") as pool:
+        for start in range(0, len(keys), _CHUNK_ROWS):
+            chunk = keys[start : start + _CHUNK_ROWS]
+            found = items.get_many(namespace, chunk)
+            parsed = {key: _parsed(content) for key, content in found.items()}
+            rows = {key: row for key, row in parsed.items() if row is not None}
+            advance(len(rows))
+            missing = [at for at, key in enumerate(chunk, start) if key not in rows]
+            writing = []
+            for at, row in zip(missing, make(missing) if missing else (), strict=True):
+                content = safetensors.torch.save(dict(row))
+                writing.append(pool.submit(items.put, namespace, keys[at], content))
                 rows[keys[at]] = row
                 advance(1)
-        for key in chunk:
-            yield rows[key]
+            for each in writing:
+                each.result()
+            for key in chunk:
+                yield rows[key]
 
 
 def write_stacked(path: Path, rows: Iterable[Row], count: int) -> list[int]:

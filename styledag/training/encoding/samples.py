@@ -26,6 +26,8 @@ class EncodeSample:
         family: Name of its family of near-duplicates; empty if nothing is known to be like it.
         name: What errors call it, such as its URL.
         image_sha256: Blob of the RGB image.
+        original_px: Width and height of what the image was made from; its own when ``None``.
+        crop_px: What was cut off of that on the left and above, once it was scaled.
     """
 
     id: str
@@ -35,6 +37,8 @@ class EncodeSample:
     family: str = ""
     name: str
     image_sha256: str
+    original_px: tuple[int, int] | None = None
+    crop_px: tuple[int, int] = (0, 0)
 
     @property
     def captions(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import torch
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentsShape
 from styledag.models.compute import Compute
+from styledag.training.batches import BANDS
 from styledag.training.estimating.dry_pass import DryPass, dry_pass, encoding_flops
 from styledag.training.recipe import Recipe
 
@@ -26,7 +27,6 @@ _ROUNDED_AT_A_TIME = 1 << 25
 """Weights in bfloat16 that an optimiser step holds in float32 at a time."""
 _BLOCK_8BIT, _SMALLEST_8BIT = 256, 4096
 _DELTA_SHARE = 0.5
-_BANDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +189,7 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
         flops_encode=flops_encode,
         flops_caption=flops_caption,
         images=planned.train * recipe.epochs * (1 if recipe.prior is None else 2),
-        validated=planned.validation * _BANDS * snapshots,
+        validated=planned.validation * BANDS * snapshots,
         encoded=images * mirrored,
         captions=captions,
         steps=math.ceil(microsteps / recipe.gradient_accumulation) * recipe.epochs,

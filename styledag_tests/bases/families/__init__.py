@@ -30,6 +30,7 @@ class TinyFamily:
         guided: Guidance scales of ours that are tested, with the pipeline's own for the same.
         prompted: What the pipeline is called with, given prompt and negative prompt.
         negative: A negative prompt; empty where the pipeline has none.
+        sizes: Widths and heights of images that the pipeline draws; the second is not square.
         rate: Learning rate at which one image is soon overfitted.
         flow: Whether it is trained by flow matching.
     """
@@ -47,6 +48,7 @@ class TinyFamily:
         "negative_prompt": negative or None,
     }
     negative: str = "a ball"
+    sizes: tuple[tuple[int, int], tuple[int, int]] = ((16, 16), (24, 16))
     rate: float = 3e-3
     flow: bool = True
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from styledag.errors import ImageError
-from styledag.images.converting.resize import to_bucket, to_square
+from styledag.images.converting.resize import cropped_px, to_bucket, to_square
 from styledag_tests.images.images import noisy, plain
 
 GREEN, BLUE = (0, 255, 0), (0, 0, 255)
@@ -71,6 +71,21 @@ def test_bucket_is_filled_with_the_middle_scaled_as_pillow_does() -> None:
     assert found.shape == (32, 40, 3)
     # Pillow's filter may look beyond a box, but not beyond a cropped image.
     assert np.abs(found - np.asarray(expected, dtype=int))[:, 2:-2].max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "cropped"),
+    [
+        ((120, 80), (40, 32), (4, 0)),  # 48 x 32 once scaled
+        ((80, 120), (32, 32), (0, 8)),
+        ((20, 10), (64, 64), (32, 0)),  # enlarged to 128 x 64
+        ((64, 64), (64, 64), (0, 0)),
+    ],
+)
+def test_what_a_crop_cuts_off_is_counted_once_the_image_is_scaled(
+    image: tuple[int, int], size: tuple[int, int], cropped: tuple[int, int]
+) -> None:
+    assert cropped_px(image, size) == cropped
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (33, 31), (40, 32)])

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from styledag.bases.latents import LatentScale
 from styledag.errors import DataError, ModelError
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+from styledag.training.encoding import encoders
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import encode_dataset
 from styledag_tests.bases.loading import load_vae
@@ -284,6 +286,34 @@ def test_files_are_mapped_and_not_copied(base: Path, store: Store, workspace: Wo
         ranges = [line[0].split("-") for line in mappings if line[-1].endswith(f"artifact/{name}")]
         start = tensor.data_ptr()
         assert any(int(low, 16) <= start < int(high, 16) for low, high in ranges), name
+
+
+def test_images_are_decoded_by_several_threads_ahead_of_the_device(
+    base: Path, store: Store, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+    own = encoders.rgb_pixels
+
+    def decoding(name: str, content: bytes) -> torch.Tensor:
+        threads.add(threading.current_thread().name)
+        return own(name, content)
+
+    monkeypatch.setattr(encoders, "rgb_pixels", decoding)
+    encode_samples(make_samples(store, 12), base, workspace)
+    assert threads
+    assert all(each.startswith("decode") for each in threads)
+
+
+def test_what_was_encoded_before_an_image_that_fails_is_kept(
+    base: Path, store: Store, workspace: Workspace
+) -> None:
+    samples = sorted(make_samples(store, 10), key=lambda each: each.id)
+    broken = dataclasses.replace(samples[9], image_sha256=store.blobs.put(image(9, size_px=21)))
+    with pytest.raises(DataError, match="21x21 px"):
+        encode_samples([*samples[:9], broken], base, workspace)
+    again = fresh(workspace, "again")
+    encode_samples(samples, base, again)
+    assert 0 < again.work["encodes"] < 10
 
 
 def test_empty_dataset_and_repeated_ids_are_refused(

@@ -1,0 +1,270 @@
+"""Show that flow matching keeps the base as epsilon does: ``python -m benchmarks.flow``.
+
+A small transformer of Stable Diffusion 3's kind is trained on the starter's own drawings, with the
+starter's CLIP and autoencoder (an hour on two cores). The demo's graph then fine-tunes it on
+Twemoji by two recipes that differ in the average alone, and judges both by the base's own loss.
+What is made is kept, so a killed run resumes where it stopped.
+"""
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+
+from styledag.cli.bars import BarsProgress
+from styledag.defs.code_location import build_definitions
+from styledag.defs.runs import open_history, run_step, steps_of
+from styledag.demo.wiki import shared_wiki
+from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.images.encode import encode_jpeg
+from styledag.manifest import read_rows
+from styledag.models.compute import Compute, ComputeSettings, resolve_compute
+from styledag.project import Project
+from styledag.scoring.records import ScoreRow
+from styledag.scoring.score import SCORES
+from styledag.settings import settings_identity
+from styledag.store.artifact import Facts
+from styledag.store.store import Store, Target
+from styledag.store.workspace import Workspace
+from styledag.training.encoding import encode
+from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.encoding.encode import encode_dataset
+from styledag.training.encoding.samples import EncodeSample
+from styledag.training.identity import CODE_VERSION
+from styledag.training.recipe import EmaSettings, Recipe
+from styledag.training.train import train_unet
+from tools.starter.drawings import PACKAGES, Artist, fetch_packages, read_artist, read_emoji
+from tools.starter.subjects import choose_subjects, with_article
+
+ROOT = Path(__file__).resolve().parent.parent
+STARTER = ROOT / "data" / "starter"
+ARTIST: Artist = "noto"
+STYLE = "flow"
+WIDTH, HEADS, LAYERS = 96, 3, 4
+PRETRAINING = Recipe(
+    epochs=24,
+    batch_size=32,
+    learning_rate=1.5e-3,
+    lr_schedule="cosine",
+    lr_warmup_steps=60,
+    caption_dropout=0.1,
+    horizontal_flip=False,
+    ema=EmaSettings(mode="warmup"),
+    snapshot_every_epochs=999,
+    save_state_every_steps=100,
+    keep_state=False,
+)
+FINE_TUNING: dict[str, Any] = {
+    "epochs": 8,
+    "batch_size": 16,
+    "learning_rate": 2.0e-4,
+    "lr_warmup_steps": 10,
+    "horizontal_flip": False,
+    "snapshot_every_epochs": 8,
+}
+AVERAGES: dict[str, dict[str, Any]] = {
+    "base": {"mode": "base", "base_share": 0.2},
+    "warmup": {"mode": "warmup"},
+}
+
+
+def write_untrained(folder: Path) -> None:
+    """Write a base of Stable Diffusion 3's kind: the starter's CLIP twice, its autoencoder."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
+    from transformers import CLIPTextModelWithProjection
+
+    clip = CLIPTextModelWithProjection.from_pretrained(STARTER / "clip")
+    width, projected = clip.config.hidden_size, clip.config.projection_dim
+    for encoder, tokenizer in (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")):
+        clip.save_pretrained(folder / encoder)
+        shutil.copytree(STARTER / "stable-diffusion" / "tokenizer", folder / tokenizer)
+    shutil.copytree(STARTER / "stable-diffusion" / "vae", folder / "vae")
+    FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(folder / "scheduler")
+    torch.manual_seed(0)
+    SD3Transformer2DModel(
+        sample_size=16,
+        patch_size=2,
+        in_channels=4,
+        out_channels=4,
+        num_layers=LAYERS,
+        attention_head_dim=WIDTH // HEADS,
+        num_attention_heads=HEADS,
+        joint_attention_dim=2 * width,
+        caption_projection_dim=WIDTH,
+        pooled_projection_dim=2 * projected,
+        pos_embed_max_size=16,
+        qk_norm="rms_norm",
+    ).save_pretrained(folder / "transformer")
+    classes = {
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "CLIPTextModelWithProjection"],
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "text_encoder_3": [None, None],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
+        "tokenizer_3": [None, None],
+        "transformer": ["diffusers", "SD3Transformer2DModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    index = {"_class_name": "StableDiffusion3Pipeline", **classes}
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def drawings(store: Store, packages: Path) -> list[EncodeSample]:
+    """Return one artist's drawings as samples, every twentieth held out."""
+    from PIL import Image
+
+    fetch_packages(packages, [PACKAGES[ARTIST]])
+    drawn = read_artist(packages, ARTIST)
+    subjects = [each for each in choose_subjects(read_emoji(packages)) if each.code in drawn]
+    samples = []
+    for at, subject in enumerate(subjects):
+        jpeg = encode_jpeg(Image.fromarray(drawn[subject.code]), quality=95)
+        sha256 = store.blobs.put(jpeg)
+        samples.append(
+            EncodeSample(
+                id=sha256,
+                caption=f"a drawing of {with_article(subject.name)}",
+                split="validation" if at % 20 == 0 else "train",
+                name=subject.name,
+                image_sha256=sha256,
+            )
+        )
+    return list({each.id: each for each in samples}.values())
+
+
+def make_base(work: Path, compute: Compute, progress: BarsProgress) -> Path:
+    """Return the trained base's folder, making what is not there."""
+    untrained = work / "untrained"
+    if not untrained.is_dir():
+        partial = work / "untrained.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        write_untrained(partial)
+        partial.rename(untrained)
+    store = Store(str(work / "store"))
+    samples = drawings(store, work / "packages")
+
+    def encoded(workspace: Workspace) -> Facts:
+        return encode_dataset(
+            samples,
+            untrained,
+            base_version="untrained",
+            compute=compute,
+            workspace=workspace,
+            batch_size=32,
+            flip=False,
+        )
+
+    def trained(workspace: Workspace) -> Facts:
+        result = train_unet(
+            EncodedDataset.open(dataset.folder),
+            untrained,
+            PRETRAINING,
+            inputs={"base": "untrained", "encoded_dataset": dataset.version},
+            compute=compute,
+            scratch=workspace.scratch,
+            on_snapshot=lambda _: None,
+            progress=workspace.progress,
+            work=workspace.work,
+        )
+        base = workspace.folder / "base"
+        shutil.copytree(untrained, base)
+        shutil.rmtree(base / "transformer")
+        shutil.copytree(result.final.folder, base / "transformer")
+        return {"steps": result.final.step, "validation_loss": result.final.validation_loss}
+
+    settings = {"samples": [each.id for each in samples], "width": WIDTH, "layers": LAYERS}
+    target = Target(
+        asset="encoded_dataset",
+        partition="base",
+        code_version=encode.CODE_VERSION,
+        settings=settings,
+    )
+    dataset = store.build(target, encoded, progress=progress).artifact
+    target = Target(
+        asset="base",
+        partition="flow",
+        code_version=CODE_VERSION,
+        settings=settings_identity(PRETRAINING),
+        inputs=[dataset.as_input()],
+    )
+    base = store.build(target, trained, progress=progress).artifact
+    print(f"the base: {base.facts}", flush=True)
+    return base.folder / "base"
+
+
+def write_project(root: Path, base: Path) -> Project:
+    """Write a project whose one style is the demo's, on the flow base, in two recipes."""
+    style = yaml.safe_load((ROOT / "data" / "styles" / "twemoji.yaml").read_text("utf-8"))
+    style["base"] = {"model": str(base)}
+    style["recipes"] = {name: {**FINE_TUNING, "ema": ema} for name, ema in AVERAGES.items()}
+    style["blends"] = {"weights": [0.0, 1.0]}
+    style["samples"] |= {"scheduler": "euler", "seeds": [0]}
+    style["captions"]["captioner"] = {"model": str(STARTER / "blip")}
+    style["scores"]["scorer"] = {"model": str(STARTER / "clip")}
+    style["scores"]["classifier"]["model"] = str(STARTER / "judge")
+    styles = root / "data" / "styles"
+    styles.mkdir(parents=True, exist_ok=True)
+    (styles / f"{STYLE}.yaml").write_text(yaml.safe_dump(style), encoding="utf-8")
+    shutil.copy(ROOT / "dagster.yaml", root)
+    return Project.at(root)
+
+
+def run(project: Project, compute: ComputeSettings) -> dict[str, ScoreRow]:
+    """Bring the style up to date, and return each recipe's row of scores at weight 1."""
+    console = Console(stderr=True)
+    definitions = build_definitions(
+        project, progress_of=lambda _: BarsProgress(console), compute=compute
+    )
+    with shared_wiki(), open_history(project.root) as instance:
+        for step in steps_of(Catalogue(project), STYLE):
+            run_step(definitions, instance, step)
+    catalogue = Catalogue(project)
+    found = {}
+    for name in AVERAGES:
+        scores = catalogue.store.current("scores", Partition(STYLE, name).stored_as)
+        if scores is not None:
+            rows = read_rows(scores.folder / SCORES, ScoreRow)
+            found[name] = next(row for row in rows if row.weight == 1.0)
+    return found
+
+
+def as_markdown(rows: dict[str, ScoreRow]) -> str:
+    """Return a table of both recipes."""
+    lines = ["| average | style learned | base remembered |", "| --- | --- | --- |"]
+    for name, row in rows.items():
+        each = (row.style_learned, row.base_remembered)
+        shown = [f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in each]
+        lines.append(f"| `{name}` | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Make the base, fine-tune it twice, and print the scores."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "flow")
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    work = arguments.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    settings = ComputeSettings(device=arguments.device)
+    base = make_base(work, resolve_compute(settings), BarsProgress(Console(stderr=True)))
+    rows = run(write_project(work / "project", base), settings)
+    table = as_markdown(rows)
+    (work / "flow.json").write_text(
+        json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    (work / "flow.md").write_text(table, encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,342 @@
+"""Sana: linear attention over a few latents of a deterministic autoencoder, states of Gemma 2.
+
+Xie et al. 2025, "SANA: Efficient High-Resolution Image Synthesis with Linear Diffusion
+Transformers".
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from styledag.bases.base import Parts, Probe
+from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
+from styledag.bases.flow_transformer import FlowTransformer
+from styledag.bases.language_model import LanguageModel
+from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
+from styledag.bases.parts import (
+    count_tokens,
+    load_diffusers,
+    load_tokenizer,
+    model_errors,
+    read_config,
+)
+from styledag.errors import ModelError, StyleFileError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from styledag.bases.samplers import DiffusersSchedule
+
+STATES, MASK = "text_states", "text_mask"
+"""Names of the language model's states in a conditioning, and of which of them are of the text."""
+
+_KEPT = 300
+"""States of a text that the transformer reads: the first, and those of the last tokens."""
+_LOGVAR = -30.0
+"""Logarithm of a variance that is none: the least that diffusers' posteriors have."""
+
+
+@family(
+    "Sana",
+    pipeline="SanaPipeline",
+    components={
+        "transformer": ("SanaTransformer2DModel",),
+        "vae": ("AutoencoderDC",),
+        "text_encoder": ("Gemma2Model", "Gemma2ForCausalLM"),
+        "tokenizer": ("GemmaTokenizer", "GemmaTokenizerFast"),
+        "scheduler": ("DPMSolverMultistepScheduler",),
+    },
+)
+class Sana(FlowTransformer):
+    """A base of Sana; members are those of the protocol.
+
+    Texts are told to the language model in small letters, behind the pipeline's own instruction to
+    enhance them; the empty text alone, as the pipeline does with negative prompts.
+
+    Args:
+        folder: In ``SanaPipeline``'s layout.
+    """
+
+    family = "Sana"
+    parts = Parts(
+        denoiser="transformer",
+        autoencoder="vae",
+        tokenizers=("tokenizer",),
+        training=("transformer", "scheduler"),
+        encoding=("vae", "text_encoder", "tokenizer"),
+    )
+    lists: Mapping[str, str] = {"layers": "transformer_blocks"}
+    layers: Mapping[str, tuple[str, ...]] = {
+        "attention": ("attn1", "attn2"),
+        "cross_attention": ("attn2",),
+    }
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tokens = InstructedTokens(folder / "tokenizer")
+
+    @cached_property
+    def latents(self) -> LatentSpace:
+        """Shape and scale of its latents."""
+        path = self.folder / self.parts.autoencoder / "config.json"
+        config = read_config(path)
+        with model_errors(path):
+            factor = 2 ** (len(config["encoder_block_out_channels"]) - 1)
+            return LatentSpace(
+                channels=int(config["latent_channels"]),
+                factor_px=factor,
+                multiple_px=factor * self.patch,
+                scale=LatentScale(float(config.get("scaling_factor", 1.0))),
+            )
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the images that it was made for."""
+        side = self.latents.factor_px * int(self.config["sample_size"])
+        return side, side
+
+    @property
+    def patch(self) -> int:
+        """Latents along one side of a token."""
+        return int(self.config.get("patch_size", 1))
+
+    @cached_property
+    def schedule(self) -> Mapping[str, Any]:
+        """Its noise schedule as one of flow matching.
+
+        Raises:
+            ModelError: If it is none.
+        """
+        own = self._sampling_schedule
+        if not own.get("use_flow_sigmas") or own.get("prediction_type") != "flow_prediction":
+            raise ModelError(
+                f"the scheduler of {self.folder} does not predict flows (use_flow_sigmas "
+                f"{own.get('use_flow_sigmas')}, prediction_type {own.get('prediction_type')}): "
+                "name a base of Sana as it was published"
+            )
+        return {
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "num_train_timesteps": own.get("num_train_timesteps", 1000),
+            "shift": own.get("flow_shift", 1.0),
+        }
+
+    def kind(self) -> Any:
+        """Return the denoiser's class."""
+        from diffusers import SanaTransformer2DModel
+
+        return SanaTransformer2DModel
+
+    def text_encoder(
+        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
+    ) -> "SanaTextEncoder":
+        """Return its language model."""
+        from transformers import Gemma2Model
+
+        folder = self.folder / "text_encoder"
+        return SanaTextEncoder(
+            LanguageModel(folder, self.tokens, kind=Gemma2Model, device=device, dtype=dtype)
+        )
+
+    def autoencoder(
+        self,
+        folder: Path | None = None,
+        *,
+        device: "torch.device | str" = "cpu",
+        dtype: "torch.dtype | None" = None,
+    ) -> "DeepCompression":
+        """Return an autoencoder."""
+        folder = folder or self.folder / self.parts.autoencoder
+        return DeepCompression(folder, device=device, dtype=dtype)
+
+    def predict(
+        self,
+        denoiser: "nn.Module",
+        latents: "Tensor",
+        timesteps: "Tensor",
+        conditioning: Conditioning,
+    ) -> "Tensor":
+        """Return the transformer's prediction."""
+        scale = float(self.config.get("timestep_scale", 1.0))
+        prediction: Tensor = denoiser(
+            latents,
+            encoder_hidden_states=conditioning[STATES],
+            encoder_attention_mask=conditioning[MASK],
+            timestep=timesteps.expand(len(latents)) * scale,
+            return_dict=False,
+        )[0]
+        return prediction
+
+    def meta_conditioning(self, count: int) -> Conditioning:
+        """Return text states and their mask on the meta device."""
+        import torch
+
+        width = int(self.config["caption_channels"])
+        return Conditioning(
+            {
+                STATES: torch.empty((count, _KEPT, width), device="meta"),
+                MASK: torch.empty((count, _KEPT), device="meta", dtype=torch.bool),
+            }
+        )
+
+    def sampler(
+        self, name: str, num_inference_steps: int, shape: LatentsShape
+    ) -> "DiffusersSchedule":
+        """Return ``dpm++``."""
+        from styledag.bases.samplers import diffusion_sampler
+
+        del shape
+        if name != "dpm++":
+            raise StyleFileError(
+                f"the base has no sampler {name!r}: set samples.scheduler to dpm++"
+            )
+        return diffusion_sampler(name, self._sampling_schedule, num_inference_steps)
+
+    def probes(self, size: tuple[int, int]) -> list[Probe]:
+        """Return the parts of the first block."""
+        denoiser = self.denoiser(device="meta")
+        block = denoiser.transformer_blocks[0]
+        width = denoiser.proj_out.in_features
+        height_tokens, width_tokens = (each // self.patch for each in size)
+        tokens = {"hidden_states": (height_tokens * width_tokens, width)}
+        return [
+            Probe(block.attn1, tokens),
+            Probe(block.attn2, {**tokens, "encoder_hidden_states": (_KEPT, width)}),
+            Probe(block.ff, {"hidden_states": (width, height_tokens, width_tokens)}),
+        ]
+
+    @cached_property
+    def _sampling_schedule(self) -> Mapping[str, Any]:
+        return read_config(self.folder / "scheduler" / "scheduler_config.json")
+
+
+class InstructedTokens:
+    """The tokens of texts in small letters, whose tokenizer is loaded when first needed.
+
+    Args:
+        folder: The tokenizer's.
+    """
+
+    limit = _KEPT - 1
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, the one that starts it included."""
+        return count_tokens(self._tokenizer, _plain(text))
+
+    def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
+        """Return token ids and attention mask of texts, the instruction before them.
+
+        Args:
+            texts: Either all are empty, or none is; none longer than the limit.
+            device: Where they are needed; on ``meta`` they are shapes, without the instruction.
+        """
+        import torch
+
+        if device.type == "meta":
+            ids = torch.zeros((len(texts), _KEPT), dtype=torch.int64, device=device)
+            return ids, torch.ones_like(ids)
+        instruction, length = "", _KEPT
+        if any(texts):
+            instruction = _instruction()
+            length = count_tokens(self._tokenizer, instruction) + _KEPT - 2
+        tokens = self._tokenizer(
+            [instruction + _plain(text) for text in texts],
+            padding="max_length",
+            max_length=length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return tokens.input_ids.to(device), tokens.attention_mask.to(device)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import GemmaTokenizerFast
+
+        tokenizer = load_tokenizer(GemmaTokenizerFast, self._folder)
+        tokenizer.padding_side = "right"
+        return tokenizer
+
+
+class SanaTextEncoder:
+    """A base's language model, of which the last states are read.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+
+    def encode(self, texts: Sequence[str]) -> Conditioning:
+        """Return the states of texts and their mask; see the protocol."""
+        told = [at for at, text in enumerate(texts) if text]
+        empty = [at for at, text in enumerate(texts) if not text]
+        parts = [self._states([texts[at] for at in each]) for each in (told, empty) if each]
+        order = {at: row for row, at in enumerate((*told, *empty))}
+        return Conditioning.concatenated(parts).select([order[at] for at in range(len(texts))])
+
+    def _states(self, texts: Sequence[str]) -> Conditioning:
+        states, mask = self._model.encode(texts)
+        kept = [0, *range(1 - _KEPT, 0)]
+        return Conditioning({STATES: states[-1][:, kept], MASK: mask[:, kept].bool()})
+
+
+class DeepCompression:
+    """An ``AutoencoderDC`` of diffusers', whose latents have no variance.
+
+    Args:
+        folder: With ``config.json`` and safetensors.
+        device: Where it computes.
+        dtype: Dtype of its weights; float32 where float16 is asked for.
+
+    Attributes:
+        model: The model.
+        decoding: What the names of its decoding parameters start with.
+
+    Raises:
+        ModelError: If it is missing, damaged or incomplete.
+    """
+
+    def __init__(
+        self, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
+    ) -> None:
+        import torch
+        from diffusers import AutoencoderDC
+
+        self.decoding = ("decoder.",)
+        safe = torch.float32 if dtype == torch.float16 else dtype
+        self.model: Any = load_diffusers(AutoencoderDC, folder, device=device, dtype=safe)
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """Dtype of its weights."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    def encode(self, pixels: "Tensor") -> Moments:
+        """Return the latents of images, with next to no variance."""
+        latents = self.model.encode(pixels).latent
+        return Moments(latents, latents.new_full(latents.shape, _LOGVAR))
+
+    def decode(self, latents: "Tensor") -> "Tensor":
+        """Return the images of unscaled latents."""
+        pixels: Tensor = self.model.decode(latents.to(self.dtype)).sample.float()
+        return pixels
+
+
+def _plain(text: str) -> str:
+    return text.lower().strip()
+
+
+def _instruction() -> str:
+    """Return what the pipeline tells the language model before each prompt."""
+    from diffusers import SanaPipeline
+
+    stated = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"]
+    return "\n".join(stated.default)
