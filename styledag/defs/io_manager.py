@@ -1,8 +1,7 @@
 """Lets assets of other people's code read what the graph made."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 from pydantic import Field
@@ -36,7 +35,8 @@ class StyleIOManager(dg.ConfigurableIOManager):
         """
         catalogue = Catalogue(Project.at(Path(self.project), self.store))
         asset = context.asset_key.path[-1]
-        is_folder = context.dagster_type.typing_type in (Path, dict[str, Path], Mapping[str, Path])
+        annotated = context.dagster_type.typing_type
+        is_folder = Path in (annotated, *get_args(annotated))
 
         def loaded(key: str) -> Any:
             artifact: Artifact = catalogue.store.require(asset, Partition.parse(key).stored_as)
