@@ -37,7 +37,7 @@ IMAGES = ("style", "raw_images", "jpeg_images", "curated_images", "captions", "i
 
 
 def call(*command: str | Path, folder: Path) -> str:
-    environment = {**os.environ, "DAGSTER_HOME": str(folder), "PYTHONPATH": ""}
+    environment = {**os.environ, "DAGSTER_HOME": str(folder), "PYTHONPATH": str(folder / "src")}
     done = subprocess.run(
         list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True
     )
