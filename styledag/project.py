@@ -1,6 +1,7 @@
 """The project: the folder that holds the style files, the models and the store."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from styledag.errors import StyledagError, StyleFileError
@@ -17,10 +18,12 @@ class Project:
     Attributes:
         root: Folder with ``dagster.yaml`` and ``data/``.
         store_url: Folder or fsspec URL of the artifact store.
+        declared_in: Files by style, where these are not those of ``data/styles``.
     """
 
     root: Path
     store_url: str
+    declared_in: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def at(cls, root: Path, store_url: str | None = None) -> "Project":
@@ -46,13 +49,18 @@ class Project:
         """Folder of the style files."""
         return self.root / "data" / "styles"
 
+    @property
+    def style_paths(self) -> Mapping[str, Path]:
+        """Files of the styles by name, sorted, as they are there now."""
+        return self.declared_in or style_paths(self.styles_folder)
+
     def style(self, name: str) -> Style:
         """Return a style by its name.
 
         Raises:
             StyleFileError: If there is no such file, or it says something that cannot be meant.
         """
-        paths = style_paths(self.styles_folder)
+        paths = self.style_paths
         if name not in paths:
             there = ", ".join(paths) or "none"
             raise StyleFileError(

@@ -1,17 +1,24 @@
 """`styledag status` and `styledag doctor`: what is there, and whether all that is needed is."""
 
 import json
-from collections.abc import Iterator
+import math
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
 from styledag.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.next_run import Cost
     from styledag.graph.status import AssetStatus
 
 _COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken": "red"}
@@ -20,16 +27,20 @@ _COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken"
 @click.command()
 @click.argument("style", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--next", "with_next", is_flag=True, help="What a run would do, and what it costs.")
 @pass_session
-def status(session: Session, style: str | None, *, as_json: bool) -> None:
-    """Show each asset of a style, or of all: what is there, what is out of date and why."""
+def status(session: Session, style: str | None, *, as_json: bool, with_next: bool) -> None:
+    """Show each asset of a style, or of all: what is there, what is out of date and why.
+
+    With --next, show what a run would build instead: how many images it reads at most, optimiser
+    steps, bytes, and time as the newest builds took.
+    """
     from styledag.errors import StyledagError, StyleFileError
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.status import AssetStatus, style_status
-    from styledag.style.load import style_paths
 
     catalogue = Catalogue(session.project)
-    names = [style] if style else list(style_paths(session.project.styles_folder))
+    names = [style] if style else list(session.project.style_paths)
     states: dict[str, list[AssetStatus]] = {}
     broken: dict[str, str] = {}
     for name in names:
@@ -38,7 +49,9 @@ def status(session: Session, style: str | None, *, as_json: bool) -> None:
         except StyledagError as exc:
             broken[name] = str(exc)
             states[name] = [AssetStatus("style", name, "broken", None, str(exc))]
-    if as_json:
+    if with_next:
+        _show_next(session, catalogue, states, as_json=as_json)
+    elif as_json:
         plain = {name: [asdict(each) for each in rows] for name, rows in states.items()}
         click.echo(json.dumps(plain, indent=2))
     else:
@@ -46,6 +59,43 @@ def status(session: Session, style: str | None, *, as_json: bool) -> None:
             session.console.print(_table(name, rows))
     if broken:
         raise StyleFileError("\n".join(broken.values()))
+
+
+def _show_next(
+    session: Session,
+    catalogue: "Catalogue",
+    states: "Mapping[str, list[AssetStatus]]",
+    *,
+    as_json: bool,
+) -> None:
+    from styledag.defs.history import recorded_seconds
+    from styledag.defs.runs import open_history
+    from styledag.graph.next_run import next_run
+
+    os.chdir(session.project.root)
+    with open_history(session.project.root) as instance:
+        seconds_of = partial(recorded_seconds, instance)
+        costs = {name: next_run(catalogue, rows, seconds_of) for name, rows in states.items()}
+    if as_json:
+        plain = {name: [asdict(each) for each in rows] for name, rows in costs.items()}
+        click.echo(json.dumps(plain, indent=2))
+        return
+    for name, rows in costs.items():
+        session.console.print(_cost_table(name, rows))
+
+
+def _cost_table(style: str, rows: "list[Cost]") -> Table:
+    title = f"next run of {style}" if rows else f"next run of {style}: sources are asked"
+    table = Table("asset", "builds", "images", "steps", "size", "time", title=title, box=None)
+    for row in rows:
+        table.add_row(
+            row.asset,
+            str(row.partitions),
+            *("" if each is None else f"{each:,}" for each in (row.images, row.steps)),
+            "" if row.size_bytes is None else decimal(row.size_bytes),
+            "" if row.seconds is None else str(timedelta(seconds=math.ceil(row.seconds))),
+        )
+    return table
 
 
 def _table(style: str, rows: "list[AssetStatus]") -> Table:
@@ -78,7 +128,6 @@ def doctor(session: Session, name: str | None) -> None:
     from styledag.graph.checking.preflight import check_style
     from styledag.graph.names import ModelName
     from styledag.models.compute import ComputeSettings
-    from styledag.style.load import style_paths
 
     catalogue = Catalogue(session.project)
     model = ModelName.parse(name) if name is not None and "." in name else None
@@ -89,7 +138,7 @@ def doctor(session: Session, name: str | None) -> None:
     def findings() -> Iterator[Finding]:
         yield from check_machine(catalogue)
         recipes = [] if model is None else [model.recipe]
-        for each in [style] if style else style_paths(session.project.styles_folder):
+        for each in [style] if style else session.project.style_paths:
             yield from check_style(catalogue, each, recipes, ComputeSettings())
         if model is not None:
             yield from predict_model(catalogue, model, fits=f"{model}: memory" not in failed)

@@ -8,96 +8,107 @@ from typing import Any
 import dagster as dg
 from dagster_shared.utils.warnings import PreviewWarning
 
-from styledag.defs.automation import DueNow, keep_fresh
+from styledag.defs.automation import DueNow, keep_fresh, refresh_deadline
 from styledag.defs.materialise import GraphRun, checks_of
 from styledag.defs.partitions import Partitions
-from styledag.defs.resources import ComputeResource
-from styledag.defs.settings_nodes import settings_key, settings_node
+from styledag.defs.placement import Placement
+from styledag.defs.resources import COMPUTE
+from styledag.defs.settings_nodes import settings_node
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checks import Check, Checked
 from styledag.graph.stage import Stage
 
-OWNERS = ["team:styledag"]
-
 
 def graph_assets(
-    catalogue: Catalogue, partitions: Partitions
+    graph: GraphRun, partitions: Partitions
 ) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Return every stage's asset, and a node for what the style file decides of it.
 
     An asset whose partitions another stage publishes is one that nothing asks to be materialised.
     """
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = []
+    catalogue, placement = graph.catalogue, graph.placement
     due_now = DueNow(catalogue)
     for stage in catalogue.stages.values():
-        declared = _declared(stage, partitions, catalogue)
+        declared = _declared(stage, partitions, catalogue, placement)
         if stage.name in catalogue.publisher_of:
-            assets.append(dg.AssetSpec(stage.name, kinds=set(stage.kinds), **declared))
+            assets.append(dg.AssetSpec(kinds=set(stage.kinds), **declared))
         else:
-            asset = _asset(stage, declared, keep_fresh(due_now, stage))
-            assets += [asset, settings_node(stage, partitions)]
+            condition = keep_fresh(due_now, stage) if placement.is_own else None
+            asset = _asset(stage, graph, declared, condition)
+            assets += [asset, settings_node(stage, partitions, placement)]
     return assets
 
 
-def graph_checks(catalogue: Catalogue, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
+def graph_checks(graph: GraphRun, partitions: Partitions) -> list[dg.AssetChecksDefinition]:
     """Return the checks that are run on their own, by hand."""
     return [
-        _by_hand(stage, check, partitions)
-        for stage in catalogue.stages.values()
+        _by_hand(stage, check, graph, partitions)
+        for stage in graph.catalogue.stages.values()
         for check in stage.checks
         if check.by_hand
     ]
 
 
-def _declared(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> dict[str, Any]:
+def _declared(
+    stage: Stage, partitions: Partitions, catalogue: Catalogue, placement: Placement
+) -> dict[str, Any]:
     return {
+        "key": placement.asset(stage.name),
         "partitions_def": partitions.definition(stage),
-        "deps": list(_deps(stage, partitions, catalogue)),
+        "deps": list(_deps(stage, partitions, catalogue, placement)),
         "description": stage.description,
-        "group_name": stage.group,
-        "owners": OWNERS,
+        "group_name": placement.group or stage.group,
+        "owners": list(placement.owners),
+        "tags": placement.tags,
         "code_version": stage.code_version,
         "metadata": _source_code(stage.run),
     }
 
 
-def _deps(stage: Stage, partitions: Partitions, catalogue: Catalogue) -> Iterator[dg.AssetDep]:
+def _deps(
+    stage: Stage, partitions: Partitions, catalogue: Catalogue, placement: Placement
+) -> Iterator[dg.AssetDep]:
     if stage.name not in catalogue.publisher_of:
-        yield dg.AssetDep(settings_key(stage.name))
+        yield dg.AssetDep(placement.settings(stage.name))
     for reads in stage.reads:
         mapping = partitions.mapping(catalogue.stages[reads.asset], stage, reads)
-        yield dg.AssetDep(reads.asset, partition_mapping=mapping)
+        yield dg.AssetDep(placement.asset(reads.asset), partition_mapping=mapping)
 
 
 def _asset(
-    stage: Stage, declared: dict[str, Any], automation: dg.AutomationCondition
+    stage: Stage,
+    graph: GraphRun,
+    declared: dict[str, Any],
+    automation: dg.AutomationCondition | None,
 ) -> dg.AssetsDefinition:
-    def materialise(
-        context: dg.AssetExecutionContext,
-        graph: dg.ResourceParam[GraphRun],
-        compute: dg.ResourceParam[ComputeResource],
-    ) -> dg.MaterializeResult:
-        return graph.materialise(context, stage, compute)
+    compute = graph.placement.named(COMPUTE)
+
+    def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return graph.materialise(context, stage, getattr(context.resources, compute))
 
     asset: dg.AssetsDefinition = dg.asset(
-        name=stage.name,
         kinds=set(stage.kinds),
-        pool=stage.pool,
+        pool=stage.pool if graph.placement.is_own else None,
+        required_resource_keys={compute},
         automation_condition=automation,
-        check_specs=_check_specs(stage, declared["partitions_def"]),
+        freshness_policy=refresh_deadline(graph.catalogue) if stage.depends_on_outside else None,
+        check_specs=_check_specs(stage, declared["key"], declared["partitions_def"]),
         **declared,
     )(materialise)
     return asset
 
 
-def _check_specs(stage: Stage, partitions: dg.PartitionsDefinition) -> list[dg.AssetCheckSpec]:
+def _check_specs(
+    stage: Stage, key: dg.AssetKey, partitions: dg.PartitionsDefinition
+) -> list[dg.AssetCheckSpec]:
     with warnings.catch_warnings():
         # Checks with partitions are a preview of Dagster's.
         warnings.simplefilter("ignore", PreviewWarning)
         return [
             dg.AssetCheckSpec(
                 each.name,
-                asset=stage.name,
+                asset=key,
                 description=each.description,
                 blocking=each.blocks,
                 partitions_def=partitions,
@@ -106,11 +117,14 @@ def _check_specs(stage: Stage, partitions: dg.PartitionsDefinition) -> list[dg.A
         ]
 
 
-def _by_hand(stage: Stage, check: Check, partitions: Partitions) -> dg.AssetChecksDefinition:
+def _by_hand(
+    stage: Stage, check: Check, graph: GraphRun, partitions: Partitions
+) -> dg.AssetChecksDefinition:
     """Return a check of all partitions of an asset, which takes too long for each run."""
+    key = graph.placement.asset(stage.name)
 
-    @dg.asset_check(asset=stage.name, name=check.name, description=check.description)
-    def look(graph: dg.ResourceParam[GraphRun]) -> dg.AssetCheckResult:
+    @dg.asset_check(asset=key, name=check.name, description=check.description)
+    def look() -> dg.AssetCheckResult:
         catalogue, wrong, looked_at = graph.catalogue, [], 0
         for partition in partitions.of(stage):
             artifact = catalogue.store.current(stage.name, partition.stored_as)

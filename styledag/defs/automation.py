@@ -6,7 +6,8 @@ Only styles whose file has ``refresh:`` are touched, and only while somebody has
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 
 import dagster as dg
 from dagster._core.definitions.events import AssetKeyPartitionKey
@@ -14,6 +15,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.execution.stats import StepEventStatus
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
+from dagster._utils.schedules import schedule_execution_time_iterator
 
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
@@ -22,7 +24,6 @@ from styledag.graph.due import due_builds
 from styledag.graph.names import Partition
 from styledag.graph.retraining import MODEL, TRAINING, Decision, decide_retraining
 from styledag.graph.stage import Stage
-from styledag.style.load import style_paths
 
 SENSOR = "keep_fresh"
 _TRIES = 2
@@ -30,6 +31,7 @@ _TRIES = 2
 _NEWEST = 20
 """Materialisations of a model that are looked at for the last that really trained it."""
 _S_PER_DAY = 86_400
+_TICKS = 64
 
 
 def schedule_name(style: str) -> str:
@@ -40,7 +42,7 @@ def schedule_name(style: str) -> str:
 def refreshed_styles(catalogue: Catalogue) -> Mapping[str, str]:
     """Return the cron string of each style that has one; a broken style file has none."""
     found: dict[str, str] = {}
-    for name in style_paths(catalogue.project.styles_folder):
+    for name in catalogue.project.style_paths:
         try:
             refresh = catalogue.style(name).refresh
         except StyleFileError:
@@ -53,6 +55,23 @@ def refreshed_styles(catalogue: Catalogue) -> Mapping[str, str]:
 def refresh_schedules(catalogue: Catalogue) -> list[dg.ScheduleDefinition]:
     """Return a schedule, stopped until it is switched on, for each style that has ``refresh:``."""
     return [_schedule(style, cron) for style, cron in refreshed_styles(catalogue).items()]
+
+
+def refresh_deadline(catalogue: Catalogue) -> dg.FreshnessPolicy | None:
+    """Return when the images count as stale: after two refreshes that did not take place.
+
+    Dagster looks at the newest materialisation of any style, so the style that is refreshed most
+    often decides; ``None`` if no style has ``refresh:``.
+    """
+    waits = [_longest_wait(cron) for cron in refreshed_styles(catalogue).values()]
+    return dg.FreshnessPolicy.time_window(fail_window=2 * min(waits)) if waits else None
+
+
+def _longest_wait(cron: str) -> timedelta:
+    """Return the longest time between two refreshes, as over a weekend."""
+    start = datetime.now(UTC).timestamp()
+    ticks = islice(schedule_execution_time_iterator(start, cron, "UTC"), _TICKS)
+    return max(after - before for before, after in pairwise(ticks))
 
 
 def _schedule(style: str, cron: str) -> dg.ScheduleDefinition:
@@ -124,7 +143,7 @@ class DueNow:
     def _switched_on(self, instance: dg.DagsterInstance) -> list[str]:
         schedules = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
         running = {each.instigator_name for each in schedules if each.is_running}
-        styles = style_paths(self._catalogue.project.styles_folder)
+        styles = self._catalogue.project.style_paths
         return [style for style in styles if schedule_name(style) in running]
 
     def _waiting(

@@ -11,7 +11,7 @@ from styledag.defs.executor import OnWait, ignore_wait, waiting_executor
 from styledag.defs.jobs import graph_jobs
 from styledag.defs.materialise import RETRY_DELAYS_S, GraphRun, OnBuilt, ignore_built
 from styledag.defs.partitions import read_partitions
-from styledag.defs.resources import ProgressOf, compute_resource, log_progress
+from styledag.defs.resources import COMPUTE, ProgressOf, compute_resource, log_progress
 from styledag.defs.settings_nodes import style_files_sensor
 from styledag.graph.catalogue import Catalogue
 from styledag.models.compute import ComputeSettings
@@ -40,15 +40,17 @@ def build_definitions(
         compute: Device and dtype; found out at run time unless named.
     """
     catalogue, partitions = Catalogue(project), read_partitions(project)
+    graph = GraphRun(catalogue, progress_of, on_built, retry_delays_s, checks_first)
     return dg.Definitions(
-        assets=graph_assets(catalogue, partitions),
-        asset_checks=graph_checks(catalogue, partitions),
+        assets=graph_assets(graph, partitions),
+        asset_checks=graph_checks(graph, partitions),
         jobs=graph_jobs(catalogue),
         schedules=refresh_schedules(catalogue),
-        sensors=[style_files_sensor(catalogue), keep_fresh_sensor(), *alert_sensors()],
-        resources={
-            "graph": GraphRun(catalogue, progress_of, on_built, retry_delays_s, checks_first),
-            "compute": compute_resource(compute or ComputeSettings()),
-        },
+        sensors=[
+            style_files_sensor(catalogue, graph.placement),
+            keep_fresh_sensor(),
+            *alert_sensors(),
+        ],
+        resources={COMPUTE: compute_resource(compute or ComputeSettings())},
         executor=waiting_executor(on_wait),
     )

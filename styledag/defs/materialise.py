@@ -10,8 +10,10 @@ from functools import partial
 import dagster as dg
 from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
+from styledag.defs.history import SECONDS
 from styledag.defs.metadata import built_metadata, check_result
 from styledag.defs.parts import PartsLog
+from styledag.defs.placement import Placement
 from styledag.defs.resources import ComputeResource, ProgressOf
 from styledag.defs.settings_nodes import observe_settings
 from styledag.errors import SourceError, StyledagError, may_pass
@@ -44,6 +46,7 @@ class GraphRun:
         retry_delays_s: Seconds before each further try to collect from a source that is down.
         checks_first: Whether a run begins with :mod:`styledag.graph.checking.preflight`; not
             if whoever starts it has done them.
+        placement: Keys of the assets.
     """
 
     catalogue: Catalogue
@@ -51,6 +54,7 @@ class GraphRun:
     on_built: OnBuilt = ignore_built
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S
     checks_first: bool = True
+    placement: Placement = field(default_factory=Placement)
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def materialise(
@@ -67,11 +71,16 @@ class GraphRun:
                 self._check(partition, compute.settings)
             style = self.catalogue.style(partition.style)
             plan = plan_build(self.catalogue, stage.name, partition)
-            tags = observe_settings(context.instance, stage.name, partition, plan.declared)
+            tags = observe_settings(
+                context.instance,
+                self.placement.settings(stage.name),
+                partition.key,
+                plan.declared,
+            )
             # What torch compiles in one run is there in the next.
             compiled = self.catalogue.store.files.cache / "compiled"
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
-            parts = PartsLog(context, self.catalogue, self.on_built)
+            parts = PartsLog(context, self.catalogue, self.placement, self.on_built)
             build = partial(
                 build_planned,
                 plan,
@@ -81,13 +90,15 @@ class GraphRun:
                 on_part=parts.log_part,
             )
             delays_s = self.retry_delays_s if stage.depends_on_outside else ()
+            started_at = time.monotonic()
             built = retried(build, delays_s, context.log.warning)
+            took = {} if built.cached else {SECONDS: round(time.monotonic() - started_at, 3)}
             self.on_built(built)
             parts.announce(stage, built.artifact)
             checked = Checked(built.artifact, style, self.catalogue.store)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(built.artifact.version),
-                metadata=built_metadata(stage, built),
+                metadata={**built_metadata(stage, built), **took},
                 check_results=[check_result(each, checked) for each in checks_of(stage)],
                 tags=tags,
             )

@@ -12,7 +12,7 @@ from styledag.graph.catalogue import partitions_of
 from styledag.graph.names import Grain, Partition
 from styledag.graph.stage import Declaration, Reads, Stage
 from styledag.project import Project
-from styledag.style.load import load_style, style_paths
+from styledag.style.load import load_style
 from styledag.style.model import STYLE_NAME, Style
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def read_partitions(project: Project) -> Partitions:
     models: list[Partition] = []
     parts: dict[Grain, list[Partition]] = {"checkpoint": [], "blend": []}
     read: dict[str, Style] = {}
-    for name in style_paths(project.styles_folder):
+    for name in project.style_paths:
         if not re.search(STYLE_NAME, name):
             log.warning("%s.yaml is left out: its name must match %s", name, STYLE_NAME)
             continue
@@ -111,7 +111,7 @@ def read_partitions(project: Project) -> Partitions:
 
 def _readable(project: Project, name: str) -> Style | None:
     try:
-        return load_style(style_paths(project.styles_folder)[name])
+        return load_style(project.style_paths[name])
     except StyleFileError as exc:
         log.warning("style %s is left out until its file is mended:\n%s", name, exc)
         return None

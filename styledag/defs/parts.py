@@ -11,6 +11,7 @@ from dagster._core.definitions.data_version import (
 )
 
 from styledag.defs.metadata import built_metadata
+from styledag.defs.placement import Placement
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.plan import Plan, listed_parts
@@ -26,11 +27,13 @@ class PartsLog:
     Attributes:
         context: The running asset.
         catalogue: Stages, styles, models and artifacts.
+        placement: Keys of the assets.
         on_built: Is called with each part as soon as it is there.
     """
 
     context: dg.AssetExecutionContext
     catalogue: Catalogue
+    placement: Placement
     on_built: Callable[[Built], None]
 
     def log_part(self, plan: Plan, built: Built) -> None:
@@ -58,7 +61,7 @@ class PartsLog:
         artifact = built.artifact
         self.context.log_event(
             dg.AssetMaterialization(
-                stage.name,
+                self.placement.asset(stage.name),
                 partition=partition.key,
                 metadata=built_metadata(stage, built),
                 tags={
@@ -72,7 +75,9 @@ class PartsLog:
     def _announced(self, asset: str, partition: Partition) -> str | None:
         """Return the version that was logged last for a partition."""
         records = self.context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition.key]),
+            dg.AssetRecordsFilter(
+                asset_key=self.placement.asset(asset), asset_partitions=[partition.key]
+            ),
             limit=1,
         ).records
         tags = records[0].event_log_entry.tags if records else None

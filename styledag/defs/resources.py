@@ -14,6 +14,9 @@ from pydantic import Field, create_model
 from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress
 
+COMPUTE = "compute"
+"""Name of the resource with the device."""
+
 
 class ComputeResource(dg.ConfigurableResource):
     """The device that a run computes with; asking for one that isn't there is an error."""

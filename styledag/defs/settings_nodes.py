@@ -16,56 +16,48 @@ from dagster._core.definitions.data_version import (
 )
 
 from styledag.defs.partitions import Partitions
+from styledag.defs.placement import SETTINGS, Placement
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
 from styledag.graph.status import style_status
-from styledag.style.load import style_paths
-
-GROUP = "style_file"
 
 
-def settings_key(asset: str) -> dg.AssetKey:
-    """Return the key of the node with the settings of an asset."""
-    return dg.AssetKey([GROUP, asset])
-
-
-def settings_node(stage: Stage, partitions: Partitions) -> dg.AssetSpec:
+def settings_node(stage: Stage, partitions: Partitions, placement: Placement) -> dg.AssetSpec:
     """Return the node with the settings of a stage; nothing materialises it."""
     return dg.AssetSpec(
-        settings_key(stage.name),
+        placement.settings(stage.name),
         partitions_def=partitions.definition(stage),
-        group_name=GROUP,
+        group_name=placement.group or SETTINGS,
         kinds={"yaml"},
-        owners=["team:styledag"],
+        owners=list(placement.owners),
+        tags=placement.tags,
         description=f"What the style file decides of `{stage.name}`: its settings, the files and "
         "the models that they name. Looked at every half minute.",
     )
 
 
 def observe_settings(
-    instance: dg.DagsterInstance, asset: str, partition: Partition, declared: str
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str, declared: str
 ) -> dict[str, str]:
     """Record the settings of one build, and return the tags by which Dagster compares them.
 
     Args:
         instance: Dagster's records.
-        asset: The asset.
-        partition: Its partition.
+        key: Key of the node with the settings.
+        partition: Key of the partition.
         declared: Digest of what the style file decides.
     """
-    key = settings_key(asset)
-    newest = _newest(instance, asset, partition)
+    newest = _newest(instance, key, partition)
     if newest is None or _version(newest) != declared:
-        instance.report_runless_asset_event(_observation(asset, partition.key, declared))
-        newest = _newest(instance, asset, partition)
+        instance.report_runless_asset_event(_observation(key, partition, declared))
+        newest = _newest(instance, key, partition)
     pointer = "NULL" if newest is None else str(newest.storage_id)
     return {get_input_data_version_tag(key): declared, get_input_event_pointer_tag(key): pointer}
 
 
 def changed_settings(
-    instance: dg.DagsterInstance, catalogue: Catalogue, style: str
+    instance: dg.DagsterInstance, catalogue: Catalogue, style: str, placement: Placement
 ) -> Iterator[dg.AssetObservation]:
     """Yield an observation for each asset of a style of which the style file decides another thing.
 
@@ -73,25 +65,26 @@ def changed_settings(
         StyleFileError: If the style file is missing or broken.
     """
     for status in style_status(catalogue, style):
-        newest = _newest(instance, status.asset, Partition.parse(status.partition))
+        key = placement.settings(status.asset)
+        newest = _newest(instance, key, status.partition)
         if status.declared and (newest is None or _version(newest) != status.declared):
-            yield _observation(status.asset, status.partition, status.declared)
+            yield _observation(key, status.partition, status.declared)
 
 
-def style_files_sensor(catalogue: Catalogue) -> dg.SensorDefinition:
+def style_files_sensor(catalogue: Catalogue, placement: Placement) -> dg.SensorDefinition:
     """Return the sensor that looks at the style files every half minute."""
 
     @dg.sensor(
-        name="style_files",
+        name=placement.named("style_files"),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Marks what a changed style file puts out of date; starts nothing.",
     )
     def style_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         changed: list[dg.AssetObservation] = []
-        for style in style_paths(catalogue.project.styles_folder):
+        for style in catalogue.project.style_paths:
             try:
-                changed += changed_settings(context.instance, catalogue, style)
+                changed += changed_settings(context.instance, catalogue, style, placement)
             except StyledagError as exc:
                 context.log.warning(f"style {style} is left out until its file is mended: {exc}")
         if not changed:
@@ -101,19 +94,19 @@ def style_files_sensor(catalogue: Catalogue) -> dg.SensorDefinition:
     return style_files
 
 
-def _observation(asset: str, partition: str, declared: str) -> dg.AssetObservation:
+def _observation(key: dg.AssetKey, partition: str, declared: str) -> dg.AssetObservation:
     return dg.AssetObservation(
-        settings_key(asset),
+        key,
         partition=partition,
         tags={DATA_VERSION_TAG: declared, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"},
     )
 
 
 def _newest(
-    instance: dg.DagsterInstance, asset: str, partition: Partition
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str
 ) -> dg.EventLogRecord | None:
     records = instance.fetch_observations(
-        dg.AssetRecordsFilter(asset_key=settings_key(asset), asset_partitions=[partition.key]),
+        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition]),
         limit=1,
     ).records
     return records[0] if records else None

@@ -13,7 +13,6 @@ from styledag.graph.plan import listed_parts, plan_build
 from styledag.store.artifact import Artifact
 from styledag.store.files import storage_errors
 from styledag.store.store import Store
-from styledag.style.load import style_paths
 
 _DIGEST_LENGTH = 64
 Kind = Literal["artifact", "abandoned work", "training state"]
@@ -134,7 +133,7 @@ def _is_continued(catalogue: Catalogue, asset: str, partition: Partition, key: s
     """Return whether the next build would continue in a folder, or may do so once it is planned."""
     if asset not in catalogue.stages:
         return False
-    if partition.style not in style_paths(catalogue.project.styles_folder):
+    if partition.style not in catalogue.project.style_paths:
         return False
     try:
         return plan_build(catalogue, asset, partition).target.key == key

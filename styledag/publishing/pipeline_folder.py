@@ -38,6 +38,39 @@ def export_pipeline(
         ModelError: If the base is no pipeline, lacks a part, or a weight does not fit the dtype.
         StorageError: If the folder contains anything else, or cannot be written.
     """
+    index, parts = _composed(pipeline, replaced)
+    parameters = {}
+    with target_folder(to) as partial:
+        (partial / INDEX).write_text(index, encoding="utf-8")
+        for part, folder in parts.items():
+            parameters[part] = _write_part(folder, partial / part, dtype)
+    files = [path for path in to.rglob("*") if path.is_file()]
+    return {
+        "parameters": sum(parameters.values()),
+        "bytes": sum(path.stat().st_size for path in files),
+        **{part: count for part, count in parameters.items() if count},
+    }
+
+
+def link_pipeline(pipeline: Path, to: Path, *, replaced: Mapping[str, Path]) -> None:
+    """Make a folder that loads as a pipeline with replaced parts, of links to their folders.
+
+    Args:
+        pipeline: Folder of the base, of any family of diffusers.
+        to: An empty folder.
+        replaced: Folder by the part that it replaces.
+
+    Raises:
+        ModelError: If the base is no pipeline.
+    """
+    index, parts = _composed(pipeline, replaced)
+    (to / INDEX).write_text(index, encoding="utf-8")
+    for part, folder in parts.items():
+        (to / part).symlink_to(folder.absolute())
+
+
+def _composed(pipeline: Path, replaced: Mapping[str, Path]) -> tuple[str, dict[str, Path]]:
+    """Return the index of a pipeline with replaced parts, and the folder of each of its parts."""
     index = dict(read_config(pipeline / INDEX))
     for part in _OPTIONAL:
         if part in index and not (pipeline / part).is_dir():
@@ -49,18 +82,8 @@ def export_pipeline(
             f"{pipeline / INDEX} names no part {unknown[0]!r}, but {', '.join(parts)}: replace "
             "one of these"
         )
-    parameters = {}
-    with target_folder(to) as partial:
-        (partial / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        for part in parts:
-            folder = replaced.get(part, pipeline / part)
-            parameters[part] = _write_part(folder, partial / part, dtype)
-    files = [path for path in to.rglob("*") if path.is_file()]
-    return {
-        "parameters": sum(parameters.values()),
-        "bytes": sum(path.stat().st_size for path in files),
-        **{part: count for part, count in parameters.items() if count},
-    }
+    folders = {part: replaced.get(part, pipeline / part) for part in parts}
+    return json.dumps(index, indent=2) + "\n", folders
 
 
 def _is_part(value: Any) -> bool:

@@ -20,6 +20,8 @@ from styledag.style.model import STYLE_NAME, Style
 from styledag.style.yaml_lines import Location, line_of, parse_yaml, read_text
 
 SUFFIX = ".yaml"
+_IN_COMPONENT = ("attributes", "style")
+"""Where the ``defs.yaml`` of a Dagster component has its style."""
 
 
 def load_style(path: Path) -> Style:
@@ -38,13 +40,32 @@ def load_style(path: Path) -> Style:
 @lru_cache(maxsize=1024)
 def _parsed(text: str, path: Path) -> Style:
     """Return the style that a file's text declares, parsed once."""
-    content, lines = parse_yaml(text, path)
+    content, lines = _located(text, path)
     if not isinstance(content, Mapping):
         raise StyleFileError(f"{path}:1: expected keys and values, found {_shown(content)}")
     try:
         return Style.model_validate_json(json.dumps(content, default=str))
     except ValidationError as exc:
         raise StyleFileError("\n".join(_mistakes(exc, path, lines))) from exc
+
+
+def style_lines(path: Path) -> Mapping[Location, int]:
+    """Return the line, from 1, of every value of a style by its location.
+
+    Raises:
+        StyleFileError: If the file cannot be read, is no YAML, or gives one key twice.
+    """
+    return _located(read_text(path), path)[1]
+
+
+def _located(text: str, path: Path) -> tuple[Any, Mapping[Location, int]]:
+    """Return a style's content and lines, of its own file or of a component's ``defs.yaml``."""
+    content, lines = parse_yaml(text, path)
+    if _IN_COMPONENT not in lines:
+        return content, lines
+    depth = len(_IN_COMPONENT)
+    own = {where[depth:]: line for where, line in lines.items() if where[:depth] == _IN_COMPONENT}
+    return content["attributes"]["style"], own
 
 
 def style_paths(folder: Path) -> dict[str, Path]:

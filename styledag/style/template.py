@@ -77,24 +77,8 @@ def write_new_style(
         StyleFileError: If the name is not a style's name, there is no template for the base, or
             the file is there already.
     """
-    if not re.search(STYLE_NAME, name):
-        raise StyleFileError(f"{name!r} is no style's name: it must match {STYLE_NAME}")
-    if base not in base_names():
-        raise StyleFileError(f"no template for base {base!r}: choose {', '.join(base_names())}")
+    text = new_style(name, base, source=source, remarks=remarks, images=images)
     path = folder / f"{name}{SUFFIX}"
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("styledag.style", _FOLDER),
-        autoescape=False,  # YAML, and the name matches STYLE_NAME
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-    )
-    text = templates.get_template(f"{base}{_SUFFIX}").render(
-        name=name,
-        source=source and _in_list(source),
-        remarks=remarks,
-        epochs=partial(epochs_for, images or USUAL_IMAGES),
-    )
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -102,3 +86,35 @@ def write_new_style(
     except FileExistsError as exc:
         raise StyleFileError(f"{path} is there already: choose another name") from exc
     return path
+
+
+def new_style(
+    name: str,
+    base: str,
+    *,
+    source: Mapping[str, Any] | None = None,
+    remarks: Sequence[str] = (),
+    images: int | None = None,
+) -> str:
+    """Return the text of a commented style file; see :func:`write_new_style`.
+
+    Raises:
+        StyleFileError: If the name is not a style's name, or there is no template for the base.
+    """
+    if not re.search(STYLE_NAME, name):
+        raise StyleFileError(f"{name!r} is no style's name: it must match {STYLE_NAME}")
+    if base not in base_names():
+        raise StyleFileError(f"no template for base {base!r}: choose {', '.join(base_names())}")
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("styledag.style", _FOLDER),
+        autoescape=False,  # YAML, and the name matches STYLE_NAME
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+    )
+    return templates.get_template(f"{base}{_SUFFIX}").render(
+        name=name,
+        source=source and _in_list(source),
+        remarks=remarks,
+        epochs=partial(epochs_for, images or USUAL_IMAGES),
+    )

@@ -29,15 +29,6 @@ _Constructor.add_implicit_resolver(
 )
 
 
-def read_yaml(path: Path) -> tuple[Any, dict[Location, int]]:
-    """Return a YAML file's content and the line, from 1, of every value by its location.
-
-    Raises:
-        StyleFileError: If the file cannot be read, is no YAML, or gives one key twice.
-    """
-    return parse_yaml(read_text(path), path)
-
-
 def read_text(path: Path) -> str:
     """Return a file's text.
 
@@ -51,7 +42,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, path: Path) -> tuple[Any, dict[Location, int]]:
-    """Return what :func:`read_yaml` does, of a file's text.
+    """Return the content of a file's text and the line, from 1, of every value by its location.
 
     Raises:
         StyleFileError: If the text is no YAML, or gives one key twice.

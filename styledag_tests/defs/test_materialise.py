@@ -85,7 +85,9 @@ def test_a_cancelled_run_is_not_tried_again(
     before = signal.getsignal(signal.SIGTERM)
     definitions = build_definitions(project, retry_delays_s=(50.0, 60.0))
     with open_history(project.root) as instance:
-        monkeypatch.setattr(materialise, "time", SimpleNamespace(sleep=interrupted))
+        monkeypatch.setattr(
+            materialise, "time", SimpleNamespace(sleep=interrupted, monotonic=time.monotonic)
+        )
         try:
             with pytest.raises(KeyboardInterrupt):
                 run_step(definitions, instance, COLLECT)

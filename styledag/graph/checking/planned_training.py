@@ -33,7 +33,7 @@ def planned_training(
     style = catalogue.style(model.style)
     base = configuration_folder(style.base, project=catalogue.project.root)
     facts, source = _facts(catalogue, model)
-    train, validation = _split(facts, style.dataset.validation_share)
+    train, validation = counted_images(catalogue, model)
     planned = PlannedTraining(
         base=base,
         recipe=catalogue.recipe(model),
@@ -43,6 +43,16 @@ def planned_training(
         captions=int(facts.get("captions", train + validation)),
     )
     return planned, source
+
+
+def counted_images(catalogue: Catalogue, model: ModelName) -> tuple[int, int]:
+    """Return how many images a model will be trained on, and how many are held out.
+
+    Raises:
+        StyleFileError: If the style is missing.
+    """
+    facts, _ = _facts(catalogue, model)
+    return _split(facts, catalogue.style(model.style).dataset.validation_share)
 
 
 def _facts(catalogue: Catalogue, model: ModelName) -> tuple[Mapping[str, Any], str]:

@@ -21,9 +21,9 @@ from styledag.models.reference import ModelReference, check_model, configuration
 from styledag.settings import canonical_json
 from styledag.store.items import item_key
 from styledag.style.base_check import Mismatch, mismatches
-from styledag.style.load import style_paths
+from styledag.style.load import style_lines
 from styledag.style.model import Style
-from styledag.style.yaml_lines import line_of, read_yaml
+from styledag.style.yaml_lines import line_of
 from styledag.tensors.layout import CONFIG_FILE
 
 _PASSED = "preflight"
@@ -261,9 +261,8 @@ def _check_fit(
 
 def _located(catalogue: Catalogue, name: str, mismatch: Mismatch) -> str:
     """Return a mismatch with the file and the line of its key."""
-    path = style_paths(catalogue.project.styles_folder)[name]
-    _, lines = read_yaml(path)
-    return f"{path}:{line_of(mismatch.location, lines)}: {mismatch}"
+    path = catalogue.project.style_paths[name]
+    return f"{path}:{line_of(mismatch.location, style_lines(path))}: {mismatch}"
 
 
 def _passed_key(

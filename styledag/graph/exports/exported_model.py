@@ -42,33 +42,40 @@ def export_model(
     )
     if form == "lora":
         return export_lora(model.folder / LORA, to, description, base=base, dtype=dtype)
-    with _unet_of(source, to.absolute().parent) as unet:
+    beside = to.absolute().parent
+    beside.mkdir(parents=True, exist_ok=True)
+    with own_parts(source, beside) as replaced:
         if form == "single-file":
             return export_single_file(
                 base,
                 to,
                 description,
-                unet=unet,
+                unet=replaced[find_base(base).parts.denoiser],
                 vae=source.vae,
                 dtype=dtype,
                 provenance={f"styledag.{model.asset}": model.version},
             )
-        names = find_base(base).parts
-        replaced = {names.denoiser: unet}
-        if source.vae is not None:
-            replaced[names.autoencoder] = source.vae
         return export_pipeline(base, to, replaced=replaced, dtype=dtype)
 
 
 @contextmanager
-def _unet_of(source: Exportable, beside: Path) -> Iterator[Path]:
+def own_parts(source: Exportable, beside: Path | None = None) -> Iterator[dict[str, Path]]:
+    """Yield the folders of the parts that a model has in place of its base's, by part.
+
+    Args:
+        source: The model.
+        beside: Where a checkpoint that is stored as a difference is restored, until the block ends;
+            the system's folder for temporary files when left out.
+    """
+    names = find_base(source.base).parts
+    parts = {} if source.vae is None else {names.autoencoder: source.vae}
     if source.model.asset == "merged_unet":
-        yield source.model.folder
+        yield {**parts, names.denoiser: source.model.folder}
         return
-    own = source.base / find_base(source.base).parts.denoiser
-    beside.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=beside, prefix=".styledag-") as scratch,
-        whole_unet(source.model, base=own, scratch=Path(scratch)) as unet,
+        whole_unet(
+            source.model, base=source.base / names.denoiser, scratch=Path(scratch)
+        ) as denoiser,
     ):
-        yield unet
+        yield {**parts, names.denoiser: denoiser}
