@@ -171,6 +171,11 @@ def _captioned(
         for template in (settings.template, *settings.variants)
     ]
     cut = any(was_cut for _, was_cut in filled)
+    # Whoever takes one of all at random takes those with a weight as often as they are repeated.
+    weights = settings.weights or (1,) * len(filled)
+    written = [
+        caption for (caption, _), weight in zip(filled, weights, strict=True) for _ in range(weight)
+    ]
     return CaptionedImage(
         image=image,
         raw_caption=words.raw,
@@ -181,7 +186,7 @@ def _captioned(
         template=settings.template,
         captioner=captioner,
         rule_hits=(*words.cleaned.hits, *(("cut",) if cut else ())),
-        variants=tuple(caption for caption, _ in filled[1:]),
+        variants=tuple(written[1:]),
     )
 
 

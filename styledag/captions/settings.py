@@ -17,6 +17,8 @@ SOURCES: tuple[WordsFrom, ...] = (
     "captioner",
 )
 
+_MOST_WEIGHT = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointSettings:
@@ -92,6 +94,11 @@ class CaptionSettings:
         (),
         help="Further templates with {caption}; each epoch, training takes one of all at random.",
     )
+    weights: tuple[int, ...] = setting(
+        (),
+        help="How often training takes the template and each of the variants, in whole numbers: "
+        "[3, 1] takes the template three times out of four; all alike when left out.",
+    )
     articles: bool = setting(
         True,
         help="Fit a template's article to the caption behind it: 'a {caption}' becomes 'an owl' "
@@ -128,3 +135,10 @@ class CaptionSettings:
             check_template(template)
         if len({self.template, *self.variants}) <= len(self.variants):
             raise ValueError("template and variants hold a template twice")
+        templates = 1 + len(self.variants)
+        within = all(1 <= weight <= _MOST_WEIGHT for weight in self.weights)
+        if self.weights and not (within and len(self.weights) == templates):
+            raise ValueError(
+                f"weights is {list(self.weights)}, but template and variants are {templates}: give "
+                f"a number from 1 to {_MOST_WEIGHT} for each"
+            )

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,27 @@ def test_variants_say_the_same_caption_in_further_templates(
         assert row.variants == ("a hat, flat", "art: a hat")
     assert caption_facts(manifest, tokens)["variants"] == 2
     assert Manifest.read(workspace.folder, CaptionedImage) == manifest
+
+
+def test_a_variant_comes_as_often_as_its_weight_says(
+    workspace: Workspace, caption, tokens: ClipTokens
+) -> None:
+    settings = replace(SETTINGS, variants=("{caption}, flat", "art: {caption}"), weights=(2, 1, 3))
+    manifest = caption(curated_manifest(workspace, "red"), settings, Narrator("it is a hat"))
+    row = manifest.rows[0]
+    assert row.caption == "a hat"
+    assert Counter((row.caption, *row.variants)) == {
+        "a hat": 2,
+        "a hat, flat": 1,
+        "art: a hat": 3,
+    }
+    assert caption_facts(manifest, tokens)["variants"] == 2
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, 2, 3, 4), (1, 0, 2), (1, 2, 101)])
+def test_weights_that_fit_no_templates_are_refused(weights: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"weights is .*from 1 to 100"):
+        replace(SETTINGS, variants=("{caption}, flat", "art: {caption}"), weights=weights)
 
 
 def test_variants_are_cut_to_fit_each_by_itself(
