@@ -215,7 +215,9 @@ def _ask(
     captions = {
         sha256: known[key] for sha256, key in keys.items() if isinstance(known.get(key), str)
     }
-    missing = iter([sha256 for sha256 in keys if sha256 not in captions])
+    # By size: a chat model's prompt grows with the image, and a batch is padded to its longest.
+    by_size = sorted(images, key=lambda image: (image.width_px * image.height_px, image.width_px))
+    missing = iter([each.sha256 for each in by_size if each.sha256 not in captions])
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
         while batch := list(islice(missing, captioner.batch_size(settings))):

@@ -1,6 +1,7 @@
 """What a style file says of captions."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 from styledag.captions.template import check_template
@@ -117,6 +118,20 @@ class CaptionSettings:
     no_repeat_ngram_size: int = setting(
         3, ge=0, help="Word sequences of this length occur once at most; 0 allows all."
     )
+
+    @property
+    def captioner_name(self) -> str:
+        """What is asked, with its revision, for people; empty if nothing is.
+
+        Of a path, the last part: where it is on this machine is nobody's business.
+        """
+        if "captioner" not in self.sources:
+            return ""
+        if self.endpoint is not None:
+            return self.endpoint.model
+        if self.captioner is None or self.captioner.revision is None:
+            return "" if self.captioner is None else PurePath(self.captioner.model).name
+        return f"{self.captioner.model}@{self.captioner.revision}"
 
     def __post_init__(self) -> None:
         check_settings(self)

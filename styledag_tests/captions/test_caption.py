@@ -16,7 +16,7 @@ from styledag.errors import StorageError
 from styledag.manifest import Manifest
 from styledag.models.compute import Compute
 from styledag.store.workspace import Workspace
-from styledag_tests.captions.images import COLOURS, curated, curated_manifest
+from styledag_tests.captions.images import COLOURS, curated, curated_manifest, jpeg
 from styledag_tests.captions.narrator import SETTINGS, Narrator
 
 TITLES_FIRST = replace(SETTINGS, sources=("override", "title", "captioner"))
@@ -71,6 +71,23 @@ def test_another_captioner_is_asked_again(workspace: Workspace, caption) -> None
     manifest = curated_manifest(workspace, "red")
     caption(manifest)
     assert caption(manifest, captioner=Narrator("a dog", "v2")).rows[0].caption == "a dog"
+
+
+def test_batches_are_of_images_of_one_size_where_that_can_be(workspace: Workspace, caption) -> None:
+    class Measuring(Narrator):
+        def __call__(self, images, settings: CaptionSettings) -> list[str]:
+            sizes.append([image.size for image in images])
+            return super().__call__(images, settings)
+
+    sizes: list[list[tuple[int, int]]] = []
+    rows = []
+    for at, colour in enumerate(COLOURS):
+        size_px = (96, 64)[at % 2]
+        sha256 = workspace.blobs.put(jpeg(colour, size_px))
+        rows.append(curated(workspace, colour, sha256=sha256, width_px=size_px, height_px=size_px))
+    manifest = caption(Manifest(tuple(rows)), replace(SETTINGS, batch_size=4), Measuring())
+    assert sizes == [[(64, 64)] * 4, [(96, 96)] * 4]
+    assert {row.image for row in manifest.rows} == set(rows)
 
 
 def test_interrupted_run_keeps_finished_batches(workspace: Workspace, caption) -> None:
