@@ -23,6 +23,7 @@ from benchmarks.study.scale import COMPLETE, QUICK
 from benchmarks.study.study import Study
 from styledag.cli.bars import BarsProgress
 from styledag.models.compute import ComputeSettings, resolve_compute
+from styledag.sampling.marking import XMP
 from styledag.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +63,7 @@ def measured(
         )
         (out / "claims.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (out / "claims.md").write_text(as_markdown(figures), encoding="utf-8")
-        _image(study, experiments[:at], seeds[0]).save(out / "claims.png", optimize=True)
+        _image(study, experiments[:at], seeds[0]).save(out / "claims.png", optimize=True, xmp=XMP)
     return figures
 
 

@@ -171,6 +171,11 @@ def _captioned(
         for template in (settings.template, *settings.variants)
     ]
     cut = any(was_cut for _, was_cut in filled)
+    # Whoever takes one of all at random takes those with a weight as often as they are repeated.
+    weights = settings.weights or (1,) * len(filled)
+    written = [
+        caption for (caption, _), weight in zip(filled, weights, strict=True) for _ in range(weight)
+    ]
     return CaptionedImage(
         image=image,
         raw_caption=words.raw,
@@ -181,7 +186,7 @@ def _captioned(
         template=settings.template,
         captioner=captioner,
         rule_hits=(*words.cleaned.hits, *(("cut",) if cut else ())),
-        variants=tuple(caption for caption, _ in filled[1:]),
+        variants=tuple(written[1:]),
     )
 
 
@@ -210,7 +215,9 @@ def _ask(
     captions = {
         sha256: known[key] for sha256, key in keys.items() if isinstance(known.get(key), str)
     }
-    missing = iter([sha256 for sha256 in keys if sha256 not in captions])
+    # By size: a chat model's prompt grows with the image, and a batch is padded to its longest.
+    by_size = sorted(images, key=lambda image: (image.width_px * image.height_px, image.width_px))
+    missing = iter([each.sha256 for each in by_size if each.sha256 not in captions])
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
         while batch := list(islice(missing, captioner.batch_size(settings))):

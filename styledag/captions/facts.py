@@ -43,7 +43,7 @@ def caption_facts(
         **{f"source_{source}": sources[source] for source in SOURCES},
         **{f"rule_{rule}": count for rule, count in sorted(rules.items())},
         "cut_to_fit": rules["cut"],
-        "variants": max((len(row.variants) for row in rows), default=0),
+        "variants": max((len({*row.variants} - {row.caption}) for row in rows), default=0),
     }
     cut = [row.cleaned_caption for row in rows if "cut" in row.rule_hits]
     if cut:

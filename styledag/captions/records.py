@@ -19,7 +19,8 @@ class CaptionedImage:
         template: The style's template.
         captioner: Version of the captioner and its settings, as JSON, where it was asked.
         rule_hits: Rules that changed something.
-        variants: The same caption in the further templates, within the limit too.
+        variants: The same caption in the further templates, within the limit too; each, and the
+            caption itself, as often as the style's weights say beyond the caption's first time.
     """
 
     image: CuratedImage

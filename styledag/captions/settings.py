@@ -1,6 +1,7 @@
 """What a style file says of captions."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 from styledag.captions.template import check_template
@@ -16,6 +17,8 @@ SOURCES: tuple[WordsFrom, ...] = (
     "description",
     "captioner",
 )
+
+_MOST_WEIGHT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,11 @@ class CaptionSettings:
         (),
         help="Further templates with {caption}; each epoch, training takes one of all at random.",
     )
+    weights: tuple[int, ...] = setting(
+        (),
+        help="How often training takes the template and each of the variants, in whole numbers: "
+        "[3, 1] takes the template three times out of four; all alike when left out.",
+    )
     articles: bool = setting(
         True,
         help="Fit a template's article to the caption behind it: 'a {caption}' becomes 'an owl' "
@@ -111,6 +119,20 @@ class CaptionSettings:
         3, ge=0, help="Word sequences of this length occur once at most; 0 allows all."
     )
 
+    @property
+    def captioner_name(self) -> str:
+        """What is asked, with its revision, for people; empty if nothing is.
+
+        Of a path, the last part: where it is on this machine is nobody's business.
+        """
+        if "captioner" not in self.sources:
+            return ""
+        if self.endpoint is not None:
+            return self.endpoint.model
+        if self.captioner is None or self.captioner.revision is None:
+            return "" if self.captioner is None else PurePath(self.captioner.model).name
+        return f"{self.captioner.model}@{self.captioner.revision}"
+
     def __post_init__(self) -> None:
         check_settings(self)
         if len(set(self.sources)) < len(self.sources):
@@ -128,3 +150,10 @@ class CaptionSettings:
             check_template(template)
         if len({self.template, *self.variants}) <= len(self.variants):
             raise ValueError("template and variants hold a template twice")
+        templates = 1 + len(self.variants)
+        within = all(1 <= weight <= _MOST_WEIGHT for weight in self.weights)
+        if self.weights and not (within and len(self.weights) == templates):
+            raise ValueError(
+                f"weights is {list(self.weights)}, but template and variants are {templates}: give "
+                f"a number from 1 to {_MOST_WEIGHT} for each"
+            )

@@ -19,7 +19,7 @@ from styledag.store.workspace import Workspace
 if TYPE_CHECKING:
     from styledag.progress import Advance
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 DATA_FOLDER = "data"
 CARD_FILE = "README.md"
 
@@ -31,6 +31,7 @@ def build_image_dataset(
     *,
     style: str,
     description: str,
+    captioner: str = "",
 ) -> Facts:
     """Write the dataset's Parquet shards and its card into the workspace.
 
@@ -43,6 +44,7 @@ def build_image_dataset(
         workspace: Where the dataset goes.
         style: The style's name, for the card.
         description: One sentence about the style, for the card.
+        captioner: What was asked for captions, with its revision, for the card.
 
     Returns:
         Counts of images by split and licence, of families and of shards, and the shards' bytes.
@@ -65,7 +67,11 @@ def build_image_dataset(
             shards += len(written)
             size_bytes += sum(path.stat().st_size for path in written)
         card = dataset_card(
-            captioned, splits, title=settings.title or style, description=description
+            captioned,
+            splits,
+            title=settings.title or style,
+            description=description,
+            captioner=captioner,
         )
         (workspace.folder / CARD_FILE).write_text(card, encoding="utf-8")
     return {

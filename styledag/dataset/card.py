@@ -24,6 +24,7 @@ def dataset_card(
     *,
     title: str,
     description: str,
+    captioner: str,
 ) -> str:
     """Return the README of a dataset folder: a YAML header that the Hub reads, and a page.
 
@@ -34,6 +35,7 @@ def dataset_card(
         splits: The images by the split that they are in.
         title: Heading of the page.
         description: One sentence about the style.
+        captioner: What was asked for captions, with its revision; empty if nothing was.
     """
     import jinja2
 
@@ -60,6 +62,8 @@ def dataset_card(
         places=_counted(_place(row) for row in rows),
         licences=_counted(row.image.origin.licence for row in rows),
         authors=len({row.image.origin.author for row in rows} - {""}),
+        captioner=captioner,
+        captioner_settings=_counted(row.captioner for row in rows if row.captioner),
         caption_sources=_counted(row.source for row in rows),
         rules=_counted(hit for row in rows for hit in row.rule_hits),
         rules_version=", ".join(sorted({row.rules_version for row in rows})),

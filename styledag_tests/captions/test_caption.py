@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from styledag.errors import StorageError
 from styledag.manifest import Manifest
 from styledag.models.compute import Compute
 from styledag.store.workspace import Workspace
-from styledag_tests.captions.images import COLOURS, curated, curated_manifest
+from styledag_tests.captions.images import COLOURS, curated, curated_manifest, jpeg
 from styledag_tests.captions.narrator import SETTINGS, Narrator
 
 TITLES_FIRST = replace(SETTINGS, sources=("override", "title", "captioner"))
@@ -72,6 +73,23 @@ def test_another_captioner_is_asked_again(workspace: Workspace, caption) -> None
     assert caption(manifest, captioner=Narrator("a dog", "v2")).rows[0].caption == "a dog"
 
 
+def test_batches_are_of_images_of_one_size_where_that_can_be(workspace: Workspace, caption) -> None:
+    class Measuring(Narrator):
+        def __call__(self, images, settings: CaptionSettings) -> list[str]:
+            sizes.append([image.size for image in images])
+            return super().__call__(images, settings)
+
+    sizes: list[list[tuple[int, int]]] = []
+    rows = []
+    for at, colour in enumerate(COLOURS):
+        size_px = (96, 64)[at % 2]
+        sha256 = workspace.blobs.put(jpeg(colour, size_px))
+        rows.append(curated(workspace, colour, sha256=sha256, width_px=size_px, height_px=size_px))
+    manifest = caption(Manifest(tuple(rows)), replace(SETTINGS, batch_size=4), Measuring())
+    assert sizes == [[(64, 64)] * 4, [(96, 96)] * 4]
+    assert {row.image for row in manifest.rows} == set(rows)
+
+
 def test_interrupted_run_keeps_finished_batches(workspace: Workspace, caption) -> None:
     manifest = curated_manifest(workspace, *COLOURS)
     with pytest.raises(KeyboardInterrupt):
@@ -106,6 +124,27 @@ def test_variants_say_the_same_caption_in_further_templates(
         assert row.variants == ("a hat, flat", "art: a hat")
     assert caption_facts(manifest, tokens)["variants"] == 2
     assert Manifest.read(workspace.folder, CaptionedImage) == manifest
+
+
+def test_a_variant_comes_as_often_as_its_weight_says(
+    workspace: Workspace, caption, tokens: ClipTokens
+) -> None:
+    settings = replace(SETTINGS, variants=("{caption}, flat", "art: {caption}"), weights=(2, 1, 3))
+    manifest = caption(curated_manifest(workspace, "red"), settings, Narrator("it is a hat"))
+    row = manifest.rows[0]
+    assert row.caption == "a hat"
+    assert Counter((row.caption, *row.variants)) == {
+        "a hat": 2,
+        "a hat, flat": 1,
+        "art: a hat": 3,
+    }
+    assert caption_facts(manifest, tokens)["variants"] == 2
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, 2, 3, 4), (1, 0, 2), (1, 2, 101)])
+def test_weights_that_fit_no_templates_are_refused(weights: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"weights is .*from 1 to 100"):
+        replace(SETTINGS, variants=("{caption}, flat", "art: {caption}"), weights=weights)
 
 
 def test_variants_are_cut_to_fit_each_by_itself(

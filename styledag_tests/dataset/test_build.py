@@ -232,6 +232,24 @@ def test_card_counts_and_names(workspace: Workspace, build) -> None:
     assert facts["licences"] == {"CC-BY-4.0": 5, "unknown": 5}
 
 
+def test_the_card_names_the_captioner_with_its_revision(workspace: Workspace, tmp_path) -> None:
+    asked = '["c0ffee/pil",{"num_beams":3}]'
+    first, *others = captioned_manifest(workspace, 3).rows
+    manifest = Manifest((replace(first, source="captioner", captioner=asked), *others))
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    build_image_dataset(
+        manifest,
+        SETTINGS,
+        replace(workspace, folder=folder),
+        style="twemoji",
+        description="Flat drawings",
+        captioner="Salesforce/blip@82a37760",
+    )
+    page = (folder / "README.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "Salesforce/blip@82a37760 wrote 1 captions (version and settings: " + asked in page
+
+
 def test_hostile_text_is_data_in_the_table_and_text_on_the_card(
     workspace: Workspace, build, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, distributed
 
+from styledag.sampling.marking import marked_png
 from tools.starter import (
     artist_judge_recipe,
     autoencoder_recipe,
@@ -187,7 +188,7 @@ STAGES: Mapping[str, Callable[[Training], Any]] = {
 
 
 def save_grid(pixels: Tensor, path: Path, *, columns: int) -> None:
-    """Write images side by side as one PNG.
+    """Write images that a model drew side by side as one PNG, with the mark that says so.
 
     Args:
         pixels: Between 0 and 1. # BCHW
@@ -196,7 +197,7 @@ def save_grid(pixels: Tensor, path: Path, *, columns: int) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     grid = (tiled(pixels.cpu(), columns=columns) * 255).round().to(torch.uint8)
-    Image.fromarray(grid.permute(1, 2, 0).numpy()).save(path)
+    path.write_bytes(marked_png(Image.fromarray(grid.permute(1, 2, 0).numpy())))
 
 
 def arguments_of(description: str | None) -> argparse.ArgumentParser:

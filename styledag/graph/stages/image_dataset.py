@@ -22,11 +22,16 @@ def build_dataset(inputs: Inputs, workspace: Workspace) -> Facts:
         workspace,
         style=inputs.partition.style,
         description=inputs.settings["description"],
+        captioner=inputs.settings["captioner"],
     )
 
 
 def _settings(declared: Declaration) -> Settings:
-    return Settings(declared.style.dataset, description=declared.style.description)
+    style = declared.style
+    # The rows state the captioner's content; its name is for people.
+    return Settings(style.dataset, description=style.description).beside(
+        captioner=style.captions.captioner_name
+    )
 
 
 STAGE = Stage(
