@@ -23,6 +23,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import psutil
+
 from benchmarks.speed.fake import QUICK, STABLE_DIFFUSION_15, Architecture
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 
@@ -134,7 +136,7 @@ def _carry_out(way: str, work: Path) -> None:
     from styledag.merging.blend import blend_unet
 
     _ = torch.zeros(1)
-    before = _peak_mb()
+    before = psutil.Process().memory_info().rss / 1e6
     base, tuned, out = work / "base", work / "tuned", work / "out"
     if way == "ours":
         blend_unet(base, tuned, 0.5, out, parents={}, base_share=0.0)
@@ -145,17 +147,14 @@ def _carry_out(way: str, work: Path) -> None:
         save_file(merged, out / WEIGHTS_FILE)
         shutil.copyfile(base / CONFIG_FILE, out / CONFIG_FILE)
     _flush(out)
-    print(f"{_PEAK}{_peak_mb() - before}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"{_PEAK}{peak - before}")
 
 
 def _flush(folder: Path) -> None:
     for path in folder.rglob("*.safetensors"):
         with path.open("rb") as file:
             os.fsync(file.fileno())
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def _options() -> argparse.Namespace:
