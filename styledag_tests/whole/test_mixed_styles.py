@@ -134,6 +134,17 @@ def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
     assert "Blend both of several models" in page
 
 
+def test_its_card_names_the_data_and_licences_of_both(ran: Ran, tmp_path: Path) -> None:
+    to = tmp_path / "exported"
+    arguments = ["--project", str(ran.project.root), "export", "model", f"{MODEL}:both"]
+    result = CliRunner().invoke(cli, [*arguments, "--format", "diffusers", "--to", str(to)])
+    assert result.exception is None, result.output
+    card = (to / "README.md").read_text("utf-8").replace("\\", "")  # Markdown's escapes
+    for style in (STYLE, "other"):
+        assert ran.graph.store.require("image_dataset", style).version in card
+    assert f"ema_unet of {OTHER}" in card
+
+
 def test_the_web_ui_shows_it_behind_both_models(ran: Ran) -> None:
     graph, partitions = ran.graph, read_partitions(ran.project)
     ema, merged = graph.stages["ema_unet"], graph.stages["merged_unet"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from styledag.graph.exports.exportable import Exportable
 from styledag.graph.exports.exported_model import export_model
+from styledag.graph.names import Partition
 from styledag.graph.tracing.ancestry import Lineage
 from styledag.publishing.cards.model_card import CARD_FILE, model_card
 from styledag.publishing.cards.records import (
@@ -132,7 +133,7 @@ def exported_card(
         bases=bases,
         dataset=CardDataset(
             name=terms.dataset,
-            version=", ".join(lineage.dataset_versions),
+            versions=lineage.dataset_versions,
             images=Counter(image.split for image in lineage.images),
             licences=lineage.licences,
         ),
@@ -144,8 +145,7 @@ def exported_card(
         grid=grid if source.grid else "",
         recipe=_recipe(lineage),
         scores=() if source.scores is None else _scores(source.scores, source.blend.name),
-        lineage={step.asset: step.version for step in reversed(lineage.steps)}
-        | {model.asset: model.version},
+        lineage=_versions(lineage) | {model.asset: model.version},
         single_file=file if form == "single-file" else "",
         pipeline=read_config(source.base / INDEX)["_class_name"],
     )
@@ -156,6 +156,18 @@ def _relation(form: ModelFormat, bases: tuple[CardBase, ...]) -> Relation:
     if len(bases) > 1:
         return "merge"
     return "adapter" if form == "lora" else "finetune"
+
+
+def _versions(lineage: Lineage) -> dict[str, str]:
+    """Return versions by asset, from the sources on; by partition of several styles."""
+    made = {step.partition for step in lineage.steps if step.code_version}
+    several = len({Partition.from_store(each).style for each in made}) > 1
+    return {
+        f"{step.asset} of {step.partition}"
+        if several and step.code_version
+        else step.asset: step.version
+        for step in reversed(lineage.steps)
+    }
 
 
 def _recipe(lineage: Lineage) -> Mapping[str, str | int | float | bool]:

@@ -33,13 +33,13 @@ class CardDataset:
 
     Attributes:
         name: Hub id, or empty if it is not published.
-        version: Its digest.
+        versions: Its digest; several of a blend of several styles.
         images: Images by split.
         licences: Images by licence.
     """
 
     name: str = ""
-    version: str
+    versions: tuple[str, ...]
     images: Mapping[str, int]
     licences: Mapping[str, int]
 

@@ -24,7 +24,7 @@ CARD = ModelCard(
     bases=(BASE,),
     dataset=CardDataset(
         name="ada/twemoji-images",
-        version="d" * 64,
+        versions=("d" * 64,),
         images={"train": 90, "validation": 10},
         licences={"CC-BY-4.0": 99, "unknown": 1},
     ),
