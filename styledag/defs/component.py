@@ -113,7 +113,7 @@ class StyleComponent(dg.Component, dg.Resolvable, dg.Model):
             resources={
                 placement.named(COMPUTE): compute_resource(ComputeSettings()),
                 placement.named(IO_MANAGER): StyleIOManager(
-                    project=str(root), store=project.store_url
+                    project=str(root), store=project.store_url, declared_in={name: str(file)}
                 ),
             },
         )

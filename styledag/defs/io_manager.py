@@ -1,5 +1,6 @@
 """Lets assets of other people's code read what the graph made."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,6 +27,9 @@ class StyleIOManager(dg.ConfigurableIOManager):
 
     project: str = Field(description=PROJECT)
     store: str | None = Field(default=None, description=STORE)
+    declared_in: dict[str, str] = Field(
+        default_factory=dict, description="Files by style, where not those of data/styles."
+    )
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return the current artifact of an upstream asset, or those of several partitions.
@@ -33,7 +37,9 @@ class StyleIOManager(dg.ConfigurableIOManager):
         Raises:
             ArtifactMissingError: If one was never made.
         """
-        catalogue = Catalogue(Project.at(Path(self.project), self.store))
+        usual = Project.at(Path(self.project), self.store)
+        files = {style: Path(file) for style, file in self.declared_in.items()}
+        catalogue = Catalogue(replace(usual, declared_in=files))
         asset = context.asset_key.path[-1]
         annotated = context.dagster_type.typing_type
         is_folder = Path in (annotated, *get_args(annotated))
