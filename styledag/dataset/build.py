@@ -12,6 +12,7 @@ from styledag.dataset.shards import write_shards
 from styledag.dataset.split import SPLITS, Split, split_of
 from styledag.errors import DataError
 from styledag.manifest import Manifest
+from styledag.store.ahead import made_ahead
 from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 from styledag.store.workspace import Workspace
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CODE_VERSION = "5"
 DATA_FOLDER = "data"
 CARD_FILE = "README.md"
+_READ_AHEAD = 64
 
 
 def build_image_dataset(
@@ -109,6 +111,9 @@ def _split(
 def _rows(
     captioned: Sequence[CaptionedImage], workspace: Workspace, advance: "Advance"
 ) -> Iterator[dict[str, Any]]:
-    for row in captioned:
-        yield dataset_row(row, workspace.blobs.read(row.image.sha256))
+    jpegs = made_ahead(
+        lambda row: workspace.blobs.read(row.image.sha256), captioned, ahead=_READ_AHEAD
+    )
+    for row, jpeg in zip(captioned, jpegs, strict=True):
+        yield dataset_row(row, jpeg)
         advance()

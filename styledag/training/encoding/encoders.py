@@ -1,9 +1,7 @@
 """Images to posterior moments, captions to conditionings, in batches of one fixed size."""
 
 import io
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
@@ -15,6 +13,7 @@ from styledag.bases.base import Base, check_length
 from styledag.bases.latents import Moments
 from styledag.errors import DataError, ModelError
 from styledag.models.compute import Compute
+from styledag.store.ahead import made_ahead
 from styledag.training.encoding.rows import Row
 
 _BATCHES_AHEAD = 2
@@ -80,18 +79,13 @@ class ImageEncoder:
         self, images: Iterable[tuple[str, bytes]]
     ) -> Iterator[tuple[list[str], list[Tensor]]]:
         """Yield batches of names and pixels, decoded by all processors ahead of the device."""
-        remaining = iter(images)
-        waiting: deque[list[tuple[str, Future[Tensor]]]] = deque()
-        with ThreadPoolExecutor(thread_name_prefix="decode") as pool:
-            while True:
-                while len(waiting) <= _BATCHES_AHEAD and (
-                    batch := list(islice(remaining, self._batch_size))
-                ):
-                    waiting.append([(one[0], pool.submit(rgb_pixels, *one)) for one in batch])
-                if not waiting:
-                    return
-                decoding = waiting.popleft()
-                yield [name for name, _ in decoding], [each.result() for _, each in decoding]
+        decoded = made_ahead(
+            lambda image: (image[0], rgb_pixels(*image)),
+            images,
+            ahead=_BATCHES_AHEAD * self._batch_size,
+        )
+        while batch := list(islice(decoded, self._batch_size)):
+            yield [name for name, _ in batch], [pixels for _, pixels in batch]
 
     def _stacked(self, names: Sequence[str], pixels: list[Tensor]) -> Tensor:
         for name, each in zip(names, pixels, strict=True):

@@ -301,7 +301,7 @@ def test_images_are_decoded_by_several_threads_ahead_of_the_device(
     monkeypatch.setattr(encoders, "rgb_pixels", decoding)
     encode_samples(make_samples(store, 12), base, workspace)
     assert threads
-    assert all(each.startswith("decode") for each in threads)
+    assert all(each.startswith("ahead") for each in threads)
 
 
 def test_what_was_encoded_before_an_image_that_fails_is_kept(
