@@ -2,9 +2,10 @@
 
 Two UNets with random weights of Stable Diffusion 1.5's size, in float16, are blended halfway: as
 ``merged_unet`` does, by loading both, interpolating and saving, and by the linear method of
-``mergekit-pytorch`` where ``--mergekit`` names it. Each runs in a process of its own, by turns; the
-best of all rounds counts, until what was written is on the disk. Goals: 3.5 times mergekit's speed,
-or 90 % of the copy's, and at most 200 MB above the start. The last lines are the figures.
+``mergekit-pytorch`` where ``--mergekit`` names it. By turns, until what was written is on the disk;
+medians count. Each runs in a process of its own, whose start and imports count beside mergekit's
+alone. Goals: 3.5 times mergekit's speed, or 90 % of the copy's, and at most 200 MB above the start.
+The last lines are the figures.
 
     pip install mergekit    # in an environment of its own
     python -m benchmarks.merging --mergekit /path/to/mergekit-pytorch --work /mnt/disk
@@ -20,8 +21,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import psutil
 
@@ -29,7 +32,6 @@ from benchmarks.speed.fake import QUICK, STABLE_DIFFUSION_15, Architecture
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 
 _MERGEKIT = {"merge_method": "linear", "dtype": "float16"}
-_PEAK = "peak above the start, MB: "
 
 
 def main() -> None:
@@ -45,6 +47,19 @@ def main() -> None:
         print(f"{name}: {value:.3g}")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What one way took.
+
+    Attributes:
+        seconds: Without the start of its process; 0 where that is not known.
+        peak_mb: Most megabytes above those after its imports.
+    """
+
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+
+
 def measure(
     work: Path, architecture: Architecture, rounds: int, mergekit: Path | None
 ) -> dict[str, float]:
@@ -57,31 +72,37 @@ def measure(
         mergekit: The command ``mergekit-pytorch``; it is left out without.
     """
     size_mb = _write_parents(work, architecture)
-    ways: dict[str, Callable[[], float]] = {
+    ways: dict[str, Callable[[], Found]] = {
         "copy": partial(_copy, work),
         "ours": partial(_in_process, "ours", work),
         "load, lerp, save": partial(_in_process, "naive", work),
     }
     if mergekit is not None:
         ways["mergekit"] = partial(_mergekit, mergekit, work)
-    seconds: dict[str, float] = dict.fromkeys(ways, float("inf"))
-    peak = 0.0
+    taken: dict[str, list[float]] = {name: [] for name in (*ways, "ours, whole process")}
+    peaks = []
     for _ in range(rounds):
         for name, way in ways.items():
             began = time.perf_counter()
-            above = way()
-            seconds[name] = min(seconds[name], time.perf_counter() - began)
-            peak = max(peak, above) if name == "ours" else peak
+            found = way()
+            whole = time.perf_counter() - began
+            taken[name].append(found.seconds or whole)
+            if name == "ours":
+                taken["ours, whole process"].append(whole)
+                peaks.append(found.peak_mb)
             shutil.rmtree(work / "out")
+    seconds = {name: median(each) for name, each in taken.items()}
+    beside = {"mergekit": seconds["ours, whole process"]}
     return {
         "size, MB": size_mb,
         **{f"{name}, s": value for name, value in seconds.items()},
         **{
-            f"ours is so many times as fast as {name}": value / seconds["ours"]
-            for name, value in seconds.items()
+            f"ours is so many times as fast as {name}": seconds[name]
+            / beside.get(name, seconds["ours"])
+            for name in ways
             if name != "ours"
         },
-        _PEAK.rstrip(": "): peak,
+        "peak above the start, MB": max(peaks),
     }
 
 
@@ -105,28 +126,28 @@ def _write_parents(work: Path, architecture: Architecture) -> float:
     return (work / "base" / WEIGHTS_FILE).stat().st_size / 1e6
 
 
-def _copy(work: Path) -> float:
+def _copy(work: Path) -> Found:
     (work / "out").mkdir()
     shutil.copyfile(work / "base" / WEIGHTS_FILE, work / "out" / WEIGHTS_FILE)
     _flush(work / "out")
-    return 0.0
+    return Found()
 
 
-def _in_process(way: str, work: Path) -> float:
-    """Carry out a way; return the megabytes that its memory rose by."""
+def _in_process(way: str, work: Path) -> Found:
+    """Carry out a way in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.merging", "--way", way, "--work", str(work)]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(shown.rpartition(_PEAK)[2])
+    return Found(**json.loads(shown.splitlines()[-1]))
 
 
-def _mergekit(command: Path, work: Path) -> float:
+def _mergekit(command: Path, work: Path) -> Found:
     subprocess.run(
         [command, str(work / "mergekit.yaml"), str(work / "out"), "--no-write-model-card"],
         check=True,
         capture_output=True,
     )
     _flush(work / "out")
-    return 0.0
+    return Found()
 
 
 def _carry_out(way: str, work: Path) -> None:
@@ -138,6 +159,7 @@ def _carry_out(way: str, work: Path) -> None:
     _ = torch.zeros(1)
     before = psutil.Process().memory_info().rss / 1e6
     base, tuned, out = work / "base", work / "tuned", work / "out"
+    began = time.perf_counter()
     if way == "ours":
         blend_unet(base, tuned, 0.5, out, parents={}, base_share=0.0)
     else:
@@ -147,8 +169,9 @@ def _carry_out(way: str, work: Path) -> None:
         save_file(merged, out / WEIGHTS_FILE)
         shutil.copyfile(base / CONFIG_FILE, out / CONFIG_FILE)
     _flush(out)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{_PEAK}{peak - before}")
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps(asdict(Found(seconds, peak - before))))
 
 
 def _flush(folder: Path) -> None:

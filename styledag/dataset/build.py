@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from styledag.ahead import made_ahead
 from styledag.captions.records import CaptionedImage
 from styledag.dataset.card import dataset_card
 from styledag.dataset.columns import dataset_row, dataset_schema
@@ -12,7 +13,6 @@ from styledag.dataset.shards import write_shards
 from styledag.dataset.split import SPLITS, Split, split_of
 from styledag.errors import DataError
 from styledag.manifest import Manifest
-from styledag.store.ahead import made_ahead
 from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 from styledag.store.workspace import Workspace

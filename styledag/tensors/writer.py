@@ -4,14 +4,13 @@
 larger than the memory at hand does not allow; so the writing, and it alone, is done here.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.ahead import made_ahead
 from styledag.store.files import storage_errors
 from styledag.tensors.header import header_bytes
 from styledag.tensors.reader import TensorSpec
@@ -94,20 +93,18 @@ def write_tensors(
     Raises:
         StorageError: If the disk is full or cannot be written.
     """
-    ahead = 1 if whole_tensors else _AHEAD
-    made: deque[Future[torch.Tensor]] = deque()
-    with writing(path) as file, ThreadPoolExecutor(1) as maker:
+    pieces = (
+        (spec, start, stop)
+        for spec in specs
+        for start, stop in spec.pieces(spec.numel if whole_tensors else PIECE_ELEMENTS)
+    )
+    made = made_ahead(
+        lambda piece: make(*piece), pieces, ahead=1 if whole_tensors else _AHEAD, workers=1
+    )
+    with writing(path) as file, closing(made):
         file.write(header_bytes(specs, metadata))
-        try:
-            for spec in specs:
-                for start, stop in spec.pieces(spec.numel if whole_tensors else PIECE_ELEMENTS):
-                    made.append(maker.submit(make, spec, start, stop))
-                    if len(made) > ahead:
-                        file.write(made.popleft().result())
-            while made:
-                file.write(made.popleft().result())
-        finally:
-            maker.shutdown(cancel_futures=True)
+        for tensor in made:
+            file.write(tensor)
 
 
 def in_file_order(specs: Iterable[TensorSpec]) -> list[TensorSpec]:

@@ -9,11 +9,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from styledag.ahead import made_ahead
 from styledag.bases.base import Base, check_length
 from styledag.bases.latents import Moments
 from styledag.errors import DataError, ModelError
 from styledag.models.compute import Compute
-from styledag.store.ahead import made_ahead
 from styledag.training.encoding.rows import Row
 
 _BATCHES_AHEAD = 2

@@ -1,7 +1,7 @@
 """Results made by threads ahead of whoever reads them."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 def made_ahead(
     make: Callable[[Item], Result], items: Iterable[Item], *, ahead: int, workers: int | None = None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield what is made of each item, in order, while threads make what follows.
 
     An error is raised where its result was due.

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from styledag.store.ahead import made_ahead
+from styledag.ahead import made_ahead
 
 
 def test_results_come_in_order_whichever_is_ready_first() -> None:
