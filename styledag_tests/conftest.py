@@ -1,5 +1,6 @@
 """Fixtures that every stage's tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,14 @@ def _same_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _same_folder() -> Iterator[None]:
+    """Return from where a command went: its folder is removed once its test has passed."""
+    before = Path.cwd()
+    yield
+    os.chdir(before)
 
 
 @pytest.fixture

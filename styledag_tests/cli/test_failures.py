@@ -67,11 +67,11 @@ BREAK: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a missing captioner": (
         lambda root: edit(root, "/blip", "/no-blip"),
-        "no-blip.*is no folder of the project",
+        "no-blip.*is no folder or file of the project",
     ),
     "a missing base": (
         lambda root: edit(root, "/stable-diffusion", "/no-base"),
-        "no-base.*is no folder of the project",
+        "no-base.*is no folder or file of the project",
     ),
 }
 

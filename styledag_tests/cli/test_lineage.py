@@ -32,7 +32,7 @@ def test_an_image_leads_to_the_data_behind_its_model(
     described = json.loads(call("lineage", drawn, "--json", "--images"))
     assert described["file"]["prompt"] == "a fox"
     assert (described["asset"], described["partition"]) == ("ema_unet", MODEL)
-    assert described["dataset_version"] == made.dataset.version
+    assert described["dataset_versions"] == [made.dataset.version]
     assert len(described["images"]) == 6
     assert all(image["url"] and image["caption"] for image in described["images"])
     assert "a fox" in call("lineage", drawn)

@@ -105,7 +105,7 @@ class ModelCard:
     scores: tuple[CardScore, ...] = ()
     lineage: Mapping[str, str] = field(default_factory=dict)
     single_file: str = ""
-    pipeline: str = "StableDiffusionPipeline"
+    pipeline: str
 
     def __post_init__(self) -> None:
         if not self.bases or (len(self.bases) > 1) != (self.relation == "merge"):

@@ -18,6 +18,7 @@ BASE = CardBase(
     licence="creativeml-openrail-m",
 )
 CARD = ModelCard(
+    pipeline="StableDiffusionPipeline",
     title="Twemoji",
     description="Flat emoji.",
     relation="finetune",
