@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from styledag.ahead import made_ahead
 from styledag.captions.records import CaptionedImage
 from styledag.dataset.card import dataset_card
 from styledag.dataset.columns import dataset_row, dataset_schema
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 CODE_VERSION = "5"
 DATA_FOLDER = "data"
 CARD_FILE = "README.md"
-_READ_AHEAD = 64
 
 
 def build_image_dataset(
@@ -111,9 +109,6 @@ def _split(
 def _rows(
     captioned: Sequence[CaptionedImage], workspace: Workspace, advance: "Advance"
 ) -> Iterator[dict[str, Any]]:
-    jpegs = made_ahead(
-        lambda row: workspace.blobs.read(row.image.sha256), captioned, ahead=_READ_AHEAD
-    )
-    for row, jpeg in zip(captioned, jpegs, strict=True):
-        yield dataset_row(row, jpeg)
+    for row in captioned:
+        yield dataset_row(row, workspace.blobs.read(row.image.sha256))
         advance()
