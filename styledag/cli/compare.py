@@ -27,7 +27,7 @@ def compare(session: Session, style: str | None) -> None:
     shows all styles.
     """
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.reporting.comparison import compare_recipes, compare_styles
+    from styledag.graph.comparison import compare_recipes, compare_styles
     from styledag.report.comparison import write_comparison
     from styledag.report.overview import write_overview
 

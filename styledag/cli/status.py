@@ -18,7 +18,7 @@ from styledag.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.next_run import Cost
+    from styledag.graph.freshness.next_run import Cost
     from styledag.graph.status import AssetStatus
 
 _COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken": "red"}
@@ -70,7 +70,7 @@ def _show_next(
 ) -> None:
     from styledag.defs.history import recorded_seconds
     from styledag.defs.runs import open_history
-    from styledag.graph.next_run import next_run
+    from styledag.graph.freshness.next_run import next_run
 
     os.chdir(session.project.root)
     with open_history(session.project.root) as instance:

@@ -12,7 +12,7 @@ from email.message import EmailMessage
 import dagster as dg
 import requests
 
-from styledag.graph.retraining import MODEL
+from styledag.graph.freshness.retraining import MODEL
 
 WEBHOOK, SLACK, MAIL, SMTP, UI = (
     f"STYLEDAG_ALERTS_{name}" for name in ("WEBHOOK", "SLACK", "MAIL", "SMTP", "UI")

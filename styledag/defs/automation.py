@@ -20,9 +20,9 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.due import due_builds
+from styledag.graph.freshness.due import due_builds
+from styledag.graph.freshness.retraining import MODEL, TRAINING, Decision, decide_retraining
 from styledag.graph.names import Partition
-from styledag.graph.retraining import MODEL, TRAINING, Decision, decide_retraining
 from styledag.graph.stage import Stage
 
 SENSOR = "keep_fresh"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.freshness.next_run import Cost, next_run
 from styledag.graph.names import Partition
-from styledag.graph.next_run import Cost, next_run
 from styledag.graph.plan import plan_build
 from styledag.graph.status import style_status
 from styledag.store.artifact import Facts

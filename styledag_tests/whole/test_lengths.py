@@ -16,9 +16,9 @@ from styledag.defs.partitions import read_partitions
 from styledag.demo.wiki import DemoWiki
 from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.comparison import compare_recipes
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
-from styledag.graph.reporting.comparison import compare_recipes
 from styledag.graph.status import style_status
 from styledag.graph.stored_averages import reconstruct_average
 from styledag.graph.tracing.ancestry import describe_lineage, find_artifact

@@ -8,8 +8,8 @@ from typing import TypeVar
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.planned_training import counted_images
+from styledag.graph.freshness.retraining import MODEL
 from styledag.graph.names import Partition
-from styledag.graph.retraining import MODEL
 from styledag.graph.status import AssetStatus
 
 Number = TypeVar("Number", int, float)
