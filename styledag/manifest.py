@@ -121,7 +121,7 @@ def read_rows(path: Path, row_type: type[Row], *, most: int | None = None) -> li
     return _values(pa.concat_arrays(table.to_struct_array().chunks), row_type)
 
 
-def arrow_schema(row_type: type[Any]) -> pa.Schema:
+def arrow_schema(row_type: Any) -> pa.Schema:
     """Return the Arrow schema of a row dataclass."""
     return pa.schema([pa.field(name, _arrow_type(hint)) for name, hint in _hints(row_type).items()])
 
