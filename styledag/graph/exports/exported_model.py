@@ -50,7 +50,7 @@ def export_model(
                 base,
                 to,
                 description,
-                unet=replaced[find_base(base).parts.denoiser],
+                denoiser=replaced[find_base(base).parts.denoiser],
                 vae=source.vae,
                 dtype=dtype,
                 provenance={f"styledag.{model.asset}": model.version},
