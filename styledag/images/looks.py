@@ -1,7 +1,7 @@
 """What is measured once on each JPEG: hash, contrast, sharpness, colours and embedding."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import imagehash
@@ -20,7 +20,7 @@ from styledag.store.workspace import Workspace
 COLOUR_CELLS = 4
 SHAPE_CELLS = 32
 _LOOKS, _EMBEDDINGS = "look", "embedding"
-_BATCH = 64
+_BATCH, _KNOWN_AT_ONCE = 64, 1_024
 _MOST_CODING_NOISE = 8
 """Levels within which the pixels of a bar of one colour lie after JPEG."""
 
@@ -144,22 +144,49 @@ def embed_jpegs(
         )
         for sha256 in sha256s
     }
-    contents = dict(workspace.items.get_many(_EMBEDDINGS, list(keys.values())))
-    unknown = [sha256 for sha256, key in keys.items() if not contents.get(key)]
+    rows = _Rows(sha256s)
+    unknown: list[str] = []
     with workspace.progress.task("embeddings", len(keys)) as advance:
-        advance(len(keys) - len(unknown))
-        for start in range(0, len(unknown), _BATCH):
-            batch = unknown[start : start + _BATCH]
+        for some in _chunks(list(keys), _KNOWN_AT_ONCE):
+            known = workspace.items.get_many(_EMBEDDINGS, [keys[sha256] for sha256 in some])
+            for sha256 in some:
+                if content := known.get(keys[sha256]):
+                    rows.put(sha256, np.frombuffer(content, dtype="<f4"))
+                    advance(1)
+                else:
+                    unknown.append(sha256)
+        for batch in _chunks(unknown, _BATCH):
             vectors = embed([opened(sha256) for sha256 in batch])
             for sha256, vector in zip(batch, vectors, strict=True):
-                contents[keys[sha256]] = vector.astype("<f4").tobytes()
-                workspace.items.put(_EMBEDDINGS, keys[sha256], contents[keys[sha256]])
+                rows.put(sha256, vector)
+                workspace.items.put(_EMBEDDINGS, keys[sha256], vector.astype("<f4").tobytes())
             workspace.work["embeddings"] += len(batch)
             advance(len(batch))
-    if not sha256s:
-        return np.zeros((0, 1), dtype=np.float32)
-    rows = [np.frombuffer(contents[keys[sha256]], dtype="<f4") for sha256 in sha256s]
-    return np.stack(rows).astype(np.float32)
+    return rows.array
+
+
+class _Rows:
+    """The rows of one array, filled in any order, so that no second copy of all is in memory."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._array: Float32 | None = None
+        self._count = len(names)
+        self._places: dict[str, list[int]] = {}
+        for at, name in enumerate(names):
+            self._places.setdefault(name, []).append(at)
+
+    def put(self, name: str, row: Float32) -> None:
+        if self._array is None:
+            self._array = np.empty((self._count, len(row)), dtype=np.float32)
+        self._array[self._places[name]] = row
+
+    @property
+    def array(self) -> Float32:
+        return np.zeros((0, 1), dtype=np.float32) if self._array is None else self._array
+
+
+def _chunks(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (names[start : start + size] for start in range(0, len(names), size))
 
 
 def _mirror_key(mirrored: bool) -> dict[str, bool]:

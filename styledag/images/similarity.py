@@ -26,7 +26,11 @@ def comparable(vectors: Float32) -> Float32:
     Args:
         vectors: L2-normalised rows, ``[n, d]``.
     """
-    return (np.round(vectors * _STEPS) / _STEPS).astype(np.float32)
+    rounded = vectors.astype(np.float32)
+    rounded *= _STEPS
+    np.round(rounded, out=rounded)
+    rounded /= _STEPS
+    return rounded
 
 
 def product_for(similarity: float) -> float:
