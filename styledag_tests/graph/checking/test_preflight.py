@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.preflight import check_style, require_ready
 from styledag.graph.exported_dataset import trainer_settings
+from styledag.images import overlaid_text
 from styledag.models.compute import ComputeSettings
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
@@ -178,6 +180,20 @@ def test_all_faults_are_in_one_message(catalogue: Catalogue) -> None:
     with pytest.raises(StyledagError) as raised:
         require_ready(catalogue, STYLE, [], CPU)
     assert len(str(raised.value).splitlines()) == 2
+
+
+def test_a_missing_reader_of_text_is_named_before_a_run_of_the_images(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(overlaid_text, "version", version)
+    images = ("raw_images", "jpeg_images", "curated_images")
+    require_ready(catalogue, STYLE, [], CPU, assets=images)
+    edit(catalogue.project.root, r"curation: \{", "curation: {max_letters: 8, ")
+    with pytest.raises(StyledagError, match=r"max_letters needs rapidocr.*styledag\[text\]"):
+        require_ready(Catalogue(catalogue.project), STYLE, [], CPU, assets=images)
 
 
 def test_an_unchanged_style_is_checked_once_and_a_changed_one_again(
