@@ -81,6 +81,7 @@ def test_its_recipes_fit_a_machine_without_a_gpu(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("in_folder")
 @pytest.mark.parametrize("template", sorted(FAMILY_OF))
 def test_its_recipes_run_to_their_reports(template: str, tmp_path: Path, starter: Path) -> None:
