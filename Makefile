@@ -90,7 +90,7 @@ readme: $(READY) ## Write README's table of assets anew
 lock: ## Pin the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet 'torch==2.13.0'
-	build/lock/bin/python -m pip install --quiet --editable '.[demo,ui,lora,tensorboard,dev]'
+	build/lock/bin/python -m pip install --quiet --editable '.[demo,ui,lora,tensorboard,bom,dev]'
 	{ sed -n '/^#/p' requirements.lock; \
 	  build/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; \
 	} > build/requirements.lock && mv build/requirements.lock requirements.lock

@@ -23,8 +23,22 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 @click.option("--images", is_flag=True, help="List every image with address and licence.")
 @click.option("--why", "other", metavar="OTHER", help="Show what differs from another one.")
+@click.option(
+    "--cyclonedx",
+    "bill",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a CycloneDX ML-BOM instead; needs styledag[bom].",
+)
 @pass_session
-def lineage(session: Session, name: str, *, as_json: bool, images: bool, other: str | None) -> None:
+def lineage(
+    session: Session,
+    name: str,
+    *,
+    as_json: bool,
+    images: bool,
+    other: str | None,
+    bill: Path | None,
+) -> None:
     """Show what a model, one of its checkpoints or one of its blends came from.
 
     Of a PNG that was drawn, or a safetensors file that was made, it shows what the file itself
@@ -38,6 +52,13 @@ def lineage(session: Session, name: str, *, as_json: bool, images: bool, other: 
     from styledag.graph.tracing.difference import explain_difference
 
     marks, artifact = _find(session, name)
+    if bill is not None:
+        if as_json or other is not None:
+            raise click.UsageError("--cyclonedx goes with --images alone")
+        if artifact is None:
+            raise LineageError(f"the store has not the model of {name}: no bill of materials")
+        _write_bill(session, artifact, bill, images=images)
+        return
     if other is not None:
         _, second = _find(session, other)
         if artifact is None or second is None:
@@ -74,6 +95,22 @@ def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | N
         # A lone file is enough for what it states itself.
         return marks, None
     return marks, find_marked(Catalogue(project).store, marks)
+
+
+def _write_bill(session: Session, model: "Artifact", to: Path, *, images: bool) -> None:
+    from styledag.cli.export import chosen
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.exports.bill_of_materials import bill_of_materials
+    from styledag.graph.exports.exported_card import CardTerms
+    from styledag.graph.find_exportable import find_exportable
+    from styledag.store.files import storage_errors
+
+    catalogue = Catalogue(session.project)
+    terms = CardTerms.of(chosen(catalogue, model.partition))
+    bill = bill_of_materials(find_exportable(catalogue, model, "diffusers"), terms, images=images)
+    with storage_errors(str(to)):
+        to.write_text(bill, encoding="utf-8")
+    click.echo(f"wrote {to}")
 
 
 def _show_difference(session: Session, difference: Mapping[str, Any], *, as_json: bool) -> None:

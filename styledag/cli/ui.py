@@ -23,7 +23,10 @@ _ADVERTISEMENT = "ignore:Function `dev_command` is superseded"
 @click.option("--port", default=3000, show_default=True, help="Port on the loopback.")
 @pass_session
 def ui(session: Session, port: int) -> None:
-    """Open the web UI on the project's history until interrupted."""
+    """Open the web UI on the project's history until interrupted.
+
+    Contact sheets, reports and grids that it links to are served on the next port.
+    """
     from styledag.defs.runs import open_history
 
     root = session.project.root
@@ -31,11 +34,12 @@ def ui(session: Session, port: int) -> None:
     with ExitStack() as stack:
         if (session.project.styles_folder / f"{DEMO_STYLE}.yaml").is_file():
             _serve_demo_wiki(session, stack)
+        pages = _serve_pages(session, stack, port + 1)
         # Opening the history ends runs whose process is gone.
         stack.enter_context(open_history(root))
         command = [sys.executable, "-W", _ADVERTISEMENT, "-m", "dagster", "dev"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
-        environment = {"DAGSTER_HOME": str(root)} | os.environ
+        environment = {"DAGSTER_HOME": str(root)} | os.environ | {"STYLEDAG_PAGES": pages}
         # In a group of its own, so that Ctrl-C reaches it once: through this process.
         process = subprocess.Popen(command, env=environment, process_group=0)
         status = _wait(process)
@@ -55,6 +59,18 @@ def _serve_demo_wiki(session: Session, stack: ExitStack) -> None:
         session.console.print(f"without the demo's wiki: {exc}")
     else:
         session.console.print(f"the demo's wiki is at {url}")
+
+
+def _serve_pages(session: Session, stack: ExitStack, port: int) -> str:
+    """Serve what the web UI links to, and return its address; empty if that cannot be."""
+    from styledag.cli.page_server import serve_pages
+    from styledag.graph.catalogue import Catalogue
+
+    try:
+        return stack.enter_context(serve_pages(Catalogue(session.project).store, port=port))
+    except StyledagError as exc:
+        session.console.print(f"without links to pages: {exc}")
+        return ""
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int:

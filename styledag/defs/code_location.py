@@ -27,6 +27,7 @@ def build_definitions(
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
     checks_first: bool = True,
     compute: ComputeSettings | None = None,
+    pages_url: str = "",
 ) -> dg.Definitions:
     """Return the graph of a project.
 
@@ -38,9 +39,12 @@ def build_definitions(
         retry_delays_s: Seconds before each further try to collect from a source that is down.
         checks_first: Whether a run begins with the checks of a style; not if they were done.
         compute: Device and dtype; found out at run time unless named.
+        pages_url: Where artifacts' pages are served, for links; empty if they are not.
     """
     catalogue, partitions = Catalogue(project), read_partitions(project)
-    graph = GraphRun(catalogue, progress_of, on_built, retry_delays_s, checks_first)
+    graph = GraphRun(
+        catalogue, progress_of, on_built, retry_delays_s, checks_first, pages_url=pages_url
+    )
     return dg.Definitions(
         assets=graph_assets(graph, partitions),
         asset_checks=graph_checks(graph, partitions),

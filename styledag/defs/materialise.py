@@ -47,6 +47,7 @@ class GraphRun:
         checks_first: Whether a run begins with :mod:`styledag.graph.checking.preflight`; not
             if whoever starts it has done them.
         placement: Keys of the assets.
+        pages_url: Where artifacts' pages are served, for links; empty if they are not.
     """
 
     catalogue: Catalogue
@@ -55,6 +56,7 @@ class GraphRun:
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S
     checks_first: bool = True
     placement: Placement = field(default_factory=Placement)
+    pages_url: str = ""
     _checked: set[tuple[str, str]] = field(default_factory=set)
 
     def materialise(
@@ -80,7 +82,7 @@ class GraphRun:
             # What torch compiles in one run is there in the next.
             compiled = self.catalogue.store.files.cache / "compiled"
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
-            parts = PartsLog(context, self.catalogue, self.placement, self.on_built)
+            parts = PartsLog(context, self.catalogue, self.placement, self.on_built, self.pages_url)
             build = partial(
                 build_planned,
                 plan,
@@ -98,7 +100,7 @@ class GraphRun:
             checked = Checked(built.artifact, style, self.catalogue.store)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(built.artifact.version),
-                metadata={**built_metadata(stage, built), **took},
+                metadata={**built_metadata(stage, built), **parts.links(built.artifact), **took},
                 check_results=[check_result(each, checked) for each in checks_of(stage)],
                 tags=tags,
             )

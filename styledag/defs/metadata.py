@@ -2,13 +2,17 @@
 
 import base64
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import dagster as dg
 
+from styledag.defs.placement import Placement
 from styledag.graph.checks import Check, Checked
+from styledag.graph.names import Partition
+from styledag.graph.pages import page_paths
 from styledag.graph.stage import Stage
-from styledag.store.artifact import Input
-from styledag.store.store import Built
+from styledag.store.artifact import Artifact, Input
+from styledag.store.store import Built, Store
 
 
 def built_metadata(stage: Stage, built: Built) -> dict[str, Any]:
@@ -27,6 +31,29 @@ def built_metadata(stage: Stage, built: Built) -> dict[str, Any]:
     if image is not None:
         metadata["preview"] = dg.MetadataValue.md(_inline_image(image))
     return metadata
+
+
+def page_links(
+    pages_url: str, store: Store, artifact: Artifact, placement: Placement
+) -> dict[str, Any]:
+    """Return links to an artifact's pages, and to the dataset in the web UI that it came from.
+
+    Args:
+        pages_url: Where pages are served.
+        store: Where the artifact is.
+        artifact: The artifact.
+        placement: Keys of the assets.
+    """
+    links = {
+        f"open_{name}": dg.MetadataValue.url(f"{pages_url}{path}")
+        for name, path in page_paths(store, artifact).items()
+    }
+    partition = Partition.from_store(artifact.partition)
+    if partition.recipe:
+        key = "/".join(quote(each) for each in placement.asset("image_dataset").path)
+        query = urlencode({"view": "partitions", "partition": partition.style})
+        links["open_dataset"] = dg.MetadataValue.url(f"/assets/{key}?{query}")
+    return links
 
 
 def _metadata_value(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
@@ -10,7 +11,7 @@ from dagster._core.definitions.data_version import (
     DATA_VERSION_TAG,
 )
 
-from styledag.defs.metadata import built_metadata
+from styledag.defs.metadata import built_metadata, page_links
 from styledag.defs.placement import Placement
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
@@ -29,12 +30,14 @@ class PartsLog:
         catalogue: Stages, styles, models and artifacts.
         placement: Keys of the assets.
         on_built: Is called with each part as soon as it is there.
+        pages_url: Where artifacts' pages are served, for links; empty if they are not.
     """
 
     context: dg.AssetExecutionContext
     catalogue: Catalogue
     placement: Placement
     on_built: Callable[[Built], None]
+    pages_url: str
 
     def log_part(self, plan: Plan, built: Built) -> None:
         """Log a part as a materialisation of its own partition."""
@@ -57,13 +60,19 @@ class PartsLog:
             if self._announced(published.name, partition) != part.version:
                 self._log(published, partition, Built(part, cached=True, work={}))
 
+    def links(self, artifact: Artifact) -> dict[str, Any]:
+        """Return metadata that leads to an artifact's pages and to its dataset."""
+        if not self.pages_url:
+            return {}
+        return page_links(self.pages_url, self.catalogue.store, artifact, self.placement)
+
     def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
         artifact = built.artifact
         self.context.log_event(
             dg.AssetMaterialization(
                 self.placement.asset(stage.name),
                 partition=partition.key,
-                metadata=built_metadata(stage, built),
+                metadata={**built_metadata(stage, built), **self.links(artifact)},
                 tags={
                     DATA_VERSION_TAG: artifact.version,
                     DATA_VERSION_IS_USER_PROVIDED_TAG: "true",

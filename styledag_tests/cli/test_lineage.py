@@ -87,3 +87,25 @@ def test_two_models_are_compared_in_data_recipe_and_base(call: Call, made: MadeP
     shown = call("lineage", MODEL, "--why", "small.other")
     assert "2 added, 1 removed" in shown
     assert "epochs: 2 is 5" in shown
+
+
+def test_an_image_leads_to_the_bill_of_materials_of_its_model(
+    call: Call, made: MadeProject, drawn: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("cyclonedx")
+    path = tmp_path / "model.cdx.json"
+    call("lineage", drawn, "--cyclonedx", path, "--images")
+    document = json.loads(path.read_text("utf-8"))
+    assert document["metadata"]["component"]["version"] == made.model.version
+    assert "https://wiki.example/1.png" in path.read_text("utf-8")
+
+
+def test_a_bill_of_materials_of_an_unknown_model_is_refused(call: Call, tmp_path: Path) -> None:
+    path, bill = tmp_path / "fox.png", tmp_path / "bill.json"
+    marks = {"model_version": "0" * 64}
+    path.write_bytes(png_with_provenance(Image.new("RGB", (4, 4)), marks))
+    with pytest.raises(LineageError, match="the store has not the model"):
+        call("lineage", path, "--cyclonedx", bill)
+    with pytest.raises(SystemExit):
+        call("lineage", MODEL, "--cyclonedx", bill, "--json")
+    assert not bill.exists()

@@ -9,7 +9,7 @@ from styledag.errors import LineageError
 from styledag.graph.blends import Blend
 from styledag.graph.lineage import Ancestor, nearest
 from styledag.graph.names import Partition, weight_key
-from styledag.graph.tracing.ancestry import Lineage, lineage_of
+from styledag.graph.tracing.ancestry import Lineage, datasets_of, lineage_of
 from styledag.publishing.cards.records import CardBase
 from styledag.store.artifact import Artifact
 from styledag.tensors.reader import open_tensors
@@ -55,6 +55,11 @@ class Exportable:
     def dataset(self) -> Artifact:
         """The dataset that it was trained on."""
         return nearest(self.traced, "image_dataset")
+
+    @property
+    def datasets(self) -> tuple[Artifact, ...]:
+        """The same; several of a blend of several models."""
+        return datasets_of(self.traced)
 
     @cached_property
     def lineage(self) -> Lineage:

@@ -99,7 +99,9 @@ def export_with_card(
     card = to / CARD_FILE if in_folder else to.with_suffix(".md")
     grid = to / "samples.png" if in_folder else to.with_suffix(".png")
     # Before the weights, which take longer: what is wrong with a card is known at once.
-    text = exported_card(source, form, terms, grid=grid.name, file="" if in_folder else to.name)
+    text = model_card(
+        card_of(source, form, terms, grid=grid.name, file="" if in_folder else to.name)
+    )
     facts = export_model(source, to, form, dtype=dtype, licence=terms.licence)
     with storage_errors(str(card)):
         card.write_text(text, encoding="utf-8")
@@ -108,10 +110,10 @@ def export_with_card(
     return facts
 
 
-def exported_card(
-    source: Exportable, form: ModelFormat, terms: CardTerms, *, grid: str, file: str = ""
-) -> str:
-    """Return the card of an exported model.
+def card_of(
+    source: Exportable, form: ModelFormat, terms: CardTerms, *, grid: str = "", file: str = ""
+) -> ModelCard:
+    """Return what the card of an exported model states.
 
     The sample grid and scores are on it if they were made of this version of the model.
 
@@ -119,7 +121,7 @@ def exported_card(
         source: The model.
         form: The format that it is exported in.
         terms: What a person states.
-        grid: Name of the sample grid's file.
+        grid: Name of the sample grid's file; empty without one.
         file: Name of the model's file; empty for a folder.
 
     Raises:
@@ -127,7 +129,7 @@ def exported_card(
     """
     lineage, model, bases = source.lineage, source.model, source.bases
     index = read_config(source.base / INDEX)
-    card = ModelCard(
+    return ModelCard(
         title=source.partition.key,
         description=source.description,
         relation=_relation(form, bases),
@@ -151,7 +153,6 @@ def exported_card(
         pipeline=index["_class_name"],
         transformer=index.get("transformer", ("", ""))[-1],
     )
-    return model_card(card)
 
 
 def _relation(form: ModelFormat, bases: tuple[CardBase, ...]) -> Relation:

@@ -119,24 +119,8 @@ def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
     Raises:
         LineageError: If it came from no dataset or no recipe.
     """
-    artifact = traced[0].input
-    _ = nearest(traced, "image_dataset")  # there is one at least
-    found = [each.artifact for each in traced if each.input.name == "image_dataset"]
-    datasets = [each for each in found if each is not None]
-    rows = tuple(
-        TracedImage(
-            sha256=row.id,
-            url=row.origin.url,
-            page_url=row.origin.page_url,
-            title=row.origin.title,
-            licence=row.origin.licence,
-            author=row.origin.author,
-            caption=row.text,
-            split=row.split,
-        )
-        for dataset in datasets
-        for row in read_dataset(dataset.folder)
-    )
+    artifact, datasets = traced[0].input, datasets_of(traced)
+    rows = tuple(row for dataset in datasets for row in traced_images(dataset))
     return Lineage(
         asset=artifact.name,
         partition=artifact.partition,
@@ -155,6 +139,34 @@ def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
         image_count=len(rows),
         licences=dict(Counter(each.licence for each in rows).most_common()),
         images=rows if images else (),
+    )
+
+
+def datasets_of(traced: Sequence[Ancestor]) -> tuple[Artifact, ...]:
+    """Return the datasets among an artifact and all that it came from, nearest first.
+
+    Raises:
+        LineageError: If there is none.
+    """
+    _ = nearest(traced, "image_dataset")  # there is one at least
+    found = (each.artifact for each in traced if each.input.name == "image_dataset")
+    return tuple(each for each in found if each is not None)
+
+
+def traced_images(dataset: Artifact) -> tuple[TracedImage, ...]:
+    """Return every image of a dataset and where it came from."""
+    return tuple(
+        TracedImage(
+            sha256=row.id,
+            url=row.origin.url,
+            page_url=row.origin.page_url,
+            title=row.origin.title,
+            licence=row.origin.licence,
+            author=row.origin.author,
+            caption=row.text,
+            split=row.split,
+        )
+        for row in read_dataset(dataset.folder)
     )
 
 

@@ -1,0 +1,22 @@
+"""What the web UI is given to link to."""
+
+from styledag.defs.metadata import page_links
+from styledag.defs.placement import Placement
+from styledag.store.store import Store
+from styledag_tests.graph.test_pages import built
+
+PAGES = "http://127.0.0.1:3001"
+
+
+def test_a_blend_leads_to_its_dataset_in_the_web_ui_and_to_pages_beside_it(store: Store) -> None:
+    curated = built(store, "curated_images", "small", ["contact_sheet.html"])
+    blend = built(store, "merged_unet", "small.full/0.50", ["config.json"], curated)
+    links = page_links(PAGES, store, blend, Placement())
+    assert {name: link.value for name, link in links.items()} == {
+        "open_contact_sheet": (
+            f"{PAGES}/curated_images/small/{curated.version}/contact_sheet.html"
+        ),
+        "open_report": f"{PAGES}/model_report/small.full/current/report.html",
+        "open_dataset": "/assets/image_dataset?view=partitions&partition=small",
+    }
+    assert page_links(PAGES, store, curated, Placement()).keys() == {"open_contact_sheet"}
