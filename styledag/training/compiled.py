@@ -25,6 +25,9 @@ def pays(planned: PlannedTraining) -> bool:
     Args:
         planned: The run.
     """
+    lora = planned.recipe.lora
+    if lora is not None and lora.base_bits is not None:
+        return False  # a graph ends at each of bitsandbytes' kernels
     return has_triton() and training_flops(planned) >= _PAYS_FROM_FLOPS
 
 

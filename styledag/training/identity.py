@@ -115,4 +115,7 @@ def _chosen(recipe: Recipe, *decides: Decides) -> dict[str, Any]:
     if recipe.flow is None:
         # Left out, so that a base that it is not for keeps the keys of recipes without it.
         del settings["flow"]
+    if recipe.lora is not None and recipe.lora.base_bits is None:
+        # Left out likewise: recipes keep the keys that they had before there was such a setting.
+        del settings["lora"]["base_bits"]
     return {name: settings[name] for name in sorted(settings) if DECIDES[name] in decides}

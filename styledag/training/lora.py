@@ -13,9 +13,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from styledag.bases.base import Base
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
+from styledag.tensors.reader import TensorReader, open_tensors
 from styledag.training.disk import write_errors
+from styledag.training.quantised import quantise
 from styledag.training.recipe import Recipe
 from styledag.training.trainable import Trainable
 
@@ -43,6 +46,8 @@ class LoraAdapters:
     """
 
     def __init__(self, unet: Any, recipe: Recipe, chosen: Trainable) -> None:
+        self._whole: TensorReader | None = None
+        self._quantised: tuple[str, ...] = ()
         try:
             from peft import LoraConfig
         except ImportError as exc:
@@ -71,6 +76,24 @@ class LoraAdapters:
             name: parameter for name, parameter in unet.named_parameters() if ".lora_" in name
         }
 
+    def quantise(self, base: Base, bits: int, *, device: torch.device, dtype: torch.dtype) -> None:
+        """Quantise what is frozen beside the adapters, and move the denoiser to its device.
+
+        Args:
+            base: The base, whose own file is what adapters are folded into.
+            bits: 8 or 4.
+            device: Of the passes.
+            dtype: Of the passes.
+
+        Raises:
+            TrainingError: If bitsandbytes is not installed.
+            ModelError: If the base's weights cannot be read.
+        """
+        names = quantise(self._unet, base, bits, device=device, dtype=dtype)
+        self._unet.to(device)
+        self._quantised = tuple(f"{name.replace(_BASE_LAYER, '')}.weight" for name in names)
+        self._whole = open_tensors(base.folder / base.parts.denoiser)
+
     def folded(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return all weights of a plain UNet, with adapters added to those they stand beside.
 
@@ -82,12 +105,14 @@ class LoraAdapters:
             for name, tensor in self._unet.state_dict().items()
             if ".lora_" not in name
         }
+        if self._whole is not None:
+            weights |= {name: self._whole.read(name) for name in self._quantised}
         for name, down in averages.items():
             if not name.endswith(_A):
                 continue
             layer = name.removesuffix(_A)
             up = averages[layer + _B]
-            weight = weights[f"{layer}.weight"].float()
+            weight = weights[f"{layer}.weight"].to(up.device, torch.float32)
             low_rank = up.float().flatten(1) @ down.float().flatten(1)
             scale = self._alpha / self._rank
             weights[f"{layer}.weight"] = weight + scale * low_rank.reshape(weight.shape)

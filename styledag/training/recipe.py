@@ -86,9 +86,16 @@ class LoraSettings:
     alpha: float | None = setting(
         None, gt=0, help="The adapter is scaled by alpha over rank; the rank when left out."
     )
+    base_bits: Literal[8, 4] | None = setting(
+        None,
+        help="Keep the frozen base's linear layers in 8 or 4 bits while adapters are trained, for "
+        "cards too small for it; the model is made of the base as it is. Needs bitsandbytes.",
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.base_bits not in (None, 8, 4):
+            raise ValueError(f"base_bits is {self.base_bits!r}, but must be 8, 4 or left out")
 
 
 @dataclass(frozen=True, kw_only=True)

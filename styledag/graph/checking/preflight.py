@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from styledag.bases.base import Base
@@ -26,6 +27,7 @@ from styledag.style.load import style_lines
 from styledag.style.model import Style
 from styledag.style.yaml_lines import line_of
 from styledag.tensors.layout import CONFIG_FILE
+from styledag.training.recipe import Recipe
 
 _PASSED = "preflight"
 """Kind of item under which it is kept which settings fitted which base."""
@@ -58,7 +60,11 @@ def require_ready(
     if assets and _are_images(catalogue, style, declared, assets):
         _raise_for(_unready_images(catalogue, style, declared, assets))
         return
-    failed = list(_failed(_check_models(catalogue, style, declared, reads_values=False)))
+    trained = [each for name, each in declared.recipes.items() if not recipes or name in recipes]
+    failed = list(_failed(_check_packages(style, trained)))
+    if failed:
+        _raise_for(failed)  # before the Hub is asked
+    failed += _failed(_check_models(catalogue, style, declared, reads_values=False))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
     failed += _failed(_check_text_reader(style, declared))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
@@ -127,6 +133,8 @@ def check_style(
         return
     counts = f"{len(style.sources)} sources, {len(style.recipes)} recipes"
     yield Finding(f"style {name}", True, counts)
+    chosen = [each for recipe, each in style.recipes.items() if not recipes or recipe in recipes]
+    yield from _check_packages(name, chosen)
     models = list(_check_models(catalogue, name, style, reads_values=True))
     yield from models
     if models[0].is_fine:
@@ -136,6 +144,25 @@ def check_style(
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
         yield from _check_mixed(catalogue, name, style)
+
+
+def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
+    """Yield the packages that recipes need and that are not installed."""
+    needed = {
+        "peft": ("lora", "lora", any(each.lora for each in recipes)),
+        "bitsandbytes": (
+            "adam8bit",
+            "optimizer adamw_8bit or lora.base_bits",
+            any(
+                each.optimizer == "adamw_8bit" or (each.lora and each.lora.base_bits)
+                for each in recipes
+            ),
+        ),
+    }
+    for package, (extra, setting, is_needed) in needed.items():
+        if is_needed and find_spec(package) is None:
+            detail = f"{name}: {setting} needs {package}: pip install 'styledag[{extra}]'"
+            yield Finding(f"{name}: {package}", False, detail)
 
 
 def _check_mixed(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:

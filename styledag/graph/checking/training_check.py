@@ -42,7 +42,7 @@ def check_training(
 
 def _memory(model: ModelName, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
     from styledag.training.estimating.free_memory import free_bytes
-    from styledag.training.estimating.memory_check import check_memory
+    from styledag.training.estimating.memory_check import bytes_by_base_bits, check_memory
 
     subject, free = f"{model}: memory", free_bytes(planned.compute.device)
     try:
@@ -55,11 +55,14 @@ def _memory(model: ModelName, planned: "PlannedTraining", estimate: "Estimate") 
     host = "".join(
         f"; {name} {_bytes(size)} in host memory" for name, size in estimate.host_bytes.items()
     )
+    by_bits = ", ".join(
+        f"{bits}: {_bytes(size)}" for bits, size in bytes_by_base_bits(planned).items()
+    )
     return Finding(
         subject,
         True,
         f"{_bytes(estimate.needed_bytes)} of {planned.compute.device}, where {_bytes(free)} are "
-        f"free: {items}{host}",
+        f"free: {items}{host}" + (f"; by lora.base_bits {by_bits}" if by_bits else ""),
     )
 
 

@@ -17,6 +17,7 @@ from styledag.training.autocast_dtypes import NumberFormats
 from styledag.training.estimating.flops import Flops
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.lora import LoraAdapters
+from styledag.training.quantised import quantise
 from styledag.training.recipe import Recipe
 from styledag.training.trainable import Trainable
 
@@ -108,6 +109,9 @@ def _dry_pass(
     formats = NumberFormats(device, dtype)
     if recipe.gradient_checkpointing:
         _checkpoint(unet, device, dtype)
+    elements = sum(each.numel() for each in unet.parameters())
+    if recipe.lora is not None and recipe.lora.base_bits is not None:
+        quantise(unet, found, recipe.lora.base_bits, device="meta", dtype=dtype)
     parameters, buffers = list(unet.parameters()), list(unet.buffers())
     live = LiveBytes([*parameters, *buffers])
     counted = Flops()
@@ -121,7 +125,7 @@ def _dry_pass(
                 torch.autograd.backward(prediction.float().square().mean())
             del prediction
     return DryPass(
-        parameters=sum(each.numel() for each in parameters),
+        parameters=elements,
         stored=stored,
         trained=sum(each.numel() for each in trained),
         trained_shapes=tuple(tuple(each.shape) for each in trained),

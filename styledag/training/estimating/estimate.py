@@ -183,7 +183,7 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
         parameters=microstep.parameters,
         trained=microstep.trained,
         device_bytes=_device_bytes(planned, microstep),
-        host_bytes={"average": average} if _leaves_device(planned) else {},
+        host_bytes=_host_bytes(planned, microstep),
         flops_forward=per_image[0],
         flops=per_image[1],
         flops_encode=flops_encode,
@@ -258,7 +258,9 @@ def _device_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int
     stepping = _stepping_bytes(planned.recipe, microstep)
     # A snapshot is gathered in host memory, when neither gradients nor activations are.
     writing = _HALF * microstep.stored - microstep.gradients_bytes if device == "cpu" else 0
-    activations = max(passing, stepping, writing)
+    # So is the base, before it is quantised.
+    loading = _loaded_bytes(planned.recipe, microstep) if device == "cpu" else 0
+    activations = max(passing, stepping, writing, loading - microstep.weights_bytes)
     items = {
         "weights": microstep.weights_bytes,
         "gradients": microstep.gradients_bytes,
@@ -307,6 +309,23 @@ def _average_bytes(recipe: Recipe, microstep: DryPass) -> int:
 
 def _averages(recipe: Recipe) -> int:
     return {"none": 0, "power": 2}.get(recipe.ema.mode, 1)
+
+
+def _host_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int]:
+    items = {}
+    if _leaves_device(planned):
+        items["average"] = _average_bytes(planned.recipe, microstep)
+    loaded = _loaded_bytes(planned.recipe, microstep)
+    if loaded and planned.compute.device.type != "cpu":
+        items["base until it is quantised"] = loaded
+    return items
+
+
+def _loaded_bytes(recipe: Recipe, microstep: DryPass) -> int:
+    """Return the bytes of a base that is loaded to be quantised; 0 of others."""
+    if recipe.lora is None or recipe.lora.base_bits is None:
+        return 0
+    return microstep.stored * (_HALF if recipe.weights == "bfloat16" else _FLOAT32)
 
 
 def _leaves_device(planned: PlannedTraining) -> bool:

@@ -94,6 +94,16 @@ def memory_advice(planned: PlannedTraining, available: int) -> MemoryAdvice:
     return MemoryAdvice(tuple(switches), together if fits else {}, needed)
 
 
+def bytes_by_base_bits(planned: PlannedTraining) -> dict[str, int]:
+    """Return what a run of adapters needs by ``base_bits``, with ``none``; nothing of others."""
+    lora = planned.recipe.lora
+    if lora is None:
+        return {}
+    ways = {"none": replace(lora, base_bits=None)}
+    ways |= {str(bits): replace(lora, base_bits=bits) for bits in (8, 4)}
+    return {bits: _needed(planned, {"lora": each}) for bits, each in ways.items()}
+
+
 def describe(advice: MemoryAdvice) -> str:
     """Return the advice as a sentence's end."""
     if not advice.switches:
@@ -128,8 +138,12 @@ def _switches(planned: PlannedTraining) -> Iterator[dict[str, Any]]:
         yield {"weights": "bfloat16"}
     if recipe.trained == "unet":
         yield {"trained": "attention"}
+    lora = recipe.lora or LoraSettings()
     if recipe.lora is None:
-        yield {"lora": LoraSettings()}
+        yield {"lora": lora}
+    if lora.base_bits is None:
+        yield {"lora": replace(lora, base_bits=8)}
+        yield {"lora": replace(lora, base_bits=4)}
 
 
 def _needed(planned: PlannedTraining, settings: Mapping[str, Any]) -> int:
@@ -142,7 +156,8 @@ def _written(settings: Mapping[str, Any]) -> str:
     parts = []
     for name, value in settings.items():
         if isinstance(value, LoraSettings):
-            parts.append(f"{name}: {{rank: {value.rank}}}")
+            bits = "" if value.base_bits is None else f", base_bits: {value.base_bits}"
+            parts.append(f"{name}: {{rank: {value.rank}{bits}}}")
         elif isinstance(value, bool):
             parts.append(f"{name}: {str(value).lower()}")
         else:

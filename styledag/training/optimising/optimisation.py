@@ -61,11 +61,17 @@ class Optimisation:
         self._objective = objective
         self._compute = compute
         self._processes = processes
-        self.unet: Any = base.denoiser(device=compute.device, dtype=getattr(torch, recipe.weights))
+        bits = None if recipe.lora is None else recipe.lora.base_bits
+        # What is to be quantised may be larger than the device's memory.
+        self.unet: Any = base.denoiser(
+            device=compute.device if bits is None else "cpu", dtype=getattr(torch, recipe.weights)
+        )
         if compute.channels_last:
             self.unet.to(memory_format=torch.channels_last)
         chosen = Trainable(base, recipe)
         self.adapters = None if recipe.lora is None else LoraAdapters(self.unet, recipe, chosen)
+        if self.adapters is not None and bits is not None:
+            self.adapters.quantise(base, bits, device=compute.device, dtype=compute.dtype)
         self.trained: Mapping[str, nn.Parameter] = (
             chosen.select(self.unet) if self.adapters is None else self.adapters.parameters
         )

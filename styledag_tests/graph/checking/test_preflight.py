@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -222,3 +223,21 @@ def test_doctor_finds_nan_by_its_tensor_and_an_unreachable_source(
     nan, source = failed
     assert "tensor 'conv_in.bias'" in nan.detail
     assert "http://127.0.0.1:1/category/animals cannot be read" in source.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "package"),
+    [
+        ("lora: {rank: 2}", "peft"),
+        ("lora: {rank: 2, base_bits: 8}", "bitsandbytes"),
+        ("optimizer: adamw_8bit", "bitsandbytes"),
+    ],
+)
+def test_a_missing_package_is_named_before_any_model_is_looked_at(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, settings: str, package: str
+) -> None:
+    edit(catalogue.project.root, "batch_size: 8", f"batch_size: 8\n    {settings}")
+    monkeypatch.setitem(sys.modules, package, None)
+    shutil.rmtree(catalogue.project.root / "base")
+    with pytest.raises(StyledagError, match=rf"{package}: pip install 'styledag\["):
+        require_ready(catalogue, STYLE, (), CPU)
