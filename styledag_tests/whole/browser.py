@@ -89,14 +89,13 @@ class Browser:
             )
         )
 
-    def switch_on(self, name: str) -> None:
-        """Switch a schedule or a sensor on, and wait until it is."""
+    def switch(self, name: str, *, on: bool) -> None:
+        """Switch a schedule or a sensor on or off, and wait until it is."""
         self.go("/automation")
-        switch = self.page.locator("[data-index]").filter(has_text=name).locator("label").last
-        switch.click()
-        self.page.locator("[data-index]").filter(has_text=name).locator(
-            "input:checked"
-        ).last.wait_for(state="attached")
+        row = self.page.locator("[data-index]").filter(has_text=name)
+        row.locator("label").last.click()
+        switched = "input:checked" if on else "input:not(:checked)"
+        row.locator(switched).last.wait_for(state="attached")
 
     def button(self, name: str, *, exact: bool = False) -> "Locator":
         """Return a button by its words."""

@@ -18,7 +18,7 @@ from styledag_tests.whole.small_project import CATEGORIES, MODEL, STYLE, edit, m
 from styledag_tests.whole.test_browser import PORT, WAIT_S, backfills
 from styledag_tests.whole.test_web_ui import StyledagUi, eventually
 
-WIDTH_PX, COLOURS = 1100, 64
+WIDTH_PX, COLOURS = 1100, 256
 """A palette makes an image of a page a third as large, and nobody sees it."""
 REPOSITORY = Path(__file__).parents[2]
 
@@ -44,16 +44,12 @@ def main(folder: Path) -> None:
 
 
 def _graph(browser: Browser) -> None:
-    browser.go("/asset-groups?expanded=styledag%3A__repository__%3Atraining")
+    browser.go("/asset-groups")
     browser.page.get_by_text("Materialize all").first.wait_for()
 
 
 def _checkpoint(browser: Browser) -> None:
     browser.open_partition("checkpoint", f"{MODEL}@e002")
-
-
-def _report(browser: Browser) -> None:
-    browser.go_to(f"http://127.0.0.1:{PORT + 1}/model_report/{MODEL}/current/report.html")
 
 
 def _contact_sheet(browser: Browser) -> None:
@@ -75,7 +71,6 @@ PAGES: dict[str, Callable[[Browser], None]] = {
     "ui-runs": _runs,
     "ui-checkpoint": _checkpoint,
     "ui-contact-sheet": _contact_sheet,
-    "ui-report": _report,
     "ui-automation": _automation,
 }
 

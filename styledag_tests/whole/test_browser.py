@@ -124,8 +124,8 @@ def _keep_fresh(browser: Browser, ui: WebUi, root: Path, wiki_folder: Path) -> N
     added.parent.mkdir(exist_ok=True)
     Image.radial_gradient("L").resize((400, 10)).convert("RGB").save(added)
     try:
-        browser.switch_on("keep_fresh")
-        browser.switch_on(f"refresh_{STYLE}")
+        for name in ("keep_fresh", f"refresh_{STYLE}"):
+            browser.switch(name, on=True)
         eventually(
             lambda: builds(ui, root)["captions"] > before["captions"],
             "the news is on its way",
@@ -140,6 +140,8 @@ def _keep_fresh(browser: Browser, ui: WebUi, root: Path, wiki_folder: Path) -> N
         done = {asset for asset, count in (builds(ui, root) - before).items() if count}
     finally:
         added.unlink()
+        for name in ("keep_fresh", f"refresh_{STYLE}"):
+            browser.switch(name, on=False)
     assert done - {"style"} == {"raw_images", "jpeg_images", "curated_images", "captions"}
     browser.open_partition("curated_images", STYLE)
     browser.metadata("rejected_too_narrow").get_by_role("cell", name="1", exact=True).wait_for()
