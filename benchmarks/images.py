@@ -42,22 +42,29 @@ def _copies(_work: Path, options: argparse.Namespace) -> None:
 
 def _one_more(work: Path, options: argparse.Namespace) -> None:
     count = options.count or 20_000
-    one_more.make_images(work / "images", range(count))
-    runs = {"first": one_more.run(work), "unchanged": one_more.run(work)}
-    one_more.make_images(work / "images", range(count, count + 1))
-    runs["one more"] = one_more.run(work)
-    for name, costs in runs.items():
-        for stage, cost in costs.items():
-            print(
-                f"{name:<10} {stage:<15} {cost.wall_s:8.2f} s, of processors "
-                f"{cost.processor_s:8.2f} s; {cost.done} done"
-            )
-    wall_s, processor_s = (
-        sum(getattr(cost, of) for cost in runs["one more"].values())
-        - sum(getattr(cost, of) for cost in runs["unchanged"].values())
-        for of in ("wall_s", "processor_s")
+    one_more.make_project(work)
+    costs: dict[str, one_more.Cost] = {}
+    have = 0
+    for name, wanted in (
+        (f"{count // 4:,}, first", count // 4),
+        (f"{count // 4:,}, one more", count // 4 + 1),
+        (f"{count:,}, first", count),
+        (f"{count:,}, unchanged", count),
+        (f"{count:,}, one more", count + 1),
+    ):
+        one_more.make_images(work / "images", range(have, wanted))
+        have = wanted
+        cost = costs[name] = one_more.run(work)
+        print(
+            f"{name:<20} {cost.wall_s:7.2f} s, of processors {cost.processor_s:7.2f} s, "
+            f"peak memory {cost.peak_mb:.0f} MB; {cost.said.strip().splitlines()[-1]}",
+            flush=True,
+        )
+    unchanged, more = list(costs.values())[-2:]
+    print(
+        f"one more image costs {more.wall_s - unchanged.wall_s:.2f} s, of processors "
+        f"{more.processor_s - unchanged.processor_s:.2f} s, over an unchanged run (bound: 2 s)"
     )
-    print(f"one more image costs {wall_s:.2f} s, of processors {processor_s:.2f} s (bound: 2 s)")
 
 
 def _fetch(work: Path, options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Manifests: typed rows survive, counts add up, order and volatile columns decide nothing."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 
 from styledag.collect.records import Origin, RawImage
 from styledag.images.records import JpegImage
-from styledag.manifest import KEPT, Manifest, Rejection
+from styledag.manifest import KEPT, Manifest, Rejection, read_rows, write_rows
 from styledag.store.digest import folder_digest
 
 
@@ -94,3 +95,40 @@ def test_a_field_that_an_older_file_lacks_has_its_default(tmp_path: Path) -> Non
         del row["origin"]["caption"]
     pq.write_table(pa.Table.from_pylist(rows), path)
     assert Manifest.read(tmp_path, RawImage).rows == (raw_image("a"),)
+
+
+@dataclass(frozen=True)
+class Measured:
+    at: Origin
+    share: float | None
+    count: int | None = None
+    names: tuple[str, ...] = ()
+
+
+def test_values_that_may_be_missing_survive(tmp_path: Path) -> None:
+    rows = [
+        Measured(Origin(url="a"), None, 2, ("x", "y")),
+        Measured(Origin(url="b", author="A"), 0.5),
+    ]
+    write_rows(tmp_path / "rows.parquet", rows, Measured)
+    assert read_rows(tmp_path / "rows.parquet", Measured) == rows
+    write_rows(tmp_path / "plain.parquet", rows[1:], Measured)
+    table = pq.read_table(tmp_path / "plain.parquet").to_pylist()
+    assert table[0]["at"]["author"] == "A"
+    assert table[0]["names"] == []
+
+
+def test_the_first_rows_alone_can_be_read(tmp_path: Path) -> None:
+    manifest = Manifest(tuple(raw_image(f"{at:02}") for at in range(9)))
+    manifest.write(tmp_path)
+    assert tuple(read_rows(tmp_path / KEPT, RawImage, most=4)) == manifest.rows[:4]
+    assert tuple(read_rows(tmp_path / KEPT, RawImage, most=20)) == manifest.rows
+
+
+def test_a_nested_field_that_an_older_file_lacks_keeps_its_default(tmp_path: Path) -> None:
+    Manifest((raw_image("a"),)).write(tmp_path)
+    rows = pq.read_table(tmp_path / KEPT).to_pylist()
+    for row in rows:
+        del row["origin"]["caption"]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / KEPT)
+    assert read_rows(tmp_path / KEPT, RawImage) == [raw_image("a")]

@@ -1,14 +1,14 @@
 """What families with a transformer that is trained by flow matching have in common."""
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Autoencoder, Parts
-from styledag.bases.flow_objective import FlowObjective, FlowSettings
-from styledag.bases.kl_autoencoder import KlAutoencoder
+from styledag.bases.base import Parts, TextEncoder
+from styledag.bases.flow_objective import FlowObjective, FlowSettings, dynamic_shift
+from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
+from styledag.bases.language_model import LanguageModel, PaddedTokens
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import load_diffusers, read_config
 from styledag.errors import ModelError
@@ -16,6 +16,8 @@ from styledag.errors import ModelError
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from styledag.bases.samplers import DiffusersSchedule
 
 
 class FlowTransformer:
@@ -26,31 +28,42 @@ class FlowTransformer:
     """
 
     family: str
-    parts: Parts
+    parts = Parts(
+        denoiser="transformer",
+        autoencoder="vae",
+        tokenizers=("tokenizer",),
+        training=("transformer", "scheduler"),
+        encoding=("vae", "text_encoder", "tokenizer"),
+    )
+    kind: str
+    """Name of the denoiser's class in diffusers."""
+    autoencoder_kind = KlAutoencoder
+    text_model: type[LanguageModel]
+    """The text encoder, if it is one language model."""
+    tokens: PaddedTokens
     lists: Mapping[str, str]
     """Names of the denoiser's lists of blocks, by their names in style files."""
+    even_sigmas = False
+    """Whether the pipeline draws with evenly spaced noise levels, and not the scheduler's own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
-    @abstractmethod
+    @cached_property
     def latents(self) -> LatentSpace:
         """Shape and scale of its latents."""
+        return kl_latents(self.folder / self.parts.autoencoder, patch=self.patch)
 
     @property
-    @abstractmethod
     def size_px(self) -> tuple[int, int]:
         """Width and height of the images that it was made for."""
+        side = int(self.config["sample_size"]) * self.latents.factor_px
+        return side, side
 
     @property
-    @abstractmethod
     def patch(self) -> int:
         """Latents along one side of a token."""
-
-    @abstractmethod
-    def kind(self) -> Any:
-        """Return the denoiser's class."""
+        return int(self.config["patch_size"])
 
     @property
     def blocks(self) -> Mapping[str, str]:
@@ -63,16 +76,23 @@ class FlowTransformer:
             blocks |= {f"{block}.{at}": f"{name}.{at}" for at in range(count)}
         return blocks
 
+    def text_encoder(
+        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
+    ) -> TextEncoder:
+        """Return its language model."""
+        folder = self.folder / "text_encoder"
+        return self.text_model(folder, self.tokens, device=device, dtype=dtype)
+
     def autoencoder(
         self,
         folder: Path | None = None,
         *,
         device: "torch.device | str" = "cpu",
         dtype: "torch.dtype | None" = None,
-    ) -> Autoencoder:
+    ) -> KlAutoencoder:
         """Return an autoencoder."""
         folder = folder or self.folder / self.parts.autoencoder
-        return KlAutoencoder(folder, device=device, dtype=dtype)
+        return self.autoencoder_kind(folder, device=device, dtype=dtype)
 
     def denoiser(
         self,
@@ -82,8 +102,10 @@ class FlowTransformer:
         dtype: "torch.dtype | None" = None,
     ) -> Any:
         """Return a transformer: its own, or the one in a folder."""
+        import diffusers
+
         folder = folder or self.folder / self.parts.denoiser
-        model = load_diffusers(self.kind(), folder, device=device, dtype=dtype)
+        model = load_diffusers(getattr(diffusers, self.kind), folder, device=device, dtype=dtype)
         read, returned = model.config.in_channels, model.config.get("out_channels")
         if returned not in (None, read):
             raise ModelError(
@@ -112,6 +134,25 @@ class FlowTransformer:
             min_snr_gamma=min_snr_gamma,
         )
 
+    def sampler(
+        self, name: str, num_inference_steps: int, shape: LatentsShape
+    ) -> "DiffusersSchedule":
+        """Return ``euler``."""
+        import numpy as np
+
+        from styledag.bases.samplers import flow_sampler
+
+        shift = self.shift(shape, num_inference_steps)
+        timing: dict[str, Any] = {} if shift is None else {"mu": shift}
+        if self.even_sigmas:
+            timing["sigmas"] = np.linspace(1.0, 1 / num_inference_steps, num_inference_steps)
+        return flow_sampler(name, self.schedule, num_inference_steps, **timing)
+
+    def shift(self, shape: LatentsShape, num_inference_steps: int) -> float | None:
+        """Return ``mu`` as the pipeline has it for images of a size; ``None`` if it has none."""
+        del num_inference_steps
+        return dynamic_shift(self.schedule, self.tokens_of(shape))
+
     def modules_to_compile(self, denoiser: "nn.Module") -> "list[nn.Module]":
         """Return its blocks."""
         return [
@@ -124,6 +165,11 @@ class FlowTransformer:
     def schedule(self) -> Mapping[str, Any]:
         """Configuration of its noise schedule."""
         return read_config(self.folder / "scheduler" / "scheduler_config.json")
+
+    @property
+    def timestep_count(self) -> int:
+        """Timesteps of the schedule, the last of which is noise alone."""
+        return int(self.schedule.get("num_train_timesteps", 1000))
 
     @cached_property
     def config(self) -> Mapping[str, Any]:

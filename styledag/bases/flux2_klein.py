@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Parts, Probe
+from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowObjective, FlowSettings
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
-from styledag.bases.language_model import ChatTokens, LanguageModel
+from styledag.bases.language_model import STATES, ChatTokens, LanguageModel, meta_states
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
 from styledag.bases.parts import read_config
 from styledag.errors import ModelError
@@ -23,17 +23,56 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from styledag.bases.samplers import DiffusersSchedule
-
-STATES = "text_states"
-"""Name of the language model's states in a conditioning. # [texts, tokens, width]"""
-
 _LAYERS = (9, 18, 27)
 """Layers of the language model whose states are joined."""
 _PATCH = 2
 """Latents of the autoencoder along one side of what is one latent of the denoiser."""
 _SIDE = 128
 """Latents of the autoencoder along one side of an image of the base's own size."""
+
+
+class KleinTextEncoder(LanguageModel):
+    """A base's language model, of which three layers are read."""
+
+    def encode(self, texts: Sequence[str]) -> Conditioning:
+        """Return the joined states of texts; see the protocol."""
+        import torch
+
+        # Padding is attended to by the denoiser, as in the pipeline.
+        states, _ = self.states(texts)
+        return Conditioning({STATES: torch.cat([states[layer] for layer in _LAYERS], dim=-1)})
+
+
+class Flux2Autoencoder(KlAutoencoder):
+    """An ``AutoencoderKLFlux2`` of diffusers', in the denoiser's latents: patched, normalised."""
+
+    kind = "AutoencoderKLFlux2"
+
+    def encode(self, pixels: "Tensor") -> Moments:
+        """Return the posterior moments of images."""
+        import torch
+
+        moments = super().encode(pixels)
+        mean, deviation = self._statistics(moments.mean)
+        return Moments(
+            (torch.nn.functional.pixel_unshuffle(moments.mean, _PATCH) - mean) / deviation,
+            torch.nn.functional.pixel_unshuffle(moments.logvar, _PATCH) - 2 * deviation.log(),
+        )
+
+    def decode(self, latents: "Tensor") -> "Tensor":
+        """Return the images of latents."""
+        import torch
+
+        mean, deviation = self._statistics(latents)
+        unpatched = torch.nn.functional.pixel_shuffle(latents * deviation + mean, _PATCH)
+        return super().decode(unpatched)
+
+    def _statistics(self, like: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Return mean and deviation by channel, [1, C, 1, 1], in a tensor's dtype."""
+        norm = self.model.bn
+        mean = norm.running_mean.view(1, -1, 1, 1)
+        deviation = (norm.running_var.view(1, -1, 1, 1) + norm.eps).sqrt()
+        return mean.to(like.dtype), deviation.to(like.dtype)
 
 
 @family(
@@ -57,19 +96,16 @@ class Flux2Klein(FlowTransformer):
     """
 
     family = "FLUX.2 klein"
-    parts = Parts(
-        denoiser="transformer",
-        autoencoder="vae",
-        tokenizers=("tokenizer",),
-        training=("transformer", "scheduler"),
-        encoding=("vae", "text_encoder", "tokenizer"),
-    )
+    kind = "Flux2Transformer2DModel"
+    autoencoder_kind = Flux2Autoencoder
+    text_model = KleinTextEncoder
     lists: Mapping[str, str] = {
         "double": "transformer_blocks",
         "single": "single_transformer_blocks",
     }
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("attn",)}
     patch = 1
+    even_sigmas = True
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -92,31 +128,6 @@ class Flux2Klein(FlowTransformer):
         """Width and height of the images that it was made for."""
         side = _SIDE // _PATCH * self.latents.factor_px
         return side, side
-
-    def kind(self) -> Any:
-        """Return the denoiser's class."""
-        from diffusers import Flux2Transformer2DModel
-
-        return Flux2Transformer2DModel
-
-    def text_encoder(
-        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
-    ) -> "KleinTextEncoder":
-        """Return its language model."""
-        return KleinTextEncoder(
-            LanguageModel(self.folder / "text_encoder", self.tokens, device=device, dtype=dtype)
-        )
-
-    def autoencoder(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> "Flux2Autoencoder":
-        """Return an autoencoder of patched and normalised latents."""
-        folder = folder or self.folder / self.parts.autoencoder
-        return Flux2Autoencoder(folder, device=device, dtype=dtype)
 
     def denoiser(
         self,
@@ -162,7 +173,7 @@ class Flux2Klein(FlowTransformer):
         text = torch.arange(states.shape[1], device=latents.device)
         prediction: Tensor = denoiser(
             hidden_states=latents.flatten(2).transpose(1, 2),
-            timestep=timesteps.expand(count) / self._count,
+            timestep=timesteps.expand(count) / self.timestep_count,
             guidance=None,
             encoder_hidden_states=states,
             txt_ids=torch.cartesian_prod(axes[0], axes[0], axes[0], text),
@@ -173,27 +184,14 @@ class Flux2Klein(FlowTransformer):
 
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return text states on the meta device."""
-        import torch
+        width = int(self.config["joint_attention_dim"])
+        return meta_states(count, self.tokens.limit, width, masked=False)
 
-        shape = (count, self.tokens.limit, int(self.config["joint_attention_dim"]))
-        return Conditioning({STATES: torch.empty(shape, device="meta")})
-
-    def sampler(
-        self, name: str, num_inference_steps: int, shape: LatentsShape
-    ) -> "DiffusersSchedule":
-        """Return ``euler``."""
-        import numpy as np
+    def shift(self, shape: LatentsShape, num_inference_steps: int) -> float:
+        """Return ``mu`` as the pipeline has it."""
         from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
-        from styledag.bases.samplers import flow_sampler
-
-        return flow_sampler(
-            name,
-            self.schedule,
-            num_inference_steps,
-            mu=compute_empirical_mu(self.tokens_of(shape), num_inference_steps),
-            sigmas=np.linspace(1.0, 1 / num_inference_steps, num_inference_steps),
-        )
+        return float(compute_empirical_mu(self.tokens_of(shape), num_inference_steps))
 
     def probes(self, size: tuple[int, int]) -> list[Probe]:
         """Return the first block of each kind."""
@@ -213,72 +211,3 @@ class Flux2Klein(FlowTransformer):
             Probe(denoiser.transformer_blocks[0], double),
             Probe(denoiser.single_transformer_blocks[0], single, ("encoder_hidden_states",)),
         ]
-
-    @property
-    def _count(self) -> int:
-        return int(self.schedule.get("num_train_timesteps", 1000))
-
-
-class KleinTextEncoder:
-    """A base's language model, of which three layers are read.
-
-    Args:
-        model: The model.
-    """
-
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
-
-    def encode(self, texts: Sequence[str]) -> Conditioning:
-        """Return the joined states of texts; see the protocol."""
-        import torch
-
-        # Padding is attended to by the denoiser, as in the pipeline.
-        states, _ = self._model.encode(texts)
-        return Conditioning({STATES: torch.cat([states[layer] for layer in _LAYERS], dim=-1)})
-
-
-class Flux2Autoencoder(KlAutoencoder):
-    """An ``AutoencoderKLFlux2`` of diffusers', in the denoiser's latents.
-
-    Args:
-        folder: With ``config.json`` and safetensors.
-        device: Where it computes.
-        dtype: Dtype of its weights.
-
-    Raises:
-        ModelError: If it is missing, damaged or incomplete.
-    """
-
-    def __init__(
-        self, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
-    ) -> None:
-        from diffusers import AutoencoderKLFlux2
-
-        super().__init__(folder, device=device, dtype=dtype, kind=AutoencoderKLFlux2)
-
-    def encode(self, pixels: "Tensor") -> Moments:
-        """Return the posterior moments of images."""
-        import torch
-
-        moments = super().encode(pixels)
-        mean, deviation = self._statistics(moments.mean)
-        return Moments(
-            (torch.nn.functional.pixel_unshuffle(moments.mean, _PATCH) - mean) / deviation,
-            torch.nn.functional.pixel_unshuffle(moments.logvar, _PATCH) - 2 * deviation.log(),
-        )
-
-    def decode(self, latents: "Tensor") -> "Tensor":
-        """Return the images of latents."""
-        import torch
-
-        mean, deviation = self._statistics(latents)
-        unpatched = torch.nn.functional.pixel_shuffle(latents * deviation + mean, _PATCH)
-        return super().decode(unpatched)
-
-    def _statistics(self, like: "Tensor") -> "tuple[Tensor, Tensor]":
-        """Return mean and deviation by channel, [1, C, 1, 1], in a tensor's dtype."""
-        norm = self.model.bn
-        mean = norm.running_mean.view(1, -1, 1, 1)
-        deviation = (norm.running_var.view(1, -1, 1, 1) + norm.eps).sqrt()
-        return mean.to(like.dtype), deviation.to(like.dtype)

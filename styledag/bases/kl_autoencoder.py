@@ -1,4 +1,4 @@
-"""diffusers' ``AutoencoderKL``, which most families have, and its latents."""
+"""diffusers' autoencoders: ``AutoencoderKL``, which most families have, and those like it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,30 +48,28 @@ class KlAutoencoder:
         folder: With ``config.json`` and safetensors.
         device: Where it computes.
         dtype: Dtype of its weights.
-        kind: Its class, if it is another one with the same members.
 
     Attributes:
         model: The model.
-        decoding: What the names of its decoding parameters start with.
 
     Raises:
         ModelError: If it is missing, damaged or incomplete.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        device: "torch.device | str",
-        dtype: "torch.dtype | None",
-        kind: Any = None,
-    ) -> None:
-        import torch
-        from diffusers import AutoencoderKL
+    kind = "AutoencoderKL"
+    """Name of its class in diffusers."""
+    decoding: tuple[str, ...] = ("decoder.", "post_quant_conv.")
+    """What the names of its decoding parameters start with."""
 
-        self.decoding = ("decoder.", "post_quant_conv.")
+    def __init__(
+        self, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
+    ) -> None:
+        import diffusers
+        import torch
+
         safe = torch.float32 if dtype == torch.float16 else dtype
-        self.model: Any = load_diffusers(kind or AutoencoderKL, folder, device=device, dtype=safe)
+        kind = getattr(diffusers, self.kind)
+        self.model: Any = load_diffusers(kind, folder, device=device, dtype=safe)
 
     @property
     def dtype(self) -> "torch.dtype":

@@ -1,21 +1,27 @@
 """Language models as text encoders: hidden states of a chat's first message."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from styledag.bases.base import Tokens
+from styledag.bases.conditioning import Conditioning
 from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+STATES, MASK = "text_states", "text_mask"
+"""Names of a model's states in a conditioning, and of which of them are of the text."""
+
 _TOKENS = 512
 """Most tokens that the pipelines read."""
 
 
-class PaddedTokens(Protocol):
+class PaddedTokens(Tokens, Protocol):
     """What a language model reads of texts."""
 
     def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
@@ -88,7 +94,6 @@ class LanguageModel:
     Args:
         folder: The model's.
         tokens: The base's.
-        kind: Its class; a Qwen3 when ``None``.
         device: Where it computes; on ``meta`` no tokenizer is read.
         dtype: Dtype of its weights.
 
@@ -96,21 +101,28 @@ class LanguageModel:
         ModelError: If it is missing, damaged or incomplete.
     """
 
+    kind = "Qwen3Model"
+    """Name of its class in transformers."""
+
     def __init__(
         self,
         folder: Path,
         tokens: PaddedTokens,
         *,
-        kind: Any = None,
         device: "torch.device | str",
         dtype: "torch.dtype | None",
     ) -> None:
-        from transformers import Qwen3Model
+        import transformers
 
         self._tokens = tokens
-        self._model = load_transformers(kind or Qwen3Model, folder, device=device, dtype=dtype)
+        kind = getattr(transformers, self.kind)
+        self._model = load_transformers(kind, folder, device=device, dtype=dtype)
 
-    def encode(self, texts: Sequence[str]) -> "tuple[Sequence[Tensor], Tensor]":
+    @abstractmethod
+    def encode(self, texts: Sequence[str]) -> Conditioning:
+        """Return what the denoiser reads of texts; see the protocol of text encoders."""
+
+    def states(self, texts: Sequence[str]) -> "tuple[Sequence[Tensor], Tensor]":
         """Return the states after each layer, the embeddings first, and the attention mask.
 
         Args:
@@ -129,3 +141,20 @@ class LanguageModel:
             )
         states: Sequence[Tensor] = output.hidden_states
         return states, mask
+
+
+def meta_states(count: int, tokens: int, width: int, *, masked: bool) -> Conditioning:
+    """Return the conditioning of so many texts on the meta device.
+
+    Args:
+        count: Texts.
+        tokens: States of each.
+        width: Elements of each state.
+        masked: Whether it states which states are of the text.
+    """
+    import torch
+
+    tensors = {STATES: torch.empty((count, tokens, width), device="meta")}
+    if masked:
+        tensors[MASK] = torch.empty((count, tokens), device="meta", dtype=torch.bool)
+    return Conditioning(tensors)

@@ -10,19 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Parts, Probe
+from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.language_model import LanguageModel
+from styledag.bases.kl_autoencoder import KlAutoencoder
+from styledag.bases.language_model import MASK, STATES, LanguageModel, meta_states
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
-from styledag.bases.parts import (
-    count_tokens,
-    load_diffusers,
-    load_tokenizer,
-    model_errors,
-    read_config,
-)
+from styledag.bases.parts import count_tokens, load_tokenizer, model_errors, read_config
 from styledag.errors import ModelError, StyleFileError
 
 if TYPE_CHECKING:
@@ -31,13 +26,41 @@ if TYPE_CHECKING:
 
     from styledag.bases.samplers import DiffusersSchedule
 
-STATES, MASK = "text_states", "text_mask"
-"""Names of the language model's states in a conditioning, and of which of them are of the text."""
-
 _KEPT = 300
 """States of a text that the transformer reads: the first, and those of the last tokens."""
 _LOGVAR = -30.0
 """Logarithm of a variance that is none: the least that diffusers' posteriors have."""
+
+
+class SanaTextEncoder(LanguageModel):
+    """A base's language model, of which the last states are read."""
+
+    kind = "Gemma2Model"
+
+    def encode(self, texts: Sequence[str]) -> Conditioning:
+        """Return the states of texts and their mask; see the protocol."""
+        told = [at for at, text in enumerate(texts) if text]
+        empty = [at for at, text in enumerate(texts) if not text]
+        parts = [self._kept([texts[at] for at in each]) for each in (told, empty) if each]
+        order = {at: row for row, at in enumerate((*told, *empty))}
+        return Conditioning.concatenated(parts).select([order[at] for at in range(len(texts))])
+
+    def _kept(self, texts: Sequence[str]) -> Conditioning:
+        states, mask = self.states(texts)
+        kept = [0, *range(1 - _KEPT, 0)]
+        return Conditioning({STATES: states[-1][:, kept], MASK: mask[:, kept].bool()})
+
+
+class DeepCompression(KlAutoencoder):
+    """An ``AutoencoderDC`` of diffusers', whose latents have no variance."""
+
+    kind = "AutoencoderDC"
+    decoding = ("decoder.",)
+
+    def encode(self, pixels: "Tensor") -> Moments:
+        """Return the latents of images, with next to no variance."""
+        latents = self.model.encode(pixels).latent
+        return Moments(latents, latents.new_full(latents.shape, _LOGVAR))
 
 
 @family(
@@ -62,13 +85,9 @@ class Sana(FlowTransformer):
     """
 
     family = "Sana"
-    parts = Parts(
-        denoiser="transformer",
-        autoencoder="vae",
-        tokenizers=("tokenizer",),
-        training=("transformer", "scheduler"),
-        encoding=("vae", "text_encoder", "tokenizer"),
-    )
+    kind = "SanaTransformer2DModel"
+    autoencoder_kind = DeepCompression
+    text_model = SanaTextEncoder
     lists: Mapping[str, str] = {"layers": "transformer_blocks"}
     layers: Mapping[str, tuple[str, ...]] = {
         "attention": ("attn1", "attn2"),
@@ -93,17 +112,6 @@ class Sana(FlowTransformer):
                 scale=LatentScale(float(config.get("scaling_factor", 1.0))),
             )
 
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height of the images that it was made for."""
-        side = self.latents.factor_px * int(self.config["sample_size"])
-        return side, side
-
-    @property
-    def patch(self) -> int:
-        """Latents along one side of a token."""
-        return int(self.config.get("patch_size", 1))
-
     @cached_property
     def schedule(self) -> Mapping[str, Any]:
         """Its noise schedule as one of flow matching.
@@ -123,34 +131,6 @@ class Sana(FlowTransformer):
             "num_train_timesteps": own.get("num_train_timesteps", 1000),
             "shift": own.get("flow_shift", 1.0),
         }
-
-    def kind(self) -> Any:
-        """Return the denoiser's class."""
-        from diffusers import SanaTransformer2DModel
-
-        return SanaTransformer2DModel
-
-    def text_encoder(
-        self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
-    ) -> "SanaTextEncoder":
-        """Return its language model."""
-        from transformers import Gemma2Model
-
-        folder = self.folder / "text_encoder"
-        return SanaTextEncoder(
-            LanguageModel(folder, self.tokens, kind=Gemma2Model, device=device, dtype=dtype)
-        )
-
-    def autoencoder(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> "DeepCompression":
-        """Return an autoencoder."""
-        folder = folder or self.folder / self.parts.autoencoder
-        return DeepCompression(folder, device=device, dtype=dtype)
 
     def predict(
         self,
@@ -172,15 +152,8 @@ class Sana(FlowTransformer):
 
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return text states and their mask on the meta device."""
-        import torch
-
         width = int(self.config["caption_channels"])
-        return Conditioning(
-            {
-                STATES: torch.empty((count, _KEPT, width), device="meta"),
-                MASK: torch.empty((count, _KEPT), device="meta", dtype=torch.bool),
-            }
-        )
+        return meta_states(count, _KEPT, width, masked=True)
 
     def sampler(
         self, name: str, num_inference_steps: int, shape: LatentsShape
@@ -261,73 +234,6 @@ class InstructedTokens:
         tokenizer = load_tokenizer(GemmaTokenizerFast, self._folder)
         tokenizer.padding_side = "right"
         return tokenizer
-
-
-class SanaTextEncoder:
-    """A base's language model, of which the last states are read.
-
-    Args:
-        model: The model.
-    """
-
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
-
-    def encode(self, texts: Sequence[str]) -> Conditioning:
-        """Return the states of texts and their mask; see the protocol."""
-        told = [at for at, text in enumerate(texts) if text]
-        empty = [at for at, text in enumerate(texts) if not text]
-        parts = [self._states([texts[at] for at in each]) for each in (told, empty) if each]
-        order = {at: row for row, at in enumerate((*told, *empty))}
-        return Conditioning.concatenated(parts).select([order[at] for at in range(len(texts))])
-
-    def _states(self, texts: Sequence[str]) -> Conditioning:
-        states, mask = self._model.encode(texts)
-        kept = [0, *range(1 - _KEPT, 0)]
-        return Conditioning({STATES: states[-1][:, kept], MASK: mask[:, kept].bool()})
-
-
-class DeepCompression:
-    """An ``AutoencoderDC`` of diffusers', whose latents have no variance.
-
-    Args:
-        folder: With ``config.json`` and safetensors.
-        device: Where it computes.
-        dtype: Dtype of its weights; float32 where float16 is asked for.
-
-    Attributes:
-        model: The model.
-        decoding: What the names of its decoding parameters start with.
-
-    Raises:
-        ModelError: If it is missing, damaged or incomplete.
-    """
-
-    def __init__(
-        self, folder: Path, *, device: "torch.device | str", dtype: "torch.dtype | None"
-    ) -> None:
-        import torch
-        from diffusers import AutoencoderDC
-
-        self.decoding = ("decoder.",)
-        safe = torch.float32 if dtype == torch.float16 else dtype
-        self.model: Any = load_diffusers(AutoencoderDC, folder, device=device, dtype=safe)
-
-    @property
-    def dtype(self) -> "torch.dtype":
-        """Dtype of its weights."""
-        dtype: torch.dtype = self.model.dtype
-        return dtype
-
-    def encode(self, pixels: "Tensor") -> Moments:
-        """Return the latents of images, with next to no variance."""
-        latents = self.model.encode(pixels).latent
-        return Moments(latents, latents.new_full(latents.shape, _LOGVAR))
-
-    def decode(self, latents: "Tensor") -> "Tensor":
-        """Return the images of unscaled latents."""
-        pixels: Tensor = self.model.decode(latents.to(self.dtype)).sample.float()
-        return pixels
 
 
 def _plain(text: str) -> str:

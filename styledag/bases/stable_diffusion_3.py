@@ -13,17 +13,12 @@ from styledag.bases.clip import STATES, text_positions
 from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
-from styledag.bases.flow_objective import dynamic_shift
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.kl_autoencoder import kl_latents
-from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers, read_config
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-    from styledag.bases.samplers import DiffusersSchedule
 
 T5_STATES = "t5_text_states"
 """Name of T5's states in a conditioning. # [texts, tokens, width]"""
@@ -59,6 +54,7 @@ class StableDiffusion3(FlowTransformer):
     """
 
     family = "Stable Diffusion 3.x"
+    kind = "SD3Transformer2DModel"
     lists: Mapping[str, str] = {"blocks": "transformer_blocks"}
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("attn", "attn2")}
     """Each block's attn reads image and caption together, attn2 the image alone."""
@@ -77,31 +73,9 @@ class StableDiffusion3(FlowTransformer):
         )
 
     @cached_property
-    def latents(self) -> LatentSpace:
-        """Shape and scale of its latents."""
-        return kl_latents(self.folder / self.parts.autoencoder, patch=self.patch)
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height of the images that it was made for."""
-        side = int(self.config["sample_size"]) * self.latents.factor_px
-        return side, side
-
-    @property
-    def patch(self) -> int:
-        """Latents along one side of a token."""
-        return int(self.config["patch_size"])
-
-    @cached_property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> Tokens:  # type: ignore[override]
         """T5's tokens, or the CLIPs' without it."""
         return T5Tokens(self.folder) if self._has_t5 else LongerTokens(pair_tokens(self.folder))
-
-    def kind(self) -> Any:
-        """Return the denoiser's class."""
-        from diffusers import SD3Transformer2DModel
-
-        return SD3Transformer2DModel
 
     def text_encoder(
         self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
@@ -154,16 +128,6 @@ class StableDiffusion3(FlowTransformer):
             width = int(self.config["joint_attention_dim"])
             tensors[T5_STATES] = torch.empty((count, _T5_TOKENS, width), device="meta")
         return Conditioning(tensors)
-
-    def sampler(
-        self, name: str, num_inference_steps: int, shape: LatentsShape
-    ) -> "DiffusersSchedule":
-        """Return ``euler``."""
-        from styledag.bases.samplers import flow_sampler
-
-        shift = dynamic_shift(self.schedule, self.tokens_of(shape))
-        timing = {} if shift is None else {"mu": shift}
-        return flow_sampler(name, self.schedule, num_inference_steps, **timing)
 
     def probes(self, size: tuple[int, int]) -> list[Probe]:
         """Return the first block."""

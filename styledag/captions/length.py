@@ -9,6 +9,29 @@ from styledag.errors import StyleFileError
 MOST_FIELD_LETTERS = 200
 
 
+class RememberedTokens:
+    """Counts each text once.
+
+    Args:
+        tokens: Counts and limits.
+    """
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._counts: dict[str, int] = {}
+
+    @property
+    def limit(self) -> int:
+        """Most tokens that the text encoder reads, special ones included."""
+        return self._tokens.limit
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, special ones included."""
+        if text not in self._counts:
+            self._counts[text] = self._tokens.count(text)
+        return self._counts[text]
+
+
 def fill_within(
     template: str, values: Mapping[str, str], tokens: Tokens, *, articles: bool = False
 ) -> tuple[str, bool]:

@@ -15,6 +15,9 @@ from rich.progress import Progress as RichProgress
 
 from styledag.progress import Advance
 
+_SHOWN_EVERY_S = 0.05
+"""An item that costs microseconds should not cost as much again to show."""
+
 
 class BarsProgress:
     """Shows every task as a bar that vanishes when it is done.
@@ -30,7 +33,8 @@ class BarsProgress:
     def task(self, description: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
         """Show one task while it runs, and say how long it took."""
         started_at = time.monotonic()
-        finished = 0
+        finished = not_shown = 0
+        shown_at = started_at
         bars = RichProgress(
             TextColumn("  {task.description:<24}"),
             BarColumn(),
@@ -45,10 +49,14 @@ class BarsProgress:
             bar = bars.add_task(description, total=total, completed=done, figures="")
 
             def advance(done: int = 1, /, **figures: float) -> None:
-                nonlocal finished
+                nonlocal finished, not_shown, shown_at
                 finished += done
-                shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-                bars.update(bar, advance=done, figures=shown)
+                not_shown += done
+                now = time.monotonic()
+                if figures or now >= shown_at + _SHOWN_EVERY_S:
+                    shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                    bars.update(bar, advance=not_shown, figures=shown)
+                    not_shown, shown_at = 0, now
 
             yield advance
         if finished:

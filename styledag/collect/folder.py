@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from styledag.collect.folder_captions import FolderCaptions
+from styledag.collect.folder_captions import FolderCaptions, leads_out
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.image_type import image_type
 from styledag.collect.records import Origin, RawImage
@@ -101,7 +101,7 @@ def _check_place(path: Path, root: Path) -> None:
     """
     if path.name.startswith("."):
         raise FetchError("hidden", "its name begins with a dot")
-    if not path.resolve().is_relative_to(root.resolve()):
+    if leads_out(path, root):
         raise FetchError("link_refused", "the file is a link that leads out of the folder")
     if not path.is_file():
         raise FetchError("unreadable", "not a file")

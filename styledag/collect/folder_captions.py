@@ -25,6 +25,16 @@ _FILE, _TEXTS = "file_name", ("text", "caption")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
+def leads_out(path: Path, root: Path) -> bool:
+    """Return whether a file is a link to somewhere outside a folder.
+
+    Args:
+        path: A file whose folders below ``root`` are no links.
+        root: The folder.
+    """
+    return path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
+
+
 class FolderCaptions:
     """The captions below a folder; what of them cannot be read is remembered.
 
@@ -75,7 +85,7 @@ class FolderCaptions:
 
     def _sidecar(self, path: Path) -> str:
         try:
-            if not path.resolve().is_relative_to(self._root.resolve()):
+            if leads_out(path, self._root):
                 raise ValueError("it is a link that leads out of the folder")
             if path.stat().st_size > MOST_SIDECAR_BYTES:
                 raise ValueError(f"it has more than {MOST_SIDECAR_BYTES} bytes")

@@ -235,7 +235,7 @@ class _Planner:
             reference = uses.reference(self.declaration)
             if reference is None or uses.role in self.models:
                 continue
-            if self.recorded is not None and reference.revision is not None:
+            if self.recorded is not None and reference.is_pinned:
                 self.models[uses.role] = _as_recorded(uses.role, reference, self.recorded)
             else:
                 self.models[uses.role] = self.catalogue.used_model(
@@ -291,8 +291,8 @@ def _as_recorded(role: str, reference: ModelReference, recorded: Sequence[Input]
 def _model_identity(
     catalogue: Catalogue, declaration: Declaration, uses: Uses, reference: ModelReference
 ) -> list[str]:
-    if reference.revision is not None:
-        return [reference.model, reference.revision]
+    if reference.is_pinned:
+        return [reference.model, str(reference.revision)]
     return [catalogue.used_model(declaration.style, uses, reference).version]
 
 

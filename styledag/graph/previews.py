@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from styledag.dataset.read import read_dataset
 from styledag.errors import ImageError
 from styledag.images.converting.decode import decode_image
-from styledag.manifest import Manifest
+from styledag.manifest import KEPT, read_rows
 from styledag.sampling.marking import mark_of
 from styledag.small_jpeg import thumbnail_jpeg
 from styledag.store.artifact import Artifact
@@ -34,7 +34,7 @@ def first_images(
 
     def preview(artifact: Artifact) -> bytes | None:
         blobs = Blobs(artifact.files)
-        rows = Manifest.read(artifact.folder, row_type).rows[:_SHOWN]
+        rows = read_rows(artifact.folder / KEPT, row_type, most=_SHOWN)
         return _mosaic(blobs.read(sha256_of(row)) for row in rows)
 
     return preview

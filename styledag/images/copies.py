@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from styledag.images.looks import HASH_BITS, Look
-from styledag.images.similarity import Float32, pairs_alike, product_for
+from styledag.images.looks import Look
+from styledag.images.near_hashes import Hashes, near_hashes
+from styledag.images.similarity import Float32, product_for
 
 _MOST_COLOUR_DIFFERENCE = 24
 """Levels of 255 by which a cell's mean colour may differ between copies. Neither hash nor embedding
@@ -104,11 +104,10 @@ def _candidates(
     """Yield pairs of positions ``(earlier, later)`` of which all but the lines agree."""
     if not images.looks:
         return
-    signs, other_signs = _unit_signs(images.looks), _unit_signs(others.looks)
+    hashes = _hashes(images.looks)
+    other_hashes = hashes if others is images else _hashes(others.looks)
     colours, other_colours = _colours(images.looks), _colours(others.looks)
-    # Of two unit vectors of +-1/8, each bit that differs takes 2/64 off the product.
-    least = 1 - 2 * (most_distance + 0.5) / HASH_BITS
-    for firsts, seconds in pairs_alike(signs, other_signs, least):
+    for firsts, seconds in near_hashes(hashes, other_hashes, most_distance):
         similarity = np.einsum("nd,nd->n", images.vectors[firsts], others.vectors[seconds])
         recoloured = np.abs(colours[firsts] - other_colours[seconds]).max(axis=1, initial=0)
         alike = similarity >= product_for(least_similarity)
@@ -116,11 +115,8 @@ def _candidates(
         yield from zip(firsts[alike].tolist(), seconds[alike].tolist(), strict=True)
 
 
-def _unit_signs(looks: Sequence[Look]) -> Float32:
-    """Return the hashes' bits as -1/8 and 1/8, ``[n, 64]``: vectors of length 1."""
-    bits = np.unpackbits(_bytes([look.phash for look in looks]), axis=1)
-    signs: Float32 = bits.astype(np.float32) * 2 - 1
-    return signs / np.float32(sqrt(HASH_BITS))
+def _hashes(looks: Sequence[Look]) -> Hashes:
+    return np.array([int(look.phash, 16) for look in looks], dtype=np.uint64)
 
 
 def _colours(looks: Sequence[Look]) -> NDArray[np.int16]:

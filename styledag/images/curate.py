@@ -1,7 +1,7 @@
 """The stage ``curated_images``: copies dropped, families capped, poor quality left out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,6 +20,7 @@ from styledag.images.looks import (
     shape_cells,
 )
 from styledag.images.names import find_named
+from styledag.images.overlaid_text import count_letters
 from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.review import Review
 from styledag.images.settings import CurationSettings
@@ -70,11 +71,11 @@ def curate_images(
 ) -> Manifest[CuratedImage]:
     """Return, and write into the workspace with a contact sheet, the images to train on.
 
-    Images that a person drops, or that are too small, too narrow, blank, blurred or grey, are left
-    out, then copies, then what exceeds ``family_cap`` of a family of near-duplicates. What a person
-    keeps is never left out. Each JPEG is hashed and embedded once, however
-    many runs it appears in (``work["hashes"]``, ``work["embeddings"]``). The order of the rows
-    changes nothing.
+    Images that a person drops, or that are too small, too narrow, blank, blurred, grey or under
+    text, are left out, then copies, then what exceeds ``family_cap`` of a family of
+    near-duplicates. What a person keeps is never left out. Each JPEG is hashed, embedded and read
+    once, however many runs it appears in (``work["hashes"]``, ``work["embeddings"]``,
+    ``work["texts"]``). The order of the rows changes nothing.
 
     Args:
         jpegs: What ``normalise_images`` gave; the bytes are blobs.
@@ -97,6 +98,9 @@ def curate_images(
     curation.leave_out(partial(_judge_size, settings))
     looks = measure_looks(_sha256s(curation), CODE_VERSION, workspace)
     curation.leave_out(lambda image: _judge_look(settings, looks[image.sha256]))
+    if settings.max_letters is not None:
+        letters = count_letters(_sha256s(curation), workspace)
+        curation.leave_out(partial(_judge_text, settings.max_letters, letters))
     _drop_exact_copies(curation)
     originals = _originals(curation)
     vectors = comparable(embed_jpegs(_sha256s(curation), embed, workspace, originals=originals))
@@ -182,6 +186,11 @@ def _judge_look(settings: CurationSettings, look: Look) -> tuple[str, str] | Non
         if value < least:
             return reason, f"{measure} {value:.2f}, less than {least:g}"
     return None
+
+
+def _judge_text(most: int, letters: Mapping[str, int], image: JpegImage) -> tuple[str, str] | None:
+    count = letters[image.sha256]
+    return ("text_overlay", f"{count} letters, more than {most}") if count > most else None
 
 
 def _mirrors(curation: _Curation, embed: Embedder, workspace: Workspace) -> Seen:

@@ -17,7 +17,6 @@ from styledag.images.similarity import Float32
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
-HASH_BITS = 64
 COLOUR_CELLS = 4
 SHAPE_CELLS = 32
 _LOOKS, _EMBEDDINGS = "look", "embedding"

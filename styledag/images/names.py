@@ -36,8 +36,11 @@ def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[
 
     Args:
         names: Each once.
-        images: Rows of a manifest.
+        images: Rows of a manifest; not looked at if there are no names.
     """
+    wanted = tuple(names)
+    if not wanted:
+        return {}
     exact: dict[str, list[Image]] = defaultdict(list)
     files: dict[str, list[Image]] = defaultdict(list)
     for image in images:
@@ -46,7 +49,7 @@ def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[
             exact[name].append(image)
         for name in {name for address in addresses for name in _file_names(address)}:
             files[name].append(image)
-    return {name: exact.get(name) or files.get(name) or [] for name in names}
+    return {name: exact.get(name) or files.get(name) or [] for name in wanted}
 
 
 def _file_names(address: str) -> set[str]:

@@ -104,6 +104,12 @@ class CurationSettings:
         help="Mean difference of a pixel's largest and smallest channel below which an image is "
         "greyscale; 0 keeps all, 2 leaves out scans in grey.",
     )
+    max_letters: int | None = setting(
+        None,
+        ge=0,
+        help="Letters and digits read in the JPEG above which text lies over an image; all are "
+        "kept when left out. Needs styledag[text].",
+    )
     keep: tuple[str, ...] = setting(
         (), help="File names, URLs or sha256 of images that are kept whatever else is set."
     )

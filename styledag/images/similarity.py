@@ -12,6 +12,12 @@ _STEPS = 2048
 stays below 2, so float32 holds it exactly: no block, thread or BLAS can change a comparison."""
 _BLOCK_VALUES = 1 << 23
 _MOST = 0.998
+_BOUNDED_FROM, _SAMPLED, _DIRECTIONS = 2_048, 1_024, 32
+_ROUNDING = 1e-4
+"""More than float32 loses of a squared length, so that a bound is never below its product."""
+_PRUNED_FROM = 64
+"""One in so many pairs: where more have to be looked at, it is faster to look at all."""
+_PAIRS_AT_ONCE = 8_192
 
 
 def comparable(vectors: Float32) -> Float32:
@@ -31,25 +37,6 @@ def product_for(similarity: float) -> float:
     return min(similarity, _MOST)
 
 
-def pairs_alike(
-    vectors: Float32, others: Float32, least: float
-) -> Iterator[tuple[NDArray[np.intp], ...]]:
-    """Yield arrays ``(i, j)`` of the pairs with ``i < j`` whose product is at least ``least``.
-
-    Args:
-        vectors: Rows, ``[n, d]``, of the first of each pair.
-        others: Rows, ``[n, d]``, of the second; the same rows unless images are compared with
-            changed ones.
-        least: Smallest product of a pair.
-    """
-    count = len(vectors)
-    for start, stop in blocks(count, count):
-        alike = vectors[start:stop] @ others[start:].T >= least
-        rows, columns = np.nonzero(alike)
-        above = columns > rows
-        yield rows[above] + start, columns[above] + start
-
-
 def count_neighbours(vectors: Float32, least: float) -> NDArray[np.int64]:
     """Return for each row how many rows, itself included, it has a product of ``least`` with.
 
@@ -58,11 +45,55 @@ def count_neighbours(vectors: Float32, least: float) -> NDArray[np.int64]:
         least: Smallest product that counts.
     """
     counts = np.zeros(len(vectors), dtype=np.int64)
+    bounds = _bounds(vectors)
     for start, stop in blocks(len(vectors), len(vectors)):
-        alike = vectors[start:stop] @ vectors[start:].T >= least
-        counts[start:stop] += alike.sum(axis=1)
-        counts[stop:] += alike[:, stop - start :].sum(axis=0)
+        rows, others = vectors[start:stop], vectors[start:]
+        if bounds is not None:
+            maybe = np.flatnonzero(bounds[start:stop] @ bounds[start:].T >= least)
+            if len(maybe) * _PRUNED_FROM <= len(rows) * len(others):
+                firsts, seconds = np.divmod(maybe, len(others))
+                alike = _products(rows, firsts, others, seconds) >= least
+                firsts, seconds = firsts[alike] + start, seconds[alike] + start
+                counts += np.bincount(firsts, minlength=len(counts))
+                beyond = seconds[seconds >= stop]
+                counts += np.bincount(beyond, minlength=len(counts))
+                continue
+        dense = rows @ others.T >= least
+        counts[start:stop] += dense.sum(axis=1)
+        counts[stop:] += dense[:, stop - start :].sum(axis=0)
     return counts
+
+
+def _bounds(vectors: Float32) -> Float32 | None:
+    """Return short rows whose products are no smaller than those of the vectors, ``[n, 33]``.
+
+    A vector's components along a few directions, and the length of what is left: by Cauchy and
+    Schwarz the rests' product is no larger than the product of their lengths. Along the directions
+    in which the vectors differ most, the bound is close.
+
+    Returns:
+        ``None`` where it would not save anything.
+    """
+    count, width = vectors.shape
+    if count < _BOUNDED_FROM or width <= 2 * _DIRECTIONS:
+        return None
+    sample = vectors[:: count // _SAMPLED].astype(np.float64)
+    directions = np.linalg.eigh(sample.T @ sample).eigenvectors[:, -_DIRECTIONS:]
+    along = vectors @ directions.astype(np.float32)
+    squares = np.einsum("nd,nd->n", vectors, vectors) - np.einsum("nd,nd->n", along, along)
+    rest = np.sqrt(np.maximum(squares, 0) + _ROUNDING)
+    return np.concatenate([along, rest[:, None]], axis=1)
+
+
+def _products(
+    rows: Float32, firsts: NDArray[np.intp], others: Float32, seconds: NDArray[np.intp]
+) -> Float32:
+    """Return the products of pairs of rows, a few at a time."""
+    products = np.empty(len(firsts), np.float32)
+    for at in range(0, len(firsts), _PAIRS_AT_ONCE):
+        some = slice(at, at + _PAIRS_AT_ONCE)
+        np.einsum("nd,nd->n", rows[firsts[some]], others[seconds[some]], out=products[some])
+    return products
 
 
 def count_alike(rows: Float32, others: Float32, least: float) -> NDArray[np.int64]:

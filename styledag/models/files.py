@@ -55,7 +55,11 @@ class Listing:
 
 
 def files_read(
-    listing: Listing, parts: Sequence[str], *, variant: str | None = None
+    listing: Listing,
+    parts: Sequence[str],
+    *,
+    variant: str | None = None,
+    without: str | None = None,
 ) -> dict[str, str]:
     """Return the files that make up some parts of a model, each with its name without a variant.
 
@@ -66,6 +70,7 @@ def files_read(
         listing: All files of the model.
         parts: Folders of a pipeline's parts; ``""`` for all of a model or pipeline.
         variant: Such as ``fp16``.
+        without: Folder whose weights are not read.
 
     Raises:
         ModelError: If a part is not there or its weights cannot be read; see
@@ -88,6 +93,8 @@ def files_read(
         small = (name for name in inside if name.endswith(SMALL_FILES))
         found |= {name: name for name in small if not is_weights(name)}
         for folder in model_folders(listing, part):
+            if folder == without:
+                continue
             weights = part_weights(listing, folder, variant=variant)
             prefix = f"{folder}/" if folder else ""
             found |= {prefix + name: prefix + name for name in weights.all_names}
@@ -135,14 +142,20 @@ def _parts_with(listing: Listing, variant: str) -> list[str]:
     return [folder for folder in folders if variant in variants(listing.beside(folder))]
 
 
-def without_variant(folder: Path, files: Mapping[str, str], version: str) -> Path:
-    """Return a folder of links in which weights of a variant have their plain names.
+def denoiser_part(listing: Listing) -> str | None:
+    """Return the folder of a base's denoiser, by its usual names; ``None`` if it has none."""
+    parts = ("transformer", "unet")
+    return next((part for part in parts if f"{part}/{CONFIG_FILE}" in listing.names), None)
 
-    So no reader of a model needs to know of variants. It lies in the assets of the Hub's cache.
+
+def linked_folder(files: Mapping[str, Path], version: str) -> Path:
+    """Return a folder of links in which all files of a model have their plain names.
+
+    So no reader of a model needs to know of variants, or of a denoiser from elsewhere. It lies in
+    the assets of the Hub's cache.
 
     Args:
-        folder: The model's.
-        files: Paths of its files, each with the path of its link.
+        files: Files by the path of their link.
         version: Version of these files, which names the folder of links.
 
     Raises:
@@ -154,8 +167,8 @@ def without_variant(folder: Path, files: Mapping[str, str], version: str) -> Pat
 
     view: Path = cached_assets_path("styledag", namespace="models", subfolder=version)
     with storage_errors(str(view)):
-        for name, plain_name in files.items():
-            link, target = view / plain_name, (folder / name).resolve()
+        for name, path in files.items():
+            link, target = view / name, path.resolve()
             if link.is_symlink() and link.resolve() == target:
                 continue
             link.parent.mkdir(parents=True, exist_ok=True)

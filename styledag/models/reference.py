@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from styledag.errors import ModelError
-from styledag.models.files import PIPELINE_FILE, SMALL_FILES, Listing, files_read, without_variant
+from styledag.models.files import (
+    PIPELINE_FILE,
+    SMALL_FILES,
+    Listing,
+    denoiser_part,
+    files_read,
+    linked_folder,
+)
+from styledag.models.single_file.denoiser import (
+    check_denoiser,
+    check_denoiser_file,
+    denoiser_folder,
+)
 from styledag.models.single_file.load import single_file_folder
 from styledag.models.soundness import check_weights
 from styledag.settings import STRICT, check_settings, setting
 from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
-from styledag.tensors.layout import CONFIG_FILE
+from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 
 _CONFIGURATIONS = (
     PIPELINE_FILE,
@@ -31,7 +43,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReference:
-    """A model on the Hugging Face Hub, in a folder of the same layout, or a base in one file."""
+    """A model on the Hugging Face Hub, in a folder of the same layout, or a base in one file.
+
+    A base's denoiser may come from a file of its own, as people share transformers.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -52,7 +67,14 @@ class ModelReference:
         pattern=r"^[A-Za-z0-9_]+$",
         help="Variant of the weights, such as fp16, where files named so are to be read.",
     )
-
+    denoiser: str | None = setting(
+        None,
+        identity=False,
+        min_length=1,
+        help="A base: a .safetensors file, relative to the project, whose UNet or transformer "
+        "replaces the base's own, which is not fetched then. Named as in ComfyUI's files or in "
+        "diffusers; of a file with a whole model the rest is not read.",
+    )
     config: str | None = setting(
         None,
         identity=False,
@@ -64,6 +86,11 @@ class ModelReference:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a revision alone decides the content, and no file of the project."""
+        return self.revision is not None and self.denoiser is None
 
 
 @dataclass(frozen=True)
@@ -83,7 +110,9 @@ class ResolvedModel:
     def as_input(self, name: str) -> Input:
         """Return the model as a build's input called ``name``."""
         revision = f"@{self.reference.revision}" if self.reference.revision else ""
-        return Input(name=name, partition=f"{self.reference.model}{revision}", version=self.version)
+        file = f"+{self.reference.denoiser}" if self.reference.denoiser else ""
+        partition = f"{self.reference.model}{revision}{file}"
+        return Input(name=name, partition=partition, version=self.version)
 
 
 def resolve_model(
@@ -105,22 +134,23 @@ def resolve_model(
             cannot be read; the message includes the remedy.
     """
     folder = _local_folder(reference, project)
-    variant = reference.variant
-    if folder is not None:
-        listing = Listing.of_folder(folder)
-        files = files_read(listing, parts, variant=variant)
-    else:
-        listing = _hub_listing(reference)
-        files = files_read(listing, parts, variant=variant)
-        folder = _download(reference, [*files, PIPELINE_FILE])
+    listing = _hub_listing(reference) if folder is None else Listing.of_folder(folder)
+    replaced = _replaced_part(reference, listing)
+    files = files_read(listing, parts, variant=reference.variant, without=replaced)
     if not files:
         raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")
-    digests = {plain_name: _digest(folder / name, items) for name, plain_name in files.items()}
-    version = content_version(digests)
-    if variant is not None:
+    folder = folder or _download(reference, [*files, PIPELINE_FILE])
+    paths = {plain_name: folder / name for name, plain_name in files.items()}
+    is_linked = reference.variant is not None
+    if replaced is not None and f"{replaced}/{CONFIG_FILE}" in paths:
+        denoiser = denoiser_folder(project / str(reference.denoiser), folder / replaced)
+        paths[f"{replaced}/{WEIGHTS_FILE}"] = denoiser / WEIGHTS_FILE
+        is_linked = True
+    version = content_version({name: _digest(path, items) for name, path in paths.items()})
+    if is_linked:
         if PIPELINE_FILE in listing.names:
-            files[PIPELINE_FILE] = PIPELINE_FILE
-        folder = without_variant(folder, files, version)
+            paths[PIPELINE_FILE] = folder / PIPELINE_FILE
+        folder = linked_folder(paths, version)
     return ResolvedModel(reference, folder, version)
 
 
@@ -171,12 +201,28 @@ def check_model(
         ModelError: One line for each fault, with the file or tensor and what to do.
     """
     folder = _local_folder(reference, project)
+    listing = _hub_listing(reference) if folder is None else Listing.of_folder(folder)
+    replaced = _replaced_part(reference, listing)
+    if replaced is not None:
+        config = f"{replaced}/{CONFIG_FILE}"
+        path = _hub_file(reference, config) if folder is None else folder / config
+        check_denoiser(project / str(reference.denoiser), path.parent)
     if folder is not None:
-        check_weights(folder, parts, variant=reference.variant, values=values)
-        listing = Listing.of_folder(folder)
-    else:
-        listing = _hub_listing(reference)
-    files_read(listing, parts, variant=reference.variant)
+        check_weights(folder, parts, variant=reference.variant, values=values, without=replaced)
+    files_read(listing, parts, variant=reference.variant, without=replaced)
+
+
+def _replaced_part(reference: ModelReference, listing: Listing) -> str | None:
+    """Return the folder of the denoiser that a file replaces; ``None`` if there is no such file."""
+    if reference.denoiser is None:
+        return None
+    part = denoiser_part(listing)
+    if part is None:
+        raise ModelError(
+            f"{listing.where} has no denoiser that {reference.denoiser!r} could replace: name a "
+            "base in diffusers' layout, or remove denoiser"
+        )
+    return part
 
 
 def _local_folder(reference: ModelReference, project: Path) -> Path | None:
@@ -187,7 +233,9 @@ def _local_folder(reference: ModelReference, project: Path) -> Path | None:
     if path.exists():
         refused["revision"] = reference.revision
     if is_file:
-        refused["variant"] = reference.variant
+        refused |= {"variant": reference.variant, "denoiser": reference.denoiser}
+    elif reference.denoiser is not None:
+        check_denoiser_file(project / reference.denoiser)
     for name, value in refused.items():
         if value is not None:
             kind = "a single file" if is_file else "a folder" if path.exists() else "on the Hub"

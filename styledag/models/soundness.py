@@ -15,7 +15,12 @@ _PIECE_ELEMENTS = 1 << 22
 
 
 def check_weights(
-    folder: Path, parts: Sequence[str] = ("",), *, variant: str | None = None, values: bool = False
+    folder: Path,
+    parts: Sequence[str] = ("",),
+    *,
+    variant: str | None = None,
+    values: bool = False,
+    without: str | None = None,
 ) -> None:
     """Check the weights of a model's parts: there, in safetensors, whole, and finite if asked.
 
@@ -26,6 +31,7 @@ def check_weights(
         parts: Folders of a pipeline's parts; ``""`` for all of a model or pipeline.
         variant: Such as ``fp16``.
         values: Whether all weights are read and searched for NaN and infinity.
+        without: Folder whose weights are not read.
 
     Raises:
         ModelError: One line for each fault, with the file or tensor and what to do.
@@ -36,14 +42,20 @@ def check_weights(
     faults = [
         fault
         for part in parts
-        for fault in _faults(folder, listing, part, variant=variant, values=values)
+        for fault in _faults(folder, listing, part, variant=variant, values=values, without=without)
     ]
     if faults:
         raise ModelError("\n".join(faults))
 
 
 def _faults(
-    folder: Path, listing: Listing, part: str, *, variant: str | None, values: bool
+    folder: Path,
+    listing: Listing,
+    part: str,
+    *,
+    variant: str | None,
+    values: bool,
+    without: str | None,
 ) -> Iterator[str]:
     from styledag.tensors.reader import open_tensors
 
@@ -57,6 +69,8 @@ def _faults(
             "it again"
         )
     for name in models:
+        if name == without:
+            continue
         try:
             weights = part_weights(listing, name, variant=variant)
             chosen = variant if variant and f".{variant}" in weights.files[0] else None

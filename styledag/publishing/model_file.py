@@ -55,6 +55,16 @@ class ModelDescription:
         return {f"modelspec.{key}": text for key, text in stated.items() if text}
 
 
+def check_file_name(to: Path) -> None:
+    """Check that a model file's name says what it is.
+
+    Raises:
+        ModelError: If the name does not end in ``.safetensors``.
+    """
+    if to.suffix != ".safetensors":
+        raise ModelError(f"{to} must end in .safetensors, by which programs recognise the format")
+
+
 def write_model_file(
     to: Path,
     specs: "Sequence[TensorSpec]",
@@ -82,8 +92,7 @@ def write_model_file(
 
     from styledag.tensors.header import header_bytes
 
-    if to.suffix != ".safetensors":
-        raise ModelError(f"{to} must end in .safetensors, by which programs recognise the format")
+    check_file_name(to)
     header = {"modelspec.sai_model_spec": MODELSPEC_VERSION, **metadata}
     partial = to.with_name(f"{to.name}.partial")
     with storage_errors(str(to)):

@@ -67,9 +67,10 @@ def _parquet_rows(path: Path) -> Iterator[bytes]:
         volatile = set(stated.split(","))
         columns = [name for name in file.schema_arrow.names if name not in volatile]
         yield json.dumps(columns).encode()
+        encoder = json.JSONEncoder(sort_keys=True, default=_jsonable)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
             for row in batch.to_pylist():
-                yield json.dumps(row, sort_keys=True, default=_jsonable).encode()
+                yield encoder.encode(row).encode()
 
 
 def _jsonable(value: Any) -> str:

@@ -41,7 +41,8 @@ class Files:
         path = self._at(name)
         with storage_errors(path):
             try:
-                return bytes(self.fs.cat_file(path))
+                # fsspec would take as long again to open a local file.
+                return Path(path).read_bytes() if self.is_local else bytes(self.fs.cat_file(path))
             except FileNotFoundError:
                 return None
 
@@ -60,7 +61,8 @@ class Files:
 
     def exists(self, name: str) -> bool:
         """Return whether the file is there."""
-        return bool(self.fs.exists(self._at(name)))
+        path = self._at(name)
+        return Path(path).exists() if self.is_local else bool(self.fs.exists(path))
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names directly below a folder; empty if it is not there."""

@@ -18,6 +18,7 @@ from styledag.store.blobs import Blobs
 from styledag.store.digest import RECORD_FILE, content_files, content_version, file_digest
 from styledag.store.files import Files, storage_errors, written_below
 from styledag.store.items import Items
+from styledag.store.packed_items import PackedItems
 from styledag.store.workspace import LOOKING, Workspace
 
 _LEAST_SPACE_BYTES = 100_000_000
@@ -113,16 +114,18 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(parents=True)
                 scratch.mkdir(exist_ok=True)
+            items = PackedItems(self.files, self._own_folder("items_used", target))
             workspace = Workspace(
                 folder,
                 scratch,
                 self.blobs,
-                self.items,
+                items,
                 progress or SilentProgress(),
-                kept=self.files.cache / "kept" / target.asset / target.partition,
+                kept=self._own_folder("kept", target),
             )
             with written_below(work_folder):
                 facts = body(workspace)
+            items.save()
             artifact = self._publish(target, folder, facts)
             shutil.rmtree(work_folder, ignore_errors=True)
         unchanged = before is not None and before.version == artifact.version
@@ -267,6 +270,9 @@ class Store:
         head = canonical_json({"key": build.key, "version": build.version}).encode()
         if self.files.read(name) != head:
             self.files.write(name, head)
+
+    def _own_folder(self, of: str, target: Target) -> Path:
+        return self.files.cache / of / target.asset / target.partition
 
     @contextmanager
     def _work_folder(self, target: Target) -> Iterator[Path]:

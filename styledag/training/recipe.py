@@ -193,8 +193,8 @@ class Recipe:
     weight_decay: float = setting(1e-2, ge=0, help="AdamW's decoupled weight decay.")
     weights: Literal["float32", "bfloat16"] = setting(
         "float32",
-        help="Dtype of the weights in training; bfloat16 rounds stochastically and takes "
-        "half the memory. The average stays float32.",
+        help="Dtype of the weights in training; bfloat16 rounds stochastically, takes half "
+        "the memory, and computes in bfloat16. The average stays float32.",
     )
     gradient_checkpointing: bool = setting(
         False,

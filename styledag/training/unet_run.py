@@ -28,6 +28,7 @@ from styledag.training.fit import check_fit
 from styledag.training.identity import CODE_VERSION, length_dependence, weights_identity
 from styledag.training.loggers import Loggers, open_loggers
 from styledag.training.optimising.optimisation import Optimisation
+from styledag.training.pass_dtype import in_pass_dtype
 from styledag.training.prefetch import prefetched
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
@@ -78,6 +79,7 @@ class UnetRun:
         self._processes = processes
         self._scratch = scratch
         self._work = work
+        compute = in_pass_dtype(compute, recipe)
         found = find_base(base)
         objective = found.objective(min_snr_gamma=recipe.min_snr_gamma, flow=recipe.flow)
         self._batches = Batches(encoded, recipe, objective)

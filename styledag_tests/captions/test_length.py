@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from styledag.bases.clip import ClipTokens
-from styledag.captions.length import fill_within
+from styledag.captions.length import RememberedTokens, fill_within
 from styledag.errors import ModelError, StyleFileError
 
 
@@ -19,6 +19,21 @@ def test_tokens_are_what_the_pipeline_counts(tokens: ClipTokens, starter: Path) 
     for text in ("", "a cat", "größe 🙂 hammer's"):
         assert tokens.count(text) == len(tokenizer(text).input_ids)
     assert tokens.limit == 77
+
+
+def test_a_text_is_counted_once(tokens: ClipTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return ClipTokens.count(tokens, text)
+
+    monkeypatch.setattr(tokens, "count", count)
+    remembered = RememberedTokens(tokens)
+    texts = ["a cat", "a cat", "größe 🙂 hammer's"]
+    assert [remembered.count(text) for text in texts] == [4, 4, ClipTokens.count(tokens, texts[2])]
+    assert counted == ["a cat", "größe 🙂 hammer's"]
+    assert remembered.limit == tokens.limit
 
 
 def test_what_fits_stays_whole(tokens: ClipTokens) -> None:

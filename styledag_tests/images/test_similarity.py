@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from styledag.images import similarity
-from styledag.images.similarity import comparable, count_alike, count_neighbours, pairs_alike
+from styledag.images.similarity import comparable, count_alike, count_neighbours
 
 
 def unit_rows(count: int, width: int) -> np.ndarray:
@@ -25,36 +25,43 @@ def test_rounding_hardly_changes_similarity() -> None:
 
 
 @pytest.mark.parametrize("block_values", [1, 64, 1 << 20])
-def test_pairs_and_counts_are_those_of_the_full_matrix(
+def test_counts_are_those_of_the_full_matrix(
     block_values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(similarity, "_BLOCK_VALUES", block_values)
     vectors = comparable(unit_rows(50, 4))
     alike = vectors @ vectors.T >= 0.5
-    expected = {(i, j) for i, j in np.argwhere(alike).tolist() if i < j}
-    found = [
-        pair
-        for firsts, seconds in pairs_alike(vectors, vectors, 0.5)
-        for pair in zip(firsts.tolist(), seconds.tolist(), strict=True)
-    ]
-    assert found == sorted(expected)
     assert count_alike(vectors[:20], vectors, 0.5).tolist() == alike[:20].sum(axis=0).tolist()
     assert count_neighbours(vectors, 0.5).tolist() == alike.sum(axis=0).tolist()
 
 
-def test_no_vectors_have_no_pairs() -> None:
-    empty = np.zeros((0, 4), np.float32)
-    assert list(pairs_alike(empty, empty, 0.5)) == []
+def test_no_vectors_have_no_neighbours() -> None:
+    assert count_neighbours(np.zeros((0, 4), np.float32), 0.5).tolist() == []
 
 
-def test_pairs_with_other_rows_are_those_before_them() -> None:
-    vectors, others = unit_rows(40, 6), unit_rows(40, 6)[::-1].copy()
-    found = [
-        pair
-        for firsts, seconds in pairs_alike(vectors, others, 0.6)
-        for pair in zip(firsts.tolist(), seconds.tolist(), strict=True)
-    ]
-    products = vectors @ others.T
-    expected = [(i, j) for i in range(40) for j in range(i + 1, 40) if products[i, j] >= 0.6]
-    assert found == expected
-    assert expected
+@pytest.mark.parametrize("families", [1, 60, 3_000])
+def test_bounds_change_no_count(families: int) -> None:
+    chance = np.random.default_rng(2)
+    centres = chance.normal(size=(families, 100))
+    rows = centres[chance.integers(0, families, 3_000)] + 0.3 * chance.normal(size=(3_000, 100))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    vectors = comparable(rows.astype(np.float32))
+    products = vectors @ vectors.T
+    for least in (0.5, 0.9, float(np.median(products)), float(products[0, 1:].max())):
+        expected = (products >= least).sum(axis=0)
+        assert count_neighbours(vectors, least).tolist() == expected.tolist()
+
+
+def test_few_pairs_of_many_unlike_vectors_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+    products = similarity._products
+
+    def counted(rows: np.ndarray, firsts: np.ndarray, *others: np.ndarray) -> np.ndarray:
+        nonlocal compared
+        compared += len(firsts)
+        return products(rows, firsts, *others)
+
+    monkeypatch.setattr(similarity, "_products", counted)
+    vectors = comparable(unit_rows(3_000, 100))
+    assert count_neighbours(vectors, 0.9).tolist() == [1] * 3_000
+    assert 3_000 <= compared < 45_000  # of 4.5 million

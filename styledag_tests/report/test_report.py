@@ -5,6 +5,7 @@ import hashlib
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
@@ -170,6 +171,18 @@ def test_the_base_with_a_style_prompt_stands_beside_the_model(
     [point] = page.select('#scores a[data-stop="prompt"]')
     assert "flat vector art" in point["aria-label"]
     assert page.select('[data-stop="prompt"] img')
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({}, "since the scores cannot tell"), ({"scores": ()}, "since there are no scores")],
+)
+def test_that_nothing_is_recommended_has_a_reason(
+    report: ModelReport, tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    page = page_of(replace(report, recommended=None, **changed), tmp_path)
+    (best,) = page.select("#best")
+    assert f"Nothing is recommended, {reason}" in best.get_text()
 
 
 def test_a_family_that_is_drawn_unasked_is_shown_beside_its_samples(

@@ -27,17 +27,19 @@ def planned_training(
     Raises:
         StyleFileError: If the style or the recipe is missing.
         ModelError: If the base's configurations cannot be had.
+        TrainingError: If the dtype is none to train in.
     """
     from styledag.training.estimating.estimate import PlannedTraining
+    from styledag.training.pass_dtype import in_pass_dtype
 
-    style = catalogue.style(model.style)
+    style, recipe = catalogue.style(model.style), catalogue.recipe(model)
     base = configuration_folder(style.base, project=catalogue.project.root)
     facts, source = _facts(catalogue, model)
     train, validation = counted_images(catalogue, model)
     planned = PlannedTraining(
         base=base,
-        recipe=catalogue.recipe(model),
-        compute=compute,
+        recipe=recipe,
+        compute=in_pass_dtype(compute, recipe),
         latents=_latents(catalogue, model, facts, train),
         validation=validation,
         captions=int(facts.get("captions", train + validation)),

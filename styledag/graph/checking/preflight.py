@@ -16,6 +16,7 @@ from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training
 from styledag.graph.names import ModelName, Partition
 from styledag.graph.stage import Declaration
+from styledag.images.overlaid_text import reader_version
 from styledag.models.compute import ComputeSettings
 from styledag.models.reference import ModelReference, check_model, configuration_folder
 from styledag.settings import canonical_json
@@ -59,6 +60,7 @@ def require_ready(
         return
     failed = list(_failed(_check_models(catalogue, style, declared, reads_values=False)))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
+    failed += _failed(_check_text_reader(style, declared))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not assets or "merged_unet" in assets:
         failed += _failed(_check_mixed(catalogue, style, declared))
@@ -83,6 +85,7 @@ def _unready_images(
 ) -> list[Finding]:
     used = dict(_uses(catalogue, name, style, assets))
     failed = list(_failed(_check_others(catalogue, name, used, reads_values=False)))
+    failed += _failed(_check_text_reader(name, style))
     return [*failed, *_failed(_check_sources(catalogue, name, style, asks=False))]
 
 
@@ -129,6 +132,7 @@ def check_style(
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
     yield from _check_sources(catalogue, name, style, asks=True)
+    yield from _check_text_reader(name, style)
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
         yield from _check_mixed(catalogue, name, style)
@@ -222,6 +226,12 @@ def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Find
             f"is {classifier.label!r}, but {classifier.model} has {', '.join(labels)}: name one",
         )
         yield Finding(f"{name}: classifier's label", False, _located(catalogue, name, fault))
+
+
+def _check_text_reader(name: str, style: Style) -> Iterator[Finding]:
+    """Yield whether text over images can be read, if curation asks for it."""
+    if style.curation.max_letters is not None:
+        yield checked(f"{name}: overlaid text", reader_version)
 
 
 def _check_sources(

@@ -128,6 +128,7 @@ def card_of(
         LineageError: If it came from no dataset or no recipe.
     """
     lineage, model, bases = source.lineage, source.model, source.bases
+    index = read_config(source.base / INDEX)
     return ModelCard(
         title=source.partition.key,
         description=source.description,
@@ -149,7 +150,8 @@ def card_of(
         scores=() if source.scores is None else _scores(source.scores, source.blend.name),
         lineage=_versions(lineage) | {model.asset: model.version},
         single_file=file if form == "single-file" else "",
-        pipeline=read_config(source.base / INDEX)["_class_name"],
+        pipeline=index["_class_name"],
+        transformer=index.get("transformer", ("", ""))[-1],
     )
 
 

@@ -9,7 +9,7 @@ from styledag.bases.find import find_base
 from styledag.graph.checkpoint_unets import LORA, whole_unet
 from styledag.graph.exports.exportable import Exportable
 from styledag.publishing.hub.settings import ModelFormat
-from styledag.publishing.model_file import DType, ModelDescription
+from styledag.publishing.model_file import DType, ModelDescription, check_file_name
 from styledag.store.artifact import Facts
 
 
@@ -33,6 +33,8 @@ def export_model(
     from styledag.publishing.pipeline_folder import export_pipeline
     from styledag.publishing.single_file.export import export_single_file
 
+    if form != "diffusers":
+        check_file_name(to)  # Before anything is read, which takes longer.
     model, base = source.model, source.base
     description = ModelDescription(
         title=source.partition.key,
@@ -50,7 +52,7 @@ def export_model(
                 base,
                 to,
                 description,
-                unet=replaced[find_base(base).parts.denoiser],
+                denoiser=replaced[find_base(base).parts.denoiser],
                 vae=source.vae,
                 dtype=dtype,
                 provenance={f"styledag.{model.asset}": model.version},

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from styledag.captions import caption
 from styledag.captions.agreement import read_agreement
 from styledag.captions.captioner import processor_backend
+from styledag.captions.length import RememberedTokens
 from styledag.captions.records import CaptionedImage
 from styledag.captions.rules import RULES_VERSION
 from styledag.captions.settings import CaptionSettings
@@ -33,7 +34,7 @@ def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
     captioner = find_captioner(
         settings, inputs.models.get("captioner"), inputs.compute, workspace.work
     )
-    tokens = find_base(inputs.models["base_tokenizer"].folder).tokens
+    tokens = RememberedTokens(find_base(inputs.models["base_tokenizer"].folder).tokens)
     overrides = inputs.files.get(_OVERRIDES)
     manifest = caption.caption_images(
         Manifest.read(inputs.folder("curated_images"), CuratedImage),

@@ -79,7 +79,8 @@ def recognise(reader: "TensorReader") -> Recognised:
     if kind not in ("v1", "v2", "xl_base"):
         raise ModelError(
             f"{reader.path} is of kind {kind!r} by its tensors; {_READ}: if its family can be "
-            "fine-tuned, name its folder in diffusers' layout or its Hub id"
+            "fine-tuned, name its folder in diffusers' layout or its Hub id, with the file beside "
+            "it: {model: org/name, revision: ..., denoiser: file.safetensors}"
         )
     check_whole(reader, xl=kind == "xl_base")
     stated = reader.metadata.get("modelspec.architecture", "")

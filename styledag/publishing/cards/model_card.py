@@ -110,9 +110,7 @@ def _example(card: ModelCard) -> Verbatim:
     lines = ["from diffusers import DiffusionPipeline", ""]
     if card.single_file:
         url = f"https://huggingface.co/{card.repo}/blob/main/{card.single_file}"
-        file = _literal(url if on_hub else card.single_file)
-        lines = [f"from diffusers import {card.pipeline}", ""]
-        lines.append(f"pipeline = {card.pipeline}.from_single_file({file})")
+        lines = _from_single_file(card, _literal(url if on_hub else card.single_file))
     elif card.relation == "adapter":
         base = _literal(card.bases[0].name)
         lines.append(f"pipeline = DiffusionPipeline.from_pretrained({base})")
@@ -121,6 +119,25 @@ def _example(card: ModelCard) -> Verbatim:
         lines.append(f'pipeline = DiffusionPipeline.from_pretrained("{repo}")')
     lines.append(f"pipeline({_literal(prompt)}).images[0].save('image.png')")
     return Verbatim("\n".join(lines))
+
+
+def _from_single_file(card: ModelCard, file: str) -> list[str]:
+    if not card.transformer:
+        return [
+            f"from diffusers import {card.pipeline}",
+            "",
+            f"pipeline = {card.pipeline}.from_single_file({file})",
+        ]
+    base = _literal(card.bases[0].name)
+    return [
+        f"from diffusers import {card.pipeline}, {card.transformer}",
+        "",
+        f"base = {base}",
+        f"transformer = {card.transformer}.from_single_file(",
+        f'    {file}, config=base, subfolder="transformer"',
+        ")",
+        f"pipeline = {card.pipeline}.from_pretrained(base, transformer=transformer)",
+    ]
 
 
 def _literal(text: str) -> str:

@@ -85,6 +85,7 @@ class ModelCard:
         lineage: Version by asset, from the sources to the model.
         single_file: Name of the single file for web UIs, in the same folder; empty without one.
         pipeline: Class of diffusers that reads it.
+        transformer: Class of the transformer, where the single file contains nothing else.
 
     Raises:
         PublishError: If a merge has one base only, or another model has several.
@@ -106,6 +107,7 @@ class ModelCard:
     lineage: Mapping[str, str] = field(default_factory=dict)
     single_file: str = ""
     pipeline: str
+    transformer: str = ""
 
     def __post_init__(self) -> None:
         if not self.bases or (len(self.bases) > 1) != (self.relation == "merge"):

@@ -1,4 +1,4 @@
-"""Write a pipeline as one safetensors file, for the web UIs that read Stable Diffusion so."""
+"""Write a pipeline, or its transformer, as one safetensors file for the web UIs."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 
 from styledag.models.single_file.names import OriginalTensor
 from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
-from styledag.publishing.single_file.parts import (
-    PipelineParts,
-    architecture_of,
-    open_parts,
-    predicts_v,
-)
+from styledag.publishing.single_file.parts import PipelineParts, open_parts
+from styledag.publishing.single_file.transformer import PART, Transformer, open_transformer
 from styledag.store.artifact import Facts
 
 if TYPE_CHECKING:
@@ -24,22 +20,24 @@ def export_single_file(
     to: Path,
     description: ModelDescription,
     *,
-    unet: Path | None = None,
+    denoiser: Path | None = None,
     vae: Path | None = None,
     dtype: DType = "float16",
     provenance: Mapping[str, str] | None = None,
 ) -> Facts:
     """Write a Stable Diffusion 1.x, 2.x or XL pipeline as one file and return its facts.
 
-    Tensors are named as in the original checkpoints, which A1111, ComfyUI and diffusers'
-    ``from_single_file`` read. Weights are read, cast and written in pieces: memory stays flat. The
-    file appears whole or not at all, and depends on its inputs only.
+    Of Stable Diffusion 3.x, FLUX.2 klein and Z-Image, whose text encoders are larger than the rest
+    and never change, the file contains the transformer alone, which ComfyUI reads from
+    ``models/diffusion_models``. Tensors are named as in the original checkpoints, which A1111,
+    ComfyUI and diffusers' ``from_single_file`` read. Weights are read, cast and written in pieces:
+    memory stays flat. The file appears whole or not at all, and depends on its inputs only.
 
     Args:
         pipeline: Folder in diffusers' layout.
         to: The file, ending in ``.safetensors``; replaced if it is there.
         description: Title and more for the header.
-        unet: Folder of the UNet that replaces the pipeline's.
+        denoiser: Folder of the UNet or transformer that replaces the pipeline's.
         vae: Folder of the autoencoder that replaces the pipeline's.
         dtype: Of all tensors.
         provenance: Further strings for the header, by key.
@@ -54,11 +52,12 @@ def export_single_file(
     from styledag.tensors.reader import TensorSpec
 
     with ExitStack() as stack:
-        parts = open_parts(pipeline, stack, unet=unet, vae=vae)
+        open_them = open_transformer if (pipeline / PART).is_dir() else open_parts
+        parts = open_them(pipeline, stack, denoiser=denoiser, vae=vae)
         tensors = parts.tensors()
         cast: torch.dtype = getattr(torch, dtype)
         specs = [TensorSpec(tensor.name, cast, tensor.shape) for tensor in tensors]
-        header = {"format": "pt", **(provenance or {}), **description.keys(), **_technical(parts)}
+        header = {"format": "pt", **(provenance or {}), **description.keys(), **parts.technical()}
         pieces = (piece for tensor in tensors for piece in _cast(tensor, parts, cast))
         digest = write_model_file(to, specs, header, pieces)
     return {
@@ -71,19 +70,8 @@ def export_single_file(
     }
 
 
-def _technical(parts: PipelineParts) -> dict[str, str]:
-    unet, vae = parts.configs["unet"], parts.configs["vae"]
-    size_px = int(unet["sample_size"]) << (len(vae["block_out_channels"]) - 1)
-    return {
-        "modelspec.architecture": architecture_of(parts.configs),
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
-        "modelspec.resolution": f"{size_px}x{size_px}",
-        "modelspec.prediction_type": "v" if predicts_v(parts.configs) else "epsilon",
-    }
-
-
 def _cast(
-    tensor: OriginalTensor, parts: PipelineParts, dtype: "torch.dtype"
+    tensor: OriginalTensor, parts: PipelineParts | Transformer, dtype: "torch.dtype"
 ) -> "Iterator[torch.Tensor]":
     part, name = tensor.sources[0]
     for piece in parts.pieces(tensor):

@@ -23,7 +23,8 @@ _STEMS = {
     "text_encoder": "model",
     "text_encoder_2": "model",
 }
-_PIECE_ELEMENTS = 1 << 22
+PIECE_ELEMENTS = 1 << 22
+"""Elements that are read at a time."""
 
 
 @dataclass
@@ -63,8 +64,19 @@ class PipelineParts:
             if _is_transposed(source, tensor.name):
                 yield reader.read(name).T.contiguous().flatten()
                 continue
-            for start, stop in reader.specs[name].pieces(_PIECE_ELEMENTS):
+            for start, stop in reader.specs[name].pieces(PIECE_ELEMENTS):
                 yield reader.read(name, start, stop)
+
+    def technical(self) -> dict[str, str]:
+        """Return what a header states beside title and description."""
+        unet, vae = self.configs["unet"], self.configs["vae"]
+        size_px = int(unet["sample_size"]) << (len(vae["block_out_channels"]) - 1)
+        return {
+            "modelspec.architecture": architecture_of(self.configs),
+            "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
+            "modelspec.resolution": f"{size_px}x{size_px}",
+            "modelspec.prediction_type": "v" if predicts_v(self.configs) else "epsilon",
+        }
 
     def _original_name(self, source: Source) -> str:
         part, name = source
@@ -115,14 +127,14 @@ def architecture_of(configs: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def open_parts(
-    pipeline: Path, stack: ExitStack, *, unet: Path | None = None, vae: Path | None = None
+    pipeline: Path, stack: ExitStack, *, denoiser: Path | None = None, vae: Path | None = None
 ) -> PipelineParts:
     """Return a pipeline's weights, open until ``stack`` is closed.
 
     Args:
         pipeline: Folder in diffusers' layout.
         stack: Closes the files.
-        unet: Folder of the UNet that replaces the pipeline's.
+        denoiser: Folder of the UNet that replaces the pipeline's.
         vae: Folder of the autoencoder that replaces the pipeline's.
 
     Raises:
@@ -131,7 +143,7 @@ def open_parts(
     from styledag.tensors.reader import open_tensors
 
     parts = PipelineParts(read_configs(pipeline))
-    replaced = {"unet": unet, "vae": vae}
+    replaced = {"unet": denoiser, "vae": vae}
     for part in parts.configs.keys() & _STEMS.keys():
         folder = replaced.get(part) or pipeline / part
         parts.configs[part] = read_config(folder / "config.json")

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from styledag.bases.base import Base, Objective
-from styledag.errors import TrainingError
 from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
@@ -43,7 +42,7 @@ class Optimisation:
         ema: Averages of the trained weights.
 
     Raises:
-        TrainingError: If the dtype does not fit, or the base has no such part to train.
+        TrainingError: If the base has no such part to train.
         ModelError: If the denoiser cannot be loaded.
     """
 
@@ -57,7 +56,6 @@ class Optimisation:
         processes: Processes,
         total_steps: int,
     ) -> None:
-        _check_formats(recipe, compute)
         self._recipe = recipe
         self._base = base
         self._objective = objective
@@ -192,17 +190,3 @@ class Optimisation:
                 model, noisy_latents, batch.timesteps, batch.conditioning
             )
         return batch.weights * self._objective.per_sample(prediction, target, batch.timesteps)
-
-
-def _check_formats(recipe: Recipe, compute: Compute) -> None:
-    if compute.dtype == torch.float16:
-        raise TrainingError(
-            "gradients in float16 vanish without a loss scale: set dtype to bfloat16, "
-            "or to float32 where the device has no bfloat16"
-        )
-    if recipe.weights == "bfloat16" and compute.dtype != torch.bfloat16:
-        raise TrainingError(
-            f"weights in bfloat16 need passes in bfloat16, but dtype is "
-            f"{str(compute.dtype).removeprefix('torch.')}: set dtype to bfloat16, or the recipe's "
-            "weights to float32"
-        )

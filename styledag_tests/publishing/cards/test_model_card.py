@@ -173,3 +173,13 @@ def test_text_from_outside_is_shown_as_text() -> None:
     hrefs = {token.attrs["href"] for token in tokens(card) if token.type == "link_open"}
     assert hrefs == {"https://huggingface.co/datasets/ada/twemoji-images"}
     assert HubCard(card).data.tags[-1] == hostile
+
+
+def test_a_transformer_by_itself_is_put_into_its_bases_pipeline() -> None:
+    file = "style.safetensors"
+    card = model_card(replace(CARD, single_file=file, transformer="SD3Transformer2DModel"))
+    (code,) = (token.content for token in tokens(card) if token.type == "fence")
+    ast.parse(code)
+    assert f"base = {CARD.bases[0].name!r}" in code
+    assert "SD3Transformer2DModel.from_single_file(" in code
+    assert f"{CARD.pipeline}.from_pretrained(base, transformer=transformer)" in code

@@ -149,7 +149,7 @@ def test_a_replaced_unet_and_vae_are_written(
     other = write_pipeline(tmp_path / "other", starter, version=1, seed=1)
     path = tmp_path / "model.safetensors"
 
-    export(first_pipeline, path, unet=other / "unet", vae=other / "vae", dtype="float32")
+    export(first_pipeline, path, denoiser=other / "unet", vae=other / "vae", dtype="float32")
 
     read = read_by_diffusers(path, first_pipeline, torch.float32)
     base = state_of(StableDiffusionPipeline.from_pretrained(first_pipeline))
@@ -200,7 +200,7 @@ def test_sharded_weights_are_read(first_pipeline: Path, tmp_path: Path) -> None:
     )
     assert len(list(sharded.glob("*.safetensors"))) > 1
 
-    export(first_pipeline, tmp_path / "sharded.safetensors", unet=sharded)
+    export(first_pipeline, tmp_path / "sharded.safetensors", denoiser=sharded)
     export(first_pipeline, tmp_path / "whole.safetensors")
 
     whole = (tmp_path / "whole.safetensors").read_bytes()
@@ -219,9 +219,9 @@ def test_weights_that_the_dtype_cannot_represent_are_refused(
     path = tmp_path / "model.safetensors"
 
     with pytest.raises(ModelError, match=r"conv_in.bias.*too large for torch.float16"):
-        export(first_pipeline, path, unet=unet)
+        export(first_pipeline, path, denoiser=unet)
     assert not list(tmp_path.glob("model*"))
-    assert export(first_pipeline, path, unet=unet, dtype="float32")["dtype"] == "float32"
+    assert export(first_pipeline, path, denoiser=unet, dtype="float32")["dtype"] == "float32"
 
 
 def test_a_tensor_without_an_original_name_is_refused(first_pipeline: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_tensor_without_an_original_name_is_refused(first_pipeline: Path, tmp_
     save_file({**load_file(weights), "time_embedding.cond_proj.weight": torch.ones(2)}, weights)
 
     with pytest.raises(ModelError, match=r"no place for tensor 'time_embedding.cond_proj.weight'"):
-        export(first_pipeline, tmp_path / "model.safetensors", unet=unet)
+        export(first_pipeline, tmp_path / "model.safetensors", denoiser=unet)
 
 
 @pytest.mark.parametrize("embeds", ["text_time", "text_image"])
@@ -242,7 +242,7 @@ def test_another_family_is_refused(first_pipeline: Path, tmp_path: Path, embeds:
     (unet / "config.json").write_text(json.dumps({**config, "addition_embed_type": embeds}))
 
     with pytest.raises(ModelError, match=r"no Stable Diffusion 1.x, 2.x or XL"):
-        export(first_pipeline, tmp_path / "model.safetensors", unet=unet)
+        export(first_pipeline, tmp_path / "model.safetensors", denoiser=unet)
 
 
 def test_a_name_of_another_format_is_refused(first_pipeline: Path, tmp_path) -> None:
