@@ -91,11 +91,12 @@ class Browser:
 
     def switch(self, name: str, *, on: bool) -> None:
         """Switch a schedule or a sensor on or off, and wait until it is."""
+        from playwright.sync_api import expect
+
         self.go("/automation")
         row = self.page.locator("[data-index]").filter(has_text=name)
         row.locator("label").last.click()
-        switched = "input:checked" if on else "input:not(:checked)"
-        row.locator(switched).last.wait_for(state="attached")
+        expect(row.locator("input").last).to_be_checked(checked=on, timeout=WAIT_MS)
 
     def button(self, name: str, *, exact: bool = False) -> "Locator":
         """Return a button by its words."""
