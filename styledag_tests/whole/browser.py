@@ -54,7 +54,7 @@ class Browser:
 
     def cancel_run(self) -> None:
         """Cancel the run whose page is open."""
-        self.button("Terminate", exact=True).click()
+        self.button("Terminate").first.click()
         self.button("Terminate 1 run").click()
         self.page.get_by_text("Canceled").first.wait_for()
 
