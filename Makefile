@@ -86,6 +86,10 @@ schema: $(READY) ## Write the style file's JSON schema anew
 readme: $(READY) ## Write README's table of assets anew
 	$(BIN)/python -m styledag.graph.table README.md
 
+.PHONY: screenshots
+screenshots: $(READY) ## Make the docs' images of the web UI anew; needs Debian's chromium
+	$(BIN)/python -m styledag_tests.whole.screenshots docs/images
+
 .PHONY: lock
 lock: ## Pin the newest versions that the ranges allow
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

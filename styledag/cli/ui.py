@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import FrameType
 
 import click
@@ -76,7 +76,8 @@ def _serve_pages(session: Session, stack: ExitStack, port: int) -> str:
 def _wait(process: "subprocess.Popen[bytes]") -> int:
     """Return the exit status of a process that is interrupted when this one is told to end.
 
-    Interrupted again, or after some time, its whole group is killed.
+    Interrupted again, or after some time, its whole group is killed. What a process that was killed
+    leaves of its group is told to end: web server and daemon would keep the port and the history.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -86,7 +87,10 @@ def _wait(process: "subprocess.Popen[bytes]") -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
     try:
-        return process.wait()
+        status = process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        return status
     except KeyboardInterrupt:
         try:
             return process.wait(_PATIENCE_S)

@@ -100,7 +100,7 @@ class GraphRun:
             checked = Checked(built.artifact, style, self.catalogue.store)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(built.artifact.version),
-                metadata={**built_metadata(stage, built), **parts.links(built.artifact), **took},
+                metadata={**built_metadata(stage, built, parts.links(built.artifact)), **took},
                 check_results=[check_result(each, checked) for each in checks_of(stage)],
                 tags=tags,
             )

@@ -1,6 +1,7 @@
 """What the web UI shows of an artifact: figures, inputs, a thumbnail and the outcome of checks."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,10 +16,16 @@ from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Built, Store
 
 
-def built_metadata(stage: Stage, built: Built) -> dict[str, Any]:
-    """Return what the web UI shows of an artifact."""
-    artifact = built.artifact
-    metadata: dict[str, Any] = {
+def built_metadata(
+    stage: Stage, built: Built, links: Mapping[str, dg.MetadataValue]
+) -> dict[str, Any]:
+    """Return what the web UI shows of an artifact, its thumbnail and links first."""
+    artifact, metadata = built.artifact, dict[str, Any]()
+    image = stage.preview(artifact) if stage.preview is not None else None
+    if image is not None:
+        metadata["preview"] = dg.MetadataValue.md(_inline_image(image))
+    metadata |= {
+        **links,
         "version": artifact.version,
         "cached": built.cached,
         **{f"did_{kind}": count for kind, count in sorted(built.work.items())},
@@ -27,15 +34,12 @@ def built_metadata(stage: Stage, built: Built) -> dict[str, Any]:
     }
     if artifact.build.inputs:
         metadata["made_from"] = dg.MetadataValue.md(_inputs_table(artifact.build.inputs))
-    image = stage.preview(artifact) if stage.preview is not None else None
-    if image is not None:
-        metadata["preview"] = dg.MetadataValue.md(_inline_image(image))
     return metadata
 
 
 def page_links(
     pages_url: str, store: Store, artifact: Artifact, placement: Placement
-) -> dict[str, Any]:
+) -> dict[str, dg.MetadataValue]:
     """Return links to an artifact's pages, and to the dataset in the web UI that it came from.
 
     Args:
@@ -44,7 +48,7 @@ def page_links(
         artifact: The artifact.
         placement: Keys of the assets.
     """
-    links = {
+    links: dict[str, dg.MetadataValue] = {
         f"open_{name}": dg.MetadataValue.url(f"{pages_url}{path}")
         for name, path in page_paths(store, artifact).items()
     }

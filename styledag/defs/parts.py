@@ -1,8 +1,7 @@
 """Parts that a stage publishes while it runs, such as checkpoints, in Dagster's records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
@@ -60,7 +59,7 @@ class PartsLog:
             if self._announced(published.name, partition) != part.version:
                 self._log(published, partition, Built(part, cached=True, work={}))
 
-    def links(self, artifact: Artifact) -> dict[str, Any]:
+    def links(self, artifact: Artifact) -> Mapping[str, dg.MetadataValue]:
         """Return metadata that leads to an artifact's pages and to its dataset."""
         if not self.pages_url:
             return {}
@@ -72,7 +71,7 @@ class PartsLog:
             dg.AssetMaterialization(
                 self.placement.asset(stage.name),
                 partition=partition.key,
-                metadata={**built_metadata(stage, built), **self.links(artifact)},
+                metadata=built_metadata(stage, built, self.links(artifact)),
                 tags={
                     DATA_VERSION_TAG: artifact.version,
                     DATA_VERSION_IS_USER_PROVIDED_TAG: "true",

@@ -20,15 +20,15 @@ Kind = Literal["artifact", "abandoned work", "training state"]
 
 @dataclass(frozen=True)
 class Garbage:
-    """One folder that can be removed.
+    """One folder, or one file that was cut off, that can be removed.
 
     Attributes:
         kind: ``artifact``: a version that nothing current came from. ``abandoned work``: what a
             build left that no run would continue. ``training state``: that of a finished
             training, from which one with more epochs would continue.
         asset: The asset.
-        partition: The partition's key.
-        name: The folder below the store's root, or below its local cache.
+        partition: The partition's key; empty for a file that was cut off.
+        name: Where it is below the store's root, or below its local cache.
         size_bytes: Bytes that its removal frees.
     """
 
@@ -46,7 +46,8 @@ def find_garbage(catalogue: Catalogue) -> list[Garbage]:
     checkpoints that it lists; so are images and the results by item, which are small beside the
     weights and cost a download or a computation to have again.
     """
-    return [*_artifacts(catalogue), *_work(catalogue), *_training_states(catalogue.store)]
+    store = catalogue.store
+    return [*_artifacts(catalogue), *_work(catalogue), *_cut_off(store), *_training_states(store)]
 
 
 def remove_garbage(catalogue: Catalogue, garbage: list[Garbage]) -> None:
@@ -141,6 +142,14 @@ def _is_continued(catalogue: Catalogue, asset: str, partition: Partition, key: s
         return True
 
 
+def _cut_off(store: Store) -> Iterator[Garbage]:
+    """Yield files whose writer was killed before it could give them their name."""
+    for folder in ("blobs", "items", "builds", "heads") if store.files.is_local else ():
+        for name, size_bytes in sorted(store.files.sizes(folder).items()):
+            if name.endswith(".partial"):
+                yield Garbage("abandoned work", folder, "", name, size_bytes)
+
+
 def _training_states(store: Store) -> Iterator[Garbage]:
     root = store.files.cache / "kept"
     for asset in sorted(root.glob("*")):
@@ -153,6 +162,9 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _remove_local(folder: Path) -> None:
-    with storage_errors(str(folder)):
-        shutil.rmtree(folder)
+def _remove_local(path: Path) -> None:
+    with storage_errors(str(path)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)  # its writer may have been alive, and has named it since

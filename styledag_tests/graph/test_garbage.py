@@ -99,3 +99,16 @@ def test_a_full_disk_is_named_before_anything_is_written(
     )
     with pytest.raises(StorageError, match=r"0\.1 GB are about to be written .*0\.0 GB are free"):
         made.add_dataset(range(9))
+
+
+def test_a_file_whose_writer_was_killed_is_removed(made: MadeProject) -> None:
+    digest = made.catalogue.store.blobs.put(b"an image")
+    folder = made.root / "data" / "store" / "blobs" / digest[:2]
+    cut_off = folder / f"{'0' * 64}.{'1' * 32}.partial"
+    cut_off.write_bytes(b"half")
+    (garbage,) = find_garbage(made.catalogue)
+    assert (garbage.kind, garbage.size_bytes) == ("abandoned work", 4)
+    remove_garbage(made.catalogue, [garbage])
+    remove_garbage(made.catalogue, [garbage])  # its writer may have named it meanwhile
+    assert [path.name for path in folder.iterdir()] == [digest]
+    assert find_garbage(made.catalogue) == []

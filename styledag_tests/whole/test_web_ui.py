@@ -43,6 +43,8 @@ class WebUi:
         port: Where it listens.
     """
 
+    command = ("dagster", "dev", "--host", "127.0.0.1")
+
     def __init__(self, root: Path, port: int) -> None:
         self._root = root
         self._port = port
@@ -50,8 +52,8 @@ class WebUi:
 
     def start(self) -> None:
         """Start it and return once it answers."""
-        command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1"]
-        with (self._root / "dagster-dev.log").open("ab") as log:
+        command = [sys.executable, "-m", *self.command]
+        with (self._root / "web-ui.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, "--port", str(self._port)],
                 cwd=self._root,
@@ -60,6 +62,17 @@ class WebUi:
                 start_new_session=True,
             )
         eventually(lambda: self.ask("{ version }"), "the web UI answers")
+
+    @property
+    def pid(self) -> int:
+        """The process that was started last, which leads its session."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether that process is gone."""
+        return self._process is None or self._process.poll() is not None
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Return the data of a GraphQL answer."""
@@ -107,6 +120,12 @@ class WebUi:
         assert self._process is not None
         subprocess.run(["pkill", "-9", "-s", str(self._process.pid)], check=True)
         self._process.wait(timeout=60)
+
+
+class StyledagUi(WebUi):
+    """`styledag ui`, which serves the pages that the web UI links to as well."""
+
+    command = ("styledag", "ui")
 
 
 def eventually(holds: Callable[[], Any], what: str, wait_s: float = WAIT_S) -> None:
