@@ -198,6 +198,10 @@ class Base(Protocol):
         """Counts a text's tokens, and says how many are read."""
 
     @property
+    def usual_sampler(self) -> str:
+        """Name of the sampler that it is drawn with unless a style file names another."""
+
+    @property
     def blocks(self) -> Mapping[str, str]:
         """Prefix of the parameters' names in each block of the denoiser, by the block's name.
 

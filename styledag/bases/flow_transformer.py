@@ -43,6 +43,7 @@ class FlowTransformer:
     tokens: PaddedTokens
     lists: Mapping[str, str]
     """Names of the denoiser's lists of blocks, by their names in style files."""
+    usual_sampler = "euler"
     even_sigmas = False
     """Whether the pipeline draws with evenly spaced noise levels, and not the scheduler's own."""
 

@@ -49,7 +49,19 @@ def load_diffusers(
             output_loading_info=True,
         )
     _check_complete(folder, loading)
+    _cast_parameters(model, dtype or torch.float32)
     return model.to(device).eval()
+
+
+def _cast_parameters(model: Any, dtype: "torch.dtype") -> None:
+    """Cast what diffusers has left in the file's dtype: all, if the first tensor's is as asked."""
+    import torch
+
+    # Too small numbers for float16, of which diffusers keeps account by class.
+    exact = (model._keep_in_fp32_modules or ()) if dtype == torch.float16 else ()
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not any(each in name for each in exact):
+            parameter.data = parameter.data.to(dtype)
 
 
 def load_transformers(

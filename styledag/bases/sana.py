@@ -85,6 +85,7 @@ class Sana(FlowTransformer):
     """
 
     family = "Sana"
+    usual_sampler = "dpm++"
     kind = "SanaTransformer2DModel"
     autoencoder_kind = DeepCompression
     text_model = SanaTextEncoder

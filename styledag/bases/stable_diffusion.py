@@ -48,6 +48,7 @@ class StableDiffusion:
         training=("unet", "scheduler"),
         encoding=("vae", "text_encoder", "tokenizer"),
     )
+    usual_sampler = "dpm++"
     layers: Mapping[str, tuple[str, ...]] = {
         "attention": ("attn1", "attn2"),
         "cross_attention": ("attn2",),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from styledag.bases.find import find_base
 from styledag.images.converting.resize import covered
 from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.sampler import Sample, Sampler
@@ -35,7 +36,7 @@ def prior_samples(
 
     Args:
         prior: What is asked for, and how.
-        base: Folder of the base in ``StableDiffusionPipeline``'s layout.
+        base: Folder of the base in diffusers' layout.
         buckets: Widths and heights of the images beside which they will be trained on.
         base_version: sha256 of the whole base.
         compute: Where and how to compute.
@@ -49,6 +50,7 @@ def prior_samples(
     settings = SampleSettings(
         prompts=(prior.class_prompt,),
         seeds=tuple(range(prior.images)),
+        scheduler=find_base(base).usual_sampler,
         num_inference_steps=prior.num_inference_steps,
         # The sampler calls 1 what is without guidance; below it there is no other meaning.
         guidance_scale=max(1.0, prior.guidance_scale),

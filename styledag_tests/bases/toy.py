@@ -150,6 +150,7 @@ class Toy:
     size_px = (24, 16)
     tokens = Vocabulary()
     blocks: Mapping[str, str] = {"block.0": "blocks.0", "block.1": "blocks.1"}
+    usual_sampler = "euler"
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("mix",)}
 
     def __init__(self, folder: Path) -> None:

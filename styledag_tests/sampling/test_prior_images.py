@@ -9,6 +9,7 @@ from styledag.sampling.prior_images import prior_samples
 from styledag.store.workspace import Workspace
 from styledag.training.encoding.image_sizes import image_sizes
 from styledag.training.recipe import PriorSettings
+from styledag_tests.bases.families import tiny_families
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 PRIOR = PriorSettings(class_prompt="a drawing", images=2, num_inference_steps=2, guidance_scale=0)
@@ -62,3 +63,15 @@ def test_images_of_the_base_s_size_are_those_of_the_sampler(
     ]
     with Image.open(workspace.blobs.path(samples[0].image_sha256)) as image:
         assert image.size == (64, 64)
+
+
+def test_a_base_that_is_drawn_with_another_sampler_draws_the_class(
+    starter: Path, tmp_path: Path, workspace: Workspace
+) -> None:
+    flow = tiny_families()["stable_diffusion_3"].write(
+        tmp_path, starter / "stable-diffusion" / "tokenizer"
+    )
+    samples = prior_samples(
+        PRIOR, flow, [(32, 32)], base_version="b", compute=CPU, workspace=workspace
+    )
+    assert len(samples) == 2
