@@ -56,12 +56,14 @@ class LatentSpace:
         factor_px: Pixels along one side of a latent.
         multiple_px: What widths and heights of images must be multiples of.
         scale: Between the autoencoder's latents and the denoiser's.
+        most_px: Longest side of an image; any when ``None``.
     """
 
     channels: int
     factor_px: int
     multiple_px: int
     scale: LatentScale
+    most_px: int | None = None
 
     def shape(self, *, width_px: int, height_px: int) -> LatentsShape:
         """Return the shape of an image's latents.
@@ -73,5 +75,10 @@ class LatentSpace:
             raise DataError(
                 f"images of {width_px}x{height_px} px do not fit the base, which needs multiples "
                 f"of {self.multiple_px} px: change the size of the images"
+            )
+        if self.most_px is not None and max(width_px, height_px) > self.most_px:
+            raise DataError(
+                f"images of {width_px}x{height_px} px do not fit the base, which knows places up "
+                f"to {self.most_px} px: make the images smaller"
             )
         return self.channels, height_px // self.factor_px, width_px // self.factor_px

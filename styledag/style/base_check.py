@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from styledag.bases.base import Base
 from styledag.captions.template import fill
 from styledag.errors import StyledagError
+from styledag.images.buckets import settings_buckets
 from styledag.scoring.records import styled
 from styledag.style.model import Style
 from styledag.style.yaml_lines import Location
@@ -125,6 +126,8 @@ def _sizes(style: Style, base: Base) -> Iterator[Mismatch]:
     samples, side_px = style.samples, style.images.size_px
     width_px, height_px = samples.width_px or side_px, samples.height_px or side_px
     own_sizes: dict[Location, tuple[int, int]] = {("images", "size_px"): (side_px, side_px)}
+    if style.images.mode == "bucket":
+        own_sizes["images", "mode"] = settings_buckets(style.images)[-1]
     if (width_px, height_px) != (side_px, side_px):
         key = "width_px" if samples.width_px else "height_px"
         own_sizes["samples", key] = (width_px, height_px)

@@ -7,6 +7,7 @@ import torch
 
 from styledag.bases.find import find_base
 from styledag.captions.settings import CaptionSettings
+from styledag.images.settings import ImageSettings
 from styledag.merging.settings import BlendSettings
 from styledag.models.reference import ModelReference
 from styledag.sampling.settings import SampleSettings
@@ -15,6 +16,7 @@ from styledag.style.base_check import mismatches
 from styledag.style.load import load_style
 from styledag.style.model import Style
 from styledag.training.recipe import PriorSettings, Recipe
+from styledag_tests.bases.families import tiny_families
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -121,3 +123,24 @@ def test_what_does_not_fit_the_base_is_named(
     )
     assert len(found) == 1
     assert re.match(said, str(found[0])), found[0]
+
+
+@pytest.mark.parametrize(
+    ("images", "found"),
+    [
+        (ImageSettings(size_px=128), ("images", "size_px")),
+        (ImageSettings(size_px=64, mode="bucket"), ("images", "mode")),
+    ],
+    ids=["square", "bucket"],
+)
+def test_a_side_longer_than_the_base_has_places_for_is_refused(
+    style: Style, starter: Path, tmp_path: Path, images: ImageSettings, found: tuple[str, str]
+) -> None:
+    base = find_base(
+        tiny_families()["stable_diffusion_3"].write(
+            tmp_path / "base", starter / "stable-diffusion" / "tokenizer"
+        )
+    )
+    changed = style.model_copy(update={"images": images})
+    refused = {each.location: each.message for each in mismatches(changed, base)}
+    assert "up to 64 px" in refused[found]
