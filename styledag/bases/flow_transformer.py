@@ -1,6 +1,7 @@
 """What families with a transformer that is trained by flow matching have in common."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,14 @@ class FlowTransformer:
     @cached_property
     def latents(self) -> LatentSpace:
         """Shape and scale of its latents."""
-        return kl_latents(self.folder / self.parts.autoencoder, patch=self.patch)
+        latents = kl_latents(self.folder / self.parts.autoencoder, patch=self.patch)
+        most = self.positions
+        return latents if most is None else replace(latents, most_px=most * latents.multiple_px)
+
+    @property
+    def positions(self) -> int | None:
+        """Tokens along a side that it has position embeddings for; any number if ``None``."""
+        return None
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -4,7 +4,6 @@ Esser et al. 2024, "Scaling Rectified Flow Transformers for High-Resolution Imag
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,6 @@ from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.kl_autoencoder import kl_latents
-from styledag.bases.latents import LatentSpace
 from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers, read_config
 
 if TYPE_CHECKING:
@@ -62,12 +59,10 @@ class StableDiffusion3(FlowTransformer):
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("attn", "attn2")}
     """Each block's attn reads image and caption together, attn2 the image alone."""
 
-    @cached_property
-    def latents(self) -> LatentSpace:
-        """Shape and scale of its latents, at most as many as it has position embeddings for."""
-        latents = kl_latents(self.folder / self.parts.autoencoder, patch=self.patch)
-        most = int(self.config["pos_embed_max_size"]) * latents.multiple_px
-        return replace(latents, most_px=most)
+    @property
+    def positions(self) -> int:
+        """Tokens along a side that it has position embeddings for."""
+        return int(self.config["pos_embed_max_size"])
 
     @cached_property
     def parts(self) -> Parts:  # type: ignore[override]

@@ -68,6 +68,11 @@ class ZImage(FlowTransformer):
         self.tokens = ChatTokens(folder / "tokenizer", thinks=True)
 
     @property
+    def positions(self) -> int:
+        """Tokens along a side that it has position embeddings for."""
+        return min(int(length) for length in self.config["axes_lens"][1:])
+
+    @property
     def patch(self) -> int:
         """Latents along one side of a token."""
         return int(self.config["all_patch_size"][0])

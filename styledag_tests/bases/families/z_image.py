@@ -47,7 +47,7 @@ def write_z_image(folder: Path, tokenizer: Path) -> Path:
             n_kv_heads=2,
             cap_feat_dim=config.hidden_size,
             axes_dims=[4, 6, 6],
-            axes_lens=[1024, 64, 64],
+            axes_lens=[1024, 256, 256],
         )
         for padding in (transformer.x_pad_token, transformer.cap_pad_token):
             torch.nn.init.normal_(padding)
