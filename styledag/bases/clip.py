@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.conditioning import Conditioning
-from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers, read_config
+from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

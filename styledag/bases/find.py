@@ -9,8 +9,8 @@ from typing import Any
 import styledag.bases
 from styledag.bases.base import Base
 from styledag.bases.families import FAMILIES, Family
-from styledag.bases.parts import read_config
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 
 INDEX = "model_index.json"
 

@@ -11,8 +11,9 @@ from styledag.bases.flow_objective import FlowObjective, FlowSettings, dynamic_s
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
 from styledag.bases.language_model import LanguageModel, PaddedTokens
 from styledag.bases.latents import LatentSpace, LatentsShape
-from styledag.bases.parts import load_diffusers, read_config
+from styledag.bases.parts import load_diffusers
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,8 @@ from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
 from styledag.bases.language_model import STATES, ChatTokens, LanguageModel, meta_states
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
-from styledag.bases.parts import read_config
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

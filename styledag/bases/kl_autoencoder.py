@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.latents import LatentScale, LatentSpace, Moments
-from styledag.bases.parts import load_diffusers, model_errors, read_config
+from styledag.bases.parts import load_diffusers, model_errors
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

@@ -1,6 +1,5 @@
 """Load one part of a base whole from its folder, or refuse it with what is wrong."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,19 +118,6 @@ def count_tokens(tokenizer: Any, text: str) -> int:
     backend.no_padding()
     backend.no_truncation()
     return len(backend.encode(text).ids)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return a part's configuration.
-
-    Raises:
-        ModelError: If the file is missing, or no JSON object.
-    """
-    with model_errors(path):
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError(f"it is no JSON object, but {type(config).__name__}")
-        return config
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder
 from styledag.bases.language_model import MASK, STATES, LanguageModel, meta_states
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
-from styledag.bases.parts import count_tokens, load_tokenizer, model_errors, read_config
+from styledag.bases.parts import count_tokens, load_tokenizer, model_errors
 from styledag.errors import ModelError, StyleFileError
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,9 @@ from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
-from styledag.bases.parts import load_diffusers, read_config
+from styledag.bases.parts import load_diffusers
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

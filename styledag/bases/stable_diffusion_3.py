@@ -14,7 +14,8 @@ from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers, read_config
+from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

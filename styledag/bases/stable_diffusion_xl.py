@@ -14,9 +14,10 @@ from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.latents import LatentSpace
-from styledag.bases.parts import model_errors, read_config
+from styledag.bases.parts import model_errors
 from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch

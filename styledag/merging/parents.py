@@ -1,11 +1,11 @@
 """The folders that are merged: compared by tensors, shapes and configuration, and read."""
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 from styledag.settings import canonical_json
 from styledag.tensors.layout import CONFIG_FILE
 
@@ -78,7 +78,7 @@ def common_config(base: Path, tuned: Path, *, except_for: Collection[str] = ()) 
     Raises:
         ModelError: If one cannot be read, or the two differ in another key that both have.
     """
-    ours, theirs = _config(base), _config(tuned)
+    ours, theirs = read_config(base / CONFIG_FILE), read_config(tuned / CONFIG_FILE)
     for key in sorted((ours.keys() & theirs.keys()) - set(except_for)):
         if not key.startswith("_") and canonical_json(ours[key]) != canonical_json(theirs[key]):
             raise ModelError(
@@ -86,14 +86,3 @@ def common_config(base: Path, tuned: Path, *, except_for: Collection[str] = ()) 
                 f"{tuned / CONFIG_FILE}; blend a base with its own fine-tune"
             )
     return {key: value for key, value in ours.items() if key != "_name_or_path"}
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError) as exc:
-        raise ModelError(f"{path} cannot be read as a model's configuration: {exc}") from exc
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} is no model's configuration: it is no JSON object")
-    return config

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 from styledag.publishing.model_file import DType, cast_finite
-from styledag.publishing.single_file.parts import read_config
 from styledag.publishing.target_folder import target_folder
 from styledag.store.artifact import Facts
 

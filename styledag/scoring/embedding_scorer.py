@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from styledag.bases.parts import read_config
 from styledag.errors import ModelError, StyleFileError
 from styledag.images.similarity import Float32
+from styledag.models.config import read_config
 from styledag.models.load import load_transformers, load_whole_model
 from styledag.tensors.layout import CONFIG_FILE
 

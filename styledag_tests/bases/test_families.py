@@ -140,6 +140,8 @@ def test_it_is_found_with_all_its_parts(folder: Path, base: Base) -> None:
     }
     for part in (base.parts.denoiser, base.parts.autoencoder, *base.parts.tokenizers):
         assert part in base.parts.sampling
+    shape = base.latents.shape(width_px=24, height_px=16)
+    assert len(base.sampler(base.usual_sampler, 3, shape).timesteps) >= 3
 
 
 def test_text_states_are_the_pipelines(family: TinyFamily, folder: Path, base: Base) -> None:
@@ -272,30 +274,6 @@ def test_blends_of_weight_zero_and_one_are_base_and_fine_tune(
         assert all(
             torch.equal(blended[name].to(each.dtype), each) for name, each in expected.items()
         )
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16], ids=["from-32", "from-16"])
-def test_weights_have_the_dtype_that_is_asked_for_whatever_the_files(
-    base: Base, tmp_path: Path, stored: torch.dtype, dtype: torch.dtype
-) -> None:
-    written = base.denoiser()
-    for parameter in written.parameters():
-        parameter.data = parameter.data.to(stored)
-    written.save_pretrained(tmp_path)
-    denoiser = base.denoiser(tmp_path, dtype=dtype)
-    assert {each.dtype for each in denoiser.parameters()} == {dtype}
-    latents = drawn_latents(base).to(dtype)
-    conditioning = base.text_encoder().encode(list(TEXTS[:2])).to(dtype=dtype)
-    with torch.inference_mode():
-        prediction = base.predict(denoiser, latents, torch.tensor([500, 100]), conditioning)
-    assert prediction.dtype == dtype
-    assert bool(prediction.isfinite().all())
-
-
-def test_its_usual_sampler_is_one_of_its_own(base: Base) -> None:
-    shape = base.latents.shape(width_px=24, height_px=16)
-    assert len(base.sampler(base.usual_sampler, 3, shape).timesteps) >= 3
 
 
 def test_every_block_names_weights(base: Base) -> None:

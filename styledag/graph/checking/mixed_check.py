@@ -5,10 +5,10 @@ from typing import Any
 
 from styledag.bases.base import Base
 from styledag.bases.find import find_base
-from styledag.bases.parts import read_config
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import ModelName
+from styledag.models.config import read_config
 from styledag.models.reference import configuration_folder
 from styledag.style.base_check import Mismatch
 from styledag.style.model import Style

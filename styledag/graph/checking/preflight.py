@@ -7,7 +7,6 @@ from pathlib import Path
 
 from styledag.bases.base import Base
 from styledag.bases.find import find_base
-from styledag.bases.parts import read_config
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
@@ -19,6 +18,7 @@ from styledag.graph.names import ModelName, Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
 from styledag.models.compute import ComputeSettings
+from styledag.models.config import read_config
 from styledag.models.reference import ModelReference, check_model, configuration_folder
 from styledag.settings import canonical_json
 from styledag.store.items import item_key

@@ -10,6 +10,7 @@ from styledag.graph.exports.exportable import Exportable
 from styledag.graph.exports.exported_model import export_model
 from styledag.graph.names import Partition
 from styledag.graph.tracing.ancestry import Lineage
+from styledag.models.config import read_config
 from styledag.publishing.cards.model_card import CARD_FILE, model_card
 from styledag.publishing.cards.records import (
     CardBase,
@@ -21,7 +22,6 @@ from styledag.publishing.cards.records import (
 from styledag.publishing.hub.settings import ModelFormat, PublishSettings
 from styledag.publishing.model_file import DType
 from styledag.publishing.pipeline_folder import INDEX
-from styledag.publishing.single_file.parts import read_config
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.files import storage_errors
 

@@ -1,11 +1,11 @@
 """The denoiser of a single file under diffusers' names, in place of a base's own."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 from styledag.models.single_file.names import UNET_PREFIX
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
@@ -84,7 +84,7 @@ def denoiser_folder(path: Path, config: Path) -> Path:
     check_denoiser(path, config)
     stat = path.stat()
     state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
-    key = item_key(code=_CODE, file=state, config=_config(config))
+    key = item_key(code=_CODE, file=state, config=read_config(config / CONFIG_FILE))
     folder: Path = cached_assets_path("styledag", namespace="denoisers", subfolder=key)
     whole = folder / WEIGHTS_FILE
     if whole.is_file():
@@ -109,7 +109,7 @@ def _converted(reader: "TensorReader", config: Path, *, meta: bool) -> "dict[str
     import torch
     from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 
-    settings = _config(config)
+    settings = read_config(config / CONFIG_FILE)
     kind = str(settings.get("_class_name"))
     own = {
         name: torch.empty(spec.shape, dtype=spec.dtype, device="meta")
@@ -165,14 +165,3 @@ def _made(kind: str, settings: Mapping[str, Any]) -> "nn.Module":
     with torch.device("meta"):
         model: nn.Module = getattr(diffusers, kind).from_config(dict(settings))
     return model
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise ModelError(f"{path} cannot be read ({exc}): name another base") from exc
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} is no JSON object: name another base")
-    return config

@@ -1,6 +1,5 @@
 """The parts of a pipeline's folder, and their tensors in the original layout."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 from styledag.models.single_file import names
 from styledag.models.single_file.names import OriginalTensor, Source
 from styledag.publishing.single_file.check import check_names
@@ -155,23 +155,6 @@ def open_parts(
                     parts.readers[part, name] = reader, file_name
     _check_family(pipeline, parts.configs)
     return parts
-
-
-def read_config(path: Path) -> Mapping[str, Any]:
-    """Return a JSON object from a file.
-
-    Raises:
-        ModelError: If it is missing or no JSON object.
-    """
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ModelError(
-            f"{path} cannot be read ({exc}): name a pipeline in diffusers' layout"
-        ) from exc
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} is no JSON object: name a pipeline in diffusers' layout")
-    return config
 
 
 def _weight_files(folder: Path, stem: str) -> list[Path]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 from styledag.models.single_file.names import OriginalTensor, Source
 from styledag.models.single_file.transformer_names import TRANSFORMERS, TransformerNames
-from styledag.publishing.single_file.parts import PIECE_ELEMENTS, read_config
+from styledag.publishing.single_file.parts import PIECE_ELEMENTS
 
 if TYPE_CHECKING:
     import torch
