@@ -117,6 +117,9 @@ class ScoreRow:
         style_low: Lower end of the interval around ``style``.
         style_high: Upper end of it.
         cmmd: CLIP maximum mean discrepancy to the held-out images; lower is nearer.
+        kid: Kernel inception distance to them, by the scorer's embeddings; lower is nearer.
+        kid_low: Lower end of the interval around ``kid``.
+        kid_high: Upper end of it.
         retention: Mean likeness of its images to the base's own of the same prompt and seed.
         retention_low: Lower end of the interval around ``retention``.
         retention_high: Upper end of it.
@@ -145,6 +148,9 @@ class ScoreRow:
     style_low: float | None = None
     style_high: float | None = None
     cmmd: float | None = None
+    kid: float | None = None
+    kid_low: float | None = None
+    kid_high: float | None = None
     retention: float | None = None
     retention_low: float | None = None
     retention_high: float | None = None

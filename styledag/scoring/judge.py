@@ -20,7 +20,14 @@ from styledag.scoring.records import (
     rounded,
 )
 from styledag.scoring.retention import retention, text_retention, text_similarity
-from styledag.scoring.style import Float64, StyleDistance, style_gain
+from styledag.scoring.style import (
+    Float64,
+    Kernel,
+    StyleDistance,
+    polynomial_kernel,
+    rbf_kernel,
+    style_gain,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +84,7 @@ class Judge:
             style_learned=by_base.style_learned,
             base_remembered=by_base.base_remembered,
             cmmd=cmmd,
+            kid=self._kid(pairs, samples),
             style=style,
             retention=_mean("retention", pairs, kept),
             text_similarity=shown,
@@ -133,10 +141,14 @@ class Judge:
         share = text_retention(float(shown.mean()), float(base_shown.mean()))
         return _mean("text_similarity", pairs, shown), rounded(share)
 
-    def _distance(self, samples: Float32) -> StyleDistance | None:
+    def _distance(self, samples: Float32, kernel: Kernel = rbf_kernel) -> StyleDistance | None:
         if min(len(samples), len(self.reference)) < 2:
             return None
-        return StyleDistance(samples, self.reference)
+        return StyleDistance(samples, self.reference, kernel)
+
+    def _kid(self, pairs: Sequence[Pair], samples: Float32) -> Estimate:
+        distance = self._distance(samples, polynomial_kernel)
+        return Estimate() if distance is None else _estimate(distance(), distance, pairs, "kid")
 
     def _style(self, pairs: Sequence[Pair], samples: Float32) -> tuple[Estimate, Estimate]:
         """Return CMMD and style; a resample takes the same prompts of the base's images."""

@@ -94,6 +94,7 @@ class ScoreRow:
         base_remembered: The base's denoising loss on its own images over the model's
             (:mod:`styledag.scoring.base_remembered`); 1 is the base.
         cmmd: CMMD to the style's images (:mod:`styledag.scoring.style`); lower is nearer.
+        kid: KID to them, by the scorer's embeddings (same module); lower is nearer.
         style: :func:`~styledag.scoring.style.style_gain`: share of the base's distance to the
             style that it has covered; higher is nearer.
         retention: Mean likeness to the base's own images
@@ -120,6 +121,7 @@ class ScoreRow:
     style_learned: Estimate
     base_remembered: Estimate
     cmmd: Estimate
+    kid: Estimate
     style: Estimate
     retention: Estimate
     text_similarity: Estimate

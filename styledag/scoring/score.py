@@ -32,7 +32,7 @@ from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
 FAMILIES = "families.parquet"

@@ -1,11 +1,16 @@
-"""How near samples come to a style: CLIP maximum mean discrepancy (CMMD).
+"""How near samples come to a style: maximum mean discrepancies (MMD) of their embeddings.
 
-Jayasumana, Ramalingam, Veit, Glasner, Chakrabarti, Kumar, "Rethinking FID: Towards a Better
-Evaluation Metric for Image Generation", CVPR 2024, equation 4: the squared maximum mean
-discrepancy between two sets of unit CLIP embeddings, with the kernel
-``k(x, y) = exp(-|x - y|^2 / (2 sigma^2))``, ``sigma = 10``, times 1000.
+Both are the squared MMD between two sets of unit embeddings, times 1000. They differ in the kernel:
+
+- CMMD: ``k(x, y) = exp(-|x - y|^2 / (2 sigma^2))``, ``sigma = 10``; Jayasumana, Ramalingam, Veit,
+  Glasner, Chakrabarti, Kumar, "Rethinking FID: Towards a Better Evaluation Metric for Image
+  Generation", CVPR 2024, equation 4. That is so wide that only the means of the sets count.
+- KID: ``k(x, y) = (x . y / d + 1)^3``; Binkowski, Sutherland, Arbel, Gretton, "Demystifying MMD
+  GANs", ICLR 2018, section 4, on the scorer's embeddings in place of Inception's. It also sees
+  differences in the spread and the skewness of the sets.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -14,6 +19,9 @@ from numpy.typing import NDArray
 from styledag.images.similarity import Float32
 
 Float64 = NDArray[np.float64]
+
+Kernel = Callable[[Float32, Float32], Float64]
+"""Returns the kernel of every x of the first set and y of the second: [n, d], [m, d] => [n, m]."""
 
 SIGMA = 10.0
 SCALE = 1_000.0
@@ -32,33 +40,49 @@ def rbf_kernel(first: Float32, second: Float32, sigma: float = SIGMA) -> Float64
     return cast(Float64, np.exp(-np.maximum(squared, 0) / (2 * sigma**2)))
 
 
-class StyleDistance:
-    """The CMMD from one set of samples to one reference, also of parts of the samples.
+def polynomial_kernel(first: Float32, second: Float32) -> Float64:
+    """Return KID's ``(x . y / d + 1)^3`` for every x and y scaled to the length sqrt(d), [n, m].
 
-    The estimate is the unbiased one of equation 4, without each image's likeness to itself: the
-    biased one falls with the number of samples, and sets of few samples are the rule here. It may
-    be slightly negative where the two sets are alike.
+    KID divides by d for features whose elements are about 1, as Inception's are. With vectors of
+    length 1 the kernel would be all but linear, and KID a multiple of CMMD.
+
+    Args:
+        first: Unit embeddings [n, d].
+        second: Unit embeddings [m, d].
+    """
+    return cast(Float64, (first.astype(np.float64) @ second.astype(np.float64).T + 1) ** 3)
+
+
+class StyleDistance:
+    """The squared MMD from one set of samples to one reference, also of parts of the samples.
+
+    The estimate is the unbiased one, without each image's likeness to itself: the biased one
+    falls with the number of samples, and sets of few samples are the rule here. It may be slightly
+    negative where the two sets are alike. It is the mean over all subsets of any one size, of
+    which KID is often computed on some.
 
     Args:
         samples: Unit embeddings [n, d]; at least 2.
         reference: Unit embeddings [m, d]; at least 2.
+        kernel: CMMD's or KID's.
 
     Raises:
         ValueError: If one of the sets has less than 2 images.
     """
 
-    def __init__(self, samples: Float32, reference: Float32) -> None:
+    def __init__(self, samples: Float32, reference: Float32, kernel: Kernel = rbf_kernel) -> None:
         if min(len(samples), len(reference)) < 2:
             raise ValueError(
-                f"CMMD needs 2 images on each side, not {len(samples)} and {len(reference)}"
+                f"an unbiased MMD needs 2 images on each side, not {len(samples)} and "
+                f"{len(reference)}"
             )
-        self._within = rbf_kernel(samples, samples)
+        self._within = kernel(samples, samples)
         np.fill_diagonal(self._within, 0)
-        self._across = rbf_kernel(samples, reference).mean(1)
-        self._reference = _mean_off_diagonal(rbf_kernel(reference, reference))
+        self._across = kernel(samples, reference).mean(1)
+        self._reference = _mean_off_diagonal(kernel(reference, reference))
 
     def __call__(self, counts: NDArray[np.int64] | None = None) -> float | None:
-        """Return the CMMD of the samples, each taken ``counts`` times; all once by default.
+        """Return the distance of the samples, each taken ``counts`` times; all once by default.
 
         A sample that is taken twice is not compared with itself, so that a resample has no bias.
 
@@ -82,6 +106,16 @@ def cmmd(samples: Float32, reference: Float32) -> float:
         reference: [m, d], at least 2 rows.
     """
     return cast(float, StyleDistance(samples, reference)())
+
+
+def kid(samples: Float32, reference: Float32) -> float:
+    """Return the unbiased KID between two sets of unit embeddings; lower is nearer.
+
+    Args:
+        samples: [n, d], at least 2 rows.
+        reference: [m, d], at least 2 rows.
+    """
+    return cast(float, StyleDistance(samples, reference, polynomial_kernel)())
 
 
 def style_gain(distance: float, base_distance: float) -> float | None:

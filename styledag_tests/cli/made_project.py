@@ -84,7 +84,7 @@ def made_project(root: Path, starter: Path) -> MadeProject:
         row = ScoreRow(
             place=0, name="weight 0.50", kind="blend", weight=0.5, epoch=None, length=None,
             amount=0.5, samples=4, style_learned=known, base_remembered=unknown,
-            cmmd=unknown, style=known, retention=unknown,
+            cmmd=unknown, kid=unknown, style=known, retention=unknown,
             text_similarity=unknown, text_retention=None, copying=unknown, diversity=None,
             taken_for_style=unknown,
         )  # fmt: skip

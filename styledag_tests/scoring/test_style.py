@@ -1,8 +1,10 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from styledag.scoring.style import StyleDistance, cmmd, rbf_kernel, style_gain
+from styledag.scoring.style import StyleDistance, cmmd, kid, rbf_kernel, style_gain
 from styledag_tests.scoring.reference_mmd import CASES, sides
 from styledag_tests.scoring.vectors import unit
 
@@ -51,6 +53,35 @@ def test_it_is_torch_fidelitys_and_torchmetrics_unbiased_estimate(
     case: tuple[int, float], expected: float
 ) -> None:
     assert cmmd(*sides(*case)) == pytest.approx(expected, abs=1e-8)
+
+
+def test_kid_of_two_points_opposite_each_other_by_hand() -> None:
+    # Within each set (1 + 1)^3; across, at right angles, (0 + 1)^3.
+    assert kid(EAST, NORTH) == pytest.approx(1000 * (8 + 8 - 2 * 1), rel=1e-9)
+    assert kid(EAST, EAST) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    list(zip(CASES, (126.97470533578725, 46.678082608977434, 1345.0089967530098), strict=True)),
+)
+def test_kid_is_torch_fidelitys_and_torchmetrics(case: tuple[int, float], expected: float) -> None:
+    assert kid(*sides(*case)) == pytest.approx(expected, abs=1e-8)
+
+
+def test_kid_is_the_mean_over_all_subsets_of_one_size() -> None:
+    first, second = unit(5, 8), unit(5, 9, centre=1.0)
+    subsets = [list(each) for each in combinations(range(5), 3)]
+    some = [kid(first[ours], second[theirs]) for ours in subsets for theirs in subsets]
+    assert kid(first, second) == pytest.approx(np.mean(some), abs=1e-9)
+
+
+def test_kid_sees_a_spread_that_cmmd_does_not() -> None:
+    # The means are alike, 0; one set lies along the first axis and the other along the second.
+    first = np.array([[1.0, 0.0], [-1.0, 0.0]] * 20, np.float32)
+    second = first[:, ::-1]
+    assert kid(first, second) > 0.3 * kid(EAST, NORTH)
+    assert abs(cmmd(first, second)) < 0.05 * cmmd(EAST, NORTH)
 
 
 def test_it_has_no_bias_with_few_samples() -> None:
