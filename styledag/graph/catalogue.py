@@ -114,31 +114,42 @@ class Catalogue:
                 waiting += [self.publisher_of[name]] if name in self.publisher_of else []
         return frozenset(needed - set(self.publisher_of))
 
-    def model(self, reference: ModelReference, parts: Sequence[str] = ("",)) -> ResolvedModel:
+    def model(
+        self, reference: ModelReference, parts: Sequence[str] = ("",), *, fetch: bool = True
+    ) -> ResolvedModel:
         """Return a model's files and version, or only those of some of its parts.
 
         Raises:
+            ModelNotFetchedError: If something is not there, and the Hub is not to be asked.
             ModelError: If the model is not available.
         """
         return resolve_model(
-            reference, project=self.project.root, items=self.store.items, parts=parts
+            reference,
+            project=self.project.root,
+            items=self.store.items,
+            parts=parts,
+            fetch=fetch,
         )
 
-    def used_model(self, style: Style, uses: Uses, reference: ModelReference) -> ResolvedModel:
+    def used_model(
+        self, style: Style, uses: Uses, reference: ModelReference, *, fetch: bool = True
+    ) -> ResolvedModel:
         """Return the files and version of a model that a stage uses: of the parts that count.
 
         Args:
             style: Its base's family names the parts.
             uses: The stage's use of the model.
             reference: The model: the style's base, or one with the same parts.
+            fetch: Whether the Hub may be asked for what is not in its cache.
 
         Raises:
+            ModelNotFetchedError: If something is not there, and the Hub is not to be asked.
             ModelError: If the model or the base is not available.
         """
         if uses.parts is None:
-            return self.model(reference)
-        base = find_base(index_folder(style.base, project=self.project.root))
-        return self.model(reference, uses.parts(base.parts))
+            return self.model(reference, fetch=fetch)
+        base = find_base(index_folder(style.base, project=self.project.root, fetch=fetch))
+        return self.model(reference, uses.parts(base.parts), fetch=fetch)
 
     def file_input(self, name: str, path: str) -> Input:
         """Return a file of the project as a build's input.
