@@ -50,7 +50,8 @@ def polynomial_kernel(first: Float32, second: Float32) -> Float64:
         first: Unit embeddings [n, d].
         second: Unit embeddings [m, d].
     """
-    return cast(Float64, (first.astype(np.float64) @ second.astype(np.float64).T + 1) ** 3)
+    kernel: Float64 = (first.astype(np.float64) @ second.astype(np.float64).T + 1) ** 3
+    return kernel
 
 
 class StyleDistance:
