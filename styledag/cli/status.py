@@ -39,7 +39,7 @@ def status(session: Session, style: str | None, *, as_json: bool, with_next: boo
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.status import AssetStatus, style_status
 
-    catalogue = Catalogue(session.project)
+    catalogue = Catalogue(session.project).at_once()
     names = [style] if style else list(session.project.style_paths)
     states: dict[str, list[AssetStatus]] = {}
     broken: dict[str, str] = {}
