@@ -7,6 +7,7 @@ names, and weights are a few bytes.
 
 import io
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -127,25 +128,37 @@ def write_project(root: Path, starter: Path, size: Size) -> Project:
 def fill_store(catalogue: CheapCatalogue, instance: dg.DagsterInstance) -> Iterator[str]:
     """Build everything of every style, and yield the name of each style that is done.
 
-    What an earlier call has filled is left as it is. SQLite waits for no disk meanwhile.
+    What an earlier call has filled is left as it is.
     """
-    sqlalchemy.event.listen(
-        sqlalchemy.Engine, "connect", lambda each, _: each.execute("PRAGMA synchronous=OFF")
-    )
     for style in catalogue.size.names:
         if catalogue.store.current("model_report", f"{style}.{RECIPE}") is not None:
             continue
-        for stage, partition in catalogue.walk(style):
-            plan = plan_build(catalogue, stage.name, partition)
-            built = build_planned(
-                plan,
-                catalogue.store,
-                _no_device,
-                progress=SilentProgress(),
-                on_part=partial(_record, instance),
-            )
-            _record(instance, plan, built)
+        with _without_waiting_for_the_disk():
+            for stage, partition in catalogue.walk(style):
+                plan = plan_build(catalogue, stage.name, partition)
+                built = build_planned(
+                    plan,
+                    catalogue.store,
+                    _no_device,
+                    progress=SilentProgress(),
+                    on_part=partial(_record, instance),
+                )
+                _record(instance, plan, built)
         yield style
+
+
+@contextmanager
+def _without_waiting_for_the_disk() -> Iterator[None]:
+    """Let SQLite give what it writes to the system and go on."""
+
+    def connected(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", connected)
+    try:
+        yield
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "connect", connected)
 
 
 def _no_device() -> Any:

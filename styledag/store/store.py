@@ -300,6 +300,17 @@ class StoreAtOnce(Store):
             self._seen[seen] = super().current(asset, partition)
         return self._seen[seen]
 
+    def by_version(self, asset: str, partition: str, version: str) -> Artifact:
+        """Return an artifact by its version, current or not.
+
+        Raises:
+            ArtifactMissingError: If the store does not hold it.
+        """
+        seen = ("version", asset, partition, version)
+        found = self._seen.get(seen) or super().by_version(asset, partition, version)
+        self._seen[seen] = found
+        return found
+
     def _artifact(self, asset: str, partition: str, key: str) -> Artifact | None:
         seen = (asset, partition, key)
         if seen not in self._seen:
