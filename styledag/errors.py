@@ -87,6 +87,10 @@ class ModelError(StyledagError):
     """A base, captioner or scorer is missing, or is not what it should be."""
 
 
+class ModelNotFetchedError(ModelError):
+    """A model on the Hub is not in the cache, and nothing was to be asked for."""
+
+
 class TrainingError(StyledagError):
     """Training cannot start or go on; the recipe's author can act."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from styledag.bases.base import Tokens
 from styledag.captions.agreement import Agreement
+from styledag.captions.language import find_languages
 from styledag.captions.overrides import read_overrides
 from styledag.captions.records import CaptionedImage
 from styledag.captions.settings import SOURCES
@@ -30,7 +31,8 @@ def caption_facts(
     Returns:
         The manifest's own counts; captions by source and by rule; the commonest caption and its
         share of all; mean and most tokens, the two special ones included; how many were cut, and
-        the most tokens that one had before; how many further templates each is written in.
+        the most tokens that one had before; languages by where words are from; how many further
+        templates each is written in.
 
     Raises:
         StyleFileError: If the CSV is wrong.
@@ -58,6 +60,7 @@ def caption_facts(
             "commonest_caption_share": round(counts[commonest] / len(rows), 4),
             "mean_tokens": round(sum(lengths) / len(lengths), 2),
             "most_tokens": max(lengths),
+            "languages": find_languages(rows),
         }
     if agreement is not None:
         facts |= {"compared": agreement.compared, "agree": agreement.agree}

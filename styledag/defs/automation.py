@@ -12,7 +12,6 @@ from itertools import islice, pairwise
 import dagster as dg
 from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.execution.stats import StepEventStatus
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
@@ -26,8 +25,6 @@ from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
 
 SENSOR = "keep_fresh"
-_TRIES = 2
-"""A build whose process was killed is asked for once more; training resumes from its state."""
 _NEWEST = 20
 """Materialisations of a model that are looked at for the last that really trained it."""
 _S_PER_DAY = 86_400
@@ -172,7 +169,7 @@ class Due(dg.AutomationCondition):
     """Whether the next run of a stage would build something else than what is there.
 
     It asks what ``styledag status`` asks, so both name the same builds. A build is requested once
-    for each state of what decides it, and once more if its process was killed.
+    for each state of what decides it; a run that lost its process is retried by Dagster.
 
     Args:
         due_now: What is due of all stages.
@@ -191,34 +188,20 @@ class Due(dg.AutomationCondition):
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         """Return the partitions that are due and were not asked for in this state."""
         candidates = context.candidate_subset.expensively_compute_partition_keys()
-        instance = context.asset_graph_view.instance
         # What is being built is no candidate; its state is remembered for when it has failed.
-        asked: dict[str, list[str]] = json.loads(context.cursor or "{}")
-        remembered = {key: tries for key, tries in asked.items() if key not in candidates}
+        asked: dict[str, str] = json.loads(context.cursor or "{}")
+        remembered = {key: digest for key, digest in asked.items() if key not in candidates}
         requested = set()
         for (asset, key), digest in self._due_now.find(context).items():
             if asset != self._asset or key not in candidates:
                 continue
-            tries = [each for each in asked.get(key, []) if each == digest]
-            if not tries or (len(tries) < _TRIES and self._was_killed(instance, key)):
+            if asked.get(key) != digest:
                 requested.add(key)
-                tries.append(digest)
-            remembered[key] = tries
+            remembered[key] = digest
         subset = context.asset_graph_view.get_asset_subset_from_asset_partitions(
             context.key, {AssetKeyPartitionKey(context.key, key) for key in requested}
         )
         return dg.AutomationResult(context, subset, cursor=json.dumps(remembered))
-
-    def _was_killed(self, instance: dg.DagsterInstance, key: str) -> bool:
-        """Return whether the newest run of a build ended without the build's own end."""
-        planned = instance.event_log_storage.get_latest_planned_materialization_info(
-            dg.AssetKey(self._asset), key
-        )
-        run = None if planned is None else instance.get_run_by_id(planned.run_id)
-        if run is None or run.status != dg.DagsterRunStatus.FAILURE:
-            return False
-        steps = instance.get_run_step_stats(run.run_id, [self._asset])
-        return all(step.status == StepEventStatus.IN_PROGRESS for step in steps)
 
 
 def _age_days(instance: dg.DagsterInstance, model: Partition) -> float:

@@ -28,13 +28,17 @@ def process_tags() -> dict[str, str]:
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Mark runs whose process is gone as failed, and free the pool slots that they hold.
+    """Mark runs whose process is gone as ended, and free the pool slots that they hold.
 
-    Runs of the command line and of the web UI alike; those of other machines are left alone.
+    Runs of the command line and of the web UI alike; those of other machines are left alone. One
+    that was being cancelled is cancelled: Dagster retries what failed without an error of its own.
     """
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
         if _is_gone(instance, record):
-            instance.report_run_failed(record.dagster_run, _GONE)
+            if record.dagster_run.status == dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(record.dagster_run, _GONE)
+            else:
+                instance.report_run_failed(record.dagster_run, _GONE)
             instance.event_log_storage.free_concurrency_slots_for_run(record.dagster_run.run_id)
 
 

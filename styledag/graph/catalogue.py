@@ -115,38 +115,52 @@ class Catalogue:
                 waiting += [self.publisher_of[name]] if name in self.publisher_of else []
         return frozenset(needed - set(self.publisher_of))
 
-    def model(self, reference: ModelReference, parts: Sequence[str] = ("",)) -> ResolvedModel:
+    def model(
+        self, reference: ModelReference, parts: Sequence[str] = ("",), *, fetch: bool = True
+    ) -> ResolvedModel:
         """Return a model's files and version, or only those of some of its parts.
 
         Raises:
+            ModelNotFetchedError: If something is not there, and the Hub is not to be asked.
             ModelError: If the model is not available.
         """
         return resolve_model(
-            reference, project=self.project.root, items=self.store.items, parts=parts
+            reference,
+            project=self.project.root,
+            items=self.store.items,
+            parts=parts,
+            fetch=fetch,
         )
 
-    def used_model(self, style: Style, uses: Uses, reference: ModelReference) -> ResolvedModel:
+    def used_model(
+        self, style: Style, uses: Uses, reference: ModelReference, *, fetch: bool = True
+    ) -> ResolvedModel:
         """Return the files and version of a model that a stage uses: of the parts that count.
 
         Args:
             style: Its base's family names the parts.
             uses: The stage's use of the model.
             reference: The model: the style's base, or one with the same parts.
+            fetch: Whether the Hub may be asked for what is not in its cache.
 
         Raises:
+            ModelNotFetchedError: If something is not there, and the Hub is not to be asked.
             ModelError: If the model or the base is not available.
         """
         if uses.parts is None:
-            return self.model(reference)
-        return self.model(reference, uses.parts(self.base_parts(style.base)))
+            return self.model(reference, fetch=fetch)
+        return self.model(
+            reference, uses.parts(self.base_parts(style.base, fetch=fetch)), fetch=fetch
+        )
 
-    def base_parts(self, reference: ModelReference) -> Parts:
+    def base_parts(self, reference: ModelReference, *, fetch: bool = True) -> Parts:
         """Return the names of a base's parts.
 
         Raises:
+            ModelNotFetchedError: If the base is not there, and the Hub is not to be asked.
             ModelError: If the base is not available.
         """
-        return find_base(index_folder(reference, project=self.project.root)).parts
+        return find_base(index_folder(reference, project=self.project.root, fetch=fetch)).parts
 
     def at_once(self) -> "Catalogue":
         """Return the same as it is at one moment: each model and record is looked at once.
@@ -183,15 +197,17 @@ class _AtOnce(Catalogue):
     def store(self) -> Store:
         return StoreAtOnce(self.project.store_url)
 
-    def model(self, reference: ModelReference, parts: Sequence[str] = ("",)) -> ResolvedModel:
+    def model(
+        self, reference: ModelReference, parts: Sequence[str] = ("",), *, fetch: bool = True
+    ) -> ResolvedModel:
         key = reference, tuple(parts)
         if key not in self._models:
-            self._models[key] = super().model(reference, parts)
+            self._models[key] = super().model(reference, parts, fetch=fetch)
         return self._models[key]
 
-    def base_parts(self, reference: ModelReference) -> Parts:
+    def base_parts(self, reference: ModelReference, *, fetch: bool = True) -> Parts:
         if reference not in self._parts:
-            self._parts[reference] = super().base_parts(reference)
+            self._parts[reference] = super().base_parts(reference, fetch=fetch)
         return self._parts[reference]
 
 

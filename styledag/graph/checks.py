@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
+from styledag.captions.language import UNKNOWN
 from styledag.errors import StorageError
 from styledag.graph.lineage import find_ancestor
 from styledag.graph.snapshots import TRAINING_LOG
@@ -110,6 +111,17 @@ def _captions_fit(checked: Checked) -> Outcome:
     cut, kept = facts.get("cut_to_fit", 0), facts["kept"]
     limit = checked.style.checks.max_cut_caption_share
     return _at_most(cut / max(1, kept), limit, f"{cut} of {kept} captions were cut to fit")
+
+
+def _captions_language(checked: Checked) -> Outcome:
+    languages = checked.artifact.facts.get("languages", {})
+    wanted = checked.style.checks.caption_language
+    others = {where: code for where, code in languages.items() if code not in (wanted, UNKNOWN)}
+    why = ", ".join(f"{where}: {code}" for where, code in languages.items())
+    if wanted is None or not others:
+        return Outcome(True, why or "too few words to tell", languages)
+    listed = ", ".join(f"{where} is {code}" for where, code in others.items())
+    return Outcome(False, f"{listed}, but checks.caption_language is {wanted}", languages)
 
 
 def _dataset_not_shrunk(checked: Checked) -> Outcome:
@@ -287,6 +299,12 @@ CAPTIONS_FIT = Check(
     name="captions_fit",
     description="Few captions are longer than the base reads.",
     look=_captions_fit,
+    blocks=True,
+)
+CAPTIONS_LANGUAGE = Check(
+    name="captions_language",
+    description="Captions are in the language that the base reads.",
+    look=_captions_language,
     blocks=True,
 )
 DATASET_NOT_SHRUNK = Check(

@@ -10,12 +10,19 @@ from styledag.store.store import Store
 
 DATASET = "image_dataset"
 _FAMILIES: dict[str, Family] = {
+    "Stable Diffusion XL": "sdxl",
+    "Stable Diffusion 3.x": "sd3",
+    "FLUX.2 klein": "flux2-klein",
+    "Z-Image": "z-image",
+    "Sana": "sana",
+}
+_ARCHITECTURES: dict[str, Family] = {
     "stable-diffusion-v1": "sd1",
     "stable-diffusion-v2-512": "sd2",
     "stable-diffusion-v2-768-v": "sd2-v",
-    "stable-diffusion-xl-v1-base": "sdxl",
 }
-"""Families that trainers have names for, by ModelSpec's name of the base's architecture."""
+"""Other trainers' families by the base's own, and by ModelSpec's name of the architecture where one
+of ours is several of theirs."""
 
 
 def find_dataset(store: Store, style: str, version: str = "") -> Artifact:
@@ -80,11 +87,13 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
     recipe = recipe or next(iter(declared.recipes))
     training = catalogue.recipe(Partition(style, recipe).model)
     folder = configuration_folder(declared.base, project=catalogue.project.root)
-    find_base(folder)  # refuses other families
+    family = _FAMILIES.get(find_base(folder).family)
+    if family is None:
+        family = _ARCHITECTURES[architecture_of(read_configs(folder))]
     is_here = catalogue.path(declared.base.model).exists()
     return TrainerSettings(
         base=str(folder.absolute()) if is_here else declared.base.model,
-        family=_FAMILIES[architecture_of(read_configs(folder))],
+        family=family,
         name=style,
         resolution_px=declared.images.size_px,
         flip=training.horizontal_flip,

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from styledag.errors import StyleFileError
+from styledag.errors import ModelNotFetchedError, StyleFileError
 from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration, Inputs, Reads, Stage, Uses
-from styledag.models.reference import ModelReference, ResolvedModel
+from styledag.models.reference import ModelReference, ResolvedModel, replaced_denoiser
 from styledag.settings import canonical_json
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Target
@@ -235,12 +235,16 @@ class _Planner:
             reference = uses.reference(self.declaration)
             if reference is None or uses.role in self.models:
                 continue
+            fetch = self.recorded is None
             if self.recorded is not None and reference.is_pinned:
                 self.models[uses.role] = _as_recorded(uses.role, reference, self.recorded)
-            else:
+                continue
+            try:
                 self.models[uses.role] = self.catalogue.used_model(
-                    self.declaration.style, uses, reference
+                    self.declaration.style, uses, reference, fetch=fetch
                 )
+            except ModelNotFetchedError:
+                self.models[uses.role] = _as_recorded(uses.role, reference, self.recorded or ())
 
     def _plan_part(
         self, stage: Stage, upstream: Mapping[str, Artifact]
@@ -291,8 +295,10 @@ def _as_recorded(role: str, reference: ModelReference, recorded: Sequence[Input]
 def _model_identity(
     catalogue: Catalogue, declaration: Declaration, uses: Uses, reference: ModelReference
 ) -> list[str]:
-    if reference.is_pinned:
-        return [reference.model, str(reference.revision)]
+    if reference.revision is not None:
+        store = catalogue.store
+        file = replaced_denoiser(reference, project=catalogue.project.root, items=store.items)
+        return [reference.model, reference.revision, *filter(None, [file])]
     return [catalogue.used_model(declaration.style, uses, reference).version]
 
 

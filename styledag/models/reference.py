@@ -3,13 +3,13 @@
 import glob
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from styledag.errors import ModelError
+from styledag.errors import ModelError, ModelNotFetchedError
 from styledag.models.files import (
     PIPELINE_FILE,
     SMALL_FILES,
@@ -116,7 +116,12 @@ class ResolvedModel:
 
 
 def resolve_model(
-    reference: ModelReference, *, project: Path, items: Items, parts: Sequence[str] = ("",)
+    reference: ModelReference,
+    *,
+    project: Path,
+    items: Items,
+    parts: Sequence[str] = ("",),
+    fetch: bool = True,
 ) -> ResolvedModel:
     """Return where a model's files are and the version of their content.
 
@@ -128,17 +133,21 @@ def resolve_model(
         project: Folder that relative folders are relative to.
         items: Caches digests by path, size and time, so that gigabytes are read once.
         parts: Subfolders to read; ``""`` is the model's own folder with all in it.
+        fetch: Whether the Hub may be asked; otherwise its cache alone counts.
 
     Raises:
+        ModelNotFetchedError: If a file is not in the Hub's cache, and the Hub is not to be asked.
         ModelError: If there is neither a folder nor a Hub repository of that name, or its weights
             cannot be read; the message includes the remedy.
     """
     folder = _local_folder(reference, project)
-    listing = _hub_listing(reference) if folder is None else Listing.of_folder(folder)
+    listing = _hub_listing(reference, fetch=fetch) if folder is None else Listing.of_folder(folder)
     replaced = _replaced_part(reference, listing)
     files = files_read(listing, parts, variant=reference.variant, without=replaced)
     if not files:
         raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")
+    if folder is None and not fetch:
+        folder = _cached(reference, files)
     folder = folder or _download(reference, [*files, PIPELINE_FILE])
     paths = {plain_name: folder / name for name, plain_name in files.items()}
     is_linked = reference.variant is not None
@@ -168,18 +177,35 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
     return folder or _download(reference, _CONFIGURATIONS, escape=False)
 
 
-def index_folder(reference: ModelReference, *, project: Path) -> Path:
+def index_folder(reference: ModelReference, *, project: Path, fetch: bool = True) -> Path:
     """Return a folder with a pipeline's index, whether or not anything else of it is there.
 
     Args:
         reference: Hub id with a revision, a folder, or a single file.
         project: Folder that relative folders are relative to.
+        fetch: Whether the Hub may be asked; otherwise its cache alone counts.
 
     Raises:
+        ModelNotFetchedError: If it is not in the Hub's cache, and the Hub is not to be asked.
         ModelError: If neither a folder nor a Hub repository of that name is available.
     """
     folder = _local_folder(reference, project)
+    if folder is None and not fetch:
+        folder = _cached(reference, [PIPELINE_FILE])
     return folder or _hub_file(reference, PIPELINE_FILE).parent
+
+
+def replaced_denoiser(reference: ModelReference, *, project: Path, items: Items) -> str:
+    """Return the sha256 of the file that replaces a base's denoiser; empty without one.
+
+    Raises:
+        ModelError: If it is missing, or no denoiser by its header.
+    """
+    if reference.denoiser is None:
+        return ""
+    path = project / reference.denoiser
+    check_denoiser_file(path)
+    return _digest(path, items)
 
 
 def check_model(
@@ -247,7 +273,7 @@ def _local_folder(reference: ModelReference, project: Path) -> Path | None:
     return path if path.exists() else None
 
 
-def _hub_listing(reference: ModelReference) -> Listing:
+def _hub_listing(reference: ModelReference, *, fetch: bool = True) -> Listing:
     """Return a Hub repository's files; of a commit that is in the cache without a question."""
     from huggingface_hub import HfApi, get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, HTTPError, OfflineModeIsEnabled
@@ -260,7 +286,9 @@ def _hub_listing(reference: ModelReference) -> Listing:
         except CachedRepoTreeNotFoundError:
             return None
 
-    names = cached() if _COMMIT.fullmatch(revision) else None
+    names = cached() if _COMMIT.fullmatch(revision) or not fetch else None
+    if names is None and not fetch:
+        raise _not_fetched(reference)
     if names is None:
         with _hub_errors(reference):
             try:
@@ -280,6 +308,33 @@ def _hub_file(reference: ModelReference, name: str) -> Path:
 
     with _hub_errors(reference):
         return Path(hf_hub_download(reference.model, name, revision=_revision(reference)))
+
+
+def _cached(reference: ModelReference, names: Iterable[str]) -> Path:
+    """Return the folder of a Hub repository's snapshot, if these files are all in the cache.
+
+    Raises:
+        ModelNotFetchedError: If one is not.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    revision = _revision(reference)
+    folder = None
+    for name in names:
+        path = try_to_load_from_cache(reference.model, name, revision=revision)
+        if not isinstance(path, str):
+            raise _not_fetched(reference)
+        folder = Path(path.removesuffix(name))
+    if folder is None:
+        raise _not_fetched(reference)
+    return folder
+
+
+def _not_fetched(reference: ModelReference) -> ModelNotFetchedError:
+    return ModelNotFetchedError(
+        f"model {reference.model!r} at revision {reference.revision!r} was not fetched from the "
+        "Hugging Face Hub yet: the next run fetches it"
+    )
 
 
 def _download(reference: ModelReference, names: Sequence[str], *, escape: bool = True) -> Path:

@@ -9,6 +9,7 @@ CheckName = Literal[
     "nothing_lost",
     "captions_vary",
     "captions_fit",
+    "captions_language",
     "dataset_not_shrunk",
     "loss_finite",
     "loss_falls",
@@ -43,6 +44,11 @@ class CheckSettings:
     )
     max_cut_caption_share: float = setting(
         0.1, ge=0, le=1, help="Share of the captions that may be cut to the base's length."
+    )
+    caption_language: str | None = setting(
+        "en",
+        pattern="^[a-z]{2,3}$",
+        help="ISO 639 code of the language that the base reads; null for any.",
     )
     max_copying_share: float = setting(
         0.05,

@@ -291,15 +291,6 @@ def test_a_failed_build_is_asked_for_again_only_when_it_may_succeed(grown: Life)
     assert grown.refresh()[:4] == IMAGES
 
 
-def test_a_killed_build_is_asked_for_once_more(grown: Life) -> None:
-    grown.edit("batch_size: 8", "batch_size: 4")
-    assert ("ema_unet", MODEL) in grown.tick()
-    for asked_again in ({("ema_unet", MODEL)}, set()):
-        # Nobody reports the end of a step whose process was killed.
-        recorded_run(grown, "ema_unet", MODEL, dg.DagsterRunStatus.FAILURE)
-        assert grown.tick() == asked_again
-
-
 def recorded_run(life: Life, asset: str, partition: str, status: dg.DagsterRunStatus) -> None:
     """Put a run into the records that ran, or runs, in another process."""
     job = life.definitions.resolve_implicit_global_asset_job_def().get_subset(
@@ -311,10 +302,13 @@ def recorded_run(life: Life, asset: str, partition: str, status: dg.DagsterRunSt
     )
 
 
-def test_a_cancelled_build_is_not_asked_for_again(grown: Life) -> None:
+@pytest.mark.parametrize("ended", [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE])
+def test_a_cancelled_or_killed_build_is_not_asked_for_again(
+    grown: Life, ended: dg.DagsterRunStatus
+) -> None:
     grown.edit("batch_size: 8", "batch_size: 4")
     assert ("ema_unet", MODEL) in grown.tick()
-    recorded_run(grown, "ema_unet", MODEL, dg.DagsterRunStatus.CANCELED)
+    recorded_run(grown, "ema_unet", MODEL, ended)
     assert grown.tick() == set()
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,23 @@ def test_a_captioner_that_repeats_itself_is_found(
     outcome = look(checks.CAPTIONS_VARY, made(store, "captions", facts), style, store)
     assert outcome.passed == passed
     assert outcome.why.startswith(f"{share:.0%} of the images have the caption 'a cartoon'")
+
+
+@pytest.mark.parametrize(("wanted", "passed"), [("en", False), ("de", False), (None, True)])
+def test_captions_in_another_language_are_found(
+    store: Store, style: Style, wanted: str | None, *, passed: bool
+) -> None:
+    facts = {"kept": 9, "languages": {"captioner": "en", "title of w": "de", "alt of w": "und"}}
+    limits = replace(style.checks, caption_language=wanted)
+    style = style.model_copy(update={"checks": limits})
+    outcome = look(checks.CAPTIONS_LANGUAGE, made(store, "captions", facts), style, store)
+    assert outcome.passed == passed
+    if wanted == "en":
+        assert outcome.why == "title of w is de, but checks.caption_language is en"
+
+
+def test_too_few_words_are_in_no_wrong_language(store: Store, style: Style) -> None:
+    assert look(checks.CAPTIONS_LANGUAGE, made(store, "captions", {}), style, store).passed
 
 
 @pytest.mark.parametrize(("cut", "passed"), [(10, True), (11, False)])

@@ -12,7 +12,7 @@ from styledag.graph.exported_dataset import (
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
-from styledag_tests.bases.families.stable_diffusion_xl import write_stable_diffusion_xl
+from styledag_tests.bases.families import tiny_families
 from styledag_tests.whole.small_project import STYLE, make_project
 
 
@@ -61,14 +61,24 @@ def test_trainers_get_the_settings_of_the_style_file(tmp_path: Path, starter: Pa
     assert (settings.epochs, settings.batch_size, settings.lora_rank) == (2, 8, None)
 
 
-def test_a_base_of_stable_diffusion_xl_is_one_for_trainers_too(
-    tmp_path: Path, starter: Path
+@pytest.mark.parametrize(
+    ("kind", "known_as"),
+    [
+        ("stable_diffusion_xl", "sdxl"),
+        ("stable_diffusion_3", "sd3"),
+        ("flux2_klein", "flux2-klein"),
+        ("z_image", "z-image"),
+        ("sana", "sana"),
+    ],
+)
+def test_every_family_is_one_for_trainers_too(
+    tmp_path: Path, starter: Path, kind: str, known_as: str
 ) -> None:
     project = make_project(tmp_path, starter, "http://127.0.0.1:1")
     tokenizer = starter / "stable-diffusion" / "tokenizer"
-    base = write_stable_diffusion_xl(tmp_path / "xl", tokenizer)
+    base = tiny_families()[kind].write(tmp_path / kind, tokenizer)
     path = project.styles_folder / f"{STYLE}.yaml"
     text = path.read_text("utf-8").replace(str(starter / "stable-diffusion"), str(base))
     path.write_text(text, "utf-8")
 
-    assert trainer_settings(Catalogue(project), STYLE).family == "sdxl"
+    assert trainer_settings(Catalogue(project), STYLE).family == known_as

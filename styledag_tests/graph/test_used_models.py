@@ -1,5 +1,9 @@
 """Which parts of a base a stage depends on, where the family names them in its own way."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ from styledag.graph.checkpoint_unets import denoiser_of
 from styledag.style.model import Style
 from styledag_tests.bases.families.stable_diffusion_3 import FAMILY
 from styledag_tests.bases.tiny_parts import change
+from styledag_tests.models.hub import COMMIT, REPOSITORY, running_hub
 from styledag_tests.whole.small_project import STYLE, make_project
 
 WHOLE = {"checkpoint", "sample_grid", "evolution", "denoising", "published_model"}
@@ -67,3 +72,26 @@ def test_models_are_stored_under_the_name_of_the_bases_denoiser(
     style = catalogue.style(STYLE)
     used = catalogue.used_model(style, catalogue.stages["ema_unet"].uses[0], style.base)
     assert denoiser_of(used) == base / "transformer"
+
+
+def test_status_asks_the_hub_for_nothing(base: Path, starter: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", starter, "http://127.0.0.1:1")
+    shutil.copy(next((base / "transformer").glob("*.safetensors")), project.root / "a.safetensors")
+    path = project.styles_folder / f"{STYLE}.yaml"
+    on_hub = f"{REPOSITORY}, revision: {COMMIT}, denoiser: a.safetensors"
+    path.write_text(path.read_text().replace(f"{starter}/stable-diffusion", on_hub))
+    files = {
+        each.relative_to(base).as_posix(): each.read_bytes()
+        for each in base.rglob("*")
+        if each.is_file()
+    }
+    with running_hub(files) as hub:
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub")}
+        shown = subprocess.run(
+            [sys.executable, "-m", "styledag", "--project", str(project.root), "status", STYLE],
+            capture_output=True, text=True, check=False, env=os.environ | environment,
+        )  # fmt: skip
+        assert (hub.downloads, hub.listings) == ([], 0)
+    assert shown.returncode == 0, shown.stderr
+    assert "ema_unet" in shown.stdout
+    assert "broken" not in shown.stdout

@@ -29,6 +29,9 @@ KINDS = {
 """What each kind of process has in its command line; a run trains in its own process."""
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "styledag") { __typename } }'
+STATUS = """
+query ($run: ID!) { runOrError(runId: $run) { ... on Run { status tags { key value } } } }
+"""
 NO_ANSWER = (AssertionError, OSError, TypeError, KeyError)
 
 
@@ -123,11 +126,23 @@ class Chaos:
                 elif time.monotonic() > kill_at_s:
                     self._kill_one()
                     kill_at_s = time.monotonic() + self._dice.uniform(1, 12)
-            status = self._persist(lambda: self.ui.status(run))
+            status = self._persist(lambda: self._status(run))
             if status not in UNFINISHED:
                 return status
             time.sleep(0.5)
         raise AssertionError(f"run {run} has not ended; killed so far: {self.killed}")
+
+    def _status(self, run: str) -> str:
+        """Return the status of a run, or of the one by which Dagster retries it."""
+        while True:
+            found = self.ui.ask(STATUS, run=run)["runOrError"]
+            tags = {each["key"]: each["value"] for each in found["tags"]}
+            status = str(found["status"])
+            if status != "FAILURE" or tags.get("dagster/will_retry") != "true":
+                return status
+            if "dagster/auto_retry_run_id" not in tags:
+                return UNFINISHED[0]
+            run = tags["dagster/auto_retry_run_id"]
 
     def _kill_one(self) -> None:
         """Kill a process of a random kind among those that were killed least often."""

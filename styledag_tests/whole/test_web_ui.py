@@ -30,6 +30,14 @@ mutation ($parameters: ExecutionParams!) {
 }
 """
 STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+CANCEL = "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }"
+RETRIES = """
+query ($run: String!) {
+  runsOrError(filter: {tags: [{key: "dagster/parent_run_id", value: $run}]}) {
+    ... on Runs { results { runId } }
+  }
+}
+"""
 IMAGE_ASSETS = [
     "style", "raw_images", "jpeg_images", "curated_images", "captions", "image_dataset",
 ]  # fmt: skip
@@ -109,6 +117,14 @@ class WebUi:
         """Return a run's status, such as ``STARTED``."""
         return str(self.ask(STATUS, run=run)["runOrError"]["status"])
 
+    def cancel(self, run: str) -> None:
+        """Ask a run to end, as the web UI's button does."""
+        self.ask(CANCEL, run=run)
+
+    def retries(self, run: str) -> list[str]:
+        """Return the ids of the runs that Dagster started since this one had failed."""
+        return [each["runId"] for each in self.ask(RETRIES, run=run)["runsOrError"]["results"]]
+
     def interrupt(self) -> None:
         """End it as Ctrl-C in its terminal does."""
         assert self._process is not None
@@ -169,7 +185,7 @@ def running_ui(root: Path, starter: Path, wiki: DemoWiki, *, port: int) -> Itera
 
 
 @pytest.mark.parametrize("ending", ["ctrl-c", "kill -9 of everything"])
-def test_a_training_that_lost_its_process_frees_the_pool_when_the_ui_starts_again(
+def test_a_training_that_lost_its_process_goes_on_once_when_the_ui_starts_again(
     web_ui: WebUi, ending: str
 ) -> None:
     images = web_ui.launch(IMAGE_ASSETS, STYLE)
@@ -186,8 +202,16 @@ def test_a_training_that_lost_its_process_frees_the_pool_when_the_ui_starts_agai
     web_ui.start()
 
     eventually(lambda: web_ui.status(training) == "FAILURE", "its run has ended")
+    eventually(lambda: web_ui.retries(training), "it is run once more")
+    (retry,) = web_ui.retries(training)
+    eventually(lambda: web_ui.status(retry) == "STARTED", "training goes on")
     following = web_ui.launch(["vae_decoder"], MODEL)
+    time.sleep(15)
+    web_ui.cancel(retry)
     eventually(lambda: web_ui.status(following) == "SUCCESS", "the pool is free")
+    assert web_ui.status(retry) == "CANCELED"
+    assert web_ui.retries(retry) == []
+    assert len(web_ui.retries(training)) == 1
 
 
 @pytest.mark.parametrize(

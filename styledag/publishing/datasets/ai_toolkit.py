@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from styledag.dataset.read import DatasetRow
+from styledag.errors import DataError
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
 
@@ -42,7 +43,15 @@ def write_ai_toolkit(
         folder: Where it is written.
         target: Where it will lie, since the dataset's path is absolute.
         settings: The style's settings.
+
+    Raises:
+        DataError: If ai-toolkit does not train the family.
     """
+    if settings.family not in _ARCHITECTURES:
+        raise DataError(
+            f"ai-toolkit trains {', '.join(_ARCHITECTURES)}, but the base's family is "
+            f"{settings.family}: export for another trainer"
+        )
     written = write_sidecars(rows, folder, with_variants=False)
     samples = written.images["train"] * settings.repeats
     process: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """A dataset for diffusers' example scripts: an ``imagefolder`` and the command that trains on it.
 
-https://huggingface.co/docs/datasets/image_dataset and diffusers'
-``examples/text_to_image/train_text_to_image.py``.
+https://huggingface.co/docs/datasets/image_dataset and diffusers' ``examples/text_to_image`` and,
+for flow matching, ``examples/dreambooth``.
 """
 
 import json
@@ -23,12 +23,17 @@ _SCRIPTS: dict[Family, str] = {
     "sd2": "train_text_to_image",
     "sd2-v": "train_text_to_image",
     "sdxl": "train_text_to_image_sdxl",
+    "sd3": "train_dreambooth_sd3",
 }
 _LORA_SCRIPTS: dict[Family, str] = {
     "sd1": "train_text_to_image_lora",
     "sd2": "train_text_to_image_lora",
     "sd2-v": "train_text_to_image_lora",
     "sdxl": "train_text_to_image_lora_sdxl",
+    "sd3": "train_dreambooth_lora_sd3",
+    "flux2-klein": "train_dreambooth_lora_flux2_klein",
+    "z-image": "train_dreambooth_lora_z_image",
+    "sana": "train_dreambooth_lora_sana",
 }
 
 
@@ -37,8 +42,9 @@ def write_diffusers(
 ) -> Written:
     """Write ``train/metadata.jsonl`` beside the images and ``train.sh``; return the counts.
 
-    The column ``text`` is a list of the caption and its variants, of which the scripts choose one
-    at random for each sample.
+    For the scripts of ``text_to_image``, the column ``text`` is a list of the caption and its
+    variants, of which they choose one at random for each sample. Those of ``dreambooth`` read one
+    caption an image, so variants are left out and counted.
 
     Args:
         rows: The dataset's rows.
@@ -47,14 +53,17 @@ def write_diffusers(
         settings: The style's settings.
 
     Raises:
-        DataError: If no script of ``examples/text_to_image`` trains the family.
+        DataError: If no script trains the family, or none trains the whole denoiser.
     """
     scripts = _SCRIPTS if settings.lora_rank is None else _LORA_SCRIPTS
     if settings.family not in scripts:
+        what = "whole denoisers" if settings.lora_rank is None else "LoRAs"
         raise DataError(
-            f"diffusers' text_to_image scripts train {', '.join(scripts)}, but the base's family "
-            f"is {settings.family}: export for another trainer"
+            f"diffusers' scripts train {what} of {', '.join(scripts)}, but the base's family is "
+            f"{settings.family}: export for another trainer"
         )
+    script = scripts[settings.family]
+    one_caption = script.startswith("train_dreambooth")
     written = Written()
     with ExitStack() as stack:
         metadata: dict[str, IO[str]] = {}
@@ -65,25 +74,46 @@ def write_diffusers(
                 file = (split / METADATA_FILE).open("w", encoding="utf-8", newline="\n")
                 metadata[row.split] = stack.enter_context(file)
             (split / f"{row.id}.jpg").write_bytes(row.jpeg)
-            line = {"file_name": f"{row.id}.jpg", "text": captions_of(row)}
+            captions = captions_of(row)
+            text = captions[0] if one_caption else captions
+            line = {"file_name": f"{row.id}.jpg", "text": text}
             metadata[row.split].write(json.dumps(line, ensure_ascii=False) + "\n")
-            written.variants += len(row.variants)
-    written.command = _command(scripts[settings.family], target, settings)
+            if one_caption:
+                written.variants_left_out += len(row.variants)
+            else:
+                written.variants += len(row.variants)
+    data = _captioned(target, settings) if one_caption else _text_to_image(target, settings)
+    written.command = _command(script, [*data, *_common(target, settings)])
     text = f"#!/bin/sh\nexec {written.command}\n"
     (folder / COMMAND_FILE).write_text(text, encoding="utf-8", newline="\n")
     return written
 
 
-def _command(script: str, target: Path, settings: TrainerSettings) -> str:
+def _text_to_image(target: Path, settings: TrainerSettings) -> list[str]:
+    return [
+        f"--train_data_dir={target / 'train'}",
+        # The scripts have no repeats, and an image that is repeated is one more epoch of it.
+        f"--num_train_epochs={settings.epochs * settings.repeats}",
+    ]
+
+
+def _captioned(target: Path, settings: TrainerSettings) -> list[str]:
+    return [
+        f"--dataset_name={target}",
+        f"--instance_prompt={settings.name}",  # required, but read only where there is no caption
+        f"--repeats={settings.repeats}",
+        f"--num_train_epochs={settings.epochs}",
+        "--mixed_precision=bf16",
+    ]
+
+
+def _common(target: Path, settings: TrainerSettings) -> list[str]:
     arguments = [
         f"--pretrained_model_name_or_path={settings.base}",
-        f"--train_data_dir={target / 'train'}",
         "--image_column=image",
         "--caption_column=text",
         f"--resolution={settings.resolution_px}",
         f"--train_batch_size={settings.batch_size}",
-        # The scripts have no repeats, and an image that is repeated is one more epoch of it.
-        f"--num_train_epochs={settings.epochs * settings.repeats}",
         f"--learning_rate={settings.learning_rate}",
         "--lr_scheduler=constant",
         f"--seed={settings.seed}",
@@ -93,5 +123,9 @@ def _command(script: str, target: Path, settings: TrainerSettings) -> str:
         arguments.append("--random_flip")
     if settings.lora_rank is not None:
         arguments.append(f"--rank={settings.lora_rank}")
+    return arguments
+
+
+def _command(script: str, arguments: list[str]) -> str:
     quoted = " ".join(shlex.quote(argument) for argument in arguments)
     return f"accelerate launch {script}.py {quoted}"

@@ -21,7 +21,6 @@ _SCRIPTS: dict[Family, tuple[str, str, str]] = {
     "sd2": ("train_db.py", "train_network.py", "networks.lora"),
     "sd2-v": ("train_db.py", "train_network.py", "networks.lora"),
     "sdxl": ("sdxl_train.py", "sdxl_train_network.py", "networks.lora"),
-    "sd3": ("sd3_train.py", "sd3_train_network.py", "networks.lora_sd3"),
 }
 _FAMILY_KEYS: dict[Family, dict[str, Value]] = {
     "sd2": {"v2": True},
@@ -43,12 +42,12 @@ def write_kohya(
         settings: The style's settings.
 
     Raises:
-        DataError: If kohya's tools do not train the family.
+        DataError: If kohya's tools do not train the family from a folder in diffusers' layout.
     """
     if settings.family not in _SCRIPTS:
         raise DataError(
-            f"sd-scripts train {', '.join(_SCRIPTS)}, but the base's family is {settings.family}: "
-            "export for another trainer"
+            f"sd-scripts train {', '.join(_SCRIPTS)} from diffusers' layout, but the base's family "
+            f"is {settings.family}: export for another trainer"
         )
     written = write_sidecars(_escaped(rows), folder, with_variants=True)
     dataset: dict[str, Value] = {

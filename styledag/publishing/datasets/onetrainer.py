@@ -24,6 +24,7 @@ _MODEL_TYPES: dict[Family, str] = {
     "sd3": "STABLE_DIFFUSION_35",
     "flux2-klein": "FLUX_2",
     "z-image": "Z_IMAGE",
+    "sana": "SANA",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from styledag.settings import STRICT, check_settings, setting
 
 Trainer = Literal["kohya", "onetrainer", "ai-toolkit", "diffusers", "webdataset"]
-Family = Literal["sd1", "sd2", "sd2-v", "sdxl", "sd3", "flux2-klein", "z-image"]
+Family = Literal["sd1", "sd2", "sd2-v", "sdxl", "sd3", "flux2-klein", "z-image", "sana"]
 
 
 @dataclass(frozen=True, kw_only=True)

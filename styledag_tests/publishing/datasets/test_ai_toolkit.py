@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from styledag.errors import DataError
 from styledag.publishing.datasets.export import export_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
 from styledag_tests.publishing.datasets.conftest import Example
@@ -71,3 +72,12 @@ def test_families_are_named(
     assert process["model"]["is_v_pred"] is (family == "sd2-v")
     assert process["train"]["noise_scheduler"] == scheduler
     assert process["network"] == {"type": "lora", "linear": 16, "linear_alpha": 16}
+
+
+def test_a_family_that_is_not_trained_is_refused(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="family is sana"):
+        export_dataset(
+            example.folder, tmp_path / "to", "ai-toolkit", replace(settings, family="sana")
+        )

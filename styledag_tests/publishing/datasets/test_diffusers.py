@@ -25,9 +25,19 @@ def parse(command: str) -> argparse.Namespace:
         "--caption_column",
         "--lr_scheduler",
         "--output_dir",
+        "--dataset_name",
+        "--instance_prompt",
+        "--mixed_precision",
     ):
         parser.add_argument(name, type=str)
-    for name in ("--resolution", "--train_batch_size", "--num_train_epochs", "--seed", "--rank"):
+    for name in (
+        "--resolution",
+        "--train_batch_size",
+        "--num_train_epochs",
+        "--seed",
+        "--rank",
+        "--repeats",
+    ):
         parser.add_argument(name, type=int)
     parser.add_argument("--learning_rate", type=float)
     parser.add_argument("--random_flip", action="store_true")
@@ -72,10 +82,43 @@ def test_the_command_is_a_shell_script(
     assert parse(facts["command"]).script == "train_text_to_image_lora.py"
 
 
-def test_a_family_without_a_script_is_refused(
+@pytest.mark.parametrize(
+    ("family", "rank", "script"),
+    [
+        ("sd3", None, "train_dreambooth_sd3.py"),
+        ("sd3", 8, "train_dreambooth_lora_sd3.py"),
+        ("flux2-klein", 8, "train_dreambooth_lora_flux2_klein.py"),
+        ("z-image", 8, "train_dreambooth_lora_z_image.py"),
+        ("sana", 8, "train_dreambooth_lora_sana.py"),
+    ],
+)
+def test_the_scripts_of_flow_matching_read_one_caption_an_image(
+    family, rank, script, example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+    facts = export_dataset(
+        example.folder, target, "diffusers", replace(settings, family=family, lora_rank=rank)
+    )
+
+    arguments = parse(facts["command"])
+    assert arguments.script == script
+    assert (arguments.rank, arguments.repeats, arguments.num_train_epochs) == (rank, 3, 5)
+    # As the scripts load it: by the folder's name alone.
+    read = load_dataset(arguments.dataset_name, cache_dir=str(tmp_path / "cache"))
+    assert set(read) == {"train", "validation"}
+    images = example.splits["train"]
+    assert sorted(read["train"][arguments.caption_column]) == sorted(
+        image.caption for image in images.values()
+    )
+    variants = sum(len(i.variants) for split in example.splits.values() for i in split.values())
+    assert facts["variants_left_out"] == variants > 0
+    assert facts["variants"] == 0
+
+
+def test_a_whole_denoiser_without_a_script_is_refused(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="family is sd3"):
+    with pytest.raises(DataError, match=r"whole denoisers of sd1.*family is z-image"):
         export_dataset(
-            example.folder, tmp_path / "to", "diffusers", replace(settings, family="sd3")
+            example.folder, tmp_path / "to", "diffusers", replace(settings, family="z-image")
         )

@@ -97,10 +97,9 @@ def test_the_training_configuration_names_base_and_dataset(
     assert facts["command"].startswith("accelerate launch train_network.py --config_file ")
 
 
+@pytest.mark.parametrize("family", ["sd3", "z-image"])
 def test_a_family_that_is_not_trained_is_refused(
-    example: Example, settings: TrainerSettings, tmp_path: Path
+    example: Example, settings: TrainerSettings, tmp_path: Path, family: str
 ) -> None:
     with pytest.raises(DataError, match="sd-scripts train sd1"):
-        export_dataset(
-            example.folder, tmp_path / "to", "kohya", replace(settings, family="z-image")
-        )
+        export_dataset(example.folder, tmp_path / "to", "kohya", replace(settings, family=family))
