@@ -1,11 +1,12 @@
 """The project: the folder that holds the style files, the models and the store."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from styledag.errors import StyledagError, StyleFileError
-from styledag.style.load import load_style, style_paths
+from styledag.style.load import SUFFIX, load_style, style_paths
 from styledag.style.model import Style
 
 MARK = "dagster.yaml"
@@ -60,11 +61,18 @@ class Project:
         Raises:
             StyleFileError: If there is no such file, or it says something that cannot be meant.
         """
-        paths = self.style_paths
-        if name not in paths:
-            there = ", ".join(paths) or "none"
+        path = self._path(name)
+        if path is None:
+            there = ", ".join(self.style_paths) or "none"
             raise StyleFileError(
                 f"there is no style {name!r} in {self.styles_folder} (there: {there}); "
                 f"`styledag new {name}` writes one"
             )
-        return load_style(paths[name])
+        return load_style(path)
+
+    def _path(self, name: str) -> Path | None:
+        """Return the file of one style without looking for those of others."""
+        if self.declared_in:
+            return self.declared_in.get(name)
+        path = self.styles_folder / f"{name}{SUFFIX}"
+        return path if path.parent == self.styles_folder and os.path.lexists(path) else None

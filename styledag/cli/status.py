@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
@@ -19,9 +20,14 @@ from styledag.cli.context import Session, pass_session
 if TYPE_CHECKING:
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.freshness.next_run import Cost
-    from styledag.graph.status import AssetStatus
+    from styledag.graph.status import AssetStatus, State
 
-_COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken": "red"}
+_COLOURS: "Mapping[State, str]" = {
+    "current": "green",
+    "outdated": "yellow",
+    "missing": "dim",
+    "broken": "red",
+}
 
 
 @click.command()
@@ -30,7 +36,9 @@ _COLOURS = {"current": "green", "outdated": "yellow", "missing": "dim", "broken"
 @click.option("--next", "with_next", is_flag=True, help="What a run would do, and what it costs.")
 @pass_session
 def status(session: Session, style: str | None, *, as_json: bool, with_next: bool) -> None:
-    """Show each asset of a style, or of all: what is there, what is out of date and why.
+    """Show each asset of a style: what is there, what is out of date and why.
+
+    Of several styles, show how many assets are in each state; --json has all of them.
 
     With --next, show what a run would build instead: how many images it reads at most, optimiser
     steps, bytes, and time as the newest builds took.
@@ -39,7 +47,7 @@ def status(session: Session, style: str | None, *, as_json: bool, with_next: boo
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.status import AssetStatus, style_status
 
-    catalogue = Catalogue(session.project)
+    catalogue = Catalogue(session.project).at_once()
     names = [style] if style else list(session.project.style_paths)
     states: dict[str, list[AssetStatus]] = {}
     broken: dict[str, str] = {}
@@ -54,6 +62,8 @@ def status(session: Session, style: str | None, *, as_json: bool, with_next: boo
     elif as_json:
         plain = {name: [asdict(each) for each in rows] for name, rows in states.items()}
         click.echo(json.dumps(plain, indent=2))
+    elif len(states) > 1:
+        session.console.print(_overview(states))
     else:
         for name, rows in states.items():
             session.console.print(_table(name, rows))
@@ -95,6 +105,19 @@ def _cost_table(style: str, rows: "list[Cost]") -> Table:
             "" if row.size_bytes is None else decimal(row.size_bytes),
             "" if row.seconds is None else str(timedelta(seconds=math.ceil(row.seconds))),
         )
+    return table
+
+
+def _overview(states: "Mapping[str, list[AssetStatus]]") -> Table:
+    table = Table("style", *_COLOURS, "first that is not current", box=None)
+    for style, rows in states.items():
+        counts = Counter(row.state for row in rows)
+        first = next((f"{row.asset}: {row.why}" for row in rows if row.state != "current"), "")
+        shown = (
+            f"[{colour}]{counts[state]}[/{colour}]" if counts[state] else ""
+            for state, colour in _COLOURS.items()
+        )
+        table.add_row(style, *shown, escape(first))
     return table
 
 

@@ -76,8 +76,9 @@ def _serve_pages(session: Session, stack: ExitStack, port: int) -> str:
 def _wait(process: "subprocess.Popen[bytes]") -> int:
     """Return the exit status of a process that is interrupted when this one is told to end.
 
-    Interrupted again, or after some time, its whole group is killed. What a process that was killed
-    leaves of its group is told to end: web server and daemon would keep the port and the history.
+    Interrupted again, or after some time, its whole group is killed. What is left of its group
+    when it has ended is told to end: a web server and a daemon whose parent was killed would keep
+    the port and the history, and a code server would stay for a minute.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -86,14 +87,15 @@ def _wait(process: "subprocess.Popen[bytes]") -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
+    left = signal.SIGTERM
     try:
-        status = process.wait()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        return status
+        return process.wait()
     except KeyboardInterrupt:
         try:
             return process.wait(_PATIENCE_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            os.killpg(process.pid, signal.SIGKILL)
+            left = signal.SIGKILL
             return -signal.SIGINT
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, left)

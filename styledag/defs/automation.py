@@ -128,9 +128,10 @@ class DueNow:
     def _find(
         self, instance: dg.DagsterInstance, warn: Callable[[str], None]
     ) -> Iterator[tuple[tuple[str, str], str]]:
+        now = self._catalogue.at_once()
         for style in self._switched_on(instance):
             try:
-                due = due_builds(self._catalogue, style)
+                due = due_builds(now, style)
                 waiting = self._waiting(instance, due)
             except StyledagError as exc:
                 warn(f"style {style} is left alone: {exc}")

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 
@@ -63,17 +64,20 @@ class Partitions:
             for target in targets
             if target.style in self.styles
         }
-        return dg.StaticPartitionMapping(
-            {
-                source.key: [
-                    target.key
-                    for target in targets
-                    if (source == target if same_grain else source.belongs_with(target))
-                    or source in further.get(target, ())
-                ]
-                for source in sources
-            }
-        )
+        mapped: dict[str, list[str]] = {source.key: [] for source in sources}
+        of_style: dict[str, list[Partition]] = {}
+        for source in sources:
+            of_style.setdefault(source.style, []).append(source)
+        for target in targets:
+            read = [
+                source
+                for source in of_style.get(target.style, ())
+                if (source == target if same_grain else source.belongs_with(target))
+            ]
+            for source in {*read, *further.get(target, ())}:
+                if source.key in mapped:
+                    mapped[source.key].append(target.key)
+        return dg.StaticPartitionMapping(mapped)
 
 
 def read_partitions(project: Project) -> Partitions:
@@ -86,12 +90,12 @@ def read_partitions(project: Project) -> Partitions:
     models: list[Partition] = []
     parts: dict[Grain, list[Partition]] = {"checkpoint": [], "blend": []}
     read: dict[str, Style] = {}
-    for name in project.style_paths:
+    for name, path in project.style_paths.items():
         if not re.search(STYLE_NAME, name):
             log.warning("%s.yaml is left out: its name must match %s", name, STYLE_NAME)
             continue
         styles.append(Partition(name))
-        style = _readable(project, name)
+        style = _readable(name, path)
         if style is None:
             continue
         read[name] = style
@@ -109,9 +113,9 @@ def read_partitions(project: Project) -> Partitions:
     )
 
 
-def _readable(project: Project, name: str) -> Style | None:
+def _readable(name: str, path: Path) -> Style | None:
     try:
-        return load_style(project.style_paths[name])
+        return load_style(path)
     except StyleFileError as exc:
         log.warning("style %s is left out until its file is mended:\n%s", name, exc)
         return None

@@ -20,6 +20,35 @@ from styledag.store.artifact import Artifact
 from styledag.store.store import Built
 
 
+def materialisation(
+    placement: Placement,
+    stage: Stage,
+    partition: Partition,
+    built: Built,
+    links: Mapping[str, dg.MetadataValue],
+) -> dg.AssetMaterialization:
+    """Return what Dagster records of an artifact that no step of its own has made.
+
+    Args:
+        placement: Keys of the assets.
+        stage: Its stage.
+        partition: Its partition.
+        built: The artifact.
+        links: Metadata that leads to its pages.
+    """
+    build = built.artifact.build
+    return dg.AssetMaterialization(
+        placement.asset(stage.name),
+        partition=partition.key,
+        metadata=built_metadata(stage, built, links),
+        tags={
+            DATA_VERSION_TAG: build.version,
+            DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
+            CODE_VERSION_TAG: build.code_version,
+        },
+    )
+
+
 @dataclass(frozen=True)
 class PartsLog:
     """Logs the parts of one running materialisation.
@@ -66,19 +95,8 @@ class PartsLog:
         return page_links(self.pages_url, self.catalogue.store, artifact, self.placement)
 
     def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
-        artifact = built.artifact
-        self.context.log_event(
-            dg.AssetMaterialization(
-                self.placement.asset(stage.name),
-                partition=partition.key,
-                metadata=built_metadata(stage, built, self.links(artifact)),
-                tags={
-                    DATA_VERSION_TAG: artifact.version,
-                    DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
-                    CODE_VERSION_TAG: artifact.build.code_version,
-                },
-            )
-        )
+        links = self.links(built.artifact)
+        self.context.log_event(materialisation(self.placement, stage, partition, built, links))
 
     def _announced(self, asset: str, partition: Partition) -> str | None:
         """Return the version that was logged last for a partition."""

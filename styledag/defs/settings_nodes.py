@@ -5,7 +5,7 @@ and models that decide the asset. After a change of the style file, the assets t
 those that follow them are out of date in the web UI just as ``styledag status`` reports them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from dagster._core.definitions.data_version import (
@@ -20,7 +20,7 @@ from styledag.defs.placement import SETTINGS, Placement
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.stage import Stage
-from styledag.graph.status import style_status
+from styledag.graph.status import AssetStatus, style_status
 
 
 def settings_node(stage: Stage, partitions: Partitions, placement: Placement) -> dg.AssetSpec:
@@ -57,18 +57,27 @@ def observe_settings(
 
 
 def changed_settings(
-    instance: dg.DagsterInstance, catalogue: Catalogue, style: str, placement: Placement
+    instance: dg.DagsterInstance, statuses: Sequence[AssetStatus], placement: Placement
 ) -> Iterator[dg.AssetObservation]:
-    """Yield an observation for each asset of a style of which the style file decides another thing.
+    """Yield an observation for each asset of which the style files decide another thing than known.
 
-    Raises:
-        StyleFileError: If the style file is missing or broken.
+    Args:
+        instance: Dagster's records.
+        statuses: Of all partitions to look at; see :func:`~styledag.graph.status.style_status`.
+        placement: Keys of the assets.
     """
-    for status in style_status(catalogue, style):
-        key = placement.settings(status.asset)
-        newest = _newest(instance, key, status.partition)
-        if status.declared and (newest is None or _version(newest) != status.declared):
-            yield _observation(key, status.partition, status.declared)
+    by_asset: dict[str, list[AssetStatus]] = {}
+    for status in statuses:
+        by_asset.setdefault(status.asset, []).append(status)
+    for asset, of_asset in by_asset.items():
+        key = placement.settings(asset)
+        known = instance.event_log_storage.get_latest_tags_by_partition(
+            key, dg.DagsterEventType.ASSET_OBSERVATION, [DATA_VERSION_TAG]
+        )
+        for status in of_asset:
+            version = known.get(status.partition, {}).get(DATA_VERSION_TAG)
+            if status.declared and version != status.declared:
+                yield _observation(key, status.partition, status.declared)
 
 
 def style_files_sensor(catalogue: Catalogue, placement: Placement) -> dg.SensorDefinition:
@@ -81,12 +90,14 @@ def style_files_sensor(catalogue: Catalogue, placement: Placement) -> dg.SensorD
         description="Marks what a changed style file puts out of date; starts nothing.",
     )
     def style_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        changed: list[dg.AssetObservation] = []
+        statuses: list[AssetStatus] = []
+        now = catalogue.at_once()
         for style in catalogue.project.style_paths:
             try:
-                changed += changed_settings(context.instance, catalogue, style, placement)
+                statuses += style_status(now, style)
             except StyledagError as exc:
                 context.log.warning(f"style {style} is left out until its file is mended: {exc}")
+        changed = list(changed_settings(context.instance, statuses, placement))
         if not changed:
             return dg.SkipReason("no style file has changed")
         return dg.SensorResult(asset_events=changed)

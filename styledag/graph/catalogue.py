@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from styledag.bases.base import Parts
 from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
 from styledag.graph.blends import blends_of
@@ -21,7 +22,7 @@ from styledag.models.reference import (
 )
 from styledag.project import Project
 from styledag.store.artifact import Input
-from styledag.store.store import Store
+from styledag.store.store import Store, StoreAtOnce
 from styledag.style.model import Style
 from styledag.training.recipe import Recipe
 
@@ -148,8 +149,25 @@ class Catalogue:
         """
         if uses.parts is None:
             return self.model(reference, fetch=fetch)
-        base = find_base(index_folder(style.base, project=self.project.root, fetch=fetch))
-        return self.model(reference, uses.parts(base.parts), fetch=fetch)
+        return self.model(
+            reference, uses.parts(self.base_parts(style.base, fetch=fetch)), fetch=fetch
+        )
+
+    def base_parts(self, reference: ModelReference, *, fetch: bool = True) -> Parts:
+        """Return the names of a base's parts.
+
+        Raises:
+            ModelNotFetchedError: If the base is not there, and the Hub is not to be asked.
+            ModelError: If the base is not available.
+        """
+        return find_base(index_folder(reference, project=self.project.root, fetch=fetch)).parts
+
+    def at_once(self) -> "Catalogue":
+        """Return the same as it is at one moment: each model and record is looked at once.
+
+        For what is asked of many partitions together; a later change is not seen.
+        """
+        return _AtOnce(self.project)
 
     def file_input(self, name: str, path: str) -> Input:
         """Return a file of the project as a build's input.
@@ -166,6 +184,31 @@ class Catalogue:
     def path(self, relative: str) -> Path:
         """Return a path that a style file gives relative to the project."""
         return self.project.root / relative
+
+
+@dataclass(frozen=True)
+class _AtOnce(Catalogue):
+    """A catalogue that remembers what it has seen."""
+
+    _models: dict[object, ResolvedModel] = field(default_factory=dict, compare=False)
+    _parts: dict[ModelReference, Parts] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def store(self) -> Store:
+        return StoreAtOnce(self.project.store_url)
+
+    def model(
+        self, reference: ModelReference, parts: Sequence[str] = ("",), *, fetch: bool = True
+    ) -> ResolvedModel:
+        key = reference, tuple(parts)
+        if key not in self._models:
+            self._models[key] = super().model(reference, parts, fetch=fetch)
+        return self._models[key]
+
+    def base_parts(self, reference: ModelReference, *, fetch: bool = True) -> Parts:
+        if reference not in self._parts:
+            self._parts[reference] = super().base_parts(reference, fetch=fetch)
+        return self._parts[reference]
 
 
 def partitions_of(style: Style, owner: Partition, grain: Grain) -> list[Partition]:

@@ -65,16 +65,17 @@ def _status(
     version = None if current is None else current.version
     try:
         pending = _pending(catalogue, stage, declaration, known)
-        declared = _with_pending(declared_digest(catalogue, stage, declaration), pending)
         recorded = () if current is None else current.build.inputs
-        plan = plan_as_recorded(catalogue, stage, declaration, recorded)
-        declared = _with_pending(plan.declared, pending)
-        changes = [] if current is None else [*_changes(current.build, plan.target)]
-    except ArtifactMissingError as exc:
-        state: State = "missing" if current is None else "outdated"
-        return AssetStatus(stage.name, partition.key, state, version, str(exc), declared)
+        try:
+            plan = plan_as_recorded(catalogue, stage, declaration, recorded)
+        except ArtifactMissingError as exc:
+            state: State = "missing" if current is None else "outdated"
+            declared = _with_pending(declared_digest(catalogue, stage, declaration), pending)
+            return AssetStatus(stage.name, partition.key, state, version, str(exc), declared)
     except StyledagError as exc:
         return AssetStatus(stage.name, partition.key, "broken", version, str(exc))
+    declared = _with_pending(plan.declared, pending)
+    changes = [] if current is None else [*_changes(current.build, plan.target)]
     if current is None:
         why = "never materialised"
         return AssetStatus(stage.name, partition.key, "missing", None, why, declared)

@@ -1,6 +1,8 @@
 """RGB pixels become a JPEG that holds nothing else."""
 
 import io
+from collections.abc import Mapping
+from functools import cache
 
 import PIL
 from PIL import Image, features
@@ -25,7 +27,8 @@ def encode_jpeg(image: Image.Image, *, quality: int) -> bytes:
     return file.getvalue()
 
 
-def codec_versions() -> dict[str, str]:
+@cache
+def codec_versions() -> Mapping[str, str]:
     """Return the versions of Pillow and of the decoders beside it, which decide a JPEG's bytes."""
     from importlib.metadata import PackageNotFoundError, version
 

@@ -286,6 +286,38 @@ class Store:
             yield folder
 
 
+class StoreAtOnce(Store):
+    """A store as it is at one moment: each record is read once, and a later change is not seen."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._seen: dict[tuple[str, ...], Artifact | None] = {}
+
+    def current(self, asset: str, partition: str) -> Artifact | None:
+        """Return the artifact that the newest build of a partition gave, or ``None``."""
+        seen = (asset, partition)
+        if seen not in self._seen:
+            self._seen[seen] = super().current(asset, partition)
+        return self._seen[seen]
+
+    def by_version(self, asset: str, partition: str, version: str) -> Artifact:
+        """Return an artifact by its version, current or not.
+
+        Raises:
+            ArtifactMissingError: If the store does not hold it.
+        """
+        seen = ("version", asset, partition, version)
+        found = self._seen.get(seen) or super().by_version(asset, partition, version)
+        self._seen[seen] = found
+        return found
+
+    def _artifact(self, asset: str, partition: str, key: str) -> Artifact | None:
+        seen = (asset, partition, key)
+        if seen not in self._seen:
+            self._seen[seen] = super()._artifact(asset, partition, key)
+        return self._seen[seen]
+
+
 def _lock(handle: IO[str], what: str) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,7 @@ from styledag.errors import StyleFileError
 Location = tuple[str | int, ...]
 
 
-class _Constructor(yaml.SafeLoader):
+class _Constructor(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.2's JSON types only: no dates, no ``yes``/``no`` booleans, no ``1:30`` numbers."""
 
 

@@ -118,14 +118,13 @@ def make_dataset(catalogue: Catalogue, numbers: range) -> Artifact:
         images: tuple[CaptionedImage, ...] = tuple(
             captioned_image(workspace, number) for number in numbers
         )
-        build_image_dataset(
+        return build_image_dataset(
             Manifest(images, ()),
             DatasetSettings(validation_share=0.0),
             workspace,
             style=STYLE,
             description="Numbers in colour.",
         )
-        return {}
 
     target = Target(asset="image_dataset", partition=STYLE, code_version=str(numbers))
     return catalogue.store.build(target, body).artifact

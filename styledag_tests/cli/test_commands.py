@@ -42,6 +42,15 @@ def test_status_as_a_table_shows_every_asset(root: Path) -> None:
     assert "missing" in output
 
 
+def test_status_of_several_styles_counts_their_assets_by_state(root: Path) -> None:
+    styles = root / "data" / "styles"
+    shutil.copy(styles / f"{STYLE}.yaml", styles / "other.yaml")
+    rows = json.loads(call(root, "status", "--json")[1])["other"]
+    _, output = call(root, "status")
+    shown = {line.split()[0]: line.split()[1:4] for line in output.splitlines()}
+    assert shown["other"] == shown[STYLE] == [str(len(rows)), "style:", "never"]
+
+
 def test_status_reports_a_broken_file_beside_the_others(root: Path) -> None:
     (root / "data" / "styles" / "broken.yaml").write_text("base: [", encoding="utf-8")
     result = CliRunner().invoke(cli, ["--project", str(root), "status", "--json"])
