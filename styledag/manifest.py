@@ -13,6 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from styledag.errors import DataError
+
 KEPT = "manifest.parquet"
 REJECTED = "rejected.parquet"
 VOLATILE = {"volatile": True}
@@ -107,16 +109,16 @@ def read_rows(path: Path, row_type: type[Row], *, most: int | None = None) -> li
         most: Only so many of the first rows; all when left out.
 
     Raises:
-        ValueError: If the file's columns are not the row type's fields.
+        DataError: If the file's columns are not the row type's fields.
     """
     table = pq.read_table(path).slice(0, most)
     if table.num_rows == 0:
         return []
     expected = arrow_schema(row_type)
     if table.schema.names != expected.names:
-        raise ValueError(
+        raise DataError(
             f"{path} has columns {table.schema.names}, but {row_type.__name__} needs "
-            f"{expected.names}"
+            f"{expected.names}: another version of styledag wrote it; `styledag run` makes it anew"
         )
     return _values(pa.concat_arrays(table.to_struct_array().chunks), row_type)
 

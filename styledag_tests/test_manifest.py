@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from styledag.collect.records import Origin, RawImage
+from styledag.errors import DataError
 from styledag.images.records import JpegImage
 from styledag.manifest import KEPT, Manifest, Rejection, read_rows, write_rows
 from styledag.store.digest import folder_digest
@@ -83,7 +84,7 @@ def test_an_empty_manifest_can_be_read(tmp_path: Path) -> None:
 
 def test_a_file_of_other_rows_is_refused(tmp_path: Path) -> None:
     Manifest((raw_image("a"),)).write(tmp_path)
-    with pytest.raises(ValueError, match="JpegImage"):
+    with pytest.raises(DataError, match=r"JpegImage.*`styledag run` makes it anew"):
         Manifest.read(tmp_path, JpegImage)
 
 
