@@ -13,6 +13,20 @@ COVERAGE = 0.95
 Counts = NDArray[np.int64]
 
 
+def units_of(prompts: Sequence[str], seeds: Sequence[int]) -> Counts:
+    """Return the number of each sample's unit, which is resampled as a whole.
+
+    The unit is the prompt, all of its seeds together; with a single prompt, the seed.
+
+    Args:
+        prompts: The prompt of each sample.
+        seeds: The seed of each sample.
+    """
+    units: Sequence[str | int] = prompts if len(set(prompts)) > 1 else seeds
+    kinds = sorted(set(units), key=str)
+    return np.array([kinds.index(unit) for unit in units], np.int64)
+
+
 def bootstrap(
     statistic: Callable[[Counts], float | None],
     prompts: Sequence[str],
@@ -35,16 +49,15 @@ def bootstrap(
     Returns:
         Both ends, or ``None`` twice where nothing can be resampled.
     """
-    units: Sequence[str | int] = prompts if len(set(prompts)) > 1 else seeds
-    kinds = sorted(set(units), key=str)
-    if len(kinds) < 2:
+    units = units_of(prompts, seeds)
+    kinds = len(set(units.tolist()))
+    if kinds < 2:
         return None, None
-    place = np.array([kinds.index(unit) for unit in units])
     random = np.random.default_rng(seed_for("bootstrap", name))
-    drawn = random.integers(0, len(kinds), (RESAMPLES, len(kinds)))
+    drawn = random.integers(0, kinds, (RESAMPLES, kinds))
     figures = []
     for choice in drawn:
-        figure = statistic(np.bincount(choice, minlength=len(kinds))[place])
+        figure = statistic(np.bincount(choice, minlength=kinds)[units])
         if figure is not None:
             figures.append(figure)
     if not figures:

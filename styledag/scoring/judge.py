@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from styledag.images.similarity import Float32
-from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
+from styledag.scoring.bootstrap import Counts, bootstrap, units_of, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
 from styledag.scoring.diversity import diversity
 from styledag.scoring.records import (
@@ -141,19 +141,22 @@ class Judge:
         share = text_retention(float(shown.mean()), float(base_shown.mean()))
         return _mean("text_similarity", pairs, shown), rounded(share)
 
-    def _distance(self, samples: Float32, kernel: Kernel = rbf_kernel) -> StyleDistance | None:
+    def _distance(
+        self, pairs: Sequence[Pair], samples: Float32, kernel: Kernel = rbf_kernel
+    ) -> StyleDistance | None:
         if min(len(samples), len(self.reference)) < 2:
             return None
-        return StyleDistance(samples, self.reference, kernel)
+        units = units_of([prompt for prompt, _ in pairs], [seed for _, seed in pairs])
+        return StyleDistance(samples, self.reference, kernel, units)
 
     def _kid(self, pairs: Sequence[Pair], samples: Float32) -> Estimate:
-        distance = self._distance(samples, polynomial_kernel)
+        distance = self._distance(pairs, samples, polynomial_kernel)
         return Estimate() if distance is None else _estimate(distance(), distance, pairs, "kid")
 
     def _style(self, pairs: Sequence[Pair], samples: Float32) -> tuple[Estimate, Estimate]:
         """Return CMMD and style; a resample takes the same prompts of the base's images."""
-        distance = self._distance(samples)
-        base = self._distance(np.stack([self.base[pair] for pair in pairs]))
+        distance = self._distance(pairs, samples)
+        base = self._distance(pairs, np.stack([self.base[pair] for pair in pairs]))
         if distance is None or base is None:
             return Estimate(), Estimate()
 

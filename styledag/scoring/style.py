@@ -66,35 +66,53 @@ class StyleDistance:
         samples: Unit embeddings [n, d]; at least 2.
         reference: Unit embeddings [m, d]; at least 2.
         kernel: CMMD's or KID's.
+        units: Number of each sample's unit, which is taken as a whole, such as its prompt; each
+            sample is its own when left out.
 
     Raises:
         ValueError: If one of the sets has less than 2 images.
     """
 
-    def __init__(self, samples: Float32, reference: Float32, kernel: Kernel = rbf_kernel) -> None:
+    def __init__(
+        self,
+        samples: Float32,
+        reference: Float32,
+        kernel: Kernel = rbf_kernel,
+        units: NDArray[np.int64] | None = None,
+    ) -> None:
         if min(len(samples), len(reference)) < 2:
             raise ValueError(
                 f"an unbiased MMD needs 2 images on each side, not {len(samples)} and "
                 f"{len(reference)}"
             )
-        self._within = kernel(samples, samples)
-        np.fill_diagonal(self._within, 0)
+        within = kernel(samples, samples)
+        numbers = np.arange(len(samples)) if units is None else units
+        others = numbers[:, None] != numbers[None, :]
+        same = ~others & ~np.eye(len(samples), dtype=bool)
+        self._apart, self._apart_pairs = within * others, others.astype(np.float64)
+        self._together, self._together_pairs = (within * same).sum(1), same.sum(1)
+        self._share_together = same.sum() / (same.sum() + others.sum())
         self._across = kernel(samples, reference).mean(1)
         self._reference = _mean_off_diagonal(kernel(reference, reference))
 
     def __call__(self, counts: NDArray[np.int64] | None = None) -> float | None:
         """Return the distance of the samples, each taken ``counts`` times; all once by default.
 
-        A sample that is taken twice is not compared with itself, so that a resample has no bias.
+        A unit that is taken twice is not compared with itself, and pairs within units weigh as much
+        as among all samples: otherwise the sets of a resample would seem narrower than they are,
+        and their distances too large.
 
         Returns:
-            The distance, or ``None`` if fewer than 2 different samples are taken.
+            The distance, or ``None`` if fewer than 2 different units are taken.
         """
-        times = np.ones(len(self._within)) if counts is None else counts.astype(np.float64)
-        pairs = times.sum() ** 2 - (times**2).sum()
-        if pairs <= 0:
+        times = np.ones(len(self._apart)) if counts is None else counts.astype(np.float64)
+        apart = times @ self._apart_pairs @ times
+        if apart <= 0:
             return None
-        within = times @ self._within @ times / pairs
+        within = (1 - self._share_together) * (times @ self._apart @ times) / apart
+        if self._share_together:
+            together = (times @ self._together) / (times @ self._together_pairs)
+            within += self._share_together * together
         across = times @ self._across / times.sum()
         return float(SCALE * (within + self._reference - 2 * across))
 

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from styledag.scoring.style import StyleDistance, cmmd, kid, rbf_kernel, style_gain
+from styledag.scoring.bootstrap import Counts, bootstrap, units_of
+from styledag.scoring.style import (
+    Kernel,
+    StyleDistance,
+    cmmd,
+    kid,
+    polynomial_kernel,
+    rbf_kernel,
+    style_gain,
+)
 from styledag_tests.scoring.reference_mmd import CASES, sides
 from styledag_tests.scoring.vectors import unit
 
@@ -109,6 +118,32 @@ def test_a_sample_taken_twice_is_not_compared_with_itself() -> None:
     samples, reference = unit(2, 6), unit(8, 7)
     distance = StyleDistance(samples, reference)
     assert distance(np.array([2, 2])) == pytest.approx(distance())
+
+
+@pytest.mark.parametrize("kernel", [rbf_kernel, polynomial_kernel])
+def test_an_interval_over_prompts_lies_around_the_distance(kernel: Kernel) -> None:
+    # Eight prompts of three seeds, whose images are much alike.
+    random = np.random.default_rng(3)
+    centres = random.normal(size=(8, 16)).repeat(3, axis=0)
+    samples = centres + 0.1 * random.normal(size=centres.shape)
+    samples = (samples / np.linalg.norm(samples, axis=1, keepdims=True)).astype(np.float32)
+    prompts, seeds = [f"{at // 3}" for at in range(24)], [at % 3 for at in range(24)]
+    distance = StyleDistance(samples, unit(30, 10), kernel, units_of(prompts, seeds))
+    resampled: list[float] = []
+
+    def note(counts: Counts) -> float | None:
+        found = distance(counts)
+        if found is not None:
+            resampled.append(found)
+        return found
+
+    low, high = bootstrap(note, prompts, seeds, "test")
+
+    whole = distance()
+    assert whole == pytest.approx(StyleDistance(samples, unit(30, 10), kernel)())
+    assert low < whole < high
+    spread = float(np.std(resampled))
+    assert abs(float(np.mean(resampled)) - whole) < 0.35 * spread
 
 
 def test_one_image_has_no_distance() -> None:
