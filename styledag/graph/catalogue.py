@@ -163,7 +163,7 @@ class Catalogue:
         return find_base(index_folder(reference, project=self.project.root, fetch=fetch)).parts
 
     def at_once(self) -> "Catalogue":
-        """Return the same as it is at one moment: each model and record is looked at once.
+        """Return the same as it is at one moment: each style, model and record is looked at once.
 
         For what is asked of many partitions together; a later change is not seen.
         """
@@ -192,6 +192,12 @@ class _AtOnce(Catalogue):
 
     _models: dict[object, ResolvedModel] = field(default_factory=dict, compare=False)
     _parts: dict[ModelReference, Parts] = field(default_factory=dict, compare=False)
+    _styles: dict[str, Style] = field(default_factory=dict, compare=False)
+
+    def style(self, name: str) -> Style:
+        if name not in self._styles:
+            self._styles[name] = super().style(name)
+        return self._styles[name]
 
     @cached_property
     def store(self) -> Store:
