@@ -11,7 +11,7 @@ from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration, Inputs, Reads, Stage, Uses
-from styledag.models.reference import ModelReference, ResolvedModel, replaced_denoiser
+from styledag.models.reference import ModelReference, ResolvedModel, denoiser_version
 from styledag.settings import canonical_json
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Target
@@ -296,9 +296,11 @@ def _model_identity(
     catalogue: Catalogue, declaration: Declaration, uses: Uses, reference: ModelReference
 ) -> list[str]:
     if reference.revision is not None:
-        store = catalogue.store
-        file = replaced_denoiser(reference, project=catalogue.project.root, items=store.items)
-        return [reference.model, reference.revision, *filter(None, [file])]
+        identity = [reference.model, reference.revision]
+        if reference.denoiser is not None and uses.reads_denoiser:
+            path = catalogue.path(reference.denoiser)
+            identity.append(denoiser_version(path, catalogue.store.items))
+        return identity
     return [catalogue.used_model(declaration.style, uses, reference).version]
 
 

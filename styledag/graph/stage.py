@@ -156,6 +156,15 @@ class Publishes:
     listed: Callable[[Artifact], Sequence[Listed]]
 
 
+_NAMES = Parts(
+    denoiser="denoiser",
+    autoencoder="vae",
+    tokenizers=(),
+    training=("denoiser",),
+    encoding=("vae",),
+)
+
+
 @dataclass(frozen=True)
 class Uses:
     """A model from outside the graph that a stage uses.
@@ -169,6 +178,11 @@ class Uses:
     role: str
     reference: "Callable[[Declaration], ModelReference | None]"
     parts: PartNames | None = None
+
+    @property
+    def reads_denoiser(self) -> bool:
+        """Whether the denoiser of a base is among what counts."""
+        return self.parts is None or _NAMES.denoiser in self.parts(_NAMES)
 
 
 def uses_base(

@@ -195,15 +195,12 @@ def index_folder(reference: ModelReference, *, project: Path, fetch: bool = True
     return folder or _hub_file(reference, PIPELINE_FILE).parent
 
 
-def replaced_denoiser(reference: ModelReference, *, project: Path, items: Items) -> str:
-    """Return the sha256 of the file that replaces a base's denoiser; empty without one.
+def denoiser_version(path: Path, items: Items) -> str:
+    """Return the sha256 of a file that replaces a base's denoiser.
 
     Raises:
         ModelError: If it is missing, or no denoiser by its header.
     """
-    if reference.denoiser is None:
-        return ""
-    path = project / reference.denoiser
     check_denoiser_file(path)
     return _digest(path, items)
 

@@ -10,11 +10,14 @@ import pytest
 
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checkpoint_unets import denoiser_of
+from styledag.graph.names import Partition
+from styledag.graph.plan import declared_digest
+from styledag.graph.stage import Declaration
 from styledag.style.model import Style
 from styledag_tests.bases.families.stable_diffusion_3 import FAMILY
 from styledag_tests.bases.tiny_parts import change
 from styledag_tests.models.hub import COMMIT, REPOSITORY, running_hub
-from styledag_tests.whole.small_project import STYLE, make_project
+from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 
 WHOLE = {"checkpoint", "sample_grid", "evolution", "denoising", "published_model"}
 
@@ -72,6 +75,27 @@ def test_models_are_stored_under_the_name_of_the_bases_denoiser(
     style = catalogue.style(STYLE)
     used = catalogue.used_model(style, catalogue.stages["ema_unet"].uses[0], style.base)
     assert denoiser_of(used) == base / "transformer"
+
+
+def test_another_denoiser_concerns_what_reads_it(base: Path, starter: Path, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", starter, "http://127.0.0.1:1")
+    path = project.styles_folder / f"{STYLE}.yaml"
+    on_hub = f"{REPOSITORY}, revision: {COMMIT}, denoiser: a.safetensors"
+    path.write_text(path.read_text().replace(f"{starter}/stable-diffusion", on_hub))
+    catalogue = Catalogue(project)
+    declaration = Declaration(catalogue.style(STYLE), Partition.parse(MODEL))
+
+    def digests(part: str) -> dict[str, str]:
+        file = next((base / part).glob("*.safetensors"))
+        shutil.copy(file, project.root / "a.safetensors")
+        return {
+            asset: declared_digest(catalogue, catalogue.stages[asset], declaration)
+            for asset in ("encoded_dataset", "ema_unet")
+        }
+
+    first, second = digests("transformer"), digests("vae")
+    assert first["encoded_dataset"] == second["encoded_dataset"]
+    assert first["ema_unet"] != second["ema_unet"]
 
 
 def test_status_asks_the_hub_for_nothing(base: Path, starter: Path, tmp_path: Path) -> None:
