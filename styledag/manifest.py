@@ -187,4 +187,9 @@ def _values(array: pa.Array, hint: Any) -> list[Any]:
         return [hint(**dict(zip(known, row, strict=True))) for row in zip(*columns, strict=True)]
     if typing.get_origin(hint) is tuple:
         return [tuple(value) for value in array.to_pylist()]
+    if pa.types.is_string(array.type):
+        # A licence or a template is one object in all rows.
+        encoded = array.dictionary_encode()
+        words = [*encoded.dictionary.to_pylist(), None]
+        return [words[at] for at in encoded.indices.fill_null(len(words) - 1).to_pylist()]
     return list(array.to_pylist())

@@ -21,7 +21,7 @@ from styledag.captions.rules import (
     clean_title,
 )
 from styledag.captions.settings import CaptionSettings
-from styledag.captions.template import CAPTION, FIELDS
+from styledag.captions.template import CAPTION, named_fields
 from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest, Rejection
@@ -164,11 +164,12 @@ def _captioned(
     *,
     captioner: str,
 ) -> CaptionedImage:
-    values = {name: clean_text(getattr(image.origin, name)).text for name in FIELDS}
+    templates = (settings.template, *settings.variants)
+    named = named_fields(templates) - {CAPTION}
+    values = {name: clean_text(getattr(image.origin, name)).text for name in named}
     values[CAPTION] = words.cleaned.text
     filled = [
-        fill_within(template, values, tokens, articles=settings.articles)
-        for template in (settings.template, *settings.variants)
+        fill_within(template, values, tokens, articles=settings.articles) for template in templates
     ]
     cut = any(was_cut for _, was_cut in filled)
     # Whoever takes one of all at random takes those with a weight as often as they are repeated.

@@ -14,7 +14,7 @@ from styledag.images.worker_pool import MACHINE_REASONS, Worker, WorkerPool
 from styledag.manifest import Manifest, Rejection
 from styledag.settings import settings_identity
 from styledag.store.artifact import Facts
-from styledag.store.items import item_key
+from styledag.store.items import item_keys
 from styledag.store.workspace import Workspace
 
 CODE_VERSION = "4"
@@ -51,7 +51,7 @@ def normalise_images(
         "codecs": codec_versions(),
         "code_version": CODE_VERSION,
     }
-    keys = {row.sha256: item_key(raw=row.sha256, **recipe) for row in raw.rows}
+    keys = item_keys("raw", (row.sha256 for row in raw.rows), **recipe)
     found: dict[str, _Found] = {}
     with (
         workspace.progress.task("jpeg images", len(keys)) as advance,
