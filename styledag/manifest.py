@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from styledag.collector import many_objects
 from styledag.errors import DataError
 
 KEPT = "manifest.parquet"
@@ -100,6 +101,7 @@ def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), path, compression="zstd")
 
 
+@many_objects()
 def read_rows(path: Path, row_type: type[Row], *, most: int | None = None) -> list[Row]:
     """Read dataclass rows from Parquet.
 

@@ -22,6 +22,7 @@ from styledag.captions.rules import (
 )
 from styledag.captions.settings import CaptionSettings
 from styledag.captions.template import CAPTION, named_fields
+from styledag.collector import many_objects
 from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest, Rejection
@@ -92,18 +93,19 @@ def caption_images(
         identity = canonical_json([captioner.version, captioner.identity(settings)])
     rows: list[CaptionedImage] = []
     rejected: list[Rejection] = []
-    for image in curated.rows:
-        raw = raw_captions.get(image.sha256, "")
-        words = (
-            found[image.sha256]
-            or _cleaned(_CAPTIONER, raw)
-            or _first_words(image, after, by_hand, fallback=bool(raw))
-        )
-        if words is None:
-            rejected.append(_empty(image, raw, settings.sources))
-        else:
-            asked = identity if words.source == _CAPTIONER else ""
-            rows.append(_captioned(image, words, settings, tokens, captioner=asked))
+    with many_objects():
+        for image in curated.rows:
+            raw = raw_captions.get(image.sha256, "")
+            words = (
+                found[image.sha256]
+                or _cleaned(_CAPTIONER, raw)
+                or _first_words(image, after, by_hand, fallback=bool(raw))
+            )
+            if words is None:
+                rejected.append(_empty(image, raw, settings.sources))
+            else:
+                asked = identity if words.source == _CAPTIONER else ""
+                rows.append(_captioned(image, words, settings, tokens, captioner=asked))
     manifest = Manifest(tuple(rows), tuple(rejected))
     with storage_errors(str(workspace.folder)):
         manifest.write(workspace.folder)

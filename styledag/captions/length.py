@@ -1,12 +1,14 @@
 """Cut captions to what the base reads, since it never reads what its tokenizer cuts off."""
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from styledag.bases.base import Tokens
 from styledag.captions.template import CAPTION, fill
 from styledag.errors import StyleFileError
+from styledag.store.files import storage_errors
 
 MOST_FIELD_LETTERS = 200
 
@@ -50,10 +52,11 @@ class RememberedTokens:
         if self._file is None or self._used.keys() <= self._known.keys():
             return
         kept = {"version": self._version, "limit": self.limit, "counts": self._used}
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_name(f"{self._file.name}.partial")
-        partial.write_text(json.dumps(kept), encoding="utf-8")
-        partial.replace(self._file)
+        partial = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}.partial")
+        with storage_errors(str(self._file)):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(kept), encoding="utf-8")
+            partial.replace(self._file)
 
     def _read(self) -> Mapping[str, int]:
         if self._file is None:

@@ -1,17 +1,18 @@
 """The stage ``curated_images``: copies dropped, families capped, poor quality left out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
+from styledag.collector import many_objects
 from styledag.errors import DataError
 from styledag.images.contact_sheet import SheetFamily, write_contact_sheet
 from styledag.images.copies import Seen, find_copies, near_by_hash
 from styledag.images.embedding import Embedder
-from styledag.images.families import find_families
+from styledag.images.families import Counts, Family, find_families
 from styledag.images.looks import (
     Look,
     embed_jpegs,
@@ -20,6 +21,7 @@ from styledag.images.looks import (
     shape_cells,
 )
 from styledag.images.names import find_named
+from styledag.images.neighbours import remembered_neighbours
 from styledag.images.overlaid_text import count_letters
 from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.review import Review
@@ -108,7 +110,12 @@ def curate_images(
     )
     mirrors = _mirrors(curation, settings, embed, workspace, images)
     kept_at = _drop_near_copies(curation, settings, workspace, images, mirrors)
-    _cap_families(curation, settings, images.vectors, kept_at)
+    in_order = sorted(range(len(kept_at)), key=lambda at: curation.left[at].sha256)
+    curation.left = [curation.left[at] for at in in_order]
+    vectors = images.vectors[[kept_at[at] for at in in_order]]
+    del images, mirrors
+    count = _neighbours(curation.left, embed, workspace)
+    _cap_families(curation, settings, find_families(vectors, settings.family_similarity, count))
     if not curation.kept:
         raise DataError(_nothing_kept(curation.rejected))
     manifest = Manifest(tuple(curation.kept), tuple(curation.rejected))
@@ -264,21 +271,25 @@ def _drop_near_copies(
     return kept_at
 
 
-def _cap_families(
-    curation: _Curation, settings: CurationSettings, vectors: Float32, rows: Sequence[int]
-) -> None:
-    """Keep of each family as many as the settings allow.
+def _neighbours(
+    images: Sequence[JpegImage], embed: Embedder, workspace: Workspace
+) -> Callable[[Float32, float], Counts]:
+    """Return a way to count the neighbours of images that remembers what it counted."""
+    return partial(
+        remembered_neighbours,
+        [f"{each.sha256} {each.raw_width_px}x{each.raw_height_px}" for each in images],
+        embedder=embed.version,
+        file=workspace.kept and workspace.kept / "neighbours.npz",
+    )
 
-    Args:
-        curation: What is left.
-        settings: How many.
-        vectors: Vectors of more images.
-        rows: Row in ``vectors`` of each image that is left.
-    """
-    in_order = sorted(range(len(rows)), key=lambda at: curation.left[at].sha256)
-    images = [curation.left[at] for at in in_order]
-    sorted_vectors = vectors[[rows[at] for at in in_order]]
-    for family in find_families(sorted_vectors, settings.family_similarity):
+
+@many_objects()
+def _cap_families(
+    curation: _Curation, settings: CurationSettings, families: Iterable[Family]
+) -> None:
+    """Keep of each family as many as the settings allow; its members are places in ``left``."""
+    images = curation.left
+    for family in families:
         centre, size = images[family.medoid], len(family.members)
         cap = min(settings.family_cap or size, size)
         members = list(zip(family.members, family.similarities, strict=True))

@@ -11,6 +11,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
+from styledag.collector import many_objects
 from styledag.images.containers.parts import Size
 from styledag.images.converting.resize import padded_box
 from styledag.images.embedding import Embedder
@@ -97,15 +98,19 @@ def measure_looks(
     looks: dict[str, Look] = {}
     with workspace.progress.task("perceptual hashes", len(keys)) as advance:
         for some in _chunks(list(keys), _KNOWN_AT_ONCE):
-            known = workspace.items.get_many_json(_LOOKS, [keys[sha256] for sha256 in some])
+            with many_objects():
+                known = workspace.items.get_many_json(_LOOKS, [keys[sha256] for sha256 in some])
+                looks |= {each: Look(**known[keys[each]]) for each in some if keys[each] in known}
+            advance(len(known))
             for sha256 in some:
-                found = known.get(keys[sha256])
-                if found is None:
-                    found = _measured(open_jpeg(sha256, workspace, mirrored=mirrored))
+                if sha256 not in looks:
+                    found: dict[str, Any] = _measured(
+                        open_jpeg(sha256, workspace, mirrored=mirrored)
+                    )
                     workspace.work["hashes"] += 1
                     workspace.items.put_json(_LOOKS, keys[sha256], found)
-                looks[sha256] = Look(**found)
-            advance(len(some))
+                    looks[sha256] = Look(**found)
+                    advance(1)
     return looks
 
 
@@ -151,9 +156,9 @@ def embed_jpegs(
             for sha256 in some:
                 if content := known.get(keys[sha256]):
                     rows.put(sha256, np.frombuffer(content, dtype="<f4"))
-                    advance(1)
                 else:
                     unknown.append(sha256)
+            advance(len(known))
         for batch in _chunks(unknown, _BATCH):
             vectors = embed([opened(sha256) for sha256 in batch])
             for sha256, vector in zip(batch, vectors, strict=True):

@@ -17,7 +17,7 @@ RECORD_FILE = "build.json"
 """File in an artifact that holds its :class:`~styledag.store.artifact.Build`."""
 
 _CHUNK_BYTES = 1 << 20
-_BATCH_ROWS, _IMAGES_AT_ONCE = 8_192, 256
+_BATCH_ROWS, _BATCH_BYTES = 8_192, 16_000_000
 _ESCAPED = r"[^ !#-\[\]-~]"
 """What JSON writes otherwise than it is."""
 
@@ -72,16 +72,12 @@ def _parquet_rows(path: Path) -> Iterator[bytes]:
         volatile = set(stated.split(","))
         columns = [name for name in file.schema_arrow.names if name not in volatile]
         yield json.dumps(columns).encode()
-        has_images = any(_holds_bytes(field.type) for field in file.schema_arrow)
-        rows = _IMAGES_AT_ONCE if has_images else _BATCH_ROWS
+        shard = file.metadata
+        size_bytes = sum(shard.row_group(at).total_byte_size for at in range(shard.num_row_groups))
+        most_rows = 1 + _BATCH_BYTES * shard.num_rows // max(1, size_bytes)
+        rows = min(_BATCH_ROWS, most_rows)
         for batch in file.iter_batches(batch_size=rows, columns=columns):
             yield "".join(_in_json(batch.to_struct_array()).to_pylist()).encode()
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or any(
-        _holds_bytes(kind.field(at).type) for at in range(kind.num_fields)
-    )
 
 
 def _in_json(array: pa.Array) -> pa.Array:
