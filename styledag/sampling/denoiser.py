@@ -11,6 +11,7 @@ from styledag.errors import ModelError
 from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.noise import initial_noise, sample_generators
 from styledag.sampling.settings import SampleSettings
+from styledag.sampling.weights import Weights
 
 Pair = tuple[str, int]
 """A prompt and a seed."""
@@ -21,7 +22,7 @@ class Denoiser:
 
     Args:
         parts: The base's other parts.
-        folder: Folder of the denoiser; the base's own when ``None``.
+        weights: Of the denoiser.
         settings: Sampler, steps and guidance.
         size_px: Width and height of the images; the base's own when ``None``.
         vae: Folder of the autoencoder that decodes; the base's own when ``None``.
@@ -34,7 +35,7 @@ class Denoiser:
     def __init__(
         self,
         parts: FrozenParts,
-        folder: Path | None,
+        weights: Weights,
         settings: SampleSettings,
         *,
         size_px: tuple[int, int] | None = None,
@@ -43,10 +44,10 @@ class Denoiser:
         self.parts = parts
         self.settings = settings
         self._vae_folder = vae
-        base, compute = parts.base, parts.compute
+        base = parts.base
         width_px, height_px = size_px or base.size_px
         self._shape = base.latents.shape(width_px=width_px, height_px=height_px)
-        self.model = base.denoiser(folder, device=compute.device, dtype=compute.dtype)
+        self.model = weights.load(parts)
 
     @torch.inference_mode()
     def denoise(self, pairs: Sequence[Pair]) -> Iterator[torch.Tensor]:

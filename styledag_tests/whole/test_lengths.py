@@ -3,7 +3,6 @@
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from safetensors.torch import load_file
 
 from styledag.cli.main import cli
 from styledag.defs.partitions import read_partitions
-from styledag.demo.wiki import DemoWiki
 from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.comparison import compare_recipes
@@ -28,7 +26,8 @@ from styledag.sampling.index import read_samples
 from styledag.scoring.records import ScoreRow
 from styledag.scoring.score import SCORES, STYLE_PROMPT
 from styledag.store.workspace import Workspace
-from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
+from styledag_tests.whole.conftest import Undisturbed, copied
+from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, edit, run_all
 
 KEY = "ema-0.120"
 PLAIN = f"{STYLE}.plain"
@@ -58,18 +57,11 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, starter: Path, wiki: DemoWiki) -> Ran:
-    project = make_project(tmp_path_factory.mktemp("lengths"), starter, wiki.url)
-    path = project.styles_folder / f"{STYLE}.yaml"
-    text = path.read_text("utf-8")
-    for find, replace in CHANGES.items():
-        assert find in text
-        text = text.replace(find, replace)
-    path.write_text(text, "utf-8")
-    before = Path.cwd()
-    os.chdir(project.root)
-    outcome = run_all(project)
-    os.chdir(before)
+def ran(tmp_path_factory: pytest.TempPathFactory, undisturbed: Undisturbed) -> Ran:
+    with copied(undisturbed, tmp_path_factory.mktemp("lengths") / "project") as project:
+        for find, replace in CHANGES.items():
+            edit(project, find, replace)
+        outcome = run_all(project)
     return Ran(project, outcome)
 
 
