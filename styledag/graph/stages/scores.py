@@ -4,8 +4,6 @@ The base judges by its own denoising loss, and what it says decides. Scores by C
 stand beside it.
 """
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.graph.blends import Blend, amount_of
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 def judge(inputs: Inputs, workspace: Workspace) -> Facts:
     """Score every blend and checkpoint of a model by the base's loss and the images it drew."""
     from styledag.dataset.read import read_dataset
+    from styledag.graph.untrained_base import adapter_with_images, untrained_candidates
     from styledag.scoring.classifier import StyleClassifier
     from styledag.scoring.embedding_scorer import EmbeddingScorer
     from styledag.scoring.score import score_model
@@ -48,14 +47,19 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
     base, denoiser = inputs.models["base"], denoiser_of(inputs.models["base"])
     sampler = sampler_of(inputs, workspace, denoiser, known_as=base.version)
     own_weights = Weights.stored(sampler.unet_version, denoiser)
-    candidates = [
-        *_blends(inputs, workspace),
-        *_checkpoints(inputs, workspace),
-        *_prompted(sampler, own_weights, settings, workspace),
-    ]
     families: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
     for row in read_dataset(inputs.folder("image_dataset")):
         families[row.split][row.id] = row.family
+    adapter = None
+    if settings.ip_adapter is not None:
+        adapter = adapter_with_images(
+            settings.ip_adapter, inputs.models["ip_adapter"], families["train"], workspace
+        )
+    candidates = [
+        *_blends(inputs, workspace),
+        *_checkpoints(inputs, workspace),
+        *untrained_candidates(sampler, own_weights, settings, adapter, workspace),
+    ]
     return score_model(
         candidates,
         base_scores=_by_base(candidates, own_weights, sampler, inputs, workspace),
@@ -136,41 +140,6 @@ def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     ]
 
 
-def _prompted(
-    sampler: "Sampler", own_weights: Weights, settings: ScoreSettings, workspace: Workspace
-) -> list[Candidate]:
-    """Return the base under the style prompt, drawing its images; nothing without one."""
-    from styledag.sampling.grid import draw_sample_grid
-    from styledag.sampling.sampler import Sampler
-
-    if settings.style_prompt is None:
-        return []
-    candidate = Candidate(
-        name=f"base, “{settings.style_prompt}”",
-        kind="prompt",
-        amount=0.0,
-        samples={},
-        weights=own_weights,
-        style_prompt=settings.style_prompt,
-    )
-    told = {candidate.told(prompt): prompt for prompt in sampler.settings.prompts}
-    prompted = Sampler(
-        sampler.base,
-        replace(sampler.settings, prompts=tuple(told)),
-        sampler.compute,
-        base_version=sampler.base_version,
-        unet=sampler.unet,
-        unet_version=sampler.unet_version,
-    )
-    folder = workspace.folder / score.STYLE_PROMPT
-    folder.mkdir()
-    draw_sample_grid(prompted, replace(workspace, folder=folder), title=candidate.name)
-    drawn: dict[tuple[str, int], Path] = {
-        (told[prompt], seed): path for (prompt, seed), path in read_samples(folder).items()
-    }
-    return [replace(candidate, samples=drawn)]
-
-
 def _settings(declared: Declaration) -> Settings:
     return Settings(declared.style.scores, samples_of(declared))
 
@@ -197,6 +166,7 @@ STAGE = Stage(
         WHOLE_BASE,
         Uses("scorer", lambda declared: declared.style.scores.scorer),
         Uses("classifier", lambda declared: declared.style.scores.classifier),
+        Uses("ip_adapter", lambda declared: declared.style.scores.ip_adapter),
     ),
     pool="gpu",
     checks=(COPYING_WITHIN_LIMIT, STYLE_LEARNED, BASE_REMEMBERED),
