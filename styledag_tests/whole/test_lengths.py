@@ -204,7 +204,9 @@ def test_other_weights_of_the_adapter_make_the_scores_stale(ran: Ran) -> None:
 
 
 def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
-    shown = CliRunner().invoke(cli, ["--project", str(ran.project.root), "compare", STYLE])
+    shown = CliRunner(env={"COLUMNS": "160"}).invoke(
+        cli, ["--project", str(ran.project.root), "compare", STYLE]
+    )
     assert shown.exit_code == 0, shown.output
     for recipe in ("full", "plain"):
         (line,) = [
