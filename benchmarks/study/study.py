@@ -21,7 +21,8 @@ from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.index import Pair, read_samples
 from styledag.sampling.sampler import Sampler
 from styledag.sampling.settings import SampleSettings
-from styledag.scoring.denoising_loss import DenoisingLosses, Weights
+from styledag.sampling.weights import Weights
+from styledag.scoring.denoising_loss import DenoisingLosses
 from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.scoring.style import Float64
 from styledag.scoring.style_learned import heldout_images
@@ -355,8 +356,7 @@ class Study:
             settings,
             self.compute,
             base_version=self.base.version,
-            unet=tuned.folder / UNET if tuned else None,
-            unet_version=tuned.version if tuned else None,
+            weights=Weights.stored(tuned.version, tuned.folder / UNET) if tuned else None,
         )
 
     def _model(self, name: str, parts: tuple[str, ...]) -> ResolvedModel:

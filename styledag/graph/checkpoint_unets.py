@@ -97,6 +97,7 @@ def snapshot_unets(inputs: "Inputs", workspace: "Workspace") -> "list[SnapshotUn
         workspace: Remembers the versions of the UNets' values.
     """
     from styledag.sampling.evolution import SnapshotUnet
+    from styledag.sampling.weights import Weights
     from styledag.tensors.values import weights_version
 
     denoiser, checkpoints = denoiser_of(inputs.models["base"]), inputs.every("checkpoint")
@@ -106,5 +107,5 @@ def snapshot_unets(inputs: "Inputs", workspace: "Workspace") -> "list[SnapshotUn
         lend = partial(whole_unet, checkpoint, base=denoiser, scratch=workspace.scratch)
         with lend() as folder:
             version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
-        snapshots.append(SnapshotUnet(each.epoch, version, lend))
+        snapshots.append(SnapshotUnet(each.epoch, Weights.lent(version, lend)))
     return snapshots

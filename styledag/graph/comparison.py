@@ -8,6 +8,7 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.reporting.report_contents import score_row
 from styledag.graph.reporting.reported_samples import samples_by_name
+from styledag.graph.swept_blends import SWEEP
 from styledag.graph.tracing.difference import since_previous
 from styledag.manifest import read_rows
 from styledag.report.comparison import ComparedRecipe, Comparison
@@ -74,7 +75,7 @@ def compare_recipes(catalogue: Catalogue, style: str) -> Comparison:
 
 def _read_by(catalogue: Catalogue, scores: Artifact) -> dict[str, Artifact]:
     """Return the artifacts that scores were made from, as ``asset`` or ``sample_grid/blend``."""
-    wanted = {"evolution", "sample_grid", "ema_unet"}
+    wanted = {"evolution", "sample_grid", SWEEP, "ema_unet"}
     read = {}
     for each in scores.build.inputs:
         if each.name in wanted:

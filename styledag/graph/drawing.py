@@ -64,6 +64,7 @@ def sampler_of(
         vae: The autoencoder to decode with; the base's own when left out.
     """
     from styledag.sampling.sampler import Sampler
+    from styledag.sampling.weights import Weights
 
     base = inputs.models["base"]
     return Sampler(
@@ -71,7 +72,8 @@ def sampler_of(
         inputs.settings.of(SampleSettings),
         inputs.compute(),
         base_version=base.version,
-        unet=unet,
-        unet_version=weights_version(unet, known_as=known_as, items=workspace.items),
+        weights=Weights.stored(
+            weights_version(unet, known_as=known_as, items=workspace.items), unet
+        ),
         vae=vae,
     )

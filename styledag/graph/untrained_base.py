@@ -9,7 +9,6 @@ from styledag.bases.ip_adapter import IpAdapter
 from styledag.sampling.grid import draw_sample_grid
 from styledag.sampling.index import read_samples
 from styledag.sampling.sampler import Sampler
-from styledag.scoring.denoising_loss import Weights
 from styledag.scoring.records import Candidate, Pair
 from styledag.scoring.score import IP_ADAPTER, STYLE_PROMPT
 from styledag.scoring.settings import IpAdapterSettings, ScoreSettings
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 def untrained_candidates(
     sampler: Sampler,
-    own_weights: Weights,
     settings: ScoreSettings,
     adapter: IpAdapter | None,
     workspace: Workspace,
@@ -30,7 +28,6 @@ def untrained_candidates(
 
     Args:
         sampler: The base's own.
-        own_weights: The base's own.
         settings: Name the style prompt, if there is one.
         adapter: With its images; ``None`` if there is none.
         workspace: Where the images go, each into a folder of its own.
@@ -42,7 +39,7 @@ def untrained_candidates(
             kind="prompt",
             amount=0.0,
             samples={},
-            weights=own_weights,
+            weights=sampler.weights,
             style_prompt=words,
         )
         yield _drawn(asked, sampler, workspace, STYLE_PROMPT)
@@ -100,8 +97,7 @@ def _drawn(
         replace(sampler.settings, prompts=tuple(told)),
         sampler.compute,
         base_version=sampler.base_version,
-        unet=sampler.unet,
-        unet_version=sampler.unet_version,
+        weights=sampler.weights,
         ip_adapter=adapter,
     )
     folder = workspace.folder / folder_name

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,49 +139,114 @@ def blend_models(
         StorageError: If the output cannot be written.
         ValueError: If the method merges one fine-tune only and there are several.
     """
-    from styledag.tensors.finite import is_finite
-    from styledag.tensors.reader import open_tensors
-
-    registered = method_of(method)
-    if len(fine_tunes) > 1 and not registered.several:
-        raise ValueError(f"method {method.type!r} merges one fine-tune, not {len(fine_tunes)}")
-    config = _config(base, [each.folder for each in fine_tunes], others)
     facts = _facts(fine_tunes, block_weights, method)
-    with ExitStack() as opened:
-        base_tensors, *tuned_tensors = (
-            opened.enter_context(open_tensors(folder))
-            for folder in (base, *(each.folder for each in fine_tunes))
+    tuned = [each.folder for each in fine_tunes]
+    with Blending(
+        base, tuned, method=method, block_weights=block_weights, blocks=blocks, others=others
+    ) as blending:
+        written = write_folder(
+            output,
+            _config(base, tuned, others),
+            blending.specs,
+            _header(facts, parents),
+            partial(blending.piece, [each.weight for each in fine_tunes]),
+            whole_tensors=blending.whole_tensors,
         )
-        other_tensors = {
-            role: opened.enter_context(open_tensors(folder)) for role, folder in others.items()
-        }
-        specs = _widest_specs(base_tensors, [*tuned_tensors, *other_tensors.values()])
-        names = [spec.name for spec in specs]
-        method.check_names(names)
-        shares = _shares(names, block_weights, blocks)
-
-        def make(spec: "TensorSpec", start: int, stop: int) -> "torch.Tensor":
-            def rows(parent: "TensorReader") -> "torch.Tensor":
-                return _computable(finite_rows(parent, spec.name, start, stop), spec, registered)
-
-            pieces = Parents(
-                spec.name,
-                rows(base_tensors),
-                [rows(each) for each in tuned_tensors],
-                [each.weight * shares[spec.name] for each in fine_tunes],
-                {role: rows(each) for role, each in other_tensors.items()},
-            )
-            if not spec.dtype.is_floating_point:
-                return _common_integers(pieces, base_tensors, tuned_tensors)
-            merged = registered.merge(pieces, method).to(spec.dtype)
-            if not is_finite(merged):
-                raise ModelError(f"tensor {spec.name!r} of the blend is too large for {spec.dtype}")
-            return merged
-
-        header = _header(facts, parents)
-        whole_tensors = registered.whole_tensors
-        written = write_folder(output, config, specs, header, make, whole_tensors=whole_tensors)
     return {**facts, **written}
+
+
+class Blending:
+    """The tensors of a base and its fine-tunes, opened to be blended by any weights.
+
+    Args:
+        base: Folder of the base.
+        tuned: Folders of its fine-tunes.
+        method: The method with its settings.
+        block_weights: Shares of the weights that single blocks are blended at; 1 for all others.
+        blocks: Prefix of the tensors' names in each block that the base has, by its name.
+        others: Folders of the further models that the method reads, by role.
+        device: Where the arithmetic is done.
+
+    Attributes:
+        specs: All tensors of a blend, each in the widest of its dtypes.
+        whole_tensors: Whether the method needs each tensor whole.
+
+    Raises:
+        ModelError: If the parents differ in tensors or shapes, or have no such block.
+        ValueError: If the method merges one fine-tune only and there are several.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        tuned: Sequence[Path],
+        *,
+        method: MergeSettings,
+        block_weights: Mapping[str, float],
+        blocks: Mapping[str, str],
+        others: Mapping[str, Path],
+        device: "torch.device | None" = None,
+    ) -> None:
+        from styledag.tensors.reader import open_tensors
+
+        self._settings, self._method = method, method_of(method)
+        self._device = device
+        if len(tuned) > 1 and not self._method.several:
+            raise ValueError(f"method {method.type!r} merges one fine-tune, not {len(tuned)}")
+        self.whole_tensors = self._method.whole_tensors
+        with ExitStack() as opened:
+            self._base, *self._tuned = (
+                opened.enter_context(open_tensors(folder)) for folder in (base, *tuned)
+            )
+            self._others = {
+                role: opened.enter_context(open_tensors(folder)) for role, folder in others.items()
+            }
+            self.specs = _widest_specs(self._base, [*self._tuned, *self._others.values()])
+            names = [spec.name for spec in self.specs]
+            method.check_names(names)
+            self._shares = _shares(names, block_weights, blocks)
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> "Blending":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._opened.close()
+
+    def piece(
+        self, weights: Sequence[float], spec: "TensorSpec", start: int, stop: int
+    ) -> "torch.Tensor":
+        """Return rows of one tensor of a blend.
+
+        Args:
+            weights: Weight of each fine-tune, 0 to 1.
+            spec: The tensor, one of ``specs``.
+            start: Its first row.
+            stop: The row after the last.
+
+        Raises:
+            ModelError: If the parents' rows hold NaN or infinity, or integers that differ, or if
+                the blend is too large for its dtype.
+        """
+        from styledag.tensors.finite import is_finite
+
+        def rows(parent: "TensorReader") -> "torch.Tensor":
+            read = finite_rows(parent, spec.name, start, stop).to(self._device)
+            return _computable(read, spec, self._method)
+
+        pieces = Parents(
+            spec.name,
+            rows(self._base),
+            [rows(each) for each in self._tuned],
+            [weight * self._shares[spec.name] for weight in weights],
+            {role: rows(each) for role, each in self._others.items()},
+        )
+        if not spec.dtype.is_floating_point:
+            return _common_integers(pieces, self._base, self._tuned)
+        merged: torch.Tensor = self._method.merge(pieces, self._settings).to(spec.dtype)
+        if not is_finite(merged):
+            raise ModelError(f"tensor {spec.name!r} of the blend is too large for {spec.dtype}")
+        return merged
 
 
 def _config(base: Path, tuned: Sequence[Path], others: Mapping[str, Path]) -> Mapping[str, Any]:

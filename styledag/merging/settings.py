@@ -1,7 +1,7 @@
 """The settings of blends in a style file."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -49,6 +49,11 @@ class BlendSettings:
         min_length=1,
         help="Shares of the fine-tune, 0 to 1 in hundredths; 0 is the base, 1 the fine-tune.",
     )
+    sweep: tuple[float, ...] = setting(
+        (),
+        help="Further weights, which are drawn and scored beside the blends but not stored: made "
+        "in memory, they take no disk. Such as [0.1, 0.2, 0.3].",
+    )
     method: MethodSettings = setting(
         default_factory=Lerp,
         help="How base and fine-tune are blended: a method's name, such as slerp, or its settings, "
@@ -72,11 +77,11 @@ class BlendSettings:
     )
 
     def __post_init__(self) -> None:
-        for weight in self.weights:
-            if not 0 <= weight <= 1 or abs(weight * 100 - round(weight * 100)) > 1e-9:
-                raise ValueError(f"weight {weight!r} is not 0 to 1 in steps of 0.01")
-        if list(self.weights) != sorted(set(self.weights)):
-            raise ValueError(f"weights {list(self.weights)} must rise, each once")
+        _check_weights("weights", self.weights)
+        _check_weights("sweep", self.sweep)
+        both = sorted(set(self.weights) & set(self.sweep))
+        if both:
+            raise ValueError(f"sweep has {both[0]!r}, which weights has too: a blend is drawn once")
         for block, share in self.block_weights.items():
             if not 0 <= share <= 1:
                 raise ValueError(f"block_weights[{block!r}] is {share!r}, but must be 0 to 1")
@@ -119,3 +124,11 @@ class BlendSettings:
             **({} if self.method == Lerp() else {"method": settings_identity(self.method)}),
             **(by_block if self.block_weights else {}),
         }
+
+
+def _check_weights(name: str, weights: Sequence[float]) -> None:
+    for weight in weights:
+        if not 0 <= weight <= 1 or abs(weight * 100 - round(weight * 100)) > 1e-9:
+            raise ValueError(f"{name} has {weight!r}, which is not 0 to 1 in steps of 0.01")
+    if list(weights) != sorted(set(weights)):
+        raise ValueError(f"{name} {list(weights)} must rise, each once")

@@ -12,6 +12,7 @@ from styledag.errors import ModelError
 from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.noise import initial_noise, sample_generators
 from styledag.sampling.settings import SampleSettings
+from styledag.sampling.weights import Weights
 
 Pair = tuple[str, int]
 """A prompt and a seed."""
@@ -22,21 +23,21 @@ class Denoiser:
 
     Args:
         parts: The base's other parts.
-        folder: Folder of the denoiser; the base's own when ``None``.
+        weights: Of the denoiser.
         settings: Sampler, steps and guidance.
         size_px: Width and height of the images; the base's own when ``None``.
         vae: Folder of the autoencoder that decodes; the base's own when ``None``.
         ip_adapter: Shows the denoiser images beside each prompt.
 
     Raises:
-        ModelError: If the denoiser or the adapter cannot be loaded.
+        ModelError: If the denoiser cannot be loaded.
         DataError: If the base cannot draw images of that size.
     """
 
     def __init__(
         self,
         parts: FrozenParts,
-        folder: Path | None,
+        weights: Weights,
         settings: SampleSettings,
         *,
         size_px: tuple[int, int] | None = None,
@@ -46,10 +47,10 @@ class Denoiser:
         self.parts = parts
         self.settings = settings
         self._vae_folder = vae
-        base, compute = parts.base, parts.compute
+        base = parts.base
         width_px, height_px = size_px or base.size_px
         self._shape = base.latents.shape(width_px=width_px, height_px=height_px)
-        self.model = base.denoiser(folder, device=compute.device, dtype=compute.dtype)
+        self.model = weights.load(parts)
         self._image_prompt = None
         if ip_adapter is not None:
             self._image_prompt = ip_adapter_base(base).load_ip_adapter(self.model, ip_adapter)

@@ -1,7 +1,6 @@
 """How images change over training: one GIF for each prompt and seed, the base first."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from styledag.sampling.index import (
 )
 from styledag.sampling.marking import mark_png
 from styledag.sampling.sampler import Pair, Sample, Sampler, TunedVae
+from styledag.sampling.weights import Weights
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
@@ -30,13 +30,11 @@ class SnapshotUnet:
 
     Attributes:
         epoch: Passes over the training split; at least 1, since 0 is the base.
-        version: Version of its content.
-        lend: Lends its folder in diffusers' layout for as long as it is drawn with.
+        weights: Its weights.
     """
 
     epoch: int
-    version: str
-    lend: Callable[[], AbstractContextManager[Path]]
+    weights: Weights
 
 
 def draw_evolution(
@@ -71,9 +69,8 @@ def draw_evolution(
         samples[0] = base.draw(base.pairs, workspace, advance)
         for snapshot in in_order:
             # A sampler of its own, let go at once: one UNet in memory beside the base's.
-            with snapshot.lend() as folder:
-                tuned = base.with_unet(folder, snapshot.version, vae=vae)
-                samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
+            tuned = base.with_weights(snapshot.weights, vae=vae)
+            samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
     folders = prompt_folders(base.settings.prompts)
     _write_frames(workspace.folder, samples, folders)
     _write_gifs(workspace.folder, samples, folders, base.settings.seeds)

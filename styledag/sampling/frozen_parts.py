@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Autoencoder, Base, check_length
 from styledag.bases.conditioning import Conditioning
@@ -36,6 +36,17 @@ class FrozenParts:
             ModelError: If there is none in the folder, or its family is not supported.
         """
         return find_base(self.folder)
+
+    def denoiser(self, folder: Path | None = None) -> Any:
+        """Return a denoiser, loaded anew.
+
+        Args:
+            folder: The denoiser's own; the base's when left out.
+
+        Raises:
+            ModelError: If it cannot be loaded.
+        """
+        return self.base.denoiser(folder, device=self.compute.device, dtype=self.compute.dtype)
 
     def autoencoder(self, folder: Path | None = None) -> Autoencoder:
         """Return an autoencoder, loaded once.

@@ -49,7 +49,7 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
         workspace.folder,
         title=title,
         base_version=sampler.base_version,
-        model_version=sampler.unet_version,
+        model_version=sampler.weights.version,
         scheduler=settings.scheduler,
         steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,

@@ -12,6 +12,7 @@ from styledag.errors import StorageError
 SAMPLES = "samples.json"
 FRAMES = "frames.json"
 GIFS = "gifs.json"
+SWEPT = "swept.json"
 
 _SLUG_CHARACTERS = 40
 
@@ -39,6 +40,16 @@ class FrameFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SweptFile:
+    """One image of a sweep, by the weight of the blend that drew it."""
+
+    weight: float
+    prompt: str
+    seed: int
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class GifFile:
     """One GIF; without a seed it shows all seeds side by side."""
 
@@ -53,7 +64,7 @@ def prompt_folders(prompts: Sequence[str]) -> Mapping[str, str]:
 
 
 def write_index(
-    path: Path, entries: Sequence[SampleFile | FrameFile | GifFile], **about: Any
+    path: Path, entries: Sequence[SampleFile | FrameFile | SweptFile | GifFile], **about: Any
 ) -> None:
     """Write files with what they show.
 
@@ -84,11 +95,16 @@ def read_frames(folder: Path) -> Mapping[int, Mapping[Pair, Path]]:
     Raises:
         StorageError: If the folder holds no index of frames.
     """
-    frames: dict[int, dict[Pair, Path]] = {}
-    for entry in _entries(folder / FRAMES):
-        by_pair = frames.setdefault(entry["epoch"], {})
-        by_pair[entry["prompt"], entry["seed"]] = folder / entry["file"]
-    return frames
+    return _by(folder, FRAMES, "epoch")
+
+
+def read_swept(folder: Path) -> Mapping[float, Mapping[Pair, Path]]:
+    """Return the images of a sweep by weight, prompt and seed.
+
+    Raises:
+        StorageError: If the folder holds no index of a sweep.
+    """
+    return _by(folder, SWEPT, "weight")
 
 
 def read_gifs(folder: Path) -> Mapping[tuple[str, int | None], Path]:
@@ -101,6 +117,14 @@ def read_gifs(folder: Path) -> Mapping[tuple[str, int | None], Path]:
         (entry["prompt"], entry["seed"]): folder / entry["file"]
         for entry in _entries(folder / GIFS)
     }
+
+
+def _by(folder: Path, index: str, name: str) -> dict[Any, dict[Pair, Path]]:
+    images: dict[Any, dict[Pair, Path]] = {}
+    for entry in _entries(folder / index):
+        by_pair = images.setdefault(entry[name], {})
+        by_pair[entry["prompt"], entry["seed"]] = folder / entry["file"]
+    return images
 
 
 def _entries(path: Path) -> Sequence[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ from styledag.errors import DeviceError
 from styledag.progress import Advance
 from styledag.sampling.provenance import png_with_provenance
 from styledag.sampling.settings import SampleSettings
+from styledag.sampling.weights import Weights
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
@@ -75,16 +76,12 @@ class Sampler:
         settings: Prompts, seeds and how to sample.
         compute: Where and how to compute.
         base_version: Version of the base's content.
-        unet: Folder of the UNet to draw with; the base's own when left out.
-        unet_version: Version of its content; required with ``unet``.
+        weights: Of the UNet to draw with; the base's own when left out.
         vae: The autoencoder that decodes; the base's own when left out.
         width_px: Width where the settings name none, such as the style's; the base's own when
             left out.
         height_px: Height where the settings name none.
         ip_adapter: Shows the UNet images beside each prompt.
-
-    Raises:
-        ValueError: If one of ``unet`` and ``unet_version`` is given without the other.
     """
 
     def __init__(
@@ -94,21 +91,17 @@ class Sampler:
         compute: "Compute",
         *,
         base_version: str,
-        unet: Path | None = None,
-        unet_version: str | None = None,
+        weights: Weights | None = None,
         vae: TunedVae | None = None,
         width_px: int | None = None,
         height_px: int | None = None,
         ip_adapter: "IpAdapter | None" = None,
     ) -> None:
-        if (unet is None) != (unet_version is None):
-            raise ValueError("a UNet needs its version, and a version its UNet")
         self.base = base
         self.settings = settings
         self.compute = compute
         self.base_version = base_version
-        self.unet = unet
-        self.unet_version = unet_version or base_version
+        self.weights = weights or Weights.stored(base_version, None)
         self.vae = vae
         self.ip_adapter = ip_adapter
         self._width_px = settings.width_px or width_px
@@ -116,12 +109,11 @@ class Sampler:
         self._parts: FrozenParts | None = None
         self._denoiser: Denoiser | None = None
 
-    def with_unet(self, unet: Path, version: str, *, vae: TunedVae | None = None) -> "Sampler":
+    def with_weights(self, weights: Weights, *, vae: TunedVae | None = None) -> "Sampler":
         """Return a sampler with another UNet that shares the base's loaded parts.
 
         Args:
-            unet: Folder of the UNet.
-            version: Version of its content.
+            weights: Of the UNet.
             vae: The autoencoder that decodes; this sampler's own when left out.
         """
         other = Sampler(
@@ -129,8 +121,7 @@ class Sampler:
             self.settings,
             self.compute,
             base_version=self.base_version,
-            unet=unet,
-            unet_version=version,
+            weights=weights,
             vae=vae or self.vae,
             width_px=self._width_px,
             height_px=self._height_px,
@@ -181,7 +172,7 @@ class Sampler:
         if self._denoiser is None:
             self._denoiser = Denoiser(
                 self.parts,
-                self.unet,
+                self.weights,
                 self.settings,
                 size_px=self.size_px,
                 vae=self.vae.folder if self.vae else None,
@@ -246,7 +237,7 @@ class Sampler:
         size = self.size_px
         return {
             "base_version": self.base_version,
-            "model_version": self.unet_version,
+            "model_version": self.weights.version,
             "prompt": prompt,
             "seed": str(seed),
             "negative_prompt": self.settings.negative_prompt,

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from styledag.bases.base import Tokens
+from styledag.sampling.weights import Weights
 from styledag.scoring.base_remembered import base_remembered
 from styledag.scoring.bootstrap import Counts, bootstrap
-from styledag.scoring.denoising_loss import DenoisingLosses, NoisedImage, Weights
+from styledag.scoring.denoising_loss import DenoisingLosses, NoisedImage
 from styledag.scoring.records import BaseScores, Candidate, Estimate, rounded
 from styledag.scoring.style import Float64
 from styledag.scoring.style_learned import style_learned

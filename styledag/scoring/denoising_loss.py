@@ -5,16 +5,15 @@ timesteps, with noise that is the same for every model.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from styledag.errors import DeviceError, ModelError
 from styledag.randomness import generator_for
+from styledag.sampling.weights import Weights
 from styledag.scoring.bootstrap import Counts
 from styledag.scoring.style import Float64
 from styledag.store.items import item_key
@@ -47,24 +46,6 @@ class NoisedImage:
     text: str
     group: str
     latents: "Callable[[], Tensor]"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights of a denoiser.
-
-    Attributes:
-        version: Version of their values.
-        lend: Lends their folder in diffusers' layout for as long as they are loaded.
-    """
-
-    version: str
-    lend: Callable[[], AbstractContextManager[Path]]
-
-    @classmethod
-    def stored(cls, version: str, folder: Path) -> "Weights":
-        """Return the weights that a folder contains, which stays where it is."""
-        return cls(version, lambda: nullcontext(folder))
 
 
 class DenoisingLosses:
@@ -139,9 +120,7 @@ class DenoisingLosses:
 
         if not images:
             return
-        compute = self._parts.compute
-        with weights.lend() as folder:
-            model = self._parts.base.denoiser(folder, device=compute.device, dtype=compute.dtype)
+        model = weights.load(self._parts)
         at_once = max(1, self._batch_size // TIMESTEPS)
         for within in _by_shape(images):
             for start in range(0, len(within), at_once):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from styledag.scoring.denoising_loss import Weights
+from styledag.sampling.weights import Weights
 
 Kind = Literal["blend", "checkpoint", "prompt", "ip_adapter"]
 UNTRAINED = ("prompt", "ip_adapter")
@@ -36,6 +36,7 @@ class Candidate:
         epoch: A checkpoint's epoch.
         length: Relative length of a blend that is a reconstructed average; its weight is 1.
         style_prompt: What is added to every prompt and caption.
+        is_stored: Whether its weights are in the store; those of a sweep are not.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Candidate:
     epoch: int | None = None
     length: float | None = None
     style_prompt: str = ""
+    is_stored: bool = True
 
     def told(self, text: str) -> str:
         """Return a caption or prompt as this candidate is told it."""

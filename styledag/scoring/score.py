@@ -140,7 +140,7 @@ def score_model(
     gaps = {SCORER: _scorer_gap(base, heldout, training, style_heldout)}
     if classifier is not None:
         gaps[CLASSIFIER] = _classifier_gap(classifier, base_samples, style_heldout, workspace)
-    notes = _notes(rows, heldout)
+    notes = _notes(rows, heldout, candidates)
     write_rows(workspace.folder / SCORES, rows, ScoreRow)
     write_rows(workspace.folder / NEAREST, nearest, NearestRow)
     write_rows(workspace.folder / FAMILIES, families, FamilyRow)
@@ -247,12 +247,20 @@ def _has_learned(row: ScoreRow) -> bool:
     return row.amount > 0 and row.style_learned.low is not None and row.style_learned.low > 0
 
 
-def _notes(rows: Sequence[ScoreRow], heldout: Float32) -> list[str]:
+def _notes(
+    rows: Sequence[ScoreRow], heldout: Float32, candidates: Sequence[Candidate]
+) -> list[str]:
     notes = []
     if len(heldout) < _MIN_HELDOUT:
         notes.append(NO_HELDOUT)
     elif not any(row.recommended for row in rows):
         notes.append(NOT_LEARNED)
+    notes += [
+        f"{row.name} is recommended and not stored, being one of blends.sweep: add "
+        f"{row.weight:g} to blends.weights to keep it"
+        for row in rows
+        if row.recommended and not candidates[row.place].is_stored
+    ]
     if any(row.cmmd.value is None for row in rows):
         notes.append(NO_STYLE)
     elif any(row.style.value is None for row in rows):

@@ -20,6 +20,7 @@ from styledag.progress import SilentProgress
 from styledag.randomness import generator_for
 from styledag.sampling.sampler import Sampler
 from styledag.sampling.settings import SampleSettings
+from styledag.sampling.weights import Weights
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag.training.batches import Batches
@@ -146,7 +147,9 @@ def test_the_fine_tune_draws_what_a_loop_by_hand_draws(
     base: Base, encoded: EncodedDataset, toy: Path, tmp_path: Path, workspace: Workspace
 ) -> None:
     tuned = train(encoded, toy, tmp_path, epochs=2).final.folder
-    drawing = sampler(toy, guidance_scale=2.0, negative_prompt="none").with_unet(tuned, "t")
+    drawing = sampler(toy, guidance_scale=2.0, negative_prompt="none").with_weights(
+        Weights.stored("t", tuned)
+    )
     with SilentProgress().task("samples", None) as advance:
         (drawn, _) = drawing.draw(drawing.pairs, workspace, advance)
     model = ToyDenoiser.from_pretrained(tuned).float()

@@ -19,7 +19,7 @@ from styledag_tests.bases.tiny_parts import change
 from styledag_tests.models.hub import COMMIT, REPOSITORY, running_hub
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 
-WHOLE = {"checkpoint", "sample_grid", "evolution", "denoising", "published_model"}
+WHOLE = {"checkpoint", "sample_grid", "sweep", "evolution", "denoising", "published_model"}
 
 
 @pytest.fixture

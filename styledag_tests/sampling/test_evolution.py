@@ -1,6 +1,4 @@
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from styledag.sampling.grid import draw_sample_grid
 from styledag.sampling.index import read_frames, read_gifs
 from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA
 from styledag.sampling.sampler import Sampler
+from styledag.sampling.weights import Weights
 from styledag.store.workspace import Workspace
 from tools.starter.init import init_starter
 
@@ -28,8 +27,7 @@ def snapshots(
     for epoch, weight in ((1, 0.1), (2, 0.2)):
         blend_unet(*unets, weight, root / str(epoch), parents={}, base_share=0)
     late, early = (
-        SnapshotUnet(epoch, f"v{epoch}", partial(nullcontext, root / str(epoch)))
-        for epoch in (2, 1)
+        SnapshotUnet(epoch, Weights.stored(f"v{epoch}", root / str(epoch))) for epoch in (2, 1)
     )
     return late, early
 

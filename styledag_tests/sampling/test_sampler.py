@@ -19,6 +19,7 @@ from styledag.progress import Advance, SilentProgress
 from styledag.randomness import generator_for
 from styledag.sampling.provenance import read_provenance
 from styledag.sampling.sampler import Sample, Sampler
+from styledag.sampling.weights import Weights
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 
@@ -127,7 +128,7 @@ def test_settings_of_the_image_make_another_image(make_sampler: MakeSampler) -> 
     ):
         assert make_sampler(**changed).image_key(("a", 0)) != plain
     assert make_sampler(batch_size=2, prompts=("c",)).image_key(("a", 0)) == plain
-    tuned = make_sampler().with_unet(Path("unet"), "v")
+    tuned = make_sampler().with_weights(Weights.stored("v", Path("unet")))
     assert tuned.image_key(("a", 0)) != plain
 
 
@@ -143,7 +144,7 @@ def test_another_unet_draws_another_image(
     unet.save_pretrained(tmp_path / "unet")
     sampler = make_sampler(prompts=("a red apple",), seeds=(0,))
     (ours,) = sampler.draw(sampler.pairs, workspace, advance)
-    tuned = sampler.with_unet(tmp_path / "unet", "t" * 64)
+    tuned = sampler.with_weights(Weights.stored("t" * 64, tmp_path / "unet"))
     (theirs,) = tuned.draw(tuned.pairs, workspace, advance)
     assert np.abs(pixels(ours) - pixels(theirs)).mean() > 1
     assert read_provenance(theirs.png)["model_version"] == "t" * 64
@@ -207,12 +208,6 @@ def test_a_missing_base_is_refused(
         sampler.draw(sampler.pairs, workspace, advance)
 
 
-def test_a_unet_without_a_version_is_refused(make_sampler: MakeSampler, tmp_path: Path) -> None:
-    sampler = make_sampler()
-    with pytest.raises(ValueError, match="needs its version"):
-        Sampler(sampler.base, sampler.settings, sampler.compute, base_version="v", unet=tmp_path)
-
-
 @pytest.mark.parametrize("module", ["sampler", "grid", "evolution", "denoising"])
 def test_stages_are_importable_without_torch(module: str) -> None:
     code = f"import styledag.sampling.{module}, sys; sys.exit('torch' in sys.modules)"
@@ -241,7 +236,7 @@ def test_an_image_has_the_size_of_the_style_or_of_the_settings(
         (sized(48, 48, width_px=64, height_px=64), (64, 64)),
     ):
         assert (sampler.image_key(("a red apple", 0)) == own) == (size == (64, 64))
-        tuned = sampler.with_unet(base / "unet", "copy")
+        tuned = sampler.with_weights(Weights.stored("copy", base / "unet"))
         for each in (sampler, tuned):
             (sample,) = each.draw(each.pairs, workspace, advance)
             assert sample.image.size == size

@@ -2,8 +2,6 @@
 
 import io
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from styledag.sampling.evolution import SnapshotUnet, draw_evolution
 from styledag.sampling.index import read_frames
 from styledag.sampling.provenance import read_provenance
 from styledag.sampling.sampler import Sample, Sampler, TunedVae
+from styledag.sampling.weights import Weights
 from styledag.store.workspace import Workspace
 from tools.starter.init import init_starter
 
@@ -34,7 +33,7 @@ def drawn(sampler: Sampler, workspace: Workspace) -> Sample:
 
 
 def with_vae(sampler: Sampler, vae: TunedVae) -> Sampler:
-    return sampler.with_unet(sampler.base / "unet", sampler.unet_version, vae=vae)
+    return sampler.with_weights(sampler.weights, vae=vae)
 
 
 def test_it_decodes_and_is_part_of_the_images_provenance(
@@ -66,7 +65,7 @@ def pixels(png: bytes) -> bytes:
 def test_an_evolution_begins_with_the_base_as_it_is(
     make_sampler: MakeSampler, workspace: Workspace, base: Path, other_vae: TunedVae
 ) -> None:
-    same = SnapshotUnet(1, "same", partial(nullcontext, base / "unet"))
+    same = SnapshotUnet(1, Weights.stored("same", base / "unet"))
     draw_evolution(make_sampler(), [same], workspace, vae=other_vae)
     frames = read_frames(workspace.folder)
     first, last = (frames[epoch][PAIR].read_bytes() for epoch in (0, 1))

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from styledag.sampling.frozen_parts import FrozenParts
+from styledag.sampling.weights import Weights
 from styledag.scoring.by_base import scores_by_base
-from styledag.scoring.denoising_loss import TIMESTEPS, NoisedImage, Weights
+from styledag.scoring.denoising_loss import TIMESTEPS, NoisedImage
 from styledag.scoring.records import BaseScores, Candidate, Estimate
 from styledag.store.workspace import Workspace
 from styledag_tests.scoring.loss_cases import CPU, losses_of, noised

@@ -9,7 +9,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from styledag.errors import ModelError
 from styledag.randomness import generator_for
-from styledag.scoring.denoising_loss import TIMESTEPS, Weights, relative_loss
+from styledag.sampling.weights import Weights
+from styledag.scoring.denoising_loss import TIMESTEPS, relative_loss
 from styledag.store.workspace import Workspace
 from styledag_tests.bases.toy import ToyDenoiser, write_toy
 from styledag_tests.scoring.loss_cases import losses_of, noised

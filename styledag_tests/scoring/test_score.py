@@ -15,7 +15,7 @@ from styledag.errors import DataError, StorageError
 from styledag.manifest import read_rows
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
-from styledag.scoring.denoising_loss import Weights
+from styledag.sampling.weights import Weights
 from styledag.scoring.discrimination import tells
 from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.scoring.records import (

@@ -1,4 +1,4 @@
-"""A recipe with a decoder and checkpoints as differences: what they change, and what they don't."""
+"""A decoder, checkpoints as differences, swept weights: what they change, and what they don't."""
 
 import json
 import os
@@ -11,10 +11,15 @@ from safetensors.torch import load_file
 from styledag.demo.wiki import DemoWiki
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.status import style_status
+from styledag.graph.tracing.marked_files import find_marked, read_marks
+from styledag.manifest import read_rows
 from styledag.project import Project
+from styledag.sampling.index import read_swept
+from styledag.scoring.records import ScoreRow
+from styledag.scoring.score import SCORES
 from styledag.tensors.delta import DELTA_FILE
 from styledag_tests.whole.conftest import Undisturbed
-from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
+from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, edit, make_project, run_all
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 DECODER = "{epochs: 2, batch_size: 4, learning_rate: 0.001, ema_decay: 0.5, weight: 0.75}"
@@ -44,6 +49,11 @@ def project(
 ) -> Project:
     project = make_project(tmp_path_factory.mktemp("decoder"), starter, wiki.url)
     declare(project, DECODER)
+    edit(
+        project,
+        "blends: {weights: [0.0, 0.5, 1.0]}",
+        "blends: {weights: [0.0, 0.5, 1.0], sweep: [0.3]}",
+    )
     os.chdir(project.root)
     return project
 
@@ -103,6 +113,24 @@ def test_grids_and_gifs_are_drawn_with_it(
 
 
 @pytest.mark.usefixtures("first")
+def test_a_swept_weight_is_scored_and_shown_in_its_place_and_not_stored(project: Project) -> None:
+    store = Catalogue(project).store
+    swept = store.require("sweep", MODEL)
+    assert not list(swept.folder.rglob("*.safetensors"))
+    assert f"{MODEL}/0.30" not in store.partitions("merged_unet", MODEL)
+    rows = read_rows(store.require("scores", MODEL).folder / SCORES, ScoreRow)
+    blends = [row for row in rows if row.kind == "blend"]
+    assert [row.weight for row in blends] == [0.0, 0.3, 0.5, 1.0]
+    assert blends[1].amount == pytest.approx(0.3 * blends[3].amount)
+    assert len({row.base_remembered.value for row in blends}) == 4
+    page = (store.require("model_report", MODEL).folder / "report.html").read_text()
+    assert page.index("Weight 0.30,") < page.index("Weight 0.50,") < page.index("Weight 1.00,")
+    found = find_marked(store, read_marks(read_swept(swept.folder)[0.3]["a rocket", 1]))
+    assert found is not None
+    assert found.version == swept.version
+
+
+@pytest.mark.usefixtures("first")
 def test_the_unet_is_trained_as_without_it(project: Project, undisturbed: Undisturbed) -> None:
     weights = [
         (Catalogue(each).store.require("ema_unet", MODEL).folder / "unet" / WEIGHTS).read_bytes()
@@ -139,7 +167,7 @@ def test_a_second_run_does_nothing(project: Project, first: Outcome) -> None:
 def test_another_weight_trains_nothing_again(project: Project, first: Outcome) -> None:
     declare(project, DECODER.replace("0.75", "0.25"))
     changed = run_all(project)
-    assert set(changed.work) <= {"sample_grid", "evolution", "denoising", "scores"}
+    assert set(changed.work) <= {"sample_grid", "sweep", "evolution", "denoising", "scores"}
     for asset in ("ema_unet", "vae_decoder"):
         assert changed.of(asset)["version"] == first.of(asset)["version"]
     assert changed.of("merged_vae")["weight"] == 0.25

@@ -14,7 +14,9 @@ from styledag.graph.reporting.report_data import data_section
 from styledag.graph.reporting.reported_samples import samples_by_name
 from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
 from styledag.graph.stage import Inputs
+from styledag.graph.swept_blends import SWEEP, base_share_of
 from styledag.manifest import Manifest, read_rows
+from styledag.merging.blend import blend_amount
 from styledag.merging.settings import BlendSettings
 from styledag.report.model import (
     BlendSection,
@@ -31,7 +33,7 @@ from styledag.report.model import (
     UntrainedBase,
 )
 from styledag.report.wording import number
-from styledag.sampling.index import read_frames, read_gifs, read_samples
+from styledag.sampling.index import read_frames, read_gifs, read_samples, read_swept
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring import records
 from styledag.scoring.discrimination import tells
@@ -178,7 +180,21 @@ def _blends(inputs: Inputs) -> tuple[BlendSection, ...]:
                 samples=read_samples(grid.folder),
             )
         )
-    return tuple(sections)
+    if SWEEP in inputs.upstream:
+        share = base_share_of(inputs)
+        sections += [
+            BlendSection(
+                name=Blend(weight=weight).name,
+                weight=weight,
+                amount=blend_amount(weight, share),
+                samples=samples,
+            )
+            for weight, samples in read_swept(inputs.folder(SWEEP)).items()
+        ]
+    # Of blends by weight, those of a sweep stand between those that are stored.
+    return tuple(
+        sorted(sections, key=lambda each: (each.weight is None, each.length or 0, each.weight or 0))
+    )
 
 
 def _snapshots(inputs: Inputs) -> tuple[SnapshotSection, ...]:

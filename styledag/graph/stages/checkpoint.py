@@ -64,7 +64,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
         **{f"validation_band_{at}": loss for at, loss in enumerate(snapshot.validation_bands)},
         "base_share": snapshot.base_share,
         "dataset_version": next(each.version for each in read if each.name == "image_dataset"),
-        "weights_version": sampler.unet_version,
+        "weights_version": sampler.weights.version,
         "bytes": stored.stored,
         "bytes_full": stored.full,
     }

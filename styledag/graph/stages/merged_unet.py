@@ -14,6 +14,7 @@ from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.graph.stored_averages import reconstruct_average
+from styledag.graph.swept_blends import onto
 from styledag.merging import blend
 from styledag.merging.methods.add_difference import ONTO
 from styledag.store.artifact import Facts
@@ -99,9 +100,7 @@ def _denoiser(parts: "Parts") -> tuple[str, ...]:
 
 
 def _onto(declared: Declaration) -> "ModelReference | None":
-    """Return the further model that the style's method reads, if it reads one."""
-    models = declared.style.blends.method.models()
-    return models.get(ONTO) if declared.blend.length is None else None
+    return onto(declared) if declared.blend.length is None else None
 
 
 STAGE = Stage(

@@ -4,6 +4,7 @@ from styledag.graph.checks import REPORT_OPENS
 from styledag.graph.drawing import READS_DECODER
 from styledag.graph.reporting.report_contents import model_report
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
+from styledag.graph.swept_blends import READS_SWEEP
 from styledag.report import report
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
@@ -41,6 +42,7 @@ STAGE = Stage(
         Reads("ema_unet", with_ancestors=True),
         Reads("merged_unet"),
         Reads("sample_grid"),
+        READS_SWEEP,
         Reads("evolution"),
         Reads("denoising"),
         Reads("scores"),

@@ -12,10 +12,17 @@ from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_L
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
+from styledag.graph.swept_blends import (
+    READS_SWEEP,
+    SWEEP,
+    SWEEPS_ONTO,
+    base_share_of,
+    swept_blends,
+)
 from styledag.merging.blend import blend_amount
-from styledag.sampling.index import read_frames, read_samples
+from styledag.sampling.index import read_frames, read_samples, read_swept
+from styledag.sampling.weights import Weights
 from styledag.scoring import score
-from styledag.scoring.denoising_loss import Weights
 from styledag.scoring.records import Candidate
 from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
@@ -31,6 +38,11 @@ if TYPE_CHECKING:
 
 def judge(inputs: Inputs, workspace: Workspace) -> Facts:
     """Score every blend and checkpoint of a model by the base's loss and the images it drew."""
+    with swept_blends(inputs) as swept:
+        return _judge(inputs, workspace, swept)
+
+
+def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]") -> Facts:
     from styledag.dataset.read import read_dataset
     from styledag.graph.untrained_base import adapter_with_images, untrained_candidates
     from styledag.scoring.classifier import StyleClassifier
@@ -46,7 +58,6 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
         )
     base, denoiser = inputs.models["base"], denoiser_of(inputs.models["base"])
     sampler = sampler_of(inputs, workspace, denoiser, known_as=base.version)
-    own_weights = Weights.stored(sampler.unet_version, denoiser)
     families: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
     for row in read_dataset(inputs.folder("image_dataset")):
         families[row.split][row.id] = row.family
@@ -56,13 +67,13 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
             settings.ip_adapter, inputs.models["ip_adapter"], families["train"], workspace
         )
     candidates = [
-        *_blends(inputs, workspace),
+        *sorted([*_blends(inputs, workspace), *_swept(inputs, swept)], key=_by_weight),
         *_checkpoints(inputs, workspace),
-        *untrained_candidates(sampler, own_weights, settings, adapter, workspace),
+        *untrained_candidates(sampler, settings, adapter, workspace),
     ]
     return score_model(
         candidates,
-        base_scores=_by_base(candidates, own_weights, sampler, inputs, workspace),
+        base_scores=_by_base(candidates, sampler, inputs, workspace),
         base_samples=read_frames(inputs.folder("evolution"))[0],
         style_train=families["train"],
         style_heldout=families["validation"],
@@ -75,7 +86,6 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
 
 def _by_base(
     candidates: "Sequence[Candidate]",
-    own_weights: Weights,
     sampler: "Sampler",
     inputs: Inputs,
     workspace: Workspace,
@@ -91,7 +101,7 @@ def _by_base(
     prompts = settings.outside_prompts or sampler.settings.prompts
     return scores_by_base(
         candidates,
-        base=own_weights,
+        base=sampler.weights,
         heldout=heldout_images(encoded, settings.loss_images),
         own=own_images(sampler, prompts, settings.loss_images, workspace),
         losses=DenoisingLosses(
@@ -124,6 +134,26 @@ def _blends(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     return candidates
 
 
+def _swept(inputs: Inputs, swept: "Mapping[float, Weights]") -> list[Candidate]:
+    return [
+        Candidate(
+            name=Blend(weight=weight).name,
+            kind="blend",
+            amount=blend_amount(weight, base_share_of(inputs)),
+            samples=read_swept(inputs.folder(SWEEP))[weight],
+            weights=weights,
+            weight=weight,
+            is_stored=False,
+        )
+        for weight, weights in swept.items()
+    ]
+
+
+def _by_weight(blend: Candidate) -> tuple[bool, float, float]:
+    """Sort blends by rising weight, then averages by rising length, then those of several."""
+    return blend.weight is None, blend.length or 0, blend.weight or 0
+
+
 def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     frames = read_frames(inputs.folder("evolution"))
     shares = {each.epoch: each.base_share for each in read_snapshots(inputs.upstream["ema_unet"])}
@@ -133,7 +163,7 @@ def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
             kind="checkpoint",
             amount=blend_amount(1.0, shares[unet.epoch]),
             samples=frames[unet.epoch],
-            weights=Weights(unet.version, unet.lend),
+            weights=unet.weights,
             epoch=unet.epoch,
         )
         for unet in snapshot_unets(inputs, workspace)
@@ -141,7 +171,8 @@ def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
 
 
 def _settings(declared: Declaration) -> Settings:
-    return Settings(declared.style.scores, samples_of(declared))
+    scores = Settings(declared.style.scores, samples_of(declared))
+    return scores.beside(blends=declared.style.blends)
 
 
 STAGE = Stage(
@@ -160,10 +191,12 @@ STAGE = Stage(
         Reads("checkpoint"),
         Reads("merged_unet"),
         Reads("sample_grid"),
+        READS_SWEEP,
         Reads("evolution"),
     ),
     uses=(
         WHOLE_BASE,
+        SWEEPS_ONTO,
         Uses("scorer", lambda declared: declared.style.scores.scorer),
         Uses("classifier", lambda declared: declared.style.scores.classifier),
         Uses("ip_adapter", lambda declared: declared.style.scores.ip_adapter),

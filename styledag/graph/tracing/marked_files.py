@@ -35,7 +35,8 @@ def find_marked(store: Store, marks: Mapping[str, str]) -> Artifact | None:
     wanted = [marks[name] for name in _OWN_FIRST if name in marks]
     found: dict[str, Artifact] = {}
     for _, build in store.builds():
-        for version in (build.version, build.facts.get("weights_version")):
+        made = [build.facts.get("weights_version"), *build.facts.get("weights_versions", [])]
+        for version in (build.version, *made):
             if version in wanted:
                 found.setdefault(str(version), Artifact(build, store.files))
     return next((found[version] for version in wanted if version in found), None)
