@@ -10,6 +10,13 @@ from styledag.bases.clip import STATES, ClipTextEncoder, ClipTokens, text_positi
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowSettings
+from styledag.bases.ip_adapter import (
+    ImagePrompt,
+    IpAdapter,
+    added_images,
+    check_fit,
+    load_ip_adapter,
+)
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import load_diffusers
@@ -127,10 +134,22 @@ class StableDiffusion:
         conditioning: Conditioning,
     ) -> "Tensor":
         """Return the UNet's prediction."""
-        prediction: Tensor = denoiser(latents, timesteps, conditioning[STATES], return_dict=False)[
-            0
-        ]
+        prediction: Tensor = denoiser(
+            latents,
+            timesteps,
+            conditioning[STATES],
+            added_cond_kwargs=added_images(conditioning) or None,
+            return_dict=False,
+        )[0]
         return prediction
+
+    def check_ip_adapter(self, shapes: Mapping[str, tuple[int, ...]], image_encoder: Path) -> None:
+        """Check that an IP-Adapter fits the UNet and the image encoder."""
+        check_fit(shapes, image_encoder, text_width=self._text_width)
+
+    def load_ip_adapter(self, denoiser: "nn.Module", adapter: IpAdapter) -> ImagePrompt:
+        """Add an IP-Adapter to a UNet, in place, and return the adapter's images for it."""
+        return load_ip_adapter(denoiser, adapter)
 
     def image_conditioning(
         self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]

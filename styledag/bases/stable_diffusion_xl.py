@@ -13,6 +13,7 @@ from styledag.bases.clip import STATES, text_positions
 from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
+from styledag.bases.ip_adapter import added_images
 from styledag.bases.latents import LatentSpace
 from styledag.bases.parts import model_errors
 from styledag.bases.stable_diffusion import StableDiffusion
@@ -110,7 +111,11 @@ class StableDiffusionXL(StableDiffusion):
             time_ids = latents.new_zeros((len(latents), _TIME_IDS), dtype=torch.int64)
             time_ids[:, 0::4] = height
             time_ids[:, 1::4] = width
-        added = {"text_embeds": conditioning[POOLED], "time_ids": time_ids}
+        added = {
+            "text_embeds": conditioning[POOLED],
+            "time_ids": time_ids,
+            **added_images(conditioning),
+        }
         prediction: Tensor = denoiser(
             latents, timesteps, conditioning[STATES], added_cond_kwargs=added, return_dict=False
         )[0]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from styledag.report.comparison import ComparedRecipe, Comparison
+    from styledag.report.model import ScoreRow
 
 _SHEETS = Path("data") / "sheets"
 
@@ -60,6 +61,9 @@ def _print_table(session: Session, comparisons: "Sequence[Comparison]") -> None:
         for recipe in comparison.recipes:
             cells = _cells(f"{comparison.style}.{recipe.name}", recipe)
             table.add_row(*(escape(cell) for cell in cells))
+        for row in comparison.untrained:
+            cells = (f"{comparison.style}: {row.name}", "not trained", *_score_cells(row))
+            table.add_row(*(escape(cell) for cell in cells))
     session.console.print(table)
 
 
@@ -69,16 +73,19 @@ def _print_missing(session: Session, names: "Sequence[str]") -> None:
 
 
 def _cells(name: str, recipe: "ComparedRecipe") -> tuple[str, ...]:
+    score = recipe.score
+    shown = score.name if recipe.is_recommended else f"nothing ({score.name} is shown)"
+    return (name, shown, *_score_cells(score))
+
+
+def _score_cells(score: "ScoreRow") -> tuple[str, ...]:
     from styledag.report.wording import number, percent
 
     def interval(value: float | None, low: float | None, high: float | None) -> str:
         around = "" if low is None or high is None else f" ({number(low)} to {number(high)})"
         return f"{number(value)}{around}"
 
-    score = recipe.score
     return (
-        name,
-        score.name if recipe.is_recommended else f"nothing ({score.name} is shown)",
         interval(score.learned, score.learned_low, score.learned_high),
         interval(score.remembered, score.remembered_low, score.remembered_high),
         percent(score.copying),

@@ -148,7 +148,7 @@ class Catalogue:
             ModelError: If the model or the base is not available.
         """
         if uses.parts is None:
-            return self.model(reference, fetch=fetch)
+            return self.model(reference, reference.parts, fetch=fetch)
         return self.model(
             reference, uses.parts(self.base_parts(style.base, fetch=fetch)), fetch=fetch
         )

@@ -20,7 +20,7 @@ from styledag.store.artifact import Artifact
 from styledag.style.load import style_paths
 
 if TYPE_CHECKING:
-    from styledag.report.model import Samples
+    from styledag.report.model import Samples, ScoreRow
 
 
 def compare_styles(catalogue: Catalogue) -> Overview:
@@ -68,6 +68,7 @@ def compare_recipes(catalogue: Catalogue, style: str) -> Comparison:
         seeds=declared.samples.seeds,
         base_samples=read_frames(first["evolution"].folder)[0],
         recipes=tuple(_compared(catalogue, recipe, made[recipe], read[recipe]) for recipe in made),
+        untrained=_untrained(next(iter(made.values()))),
         missing=tuple(recipe for recipe in scores if recipe not in made),
     )
 
@@ -84,11 +85,16 @@ def _read_by(catalogue: Catalogue, scores: Artifact) -> dict[str, Artifact]:
     return read
 
 
+def _untrained(scores: Artifact) -> "tuple[ScoreRow, ...]":
+    rows = read_rows(scores.folder / SCORES, records.ScoreRow)
+    return tuple(score_row(row) for row in rows if row.kind in records.UNTRAINED)
+
+
 def _compared(
     catalogue: Catalogue, recipe: str, scores: Artifact, read: dict[str, Artifact]
 ) -> ComparedRecipe:
     rows = read_rows(scores.folder / SCORES, records.ScoreRow)
-    judged = [row for row in rows if row.kind != "prompt"]
+    judged = [row for row in rows if row.kind not in records.UNTRAINED]
     shown = next((row for row in judged if row.recommended), judged[-1])
     summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
     samples: Samples = samples_by_name(read)[shown.name]

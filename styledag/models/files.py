@@ -68,7 +68,8 @@ def files_read(
 
     Args:
         listing: All files of the model.
-        parts: Folders of a pipeline's parts; ``""`` for all of a model or pipeline.
+        parts: Folders of a pipeline's parts, or single files; ``""`` for all of a model or
+            pipeline.
         variant: Such as ``fp16``.
         without: Folder whose weights are not read.
 
@@ -83,11 +84,15 @@ def files_read(
         )
     found: dict[str, str] = {}
     for part in parts:
+        if part in listing.names:
+            found[part] = part
+            continue
         inside = listing.inside(part)
         if part and not inside:
             there = ", ".join(sorted({name.split("/")[0] for name in listing.names if "/" in name}))
+            kind = "file" if is_weights(part) else "folder"
             raise ModelError(
-                f"{listing.where} has no folder {part!r} (there: {there or 'no folders'}): name a "
+                f"{listing.where} has no {kind} {part!r} (there: {there or 'no folders'}): name a "
                 "model in diffusers' layout"
             )
         small = (name for name in inside if name.endswith(SMALL_FILES))

@@ -88,6 +88,11 @@ class ModelReference:
         check_settings(self)
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """Subfolders and files of the model that are read; ``""`` is all of it."""
+        return ("",)
+
+    @property
     def is_pinned(self) -> bool:
         """Whether a revision alone decides the content, and no file of the project."""
         return self.revision is not None and self.denoiser is None
@@ -287,7 +292,7 @@ def _hub_listing(reference: ModelReference, *, fetch: bool = True) -> Listing:
     if names is None and not fetch:
         raise _not_fetched(reference)
     if names is None:
-        with _hub_errors(reference):
+        with hub_errors(reference):
             try:
                 names = HfApi().list_repo_files(reference.model, revision=revision)
             except (HTTPError, OfflineModeIsEnabled):
@@ -303,7 +308,7 @@ def _hub_file(reference: ModelReference, name: str) -> Path:
     """Return a file of a Hub repository in the cache; of a commit, without a question."""
     from huggingface_hub import hf_hub_download
 
-    with _hub_errors(reference):
+    with hub_errors(reference):
         return Path(hf_hub_download(reference.model, name, revision=_revision(reference)))
 
 
@@ -345,7 +350,7 @@ def _download(reference: ModelReference, names: Sequence[str], *, escape: bool =
     from huggingface_hub import snapshot_download
 
     patterns = [glob.escape(name) if escape else name for name in names]
-    with _hub_errors(reference):
+    with hub_errors(reference):
         revision = _revision(reference)
         return Path(snapshot_download(reference.model, revision=revision, allow_patterns=patterns))
 
@@ -360,7 +365,7 @@ def _revision(reference: ModelReference) -> str:
 
 
 @contextmanager
-def _hub_errors(reference: ModelReference) -> Iterator[None]:
+def hub_errors(reference: ModelReference) -> Iterator[None]:
     """Turn what the Hub's client raises into an error that names the model.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from styledag.errors import ModelError
 from styledag.models.files import PIPELINE_FILE, Listing, model_folders, part_weights
-from styledag.tensors.layout import CONFIG_FILE
+from styledag.tensors.layout import CONFIG_FILE, is_weights
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
@@ -28,7 +28,8 @@ def check_weights(
 
     Args:
         folder: The model in diffusers' or transformers' layout.
-        parts: Folders of a pipeline's parts; ``""`` for all of a model or pipeline.
+        parts: Folders of a pipeline's parts, or single files; ``""`` for all of a model or
+            pipeline.
         variant: Such as ``fp16``.
         values: Whether all weights are read and searched for NaN and infinity.
         without: Folder whose weights are not read.
@@ -59,8 +60,14 @@ def _faults(
 ) -> Iterator[str]:
     from styledag.tensors.reader import open_tensors
 
+    if part in listing.names:
+        with open_tensors(folder / part) as tensors:
+            if values:
+                yield from _not_finite(tensors)
+        return
     if part and not listing.inside(part):
-        yield f"{folder} has no folder {part!r}: name a model in diffusers' layout"
+        kind = "file" if is_weights(part) else "folder"
+        yield f"{folder} has no {kind} {part!r}: name a model in diffusers' layout"
         return
     models = model_folders(listing, part)
     if not part and not models:

@@ -53,6 +53,7 @@ class Comparison:
         seeds: Seeds, in the order of the style file.
         base_samples: The base's own images.
         recipes: Recipes that have scores, in the order of the style file.
+        untrained: Scores of the base without training, in each way that it was asked.
         missing: Names of those that have none.
     """
 
@@ -62,6 +63,7 @@ class Comparison:
     seeds: tuple[int, ...]
     base_samples: Samples
     recipes: tuple[ComparedRecipe, ...]
+    untrained: tuple[ScoreRow, ...] = ()
     missing: tuple[str, ...] = ()
 
 

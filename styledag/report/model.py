@@ -101,7 +101,7 @@ class ScoreRow:
 
     Attributes:
         name: Its name, unique in the report.
-        kind: ``blend``, ``checkpoint`` or ``prompt``.
+        kind: ``blend``, ``checkpoint``, ``prompt`` or ``ip_adapter``.
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
         length: A blend's length if it is a reconstructed average, whose weight is 1.
@@ -133,7 +133,7 @@ class ScoreRow:
     """
 
     name: str
-    kind: Literal["blend", "checkpoint", "prompt"]
+    kind: Literal["blend", "checkpoint", "prompt", "ip_adapter"]
     weight: float | None = None
     epoch: int | None = None
     length: float | None = None
@@ -202,15 +202,17 @@ class DrawnFamily:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StylePrompt:
-    """The base asked for the style in words.
+class UntrainedBase:
+    """The base asked for the style without training.
 
     Attributes:
-        text: What is added to each prompt.
-        samples: The base's images, by prompt without the addition.
+        kind: ``prompt``, asked in words, or ``ip_adapter``, shown images of the style.
+        given: What it is given with each prompt, after the word "with".
+        samples: Its images, by prompt without that.
     """
 
-    text: str
+    kind: Literal["prompt", "ip_adapter"]
+    given: str
     samples: Samples
 
 
@@ -296,7 +298,7 @@ class ModelReport:
         scorer_gap: Whether it tells the style.
         classifier_gap: Whether the classifier does.
         classifier: What says which samples it takes for the style; ``None`` if nothing does.
-        style_prompt: The base asked for the style in words; ``None`` if it was not.
+        untrained: The base asked for the style without training, in each way that it was.
         families_drawn: Families of near-duplicates that are drawn unasked.
         score_notes: What could not be measured and why, a sentence each.
         nearest: Samples beside their nearest training images, the most similar first.
@@ -326,7 +328,7 @@ class ModelReport:
     scorer_gap: Gap = field(default_factory=Gap)
     classifier_gap: Gap = field(default_factory=Gap)
     classifier: Classifier | None = None
-    style_prompt: StylePrompt | None = None
+    untrained: tuple[UntrainedBase, ...] = ()
     families_drawn: tuple[DrawnFamily, ...] = ()
     score_notes: tuple[str, ...] = ()
     nearest: tuple[NearestPair, ...] = ()

@@ -12,7 +12,7 @@ from styledag.report import shown, wording
 from styledag.report.images import Album
 from styledag.report.loss_chart import loss_chart, not_finite
 from styledag.report.model import ModelReport, ScoreRow
-from styledag.report.score_chart import PROMPT_KEY, score_chart
+from styledag.report.score_chart import score_chart
 
 _FOLDER = Path(__file__).parent
 
@@ -43,7 +43,6 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
         losses_not_finite=not_finite(report.loss),
         score_chart=score_chart(report),
         prompt_score=next((row for row in report.scores if row.kind == "prompt"), None),
-        prompt_key=PROMPT_KEY,
         recipe=shown.recipe_rows(report.recipe),
         steps={step.version: index for index, step in enumerate(report.lineage, start=1)},
     )

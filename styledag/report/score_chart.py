@@ -11,7 +11,8 @@ from styledag.report.model import ModelReport, ScoreRow
 from styledag.report.wording import number, plain
 
 _CHAR_PX, _LINE_PX = 7.4, 15.0
-PROMPT_KEY = "prompt"
+UNTRAINED = ("prompt", "ip_adapter")
+"""Kinds of the rows of the base without training, of which there is one each."""
 _CORNERS = {
     "checkpoint": ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)),
     "prompt": ((0, -6.5), (6.5, 5), (-6.5, 5)),
@@ -57,7 +58,7 @@ def score_chart(report: ModelReport) -> Markup | None:
 
 def row_key(row: ScoreRow) -> str:
     """Return what ties a row to its images."""
-    return PROMPT_KEY if row.kind == "prompt" else row.name
+    return row.kind if row.kind in UNTRAINED else row.name
 
 
 def row_label(row: ScoreRow) -> str:

@@ -149,9 +149,9 @@ def _stills(report: ModelReport) -> Iterator[Source]:
     for drawn in report.families_drawn[:MAX_DRAWN]:
         yield drawn.medoid_jpeg
         yield from (path for _, path in drawn.samples)
-    if report.style_prompt is not None:
+    if report.untrained:
         base = (stop.samples for stop in snapshot_stops(report)[:1])
-        yield from _sampled(report, [report.style_prompt.samples, *base])
+        yield from _sampled(report, [*(each.samples for each in report.untrained), *base])
     yield from (family.medoid_jpeg for family in report.data.families[:MAX_FAMILIES])
     yield from (sample.jpeg for sample in report.data.captions[:MAX_CAPTIONS])
     yield from _sampled(report, [stop.samples for stop in weight_stops(report)])

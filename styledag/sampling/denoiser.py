@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from styledag.bases.ip_adapter import IpAdapter, ip_adapter_base
 from styledag.errors import ModelError
 from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.noise import initial_noise, sample_generators
@@ -26,6 +27,7 @@ class Denoiser:
         settings: Sampler, steps and guidance.
         size_px: Width and height of the images; the base's own when ``None``.
         vae: Folder of the autoencoder that decodes; the base's own when ``None``.
+        ip_adapter: Shows the denoiser images beside each prompt.
 
     Raises:
         ModelError: If the denoiser cannot be loaded.
@@ -40,6 +42,7 @@ class Denoiser:
         *,
         size_px: tuple[int, int] | None = None,
         vae: Path | None = None,
+        ip_adapter: IpAdapter | None = None,
     ) -> None:
         self.parts = parts
         self.settings = settings
@@ -48,6 +51,9 @@ class Denoiser:
         width_px, height_px = size_px or base.size_px
         self._shape = base.latents.shape(width_px=width_px, height_px=height_px)
         self.model = weights.load(parts)
+        self._image_prompt = None
+        if ip_adapter is not None:
+            self._image_prompt = ip_adapter_base(base).load_ip_adapter(self.model, ip_adapter)
 
     @torch.inference_mode()
     def denoise(self, pairs: Sequence[Pair]) -> Iterator[torch.Tensor]:
@@ -69,6 +75,9 @@ class Denoiser:
         if guided:
             texts = [settings.negative_prompt] * len(pairs) + texts
         conditioning = self.parts.conditioning(texts)
+        if self._image_prompt is not None:
+            unconditional = len(pairs) if guided else 0
+            conditioning = self._image_prompt.beside(conditioning, unconditional=unconditional)
         generators = sample_generators(pairs)
         latents = initial_noise(generators, self._shape).to(compute.device)
         yield latents

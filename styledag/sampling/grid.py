@@ -54,6 +54,7 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
         steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         **({"vae_version": sampler.vae.version} if sampler.vae else {}),
+        **(sampler.ip_adapter.provenance if sampler.ip_adapter else {}),
     )
     return {
         "samples": len(samples),

@@ -19,6 +19,7 @@ from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
+    from styledag.bases.ip_adapter import IpAdapter
     from styledag.models.compute import Compute
     from styledag.sampling.denoiser import Denoiser
     from styledag.sampling.frozen_parts import FrozenParts
@@ -80,6 +81,7 @@ class Sampler:
         width_px: Width where the settings name none, such as the style's; the base's own when
             left out.
         height_px: Height where the settings name none.
+        ip_adapter: Shows the UNet images beside each prompt.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Sampler:
         vae: TunedVae | None = None,
         width_px: int | None = None,
         height_px: int | None = None,
+        ip_adapter: "IpAdapter | None" = None,
     ) -> None:
         self.base = base
         self.settings = settings
@@ -100,6 +103,7 @@ class Sampler:
         self.base_version = base_version
         self.weights = weights or Weights.stored(base_version, None)
         self.vae = vae
+        self.ip_adapter = ip_adapter
         self._width_px = settings.width_px or width_px
         self._height_px = settings.height_px or height_px
         self._parts: FrozenParts | None = None
@@ -121,6 +125,7 @@ class Sampler:
             vae=vae or self.vae,
             width_px=self._width_px,
             height_px=self._height_px,
+            ip_adapter=self.ip_adapter,
         )
         other._parts = self.parts
         return other
@@ -171,6 +176,7 @@ class Sampler:
                 self.settings,
                 size_px=self.size_px,
                 vae=self.vae.folder if self.vae else None,
+                ip_adapter=self.ip_adapter,
             )
         return self._denoiser
 
@@ -240,6 +246,7 @@ class Sampler:
             "guidance_scale": repr(float(self.settings.guidance_scale)),
             **({"vae_version": self.vae.version} if self.vae else {}),
             **({"size_px": f"{size[0]}x{size[1]}"} if size else {}),
+            **(self.ip_adapter.provenance if self.ip_adapter else {}),
         }
 
     def _encode_texts(self, pairs: Sequence[Pair]) -> None:

@@ -28,7 +28,8 @@ def scores_by_base(
     """Return style learned and base remembered of each candidate by its name.
 
     Args:
-        candidates: Blends and checkpoints, and the base under a style prompt.
+        candidates: Blends and checkpoints, and the base under a style prompt. One without weights
+            has neither score.
         base: The base's own weights.
         heldout: Images of the style that training never saw; style is not measured by fewer
             than 2.
@@ -45,6 +46,11 @@ def scores_by_base(
     base_losses = losses.of(base, images)
     scores = {}
     for candidate in candidates:
+        if candidate.weights is None:
+            scores[candidate.name] = BaseScores(
+                style_learned=Estimate(), base_remembered=Estimate()
+            )
+            continue
         told = [replace(each, text=_told(candidate, each.text, losses.tokens)) for each in images]
         found = losses.of(candidate.weights, told)
         split = len(heldout)

@@ -7,7 +7,9 @@ from typing import Literal
 
 from styledag.sampling.weights import Weights
 
-Kind = Literal["blend", "checkpoint", "prompt"]
+Kind = Literal["blend", "checkpoint", "prompt", "ip_adapter"]
+UNTRAINED = ("prompt", "ip_adapter")
+"""Kinds of the rows that training stands beside: none is on the front or recommended."""
 Pair = tuple[str, int]
 """A prompt and a seed."""
 DECIMALS = 5
@@ -24,10 +26,12 @@ class Candidate:
 
     Attributes:
         name: Unique, for a person.
-        kind: ``blend``, ``checkpoint``, or ``prompt`` for the base under a style prompt.
+        kind: ``blend`` or ``checkpoint``; ``prompt`` for the base under a style prompt,
+            ``ip_adapter`` for the base with an IP-Adapter.
         amount: Share of the fine-tune in it, 0 to 1, corrected for the base in the average.
         samples: Image's file by prompt and seed.
-        weights: Its denoiser's.
+        weights: Its denoiser's; ``None`` where it reads more than captions, which the base's
+            loss does not measure.
         weight: A blend's weight, 0 to 1.
         epoch: A checkpoint's epoch.
         length: Relative length of a blend that is a reconstructed average; its weight is 1.
@@ -39,7 +43,7 @@ class Candidate:
     kind: Kind
     amount: float
     samples: Mapping[Pair, Path]
-    weights: Weights
+    weights: Weights | None
     weight: float | None = None
     epoch: int | None = None
     length: float | None = None
@@ -85,7 +89,7 @@ class ScoreRow:
     Attributes:
         place: Its place among the candidates, from 0.
         name: As the candidate's.
-        kind: ``blend``, ``checkpoint`` or ``prompt``.
+        kind: ``blend``, ``checkpoint``, ``prompt`` or ``ip_adapter``.
         weight: A blend's weight.
         epoch: A checkpoint's epoch.
         length: Relative length of a blend that is a reconstructed average.

@@ -18,6 +18,7 @@ from styledag.scoring.families import families_drawn
 from styledag.scoring.judge import Judge, threshold_for
 from styledag.scoring.pareto import RULE, balances, pareto_front, recommended
 from styledag.scoring.records import (
+    UNTRAINED,
     BaseScores,
     Candidate,
     Estimate,
@@ -39,6 +40,8 @@ FAMILIES = "families.parquet"
 SUMMARY = "scores.json"
 STYLE_PROMPT = "style_prompt"
 """Folder of the images that the base draws with the style prompt, beside these files."""
+IP_ADAPTER = "ip_adapter"
+"""The same of those that it draws with the IP-Adapter."""
 SCORER, CLASSIFIER = "scorer", "classifier"
 """Names of the scores beside the base's, under which their discrimination gaps are summarised."""
 
@@ -219,7 +222,7 @@ def _taken(
 
 def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
     """Return rows with what follows from comparing them; as they are where a score is missing."""
-    compared = [row for row in rows if row.kind != "prompt"]
+    compared = [row for row in rows if row.kind not in UNTRAINED]
     points = [
         (row.style_learned.value, row.base_remembered.value)
         for row in compared

@@ -21,6 +21,35 @@ class ClassifierSettings(ModelReference):
 
 
 @dataclass(frozen=True, kw_only=True)
+class IpAdapterSettings(ModelReference):
+    """An IP-Adapter, which shows the base some of the style's images instead of training it."""
+
+    __pydantic_config__ = STRICT
+
+    weights: str = setting(
+        pattern=r"\.safetensors$",
+        help="The adapter's file in model, such as models/ip-adapter_sd15.safetensors: a plain "
+        "one or Plus, for the base's own family.",
+    )
+    image_encoder: str = setting(
+        min_length=1,
+        help="The folder of its image encoder in model, such as models/image_encoder.",
+    )
+    scale: float = setting(0.5, gt=0, le=1, help="Weight of the images beside the prompt.")
+    images: int = setting(
+        1,
+        ge=1,
+        le=16,
+        help="How many training images it is shown with each prompt, of as many families.",
+    )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Subfolders and files of the model that are read."""
+        return (self.image_encoder, self.weights)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreSettings:
     """How checkpoints and blends are judged."""
 
@@ -48,6 +77,11 @@ class ScoreSettings:
         min_length=1,
         help="Words that ask the base for the style, added to each prompt after a comma. The base "
         "is scored with them beside the models: is training worth it?",
+    )
+    ip_adapter: IpAdapterSettings | None = setting(
+        None,
+        help="An IP-Adapter for a base of Stable Diffusion 1.x, 2.x or XL. The base is scored "
+        "with it beside the models: is training worth it?",
     )
     copying_percentile: float = setting(
         5.0,

@@ -21,7 +21,7 @@ from styledag.report.model import (
     ModelReport,
     Recommendation,
     ScoreRow,
-    StylePrompt,
+    UntrainedBase,
 )
 from styledag.report.report import write_report
 from styledag_tests.report.example import (
@@ -134,23 +134,35 @@ def test_a_score_that_cannot_tell_the_style_is_marked_and_stays_off_the_front_pa
     )
 
 
-def test_the_base_with_a_style_prompt_stands_beside_the_model(
+def test_the_base_without_training_stands_beside_the_model(
     report: ModelReport, tmp_path: Path
 ) -> None:
     assert page_of(report, tmp_path / "none").select_one("#worth") is None
-    drawn = StylePrompt(text="flat vector art", samples=samples(tmp_path, "prompted"))
-    row = ScoreRow(
-        name="base, “flat vector art”", kind="prompt", amount=0, learned=0.02, remembered=0.9
+    asked = UntrainedBase(
+        kind="prompt", given="“flat art” added", samples=samples(tmp_path, "prompted")
+    )
+    shown = UntrainedBase(
+        kind="ip_adapter", given="2 training images", samples=samples(tmp_path, "adapted")
+    )
+    rows = (
+        ScoreRow(name="base, “flat art”", kind="prompt", amount=0, learned=0.02, remembered=0.9),
+        ScoreRow(name="base, IP-Adapter plus", kind="ip_adapter", amount=0, copying=0.25),
     )
     page = page_of(
-        replace(report, style_prompt=drawn, scores=(*report.scores, row)), tmp_path / "prompted"
+        replace(report, untrained=(asked, shown), scores=(*report.scores, *rows)), tmp_path / "both"
     )
     worth = page.select_one("#worth")
-    assert "the base has 0.02 of the style" in " ".join(worth.get_text().split())
-    assert len(worth.find_all("img")) == 2 * len(report.prompts) * len(report.seeds)
+    text = " ".join(worth.get_text().split())
+    assert "by the base with “flat art” added and with 2 training images, beside" in text
+    assert "the base has 0.02 of the style" in text
+    assert len(worth.find_all("img")) == 3 * len(report.prompts) * len(report.seeds)
     [point] = page.select('#scores a[data-stop="prompt"]')
-    assert "flat vector art" in point["aria-label"]
+    assert "flat art" in point["aria-label"]
     assert page.select('[data-stop="prompt"] img')
+    assert not page.select('#scores a[data-stop="ip_adapter"]')
+    [row] = [each for each in page.select("#scores-table tr") if "IP-Adapter plus" in str(each)]
+    cells = [each.get_text(strip=True) for each in row.find_all("td")]
+    assert cells[1:5] == ["\N{EN DASH}", "\N{EN DASH}", "no", "25%"]
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,16 @@ def test_the_base_under_a_style_prompt_is_measured_against_the_base_without(
     assert workspace.work == {"denoising_losses": 2 * (len(HELDOUT) + len(OWN))}
 
 
+def test_a_candidate_without_weights_has_no_score_and_costs_none(
+    tuned: Tuned, base: Path, workspace: Workspace
+) -> None:
+    shown = Candidate(name="adapter", kind="ip_adapter", amount=0, samples={}, weights=None)
+    plain, adapted = scored(tuned, base, workspace, [tuned.candidate(0.0), shown])
+    assert plain.style_learned.value == 0
+    assert adapted == BaseScores(style_learned=Estimate(), base_remembered=Estimate())
+    assert workspace.work == {"denoising_losses": len(HELDOUT) + len(OWN)}
+
+
 def test_a_caption_as_long_as_the_base_reads_gives_way_to_the_style_prompt(
     base: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

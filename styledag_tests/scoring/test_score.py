@@ -346,6 +346,28 @@ def test_the_base_under_a_style_prompt_is_a_row_and_never_recommended(
     assert row.style.value > 0
 
 
+def test_the_base_with_an_ip_adapter_is_a_row_that_the_bases_loss_leaves_open(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    shown = Candidate(
+        name="base, IP-Adapter plus",
+        kind="ip_adapter",
+        amount=0.0,
+        samples=drawn(tmp_path, 0.7),
+        weights=None,
+    )
+    candidates = [blend(tmp_path, 0.0), blend(tmp_path, 0.5), shown]
+    given = {each.name: by_base(each.amount) for each in candidates}
+    given[shown.name] = BaseScores(style_learned=Estimate(), base_remembered=Estimate())
+    facts = judged(workspace, scorer, candidates, base_scores=given)
+    assert facts["recommended"] == "weight 0.5"
+    row = rows_of(workspace)[2]
+    assert (row.kind, row.on_front, row.balance) == ("ip_adapter", False, None)
+    assert row.style_learned == row.base_remembered == Estimate()
+    assert row.style.value > 0
+    assert row.copying.value is not None
+
+
 def test_a_image_that_the_base_lacks_is_named(
     workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:

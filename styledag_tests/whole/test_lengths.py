@@ -3,14 +3,16 @@
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from styledag.cli.main import cli
+from styledag.dataset.read import read_dataset
 from styledag.defs.partitions import read_partitions
 from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.graph.catalogue import Catalogue
@@ -22,10 +24,12 @@ from styledag.graph.stored_averages import reconstruct_average
 from styledag.graph.tracing.ancestry import describe_lineage, find_artifact
 from styledag.manifest import read_rows
 from styledag.project import Project
-from styledag.sampling.index import read_samples
-from styledag.scoring.records import ScoreRow
-from styledag.scoring.score import SCORES, STYLE_PROMPT
+from styledag.sampling.index import read_frames, read_samples
+from styledag.scoring.records import UNTRAINED, Estimate, ScoreRow
+from styledag.scoring.score import IP_ADAPTER, SCORES, STYLE_PROMPT
 from styledag.store.workspace import Workspace
+from styledag_tests.bases.tiny_ip_adapter import IMAGE_ENCODER, write_ip_adapter
+from styledag_tests.bases.tiny_ip_adapter import WEIGHTS as WEIGHTS_OF_ADAPTER
 from styledag_tests.whole.conftest import Undisturbed, copied
 from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, edit, run_all
 
@@ -40,7 +44,11 @@ CHANGES = {
         "blends: {weights: [0.0, 1.0], block_weights: {up.0: 0.5}, lengths: [0.12]}\n"
     ),
     "[a cat face, a rocket]": "[a cat face]",
-    "  loss_images: 3\n": "  loss_images: 3\n  style_prompt: in yellow\n",
+    "  loss_images: 3\n": (
+        "  loss_images: 3\n  style_prompt: in yellow\n"
+        f"  ip_adapter: {{model: adapter, weights: {WEIGHTS_OF_ADAPTER}, "
+        f"image_encoder: {IMAGE_ENCODER}, images: 2}}\n"
+    ),
 }
 
 
@@ -57,8 +65,9 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, undisturbed: Undisturbed) -> Ran:
+def ran(tmp_path_factory: pytest.TempPathFactory, starter: Path, undisturbed: Undisturbed) -> Ran:
     with copied(undisturbed, tmp_path_factory.mktemp("lengths") / "project") as project:
+        write_ip_adapter(project.root / "adapter", starter / "stable-diffusion" / "unet")
         for find, replace in CHANGES.items():
             edit(project, find, replace)
         outcome = run_all(project)
@@ -129,7 +138,7 @@ def test_every_checkpoint_and_blend_is_judged_by_the_bases_own_loss(ran: Ran) ->
     rows = read_rows(ran.graph.store.require("scores", MODEL).folder / SCORES, ScoreRow)
     (base,) = [row for row in rows if row.weight == 0]
     assert (base.style_learned.value, base.base_remembered.value) == (0, 1)
-    tuned = [row for row in rows if row is not base and row.kind != "prompt"]
+    tuned = [row for row in rows if row is not base and row.kind not in UNTRAINED]
     assert len(tuned) == 5
     for row in tuned:
         assert row.style_learned.value not in (None, 0)
@@ -149,8 +158,48 @@ def test_the_base_with_a_style_prompt_is_scored_and_shown(ran: Ran) -> None:
     assert "Is training worth it?" in page
 
 
+def test_the_base_with_an_ip_adapter_is_scored_and_shown(ran: Ran) -> None:
+    store = ran.graph.store
+    scores = store.require("scores", MODEL)
+    (row,) = [
+        each for each in read_rows(scores.folder / SCORES, ScoreRow) if each.kind == "ip_adapter"
+    ]
+    assert row.name == "base, IP-Adapter adapter"
+    assert row.style_learned == row.base_remembered == Estimate()
+    assert row.copying.value is not None
+    assert not row.on_front
+    (read,) = [each for each in scores.build.inputs if each.name == "ip_adapter"]
+    about = json.loads((scores.folder / IP_ADAPTER / "samples.json").read_text())
+    assert about["ip_adapter_version"] == read.version
+    shown = about["ip_adapter_images"].split()
+    rows = {row.id: row for row in read_dataset(store.require("image_dataset", STYLE).folder)}
+    assert {rows[sha256].split for sha256 in shown} == {"train"}
+    assert len({rows[sha256].family for sha256 in shown}) == 2
+    own = read_frames(store.require("evolution", MODEL).folder)[0]
+    drawn = read_samples(scores.folder / IP_ADAPTER)
+    assert drawn.keys() == own.keys()
+    assert all(path.read_bytes() != own[pair].read_bytes() for pair, path in drawn.items())
+    page = (store.require("model_report", MODEL).folder / "report.html").read_text()
+    assert "2 training images beside each, by adapter at scale 0.50" in page
+
+
+def test_other_weights_of_the_adapter_make_the_scores_stale(ran: Ran) -> None:
+    path = ran.project.root / "adapter" / WEIGHTS_OF_ADAPTER
+    before, content = plan_build(ran.graph, "scores", Partition.parse(MODEL)), path.read_bytes()
+    try:
+        tensors = load_file(path)
+        save_file({name: tensor + 1 for name, tensor in tensors.items()}, path)
+        after = plan_build(ran.graph, "scores", Partition.parse(MODEL))
+    finally:
+        path.write_bytes(content)
+    assert after.target != before.target
+    assert after.declared != before.declared
+
+
 def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
-    shown = CliRunner().invoke(cli, ["--project", str(ran.project.root), "compare", STYLE])
+    shown = CliRunner(env={"COLUMNS": "160"}).invoke(
+        cli, ["--project", str(ran.project.root), "compare", STYLE]
+    )
     assert shown.exit_code == 0, shown.output
     for recipe in ("full", "plain"):
         (line,) = [
@@ -159,10 +208,13 @@ def test_the_recipes_of_a_style_are_compared_side_by_side(ran: Ran) -> None:
         rows = read_rows(
             ran.graph.store.require("scores", f"{STYLE}.{recipe}").folder / SCORES, ScoreRow
         )
-        judged = [row for row in rows if row.kind != "prompt"]
+        judged = [row for row in rows if row.kind not in UNTRAINED]
         best = next((row for row in judged if row.recommended), judged[-1])
         assert best.name in line
+    for row in ("base, “in yellow”", "base, IP-Adapter adapter"):
+        assert f"{STYLE}: {row}" in shown.output
     page = (ran.project.root / "data" / "sheets" / f"{STYLE}.recipes.html").read_text("utf-8")
+    assert "base, IP-Adapter adapter" in page
     assert "<code>ema.mode</code>" in page
     assert "<code>batch_size</code>" not in page
     every = CliRunner().invoke(cli, ["--project", str(ran.project.root), "compare"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from styledag.bases.base import Base
 from styledag.bases.find import find_base
+from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
@@ -20,6 +21,7 @@ from styledag.images.overlaid_text import reader_version
 from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
 from styledag.models.reference import ModelReference, check_model, configuration_folder
+from styledag.models.tensor_shapes import tensor_shapes
 from styledag.settings import canonical_json
 from styledag.store.items import item_key
 from styledag.style.base_check import Mismatch, mismatches
@@ -191,7 +193,7 @@ def _base(catalogue: Catalogue, style: Style) -> Base:
 def _check_models(
     catalogue: Catalogue, name: str, style: Style, *, reads_values: bool
 ) -> Iterator[Finding]:
-    """Yield the base first, then the captioner, scorer and classifier."""
+    """Yield the base first, then the captioner, scorer, classifier and IP-Adapter."""
     root = catalogue.project.root
 
     def base() -> str:
@@ -209,6 +211,7 @@ def _check_models(
     }
     yield from _check_others(catalogue, name, others, reads_values=reads_values)
     yield from _check_label(catalogue, name, style)
+    yield from _check_ip_adapter(catalogue, name, style, reads_values=reads_values)
 
 
 def _check_others(
@@ -253,6 +256,29 @@ def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Find
             f"is {classifier.label!r}, but {classifier.model} has {', '.join(labels)}: name one",
         )
         yield Finding(f"{name}: classifier's label", False, _located(catalogue, name, fault))
+
+
+def _check_ip_adapter(
+    catalogue: Catalogue, name: str, style: Style, *, reads_values: bool
+) -> Iterator[Finding]:
+    """Yield whether the IP-Adapter is there and fits the base, if scores ask for one."""
+    adapter = style.scores.ip_adapter
+    if adapter is None:
+        return
+    root, subject = catalogue.project.root, f"{name}: IP-Adapter"
+    try:
+        base = ip_adapter_base(_base(catalogue, style))
+        check_model(adapter, project=root, parts=adapter.parts, values=reads_values)
+        base.check_ip_adapter(
+            tensor_shapes(adapter, adapter.weights, project=root),
+            configuration_folder(adapter, project=root) / adapter.image_encoder,
+        )
+    except StyledagError as exc:
+        fault = Mismatch(("scores", "ip_adapter"), f"does not fit: {exc}")
+        yield Finding(subject, False, _located(catalogue, name, fault))
+        return
+    weights = _weights(catalogue, adapter, reads_values=reads_values)
+    yield Finding(subject, True, f"{adapter.model}/{adapter.weights}; {weights}")
 
 
 def _check_text_reader(name: str, style: Style) -> Iterator[Finding]:

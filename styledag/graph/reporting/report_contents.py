@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 from styledag.captions.records import CaptionedImage
@@ -29,8 +30,9 @@ from styledag.report.model import (
     Recommendation,
     ScoreRow,
     SnapshotSection,
-    StylePrompt,
+    UntrainedBase,
 )
+from styledag.report.wording import number
 from styledag.sampling.index import read_frames, read_gifs, read_samples, read_swept
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring import records
@@ -39,6 +41,7 @@ from styledag.scoring.records import styled
 from styledag.scoring.score import (
     CLASSIFIER,
     FAMILIES,
+    IP_ADAPTER,
     NEAREST,
     SCORER,
     SCORES,
@@ -86,7 +89,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         scorer_gap=_gap(summary["gaps"], SCORER),
         classifier_gap=_gap(summary["gaps"], CLASSIFIER),
         classifier=_classifier(settings["classifier"]),
-        style_prompt=_style_prompt(inputs, samples.prompts),
+        untrained=_untrained(inputs, samples.prompts),
         families_drawn=_families_drawn(inputs, workspace),
         score_notes=tuple(summary["notes"]),
         nearest=_nearest(inputs, workspace, scores),
@@ -114,14 +117,27 @@ def _gap(gaps: Mapping[str, Any], name: str) -> Gap:
     return Gap(**asdict(measured), tells=tells(measured))
 
 
-def _style_prompt(inputs: Inputs, prompts: Sequence[str]) -> StylePrompt | None:
-    text = inputs.settings["style_prompt"]
-    if text is None:
-        return None
-    drawn = read_samples(inputs.folder("scores") / STYLE_PROMPT)
-    told = {styled(prompt, text): prompt for prompt in prompts}
-    samples = {(told[prompt], seed): path for (prompt, seed), path in drawn.items()}
-    return StylePrompt(text=text, samples=samples)
+def _untrained(inputs: Inputs, prompts: Sequence[str]) -> tuple[UntrainedBase, ...]:
+    scores, found = inputs.folder("scores"), []
+    words, adapter = inputs.settings["style_prompt"], inputs.settings["ip_adapter"]
+    if words is not None:
+        drawn = read_samples(scores / STYLE_PROMPT)
+        told = {styled(prompt, words): prompt for prompt in prompts}
+        samples = {(told[prompt], seed): path for (prompt, seed), path in drawn.items()}
+        found.append(
+            UntrainedBase(kind="prompt", given=f"“{words}” added to each", samples=samples)
+        )
+    if adapter is not None:
+        shown = "a training image" if adapter.images == 1 else f"{adapter.images} training images"
+        found.append(
+            UntrainedBase(
+                kind="ip_adapter",
+                given=f"{shown} beside each, by {PurePosixPath(adapter.weights).stem} "
+                f"at scale {number(adapter.scale, 2)}",
+                samples=read_samples(scores / IP_ADAPTER),
+            )
+        )
+    return tuple(found)
 
 
 def _families_drawn(inputs: Inputs, workspace: Workspace) -> tuple[DrawnFamily, ...]:
@@ -252,7 +268,7 @@ def _nearest(
     inputs: Inputs, workspace: Workspace, scores: list[records.ScoreRow]
 ) -> tuple[NearestPair, ...]:
     """Return the images of what is recommended beside what they are most like."""
-    judged = [row for row in scores if row.kind != "prompt"]
+    judged = [row for row in scores if row.kind not in records.UNTRAINED]
     shown = next((row for row in judged if row.recommended), judged[-1])
     samples = samples_by_name(inputs.upstream)[shown.name]
     origins = _origins(inputs.ancestors)

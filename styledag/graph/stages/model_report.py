@@ -24,6 +24,7 @@ def _settings(declared: Declaration) -> Settings:
         scorer=style.scores.scorer.model,
         classifier=style.scores.classifier,
         style_prompt=style.scores.style_prompt,
+        ip_adapter=style.scores.ip_adapter,
         decoder=declared.recipe.decoder,
     )
 

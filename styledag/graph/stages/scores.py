@@ -4,8 +4,6 @@ The base judges by its own denoising loss, and what it says decides. Scores by C
 stand beside it.
 """
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.graph.blends import Blend, amount_of
@@ -46,6 +44,7 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
 
 def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]") -> Facts:
     from styledag.dataset.read import read_dataset
+    from styledag.graph.untrained_base import adapter_with_images, untrained_candidates
     from styledag.scoring.classifier import StyleClassifier
     from styledag.scoring.embedding_scorer import EmbeddingScorer
     from styledag.scoring.score import score_model
@@ -59,14 +58,19 @@ def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]
         )
     base, denoiser = inputs.models["base"], denoiser_of(inputs.models["base"])
     sampler = sampler_of(inputs, workspace, denoiser, known_as=base.version)
-    candidates = [
-        *sorted([*_blends(inputs, workspace), *_swept(inputs, swept)], key=_by_weight),
-        *_checkpoints(inputs, workspace),
-        *_prompted(sampler, settings, workspace),
-    ]
     families: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
     for row in read_dataset(inputs.folder("image_dataset")):
         families[row.split][row.id] = row.family
+    adapter = None
+    if settings.ip_adapter is not None:
+        adapter = adapter_with_images(
+            settings.ip_adapter, inputs.models["ip_adapter"], families["train"], workspace
+        )
+    candidates = [
+        *sorted([*_blends(inputs, workspace), *_swept(inputs, swept)], key=_by_weight),
+        *_checkpoints(inputs, workspace),
+        *untrained_candidates(sampler, settings, adapter, workspace),
+    ]
     return score_model(
         candidates,
         base_scores=_by_base(candidates, sampler, inputs, workspace),
@@ -166,38 +170,6 @@ def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     ]
 
 
-def _prompted(sampler: "Sampler", settings: ScoreSettings, workspace: Workspace) -> list[Candidate]:
-    """Return the base under the style prompt, drawing its images; nothing without one."""
-    from styledag.sampling.grid import draw_sample_grid
-    from styledag.sampling.sampler import Sampler
-
-    if settings.style_prompt is None:
-        return []
-    candidate = Candidate(
-        name=f"base, “{settings.style_prompt}”",
-        kind="prompt",
-        amount=0.0,
-        samples={},
-        weights=sampler.weights,
-        style_prompt=settings.style_prompt,
-    )
-    told = {candidate.told(prompt): prompt for prompt in sampler.settings.prompts}
-    prompted = Sampler(
-        sampler.base,
-        replace(sampler.settings, prompts=tuple(told)),
-        sampler.compute,
-        base_version=sampler.base_version,
-        weights=sampler.weights,
-    )
-    folder = workspace.folder / score.STYLE_PROMPT
-    folder.mkdir()
-    draw_sample_grid(prompted, replace(workspace, folder=folder), title=candidate.name)
-    drawn: dict[tuple[str, int], Path] = {
-        (told[prompt], seed): path for (prompt, seed), path in read_samples(folder).items()
-    }
-    return [replace(candidate, samples=drawn)]
-
-
 def _settings(declared: Declaration) -> Settings:
     scores = Settings(declared.style.scores, samples_of(declared))
     return scores.beside(blends=declared.style.blends)
@@ -227,6 +199,7 @@ STAGE = Stage(
         SWEEPS_ONTO,
         Uses("scorer", lambda declared: declared.style.scores.scorer),
         Uses("classifier", lambda declared: declared.style.scores.classifier),
+        Uses("ip_adapter", lambda declared: declared.style.scores.ip_adapter),
     ),
     pool="gpu",
     checks=(COPYING_WITHIN_LIMIT, STYLE_LEARNED, BASE_REMEMBERED),

@@ -3,13 +3,14 @@ import torch
 
 from styledag.merging.methods.add_difference import AddDifference, add_difference
 from styledag.models.reference import ModelReference
-from styledag_tests.merging.methods.tensors import BASE, ONE, TWO, parents
+from styledag_tests.merging.methods.tensors import BASE, ONE, ONTO, TWO, parents
 
-ONTO = torch.tensor([1.0, 1.0, -1.0, 0.0, 0.5, 0.25])
 SETTINGS = AddDifference(onto=ModelReference(model="other"))
 
 
-def test_the_difference_is_added_to_the_other_base() -> None:
+def test_the_difference_is_added_to_the_other_base_as_by_mergekit_and_sd_mecha() -> None:
+    # tools/merge_references.py. mergekit 0.1.5: task_arithmetic on the other base with 0.5 of the
+    # fine-tune and -0.5 of its base; sd-mecha 1.1.8: add_difference with alpha 0.5.
     merged = add_difference(parents(0.5, onto=ONTO), SETTINGS)
     assert merged.tolist() == pytest.approx([1.2, 0.75, -1.5, 0.0, 0.525, 0.1])
 

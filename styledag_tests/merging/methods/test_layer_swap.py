@@ -22,6 +22,19 @@ def test_they_are_interpolated_by_the_weight() -> None:
     torch.testing.assert_close(merged, (BASE + ONE) / 2)
 
 
+def test_it_is_mergekits_and_sd_mechas() -> None:
+    # tools/merge_references.py. mergekit 0.1.5: linear, weights by filter: 0.25 of the base and
+    # 0.75 in attn2, the base elsewhere; sd-mecha 1.1.8: weighted_sum with 0.75 and 0 by block.
+    swapped, kept = "mid_block.attn2.to_k.weight", "mid_block.attn1.to_k.weight"
+    expected = {
+        swapped: [0.8, -1.375, 1.25, 0.25, -0.7125, 1.275],
+        kept: [0.5, -1.0, 2.0, 0.25, -0.75, 1.5],
+    }
+    for name, values in expected.items():
+        merged = layer_swap(Parents(name, BASE, [ONE], [0.75]), LayerSwap(layers=("*.attn2.*",)))
+        assert merged.tolist() == pytest.approx(values, abs=1e-6)
+
+
 def test_a_pattern_that_matches_nothing_is_named() -> None:
     SETTINGS.check_names(["a.attn2.b", "mid"])
     with pytest.raises(ModelError, match=r"'mid\*', which no tensor's name matches.*'a\.attn2\.b'"):

@@ -3,11 +3,22 @@ import torch
 
 from styledag.merging.method import Parents
 from styledag.merging.methods.lerp import Lerp, lerp, merge_lerp
+from styledag_tests.merging.methods.tensors import BASE, ONE, parents
 
 
 def test_a_blend_worked_by_hand() -> None:
     base, tuned = torch.tensor([0.0, 1.0, -4.0]), torch.tensor([1.0, 3.0, 4.0])
     assert lerp(base, tuned, 0.25).tolist() == [0.25, 1.5, -2.0]
+
+
+def test_it_is_mergekits_and_sd_mechas() -> None:
+    # tools/merge_references.py. mergekit 0.1.5: linear with weights 0.7 of the base and 0.3;
+    # sd-mecha 1.1.8: weighted_sum with alpha 0.3.
+    expected = [0.62, -1.15, 1.7, 0.25, -0.735, 1.41]
+    assert lerp(BASE, ONE, 0.3).tolist() == pytest.approx(expected, abs=1e-6)
+    # mergekit 0.1.5: linear with weights 0.3 of the base, 0.2 and 0.5.
+    expected = [0.38, -1.6, 2.05, 0.75, -0.64, 1.54]
+    assert merge_lerp(parents(0.2, 0.5), Lerp()).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
