@@ -16,11 +16,20 @@ REFRESH = "refresh"
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the graph that is run at once: stages of one grain, as a run has one partition."""
+    """A part of the graph that is run at once: stages of one grain, as a run has one partition.
+
+    Attributes:
+        description: For a reader of the web UI.
+        grain: Of its stages.
+        groups: Of its stages.
+        optional: Whether it is of stages that not every style asks for: their partitions are fewer
+            than those of the others, so that no job can have both.
+    """
 
     description: str
     grain: Grain
     groups: frozenset[str]
+    optional: bool = False
 
 
 PARTS = {
@@ -28,10 +37,13 @@ PARTS = {
         "Collect images, caption them, build the dataset.", "style", frozenset({"images"})
     ),
     "train": Part("Encode the dataset and fine-tune.", "model", frozenset({"training", "blends"})),
+    "draw_sweep": Part(
+        "Draw more weights than are stored.", "model", frozenset({"blends"}), optional=True
+    ),
     "draw": Part("Blend, and draw samples.", "blend", frozenset({"blends"})),
     "show": Part("Score the model and write its report.", "model", frozenset({"results"})),
-    "publish_data": Part("Publish the dataset.", "style", frozenset({"publishing"})),
-    "publish": Part("Publish the model.", "model", frozenset({"publishing"})),
+    "publish_data": Part("Publish the dataset.", "style", frozenset({"publishing"}), optional=True),
+    "publish": Part("Publish the model.", "model", frozenset({"publishing"}), optional=True),
 }
 """By name of the job, in the order in which the jobs follow one another."""
 
@@ -45,7 +57,13 @@ def graph_jobs(catalogue: Catalogue) -> list[UnresolvedAssetJobDefinition]:
         _job(
             name,
             part.description,
-            (each for each in runnable if each.grain == part.grain and each.group in part.groups),
+            (
+                each
+                for each in runnable
+                if each.grain == part.grain
+                and each.group in part.groups
+                and each.is_optional == part.optional
+            ),
         )
         for name, part in PARTS.items()
     ]

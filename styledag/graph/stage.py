@@ -249,6 +249,10 @@ class Inputs:
         }
 
 
+def _always(_declared: Declaration) -> bool:
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """How one asset is made. ``graph/stages/`` has one file for each.
@@ -283,7 +287,7 @@ class Stage:
     kinds: frozenset[str]
     code_version: str
     run: Callable[[Inputs, Workspace], Facts]
-    is_asked_for: Callable[[Declaration], bool] = lambda _: True
+    is_asked_for: Callable[[Declaration], bool] = _always
     settings: Callable[[Declaration], Settings] = lambda _: Settings()
     reads: tuple[Reads, ...] = ()
     uses: tuple[Uses, ...] = ()
@@ -293,3 +297,8 @@ class Stage:
     pool: str | None = None
     preview: Preview | None = None
     checks: tuple[Check, ...] = ()
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether some style files do not ask for it."""
+        return self.is_asked_for is not _always

@@ -71,7 +71,9 @@ def _status(
         except ArtifactMissingError as exc:
             state: State = "missing" if current is None else "outdated"
             declared = _with_pending(declared_digest(catalogue, stage, declaration), pending)
-            return AssetStatus(stage.name, partition.key, state, version, str(exc), declared)
+            waits_for = dict.fromkeys(f"{each.asset} is {each.state}" for each in pending)
+            why = ", ".join(waits_for) or str(exc)
+            return AssetStatus(stage.name, partition.key, state, version, why, declared)
     except StyledagError as exc:
         return AssetStatus(stage.name, partition.key, "broken", version, str(exc))
     declared = _with_pending(plan.declared, pending)
