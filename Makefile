@@ -32,7 +32,7 @@ ui: $(READY) ## Open the web UI on the same history, with the demo's wiki beside
 
 .PHONY: test
 test: $(READY) lint ## Lint, then run every test that needs no GPU and less than minutes, on all cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-slow
 test-slow: $(READY) ## Run the tests that take minutes

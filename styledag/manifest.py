@@ -13,6 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from styledag.collector import many_objects
 from styledag.errors import DataError
 
 KEPT = "manifest.parquet"
@@ -100,6 +101,7 @@ def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), path, compression="zstd")
 
 
+@many_objects()
 def read_rows(path: Path, row_type: type[Row], *, most: int | None = None) -> list[Row]:
     """Read dataclass rows from Parquet.
 
@@ -187,4 +189,9 @@ def _values(array: pa.Array, hint: Any) -> list[Any]:
         return [hint(**dict(zip(known, row, strict=True))) for row in zip(*columns, strict=True)]
     if typing.get_origin(hint) is tuple:
         return [tuple(value) for value in array.to_pylist()]
+    if pa.types.is_string(array.type):
+        # A licence or a template is one object in all rows.
+        encoded = array.dictionary_encode()
+        words = [*encoded.dictionary.to_pylist(), None]
+        return [words[at] for at in encoded.indices.fill_null(len(words) - 1).to_pylist()]
     return list(array.to_pylist())

@@ -13,6 +13,11 @@ from styledag_tests.tiny_base import base  # noqa: F401 - a fixture
 from tools.starter.init import init_starter
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that take longest first, so that no worker waits for another at the end."""
+    items.sort(key=lambda item: "whole" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def _same_threads() -> Iterator[None]:
     """Give every test the same number of threads, which float sums follow from to the last bit."""

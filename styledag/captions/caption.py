@@ -21,7 +21,8 @@ from styledag.captions.rules import (
     clean_title,
 )
 from styledag.captions.settings import CaptionSettings
-from styledag.captions.template import CAPTION, FIELDS
+from styledag.captions.template import CAPTION, named_fields
+from styledag.collector import many_objects
 from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest, Rejection
@@ -92,18 +93,19 @@ def caption_images(
         identity = canonical_json([captioner.version, captioner.identity(settings)])
     rows: list[CaptionedImage] = []
     rejected: list[Rejection] = []
-    for image in curated.rows:
-        raw = raw_captions.get(image.sha256, "")
-        words = (
-            found[image.sha256]
-            or _cleaned(_CAPTIONER, raw)
-            or _first_words(image, after, by_hand, fallback=bool(raw))
-        )
-        if words is None:
-            rejected.append(_empty(image, raw, settings.sources))
-        else:
-            asked = identity if words.source == _CAPTIONER else ""
-            rows.append(_captioned(image, words, settings, tokens, captioner=asked))
+    with many_objects():
+        for image in curated.rows:
+            raw = raw_captions.get(image.sha256, "")
+            words = (
+                found[image.sha256]
+                or _cleaned(_CAPTIONER, raw)
+                or _first_words(image, after, by_hand, fallback=bool(raw))
+            )
+            if words is None:
+                rejected.append(_empty(image, raw, settings.sources))
+            else:
+                asked = identity if words.source == _CAPTIONER else ""
+                rows.append(_captioned(image, words, settings, tokens, captioner=asked))
     manifest = Manifest(tuple(rows), tuple(rejected))
     with storage_errors(str(workspace.folder)):
         manifest.write(workspace.folder)
@@ -164,11 +166,12 @@ def _captioned(
     *,
     captioner: str,
 ) -> CaptionedImage:
-    values = {name: clean_text(getattr(image.origin, name)).text for name in FIELDS}
+    templates = (settings.template, *settings.variants)
+    named = named_fields(templates) - {CAPTION}
+    values = {name: clean_text(getattr(image.origin, name)).text for name in named}
     values[CAPTION] = words.cleaned.text
     filled = [
-        fill_within(template, values, tokens, articles=settings.articles)
-        for template in (settings.template, *settings.variants)
+        fill_within(template, values, tokens, articles=settings.articles) for template in templates
     ]
     cut = any(was_cut for _, was_cut in filled)
     # Whoever takes one of all at random takes those with a weight as often as they are repeated.

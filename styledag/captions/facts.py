@@ -11,12 +11,14 @@ from styledag.captions.records import CaptionedImage
 from styledag.captions.settings import SOURCES
 from styledag.manifest import Manifest
 from styledag.store.artifact import Facts
+from styledag.store.items import Items
 
 
 def caption_facts(
     captioned: Manifest[CaptionedImage],
     tokens: Tokens,
     *,
+    items: Items | None = None,
     overrides: Path | None = None,
     agreement: Agreement | None = None,
 ) -> Facts:
@@ -25,6 +27,7 @@ def caption_facts(
     Args:
         captioned: The captioned images.
         tokens: Counts tokens as the base's text encoder will.
+        items: Where languages that were told are kept, if anywhere.
         overrides: CSV of a person's captions; what in it names no image is stated.
         agreement: How often the captioner agrees with the words that were used in its place.
 
@@ -60,7 +63,7 @@ def caption_facts(
             "commonest_caption_share": round(counts[commonest] / len(rows), 4),
             "mean_tokens": round(sum(lengths) / len(lengths), 2),
             "most_tokens": max(lengths),
-            "languages": find_languages(rows),
+            "languages": find_languages(rows, items),
         }
     if agreement is not None:
         facts |= {"compared": agreement.compared, "agree": agreement.agree}

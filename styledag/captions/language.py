@@ -1,13 +1,17 @@
 """Which language captions are in, told from many at once: a few words alone do not show it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from styledag.captions.records import CaptionedImage
+from styledag.store.items import Items, item_key
 
 UNKNOWN = "und"
 """ISO 639's code for words whose language cannot be told."""
+_ITEMS = "languages"
 _MIN_CONFIDENCE = 0.9
 _MIN_LETTERS = 40
 _MOST_LETTERS = 20_000
@@ -15,7 +19,7 @@ _OF_NO_SITE = ("captioner", "override")
 """Sources whose words are not the page's."""
 
 
-def find_languages(rows: Iterable[CaptionedImage]) -> dict[str, str]:
+def find_languages(rows: Iterable[CaptionedImage], items: Items | None = None) -> dict[str, str]:
     """Return the language of captions by where their words are from, such as ``title of HOST``.
 
     The words of one source, and of one site where they are a site's, are taken together and told
@@ -24,6 +28,7 @@ def find_languages(rows: Iterable[CaptionedImage]) -> dict[str, str]:
 
     Args:
         rows: The captioned images.
+        items: Where it is kept what was told once, if anywhere.
 
     Returns:
         ISO 639-1 codes, ``und`` where it is not clear, of all that have 40 letters or more.
@@ -35,7 +40,22 @@ def find_languages(rows: Iterable[CaptionedImage]) -> dict[str, str]:
         if letters[where] < _MOST_LETTERS:
             words[where].append(row.cleaned_caption)
             letters[where] += sum(letter.isalpha() for letter in row.cleaned_caption)
-    told = sorted(where for where, count in letters.items() if count >= _MIN_LETTERS)
+    texts = {where: " . ".join(words[where]) for where in sorted(letters)}
+    told = {where: text for where, text in texts.items() if letters[where] >= _MIN_LETTERS}
+    return _remembered(told, items) if items is not None else _classified(told)
+
+
+def _remembered(told: Mapping[str, str], items: Items) -> dict[str, str]:
+    identity = {"by": version("py3langid"), "confidence": _MIN_CONFIDENCE}
+    keys = {where: item_key(text=text, **identity) for where, text in told.items()}
+    known = items.get_many_json(_ITEMS, list(keys.values()))
+    new = _classified({where: told[where] for where, key in keys.items() if key not in known})
+    for where, language in new.items():
+        items.put_json(_ITEMS, keys[where], language)
+    return {where: new.get(where) or known[keys[where]] for where in told}
+
+
+def _classified(told: Mapping[str, str]) -> dict[str, str]:
     if not told:
         return {}
     # Imported here: the model takes a second to load.
@@ -44,10 +64,15 @@ def find_languages(rows: Iterable[CaptionedImage]) -> dict[str, str]:
     identifier = LanguageIdentifier.from_model_file(
         MODEL_FILE, norm_probs=True, min_confidence=_MIN_CONFIDENCE
     )
-    return {where: identifier.classify(" . ".join(words[where]))[0] for where in told}
+    return {where: str(identifier.classify(text)[0]) for where, text in told.items()}
 
 
 def _where(row: CaptionedImage) -> str:
     origin = row.image.origin
-    host = None if row.source in _OF_NO_SITE else urlsplit(origin.page_url).hostname
+    host = None if row.source in _OF_NO_SITE else _host(origin.page_url)
     return f"{row.source} of {host}" if host else row.source
+
+
+@lru_cache(4_096)
+def _host(url: str) -> str | None:
+    return urlsplit(url).hostname

@@ -4,7 +4,7 @@ What stands for a field is text from strangers: it is inserted once and never re
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from styledag.captions.articles import joined
 
@@ -30,6 +30,11 @@ def check_template(template: str) -> None:
         raise ValueError(
             f"template {template!r} names {{{unknown[0]}}}; there are {', '.join(FIELDS)}"
         )
+
+
+def named_fields(templates: Iterable[str]) -> frozenset[str]:
+    """Return the fields that any of some templates names."""
+    return frozenset(name for template in templates for name in _NAME.findall(template))
 
 
 def fill(

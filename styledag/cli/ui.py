@@ -25,8 +25,10 @@ _ADVERTISEMENT = "ignore:Function `dev_command` is superseded"
 def ui(session: Session, port: int) -> None:
     """Open the web UI on the project's history until interrupted.
 
-    Contact sheets, reports and grids that it links to are served on the next port.
+    Contact sheets, reports and grids that it links to are served on the next port. New styles,
+    recipes and weights appear by themselves.
     """
+    from styledag.cli.reloading import reloading
     from styledag.defs.runs import open_history
 
     root = session.project.root
@@ -40,6 +42,7 @@ def ui(session: Session, port: int) -> None:
         command = [sys.executable, "-W", _ADVERTISEMENT, "-m", "dagster", "dev"]
         command += ["--host", "127.0.0.1", "--port", str(port)]
         environment = {"DAGSTER_HOME": str(root)} | os.environ | {"STYLEDAG_PAGES": pages}
+        stack.enter_context(reloading(session.project, f"http://127.0.0.1:{port}"))
         # In a group of its own, so that Ctrl-C reaches it once: through this process.
         process = subprocess.Popen(command, env=environment, process_group=0)
         status = _wait(process)

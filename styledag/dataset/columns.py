@@ -1,5 +1,6 @@
 """The columns of the dataset, and a captioned image as one of its rows."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from styledag.captions.records import CaptionedImage
@@ -29,12 +30,24 @@ FRAMING_COLUMNS = ("original_width", "original_height", "crop_left", "crop_top")
 
 
 def dataset_schema() -> "pa.Schema":
-    """Return the Arrow schema, with what tells ``datasets`` that ``image`` holds images."""
-    from datasets import Features, Image, List, Value
+    """Return the Arrow schema, with what tells ``datasets`` that ``image`` holds images.
 
-    columns = {"image": Image()} | {name: Value("string") for name in TEXT_COLUMNS}
-    columns |= {VARIANTS_COLUMN: List(Value("string"))}
-    return Features(columns | {name: Value("int32") for name in FRAMING_COLUMNS}).arrow_schema
+    It is that of ``datasets.Features``, without the second that importing these takes.
+    """
+    import pyarrow as pa
+
+    text, number = {"dtype": "string", "_type": "Value"}, {"dtype": "int32", "_type": "Value"}
+    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    features |= dict.fromkeys(TEXT_COLUMNS, text)
+    features |= {VARIANTS_COLUMN: {"feature": text, "_type": "List"}}
+    features |= dict.fromkeys(FRAMING_COLUMNS, number)
+    types = dict.fromkeys(TEXT_COLUMNS, pa.string()) | dict.fromkeys(FRAMING_COLUMNS, pa.int32())
+    types["image"] = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    types[VARIANTS_COLUMN] = pa.list_(pa.string())
+    return pa.schema(
+        [(name, types[name]) for name in features],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
 
 
 def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:

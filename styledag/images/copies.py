@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styledag.images.looks import Look
-from styledag.images.near_hashes import Hashes, near_hashes
+from styledag.images.near_hashes import Hashes, Pairs, near_hashes
 from styledag.images.similarity import Float32, product_for
 
 _MOST_COLOUR_DIFFERENCE = 24
@@ -98,21 +98,44 @@ def hash_distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
+def near_by_hash(
+    looks: Sequence[Look], others: Sequence[Look], most_distance: int
+) -> NDArray[np.intp]:
+    """Return the positions in ``others`` of what may copy an earlier one of ``looks``, sorted.
+
+    Hashes and coarse colours agree; whether embeddings and lines do, has still to be seen.
+
+    Args:
+        looks: What is known of each image.
+        others: What is known of each image's mirror image.
+        most_distance: Most bits in which the hashes of copies differ.
+    """
+    found = [later for _, later in _near(looks, others, most_distance)]
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.intp)
+
+
 def _candidates(
     images: Seen, others: Seen, most_distance: int, least_similarity: float
 ) -> Iterator[tuple[int, int]]:
     """Yield pairs of positions ``(earlier, later)`` of which all but the lines agree."""
-    if not images.looks:
-        return
-    hashes = _hashes(images.looks)
-    other_hashes = hashes if others is images else _hashes(others.looks)
-    colours, other_colours = _colours(images.looks), _colours(others.looks)
-    for firsts, seconds in near_hashes(hashes, other_hashes, most_distance):
+    for firsts, seconds in _near(images.looks, others.looks, most_distance):
         similarity = np.einsum("nd,nd->n", images.vectors[firsts], others.vectors[seconds])
-        recoloured = np.abs(colours[firsts] - other_colours[seconds]).max(axis=1, initial=0)
         alike = similarity >= product_for(least_similarity)
-        alike &= recoloured <= _MOST_COLOUR_DIFFERENCE
         yield from zip(firsts[alike].tolist(), seconds[alike].tolist(), strict=True)
+
+
+def _near(looks: Sequence[Look], others: Sequence[Look], most_distance: int) -> Iterator[Pairs]:
+    """Yield positions of pairs whose hashes and coarse colours agree."""
+    if not looks:
+        return
+    hashes, colours = _hashes(looks), _colours(looks)
+    other_hashes, other_colours = (
+        (hashes, colours) if others is looks else (_hashes(others), _colours(others))
+    )
+    for firsts, seconds in near_hashes(hashes, other_hashes, most_distance):
+        recoloured = np.abs(colours[firsts] - other_colours[seconds]).max(axis=1, initial=0)
+        alike = recoloured <= _MOST_COLOUR_DIFFERENCE
+        yield firsts[alike], seconds[alike]
 
 
 def _hashes(looks: Sequence[Look]) -> Hashes:

@@ -1,17 +1,18 @@
 """The stage ``curated_images``: copies dropped, families capped, poor quality left out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
+from styledag.collector import many_objects
 from styledag.errors import DataError
 from styledag.images.contact_sheet import SheetFamily, write_contact_sheet
-from styledag.images.copies import Seen, find_copies
+from styledag.images.copies import Seen, find_copies, near_by_hash
 from styledag.images.embedding import Embedder
-from styledag.images.families import find_families
+from styledag.images.families import Counts, Family, find_families
 from styledag.images.looks import (
     Look,
     embed_jpegs,
@@ -20,6 +21,7 @@ from styledag.images.looks import (
     shape_cells,
 )
 from styledag.images.names import find_named
+from styledag.images.neighbours import remembered_neighbours
 from styledag.images.overlaid_text import count_letters
 from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.review import Review
@@ -102,12 +104,18 @@ def curate_images(
         letters = count_letters(_sha256s(curation), workspace)
         curation.leave_out(partial(_judge_text, settings.max_letters, letters))
     _drop_exact_copies(curation)
-    originals = _originals(curation)
-    vectors = comparable(embed_jpegs(_sha256s(curation), embed, workspace, originals=originals))
-    images = Seen([looks[image.sha256] for image in curation.left], vectors)
-    mirrors = _mirrors(curation, embed, workspace) if settings.mirrored_copies else None
-    vectors = _drop_near_copies(curation, settings, workspace, images, mirrors)
-    _cap_families(curation, settings, vectors)
+    images = Seen(
+        [looks[image.sha256] for image in curation.left],
+        comparable(_embedded(curation.left, embed, workspace)),
+    )
+    mirrors = _mirrors(curation, settings, embed, workspace, images)
+    kept_at = _drop_near_copies(curation, settings, workspace, images, mirrors)
+    in_order = sorted(range(len(kept_at)), key=lambda at: curation.left[at].sha256)
+    curation.left = [curation.left[at] for at in in_order]
+    vectors = images.vectors[[kept_at[at] for at in in_order]]
+    del images, mirrors
+    count = _neighbours(curation.left, embed, workspace)
+    _cap_families(curation, settings, find_families(vectors, settings.family_similarity, count))
     if not curation.kept:
         raise DataError(_nothing_kept(curation.rejected))
     manifest = Manifest(tuple(curation.kept), tuple(curation.rejected))
@@ -162,10 +170,6 @@ def _sha256s(curation: _Curation) -> list[str]:
     return [image.sha256 for image in curation.left]
 
 
-def _originals(curation: _Curation) -> dict[str, tuple[int, int]]:
-    return {image.sha256: (image.raw_width_px, image.raw_height_px) for image in curation.left}
-
-
 def _judge_size(settings: CurationSettings, image: JpegImage) -> tuple[str, str] | None:
     shorter, longer = sorted((image.raw_width_px, image.raw_height_px))
     size = f"{image.raw_width_px}x{image.raw_height_px}"
@@ -193,11 +197,33 @@ def _judge_text(most: int, letters: Mapping[str, int], image: JpegImage) -> tupl
     return ("text_overlay", f"{count} letters, more than {most}") if count > most else None
 
 
-def _mirrors(curation: _Curation, embed: Embedder, workspace: Workspace) -> Seen:
-    sha256s = _sha256s(curation)
-    looks = measure_looks(sha256s, CODE_VERSION, workspace, mirrored=True)
-    vectors = embed_jpegs(sha256s, embed, workspace, mirrored=True, originals=_originals(curation))
-    return Seen([looks[sha256] for sha256 in sha256s], comparable(vectors))
+def _embedded(
+    images: Sequence[JpegImage], embed: Embedder, workspace: Workspace, *, mirrored: bool = False
+) -> Float32:
+    originals = {image.sha256: (image.raw_width_px, image.raw_height_px) for image in images}
+    sha256s = [image.sha256 for image in images]
+    return embed_jpegs(sha256s, embed, workspace, mirrored=mirrored, originals=originals)
+
+
+def _mirrors(
+    curation: _Curation,
+    settings: CurationSettings,
+    embed: Embedder,
+    workspace: Workspace,
+    images: Seen,
+) -> Seen | None:
+    """Return what is known of the mirror images, with the vectors of those that are near one."""
+    if not settings.mirrored_copies:
+        return None
+    measured = measure_looks(_sha256s(curation), CODE_VERSION, workspace, mirrored=True)
+    looks = [measured[image.sha256] for image in curation.left]
+    near = near_by_hash(images.looks, looks, settings.copy_hash_distance)
+    # The rows that are never written take no memory.
+    vectors = np.zeros_like(images.vectors)
+    if near.size:
+        nearby = [curation.left[at] for at in near]
+        vectors[near] = comparable(_embedded(nearby, embed, workspace, mirrored=True))
+    return Seen(looks, vectors)
 
 
 def _drop_exact_copies(curation: _Curation) -> None:
@@ -219,8 +245,8 @@ def _drop_near_copies(
     workspace: Workspace,
     seen: Seen,
     mirrors: Seen | None,
-) -> Float32:
-    """Leave out copies that were encoded anew or mirrored; return the vectors of those left."""
+) -> list[int]:
+    """Leave out copies that were encoded anew or mirrored; return where those left were."""
     images = curation.left
     found = find_copies(
         seen,
@@ -242,13 +268,28 @@ def _drop_near_copies(
         addresses.extend([images[at].origin.url, *curation.copies.pop(images[at].sha256, [])])
     kept_at = [at for at in range(len(images)) if at not in copies]
     curation.left = [images[at] for at in kept_at]
-    return seen.vectors[kept_at]
+    return kept_at
 
 
-def _cap_families(curation: _Curation, settings: CurationSettings, vectors: Float32) -> None:
-    in_order = np.argsort([image.sha256 for image in curation.left])
-    images = [curation.left[at] for at in in_order]
-    for family in find_families(vectors[in_order], settings.family_similarity):
+def _neighbours(
+    images: Sequence[JpegImage], embed: Embedder, workspace: Workspace
+) -> Callable[[Float32, float], Counts]:
+    """Return a way to count the neighbours of images that remembers what it counted."""
+    return partial(
+        remembered_neighbours,
+        [f"{each.sha256} {each.raw_width_px}x{each.raw_height_px}" for each in images],
+        embedder=embed.version,
+        file=workspace.kept and workspace.kept / "neighbours.npz",
+    )
+
+
+@many_objects()
+def _cap_families(
+    curation: _Curation, settings: CurationSettings, families: Iterable[Family]
+) -> None:
+    """Keep of each family as many as the settings allow; its members are places in ``left``."""
+    images = curation.left
+    for family in families:
         centre, size = images[family.medoid], len(family.members)
         cap = min(settings.family_cap or size, size)
         members = list(zip(family.members, family.similarities, strict=True))

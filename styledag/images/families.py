@@ -1,12 +1,14 @@
 """Families: images that look alike, each around the one that most of them are like."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from styledag.images.similarity import Float32, count_alike, count_neighbours, product_for
+
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,9 @@ class Family:
     similarities: tuple[float, ...]
 
 
-def find_families(vectors: Float32, least: float) -> Iterator[Family]:
+def find_families(
+    vectors: Float32, least: float, count: Callable[[Float32, float], Counts] = count_neighbours
+) -> Iterator[Family]:
     """Yield every image's family, an image on its own being a family of one.
 
     The image with most others at least ``least`` alike takes them, then the same among those
@@ -34,10 +38,11 @@ def find_families(vectors: Float32, least: float) -> Iterator[Family]:
     Args:
         vectors: Comparable unit vectors, ``[n, d]``.
         least: Smallest similarity to the centre.
+        count: Counts the rows that each has a product of ``least`` with.
     """
     least = product_for(least)
     left, rows = np.arange(len(vectors)), vectors
-    neighbours = count_neighbours(rows, least)
+    neighbours = count(rows, least)
     free = np.ones(len(left), dtype=np.bool_)
     while len(left):
         alone = free & (neighbours <= 1)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -10,11 +11,12 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
+from styledag.collector import many_objects
 from styledag.images.containers.parts import Size
 from styledag.images.converting.resize import padded_box
 from styledag.images.embedding import Embedder
 from styledag.images.similarity import Float32
-from styledag.store.items import item_key
+from styledag.store.items import item_keys
 from styledag.store.workspace import Workspace
 
 COLOUR_CELLS = 4
@@ -92,20 +94,23 @@ def measure_looks(
         "pillow": PIL.__version__,
         **_mirror_key(mirrored),
     }
-    keys = {
-        sha256: item_key(jpeg=sha256, code_version=code_version, **versions) for sha256 in sha256s
-    }
-    known = workspace.items.get_many_json(_LOOKS, list(keys.values()))
+    keys = item_keys("jpeg", sha256s, code_version=code_version, **versions)
     looks: dict[str, Look] = {}
     with workspace.progress.task("perceptual hashes", len(keys)) as advance:
-        for sha256, key in keys.items():
-            found = known.get(key)
-            if found is None:
-                found = _measured(open_jpeg(sha256, workspace, mirrored=mirrored))
-                workspace.work["hashes"] += 1
-                workspace.items.put_json(_LOOKS, key, found)
-            looks[sha256] = Look(**found)
-            advance(1)
+        for some in _chunks(list(keys), _KNOWN_AT_ONCE):
+            with many_objects():
+                known = workspace.items.get_many_json(_LOOKS, [keys[sha256] for sha256 in some])
+                looks |= {each: Look(**known[keys[each]]) for each in some if keys[each] in known}
+            advance(len(known))
+            for sha256 in some:
+                if sha256 not in looks:
+                    found: dict[str, Any] = _measured(
+                        open_jpeg(sha256, workspace, mirrored=mirrored)
+                    )
+                    workspace.work["hashes"] += 1
+                    workspace.items.put_json(_LOOKS, keys[sha256], found)
+                    looks[sha256] = Look(**found)
+                    advance(1)
     return looks
 
 
@@ -135,15 +140,14 @@ def embed_jpegs(
         return unpadded(image, originals[sha256]) if sha256 in padded and originals else image
 
     padded = {sha256 for sha256, (width, height) in (originals or {}).items() if width != height}
-    keys = {
-        sha256: item_key(
-            jpeg=sha256,
-            embedder=embed.version,
-            **_mirror_key(mirrored),
-            **({"unpadded": list(originals[sha256])} if sha256 in padded and originals else {}),
-        )
-        for sha256 in sha256s
-    }
+    fixed: dict[str, Any] = {"embedder": embed.version, **_mirror_key(mirrored)}
+    by_size: dict[Size | None, list[str]] = {}
+    for sha256 in dict.fromkeys(sha256s):
+        size = originals[sha256] if originals and sha256 in padded else None
+        by_size.setdefault(size, []).append(sha256)
+    keys: dict[str, str] = {}
+    for size, names in by_size.items():
+        keys |= item_keys("jpeg", names, **fixed, **({"unpadded": list(size)} if size else {}))
     rows = _Rows(sha256s)
     unknown: list[str] = []
     with workspace.progress.task("embeddings", len(keys)) as advance:
@@ -152,9 +156,9 @@ def embed_jpegs(
             for sha256 in some:
                 if content := known.get(keys[sha256]):
                     rows.put(sha256, np.frombuffer(content, dtype="<f4"))
-                    advance(1)
                 else:
                     unknown.append(sha256)
+            advance(len(known))
         for batch in _chunks(unknown, _BATCH):
             vectors = embed([opened(sha256) for sha256 in batch])
             for sha256, vector in zip(batch, vectors, strict=True):

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from styledag.collect.records import RawImage
+from styledag.collector import many_objects
 from styledag.errors import DataError
 from styledag.images.encode import codec_versions
 from styledag.images.records import JpegImage
@@ -14,7 +15,7 @@ from styledag.images.worker_pool import MACHINE_REASONS, Worker, WorkerPool
 from styledag.manifest import Manifest, Rejection
 from styledag.settings import settings_identity
 from styledag.store.artifact import Facts
-from styledag.store.items import item_key
+from styledag.store.items import item_keys
 from styledag.store.workspace import Workspace
 
 CODE_VERSION = "4"
@@ -51,16 +52,29 @@ def normalise_images(
         "codecs": codec_versions(),
         "code_version": CODE_VERSION,
     }
-    keys = {row.sha256: item_key(raw=row.sha256, **recipe) for row in raw.rows}
+    keys = item_keys("raw", (row.sha256 for row in raw.rows), **recipe)
     found: dict[str, _Found] = {}
     with (
         workspace.progress.task("jpeg images", len(keys)) as advance,
         WorkerPool(settings, images=len(keys)) as pool,
     ):
         for batch in _batches(keys):
-            for sha256, result in _converted(batch, pool, workspace):
+            known = _known(batch, workspace)
+            advance(len(known))
+            found |= known
+            missing = {sha256: key for sha256, key in batch.items() if sha256 not in known}
+            for sha256, result in _converted(missing, pool, workspace):
                 found[sha256] = result
                 advance(1)
+    manifest = _manifest(raw, found)
+    if not manifest.rows:
+        raise DataError(_nothing_kept(manifest.rejected))
+    manifest.write(workspace.folder)
+    return manifest
+
+
+@many_objects()
+def _manifest(raw: Manifest[RawImage], found: Mapping[str, _Found]) -> Manifest[JpegImage]:
     kept: list[JpegImage] = []
     rejected: list[Rejection] = []
     for row in raw.rows:
@@ -69,11 +83,7 @@ def normalise_images(
             rejected.append(Rejection(subject=row.origin.url, **result))
         else:
             kept.append(_jpeg_image(row, result))
-    if not kept:
-        raise DataError(_nothing_kept(rejected))
-    manifest = Manifest(tuple(kept), tuple(rejected))
-    manifest.write(workspace.folder)
-    return manifest
+    return Manifest(tuple(kept), tuple(rejected))
 
 
 def jpeg_facts(jpegs: Manifest[JpegImage]) -> Facts:
@@ -91,18 +101,22 @@ def _batches(keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
         yield batch
 
 
+def _known(keys: Mapping[str, str], workspace: Workspace) -> dict[str, _Found]:
+    """Return what earlier runs made of raw images, as far as its blobs are there."""
+    items = workspace.items.get_many_json(_NAMESPACE, list(keys.values()))
+    known = {sha256: items[key] for sha256, key in keys.items() if key in items}
+    has = workspace.blobs.has
+    return {
+        sha256: result
+        for sha256, result in known.items()
+        if "reason" in result or has(result["sha256"])
+    }
+
+
 def _converted(
     keys: Mapping[str, str], pool: WorkerPool, workspace: Workspace
 ) -> Iterator[tuple[str, _Found]]:
-    """Yield what became of each raw image, by its sha256: what is known, then what is decoded."""
-    known = workspace.items.get_many_json(_NAMESPACE, list(keys.values()))
-    missing: list[str] = []
-    for sha256, key in keys.items():
-        result = known.get(key)
-        if result is None or not _usable(result, workspace):
-            missing.append(sha256)
-        else:
-            yield sha256, result
+    """Yield what becomes of each raw image, by its sha256, as it is decoded."""
 
     def convert(worker: Worker, sha256: str) -> _Found:
         converted = worker.convert(workspace.blobs.read(sha256))
@@ -110,15 +124,11 @@ def _converted(
             return converted.record
         return {**converted.record, "sha256": workspace.blobs.put(converted.jpeg)}
 
-    for sha256, result in pool.map(convert, missing):
+    for sha256, result in pool.map(convert, keys):
         workspace.work["decodes"] += 1
         if result.get("reason") not in MACHINE_REASONS:
             workspace.items.put_json(_NAMESPACE, keys[sha256], result)
         yield sha256, result
-
-
-def _usable(found: _Found, workspace: Workspace) -> bool:
-    return "reason" in found or workspace.blobs.has(found["sha256"])
 
 
 def _jpeg_image(row: RawImage, found: _Found) -> JpegImage:

@@ -3,9 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 LOG_FOLDER = "log"
@@ -14,7 +17,9 @@ RECORD_FILE = "build.json"
 """File in an artifact that holds its :class:`~styledag.store.artifact.Build`."""
 
 _CHUNK_BYTES = 1 << 20
-_BATCH_ROWS = 256
+_BATCH_ROWS, _BATCH_BYTES = 8_192, 16_000_000
+_ESCAPED = r"[^ !#-\[\]-~]"
+"""What JSON writes otherwise than it is."""
 
 
 def content_files(folder: Path) -> Mapping[str, Path]:
@@ -67,10 +72,44 @@ def _parquet_rows(path: Path) -> Iterator[bytes]:
         volatile = set(stated.split(","))
         columns = [name for name in file.schema_arrow.names if name not in volatile]
         yield json.dumps(columns).encode()
-        encoder = json.JSONEncoder(sort_keys=True, default=_jsonable)
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
-            for row in batch.to_pylist():
-                yield encoder.encode(row).encode()
+        shard = file.metadata
+        size_bytes = sum(shard.row_group(at).total_byte_size for at in range(shard.num_row_groups))
+        most_rows = 1 + _BATCH_BYTES * shard.num_rows // max(1, size_bytes)
+        rows = min(_BATCH_ROWS, most_rows)
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            yield "".join(_in_json(batch.to_struct_array()).to_pylist()).encode()
+
+
+def _in_json(array: pa.Array) -> pa.Array:
+    """Return the JSON of each value as ``json.dumps`` writes it, keys sorted, without its loops."""
+    kind = array.type
+    if not array.null_count:
+        if pa.types.is_struct(kind) and kind.num_fields:
+            return _rows_in_json(array)
+        if pa.types.is_string(kind):
+            if not pc.any(pc.match_substring_regex(pc.unique(array), _ESCAPED)).as_py():
+                return _joined('"', array, '"')
+            return pa.array(map(encode_basestring_ascii, array.to_pylist()), pa.string())
+        if pa.types.is_integer(kind):
+            return array.cast(pa.string())
+        if pa.types.is_list(kind) and len(array):
+            ends = pc.cumulative_sum(array.value_lengths())
+            starts = pa.concat_arrays([pa.array([0], ends.type), ends])
+            lists = pa.ListArray.from_arrays(starts, _in_json(array.flatten()))
+            return _joined("[", pc.binary_join(lists, ", "), "]")
+    encode = json.JSONEncoder(sort_keys=True, default=_jsonable).encode
+    return pa.array(map(encode, array.to_pylist()), pa.string())
+
+
+def _rows_in_json(rows: pa.StructArray) -> pa.Array:
+    parts: list[Any] = []
+    for name in sorted(field.name for field in rows.type):
+        parts += [", " if parts else "{", f"{json.dumps(name)}: ", _in_json(rows.field(name))]
+    return _joined(*parts, "}")
+
+
+def _joined(*parts: Any) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, "")
 
 
 def _jsonable(value: Any) -> str:

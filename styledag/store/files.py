@@ -41,8 +41,11 @@ class Files:
         path = self._at(name)
         with storage_errors(path):
             try:
+                if not self.is_local:
+                    return bytes(self.fs.cat_file(path))
                 # fsspec would take as long again to open a local file.
-                return Path(path).read_bytes() if self.is_local else bytes(self.fs.cat_file(path))
+                with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+                    return file.readall()
             except FileNotFoundError:
                 return None
 
@@ -62,7 +65,8 @@ class Files:
     def exists(self, name: str) -> bool:
         """Return whether the file is there."""
         path = self._at(name)
-        return Path(path).exists() if self.is_local else bool(self.fs.exists(path))
+        # Not pathlib: its objects would take longer than the question, here and in read.
+        return os.path.exists(path) if self.is_local else bool(self.fs.exists(path))  # noqa: PTH110
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names directly below a folder; empty if it is not there."""

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from styledag.settings import canonical_json
 from styledag.store.files import Files
+
+_DECODER = json.JSONDecoder()
 
 
 def item_key(**parts: Any) -> str:
@@ -16,6 +19,25 @@ def item_key(**parts: Any) -> str:
         **parts: JSON values or settings: the image's sha256, a model's version, settings.
     """
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+
+
+def item_keys(each: str, names: Iterable[str], **parts: Any) -> dict[str, str]:
+    """Return by name what :func:`item_key` gives for ``each=name`` and the other parts.
+
+    Args:
+        each: The part that differs.
+        names: Its values.
+        **parts: JSON values or settings that all have; encoded once.
+    """
+    before = canonical_json({part: value for part, value in parts.items() if part < each})[1:-1]
+    after = canonical_json({part: value for part, value in parts.items() if part > each})[1:-1]
+    head = f"{{{before}{',' if before else ''}{json.dumps(each)}:"
+    tail = f"{',' if after else ''}{after}}}"
+    digest = hashlib.sha256
+    return {
+        name: digest(f"{head}{encode_basestring_ascii(name)}{tail}".encode()).hexdigest()
+        for name in names
+    }
 
 
 class Items:
@@ -59,6 +81,6 @@ def _name(namespace: str, key: str) -> str:
 
 def _parsed(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return _DECODER.decode(content.decode())
     except ValueError:
         return None

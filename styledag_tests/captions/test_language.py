@@ -66,3 +66,18 @@ def test_too_few_words_are_not_told(workspace: Workspace) -> None:
 def test_what_is_no_language_is_not_called_one(workspace: Workspace) -> None:
     rows = captioned(workspace, ["xq zvk", "IMG", "DSC", "wxyz qqj"] * 4, "title", "")
     assert find_languages(rows) in ({"title": "und"}, {"title": "en"})
+
+
+def test_languages_are_told_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = list(captioned(workspace, GERMAN * 3, "title"))
+    told = find_languages(rows, workspace.items)
+    assert told == find_languages(rows) == {"title of wiki.example": "de"}
+
+    def load(*_args: object, **_more: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("py3langid.langid.LanguageIdentifier.from_model_file", load)
+    assert find_languages(rows, workspace.items) == told
+    english = list(captioned(workspace, ENGLISH * 3, "title"))
+    with pytest.raises(AssertionError, match="loaded"):
+        find_languages(english, workspace.items)

@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from styledag.cli.main import main
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.preflight import require_ready
@@ -29,15 +31,37 @@ def root(tmp_path: Path, starter: Path, wiki: DemoWiki) -> Path:
     return make_project(tmp_path / "project", starter, wiki.url).root
 
 
-def styledag(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "styledag", *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def styledag(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """Run the command line in the project, in this process: a new one imports for seconds."""
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.chdir(root)
+        monkeypatch.setattr(sys, "argv", ["styledag", *arguments])
+        capfd.readouterr()
+        try:
+            main()
+            code: object = 0
+        except SystemExit as exc:
+            code = exc.code
+        said = capfd.readouterr()
+        return Ended(int(str(code or 0)), said.out, said.err)
+
+    return run
 
 
 def edit(root: Path, find: str, replace: str) -> None:
@@ -77,10 +101,10 @@ BREAK: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("what", BREAK)
-def test_a_failure_is_one_clear_sentence(root: Path, what: str) -> None:
+def test_a_failure_is_one_clear_sentence(root: Path, styledag: Command, what: str) -> None:
     spoil, sentence = BREAK[what]
     spoil(root)
-    run = styledag(root, "run", STYLE)
+    run = styledag("run", STYLE)
     assert run.returncode == 1
     assert re.search(rf"^error: .*{sentence}", run.stderr, re.MULTILINE), run.stderr
     assert "Traceback" not in run.stderr + run.stdout
@@ -88,17 +112,17 @@ def test_a_failure_is_one_clear_sentence(root: Path, what: str) -> None:
 
 
 def test_all_that_is_known_to_fail_is_reported_before_any_request(
-    root: Path, wiki: DemoWiki
+    root: Path, styledag: Command, wiki: DemoWiki
 ) -> None:
     long = "cat " * 159
     edit(root, "a rocket", f"a rocket, {long.strip()}")
     edit(root, "/clip", "/no-clip")
     before = sum(wiki.served.values())
-    run = styledag(root, "run", STYLE)
+    run = styledag("run", STYLE)
     assert run.returncode == 1
     assert "no-clip" in run.stderr
     edit(root, "/no-clip", "/clip")
-    run = styledag(root, "run", STYLE)
+    run = styledag("run", STYLE)
     assert run.returncode == 1
     assert re.search(
         r"^error: .*small\.yaml:\d+: samples\.prompts\[2\] is 161 tokens long, but the base reads "
@@ -115,23 +139,23 @@ def break_captioner(root: Path, starter: Path) -> None:
     edit(root, r"model: [^}]*/blip\}", "model: blip}")
 
 
-def test_a_failure_leaves_what_was_there(root: Path, starter: Path) -> None:
+def test_a_failure_leaves_what_was_there(root: Path, styledag: Command, starter: Path) -> None:
     break_captioner(root, starter)
-    styledag(root, "run", STYLE)
+    styledag("run", STYLE)
     before = Store(str(root / "data/store")).require("raw_images", STYLE)
     edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1")
-    assert styledag(root, "run", STYLE).returncode == 1
+    assert styledag("run", STYLE).returncode == 1
     after = Store(str(root / "data/store")).require("raw_images", STYLE)
     assert after.version == before.version
     after.verify()
 
 
-def test_a_device_that_is_not_there_is_an_error(root: Path) -> None:
+def test_a_device_that_is_not_there_is_an_error(styledag: Command) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
-    run = styledag(root, "run", STYLE, "--device", "cuda")
+    run = styledag("run", STYLE, "--device", "cuda")
     assert run.returncode == 1
     assert "'cuda' was asked for, but this machine has only" in run.stderr
 
@@ -144,23 +168,25 @@ def _small_disk(folder: Path, size: str) -> bool:
     return subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
 
-def test_a_full_disk_is_said_and_mended_by_room(root: Path, starter: Path) -> None:
+def test_a_full_disk_is_said_and_mended_by_room(
+    root: Path, styledag: Command, starter: Path
+) -> None:
     disk = root / "data" / "store"
     if not _small_disk(disk, "300k"):
         pytest.skip("mounting a small disk needs privileges")
     try:
-        run = styledag(root, "run", STYLE)
+        run = styledag("run", STYLE)
         assert run.returncode == 1
         assert re.search(r"^error: training small.full needs .* on the disk, but", run.stderr)
         subprocess.run(["mount", "-o", "remount,size=900m", str(disk)], check=True)
         require_ready(Catalogue(Project.at(root)), STYLE, [], ComputeSettings())
         subprocess.run(["mount", "-o", "remount,size=300k", str(disk)], check=True)
-        run = styledag(root, "run", STYLE)
+        run = styledag("run", STYLE)
         assert run.returncode == 1
         assert re.search(r"^error: .* about to be written to .*store, and .* free", run.stderr)
         subprocess.run(["mount", "-o", "remount,size=900m", str(disk)], check=True)
         break_captioner(root, starter)
-        assert "blip" in styledag(root, "run", STYLE).stderr
+        assert "blip" in styledag("run", STYLE).stderr
         Store(str(disk)).require("curated_images", STYLE).verify()
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -59,6 +59,14 @@ def definitions(tmp_path: Path, starter: Path) -> dg.Definitions:
     return build_definitions(make_project(tmp_path, starter, "http://127.0.0.1:1"))
 
 
+def test_it_loads_whatever_single_styles_ask_for(tmp_path: Path, starter: Path) -> None:
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    plain = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
+    asked = plain.replace("blends: {", "publish: {to: folder, model: out}\nblends: {sweep: [0.3], ")
+    (project.styles_folder / "asked.yaml").write_text(asked, "utf-8")
+    dg.Definitions.validate_loadable(build_definitions(project))
+
+
 def test_the_graph_has_the_edges_of_the_design(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     edges = {

@@ -6,7 +6,7 @@ import pytest
 
 from styledag.collect.settings import FolderSource
 from styledag.errors import StorageError
-from styledag.store.items import item_key
+from styledag.store.items import item_key, item_keys
 from styledag.store.store import Store
 
 
@@ -30,6 +30,15 @@ def test_a_key_follows_from_every_part() -> None:
     source = FolderSource(type="folder", path="images")
     assert item_key(a=1, b=source) == item_key(b=source, a=1)
     assert item_key(a=1) != item_key(a=2) != item_key(b=2)
+
+
+@pytest.mark.parametrize("each", ["a", "image", "z"])
+def test_many_keys_are_those_of_one_by_one(each: str) -> None:
+    names = ["", "0a", 'quo"te', "back\\slash", "caf\xe9 \u2028 \U0001f600"]
+    parts = {"code": "1", "size": [1, 2], "settings": {"b": None, "a": 0.5}}
+    for others in (parts, {}):
+        expected = {name: item_key(**{each: name}, **others) for name in names}
+        assert item_keys(each, names, **others) == expected
 
 
 def test_blobs_lie_under_their_sha256_once(store: Store) -> None:

@@ -66,6 +66,35 @@ def test_one_more_result_is_one_more_file(files: CountedFiles, tmp_path: Path) -
     assert files.asked == 2
 
 
+def test_few_new_results_leave_the_large_file_as_it_is(files: CountedFiles, tmp_path: Path) -> None:
+    first = items(files, tmp_path)
+    for key in KEYS[:2_990]:
+        first.put("look", key, content(key))
+    first.save()
+    large = tmp_path / "packed" / "look.arrow"
+    before = large.stat()
+    for key in KEYS[2_990:2_995]:
+        now = items(files, tmp_path)
+        now.get_many("look", KEYS)
+        now.put("look", key, content(key))
+        now.put("look", KEYS[7], content(key))
+        now.save()
+    assert large.stat() == before
+    last = items(files, tmp_path)
+    files.asked = 0
+    expected = {key: content(key) for key in KEYS[:2_995]} | {KEYS[7]: content(KEYS[2_994])}
+    assert last.get_many("look", KEYS[:2_995][::-1]) == expected
+    assert files.asked == 0
+    for key in KEYS[2_995:]:
+        last.put("look", key, bytes(1))
+    for at in range(1_000):
+        last.put("look", f"{at:060d}", bytes(1))
+    last.save()
+    assert large.stat() != before
+    assert [path.name for path in large.parent.iterdir()] == ["look.arrow"]
+    assert items(files, tmp_path).get_many("look", KEYS[:2_995]) == expected
+
+
 def test_what_is_no_longer_used_leaves_the_file(files: CountedFiles, tmp_path: Path) -> None:
     first = items(files, tmp_path)
     for key in KEYS[:3]:

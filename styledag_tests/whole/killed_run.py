@@ -1,14 +1,9 @@
-"""Runs everything and kills its own process with SIGKILL in the middle of a stage.
-
-Usage: python -m styledag_tests.whole.killed_run PROJECT PLACE COUNT
-
-Dies at the COUNT-th time that PLACE is reached, before that call does anything.
-"""
+"""Runs everything in a process that kills itself with SIGKILL in the middle of a stage."""
 
 import os
 import signal
-import sys
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +14,29 @@ from styledag.tensors.writer import PartialFile
 from styledag.training.optimising.optimisation import Optimisation
 from styledag_tests.whole.small_project import run_all
 
+_LIBRARIES = (
+    "diffusers.models.autoencoders.autoencoder_kl",
+    "diffusers.models.unets.unet_2d_condition",
+    "transformers.models.blip.modeling_blip",
+    "transformers.models.clip.modeling_clip",
+)
+"""Imported once, by the process that all others are forked from."""
 
-def main(root: Path, place: str, count: int) -> None:
-    """Run the project's style until the place is reached."""
+
+def killed_at(root: Path, place: str, count: int) -> int | None:
+    """Run the project's style in a process of its own, and return how that ended.
+
+    It dies at the ``count``-th time that ``place`` is reached, before that call does anything.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__, *_LIBRARIES])
+    process = context.Process(target=_run, args=(root, place, count))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def _run(root: Path, place: str, count: int) -> None:
     if place == "train":
         _die_at(Optimisation, "step", count)
     elif place == "merge":
@@ -49,7 +64,3 @@ def _die_at(
         return original(*args, **kwargs)
 
     setattr(owner, method, dying)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

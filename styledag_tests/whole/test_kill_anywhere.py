@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from styledag.demo.wiki import DemoWiki
 from styledag_tests.whole.conftest import Undisturbed
+from styledag_tests.whole.killed_run import killed_at
 from styledag_tests.whole.small_project import make_project, run_all
 
 PLACES = (
@@ -33,21 +32,7 @@ def test_a_run_killed_in_every_stage_ends_in_the_same_versions(
 ) -> None:
     project = make_project(tmp_path / "killed", starter, wiki.url)
     for place, count in PLACES:
-        killed = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "styledag_tests.whole.killed_run",
-                str(project.root),
-                place,
-                str(count),
-            ],
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert killed.returncode == -signal.SIGKILL, f"{place}: {killed.stderr[-3000:]}"
+        assert killed_at(project.root, place, count) == -signal.SIGKILL, place
     os.chdir(project.root)
     finished = run_all(project)
     versions = finished.versions

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from styledag.cli.main import cli
 from styledag.dataset.read import read_dataset
 from styledag.defs.partitions import read_partitions
-from styledag.demo.wiki import DemoWiki
 from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.comparison import compare_recipes
@@ -31,7 +30,8 @@ from styledag.scoring.score import IP_ADAPTER, SCORES, STYLE_PROMPT
 from styledag.store.workspace import Workspace
 from styledag_tests.bases.tiny_ip_adapter import IMAGE_ENCODER, write_ip_adapter
 from styledag_tests.bases.tiny_ip_adapter import WEIGHTS as WEIGHTS_OF_ADAPTER
-from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, make_project, run_all
+from styledag_tests.whole.conftest import Undisturbed, copied
+from styledag_tests.whole.small_project import MODEL, STYLE, Outcome, edit, run_all
 
 KEY = "ema-0.120"
 PLAIN = f"{STYLE}.plain"
@@ -65,19 +65,12 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, starter: Path, wiki: DemoWiki) -> Ran:
-    project = make_project(tmp_path_factory.mktemp("lengths"), starter, wiki.url)
-    path = project.styles_folder / f"{STYLE}.yaml"
-    text = path.read_text("utf-8")
-    for find, replace in CHANGES.items():
-        assert find in text
-        text = text.replace(find, replace)
-    path.write_text(text, "utf-8")
-    write_ip_adapter(project.root / "adapter", starter / "stable-diffusion" / "unet")
-    before = Path.cwd()
-    os.chdir(project.root)
-    outcome = run_all(project)
-    os.chdir(before)
+def ran(tmp_path_factory: pytest.TempPathFactory, starter: Path, undisturbed: Undisturbed) -> Ran:
+    with copied(undisturbed, tmp_path_factory.mktemp("lengths") / "project") as project:
+        write_ip_adapter(project.root / "adapter", starter / "stable-diffusion" / "unet")
+        for find, replace in CHANGES.items():
+            edit(project, find, replace)
+        outcome = run_all(project)
     return Ran(project, outcome)
 
 

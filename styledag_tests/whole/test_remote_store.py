@@ -12,6 +12,7 @@ from styledag_tests.whole.conftest import Undisturbed
 from styledag_tests.whole.small_project import make_project, run_all
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_folder")
 def test_a_store_behind_fsspec_holds_the_same_versions(
     tmp_path: Path,

@@ -184,6 +184,37 @@ def running_ui(root: Path, starter: Path, wiki: DemoWiki, *, port: int) -> Itera
         ui.interrupt()
 
 
+PARTITIONS = """
+query ($asset: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $asset) { ... on AssetNode { partitionKeys } }
+}
+"""
+
+
+def test_a_style_that_is_added_appears_by_itself(
+    tmp_path: Path, starter: Path, wiki: DemoWiki
+) -> None:
+    project = make_project(tmp_path, starter, wiki.url)
+    repository = Path(__file__).parents[2]
+    (tmp_path / "workspace.yaml").write_text((repository / "workspace.yaml").read_text())
+    ui = StyledagUi(tmp_path, 3179)
+    ui.start()
+
+    def models() -> list[str]:
+        answer = ui.ask(PARTITIONS, asset={"path": ["ema_unet"]})
+        return list(answer["assetNodeOrError"].get("partitionKeys", ()))
+
+    try:
+        eventually(lambda: models() == [MODEL], "the style is there")
+        declared = (project.styles_folder / f"{STYLE}.yaml").read_bytes()
+        (project.styles_folder / "second.yaml").write_bytes(declared)
+        eventually(lambda: sorted(models()) == ["second.full", MODEL], "so is the second")
+        made = ui.launch(["style"], "second")
+        eventually(lambda: ui.status(made) == "SUCCESS", "it is made")
+    finally:
+        ui.interrupt()
+
+
 @pytest.mark.parametrize("ending", ["ctrl-c", "kill -9 of everything"])
 def test_a_training_that_lost_its_process_goes_on_once_when_the_ui_starts_again(
     web_ui: WebUi, ending: str

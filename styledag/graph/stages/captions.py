@@ -34,7 +34,12 @@ def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
     captioner = find_captioner(
         settings, inputs.models.get("captioner"), inputs.compute, workspace.work
     )
-    tokens = RememberedTokens(find_base(inputs.models["base_tokenizer"].folder).tokens)
+    tokenizer = inputs.models["base_tokenizer"]
+    tokens = RememberedTokens(
+        find_base(tokenizer.folder).tokens,
+        version=tokenizer.version,
+        file=workspace.kept and workspace.kept / "token_counts.json",
+    )
     overrides = inputs.files.get(_OVERRIDES)
     manifest = caption.caption_images(
         Manifest.read(inputs.folder("curated_images"), CuratedImage),
@@ -44,9 +49,15 @@ def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
         tokens=tokens,
         overrides=overrides,
     )
-    manifest.write(workspace.folder)
-    agreement = read_agreement(workspace.folder)
-    return caption_facts(manifest, tokens, overrides=overrides, agreement=agreement)
+    facts = caption_facts(
+        manifest,
+        tokens,
+        items=workspace.items,
+        overrides=overrides,
+        agreement=read_agreement(workspace.folder),
+    )
+    tokens.save()
+    return facts
 
 
 def _settings(declared: Declaration) -> Settings:

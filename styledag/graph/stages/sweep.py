@@ -1,14 +1,14 @@
 """Every prompt over more weights between base and fine-tune, drawn without storing their blends.
 
-A blend that is worth keeping is one more of `blends.weights`. A style without `blends.sweep` has
-none.
+A blend that is worth keeping is one more of `blends.weights`. Without `blends.sweep` nothing is
+drawn.
 """
 
 from styledag.graph.checkpoint_unets import denoiser_of
 from styledag.graph.drawing import READS_DECODER, WHOLE_BASE, sampler_of, samples_of, tuned_vae
 from styledag.graph.previews import image_of
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
-from styledag.graph.swept_blends import SWEEP, SWEEPS_ONTO, has_sweep, swept_blends
+from styledag.graph.swept_blends import SWEEP, SWEEPS_ONTO, swept_blends
 from styledag.merging import blend
 from styledag.sampling import sweep
 from styledag.store.artifact import Facts
@@ -16,7 +16,9 @@ from styledag.store.workspace import Workspace
 
 
 def draw_sweep(inputs: Inputs, workspace: Workspace) -> Facts:
-    """Draw the prompts at each weight of the sweep."""
+    """Draw the prompts at each weight of the sweep, if the style has one."""
+    if not inputs.settings["blends"].sweep:
+        return {"weights": [], "samples": 0}
     base = inputs.models["base"]
     sampler = sampler_of(inputs, workspace, denoiser_of(base), known_as=base.version)
     vae = tuned_vae(inputs, workspace)
@@ -36,11 +38,10 @@ STAGE = Stage(
     name=SWEEP,
     grain="model",
     description=__doc__,
-    group="blends",
+    group="results",
     kinds=frozenset({"diffusers", "png"}),
     code_version=f"{sweep.CODE_VERSION}.{blend.CODE_VERSION}",
     run=draw_sweep,
-    is_asked_for=has_sweep,
     settings=_settings,
     reads=(Reads("ema_unet"), READS_DECODER),
     uses=(WHOLE_BASE, SWEEPS_ONTO),

@@ -57,6 +57,7 @@ def without_npm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "SAMPLING_STEPS", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_npm")
 def test_the_job_trains_assembles_and_measures(tmp_path: Path) -> None:
     out = tmp_path / "starter"
