@@ -119,22 +119,28 @@ class _Budget:
 def _fetched(
     finds: Sequence[Find], client: Client, done: Callable[[], None]
 ) -> Sequence[RawImage | FetchError]:
-    def fetch(at: int) -> RawImage:
+    def fetch(at: int) -> Callable[[], RawImage]:
         return _taken(finds[at], client)
 
     return fetch_by_host([find.origin.url for find in finds], fetch, done)
 
 
-def _taken(find: Find, client: Client) -> RawImage:
+def _taken(find: Find, client: Client) -> Callable[[], RawImage]:
+    """Fetch an image; return what keeps it."""
     if find.refusal is not None:
         raise find.refusal
-    received = client.image(find.origin.url, sha1=find.sha1, referer=find.origin.page_url)
-    return RawImage(
-        origin=find.origin,
-        sha256=received.sha256,
-        sha1=received.sha1,
-        size_bytes=received.size_bytes,
-        content_type=received.image_type,
-        etag=received.etag,
-        last_modified=received.last_modified,
-    )
+    keep = client.ask_image(find.origin.url, sha1=find.sha1, referer=find.origin.page_url)
+
+    def take() -> RawImage:
+        received = keep()
+        return RawImage(
+            origin=find.origin,
+            sha256=received.sha256,
+            sha1=received.sha1,
+            size_bytes=received.size_bytes,
+            content_type=received.image_type,
+            etag=received.etag,
+            last_modified=received.last_modified,
+        )
+
+    return take

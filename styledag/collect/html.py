@@ -1,7 +1,8 @@
 """Any web site, read page by page with CSS selectors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from styledag.collect.harvest import Find, Harvest, rejection, take_images
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import HtmlSource, NearImage
 from styledag.collect.sources import collects
-from styledag.collect.web.client import Client
+from styledag.collect.web.client import Client, Page
 from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.collect.web.links import without_session
 from styledag.collect.web.opt_outs import refusal_detail
@@ -162,21 +163,23 @@ class _Crawl:
                 self._reject(link, exc)
             advance(1)
 
-        def read(at: int) -> list[Find]:
-            page = HtmlPage(self._client.page(admitted[at]))
-            finds = list(self._finds_on(page))
-            if not finds:
-                detail = f"image {self._source.image!r} matches no image"
-                raise FetchError("no_image_on_page", detail)
-            return finds
+        def fetch(at: int) -> Callable[[], list[Find]]:
+            return partial(self._read_page, self._client.page(admitted[at]))
 
         finds: list[Find] = []
-        results = fetch_by_host(admitted, read, lambda: advance(1))
+        results = fetch_by_host(admitted, fetch, lambda: advance(1))
         for link, result in zip(admitted, results, strict=True):
             if isinstance(result, FetchError):
                 self._reject(link, result)
             else:
                 finds += result
+        return finds
+
+    def _read_page(self, page: Page) -> list[Find]:
+        finds = list(self._finds_on(HtmlPage(page)))
+        if not finds:
+            detail = f"image {self._source.image!r} matches no image"
+            raise FetchError("no_image_on_page", detail)
         return finds
 
     def _is_new(self, url: str) -> bool:

@@ -104,9 +104,9 @@ def curate_images(
         letters = count_letters(_sha256s(curation), workspace)
         curation.leave_out(partial(_judge_text, settings.max_letters, letters))
     _drop_exact_copies(curation)
+    vectors = _embedded(curation.left, embed, workspace)
     images = Seen(
-        [looks[image.sha256] for image in curation.left],
-        comparable(_embedded(curation.left, embed, workspace)),
+        [looks[image.sha256] for image in curation.left], comparable(vectors, out=vectors)
     )
     mirrors = _mirrors(curation, settings, embed, workspace, images)
     kept_at = _drop_near_copies(curation, settings, workspace, images, mirrors)

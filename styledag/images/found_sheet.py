@@ -10,7 +10,7 @@ from styledag.images.contact_sheet import Section, ShownImage, sheet_page
 from styledag.images.converting.convert import Converted
 from styledag.images.settings import ImageSettings
 from styledag.images.thumbnails import THUMBNAIL_PX
-from styledag.images.worker_pool import Worker, WorkerPool
+from styledag.images.worker_pool import WorkerPool
 from styledag.store.blobs import Blobs
 
 MOST_SHOWN = 400
@@ -47,10 +47,11 @@ def write_found_sheet(
     step = -(-len(images) // MOST_SHOWN) or 1
     shown = images[::step]
 
-    def convert(worker: Worker, at: int) -> Converted:
-        return worker.convert(blobs.read(shown[at].sha256))
-
     with WorkerPool(_SETTINGS, images=len(shown)) as pool:
+
+        def convert(at: int) -> Converted:
+            return pool.convert(blobs.read(shown[at].sha256))
+
         thumbnails = dict(pool.map(convert, range(len(shown))))
     sections = [
         Section("Found", not_shown=len(images) - len(shown)),

@@ -11,7 +11,7 @@ from styledag.errors import DataError
 from styledag.images.encode import codec_versions
 from styledag.images.records import JpegImage
 from styledag.images.settings import ImageSettings
-from styledag.images.worker_pool import MACHINE_REASONS, Worker, WorkerPool
+from styledag.images.worker_pool import MACHINE_REASONS, WorkerPool
 from styledag.manifest import Manifest, Rejection
 from styledag.settings import settings_identity
 from styledag.store.artifact import Facts
@@ -118,8 +118,8 @@ def _converted(
 ) -> Iterator[tuple[str, _Found]]:
     """Yield what becomes of each raw image, by its sha256, as it is decoded."""
 
-    def convert(worker: Worker, sha256: str) -> _Found:
-        converted = worker.convert(workspace.blobs.read(sha256))
+    def convert(sha256: str) -> _Found:
+        converted = pool.convert(workspace.blobs.read(sha256))
         if not converted.jpeg:
             return converted.record
         return {**converted.record, "sha256": workspace.blobs.put(converted.jpeg)}

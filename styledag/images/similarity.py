@@ -20,14 +20,14 @@ _PRUNED_FROM = 64
 _PAIRS_AT_ONCE = 8_192
 
 
-def comparable(vectors: Float32) -> Float32:
+def comparable(vectors: Float32, *, out: Float32 | None = None) -> Float32:
     """Return unit vectors whose products are exact in float32, whatever the order of summing.
 
     Args:
         vectors: L2-normalised rows, ``[n, d]``.
+        out: Where they go, such as ``vectors`` itself; a new array if left out.
     """
-    rounded = vectors.astype(np.float32)
-    rounded *= _STEPS
+    rounded = np.multiply(vectors, _STEPS, out=out, dtype=np.float32)
     np.round(rounded, out=rounded)
     rounded /= _STEPS
     return rounded

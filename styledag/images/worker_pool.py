@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
-from queue import Empty, SimpleQueue
+from queue import LifoQueue
 from types import TracebackType
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ _CPU_S = 60.0
 _BASE_BYTES, _BYTES_A_PIXEL = 2 << 30, 24
 _TRIES = 2
 _IMAGES_A_WORKER = 16
-_IN_FLIGHT_A_WORKER = 2
+_IN_WORK_A_WORKER = 2
 _TIMERS = {-signal.SIGPROF, -signal.SIGALRM}
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -136,12 +136,12 @@ class WorkerPool:
         program: str = PROGRAM,
     ) -> None:
         memory_bytes = _BASE_BYTES + _BYTES_A_PIXEL * settings.max_pixels
-        self._limits = limits or WorkerLimits(memory_bytes, _CPU_S)
-        self._settings = settings
-        self._program = program
+        limits = limits or WorkerLimits(memory_bytes, _CPU_S)
         self._count = min(processors(), 1 + images // _IMAGES_A_WORKER)
-        self._workers: list[Worker] = []
-        self._idle: SimpleQueue[Worker] = SimpleQueue()
+        self._workers = [Worker(settings, limits, program) for _ in range(self._count)]
+        self._idle: LifoQueue[Worker] = LifoQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
 
     def __enter__(self) -> "WorkerPool":
         return self
@@ -155,43 +155,44 @@ class WorkerPool:
         for worker in self._workers:
             worker.close()
 
-    def map(
-        self, function: Callable[[Worker, Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result]]:
-        """Yield items with what a function made of each beside a worker, as they are finished.
+    def convert(self, content: bytes) -> Converted:
+        """Return what an idle worker makes of an image file; waits until there is one.
 
-        Only a few items are begun before the first is yielded, so memory does not grow with their
-        number.
+        Raises:
+            DeviceError: If the process cannot be started.
+        """
+        worker = self._idle.get()
+        try:
+            return worker.convert(content)
+        finally:
+            self._idle.put(worker)
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield items with what a function made of each, as they are finished.
+
+        More are in work than there are workers, so that some are read and written while others
+        are decoded; but only a few, so that memory does not grow with their number.
 
         Args:
-            function: Called in threads, each with a worker of its own.
+            function: Called in threads; has the pool convert images.
             items: Read one by one.
         """
         waiting = iter(items)
-        executor = ThreadPoolExecutor(self._count, thread_name_prefix="decode")
+        in_work = self._count * _IN_WORK_A_WORKER
+        executor = ThreadPoolExecutor(in_work, thread_name_prefix="decode")
         try:
             running: dict[Future[Result], Item] = {}
             while True:
-                room = self._count * _IN_FLIGHT_A_WORKER - len(running)
-                for item in islice(waiting, room):
-                    running[executor.submit(self._run, function, item)] = item
+                for item in islice(waiting, in_work - len(running)):
+                    running[executor.submit(function, item)] = item
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
         finally:
             executor.shutdown(cancel_futures=True)
-
-    def _run(self, function: Callable[[Worker, Item], Result], item: Item) -> Result:
-        try:
-            worker = self._idle.get_nowait()
-        except Empty:
-            worker = Worker(self._settings, self._limits, self._program)
-            self._workers.append(worker)
-        try:
-            return function(worker, item)
-        finally:
-            self._idle.put(worker)
 
 
 def processors() -> int:

@@ -17,7 +17,7 @@ RECORD_FILE = "build.json"
 """File in an artifact that holds its :class:`~styledag.store.artifact.Build`."""
 
 _CHUNK_BYTES = 1 << 20
-_BATCH_ROWS, _BATCH_BYTES = 8_192, 16_000_000
+_BATCH_ROWS, _READ_BYTES = 8_192, 16_000_000
 _ESCAPED = r"[^ !#-\[\]-~]"
 """What JSON writes otherwise than it is."""
 
@@ -72,12 +72,26 @@ def _parquet_rows(path: Path) -> Iterator[bytes]:
         volatile = set(stated.split(","))
         columns = [name for name in file.schema_arrow.names if name not in volatile]
         yield json.dumps(columns).encode()
-        shard = file.metadata
-        size_bytes = sum(shard.row_group(at).total_byte_size for at in range(shard.num_row_groups))
-        most_rows = 1 + _BATCH_BYTES * shard.num_rows // max(1, size_bytes)
-        rows = min(_BATCH_ROWS, most_rows)
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            yield "".join(_in_json(batch.to_struct_array()).to_pylist()).encode()
+        for groups in _together(file.metadata):
+            # Not iter_batches, which reads row groups ahead without bound.
+            table = file.read_row_groups(groups, columns=columns)
+            for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH_ROWS):
+                yield "".join(_in_json(batch.to_struct_array()).to_pylist()).encode()
+
+
+def _together(file: pq.FileMetaData) -> Iterator[list[int]]:
+    """Yield the numbers of row groups that are read at once: a few megabytes, or one group."""
+    groups: list[int] = []
+    size_bytes = 0
+    for at in range(file.num_row_groups):
+        group_bytes = file.row_group(at).total_byte_size
+        if groups and size_bytes + group_bytes > _READ_BYTES:
+            yield groups
+            groups, size_bytes = [], 0
+        groups.append(at)
+        size_bytes += group_bytes
+    if groups:
+        yield groups
 
 
 def _in_json(array: pa.Array) -> pa.Array:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
+
 from styledag.errors import ArtifactBusyError, ArtifactMissingError
 from styledag.progress import Progress, SilentProgress
 from styledag.settings import canonical_json
@@ -127,6 +129,8 @@ class Store:
                 facts = body(workspace)
             items.save()
             artifact = self._publish(target, folder, facts)
+            # Or Arrow keeps what its tables took, and each further stage adds to it.
+            pa.default_memory_pool().release_unused()
             shutil.rmtree(work_folder, ignore_errors=True)
         unchanged = before is not None and before.version == artifact.version
         return Built(

@@ -61,7 +61,8 @@ def test_after_kill_9_only_the_rest_is_downloaded(tmp_path: Path, headers: dict[
             process.send_signal(signal.SIGKILL)
         workspace = Workspace(tmp_path / "artifact", tmp_path / "scratch", store.blobs, store.items)
         manifest = collect_images([source(site.url)], workspace, project=tmp_path)
-        assert COUNT - 5 <= workspace.work["downloads"] <= COUNT - 4
+        # Of those asked for before, one was on its way and one may not have been kept yet.
+        assert COUNT - 5 <= workspace.work["downloads"] <= COUNT - 3
 
         other = Store(str(tmp_path / "other"))
         fresh = Workspace(tmp_path / "undisturbed", tmp_path / "fresh", other.blobs, other.items)

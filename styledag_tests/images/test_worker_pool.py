@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -47,7 +48,7 @@ main()
 """
 
 
-def outcome(content: bytes, worker: Worker) -> str:
+def outcome(content: bytes, worker: Worker | WorkerPool) -> str:
     return worker.convert(content).record.get("reason", "kept")
 
 
@@ -105,14 +106,28 @@ def test_a_pool_returns_every_item_and_begins_only_a_few() -> None:
             yield number
 
     with WorkerPool(SETTINGS, images=40) as pool:
-        results = pool.map(lambda _worker, number: number * number, numbers())
+        results = pool.map(lambda number: number * number, numbers())
         first = next(results)
         assert len(begun) < 40
         assert dict([first, *results]) == {number: number * number for number in range(40)}
 
 
+def test_one_is_read_while_another_is_decoded() -> None:
+    read = [threading.Event() for _ in range(4)]
+
+    def convert(at: int) -> str:
+        read[at].set()
+        # Two are in work with one worker: each pair has to meet.
+        assert read[at ^ 1].wait(20)
+        return outcome(b"<svg/>", pool)
+
+    with WorkerPool(SETTINGS, images=4) as pool:
+        assert len(pool._workers) == 1
+        assert dict(pool.map(convert, range(4))) == dict.fromkeys(range(4), "unsupported_format")
+
+
 def test_an_error_in_one_item_ends_the_pool() -> None:
-    def fail(worker: Worker, item: int) -> int:
+    def fail(item: int) -> int:
         raise ValueError(item)
 
     with WorkerPool(SETTINGS, images=3) as pool, pytest.raises(ValueError, match="1"):
@@ -121,7 +136,7 @@ def test_an_error_in_one_item_ends_the_pool() -> None:
 
 def test_no_process_survives_the_pool() -> None:
     with WorkerPool(SETTINGS, images=40) as pool:
-        dict(pool.map(lambda worker, item: outcome(item, worker), [b"<svg/>"] * 40))
+        dict(pool.map(lambda item: outcome(item, pool), [b"<svg/>"] * 40))
         processes = [worker._process for worker in pool._workers if worker._process]
     assert processes
     assert all(process.poll() is not None for process in processes)

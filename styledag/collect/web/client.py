@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -63,6 +64,14 @@ class _Question:
     obeys_robots: bool = True
     referer: str = ""
     is_cut: bool = False
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A whole body, and what answered with it after redirects."""
+
+    url: str
+    answer: Answer
 
 
 class Client:
@@ -162,13 +171,32 @@ class Client:
             FetchError: With the reason for which it can't be had; ``not_an_image`` if what came
                 is something else; ``opted_out`` if its owner declines the use.
         """
+        return self.ask_image(url, sha1=sha1, referer=referer)()
+
+    def ask_image(self, url: str, *, sha1: str = "", referer: str = "") -> Callable[[], Received]:
+        """Ask for an image; return what hashes, keeps and checks it, as :meth:`image` does.
+
+        So the next image can be asked for meanwhile.
+
+        Raises:
+            FetchError: With the reason for which it can't be had.
+        """
         known = self._bodies.find(url)
         if known is not None and self._needs_no_asking(known, sha1.lower()):
             self._note_unchanged()
-            received = known
-        else:
-            question = _Question(IMAGES, self.settings.max_image_bytes, referer=referer)
-            received, _ = self._fetch(url, question)
+            return partial(self._checked, known)
+        answered = self._answered(
+            url, _Question(IMAGES, self.settings.max_image_bytes, referer=referer)
+        )
+
+        def keep() -> Received:
+            if isinstance(answered, Received):
+                return self._checked(answered)
+            return self._checked(self._kept(url, IMAGES, answered))
+
+        return keep
+
+    def _checked(self, received: Received) -> Received:
         refused = refusal_detail(self._opt_outs(received), self.settings.opt_outs, "its server")
         if refused:
             raise FetchError("opted_out", refused)
@@ -192,7 +220,14 @@ class Client:
             self._unchanged += 1
 
     def _fetch(self, url: str, question: _Question) -> tuple[Received, Answer | None]:
-        """Follow redirects to a body; the answer is ``None`` where the known one is unchanged."""
+        """Return a body's record, and its answer unless the known body is unchanged."""
+        answered = self._answered(url, question)
+        if isinstance(answered, Received):
+            return answered, None
+        return self._kept(url, question.kind, answered), answered.answer
+
+    def _answered(self, url: str, question: _Question) -> Received | _Answered:
+        """Follow redirects to a body; return the known one where it is unchanged."""
         known = self._bodies.find(url)
         hop, seen = url, {url}
         for _ in range(MOST_REDIRECTS + 1):
@@ -202,9 +237,9 @@ class Client:
             answer = self._ask(hop, headers, question)
             if answer.status == 304 and known is not None:
                 self._note_unchanged()
-                return known, None
+                return known
             if answer.status == 200:
-                return self._kept(url, hop, question.kind, answer), answer
+                return _Answered(hop, answer)
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 asked_s = retry_after_s(answer.headers.get("Retry-After"))
                 later = f" and asks to wait {asked_s:g} s" if asked_s else ""
@@ -216,15 +251,15 @@ class Client:
             seen.add(hop)
         raise FetchError("too_many_redirects", f"more than {MOST_REDIRECTS} redirects")
 
-    def _kept(self, url: str, hop: str, kind: str, answer: Answer) -> Received:
-        headers = answer.headers
+    def _kept(self, url: str, kind: str, answered: _Answered) -> Received:
+        answer, headers = answered.answer, answered.answer.headers
         opt_outs = header_opt_outs(
             headers.getlist("X-Robots-Tag"), headers.getlist("Content-Usage")
         )
         received = Received.of(
             answer.body,
             url=url,
-            final_url=hop,
+            final_url=answered.url,
             content_type=headers.get("Content-Type", ""),
             etag=headers.get("ETag", ""),
             last_modified=headers.get("Last-Modified", ""),

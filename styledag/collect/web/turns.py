@@ -3,9 +3,10 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from styledag.collect.web.waiting import Pace
@@ -68,14 +69,15 @@ def one_at_a_time(advance: Advance) -> Advance:
 
 def fetch_by_host(
     urls: Sequence[str],
-    fetch: Callable[[int], Result],
+    fetch: Callable[[int], Callable[[], Result]],
     done: Callable[[], None],
 ) -> list[Result | FetchError]:
-    """Return what a function gives for each URL, in order, or its error.
+    """Return what is made of each URL, in order, or its error.
 
     Args:
         urls: Absolute addresses; those of one host are fetched one after the other.
-        fetch: Fetches the URL at an index; called in several threads.
+        fetch: Fetches the URL at an index, and returns what makes the result of it, which is
+            called while the host's next URL is fetched; both are called in several threads.
         done: Called after each, in several threads.
     """
     results: dict[int, Result | FetchError] = {}
@@ -84,16 +86,21 @@ def fetch_by_host(
         queues.setdefault(_host(url), []).append(at)
     stopped = threading.Event()
 
-    def work(queue: Sequence[int]) -> None:
-        for at in queue:
-            if stopped.is_set():
-                return
-            try:
-                results[at] = fetch(at)
-            except FetchError as exc:
-                results[at] = exc
-            done()
+    def start(at: int) -> Callable[[], None]:
+        try:
+            make = fetch(at)
+        except FetchError as exc:
+            make = partial(_fail, exc)
+        return partial(finish, at, make)
 
+    def finish(at: int, make: Callable[[], Result]) -> None:
+        try:
+            results[at] = make()
+        except FetchError as exc:
+            results[at] = exc
+        done()
+
+    work = partial(_in_turn, start=start, stopped=stopped)
     if len(queues) < 2:
         for queue in queues.values():
             work(queue)
@@ -107,6 +114,28 @@ def fetch_by_host(
             stopped.set()
             raise
     return [results[at] for at in range(len(urls))]
+
+
+def _in_turn(
+    queue: Sequence[int], *, start: Callable[[int], Callable[[], None]], stopped: threading.Event
+) -> None:
+    """Start one after the other, and finish each while the next is started."""
+    with ThreadPoolExecutor(1, "finish") as finisher:
+        finishing: Future[None] | None = None
+        for at in queue:
+            if stopped.is_set():
+                return
+            finish = start(at)
+            # One body waits at the most, so that memory does not grow with their number.
+            if finishing is not None:
+                finishing.result()
+            finishing = finisher.submit(finish)
+        if finishing is not None:
+            finishing.result()
+
+
+def _fail(error: FetchError) -> NoReturn:
+    raise error
 
 
 def _host(url: str) -> str:
