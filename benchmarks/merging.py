@@ -14,7 +14,6 @@ The last lines are the figures.
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -170,8 +169,17 @@ def _carry_out(way: str, work: Path) -> None:
         shutil.copyfile(base / CONFIG_FILE, out / CONFIG_FILE)
     _flush(out)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(json.dumps(asdict(Found(seconds, peak - before))))
+    print(json.dumps(asdict(Found(seconds, _peak_mb() - before))))
+
+
+def _peak_mb() -> float:
+    """Return the most megabytes that this process had, without those of the one it came from.
+
+    Linux's ``getrusage`` keeps the parent's peak, which wrote the UNets.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(peak) * 1024 / 1e6
 
 
 def _flush(folder: Path) -> None:

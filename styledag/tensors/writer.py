@@ -4,6 +4,8 @@
 larger than the memory at hand does not allow; so the writing, and it alone, is done here.
 """
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from io import FileIO
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 PIECE_ELEMENTS = 1 << 20
 """Elements of one piece: a few megabytes, which stay in a processor's cache between two steps."""
 _AHEAD = 4
+_WRITEBACK_BYTES = 1 << 25
 
 MakePiece = Callable[[TensorSpec, int, int], "torch.Tensor"]
 """Makes rows ``start`` to ``stop`` of a tensor."""
@@ -32,6 +35,7 @@ class PartialFile:
     def __init__(self, path: Path, file: FileIO) -> None:
         self._path = path
         self._file = file
+        self._begun_bytes = 0
 
     def write(self, content: "bytes | memoryview | torch.Tensor") -> None:
         """Write bytes, or the elements of a tensor, after what was written before.
@@ -47,6 +51,19 @@ class PartialFile:
         with storage_errors(str(self._path)):
             while left:
                 left = left[self._file.write(left) :]
+            self._begin_writeback()
+
+    def _begin_writeback(self) -> None:
+        """Have the disk write what is new while the next pieces are made, without waiting for it.
+
+        By itself the kernel begins when a tenth of the memory waits to be written. Linux's advice
+        begins it at once, and keeps the pages in memory, since they are not on the disk yet.
+        """
+        size = self._file.tell() - self._begun_bytes
+        if size >= _WRITEBACK_BYTES and sys.platform == "linux":
+            number = self._file.fileno()
+            os.posix_fadvise(number, self._begun_bytes, size, os.POSIX_FADV_DONTNEED)
+            self._begun_bytes += size
 
 
 @contextmanager
