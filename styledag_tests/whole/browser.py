@@ -97,8 +97,9 @@ class Browser:
         # By its first words: the description of a schedule names the sensor too.
         starts = re.compile(rf"^\W*{re.escape(name)}")
         row = self.page.locator("[data-index]").filter(has_text=starts)
-        row.locator("label").last.click()
-        expect(row.locator("input").last).to_be_checked(checked=on, timeout=WAIT_MS)
+        # The first selects the row; the second appears once the state is known.
+        row.locator("label").nth(1).click()
+        expect(row.locator("input").nth(1)).to_be_checked(checked=on, timeout=WAIT_MS)
 
     def button(self, name: str, *, exact: bool = False) -> "Locator":
         """Return a button by its words."""
