@@ -163,7 +163,7 @@ def _cancel_and_resume(browser: Browser, ui: StyledagUi, catalogue: Catalogue) -
     eventually(lambda: ui.status(run) == "SUCCESS", "it is trained to its end", WAIT_S)
     model = catalogue.store.require("ema_unet", MODEL)
     browser.open_partition("ema_unet", MODEL)
-    steps = int(browser.metadata("did_steps").get_by_role("cell").last.inner_text())
+    steps = int(browser.metadata("did_steps").get_by_role("cell").nth(1).inner_text())
     assert 0 < steps < model.facts["steps"]
 
 
