@@ -124,7 +124,7 @@ def test_a_swept_weight_is_scored_and_shown_in_its_place_and_not_stored(project:
     assert blends[1].amount == pytest.approx(0.3 * blends[3].amount)
     assert len({row.base_remembered.value for row in blends}) == 4
     page = (store.require("model_report", MODEL).folder / "report.html").read_text()
-    assert page.index("Weight 0.30,") < page.index("Weight 0.50,") < page.index("Weight 1.00,")
+    assert page.index("Weight 0.00,") < page.index("Weight 0.30,") < page.index("Weight 0.50,")
     found = find_marked(store, read_marks(read_swept(swept.folder)[0.3]["a rocket", 1]))
     assert found is not None
     assert found.version == swept.version
