@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
 from styledag.defs.history import SECONDS
+from styledag.defs.interrupts import lasting_interrupts
 from styledag.defs.metadata import built_metadata, check_result
 from styledag.defs.parts import PartsLog
 from styledag.defs.placement import Placement
@@ -68,7 +69,7 @@ class GraphRun:
             dagster.Failure: With the sentence of the :class:`StyledagError` behind it.
         """
         partition = Partition.parse(context.partition_key)
-        with failures():
+        with lasting_interrupts(), failures():
             if AUTOMATION_CONDITION_TAG not in context.run.tags:
                 self._check(partition, compute.settings)
             style = self.catalogue.style(partition.style)

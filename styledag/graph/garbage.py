@@ -8,6 +8,7 @@ from typing import Literal
 
 from styledag.errors import ArtifactMissingError, StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.freshness.retraining import MODEL
 from styledag.graph.names import Partition
 from styledag.graph.plan import listed_parts, plan_build
 from styledag.store.artifact import Artifact
@@ -151,11 +152,9 @@ def _cut_off(store: Store) -> Iterator[Garbage]:
 
 
 def _training_states(store: Store) -> Iterator[Garbage]:
-    root = store.files.cache / "kept"
-    for asset in sorted(root.glob("*")):
-        for folder in sorted(asset.glob("*")):
-            name = folder.relative_to(store.files.cache).as_posix()
-            yield Garbage("training state", asset.name, folder.name, name, _size(folder))
+    for folder in sorted((store.files.cache / "kept" / MODEL).glob("*")):
+        name = folder.relative_to(store.files.cache).as_posix()
+        yield Garbage("training state", MODEL, folder.name, name, _size(folder))
 
 
 def _size(folder: Path) -> int:

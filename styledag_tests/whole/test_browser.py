@@ -152,8 +152,8 @@ def _cancel_and_resume(browser: Browser, ui: StyledagUi, catalogue: Catalogue) -
     edit(catalogue.project, "epochs: 2\n", "epochs: 60\n    snapshot_every_epochs: 60\n")
     run = browser.materialise("ema_unet", MODEL)
     browser.page.get_by_text("STEP_START").first.wait_for()
-    kept = catalogue.store.files.cache / "kept" / "ema_unet"
-    eventually(lambda: list(kept.rglob("*.safetensors")), "a state is saved", WAIT_S)
+    work = catalogue.store.files.cache / "work" / "ema_unet"
+    eventually(lambda: list(work.rglob("scratch/state/**/*.json")), "a state is saved", WAIT_S)
     before = len(_run_processes(ui))
     browser.cancel_run()
     assert ui.status(run) == "CANCELED"

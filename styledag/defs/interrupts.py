@@ -1,0 +1,44 @@
+"""An interrupt that ends what runs, even where a library swallows its exception."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_AGAIN_S = 5.0
+
+
+@contextmanager
+def lasting_interrupts() -> Iterator[None]:
+    """Repeat an interrupt, or a request to terminate, until it has ended the block.
+
+    Its exception is raised wherever the main thread is. While torch is imported that can be in a
+    callback or below a bare ``except``, and a run that was cancelled would go on to its end.
+    """
+    raises = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(raises):
+        yield
+        return
+    requested, is_over = threading.Event(), threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(_AGAIN_S):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not requested.is_set():
+            requested.set()
+            threading.Thread(target=repeat, name="interrupts", daemon=True).start()
+        raises(number, frame)
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        is_over.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,51 @@
+"""An interrupt ends a block, at the second time if a library swallowed the first."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from styledag.defs import interrupts
+from styledag.defs.interrupts import lasting_interrupts
+
+
+@pytest.fixture(autouse=True)
+def _handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(interrupts, "_AGAIN_S", 0.05)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ask_to_end(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_was_swallowed_comes_again(number: signal.Signals) -> None:
+    swallowed = []
+
+    def swallow_one() -> None:
+        try:
+            ask_to_end(number)
+        except KeyboardInterrupt as exc:
+            swallowed.append(exc)
+        time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt), lasting_interrupts():
+        swallow_one()
+    assert len(swallowed) == 1
+
+
+def test_none_comes_after_the_block_has_ended() -> None:
+    with pytest.raises(KeyboardInterrupt), lasting_interrupts():
+        ask_to_end(signal.SIGINT)
+    time.sleep(0.3)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert "interrupts" not in [each.name for each in threading.enumerate()]
