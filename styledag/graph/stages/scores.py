@@ -44,10 +44,10 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
 
 def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]") -> Facts:
     from styledag.dataset.read import read_dataset
-    from styledag.graph.untrained_base import adapter_with_images, untrained_candidates
     from styledag.scoring.classifier import StyleClassifier
     from styledag.scoring.embedding_scorer import EmbeddingScorer
     from styledag.scoring.score import score_model
+    from styledag.scoring.untrained_base import adapter_with_images, untrained_candidates
 
     settings, scorer = inputs.settings.of(ScoreSettings), inputs.models["scorer"]
     batch_size, classifier = settings.batch_size, None

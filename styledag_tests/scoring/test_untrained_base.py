@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from styledag.graph.untrained_base import adapter_with_images
 from styledag.models.reference import ResolvedModel
 from styledag.scoring.settings import IpAdapterSettings
+from styledag.scoring.untrained_base import adapter_with_images
 from styledag.store.workspace import Workspace
 
 
