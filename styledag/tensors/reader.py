@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +38,14 @@ def torch_dtype(name: str) -> "torch.dtype":
     """
     import torch
 
-    if name not in _DTYPES:
-        raise ValueError(f"its dtype is {name}, but styledag reads {', '.join(_DTYPES)}")
+    _check_dtype(name)
     dtype: torch.dtype = getattr(torch, _DTYPES[name])
     return dtype
+
+
+def _check_dtype(name: str) -> None:
+    if name not in _DTYPES:
+        raise ValueError(f"its dtype is {name}, but styledag reads {', '.join(_DTYPES)}")
 
 
 def dtype_name(dtype: "torch.dtype") -> str:
@@ -89,11 +94,10 @@ class TensorReader:
     """The tensors of one file, or of all shards of a folder.
 
     Made by :func:`open_tensors`, and closed by its ``with``. What is read may be a view of a
-    mapped file and must not be changed in place.
+    mapped file and must not be changed in place. Opening checks the headers and imports no torch.
 
     Attributes:
         path: The file, or the folder.
-        specs: Tensors by name.
         metadata: Strings in the header; of the first shard, where there are several.
     """
 
@@ -101,19 +105,27 @@ class TensorReader:
         self.path = path
         self._files = {file: _MappedFile(file) for file in sorted(set(files.values()))}
         self._of = {name: self._files[file] for name, file in files.items()}
-        self.specs: Mapping[str, TensorSpec] = {
-            name: spec
+        self._headers = {
+            name: header
             for file in self._files.values()
-            for name, spec in file.specs().items()
+            for name, header in file.header.tensors.items()
             if files.get(name) == file.path
         }
-        missing = files.keys() - self.specs.keys()
+        missing = files.keys() - self._headers.keys()
         if missing:
             raise ModelError(
                 f"{files[min(missing)]} lacks tensor {min(missing)!r}, which the index of "
                 f"{path} places there: fetch or copy it again"
             )
-        self.metadata: Mapping[str, str] = next(iter(self._files.values())).metadata()
+        self.metadata: Mapping[str, str] = next(iter(self._files.values())).header.metadata
+
+    @cached_property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Tensors by name."""
+        return {
+            name: TensorSpec(name, torch_dtype(dtype), shape)
+            for name, (dtype, shape) in self._headers.items()
+        }
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> "torch.Tensor":
         """Return a tensor, or its rows ``start`` to ``stop``.
@@ -147,7 +159,7 @@ def open_tensors(path: Path, variant: str | None = None) -> TensorReader:
         ModelError: If weights are missing, damaged, in another format, or of another variant.
     """
     if not path.is_dir():
-        return TensorReader(path, dict.fromkeys(_MappedFile(path).specs(), path))
+        return TensorReader(path, dict.fromkeys(_MappedFile(path).header.tensors, path))
     names = [each.name for each in path.iterdir()]
     chosen = choose_weights(
         names, str(path), read_index=lambda name: (path / name).read_bytes(), variant=variant
@@ -159,6 +171,14 @@ def open_tensors(path: Path, variant: str | None = None) -> TensorReader:
     return TensorReader(path, {name: path / shard for name, shard in by_tensor.items()})
 
 
+@dataclass(frozen=True)
+class _Header:
+    """Dtype, as safetensors names it, and shape of tensors by name, and a file's strings."""
+
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+    metadata: Mapping[str, str]
+
+
 class _MappedFile:
     """One safetensors file whose mapping is renewed now and then, so that memory stays flat."""
 
@@ -167,22 +187,20 @@ class _MappedFile:
         self._opened: Any = None
         self._read_bytes = 0
 
-    def specs(self) -> dict[str, TensorSpec]:
-        """Return the file's tensors by name, in its order."""
-        opened = self._open()
-        specs = {}
+    @cached_property
+    def header(self) -> _Header:
+        """What the file states of its tensors, in its order, and the strings beside them."""
+        opened = self._open("np")
+        tensors = {}
         for name in opened.offset_keys():
             entry = opened.get_slice(name)
+            dtype: str = entry.get_dtype()
             try:
-                dtype = torch_dtype(entry.get_dtype())
+                _check_dtype(dtype)
             except ValueError as exc:
                 raise ModelError(f"{self.path}: tensor {name!r} cannot be read: {exc}") from exc
-            specs[name] = TensorSpec(name, dtype, tuple(entry.get_shape()))
-        return specs
-
-    def metadata(self) -> dict[str, str]:
-        """Return the strings in the header."""
-        return self._open().metadata() or {}
+            tensors[name] = dtype, tuple(entry.get_shape())
+        return _Header(tensors, opened.metadata() or {})
 
     def read(self, spec: TensorSpec, start: int, stop: int | None) -> "torch.Tensor":
         """Return rows of a tensor; see :meth:`TensorReader.read`."""
@@ -190,7 +208,9 @@ class _MappedFile:
             self.close()
         stop = spec.rows if stop is None else stop
         self._read_bytes += spec.nbytes * (stop - start) // max(1, spec.rows)
-        opened = self._open()
+        if self._opened is None:
+            self._opened = self._open("pt")
+        opened = self._opened
         if (start, stop) == (0, spec.rows):
             tensor: torch.Tensor = opened.get_tensor(spec.name)
         else:
@@ -201,17 +221,15 @@ class _MappedFile:
         """Unmap the file, unless a view of it is still in use."""
         self._opened, self._read_bytes = None, 0
 
-    def _open(self) -> Any:
+    def _open(self, framework: str) -> Any:
         from safetensors import SafetensorError, safe_open
 
-        if self._opened is None:
-            try:
-                self._opened = safe_open(self.path, framework="pt")
-            except SafetensorError as exc:
-                raise ModelError(
-                    f"{self.path} is no whole safetensors file ({exc}): fetch or copy it again"
-                ) from exc
-            except OSError as exc:
-                reason = exc.strerror or str(exc).partition(":")[0]
-                raise ModelError(f"{self.path} cannot be read: {reason}") from exc
-        return self._opened
+        try:
+            return safe_open(self.path, framework=framework)
+        except SafetensorError as exc:
+            raise ModelError(
+                f"{self.path} is no whole safetensors file ({exc}): fetch or copy it again"
+            ) from exc
+        except OSError as exc:
+            reason = exc.strerror or str(exc).partition(":")[0]
+            raise ModelError(f"{self.path} cannot be read: {reason}") from exc

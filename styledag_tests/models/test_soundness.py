@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,15 @@ def test_a_damaged_index_is_a_fault(copy: Path) -> None:
     index.write_text(json.dumps({"weight_map": 3}))
     with pytest.raises(ModelError, match=r"index\.json is no index of shards"):
         check_weights(copy, PARTS)
+
+
+def test_headers_are_checked_without_torch(copy: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from styledag.models.soundness import check_weights\n"
+        f"check_weights(Path({str(copy)!r}))\n"
+        "print('torch' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "False"
