@@ -12,6 +12,7 @@ from styledag.errors import StyledagError
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from torch import Tensor, nn
 
 
@@ -64,6 +65,12 @@ class Tokens(Protocol):
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has, special ones included."""
+
+    def backends(self) -> "Sequence[Tokenizer]":
+        """Return the tokenizers of which the one that makes most of a text counts it.
+
+        Without padding and truncation. None, where a text is changed before it is counted.
+        """
 
 
 class TextEncoder(Protocol):

@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.conditioning import Conditioning
-from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
+from styledag.bases.parts import (
+    count_tokens,
+    counting_backend,
+    load_tokenizer,
+    load_transformers,
+)
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from torch import Tensor
 
 STATES = "text_states"
@@ -60,6 +66,10 @@ class ClipTokens:
     def count(self, text: str) -> int:
         """Return how many tokens a text has, the two special ones included."""
         return count_tokens(self._tokenizer, text)
+
+    def backends(self) -> "Sequence[Tokenizer]":
+        """Return what counts a text."""
+        return (counting_backend(self._tokenizer),)
 
     def padded(self, texts: Sequence[str], model: Any) -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts on a text encoder's device: [B, limit] each.

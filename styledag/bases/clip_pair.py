@@ -10,6 +10,7 @@ from styledag.bases.parts import load_transformers
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from torch import Tensor
 
 POOLED = "pooled_text_states"
@@ -49,6 +50,10 @@ class LongerTokens:
     def count(self, text: str) -> int:
         """Return the largest number of tokens that a text has, special ones included."""
         return max(tokens.count(text) for tokens in self._each)
+
+    def backends(self) -> "Sequence[Tokenizer]":
+        """Return what counts a text: the backends of all."""
+        return tuple(backend for tokens in self._each for backend in tokens.backends())
 
 
 class ClipPair:

@@ -12,6 +12,7 @@ from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from torch import Tensor
 
 STATES, MASK = "text_states", "text_mask"
@@ -48,6 +49,10 @@ class ChatTokens:
     def count(self, text: str) -> int:
         """Return how many tokens a text has, those of the chat's template included."""
         return count_tokens(self._tokenizer, self._message(text))
+
+    def backends(self) -> "Sequence[Tokenizer]":
+        """Return none, as a template makes messages of texts first."""
+        return ()
 
     def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts: [texts, limit] each.

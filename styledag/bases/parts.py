@@ -10,6 +10,7 @@ from styledag.models.quiet import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
 
 def load_diffusers(
@@ -107,17 +108,26 @@ def load_tokenizer(kind: Any, folder: Path) -> Any:
 
 
 def count_tokens(tokenizer: Any, text: str) -> int:
-    """Return how many tokens a text has, special ones included, whatever was padded before.
+    """Return how many tokens a text has, special ones included.
 
     Args:
         tokenizer: From :func:`load_tokenizer`.
         text: The text.
     """
     # Not through the tokenizer's own call, which warns of every text above its limit.
-    backend = tokenizer.backend_tokenizer
+    return len(counting_backend(tokenizer).encode(text).ids)
+
+
+def counting_backend(tokenizer: Any) -> "Tokenizer":
+    """Return what a tokenizer of transformers' counts by, whatever was padded before.
+
+    Args:
+        tokenizer: From :func:`load_tokenizer`.
+    """
+    backend: Tokenizer = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()
-    return len(backend.encode(text).ids)
+    return backend
 
 
 @contextmanager

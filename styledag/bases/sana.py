@@ -23,6 +23,7 @@ from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from torch import Tensor, nn
 
     from styledag.bases.samplers import DiffusersSchedule
@@ -203,6 +204,10 @@ class InstructedTokens:
     def count(self, text: str) -> int:
         """Return how many tokens a text has, the one that starts it included."""
         return count_tokens(self._tokenizer, _plain(text))
+
+    def backends(self) -> "Sequence[Tokenizer]":
+        """Return none, as texts are made plain first."""
+        return ()
 
     def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts, the instruction before them.

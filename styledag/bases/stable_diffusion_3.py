@@ -14,11 +14,17 @@ from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
+from styledag.bases.parts import (
+    count_tokens,
+    counting_backend,
+    load_tokenizer,
+    load_transformers,
+)
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from torch import Tensor, nn
 
 T5_STATES = "t5_text_states"
@@ -171,6 +177,10 @@ class T5Tokens:
     def count(self, text: str) -> int:
         """Return how many tokens a text has, the one at its end included."""
         return count_tokens(self._tokenizer, text)
+
+    def backends(self) -> "Sequence[Tokenizer]":
+        """Return what counts a text."""
+        return (counting_backend(self._tokenizer),)
 
     def padded(self, texts: Sequence[str]) -> "Tensor":
         """Return token ids of texts: [texts, limit]."""

@@ -1,75 +1,12 @@
 """Cut captions to what the base reads, since it never reads what its tokenizer cuts off."""
 
-import json
-import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from styledag.bases.base import Tokens
 from styledag.captions.template import CAPTION, fill
 from styledag.errors import StyleFileError
-from styledag.store.files import storage_errors
 
 MOST_FIELD_LETTERS = 200
-
-
-class RememberedTokens:
-    """Counts each text once, also over builds.
-
-    Args:
-        tokens: Counts and limits; not asked for what is remembered.
-        version: Of its tokenizer.
-        file: Where counts are kept; may be removed at any time.
-    """
-
-    def __init__(self, tokens: Tokens, *, version: str = "", file: Path | None = None) -> None:
-        self._tokens = tokens
-        self._version = version
-        self._file = file
-        self._used: dict[str, int] = {}
-        self._limit: int | None = None
-        self._known = self._read()
-
-    @property
-    def limit(self) -> int:
-        """Most tokens that the text encoder reads, special ones included."""
-        if self._limit is None:
-            self._limit = self._tokens.limit
-        return self._limit
-
-    def count(self, text: str) -> int:
-        """Return how many tokens a text has, special ones included."""
-        count = self._used.get(text)
-        if count is None:
-            count = self._known.get(text)
-            if count is None:
-                count = self._tokens.count(text)
-            self._used[text] = count
-        return count
-
-    def save(self) -> None:
-        """Keep the counts that were used, if there are new ones among them."""
-        if self._file is None or self._used.keys() <= self._known.keys():
-            return
-        kept = {"version": self._version, "limit": self.limit, "counts": self._used}
-        partial = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}.partial")
-        with storage_errors(str(self._file)):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(kept), encoding="utf-8")
-            partial.replace(self._file)
-
-    def _read(self) -> Mapping[str, int]:
-        if self._file is None:
-            return {}
-        try:
-            kept = json.loads(self._file.read_bytes())
-            version, limit, counts = (kept[name] for name in ("version", "limit", "counts"))
-        except (OSError, ValueError, LookupError, TypeError):
-            return {}
-        if version != self._version:
-            return {}
-        self._limit = int(limit)
-        return dict(counts)
 
 
 def fill_within(

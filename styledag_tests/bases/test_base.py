@@ -57,6 +57,9 @@ class Words:
     def count(self, text: str) -> int:
         return len(text.split())
 
+    def backends(self) -> tuple[()]:
+        return ()
+
 
 def test_a_text_that_is_too_long_is_named() -> None:
     check_length("one two three", Words(), called="prompt", error=StyleFileError)

@@ -98,6 +98,9 @@ class Vocabulary:
     def count(self, text: str) -> int:
         return len(text.split())
 
+    def backends(self) -> tuple[()]:
+        return ()
+
 
 class WordEncoder:
     def __init__(self, table: Tensor) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from styledag.bases.clip import ClipTokens
-from styledag.captions.length import RememberedTokens, fill_within
+from styledag.captions.length import fill_within
 from styledag.errors import ModelError, StyleFileError
 
 
@@ -19,65 +19,6 @@ def test_tokens_are_what_the_pipeline_counts(tokens: ClipTokens, starter: Path) 
     for text in ("", "a cat", "größe 🙂 hammer's"):
         assert tokens.count(text) == len(tokenizer(text).input_ids)
     assert tokens.limit == 77
-
-
-def test_a_text_is_counted_once(tokens: ClipTokens, monkeypatch: pytest.MonkeyPatch) -> None:
-    counted: list[str] = []
-
-    def count(text: str) -> int:
-        counted.append(text)
-        return ClipTokens.count(tokens, text)
-
-    monkeypatch.setattr(tokens, "count", count)
-    remembered = RememberedTokens(tokens)
-    texts = ["a cat", "a cat", "größe 🙂 hammer's"]
-    assert [remembered.count(text) for text in texts] == [4, 4, ClipTokens.count(tokens, texts[2])]
-    assert counted == ["a cat", "größe 🙂 hammer's"]
-    assert remembered.limit == tokens.limit
-
-
-class Asked:
-    """Counts letters, and what it was asked."""
-
-    limit = 5
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def count(self, text: str) -> int:
-        self.texts.append(text)
-        return len(text)
-
-
-def test_counts_are_kept_for_the_next_build(tmp_path: Path) -> None:
-    file = tmp_path / "kept" / "token_counts.json"
-    for texts, new in ((["a", "größe 🙂"], ["a", "größe 🙂"]), (["größe 🙂", "cat"], ["cat"])):
-        asked = Asked()
-        tokens = RememberedTokens(asked, version="1", file=file)
-        assert [tokens.count(text) for text in texts] == [len(text) for text in texts]
-        assert tokens.limit == 5
-        assert asked.texts == new
-        tokens.save()
-    # What the last build did not use has left the file.
-    asked = Asked()
-    assert RememberedTokens(asked, version="1", file=file).count("a") == 1
-    assert asked.texts == ["a"]
-
-
-@pytest.mark.parametrize("damage", ["", "[]", '{"version": "1"}', None])
-def test_counts_of_another_tokenizer_or_of_a_damaged_file_are_not_used(
-    tmp_path: Path, damage: str | None
-) -> None:
-    file = tmp_path / "token_counts.json"
-    before = RememberedTokens(Asked(), version="1", file=file)
-    before.count("a")
-    before.save()
-    if damage is not None:
-        file.write_text(damage)
-    asked = Asked()
-    tokens = RememberedTokens(asked, version="2" if damage is None else "1", file=file)
-    assert tokens.count("a") == 1
-    assert asked.texts == ["a"]
 
 
 def test_what_fits_stays_whole(tokens: ClipTokens) -> None:

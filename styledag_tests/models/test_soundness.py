@@ -91,7 +91,8 @@ def test_a_damaged_index_is_a_fault(copy: Path) -> None:
 
 def test_headers_are_checked_without_torch(copy: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from styledag.models.soundness import check_weights\n"
+        "import sys; from pathlib import Path\n"
+        "from styledag.models.soundness import check_weights\n"
         f"check_weights(Path({str(copy)!r}))\n"
         "print('torch' in sys.modules)"
     )

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from styledag.captions import caption
 from styledag.captions.agreement import read_agreement
 from styledag.captions.captioner import processor_backend
-from styledag.captions.length import RememberedTokens
 from styledag.captions.records import CaptionedImage
+from styledag.captions.remembered_tokens import RememberedTokens
 from styledag.captions.rules import RULES_VERSION
 from styledag.captions.settings import CaptionSettings
 from styledag.graph.checks import CAPTIONS_FIT, CAPTIONS_LANGUAGE, CAPTIONS_VARY, NOTHING_LOST
@@ -36,9 +36,7 @@ def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
     )
     tokenizer = inputs.models["base_tokenizer"]
     tokens = RememberedTokens(
-        find_base(tokenizer.folder).tokens,
-        version=tokenizer.version,
-        file=workspace.kept and workspace.kept / "token_counts.json",
+        find_base(tokenizer.folder).tokens, version=tokenizer.version, folder=workspace.kept
     )
     overrides = inputs.files.get(_OVERRIDES)
     manifest = caption.caption_images(

@@ -20,6 +20,9 @@ class Words:
     def count(self, text: str) -> int:
         return len(text.split())
 
+    def backends(self) -> tuple[()]:
+        return ()
+
 
 class Page(HTMLParser):
     """Tags and text of a page."""
