@@ -4,13 +4,15 @@ import dataclasses
 import types
 import typing
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from styledag.collector import many_objects
@@ -55,17 +57,54 @@ class Rejection:
         return self.subject
 
 
+class StoredRows(Sequence[Row]):
+    """Rows in columns, of which the objects are made when one is first asked for.
+
+    Args:
+        table: The columns, sorted by the rows' key.
+        row_type: What the rows are.
+    """
+
+    def __init__(self, table: pa.Table, row_type: type[Row]) -> None:
+        self.table = table
+        self.row_type = row_type
+
+    @cached_property
+    def _rows(self) -> tuple[Row, ...]:
+        return tuple(rows_of(self.table, self.row_type))
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice) and "_rows" not in self.__dict__:
+            return tuple(rows_of(self.table[at], self.row_type))
+        return self._rows[at]
+
+    def __eq__(self, other: object) -> bool:
+        return self._rows == (other._rows if isinstance(other, StoredRows) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True)
 class Manifest(Generic[Row]):
     """The rows a stage kept and those it rejected; sorted by key, so that order says nothing."""
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     rejected: tuple[Rejection, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("rows", "rejected"):
+            if isinstance(getattr(self, name), StoredRows):
+                continue
             in_order = tuple(sorted(getattr(self, name), key=lambda row: row.key))
             object.__setattr__(self, name, in_order)
+        if isinstance(self.rows, StoredRows):
+            return
         keys = Counter(row.key for row in self.rows)
         twice = [key for key, count in keys.items() if count > 1]
         if twice:
@@ -80,28 +119,62 @@ class Manifest(Generic[Row]):
 
     def write(self, folder: Path) -> None:
         """Write ``manifest.parquet`` and ``rejected.parquet`` into a folder."""
-        row_type = type(self.rows[0]) if self.rows else Rejection
-        write_rows(folder / KEPT, self.rows, row_type)
+        _write_table(folder / KEPT, self.table)
         write_rows(folder / REJECTED, self.rejected, Rejection)
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows as columns."""
+        if isinstance(self.rows, StoredRows):
+            return self.rows.table
+        return table_of(self.rows, type(self.rows[0]) if self.rows else Rejection)
+
+    def column(self, name: str) -> list[Any]:
+        """Return a field of every row, without their objects where they are stored.
+
+        Args:
+            name: Such as ``origin.url``.
+        """
+        if not isinstance(self.rows, StoredRows):
+            return list(map(attrgetter(name), self.rows))
+        if not len(self.rows):
+            return []
+        column = field_of(self.rows.table, name).combine_chunks()
+        if pa.types.is_list(column.type):
+            return [tuple(each) for each in column.to_pylist()]
+        return _values(column, None)
 
     @classmethod
     def read(cls, folder: Path, row_type: type[Row]) -> "Manifest[Row]":
-        """Read what :meth:`write` wrote."""
+        """Read what :meth:`write` wrote; rows become objects when one is first asked for."""
         return cls(
-            tuple(read_rows(folder / KEPT, row_type)),
+            StoredRows(_read_table(folder / KEPT, row_type), row_type),
             tuple(read_rows(folder / REJECTED, Rejection)),
         )
 
 
 def write_rows(path: Path, rows: Iterable[Any], row_type: type[Any]) -> None:
     """Write dataclass rows as Parquet, with a schema from their types."""
+    _write_table(path, table_of(list(rows), row_type))
+
+
+def field_of(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a column, or a field inside of one, such as ``origin.url``."""
+    first, *inside = name.split(".")
+    return pc.struct_field(table[first], inside) if inside else table[first]
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path, compression="zstd")
+
+
+def table_of(rows: Sequence[Any], row_type: type[Any]) -> pa.Table:
+    """Return dataclass rows as columns, with a schema from their types."""
     volatile = [f.name for f in dataclasses.fields(row_type) if f.metadata.get("volatile")]
     schema = arrow_schema(row_type).with_metadata({"styledag.volatile": ",".join(volatile)})
-    columns = _columns(list(rows), row_type)
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), path, compression="zstd")
+    return pa.Table.from_arrays(_columns(rows, row_type), schema=schema)
 
 
-@many_objects()
 def read_rows(path: Path, row_type: type[Row], *, most: int | None = None) -> list[Row]:
     """Read dataclass rows from Parquet.
 
@@ -113,16 +186,26 @@ def read_rows(path: Path, row_type: type[Row], *, most: int | None = None) -> li
     Raises:
         DataError: If the file's columns are not the row type's fields.
     """
-    table = pq.read_table(path).slice(0, most)
+    return rows_of(_read_table(path, row_type).slice(0, most), row_type)
+
+
+@many_objects()
+def rows_of(table: pa.Table, row_type: type[Row]) -> list[Row]:
+    """Return columns, as :func:`table_of` made them, as dataclass rows."""
     if table.num_rows == 0:
         return []
+    return _values(pa.concat_arrays(table.to_struct_array().chunks), row_type)
+
+
+def _read_table(path: Path, row_type: type[Any]) -> pa.Table:
+    table = pq.read_table(path)
     expected = arrow_schema(row_type)
-    if table.schema.names != expected.names:
+    if table.num_rows and table.schema.names != expected.names:
         raise DataError(
             f"{path} has columns {table.schema.names}, but {row_type.__name__} needs "
             f"{expected.names}: another version of styledag wrote it; `styledag run` makes it anew"
         )
-    return _values(pa.concat_arrays(table.to_struct_array().chunks), row_type)
+    return table
 
 
 def arrow_schema(row_type: Any) -> pa.Schema:

@@ -80,7 +80,10 @@ def settings_identity(settings: Any) -> dict[str, Any]:
 
 def canonical_json(value: Any) -> str:
     """Return ``value`` as JSON with one spelling: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=asdict)
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=asdict)
 
 
 def _plain(value: Any) -> Any:

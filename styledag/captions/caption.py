@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from styledag.bases.base import Tokens
 from styledag.captions.agreement import Agreement, compare, write_agreement
 from styledag.captions.captioner import Captioner
@@ -25,7 +27,8 @@ from styledag.captions.template import CAPTION, named_fields
 from styledag.collector import many_objects
 from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
-from styledag.manifest import Manifest, Rejection
+from styledag.manifest import Manifest, Rejection, rows_of
+from styledag.remembered_rows import remembered_rows
 from styledag.settings import canonical_json
 from styledag.store.blobs import Blobs
 from styledag.store.files import storage_errors
@@ -54,6 +57,7 @@ class _Words:
     cleaned: Cleaned
 
 
+@many_objects()
 def caption_images(
     curated: Manifest[CuratedImage],
     settings: CaptionSettings,
@@ -62,6 +66,7 @@ def caption_images(
     captioner: Captioner | None,
     tokens: Tokens,
     overrides: Path | None = None,
+    made_by: str | None = None,
 ) -> Manifest[CaptionedImage]:
     """Write and return every image with its caption, and those for which no source has words.
 
@@ -76,25 +81,29 @@ def caption_images(
         captioner: Asked where the settings' sources name it.
         tokens: Counts tokens as the base's text encoder will.
         overrides: CSV of a person's captions.
+        made_by: All that decides a caption beside its image. If it is given, those of images that
+            have not changed since the last build are not made again.
 
     Raises:
         StyleFileError: If the CSV is wrong, or the template leaves no room for a caption.
         ModelError: If the captioner or the tokenizer cannot be loaded.
     """
     read = Overrides({}) if overrides is None else read_overrides(overrides)
-    by_hand = read.by_sha256(curated.rows)
-    before, after = _around_captioner(settings.sources)
-    found = {image.sha256: _first_words(image, before, by_hand) for image in curated.rows}
-    raw_captions: Mapping[str, str] = {}
-    identity = ""
-    if captioner is not None and _CAPTIONER in settings.sources:
-        to_ask = [each for each in curated.rows if settings.compare or found[each.sha256] is None]
-        raw_captions = _ask(to_ask, settings, workspace, captioner)
-        identity = canonical_json([captioner.version, captioner.identity(settings)])
-    rows: list[CaptionedImage] = []
-    rejected: list[Rejection] = []
-    with many_objects():
-        for image in curated.rows:
+    by_hand = read.by_sha256(curated.rows) if read.captions else {}
+    raw_captions: dict[str, str] = {}
+    table = curated.table
+
+    def make(new: Sequence[int]) -> list[CaptionedImage | Rejection]:
+        images = rows_of(table.take(pa.array(new, pa.int64())), CuratedImage)
+        before, after = _around_captioner(settings.sources)
+        found = {image.sha256: _first_words(image, before, by_hand) for image in images}
+        identity = ""
+        if captioner is not None and _CAPTIONER in settings.sources:
+            to_ask = [each for each in images if settings.compare or found[each.sha256] is None]
+            raw_captions.update(_ask(to_ask, settings, workspace, captioner))
+            identity = canonical_json([captioner.version, captioner.identity(settings)])
+        made: list[CaptionedImage | Rejection] = []
+        for image in images:
             raw = raw_captions.get(image.sha256, "")
             words = (
                 found[image.sha256]
@@ -102,15 +111,26 @@ def caption_images(
                 or _first_words(image, after, by_hand, fallback=bool(raw))
             )
             if words is None:
-                rejected.append(_empty(image, raw, settings.sources))
+                made.append(_empty(image, raw, settings.sources))
             else:
                 asked = identity if words.source == _CAPTIONER else ""
-                rows.append(_captioned(image, words, settings, tokens, captioner=asked))
-    manifest = Manifest(tuple(rows), tuple(rejected))
+                made.append(_captioned(image, words, settings, tokens, captioner=asked))
+        return made
+
+    # A comparison needs what the captioner says of every image, and an override may name several.
+    is_kept = made_by is not None and not settings.compare and overrides is None
+    manifest = remembered_rows(
+        table,
+        CaptionedImage,
+        make,
+        key="image.sha256",
+        made_by=made_by or "",
+        file=workspace.kept / "rows.arrow" if workspace.kept and is_kept else None,
+    )
     with storage_errors(str(workspace.folder)):
         manifest.write(workspace.folder)
         if settings.compare:
-            write_agreement(_agreement(rows, raw_captions), workspace.folder)
+            write_agreement(_agreement(manifest.rows, raw_captions), workspace.folder)
     return manifest
 
 

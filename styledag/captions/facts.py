@@ -1,6 +1,7 @@
 """Figures of a style's captions: where they come from, how long they are, how often they repeat."""
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 from styledag.bases.base import Tokens
@@ -40,34 +41,46 @@ def caption_facts(
     Raises:
         StyleFileError: If the CSV is wrong.
     """
-    rows = captioned.rows
-    sources = Counter(row.source for row in rows)
-    rules = Counter(hit for row in rows for hit in row.rule_hits)
+    captions, cleaned = captioned.column("caption"), captioned.column("cleaned_caption")
+    hits, variants = captioned.column("rule_hits"), captioned.column("variants")
+    sources = Counter(captioned.column("source"))
+    rules = Counter(chain.from_iterable(hits))
     facts: dict[str, object] = {
         **captioned.facts,
         **{f"source_{source}": sources[source] for source in SOURCES},
         **{f"rule_{rule}": count for rule, count in sorted(rules.items())},
         "cut_to_fit": rules["cut"],
-        "variants": max((len({*row.variants} - {row.caption}) for row in rows), default=0),
+        "variants": max(
+            (len({*each} - {caption}) for each, caption in zip(variants, captions, strict=True)),
+            default=0,
+        ),
     }
-    cut = [row.cleaned_caption for row in rows if "cut" in row.rule_hits]
+    cut = [caption for caption, each in zip(cleaned, hits, strict=True) if "cut" in each]
     if cut:
         facts["most_tokens_before_cut"] = max(tokens.count(caption) for caption in cut)
-    if rows:
-        lengths = [tokens.count(row.caption) for row in rows]
-        counts = Counter(row.caption for row in rows)
+    if captions:
+        lengths = [tokens.count(caption) for caption in captions]
+        counts = Counter(captions)
         commonest = min(counts, key=lambda caption: (-counts[caption], caption))
         facts |= {
             "distinct_captions": len(counts),
             "commonest_caption": commonest,
-            "commonest_caption_share": round(counts[commonest] / len(rows), 4),
+            "commonest_caption_share": round(counts[commonest] / len(captions), 4),
             "mean_tokens": round(sum(lengths) / len(lengths), 2),
             "most_tokens": max(lengths),
-            "languages": find_languages(rows, items),
+            "languages": find_languages(
+                zip(
+                    captioned.column("source"),
+                    captioned.column("image.origin.page_url"),
+                    cleaned,
+                    strict=True,
+                ),
+                items,
+            ),
         }
     if agreement is not None:
         facts |= {"compared": agreement.compared, "agree": agreement.agree}
     if overrides is not None:
-        unmatched = read_overrides(overrides).unmatched([row.image for row in rows])
+        unmatched = read_overrides(overrides).unmatched([row.image for row in captioned.rows])
         facts |= {"overrides_unmatched": len(unmatched), "overrides_unmatched_first": unmatched[:5]}
     return facts

@@ -6,7 +6,6 @@ from functools import lru_cache
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
-from styledag.captions.records import CaptionedImage
 from styledag.store.items import Items, item_key
 
 UNKNOWN = "und"
@@ -19,7 +18,9 @@ _OF_NO_SITE = ("captioner", "override")
 """Sources whose words are not the page's."""
 
 
-def find_languages(rows: Iterable[CaptionedImage], items: Items | None = None) -> dict[str, str]:
+def find_languages(
+    captions: Iterable[tuple[str, str, str]], items: Items | None = None
+) -> dict[str, str]:
     """Return the language of captions by where their words are from, such as ``title of HOST``.
 
     The words of one source, and of one site where they are a site's, are taken together and told
@@ -27,7 +28,8 @@ def find_languages(rows: Iterable[CaptionedImage], items: Items | None = None) -
     words do not count.
 
     Args:
-        rows: The captioned images.
+        captions: Of each image the source of its words, the address of its page, and the cleaned
+            caption.
         items: Where it is kept what was told once, if anywhere.
 
     Returns:
@@ -35,11 +37,11 @@ def find_languages(rows: Iterable[CaptionedImage], items: Items | None = None) -
     """
     words: defaultdict[str, list[str]] = defaultdict(list)
     letters: defaultdict[str, int] = defaultdict(int)
-    for row in rows:
-        where = _where(row)
+    for source, page_url, caption in captions:
+        where = _where(source, page_url)
         if letters[where] < _MOST_LETTERS:
-            words[where].append(row.cleaned_caption)
-            letters[where] += sum(letter.isalpha() for letter in row.cleaned_caption)
+            words[where].append(caption)
+            letters[where] += sum(letter.isalpha() for letter in caption)
     texts = {where: " . ".join(words[where]) for where in sorted(letters)}
     told = {where: text for where, text in texts.items() if letters[where] >= _MIN_LETTERS}
     return _remembered(told, items) if items is not None else _classified(told)
@@ -67,10 +69,9 @@ def _classified(told: Mapping[str, str]) -> dict[str, str]:
     return {where: str(identifier.classify(text)[0]) for where, text in told.items()}
 
 
-def _where(row: CaptionedImage) -> str:
-    origin = row.image.origin
-    host = None if row.source in _OF_NO_SITE else _host(origin.page_url)
-    return f"{row.source} of {host}" if host else row.source
+def _where(source: str, page_url: str) -> str:
+    host = None if source in _OF_NO_SITE else _host(page_url)
+    return f"{source} of {host}" if host else source
 
 
 @lru_cache(4_096)

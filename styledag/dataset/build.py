@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from styledag.captions.records import CaptionedImage
 from styledag.dataset.card import dataset_card
 from styledag.dataset.columns import dataset_row, dataset_schema
@@ -11,7 +13,7 @@ from styledag.dataset.settings import DatasetSettings
 from styledag.dataset.shards import write_shards
 from styledag.dataset.split import SPLITS, Split, split_of
 from styledag.errors import DataError
-from styledag.manifest import Manifest
+from styledag.manifest import Manifest, rows_of
 from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 from styledag.store.workspace import Workspace
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 CODE_VERSION = "5"
 DATA_FOLDER = "data"
 CARD_FILE = "README.md"
+_BATCH_ROWS = 256
 
 
 def build_image_dataset(
@@ -53,7 +56,7 @@ def build_image_dataset(
         DataError: If there is no image, or none is left for training.
         StorageError: If an image is missing from the store, or the disk is full.
     """
-    splits = _split(captioned.rows, settings.validation_share)
+    splits = _split(captioned.column("image.family"), settings.validation_share)
     schema = dataset_schema()
     folder = workspace.folder / DATA_FOLDER
     size_bytes, shards = 0, 0
@@ -63,12 +66,13 @@ def build_image_dataset(
     ):
         folder.mkdir()
         for split in SPLITS:
-            written = write_shards(folder, split, _rows(splits[split], workspace, advance), schema)
+            rows = _rows(captioned.table, splits[split], workspace, advance)
+            written = write_shards(folder, split, rows, schema)
             shards += len(written)
             size_bytes += sum(path.stat().st_size for path in written)
         card = dataset_card(
             captioned,
-            splits,
+            {split: len(splits[split]) for split in SPLITS},
             title=settings.title or style,
             description=description,
             captioner=captioner,
@@ -77,38 +81,35 @@ def build_image_dataset(
     return {
         "images": len(captioned.rows),
         **{split: len(splits[split]) for split in SPLITS},
-        "families": len({row.image.family for row in captioned.rows}),
+        "families": len(set(captioned.column("image.family"))),
         "shards": shards,
         "size_bytes": size_bytes,
-        "licences": dict(
-            sorted(Counter(row.image.origin.licence for row in captioned.rows).items())
-        ),
+        "licences": dict(sorted(Counter(captioned.column("image.origin.licence")).items())),
     }
 
 
-def _split(
-    rows: Sequence[CaptionedImage], validation_share: float
-) -> dict[Split, list[CaptionedImage]]:
-    splits: dict[Split, list[CaptionedImage]] = {split: [] for split in SPLITS}
-    for row in rows:
-        splits[split_of(row.image.family, validation_share)].append(row)
-    if not rows:
+def _split(families: Sequence[str], validation_share: float) -> dict[Split, list[int]]:
+    """Return the positions of the images in each split."""
+    splits: dict[Split, list[int]] = {split: [] for split in SPLITS}
+    for at, family in enumerate(families):
+        splits[split_of(family, validation_share)].append(at)
+    if not families:
         raise DataError(
             "there is no captioned image to make a dataset of: see what the stages before "
             "rejected, and why"
         )
     if not splits["train"]:
-        families = len({row.image.family for row in rows})
         raise DataError(
-            f"all {families} families of images fall into the validation split and none is left "
-            f"to train on: lower dataset.validation_share (now {validation_share}), or add images"
+            f"all {len(set(families))} families of images fall into the validation split and none is "
+            f"left to train on: lower dataset.validation_share (now {validation_share}), or add images"
         )
     return splits
 
 
 def _rows(
-    captioned: Sequence[CaptionedImage], workspace: Workspace, advance: "Advance"
+    captioned: pa.Table, at: Sequence[int], workspace: Workspace, advance: "Advance"
 ) -> Iterator[dict[str, Any]]:
-    for row in captioned:
-        yield dataset_row(row, workspace.blobs.read(row.image.sha256))
-        advance()
+    for batch in captioned.take(pa.array(at, pa.int64())).to_batches(max_chunksize=_BATCH_ROWS):
+        for row in rows_of(pa.table(batch), CaptionedImage):
+            yield dataset_row(row, workspace.blobs.read(row.image.sha256))
+            advance()

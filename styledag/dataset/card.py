@@ -1,7 +1,8 @@
 """The dataset's card: what is in it, where it comes from, and how something is taken down."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 def dataset_card(
     captioned: Manifest[CaptionedImage],
-    splits: Mapping[Split, Sequence[CaptionedImage]],
+    splits: Mapping[Split, int],
     *,
     title: str,
     description: str,
@@ -32,7 +33,7 @@ def dataset_card(
 
     Args:
         captioned: All captioned images and those left out.
-        splits: The images by the split that they are in.
+        splits: How many images are in each split.
         title: Heading of the page.
         description: One sentence about the style.
         captioner: What was asked for captions, with its revision; empty if nothing was.
@@ -49,33 +50,36 @@ def dataset_card(
         finalize=escape_markdown,
         autoescape=False,
     )
-    rows = captioned.rows
+    column = captioned.column
+    captioners = [each for each in column("captioner") if each]
+    sizes = zip(column("image.width_px"), column("image.height_px"), strict=True)
+    addresses = zip(column("image.origin.page_url"), column("image.origin.url"), strict=True)
     page = environment.get_template("card.md.j2").render(
         title=title,
         description=description,
-        splits={split: len(splits[split]) for split in SPLITS if splits[split]},
-        images=len(rows),
-        families=len({row.image.family for row in rows}),
-        sizes=_counted(f"{row.image.width_px}x{row.image.height_px}" for row in rows),
-        copies=sum(len(row.image.copies) for row in rows),
-        in_families=sum(row.image.family_size > 1 for row in rows),
-        places=_counted(_place(row) for row in rows),
-        licences=_counted(row.image.origin.licence for row in rows),
-        authors=len({row.image.origin.author for row in rows} - {""}),
+        splits={split: splits[split] for split in SPLITS if splits[split]},
+        images=len(captioned.rows),
+        families=len(set(column("image.family"))),
+        sizes=_counted(f"{width_px}x{height_px}" for width_px, height_px in sizes),
+        copies=sum(map(len, column("image.copies"))),
+        in_families=sum(size > 1 for size in column("image.family_size")),
+        places=_counted(_place(*each) for each in addresses),
+        licences=_counted(column("image.origin.licence")),
+        authors=len({*column("image.origin.author")} - {""}),
         captioner=captioner,
-        captioner_settings=_counted(row.captioner for row in rows if row.captioner),
-        caption_sources=_counted(row.source for row in rows),
-        rules=_counted(hit for row in rows for hit in row.rule_hits),
-        rules_version=", ".join(sorted({row.rules_version for row in rows})),
-        commonest=_counted(row.caption for row in rows)[0],
+        captioner_settings=_counted(captioners),
+        caption_sources=_counted(column("source")),
+        rules=_counted(chain.from_iterable(column("rule_hits"))),
+        rules_version=", ".join(sorted({*column("rules_version")})),
+        commonest=_counted(column("caption"))[0],
         rejected=_counted(rejection.reason for rejection in captioned.rejected),
-        samples=rows[:_SAMPLES],
+        samples=captioned.rows[:_SAMPLES],
     )
     return f"---\n{_header(splits, title)}---\n\n{page}"
 
 
-def _header(splits: Mapping[Split, Sequence[CaptionedImage]], title: str) -> str:
-    count = sum(len(rows) for rows in splits.values())
+def _header(splits: Mapping[Split, int], title: str) -> str:
+    count = sum(splits.values())
     header: dict[str, Any] = {
         "pretty_name": title,
         "task_categories": ["text-to-image"],
@@ -108,10 +112,12 @@ def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
     ]
 
 
-def _place(row: CaptionedImage) -> str:
+def _place(page_url: str, url: str) -> str:
     """Return the host that an image comes from, or that it comes from a folder."""
-    origin = row.image.origin
+    address = page_url or url
+    if "//" not in address:
+        return "a folder"
     try:
-        return urlsplit(origin.page_url or origin.url).hostname or "a folder"
+        return urlsplit(address).hostname or "a folder"
     except ValueError:
         return "an address that cannot be read"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ITEMS = "caption_similarities"
 
 
-def captions_of(catalogue: Catalogue, style: str) -> tuple[Artifact, tuple[CaptionedImage, ...]]:
+def captions_of(catalogue: Catalogue, style: str) -> tuple[Artifact, Sequence[CaptionedImage]]:
     """Return the artifact of a style's captions and its rows.
 
     Raises:

@@ -63,6 +63,7 @@ class _Curation:
         self.rejected.append(Rejection(subject=image.origin.url, reason=reason, detail=detail))
 
 
+@many_objects()
 def curate_images(
     jpegs: Manifest[JpegImage],
     settings: CurationSettings,
@@ -218,8 +219,8 @@ def _mirrors(
     measured = measure_looks(_sha256s(curation), CODE_VERSION, workspace, mirrored=True)
     looks = [measured[image.sha256] for image in curation.left]
     near = near_by_hash(images.looks, looks, settings.copy_hash_distance)
-    # The rows that are never written take no memory.
-    vectors = np.zeros_like(images.vectors)
+    # Not zeros_like, which writes them: the rows that are never written take no memory.
+    vectors = np.zeros(images.vectors.shape, images.vectors.dtype)
     if near.size:
         nearby = [curation.left[at] for at in near]
         vectors[near] = comparable(_embedded(nearby, embed, workspace, mirrored=True))
@@ -283,7 +284,6 @@ def _neighbours(
     )
 
 
-@many_objects()
 def _cap_families(
     curation: _Curation, settings: CurationSettings, families: Iterable[Family]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import imagehash
 import numpy as np
 import PIL
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
@@ -16,6 +17,8 @@ from styledag.images.containers.parts import Size
 from styledag.images.converting.resize import padded_box
 from styledag.images.embedding import Embedder
 from styledag.images.similarity import Float32
+from styledag.remembered_rows import remembered_rows
+from styledag.settings import canonical_json
 from styledag.store.items import item_keys
 from styledag.store.workspace import Workspace
 
@@ -94,7 +97,38 @@ def measure_looks(
         "pillow": PIL.__version__,
         **_mirror_key(mirrored),
     }
-    keys = item_keys("jpeg", sha256s, code_version=code_version, **versions)
+    names = list(dict.fromkeys(sha256s))
+
+    def make(new: Sequence[int]) -> list[_SeenLook]:
+        keys = item_keys("jpeg", (names[at] for at in new), code_version=code_version, **versions)
+        looks = _looks(keys, workspace, mirrored=mirrored)
+        return [_SeenLook(sha256=sha256, look=looks[sha256]) for sha256 in keys]
+
+    file = f"looks{'_mirrored' if mirrored else ''}.arrow"
+    seen = remembered_rows(
+        pa.table({"sha256": pa.array(names, pa.string())}),
+        _SeenLook,
+        make,
+        key="sha256",
+        made_by=canonical_json([code_version, versions]),
+        file=workspace.kept and workspace.kept / file,
+    )
+    return {row.sha256: row.look for row in seen.rows}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SeenLook:
+    """The look of one JPEG, as it is kept."""
+
+    sha256: str
+    look: Look
+
+    @property
+    def key(self) -> str:
+        return self.sha256
+
+
+def _looks(keys: Mapping[str, str], workspace: Workspace, *, mirrored: bool) -> Mapping[str, Look]:
     looks: dict[str, Look] = {}
     with workspace.progress.task("perceptual hashes", len(keys)) as advance:
         for some in _chunks(list(keys), _KNOWN_AT_ONCE):

@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from styledag.collect.records import RawImage
 from styledag.collector import many_objects
 from styledag.errors import DataError
@@ -12,8 +15,10 @@ from styledag.images.encode import codec_versions
 from styledag.images.records import JpegImage
 from styledag.images.settings import ImageSettings
 from styledag.images.worker_pool import MACHINE_REASONS, WorkerPool
-from styledag.manifest import Manifest, Rejection
-from styledag.settings import settings_identity
+from styledag.manifest import Manifest, Rejection, rows_of
+from styledag.progress import Advance
+from styledag.remembered_rows import remembered_rows
+from styledag.settings import canonical_json, settings_identity
 from styledag.store.artifact import Facts
 from styledag.store.items import item_keys
 from styledag.store.workspace import Workspace
@@ -52,12 +57,46 @@ def normalise_images(
         "codecs": codec_versions(),
         "code_version": CODE_VERSION,
     }
-    keys = item_keys("raw", (row.sha256 for row in raw.rows), **recipe)
+    table = raw.table
+    sha256s = table["sha256"].to_pylist() if len(raw.rows) else []
+
+    def make(new: Sequence[int]) -> list[JpegImage | Rejection]:
+        keys = item_keys("raw", (sha256s[at] for at in new), **recipe)
+        advance(len(sha256s) - len(new))
+        found = _found(keys, settings, workspace, advance)
+        with many_objects():
+            rows = rows_of(table.take(pa.array(new, pa.int64())), RawImage)
+            return [_jpeg_image(row, found[row.sha256]) for row in rows]
+
+    def is_there(kept: pa.Table) -> pa.Array:
+        return pc.is_in(kept["sha256"], pa.array(_stored(kept, workspace), pa.string()))
+
+    with workspace.progress.task("jpeg images", len(sha256s)) as advance:
+        manifest = remembered_rows(
+            table,
+            JpegImage,
+            make,
+            key="origin.url",
+            made_by=canonical_json(recipe),
+            file=workspace.kept and workspace.kept / "rows.arrow",
+            is_there=is_there,
+        )
+    if not len(manifest.rows):
+        raise DataError(_nothing_kept(manifest.rejected))
+    manifest.write(workspace.folder)
+    return manifest
+
+
+def _stored(kept: pa.Table, workspace: Workspace) -> list[str]:
+    return sorted(workspace.blobs.known(kept["sha256"].to_pylist()))
+
+
+def _found(
+    keys: Mapping[str, str], settings: ImageSettings, workspace: Workspace, advance: Advance
+) -> dict[str, _Found]:
+    """Return what becomes of raw images, by sha256; their keys are those of the items."""
     found: dict[str, _Found] = {}
-    with (
-        workspace.progress.task("jpeg images", len(keys)) as advance,
-        WorkerPool(settings, images=len(keys)) as pool,
-    ):
+    with WorkerPool(settings, images=len(keys)) as pool:
         for batch in _batches(keys):
             known = _known(batch, workspace)
             advance(len(known))
@@ -66,24 +105,7 @@ def normalise_images(
             for sha256, result in _converted(missing, pool, workspace):
                 found[sha256] = result
                 advance(1)
-    manifest = _manifest(raw, found)
-    if not manifest.rows:
-        raise DataError(_nothing_kept(manifest.rejected))
-    manifest.write(workspace.folder)
-    return manifest
-
-
-@many_objects()
-def _manifest(raw: Manifest[RawImage], found: Mapping[str, _Found]) -> Manifest[JpegImage]:
-    kept: list[JpegImage] = []
-    rejected: list[Rejection] = []
-    for row in raw.rows:
-        result = found[row.sha256]
-        if "reason" in result:
-            rejected.append(Rejection(subject=row.origin.url, **result))
-        else:
-            kept.append(_jpeg_image(row, result))
-    return Manifest(tuple(kept), tuple(rejected))
+    return found
 
 
 def jpeg_facts(jpegs: Manifest[JpegImage]) -> Facts:
@@ -91,7 +113,9 @@ def jpeg_facts(jpegs: Manifest[JpegImage]) -> Facts:
 
     The buckets' counts add up to ``kept``: none is lost for want of others of its shape.
     """
-    buckets = Counter(f"{row.width_px}x{row.height_px}" for row in jpegs.rows)
+    table = jpegs.table
+    sizes = zip(table["width_px"].to_pylist(), table["height_px"].to_pylist(), strict=True)
+    buckets = Counter(f"{width_px}x{height_px}" for width_px, height_px in sizes)
     return {**jpegs.facts, "buckets": dict(sorted(buckets.items()))}
 
 
@@ -105,11 +129,13 @@ def _known(keys: Mapping[str, str], workspace: Workspace) -> dict[str, _Found]:
     """Return what earlier runs made of raw images, as far as its blobs are there."""
     items = workspace.items.get_many_json(_NAMESPACE, list(keys.values()))
     known = {sha256: items[key] for sha256, key in keys.items() if key in items}
-    has = workspace.blobs.has
+    there = workspace.blobs.known(
+        result["sha256"] for result in known.values() if "sha256" in result
+    )
     return {
         sha256: result
         for sha256, result in known.items()
-        if "reason" in result or has(result["sha256"])
+        if "reason" in result or result["sha256"] in there
     }
 
 
@@ -131,7 +157,9 @@ def _converted(
         yield sha256, result
 
 
-def _jpeg_image(row: RawImage, found: _Found) -> JpegImage:
+def _jpeg_image(row: RawImage, found: _Found) -> JpegImage | Rejection:
+    if "reason" in found:
+        return Rejection(subject=row.origin.url, **found)
     facts = {**found, "notes": tuple(found["notes"])}
     return JpegImage(origin=row.origin, raw_sha256=row.sha256, **facts)
 

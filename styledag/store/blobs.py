@@ -1,6 +1,8 @@
 """Images and pages by the sha256 of their bytes: stored once, whoever refers to them."""
 
 import hashlib
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from styledag.errors import StorageError
@@ -23,6 +25,14 @@ class Blobs:
     def has(self, sha256: str) -> bool:
         """Return whether the bytes are there."""
         return self._files.exists(_name(sha256))
+
+    def known(self, sha256s: Iterable[str]) -> set[str]:
+        """Return those of many sha256s whose bytes are there: folder by folder, not one by one."""
+        wanted = set(sha256s)
+        folders = sorted({sha256[:2] for sha256 in wanted})
+        return wanted.intersection(
+            *[chain.from_iterable(self._files.names(f"blobs/{each}") for each in folders)]
+        )
 
     def read(self, sha256: str) -> bytes:
         """Return the bytes of a sha256.

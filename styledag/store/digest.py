@@ -68,15 +68,26 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def _parquet_rows(path: Path) -> Iterator[bytes | memoryview]:
     with pq.ParquetFile(path) as file:
-        stated = (file.schema_arrow.metadata or {}).get(b"styledag.volatile", b"").decode()
-        volatile = set(stated.split(","))
-        columns = [name for name in file.schema_arrow.names if name not in volatile]
+        columns = _lasting(file.schema_arrow)
         yield json.dumps(columns).encode()
         for groups in _together(file.metadata):
             # Not iter_batches, which reads row groups ahead without bound.
             table = file.read_row_groups(groups, columns=columns)
             for batch in table.combine_chunks().to_batches(max_chunksize=_BATCH_ROWS):
                 yield _text(_in_json(batch.to_struct_array()))
+
+
+def rows_in_json(table: pa.Table) -> pa.ChunkedArray:
+    """Return the JSON of each row as it is digested: without what is volatile, keys sorted."""
+    batches = table.select(_lasting(table.schema)).to_batches(max_chunksize=_BATCH_ROWS)
+    arrays = [_in_json(batch.to_struct_array()) for batch in batches if batch.num_rows]
+    return pa.chunked_array(arrays, pa.string())
+
+
+def _lasting(schema: pa.Schema) -> list[str]:
+    """Return the columns that count as content."""
+    volatile = (schema.metadata or {}).get(b"styledag.volatile", b"").decode().split(",")
+    return [name for name in schema.names if name not in volatile]
 
 
 def _text(array: pa.StringArray) -> memoryview:

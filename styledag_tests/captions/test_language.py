@@ -1,9 +1,11 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from styledag.captions.language import find_languages
+from styledag.captions import language
 from styledag.captions.records import CaptionedImage
+from styledag.store.items import Items
 from styledag.store.workspace import Workspace
 from styledag_tests.dataset.captioned import captioned_image
 
@@ -35,6 +37,12 @@ def captioned(workspace: Workspace, words: list[str], source: str, host: str = "
             caption=f"a drawing of a {text} in the style of it",
             source=source,
         )
+
+
+def find_languages(rows: Iterable[CaptionedImage], items: Items | None = None) -> dict[str, str]:
+    return language.find_languages(
+        ((row.source, row.image.origin.page_url, row.cleaned_caption) for row in rows), items
+    )
 
 
 @pytest.mark.parametrize(

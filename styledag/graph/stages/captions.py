@@ -18,6 +18,7 @@ from styledag.graph.previews import first_images
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest
+from styledag.settings import canonical_json
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
@@ -46,6 +47,13 @@ def caption_curated(inputs: Inputs, workspace: Workspace) -> Facts:
         captioner=captioner,
         tokens=tokens,
         overrides=overrides,
+        made_by=canonical_json(
+            [
+                caption.CODE_VERSION,
+                inputs.settings.identity,
+                {role: model.version for role, model in inputs.models.items()},
+            ]
+        ),
     )
     facts = caption_facts(
         manifest,
