@@ -1,30 +1,29 @@
 """Make captioned images into a Hugging Face dataset that plain ``load_dataset`` reads."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from styledag.captions.records import CaptionedImage
 from styledag.dataset.card import dataset_card
-from styledag.dataset.columns import dataset_row, dataset_schema
+from styledag.dataset.columns import dataset_columns
 from styledag.dataset.settings import DatasetSettings
 from styledag.dataset.shards import write_shards
 from styledag.dataset.split import SPLITS, Split, split_of
 from styledag.errors import DataError
-from styledag.manifest import Manifest, rows_of
+from styledag.manifest import Manifest
 from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 from styledag.store.workspace import Workspace
 
 if TYPE_CHECKING:
-    from styledag.progress import Advance
+    pass
 
 CODE_VERSION = "5"
 DATA_FOLDER = "data"
 CARD_FILE = "README.md"
-_BATCH_ROWS = 256
 
 
 def build_image_dataset(
@@ -57,7 +56,12 @@ def build_image_dataset(
         StorageError: If an image is missing from the store, or the disk is full.
     """
     splits = _split(captioned.column("image.family"), settings.validation_share)
-    schema = dataset_schema()
+    columns = dataset_columns(captioned.table)
+
+    def read(sha256: str) -> bytes:
+        advance()
+        return workspace.blobs.read(sha256)
+
     folder = workspace.folder / DATA_FOLDER
     size_bytes, shards = 0, 0
     with (
@@ -66,8 +70,8 @@ def build_image_dataset(
     ):
         folder.mkdir()
         for split in SPLITS:
-            rows = _rows(captioned.table, splits[split], workspace, advance)
-            written = write_shards(folder, split, rows, schema)
+            rows = columns.take(pa.array(splits[split], pa.int64()))
+            written = write_shards(folder, split, rows, read)
             shards += len(written)
             size_bytes += sum(path.stat().st_size for path in written)
         card = dataset_card(
@@ -100,16 +104,8 @@ def _split(families: Sequence[str], validation_share: float) -> dict[Split, list
         )
     if not splits["train"]:
         raise DataError(
-            f"all {len(set(families))} families of images fall into the validation split and none is "
-            f"left to train on: lower dataset.validation_share (now {validation_share}), or add images"
+            f"all {len(set(families))} families of images fall into the validation split and none "
+            f"is left to train on: lower dataset.validation_share (now {validation_share}), or add "
+            "images"
         )
     return splits
-
-
-def _rows(
-    captioned: pa.Table, at: Sequence[int], workspace: Workspace, advance: "Advance"
-) -> Iterator[dict[str, Any]]:
-    for batch in captioned.take(pa.array(at, pa.int64())).to_batches(max_chunksize=_BATCH_ROWS):
-        for row in rows_of(pa.table(batch), CaptionedImage):
-            yield dataset_row(row, workspace.blobs.read(row.image.sha256))
-            advance()

@@ -1,9 +1,9 @@
-"""The columns of the dataset, and a captioned image as one of its rows."""
+"""The columns of the dataset, and those of captioned images as they are in it."""
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from styledag.captions.records import CaptionedImage
+from styledag.manifest import field_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +24,7 @@ TEXT_COLUMNS = (
     "template",
     "captioner",
 )
+IMAGE_COLUMN = "image"
 VARIANTS_COLUMN = "variants"
 FRAMING_COLUMNS = ("original_width", "original_height", "crop_left", "crop_top")
 """In pixels: the original's size, and what is cut off of it on two sides once it is scaled."""
@@ -37,12 +38,12 @@ def dataset_schema() -> "pa.Schema":
     import pyarrow as pa
 
     text, number = {"dtype": "string", "_type": "Value"}, {"dtype": "int32", "_type": "Value"}
-    features: dict[str, Any] = {"image": {"_type": "Image"}}
+    features: dict[str, Any] = {IMAGE_COLUMN: {"_type": "Image"}}
     features |= dict.fromkeys(TEXT_COLUMNS, text)
     features |= {VARIANTS_COLUMN: {"feature": text, "_type": "List"}}
     features |= dict.fromkeys(FRAMING_COLUMNS, number)
     types = dict.fromkeys(TEXT_COLUMNS, pa.string()) | dict.fromkeys(FRAMING_COLUMNS, pa.int32())
-    types["image"] = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    types[IMAGE_COLUMN] = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     types[VARIANTS_COLUMN] = pa.list_(pa.string())
     return pa.schema(
         [(name, types[name]) for name in features],
@@ -50,33 +51,36 @@ def dataset_schema() -> "pa.Schema":
     )
 
 
-def dataset_row(captioned: CaptionedImage, jpeg: bytes) -> dict[str, Any]:
-    """Return one row; the JPEG's bytes are stored as they are, and not encoded again.
+_FIELDS = {
+    "text": "caption",
+    "id": "image.sha256",
+    "family": "image.family",
+    **{name: f"image.origin.{name}" for name in ("url", "page_url", "title", "licence", "author")},
+    "caption_source": "source",
+    "original_width": "image.raw_width_px",
+    "original_height": "image.raw_height_px",
+    "crop_left": "image.crop_left_px",
+    "crop_top": "image.crop_top_px",
+}
+"""Fields of a captioned image, by the columns that are not called so."""
+
+
+def dataset_columns(captioned: "pa.Table") -> "pa.Table":
+    """Return all columns of the dataset but ``image``.
 
     Args:
-        captioned: The image and its caption.
-        jpeg: Content of the image's blob.
+        captioned: A manifest of captioned images as columns.
     """
-    image, origin = captioned.image, captioned.image.origin
-    return {
-        "image": {"bytes": jpeg, "path": f"{image.sha256}.jpg"},
-        "text": captioned.caption,
-        "id": image.sha256,
-        "family": image.family,
-        "url": origin.url,
-        "page_url": origin.page_url,
-        "title": origin.title,
-        "licence": origin.licence,
-        "author": origin.author,
-        "caption_source": captioned.source,
-        "raw_caption": captioned.raw_caption,
-        "cleaned_caption": captioned.cleaned_caption,
-        "caption_rules": ", ".join((captioned.rules_version, *captioned.rule_hits)),
-        "template": captioned.template,
-        "captioner": captioned.captioner,
-        VARIANTS_COLUMN: list(captioned.variants),
-        "original_width": image.raw_width_px,
-        "original_height": image.raw_height_px,
-        "crop_left": image.crop_left_px,
-        "crop_top": image.crop_top_px,
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    schema = dataset_schema()
+    schema = schema.remove(schema.get_field_index(IMAGE_COLUMN))
+    version, hits = captioned["rules_version"], captioned["rule_hits"]
+    joined = pc.binary_join_element_wise(version, pc.binary_join(hits, ", "), ", ")
+    rules = pc.if_else(pc.equal(pc.list_value_length(hits), 0), version, joined)
+    columns = {
+        name: rules if name == "caption_rules" else field_of(captioned, _FIELDS.get(name, name))
+        for name in schema.names
     }
+    return pa.table(columns).cast(schema)

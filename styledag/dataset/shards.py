@@ -1,13 +1,19 @@
 """Write rows with images as Parquet shards, in memory that does not grow with their number."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from styledag.dataset.columns import TEXT_COLUMNS, VARIANTS_COLUMN
+from styledag.dataset.columns import (
+    IMAGE_COLUMN,
+    TEXT_COLUMNS,
+    VARIANTS_COLUMN,
+    dataset_schema,
+)
+from styledag.manifest import field_of
 
 SHARD_BYTES = 500_000_000
 """Most bytes of images in a shard, unless one row group alone is larger."""
@@ -15,14 +21,12 @@ ROW_GROUP_BYTES = 16_000_000
 ROW_GROUP_ROWS = 256
 _TEXT_PATHS = (*TEXT_COLUMNS, f"{VARIANTS_COLUMN}.list.element")
 
-Row = Mapping[str, Any]
-
 
 def write_shards(
     folder: Path,
     split: str,
-    rows: Iterable[Row],
-    schema: pa.Schema,
+    rows: pa.Table,
+    read: Callable[[str], bytes],
     *,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[Path]:
@@ -31,21 +35,22 @@ def write_shards(
     Args:
         folder: Where they go; exists.
         split: First part of their names.
-        rows: Rows in the order in which they shall be read; taken one by one.
-        schema: Of the rows.
+        rows: All columns but the images, in the order in which they shall be read.
+        read: Returns the image of a row by its ``id``; called row by row. The bytes are stored as
+            they are.
         shard_bytes: Most bytes of images in one file.
     """
     unnamed: list[Path] = []
-    groups = _groups(rows)
+    groups = _groups(rows, read)
     group = next(groups, None)
     while group is not None:
         unnamed.append(folder / f"{split}-{len(unnamed):05d}.parquet")
         written_bytes = 0
-        with _writer(unnamed[-1], schema) as writer:
+        with _writer(unnamed[-1], group.schema) as writer:
             while group is not None and (
                 written_bytes == 0 or written_bytes + _size_bytes(group) <= shard_bytes
             ):
-                writer.write_table(pa.Table.from_pylist(group, schema=schema))
+                writer.write_table(group)
                 written_bytes += _size_bytes(group)
                 group = next(groups, None)
     # How many there are is known only now, and the names say it.
@@ -57,24 +62,35 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         path,
         schema,
         # JPEGs do not get smaller, and no two of them are the same.
-        compression=dict.fromkeys(_TEXT_PATHS, "zstd") | {"image.bytes": "none"},
+        compression=dict.fromkeys(_TEXT_PATHS, "zstd") | {f"{IMAGE_COLUMN}.bytes": "none"},
         use_dictionary=list(_TEXT_PATHS),
         write_statistics=list(_TEXT_PATHS),
     )
 
 
-def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    group: list[Row] = []
-    size_bytes = 0
-    for row in rows:
-        group.append(row)
-        size_bytes += _size_bytes([row])
-        if size_bytes >= ROW_GROUP_BYTES or len(group) == ROW_GROUP_ROWS:
-            yield group
-            group, size_bytes = [], 0
-    if group:
-        yield group
+def _groups(rows: pa.Table, read: Callable[[str], bytes]) -> Iterator[pa.Table]:
+    schema = dataset_schema()
+    images: list[bytes] = []
+    start = size_bytes = 0
+    ids = rows["id"].to_pylist()
+    for at, name in enumerate(ids, start=1):
+        images.append(read(name))
+        size_bytes += len(images[-1])
+        if size_bytes >= ROW_GROUP_BYTES or len(images) == ROW_GROUP_ROWS or at == len(ids):
+            paths = [f"{each}.jpg" for each in ids[start:at]]
+            image = pa.StructArray.from_arrays(
+                [pa.array(images, pa.binary()), pa.array(paths, pa.string())],
+                fields=list(schema.field(IMAGE_COLUMN).type),
+            )
+            yield _with_images(rows.slice(start, len(images)), image, schema)
+            images, start, size_bytes = [], at, 0
 
 
-def _size_bytes(group: Iterable[Row]) -> int:
-    return sum(len(row["image"]["bytes"]) for row in group)
+def _with_images(rows: pa.Table, image: pa.StructArray, schema: pa.Schema) -> pa.Table:
+    columns = [image if name == IMAGE_COLUMN else rows[name] for name in schema.names]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _size_bytes(group: pa.Table) -> int:
+    lengths = pc.binary_length(field_of(group, f"{IMAGE_COLUMN}.bytes"))
+    return int(pc.sum(lengths).as_py())

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import imagehash
@@ -187,16 +188,15 @@ def embed_jpegs(
     with workspace.progress.task("embeddings", len(keys)) as advance:
         for some in _chunks(list(keys), _KNOWN_AT_ONCE):
             known = workspace.items.get_many(_EMBEDDINGS, [keys[sha256] for sha256 in some])
-            for sha256 in some:
-                if content := known.get(keys[sha256]):
-                    rows.put(sha256, np.frombuffer(content, dtype="<f4"))
-                else:
-                    unknown.append(sha256)
+            there = [sha256 for sha256 in some if known.get(keys[sha256])]
+            unknown += [sha256 for sha256 in some if not known.get(keys[sha256])]
+            content = b"".join(known[keys[sha256]] for sha256 in there)
+            rows.put(there, np.frombuffer(content, dtype="<f4").reshape(max(1, len(there)), -1))
             advance(len(known))
         for batch in _chunks(unknown, _BATCH):
             vectors = embed([opened(sha256) for sha256 in batch])
+            rows.put(batch, vectors)
             for sha256, vector in zip(batch, vectors, strict=True):
-                rows.put(sha256, vector)
                 workspace.items.put(_EMBEDDINGS, keys[sha256], vector.astype("<f4").tobytes())
             workspace.work["embeddings"] += len(batch)
             advance(len(batch))
@@ -213,10 +213,14 @@ class _Rows:
         for at, name in enumerate(names):
             self._places.setdefault(name, []).append(at)
 
-    def put(self, name: str, row: Float32) -> None:
+    def put(self, names: Sequence[str], rows: Float32) -> None:
+        if not names:
+            return
         if self._array is None:
-            self._array = np.empty((self._count, len(row)), dtype=np.float32)
-        self._array[self._places[name]] = row
+            self._array = np.empty((self._count, rows.shape[1]), dtype=np.float32)
+        places = [self._places[name] for name in names]
+        of = np.repeat(np.arange(len(names)), [len(each) for each in places])
+        self._array[list(chain.from_iterable(places))] = rows[of]
 
     @property
     def array(self) -> Float32:
