@@ -11,6 +11,7 @@ from styledag.collect.harvest import Harvest
 from styledag.collect.records import UNKNOWN_LICENCE, RawImage
 from styledag.collect.settings import FetchSettings, SourceSettings
 from styledag.collect.sources import collector_of
+from styledag.collector import many_objects
 from styledag.errors import SourceDownError, SourceError, is_transient
 from styledag.manifest import Manifest, Rejection
 from styledag.store.digest import LOG_FOLDER
@@ -23,6 +24,7 @@ NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
 
 
+@many_objects()
 def collect_images(
     sources: Sequence[SourceSettings], workspace: Workspace, *, project: Path
 ) -> Manifest[RawImage]:

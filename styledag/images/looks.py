@@ -103,7 +103,7 @@ def measure_looks(
     def make(new: Sequence[int]) -> list[_SeenLook]:
         keys = item_keys("jpeg", (names[at] for at in new), code_version=code_version, **versions)
         looks = _looks(keys, workspace, mirrored=mirrored)
-        return [_SeenLook(sha256=sha256, look=looks[sha256]) for sha256 in keys]
+        return [_SeenLook(**vars(looks[sha256]), sha256=sha256) for sha256 in keys]
 
     file = f"looks{'_mirrored' if mirrored else ''}.arrow"
     seen = remembered_rows(
@@ -114,15 +114,14 @@ def measure_looks(
         made_by=canonical_json([code_version, versions]),
         file=workspace.kept and workspace.kept / file,
     )
-    return {row.sha256: row.look for row in seen.rows}
+    return {row.sha256: row for row in seen.rows}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SeenLook:
+class _SeenLook(Look):
     """The look of one JPEG, as it is kept."""
 
     sha256: str
-    look: Look
 
     @property
     def key(self) -> str:
