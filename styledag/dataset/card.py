@@ -1,5 +1,6 @@
 """The dataset's card: what is in it, where it comes from, and how something is taken down."""
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -102,14 +103,11 @@ def _header(splits: Mapping[Split, int], title: str) -> str:
 def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
     """Return values and their counts, the commonest first; the tail as one line."""
     counts = Counter(values)
-    in_order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rest = in_order[_MOST_LINES:]
-    if not rest:
-        return in_order
-    return [
-        *in_order[:_MOST_LINES],
-        (f"{len(rest)} others", sum(count for _, count in rest)),
-    ]
+    shown = heapq.nsmallest(_MOST_LINES, counts.items(), key=lambda item: (-item[1], item[0]))
+    others = len(counts) - len(shown)
+    if not others:
+        return shown
+    return [*shown, (f"{others} others", counts.total() - sum(count for _, count in shown))]
 
 
 def _place(page_url: str, url: str) -> str:

@@ -47,7 +47,7 @@ class _Curation:
 
     def is_kept(self, image: JpegImage) -> bool:
         """Return whether a person wants the image, whatever else is known of it."""
-        return image.origin.url in self.protected
+        return bool(self.protected) and image.origin.url in self.protected
 
     def leave_out(self, judge: Callable[[JpegImage], tuple[str, str] | None]) -> None:
         """Reject the images for which a reason and a detail are returned, unless they are kept."""

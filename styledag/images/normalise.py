@@ -69,7 +69,8 @@ def normalise_images(
             return [_jpeg_image(row, found[row.sha256]) for row in rows]
 
     def is_there(kept: pa.Table) -> pa.Array:
-        return pc.is_in(kept["sha256"], pa.array(_stored(kept, workspace), pa.string()))
+        stored = workspace.blobs.known(kept["sha256"].to_pylist())
+        return pc.is_in(kept["sha256"], pa.array(stored, pa.string()))
 
     with workspace.progress.task("jpeg images", len(sha256s)) as advance:
         manifest = remembered_rows(
@@ -85,10 +86,6 @@ def normalise_images(
         raise DataError(_nothing_kept(manifest.rejected))
     manifest.write(workspace.folder)
     return manifest
-
-
-def _stored(kept: pa.Table, workspace: Workspace) -> list[str]:
-    return sorted(workspace.blobs.known(kept["sha256"].to_pylist()))
 
 
 def _found(

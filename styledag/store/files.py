@@ -71,6 +71,8 @@ class Files:
     def names(self, folder: str) -> list[str]:
         """Return the sorted names directly below a folder; empty if it is not there."""
         try:
+            if self.is_local:
+                return sorted(os.listdir(self._at(folder)))  # noqa: PTH208
             paths = self.fs.ls(self._at(folder), detail=False, refresh=True)
         except FileNotFoundError:
             return []
