@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import styledag.manifest
 from styledag.collect.records import Origin, RawImage
 from styledag.errors import DataError
 from styledag.images.records import JpegImage
@@ -48,6 +49,32 @@ def test_counts_add_up() -> None:
     rejected = tuple(Rejection(subject=str(i), reason="gone") for i in range(3))
     manifest = Manifest((raw_image("a"), raw_image("b")), rejected)
     assert manifest.facts == {"found": 5, "kept": 2, "rejected_gone": 3}
+
+
+def test_stored_rows_are_counted_read_by_column_and_written_without_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Manifest((raw_image("b", etag="1"), raw_image("a")))
+    before.write(tmp_path)
+    made: list[int] = []
+    rows_of = styledag.manifest.rows_of
+
+    def counting(table: pa.Table, row_type: type[RawImage]) -> list[RawImage]:
+        made.append(0 if row_type is Rejection else table.num_rows)
+        return rows_of(table, row_type)
+
+    monkeypatch.setattr(styledag.manifest, "rows_of", counting)
+    read = Manifest.read(tmp_path, RawImage)
+    for name in ("origin.url", "size_bytes", "etag"):
+        assert read.column(name) == before.column(name)
+    (tmp_path / "again").mkdir()
+    read.write(tmp_path / "again")
+    assert read.facts == before.facts
+    assert sum(made) == 0
+    assert (read.rows[:1], sum(made)) == (before.rows[:1], 1)
+    assert read == before
+    assert sum(made) == 3
+    assert Manifest.read(tmp_path / "again", RawImage) == before
 
 
 def test_order_and_volatile_columns_leave_the_version(tmp_path: Path) -> None:

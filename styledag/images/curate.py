@@ -27,7 +27,7 @@ from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.review import Review
 from styledag.images.settings import CurationSettings
 from styledag.images.similarity import Float32, comparable
-from styledag.manifest import Manifest, Rejection, row_of
+from styledag.manifest import Manifest, Rejection
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
@@ -314,8 +314,7 @@ def _cap_families(
 def _curated(
     image: JpegImage, centre: JpegImage, family_size: int, copies: Sequence[str]
 ) -> CuratedImage:
-    return row_of(
-        CuratedImage,
+    return CuratedImage(
         origin=image.origin,
         raw_sha256=image.raw_sha256,
         sha256=image.sha256,

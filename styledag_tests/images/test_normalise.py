@@ -187,6 +187,27 @@ def test_no_images_at_all_is_said(workspace: Workspace) -> None:
         normalise_images(Manifest(()), SETTINGS, workspace)
 
 
+def test_kept_rows_are_made_again_where_their_blob_is_lost_or_their_image_is_new(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    broken = {"broken.png": saved(noisy(9))[:80]}
+    first = raw_manifest(workspace, **three_images(), **broken)
+    before = normalise_images(first, SETTINGS, replace(workspace, kept=kept))
+    lost = before.rows[0].sha256
+    for number, (contents, asked) in enumerate(
+        ((broken, 0), ({**broken, "new.png": saved(noisy(5))}, 1), (broken, 1))
+    ):
+        if number == 2:
+            workspace.blobs.path(lost).unlink()
+        raw = raw_manifest(workspace, **three_images(), **contents)
+        run = replace(again(workspace, tmp_path / f"run{number}"), kept=kept)
+        found = normalise_images(raw, SETTINGS, run)
+        assert run.work["decodes"] == asked
+        assert found == normalise_images(raw, SETTINGS, again(workspace, tmp_path / f"{number}"))
+    assert workspace.blobs.has(lost)
+
+
 def test_a_missing_raw_blob_is_the_stores_fault(workspace: Workspace) -> None:
     raw = raw_manifest(workspace, one=saved(noisy(1)))
     workspace.blobs.path(raw.rows[0].sha256).unlink()

@@ -46,6 +46,9 @@ def test_blobs_lie_under_their_sha256_once(store: Store) -> None:
     assert sha256 == store.blobs.put(b"image") == hashlib.sha256(b"image").hexdigest()
     assert store.blobs.read(sha256) == store.blobs.path(sha256).read_bytes() == b"image"
     assert store.blobs.has(sha256)
+    others = [hashlib.sha256(each).hexdigest() for each in (b"one", b"two")]
+    assert store.blobs.known([sha256, *others]) == {sha256}
+    assert store.blobs.known([]) == set()
 
 
 def test_a_missing_blob_is_named(store: Store) -> None:
