@@ -145,8 +145,11 @@ class Manifest(Generic[Row]):
     @classmethod
     def read(cls, folder: Path, row_type: type[Row]) -> "Manifest[Row]":
         """Read what :meth:`write` wrote; rows become objects when one is first asked for."""
+        table = _read_table(folder / KEPT, row_type)
+        if table.num_rows and table.schema != arrow_schema(row_type):
+            table = table_of(rows_of(table, row_type), row_type)  # fields were added since
         return cls(
-            StoredRows(_read_table(folder / KEPT, row_type), row_type),
+            StoredRows(table, row_type),
             tuple(read_rows(folder / REJECTED, Rejection)),
         )
 
@@ -168,9 +171,13 @@ def _write_table(path: Path, table: pa.Table) -> None:
 
 def table_of(rows: Sequence[Any], row_type: type[Any]) -> pa.Table:
     """Return dataclass rows as columns, with a schema from their types."""
+    return pa.Table.from_arrays(_columns(rows, row_type), schema=row_schema(row_type))
+
+
+def row_schema(row_type: type[Any]) -> pa.Schema:
+    """Return the schema of a table of rows: the fields, and which of them are volatile."""
     volatile = [f.name for f in dataclasses.fields(row_type) if f.metadata.get("volatile")]
-    schema = arrow_schema(row_type).with_metadata({"styledag.volatile": ",".join(volatile)})
-    return pa.Table.from_arrays(_columns(rows, row_type), schema=schema)
+    return arrow_schema(row_type).with_metadata({"styledag.volatile": ",".join(volatile)})
 
 
 def read_rows(path: Path, row_type: type[Row], *, most: int | None = None) -> list[Row]:

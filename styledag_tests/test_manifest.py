@@ -77,6 +77,21 @@ def test_stored_rows_are_counted_read_by_column_and_written_without_objects(
     assert Manifest.read(tmp_path / "again", RawImage) == before
 
 
+def test_columns_of_a_file_from_before_a_field_was_added_have_it(tmp_path: Path) -> None:
+    before = Manifest((raw_image("a"),))
+    before.write(tmp_path)
+    table = pq.read_table(tmp_path / KEPT)
+    origin = table["origin"].combine_chunks()
+    older = {
+        field.name: origin.field(field.name) for field in origin.type if field.name != "author"
+    }
+    struct = pa.StructArray.from_arrays(list(older.values()), list(older))
+    pq.write_table(table.set_column(0, "origin", struct), tmp_path / KEPT)
+    read = Manifest.read(tmp_path, RawImage)
+    assert read.column("origin.author") == [""]
+    assert read == before
+
+
 def test_order_and_volatile_columns_leave_the_version(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("one", "two", "other")]
     manifests = [

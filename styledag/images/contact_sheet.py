@@ -133,7 +133,8 @@ class _Page:
         families: Sequence[SheetFamily],
         jpegs: Manifest[JpegImage],
     ) -> Iterator[Section]:
-        copies = {row.sha256: len(row.copies) for row in manifest.rows}
+        counts = map(len, manifest.column("copies"))
+        copies = dict(zip(manifest.column("sha256"), counts, strict=True))
         for family in families:
             if len(family.members) > 1:
                 yield self._section(_heading(family), self._members(family, copies))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 
 from styledag.collector import many_objects
 from styledag.errors import DataError
@@ -27,11 +28,20 @@ from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.review import Review
 from styledag.images.settings import CurationSettings
 from styledag.images.similarity import Float32, comparable
-from styledag.manifest import Manifest, Rejection
+from styledag.manifest import Manifest, Rejection, StoredRows, row_schema
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
 CODE_VERSION = "4"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An image to train on, and the family that it is of."""
+
+    image: JpegImage
+    family: str
+    family_size: int
 
 
 @dataclass
@@ -42,7 +52,7 @@ class _Curation:
     protected: frozenset[str] = frozenset()
     rejected: list[Rejection] = field(default_factory=list)
     copies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    kept: list[CuratedImage] = field(default_factory=list)
+    kept: list[_Kept] = field(default_factory=list)
     families: list[SheetFamily] = field(default_factory=list)
 
     def is_kept(self, image: JpegImage) -> bool:
@@ -119,7 +129,7 @@ def curate_images(
     _cap_families(curation, settings, find_families(vectors, settings.family_similarity, count))
     if not curation.kept:
         raise DataError(_nothing_kept(curation.rejected))
-    manifest = Manifest(tuple(curation.kept), tuple(curation.rejected))
+    manifest = Manifest(_kept_rows(jpegs, curation), tuple(curation.rejected))
     manifest.write(workspace.folder)
     write_contact_sheet(manifest, curation.families, jpegs, workspace)
     return manifest
@@ -298,10 +308,7 @@ def _cap_families(
         kept = [at for at, _ in (*members[:cap], *wanted)]
         shown = tuple(images[at] for at in (*kept, *(at for at, _ in over)))
         curation.families.append(SheetFamily(shown, len(kept)))
-        curation.kept.extend(
-            _curated(images[at], centre, size, curation.copies.get(images[at].sha256, []))
-            for at in kept
-        )
+        curation.kept.extend(_Kept(images[at], centre.sha256, size) for at in kept)
         for at, similarity in over:
             curation.reject(
                 images[at],
@@ -311,23 +318,19 @@ def _cap_families(
             )
 
 
-def _curated(
-    image: JpegImage, centre: JpegImage, family_size: int, copies: Sequence[str]
-) -> CuratedImage:
-    return CuratedImage(
-        origin=image.origin,
-        raw_sha256=image.raw_sha256,
-        sha256=image.sha256,
-        width_px=image.width_px,
-        height_px=image.height_px,
-        raw_width_px=image.raw_width_px,
-        raw_height_px=image.raw_height_px,
-        crop_left_px=image.crop_left_px,
-        crop_top_px=image.crop_top_px,
-        family=centre.sha256,
-        family_size=family_size,
-        copies=tuple(sorted(copies)),
-    )
+def _kept_rows(jpegs: Manifest[JpegImage], curation: _Curation) -> StoredRows[CuratedImage]:
+    """Return the rows of what is kept: columns of the JPEGs, the families and the copies."""
+    kept = sorted(curation.kept, key=lambda each: each.image.sha256)
+    place_of = {url: at for at, url in enumerate(jpegs.column("origin.url"))}
+    images = jpegs.table.take(pa.array([place_of[each.image.origin.url] for each in kept]))
+    found = {
+        "family": [each.family for each in kept],
+        "family_size": [each.family_size for each in kept],
+        "copies": [sorted(curation.copies.get(each.image.sha256, ())) for each in kept],
+    }
+    schema = row_schema(CuratedImage)
+    columns = {name: found[name] if name in found else images[name] for name in schema.names}
+    return StoredRows(pa.table(columns, schema=schema), CuratedImage)
 
 
 def _nothing_kept(rejected: Sequence[Rejection]) -> str:
