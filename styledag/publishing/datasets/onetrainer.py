@@ -40,8 +40,8 @@ def write_onetrainer(
     """Write the folder that OneTrainer trains on; return the counts.
 
     Variants are further lines of a caption file, of which OneTrainer chooses one. The validation
-    split is a concept of its own kind. Only the denoiser is trained. OneTrainer drops the caption for
-    each of a family's text encoders by itself, and of FLUX.2 and Z-Image it drops none.
+    split is a concept of its own kind. Only the denoiser is trained. OneTrainer drops the caption
+    for each text encoder by itself, and drops none of FLUX.2 and Z-Image.
 
     Args:
         rows: The dataset's rows.
