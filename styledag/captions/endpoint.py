@@ -103,8 +103,8 @@ class EndpointCaptioner:
             wait_s *= 2
         raise ModelError(
             f"captioner {self._endpoint.url} gives no caption by model {self._endpoint.model!r} "
-            f"({trouble}): check captions.endpoint and ${self._endpoint.key_variable}; captions that "
-            "were answered are kept"
+            f"({trouble}): check captions.endpoint and ${self._endpoint.key_variable}; captions "
+            "that were answered are kept"
         )
 
     def _headers(self) -> dict[str, str]:
