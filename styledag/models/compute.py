@@ -84,6 +84,10 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
         }[settings.dtype]
     if device.type == "cpu" and dtype == torch.float16:
         raise DeviceError("the CPU has no fast float16: set dtype to float32 or bfloat16")
+    if device.type == "cpu" and settings.channels_last:
+        # Its GroupNorm has no backward pass without the gradient of its input: a segmentation fault
+        # in torch 2.13, wherever the blocks before are not trained.
+        raise DeviceError("training with channels_last crashes on the CPU: leave it out")
     if settings.memory_budget_gib is not None:
         _limit_memory(device, settings.memory_budget_gib)
     channels_last = settings.channels_last

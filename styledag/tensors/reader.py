@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
@@ -12,7 +13,7 @@ from styledag.tensors.layout import choose_weights, shards_by_tensor
 if TYPE_CHECKING:
     import torch
 
-_MAPPED_BYTES = 1 << 26
+_MAPPED_BYTES = 1 << 25
 """How much is read from a file before its mapping is renewed, which frees the pages read so far."""
 
 _DTYPES = {
@@ -88,8 +89,8 @@ class TensorSpec:
 class TensorReader:
     """The tensors of one file, or of all shards of a folder.
 
-    Made by :func:`open_tensors`, and closed by its ``with``. What is read may be a view of a
-    mapped file and must not be changed in place.
+    Made by :func:`open_tensors`, and closed by its ``with``. Several threads may read at once.
+    What is read may be a view of a mapped file and must not be changed in place.
 
     Attributes:
         path: The file, or the folder.
@@ -166,6 +167,7 @@ class _MappedFile:
         self.path = path
         self._opened: Any = None
         self._read_bytes = 0
+        self._renewing = Lock()
 
     def specs(self) -> dict[str, TensorSpec]:
         """Return the file's tensors by name, in its order."""
@@ -186,11 +188,12 @@ class _MappedFile:
 
     def read(self, spec: TensorSpec, start: int, stop: int | None) -> "torch.Tensor":
         """Return rows of a tensor; see :meth:`TensorReader.read`."""
-        if self._read_bytes > _MAPPED_BYTES:
-            self.close()
         stop = spec.rows if stop is None else stop
-        self._read_bytes += spec.nbytes * (stop - start) // max(1, spec.rows)
-        opened = self._open()
+        with self._renewing:
+            if self._read_bytes > _MAPPED_BYTES:
+                self.close()
+            self._read_bytes += spec.nbytes * (stop - start) // max(1, spec.rows)
+            opened = self._open()
         if (start, stop) == (0, spec.rows):
             tensor: torch.Tensor = opened.get_tensor(spec.name)
         else:

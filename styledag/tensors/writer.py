@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PIECE_ELEMENTS = 1 << 20
 """Elements of one piece: a few megabytes, which stay in a processor's cache between two steps."""
 _AHEAD = 4
+_MAKERS = 2
 _WRITEBACK_BYTES = 1 << 25
 
 MakePiece = Callable[[TensorSpec, int, int], "torch.Tensor"]
@@ -98,13 +99,13 @@ def write_tensors(
     *,
     whole_tensors: bool = False,
 ) -> None:
-    """Write tensors that are made in pieces, one thread making them while another writes.
+    """Write tensors that are made in pieces, two threads making them while another writes.
 
     Args:
         path: The file; it appears at once, or not at all.
         specs: All tensors, in the order of the file.
         metadata: Strings for the header.
-        make: Makes each piece, in order.
+        make: Makes each piece; called by two threads at once unless tensors are made whole.
         whole_tensors: Whether each tensor is made whole, rather than in pieces of rows.
 
     Raises:
@@ -115,9 +116,8 @@ def write_tensors(
         for spec in specs
         for start, stop in spec.pieces(spec.numel if whole_tensors else PIECE_ELEMENTS)
     )
-    made = made_ahead(
-        lambda piece: make(*piece), pieces, ahead=1 if whole_tensors else _AHEAD, workers=1
-    )
+    ahead, workers = (1, 1) if whole_tensors else (_AHEAD, _MAKERS)
+    made = made_ahead(lambda piece: make(*piece), pieces, ahead=ahead, workers=workers)
     with writing(path) as file, closing(made):
         file.write(header_bytes(specs, metadata))
         for tensor in made:

@@ -34,6 +34,7 @@ def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     [
         ComputeSettings(device="cpu", dtype="float16"),
         ComputeSettings(device="cpu", memory_budget_gib=4.0),
+        ComputeSettings(device="cpu", channels_last=True),
     ],
 )
 def test_what_the_cpu_cannot_do_is_refused(settings: ComputeSettings) -> None:

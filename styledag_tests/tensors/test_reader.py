@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,17 @@ def test_pieces_cover_all_rows_once() -> None:
     assert list(spec.pieces(4)) == [(row, row + 1) for row in range(7)]
     assert list(TensorSpec("s", torch.float32, ()).pieces(10)) == [(0, 1)]
     assert list(TensorSpec("e", torch.float32, (0, 4)).pieces(10)) == []
+
+
+def test_threads_read_while_the_mapping_is_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styledag.tensors.reader._MAPPED_BYTES", 64)
+    expected = torch.arange(4096).reshape(512, 8)
+    save_file({"weight": expected}, tmp_path / "model.safetensors")
+    with open_tensors(tmp_path / "model.safetensors") as reader, ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda row: reader.read("weight", row, row + 1), range(512)))
+    assert torch.cat(read).equal(expected)
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Usage: python -m styledag_tests.whole.screenshots FOLDER
 
 import io
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -36,6 +37,10 @@ def main(folder: Path) -> None:
             with browsing(f"http://127.0.0.1:{PORT}") as browser:
                 browser.materialise_everything()
                 eventually(lambda: backfills(ui) == ["COMPLETED_SUCCESS"], "all is made", WAIT_S)
+                looked_again = ui.launch(["raw_images", "jpeg_images"], STYLE)
+                eventually(lambda: ui.status(looked_again) == "SUCCESS", "sources were read again")
+                command = [sys.executable, "-m", "styledag", "run", STYLE, "--to", "image_dataset"]
+                subprocess.run(command, cwd=root, check=True)
                 for name, show in PAGES.items():
                     show(browser)
                     (folder / f"{name}.png").write_bytes(_small(browser))

@@ -31,6 +31,11 @@ mutation ($parameters: ExecutionParams!) {
 """
 STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
 CANCEL = "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }"
+STEPS = """
+query ($run: ID!) {
+  runOrError(runId: $run) { ... on Run { stepStats { stepKey startTime endTime } } }
+}
+"""
 RETRIES = """
 query ($run: String!) {
   runsOrError(filter: {tags: [{key: "dagster/parent_run_id", value: $run}]}) {
@@ -120,6 +125,13 @@ class WebUi:
     def cancel(self, run: str) -> None:
         """Ask a run to end, as the web UI's button does."""
         self.ask(CANCEL, run=run)
+
+    def has_begun(self, run: str, step: str) -> bool:
+        """Return whether a run's step has begun and not ended."""
+        stats = self.ask(STEPS, run=run)["runOrError"]["stepStats"]
+        return any(
+            each["startTime"] and not each["endTime"] for each in stats if each["stepKey"] == step
+        )
 
     def retries(self, run: str) -> list[str]:
         """Return the ids of the runs that Dagster started since this one had failed."""
@@ -245,6 +257,22 @@ def test_a_training_that_lost_its_process_goes_on_once_when_the_ui_starts_again(
     assert len(web_ui.retries(training)) == 1
 
 
+def test_a_cancel_ends_a_training_however_early_it_comes(web_ui: WebUi) -> None:
+    images = web_ui.launch(IMAGE_ASSETS, STYLE)
+    eventually(lambda: web_ui.status(images) == "SUCCESS", "the dataset is there")
+    encoded = web_ui.launch(["encoded_dataset"], MODEL)
+    eventually(lambda: web_ui.status(encoded) == "SUCCESS", "it is encoded")
+
+    for after_s in (0.0, 0.4, 0.8, 1.2, 1.6, 2.0, 3.0, 4.0):  # while libraries are imported
+        training = web_ui.launch(["ema_unet"], MODEL)
+        eventually(lambda run=training: web_ui.has_begun(run, "ema_unet"), "training has begun")
+        time.sleep(after_s)
+        assert processes_that_run(training)
+        web_ui.cancel(training)
+        eventually(lambda run=training: not processes_that_run(run), "its process has ended", 60)
+        eventually(lambda run=training: web_ui.status(run) == "CANCELED", "it is cancelled", 60)
+
+
 @pytest.mark.parametrize(
     ("number", "to_group"),
     [
@@ -276,6 +304,11 @@ def test_every_way_of_ending_the_command_ends_all_its_processes(
 
 def processes_of(session: int) -> list[bytes]:
     found = subprocess.run(["pgrep", "-s", str(session)], capture_output=True, check=False)
+    return found.stdout.split()
+
+
+def processes_that_run(run: str) -> list[bytes]:
+    found = subprocess.run(["pgrep", "-f", run], capture_output=True, check=False)
     return found.stdout.split()
 
 
