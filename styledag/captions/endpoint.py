@@ -102,8 +102,9 @@ class EndpointCaptioner:
             time.sleep(min(max(wait_s, asked_s), _LONGEST_WAIT_S))
             wait_s *= 2
         raise ModelError(
-            f"captioner {self._endpoint.url} gives no caption ({trouble}): check captions.endpoint "
-            f"and ${self._endpoint.key_variable}; captions that were answered are kept"
+            f"captioner {self._endpoint.url} gives no caption by model {self._endpoint.model!r} "
+            f"({trouble}): check captions.endpoint and ${self._endpoint.key_variable}; captions "
+            "that were answered are kept"
         )
 
     def _headers(self) -> dict[str, str]:

@@ -153,7 +153,9 @@ def test_passing_trouble_is_tried_again(server: Server, trouble) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_refusal_is_final_and_named(server: Server, status: int) -> None:
     server.trouble = lambda _: (status, b'{"error": "no such model"}', {})
-    with pytest.raises(ModelError, match=rf"{status}.*no such model.*OPENAI_API_KEY"):
+    with pytest.raises(
+        ModelError, match=rf"model 'tiny' \({status}.*no such model.*OPENAI_API_KEY"
+    ):
         asked(server, images=IMAGES[:1])
     assert len(server.questions) == 1
 

@@ -33,7 +33,8 @@ def write_kohya(
 ) -> Written:
     """Write the folder that ``--config_file training.toml`` trains on; return the counts.
 
-    Variants are further lines of a caption file, of which ``enable_wildcard`` chooses one.
+    Variants are further lines of a caption file, of which ``enable_wildcard`` chooses one. Only the
+    UNet is trained.
 
     Args:
         rows: The dataset's rows.
@@ -85,7 +86,9 @@ def write_kohya(
     }
     if settings.lora_rank is not None:
         training |= {"network_module": module, "network_dim": settings.lora_rank}
-        training |= {"network_alpha": settings.lora_rank}
+        training |= {"network_alpha": settings.lora_rank, "network_train_unet_only": True}
+    elif full == "train_db.py":
+        training["stop_text_encoder_training"] = -1  # sdxl_train.py trains none unless asked
     _write(folder / TRAINING_FILE, toml_lines(training))
     script = full if settings.lora_rank is None else adapters
     config = shlex.quote(str(target / TRAINING_FILE))

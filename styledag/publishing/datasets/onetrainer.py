@@ -26,6 +26,12 @@ _MODEL_TYPES: dict[Family, str] = {
     "z-image": "Z_IMAGE",
     "sana": "SANA",
 }
+_TEXT_ENCODERS: dict[Family, tuple[str, ...]] = {
+    "sdxl": ("text_encoder", "text_encoder_2"),
+    "sd3": ("text_encoder", "text_encoder_2", "text_encoder_3"),
+}
+_WITHOUT_DROPOUT = ("flux2-klein", "z-image")
+"""Families of which OneTrainer refuses to drop captions."""
 
 
 def write_onetrainer(
@@ -34,7 +40,8 @@ def write_onetrainer(
     """Write the folder that OneTrainer trains on; return the counts.
 
     Variants are further lines of a caption file, of which OneTrainer chooses one. The validation
-    split is a concept of its own kind.
+    split is a concept of its own kind. Only the denoiser is trained. OneTrainer drops the caption
+    for each text encoder by itself, and drops none of FLUX.2 and Z-Image.
 
     Args:
         rows: The dataset's rows.
@@ -56,7 +63,7 @@ def write_onetrainer(
         "batch_size": settings.batch_size,
         "epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
-        "dropout_probability": settings.caption_dropout,
+        **_text_encoders(settings),
         "validation": written.images["validation"] > 0,
         "concepts": [_concept(split, target, settings) for split in sorted(written.images)],
     }
@@ -68,6 +75,13 @@ def write_onetrainer(
         f"python scripts/train.py --config-path {shlex.quote(str(target / CONFIG_FILE))}"
     )
     return written
+
+
+def _text_encoders(settings: TrainerSettings) -> dict[str, Any]:
+    # dropout_probability beside them would be that of a LoRA's layers.
+    dropout = 0.0 if settings.family in _WITHOUT_DROPOUT else settings.caption_dropout
+    part = {"__version": 0, "train": False, "dropout_probability": dropout}
+    return dict.fromkeys(_TEXT_ENCODERS.get(settings.family, ("text_encoder",)), part)
 
 
 def _concept(split: str, target: Path, settings: TrainerSettings) -> dict[str, Any]:

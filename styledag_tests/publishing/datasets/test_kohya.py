@@ -94,7 +94,17 @@ def test_the_training_configuration_names_base_and_dataset(
     assert config["v2"] is config["v_parameterization"] is True
     assert (config["network_module"], config["network_dim"]) == ("networks.lora", 8)
     assert (config["learning_rate"], config["max_train_epochs"]) == (2e-5, 5)
+    assert config["network_train_unet_only"] is True
     assert facts["command"].startswith("accelerate launch train_network.py --config_file ")
+
+
+def test_a_whole_denoiser_is_trained_without_the_text_encoder(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    export_dataset(example.folder, tmp_path / "export", "kohya", settings)
+
+    config = tomllib.loads((tmp_path / "export" / "training.toml").read_text(encoding="utf-8"))
+    assert config["stop_text_encoder_training"] == -1
 
 
 @pytest.mark.parametrize("family", ["sd3", "z-image"])

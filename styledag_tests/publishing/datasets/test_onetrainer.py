@@ -10,7 +10,7 @@ from styledag_tests.publishing.datasets.conftest import Example
 
 TRAIN_CONFIG = {
     "training_method": {"FINE_TUNE", "LORA"},
-    "model_type": {"STABLE_DIFFUSION_15", "STABLE_DIFFUSION_21", "Z_IMAGE"},
+    "model_type": {"STABLE_DIFFUSION_15", "STABLE_DIFFUSION_XL_10_BASE", "Z_IMAGE"},
     "workspace_dir": str,
     "cache_dir": str,
     "validation": bool,
@@ -22,7 +22,8 @@ TRAIN_CONFIG = {
     "epochs": int,
     "batch_size": int,
     "resolution": str,
-    "dropout_probability": float,
+    "text_encoder": dict,
+    "text_encoder_2": dict,
     "lora_rank": int,
     "lora_alpha": float,
 }
@@ -81,6 +82,7 @@ def test_the_folder_is_what_onetrainer_reads(
     assert config["model_type"] == "STABLE_DIFFUSION_15"
     assert config["training_method"] == "FINE_TUNE"
     assert config["validation"] is True
+    assert config["text_encoder"] == {"__version": 0, "train": False, "dropout_probability": 0.25}
     for kind, split in (("STANDARD", "train"), ("VALIDATION", "validation")):
         images = example.splits[split]
         assert samples(concepts[kind]) == {
@@ -102,4 +104,17 @@ def test_a_lora_is_stated(example: Example, settings: TrainerSettings, tmp_path:
     config, _ = parse(target / "config.json")
     assert (config["training_method"], config["lora_rank"]) == ("LORA", 4)
     assert config["model_type"] == "Z_IMAGE"
+    assert config["text_encoder"]["dropout_probability"] == 0.0  # OneTrainer stops at another
     assert facts["command"] == f"python scripts/train.py --config-path {target / 'config.json'}"
+
+
+def test_no_text_encoder_is_trained(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+
+    export_dataset(example.folder, target, "onetrainer", replace(settings, family="sdxl"))
+
+    config, _ = parse(target / "config.json")
+    parts = [config[name] for name in ("text_encoder", "text_encoder_2")]
+    assert [(each["train"], each["dropout_probability"]) for each in parts] == [(False, 0.25)] * 2

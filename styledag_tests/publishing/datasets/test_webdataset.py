@@ -5,6 +5,8 @@ import tarfile
 from itertools import groupby
 from pathlib import Path
 
+import pytest
+
 from styledag.dataset.read import read_dataset
 from styledag.publishing.datasets.export import export_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
@@ -53,6 +55,22 @@ def test_samples_are_images_with_captions_and_origins(
             assert facts["captions"] == [image.caption, *image.variants]
             assert facts["licence"] == image.image.origin.licence
             assert facts["page_url"] == image.image.origin.page_url
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves shards open
+def test_webdataset_itself_reads_the_shards(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    target = tmp_path / "export"
+
+    export_dataset(example.folder, target, "webdataset", settings)
+
+    for split, images in example.splits.items():
+        paths = [str(path) for path in shards(target, split)]
+        read = webdataset.WebDataset(paths, shardshuffle=False).decode().to_tuple("txt", "jpg")
+        expected = {image.caption: example.jpeg(id_) for id_, image in images.items()}
+        assert {caption: bytes(jpeg) for caption, jpeg in read} == expected
 
 
 def test_shards_keep_to_their_size(
