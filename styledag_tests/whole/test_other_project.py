@@ -30,7 +30,8 @@ import dagster as dg
 )
 def reader(dataset, model) -> None:
     drawn = model("a cat face", num_inference_steps=1).images[0]
-    found = {"images": dataset["train"].num_rows, "size": drawn.size}
+    images = sum(split.num_rows for split in dataset.values())
+    found = {"images": images, "size": drawn.size}
     Path("found.json").write_text(json.dumps(found))
 """.replace("MANAGER", f"{STYLE}_io_manager")
 IMAGES = ("style", "raw_images", "jpeg_images", "curated_images", "captions", "image_dataset")
