@@ -17,7 +17,6 @@ from styledag.collector import many_objects
 from styledag.images.containers.parts import Size
 from styledag.images.converting.resize import padded_box
 from styledag.images.embedding import Embedder
-from styledag.images.perceptual_hash import perceptual_hash
 from styledag.images.similarity import Float32
 from styledag.remembered_rows import remembered_rows
 from styledag.settings import canonical_json
@@ -240,7 +239,7 @@ def _measured(image: Image.Image) -> dict[str, str | float]:
     cells = image.resize((COLOUR_CELLS, COLOUR_CELLS), Image.Resampling.BOX)
     pixels = np.asarray(image, dtype=np.int16)
     return {
-        "phash": perceptual_hash(image),
+        "phash": str(imagehash.phash(image)),
         "contrast": round(float(ImageStat.Stat(luma).stddev[0]), 6),
         "sharpness": round(_sharpness(np.asarray(luma, dtype=np.int32)), 6),
         "saturation": round(float((pixels.max(axis=2) - pixels.min(axis=2)).mean()), 6),
