@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -17,9 +16,6 @@ from styledag.manifest import Manifest
 from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 from styledag.store.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 CODE_VERSION = "5"
 DATA_FOLDER = "data"

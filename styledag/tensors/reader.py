@@ -94,13 +94,8 @@ class TensorSpec:
 class TensorReader:
     """The tensors of one file, or of all shards of a folder.
 
-        with self._renewing:
-            if self._read_bytes > _MAPPED_BYTES:
-                self.close()
-            self._read_bytes += spec.nbytes * (stop - start) // max(1, spec.rows)
-            if self._opened is None:
-                self._opened = self._open("pt")
-            opened = self._opened
+    Made by :func:`open_tensors`, and closed by its ``with``. Several threads may read at once.
+    What is read may be a view of a mapped file and must not be changed in place.
 
     Attributes:
         path: The file, or the folder.
