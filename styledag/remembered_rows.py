@@ -1,6 +1,5 @@
 """Manifests whose rows are made of single rows: only those of new inputs are made anew."""
 
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from styledag.manifest import (
     table_of,
 )
 from styledag.store.digest import rows_in_json
-from styledag.store.files import storage_errors
+from styledag.store.files import replaced
 
 _INPUT, _MADE_BY = "input", b"made_by"
 
@@ -82,13 +81,9 @@ def _read(file: Path, made_by: str, row_type: type[Row]) -> pa.Table | None:
 
 
 def _write(file: Path, table: pa.Table) -> None:
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
-    with storage_errors(str(file)):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            options = pa.ipc.IpcWriteOptions(compression="lz4")
-            with pa.ipc.new_file(partial, table.schema, options=options) as writer:
-                writer.write_table(table)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        replaced(file) as partial,
+        pa.ipc.new_file(partial, table.schema, options=options) as writer,
+    ):
+        writer.write_table(table)

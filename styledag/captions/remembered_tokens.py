@@ -1,8 +1,7 @@
 """Token counts that outlive a build, and the tokenizers that made them."""
 
 import json
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from styledag.bases.base import Tokens
-from styledag.store.files import storage_errors
+from styledag.store.files import replaced
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -69,16 +68,16 @@ class RememberedTokens:
         texts, counts = list(self._used), list(self._used.values())
         kept = pa.table({"text": pa.array(texts, pa.string()), "count": pa.array(counts)})
         kept = kept.replace_schema_metadata({_VERSION: self._version, _LIMIT: str(self.limit)})
-
-        def write_counts(path: Path) -> None:
-            with pa.ipc.new_file(path, kept.schema) as writer:
-                writer.write_table(kept)
-
-        _replace(self._folder / _COUNTS, write_counts)
+        with (
+            replaced(self._folder / _COUNTS) as partial,
+            pa.ipc.new_file(partial, kept.schema) as writer,
+        ):
+            writer.write_table(kept)
         if self._asked:
             backends = [backend.to_str() for backend in self.backends()]
             text = json.dumps({"version": self._backends_version, "backends": backends})
-            _replace(self._folder / _TOKENIZERS, lambda path: path.write_bytes(text.encode()))
+            with replaced(self._folder / _TOKENIZERS) as partial:
+                partial.write_bytes(text.encode())
 
     def _counted(self, text: str) -> int:
         if self._kept is None:
@@ -121,15 +120,3 @@ class RememberedTokens:
             return {}
         self._limit = limit
         return dict(zip(texts, counts, strict=True))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file beside its place and put it there whole."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    with storage_errors(str(path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """How many images each is like, from the counts of the last build where few images are new."""
 
-import uuid
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from styledag.images.similarity import Float32, count_alike, count_neighbours
-from styledag.store.files import storage_errors
+from styledag.store.files import replaced
 
 _MOST_NEW = 1 / 16
 """Share of new images above which all are counted: it is as fast."""
@@ -58,12 +57,5 @@ def _read(file: Path, of: str) -> tuple[NDArray[np.bytes_], NDArray[np.int64]] |
 
 
 def _write(file: Path, of: str, names: NDArray[np.bytes_], counts: NDArray[np.int64]) -> None:
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.partial")
-    with storage_errors(str(file)):
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as opened:
-                np.savez(opened, of=np.array(of), names=names, counts=counts)
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+    with replaced(file) as partial, partial.open("wb") as opened:
+        np.savez(opened, of=np.array(of), names=names, counts=counts)

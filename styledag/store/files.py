@@ -81,17 +81,12 @@ class Files:
     def write(self, name: str, content: bytes) -> None:
         """Write a whole file; a reader or a killed writer never leaves or sees half of one."""
         path = self._at(name)
-        with storage_errors(path):
-            if not self.is_local:
-                self.fs.pipe_file(path, content)
-                return
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(f"{path}.{uuid.uuid4().hex}.partial")
-            try:
+        if self.is_local:
+            with replaced(Path(path)) as partial:
                 partial.write_bytes(content)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            return
+        with storage_errors(path):
+            self.fs.pipe_file(path, content)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -205,6 +200,25 @@ def storage_errors(path: str) -> Iterator[None]:
             ) from exc
         reason = os.strerror(exc.errno) if exc.errno else str(exc)
         raise StorageError(f"cannot use {path}: {reason}") from exc
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield where to write a local file that takes its place once the block has ended well.
+
+    A writer that fails or is killed leaves what was there before, and several may write at once.
+
+    Raises:
+        StorageError: If the disk is full or cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    with storage_errors(str(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager

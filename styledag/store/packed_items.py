@@ -1,7 +1,6 @@
 """The per-item cache of one partition's builds: what the last one used is read as few files."""
 
 import threading
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from styledag.store.files import Files, storage_errors
+from styledag.store.files import Files, replaced, storage_errors
 from styledag.store.items import Items
 
 _MOST_BYTES = 4_096
@@ -70,14 +69,13 @@ class PackedItems(Items):
                 continue
             kept = len(pack.used) - len(added)
             large, small = _paths(self._folder, namespace)
-            with storage_errors(str(large)):
-                large.parent.mkdir(parents=True, exist_ok=True)
-                if len(added) > _MOST_ADDED * len(pack.large) or 2 * kept < len(pack.large):
+            if len(added) > _MOST_ADDED * len(pack.large) or 2 * kept < len(pack.large):
+                with storage_errors(str(small)):
                     # First, since what lies in it counts more than what the large one has.
                     small.unlink(missing_ok=True)
-                    _write(large, self._batches(namespace, pack, pack.used))
-                else:
-                    _write(small, self._batches(namespace, pack, added))
+                _write(large, self._batches(namespace, pack, pack.used))
+            else:
+                _write(small, self._batches(namespace, pack, added))
 
     def _batches(
         self, namespace: str, pack: "_Pack", keys: Iterable[str]
@@ -169,11 +167,6 @@ def _paths(folder: Path, namespace: str) -> tuple[Path, Path]:
 
 
 def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with pa.ipc.new_file(partial, _SCHEMA) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced(path) as partial, pa.ipc.new_file(partial, _SCHEMA) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
