@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -55,14 +55,18 @@ def measure(work: Path, images: int, size_bytes: int, rounds: int) -> dict[str, 
         the first build, and the most that building allocates in Python and Arrow.
     """
     store = Store(str(work / "store"))
-    captioned = Manifest(tuple(_image(store, at, size_bytes) for at in range(images)))
+    rows = tuple(_image(store, at, size_bytes) for at in range(images))
+    captioned = work / "captions"
+    captioned.mkdir()
+    Manifest(rows).write(captioned)
+    sha256s = [row.key for row in rows]
     before = _most_resident()
     taken: dict[str, list[float]] = {"build": [], "copy": []}
     for turn in range(rounds):
         workspace = _workspace(store, work / f"dataset-{turn}")
         copied = work / f"copy-{turn}"
         copy, build = (
-            partial(_copy, store, captioned, copied),
+            partial(_copy, store, sha256s, copied),
             partial(_build, captioned, workspace),
         )
         taken["copy"].append(_timed(copy, copied))
@@ -115,16 +119,17 @@ def _workspace(store: Store, folder: Path) -> Workspace:
     return Workspace(folder, folder / "scratch", store.blobs, store.items)
 
 
-def _build(captioned: Manifest[CaptionedImage], workspace: Workspace) -> None:
+def _build(captioned: Path, workspace: Workspace) -> None:
+    manifest = Manifest.read(captioned, CaptionedImage)
     build_image_dataset(
-        captioned, DatasetSettings(), workspace, style="numbers", description="Numbers."
+        manifest, DatasetSettings(), workspace, style="numbers", description="Numbers."
     )
 
 
-def _copy(store: Store, captioned: Manifest[CaptionedImage], to: Path) -> None:
+def _copy(store: Store, sha256s: Iterable[str], to: Path) -> None:
     with to.open("wb") as file:
-        for row in captioned.rows:
-            file.write(store.blobs.read(row.key))
+        for sha256 in sha256s:
+            file.write(store.blobs.read(sha256))
 
 
 def _timed(work: Callable[[], Any], written: Path) -> float:
@@ -141,7 +146,7 @@ def _most_resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
-def _allocated(captioned: Manifest[CaptionedImage], workspace: Workspace) -> float:
+def _allocated(captioned: Path, workspace: Workspace) -> float:
     import pyarrow as pa
 
     tracemalloc.start()

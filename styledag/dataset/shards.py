@@ -1,6 +1,8 @@
 """Write rows with images as Parquet shards, in memory that does not grow with their number."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,11 +48,11 @@ def write_shards(
     while group is not None:
         unnamed.append(folder / f"{split}-{len(unnamed):05d}.parquet")
         written_bytes = 0
-        with _writer(unnamed[-1], group.schema) as writer:
+        with _writer(unnamed[-1], group.schema) as writer, _behind(writer) as write:
             while group is not None and (
                 written_bytes == 0 or written_bytes + _size_bytes(group) <= shard_bytes
             ):
-                writer.write_table(group)
+                write(group)
                 written_bytes += _size_bytes(group)
                 group = next(groups, None)
     # How many there are is known only now, and the names say it.
@@ -66,6 +68,23 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         use_dictionary=list(_TEXT_PATHS),
         write_statistics=list(_TEXT_PATHS),
     )
+
+
+@contextmanager
+def _behind(writer: pq.ParquetWriter) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield what writes row groups in a thread, each while the images of the next one are read."""
+    with ThreadPoolExecutor(1, thread_name_prefix="shards") as thread:
+        writing: Future[None] | None = None
+
+        def write(group: pa.Table) -> None:
+            nonlocal writing
+            if writing is not None:
+                writing.result()
+            writing = thread.submit(writer.write_table, group)
+
+        yield write
+        if writing is not None:
+            writing.result()
 
 
 def _groups(rows: pa.Table, read: Callable[[str], bytes]) -> Iterator[pa.Table]:
