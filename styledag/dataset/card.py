@@ -3,6 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,11 @@ def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
 
 def _place(page_url: str, url: str) -> str:
     """Return the host that an image comes from, or that it comes from a folder."""
-    address = page_url or url
+    return _host("/".join((page_url or url).split("/", 3)[:3]))
+
+
+@lru_cache(4_096)
+def _host(address: str) -> str:
     if "//" not in address:
         return "a folder"
     try:
