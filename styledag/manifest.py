@@ -69,6 +69,24 @@ class StoredRows(Sequence[Row]):
         self.table = table
         self.row_type = row_type
 
+    @classmethod
+    def by_key(cls, table: pa.Table, row_type: type[Row], key: str) -> "StoredRows[Row]":
+        """Return rows in the order of their key.
+
+        Args:
+            table: The columns, in any order.
+            row_type: What the rows are.
+            key: The field that is their key, such as ``origin.url``.
+
+        Raises:
+            ValueError: If two rows have one key.
+        """
+        table = table.combine_chunks()
+        keys = field_of(table, key)
+        if pc.count_distinct(keys).as_py() < len(keys):
+            _refuse_twice(keys.to_pylist())
+        return cls(table.take(pc.sort_indices(keys)), row_type)
+
     @cached_property
     def _rows(self) -> tuple[Row, ...]:
         return tuple(rows_of(self.table, self.row_type))
@@ -90,6 +108,12 @@ class StoredRows(Sequence[Row]):
     __hash__ = None  # type: ignore[assignment]
 
 
+def _refuse_twice(keys: Sequence[str]) -> None:
+    twice = [key for key, count in Counter(keys).items() if count > 1]
+    if twice:
+        raise ValueError(f"manifest has {len(twice)} keys more than once, first {twice[0]!r}")
+
+
 @dataclass(frozen=True)
 class Manifest(Generic[Row]):
     """The rows a stage kept and those it rejected; sorted by key, so that order says nothing."""
@@ -98,17 +122,12 @@ class Manifest(Generic[Row]):
     rejected: tuple[Rejection, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("rows", "rejected"):
-            if isinstance(getattr(self, name), StoredRows):
-                continue
-            in_order = tuple(sorted(getattr(self, name), key=lambda row: row.key))
-            object.__setattr__(self, name, in_order)
-        if isinstance(self.rows, StoredRows):
-            return
-        keys = Counter(row.key for row in self.rows)
-        twice = [key for key, count in keys.items() if count > 1]
-        if twice:
-            raise ValueError(f"manifest has {len(twice)} keys more than once, first {twice[0]!r}")
+        rejected = tuple(sorted(self.rejected, key=lambda row: row.key))
+        object.__setattr__(self, "rejected", rejected)
+        if not isinstance(self.rows, StoredRows):
+            rows = tuple(sorted(self.rows, key=lambda row: row.key))
+            object.__setattr__(self, "rows", rows)
+            _refuse_twice([row.key for row in rows])
 
     @property
     def facts(self) -> dict[str, int]:

@@ -12,7 +12,6 @@ from styledag.manifest import (
     Row,
     StoredRows,
     arrow_schema,
-    field_of,
     table_of,
 )
 from styledag.store.digest import rows_in_json
@@ -57,13 +56,11 @@ def remembered_rows(
     now = now.append_column(_INPUT, names.take(pa.array(made_of, pa.int64())))
     if before is not None:
         now = pa.concat_tables([before.take(pc.drop_null(places)), now])
-    now = now.combine_chunks()
-    now = now.take(pc.sort_indices(field_of(now, key)))
     if file is not None and (rows or before is None or len(before) != len(now)):
         _write(file, now.replace_schema_metadata({_MADE_BY: made_by}))
     kept = now.drop_columns([_INPUT]).replace_schema_metadata(schema.metadata)
     rejected = tuple(each for each in made if isinstance(each, Rejection))
-    return Manifest(StoredRows(kept, row_type), rejected)
+    return Manifest(StoredRows.by_key(kept, row_type, key), rejected)
 
 
 def _read(file: Path, made_by: str, row_type: type[Row]) -> pa.Table | None:

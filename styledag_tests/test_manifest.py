@@ -11,7 +11,15 @@ import styledag.manifest
 from styledag.collect.records import Origin, RawImage
 from styledag.errors import DataError
 from styledag.images.records import JpegImage
-from styledag.manifest import KEPT, Manifest, Rejection, read_rows, write_rows
+from styledag.manifest import (
+    KEPT,
+    Manifest,
+    Rejection,
+    StoredRows,
+    read_rows,
+    table_of,
+    write_rows,
+)
 from styledag.store.digest import folder_digest
 
 
@@ -117,6 +125,11 @@ def test_the_parquet_writer_leaves_the_version(tmp_path: Path) -> None:
 def test_a_key_given_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="more than once"):
         Manifest((raw_image("a"), raw_image("a")))
+    twice = table_of([raw_image("b"), raw_image("a"), raw_image("a")], RawImage)
+    with pytest.raises(ValueError, match="more than once"):
+        StoredRows.by_key(twice, RawImage, "origin.url")
+    in_order = StoredRows.by_key(twice.slice(0, 2), RawImage, "origin.url")
+    assert in_order == (raw_image("a"), raw_image("b"))
 
 
 def test_an_empty_manifest_can_be_read(tmp_path: Path) -> None:

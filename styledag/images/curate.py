@@ -320,7 +320,7 @@ def _cap_families(
 
 def _kept_rows(jpegs: Manifest[JpegImage], curation: _Curation) -> StoredRows[CuratedImage]:
     """Return the rows of what is kept: columns of the JPEGs, the families and the copies."""
-    kept = sorted(curation.kept, key=lambda each: each.image.sha256)
+    kept = curation.kept
     place_of = {url: at for at, url in enumerate(jpegs.column("origin.url"))}
     images = jpegs.table.take(pa.array([place_of[each.image.origin.url] for each in kept]))
     found = {
@@ -330,7 +330,7 @@ def _kept_rows(jpegs: Manifest[JpegImage], curation: _Curation) -> StoredRows[Cu
     }
     schema = row_schema(CuratedImage)
     columns = {name: found[name] if name in found else images[name] for name in schema.names}
-    return StoredRows(pa.table(columns, schema=schema), CuratedImage)
+    return StoredRows.by_key(pa.table(columns, schema=schema), CuratedImage, "sha256")
 
 
 def _nothing_kept(rejected: Sequence[Rejection]) -> str:
