@@ -22,7 +22,7 @@ from tools.starter.figures import drawn, load_models
 from tools.starter.subject_judge import load_subject_judge
 from tools.starter.subjects import with_article
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 STARTER = REPOSITORY / "data" / "starter"
 ASKED = (
     "house", "hospital", "bank", "school", "factory", "castle", "church", "steam locomotive",
