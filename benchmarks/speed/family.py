@@ -14,7 +14,7 @@ from styledag.bases.base import Base
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentsShape
-from styledag.models.compute import Compute
+from styledag.models.compute import Compute, resolve_device
 from styledag.training.batches import Batch
 from styledag.training.estimating.dry_pass import dry_pass
 from styledag.training.optimising.optimisation import Optimisation
@@ -91,7 +91,7 @@ def measure_family(
     small = device == "cpu"
     folder = write_architecture(name, work / name, small=small)
     dtype = torch.float32 if small else torch.bfloat16
-    compute = Compute(torch.device(device), dtype)
+    compute = Compute(resolve_device(device), dtype)
     base: Any = RandomWeights(find_base(folder))
     recipe = recipe_of(full=full, batch_size=batch_size, small=small)
     side = _SMALL_SIZE_PX if small else _SIZE_PX

@@ -64,6 +64,10 @@ class Compute:
     channels_last: bool = False
     deterministic: bool = False
 
+    def __post_init__(self) -> None:
+        if self.device.type != "cpu" and self.device.index is None:
+            raise ValueError(f"{self.device} has no index: take it from resolve_device")
+
 
 def resolve_compute(settings: ComputeSettings) -> Compute:
     """Return the device and dtype that the settings ask for.
@@ -73,7 +77,7 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
     """
     import torch
 
-    device = _device(settings.device)
+    device = resolve_device(settings.device)
     if settings.dtype == "auto":
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     else:
@@ -106,7 +110,15 @@ def _compile(settings: ComputeSettings, device: "torch.device") -> bool | None:
     return settings.compile == "on"
 
 
-def _device(name: str) -> "torch.device":
+def resolve_device(name: str) -> "torch.device":
+    """Return a device with its index, which torch's memory functions demand.
+
+    Args:
+        name: ``auto``, ``cuda``, ``mps`` or ``cpu``.
+
+    Raises:
+        DeviceError: If the device isn't there.
+    """
     import torch
 
     available = {

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.gpu
 
 
 def cuda(**switches: Any) -> Compute:
-    return Compute(torch.device("cuda"), torch.bfloat16, **{"channels_last": True} | switches)
+    return Compute(torch.device("cuda", 0), torch.bfloat16, **{"channels_last": True} | switches)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_average_in_the_computers_memory_is_the_one_on_the_device(
 
 
 @pytest.mark.parametrize(
-    "switches", [{"channels_last": False}, {"compile": "on"}], ids=["contiguous", "compiled"]
+    "switches", [{"channels_last": False}, {"compile": True}], ids=["contiguous", "compiled"]
 )
 def test_switches_of_speed_change_the_loss_by_rounding_only(
     base: Path, encoded: EncodedDataset, tmp_path: Path, switches: dict[str, Any]

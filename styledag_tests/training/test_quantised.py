@@ -161,17 +161,17 @@ def test_the_estimate_has_the_base_that_is_loaded_first(
     elements = sum(
         each.numel() for each in find_base(base).denoiser(device="meta").state_dict().values()
     )
-    whole, quantised = (estimate_training(planned(bits, "cuda")) for bits in (None, 4))
+    whole, quantised = (estimate_training(planned(bits, "cuda:0")) for bits in (None, 4))
     assert quantised.host_bytes == {"base until it is quantised": 4 * elements}
     assert whole.host_bytes == {}
     assert quantised.parameters == whole.parameters
     assert quantised.device_bytes["weights"] < whole.device_bytes["weights"]
     on_cpu = estimate_training(planned(4, "cpu"))
     assert on_cpu.needed_bytes > 4 * elements
-    by_bits = bytes_by_base_bits(planned(8, "cuda"))
+    by_bits = bytes_by_base_bits(planned(8, "cuda:0"))
     assert by_bits["4"] < by_bits["8"] < by_bits["none"]
     assert by_bits["none"] == whole.needed_bytes
-    assert bytes_by_base_bits(replace(planned(8, "cuda"), recipe=Recipe())) == {}
+    assert bytes_by_base_bits(replace(planned(8, "cuda:0"), recipe=Recipe())) == {}
 
 
 @BITSANDBYTES

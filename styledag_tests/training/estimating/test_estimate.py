@@ -14,7 +14,7 @@ from styledag_tests.training.architectures import write_stable_diffusion_15
 from styledag_tests.training.conftest import CPU, Encode
 from styledag_tests.training.training import RECIPE, train
 
-CUDA = Compute(torch.device("cuda"), torch.bfloat16)
+CUDA = Compute(torch.device("cuda", 0), torch.bfloat16)
 SHAPE = (4, 8, 8)
 
 Estimated = Callable[..., Estimate]

@@ -15,7 +15,7 @@ from styledag.training.recipe import Recipe
 from styledag_tests.bases.loading import write_index
 from styledag_tests.training.conftest import CPU
 
-CUDA = Compute(torch.device("cuda"), torch.bfloat16)
+CUDA = Compute(torch.device("cuda", 0), torch.bfloat16)
 SIZE = (4, 64, 64)
 """Latents so large that activations outweigh the fixtures' small UNet."""
 
