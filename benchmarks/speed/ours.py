@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.speed.fake import read_images
 from benchmarks.speed.measured import Stamps, peak_memory, report_figures
-from styledag.models.compute import Compute
+from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 from styledag.progress import Advance
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
@@ -53,10 +53,9 @@ class StepProgress:
 
 
 def compute_of(task: dict[str, Any]) -> Compute:
-    """Return the device and dtype that a task names."""
-    settings = dict(task["compute"])
-    device, dtype = torch.device(settings.pop("device")), settings.pop("dtype")
-    return Compute(device, getattr(torch, dtype), **settings)
+    """Return what a task computes with, which compiles and reorders only what it names."""
+    plain = {"compile": "off", "channels_last": False}
+    return resolve_compute(ComputeSettings(**plain | task["compute"]))
 
 
 def recipe_of(task: dict[str, Any]) -> Recipe:
