@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from styledag.errors import ArtifactMissingError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.graph.reporting.report_contents import score_row
 from styledag.graph.reporting.reported_samples import samples_by_name
 from styledag.graph.swept_blends import SWEEP
 from styledag.graph.tracing.difference import since_previous
@@ -20,7 +19,7 @@ from styledag.store.artifact import Artifact
 from styledag.style.load import style_paths
 
 if TYPE_CHECKING:
-    from styledag.report.model import Samples, ScoreRow
+    from styledag.report.model import Samples
 
 
 def compare_styles(catalogue: Catalogue) -> Overview:
@@ -85,9 +84,9 @@ def _read_by(catalogue: Catalogue, scores: Artifact) -> dict[str, Artifact]:
     return read
 
 
-def _untrained(scores: Artifact) -> "tuple[ScoreRow, ...]":
+def _untrained(scores: Artifact) -> tuple[records.ScoreRow, ...]:
     rows = read_rows(scores.folder / SCORES, records.ScoreRow)
-    return tuple(score_row(row) for row in rows if row.kind in records.UNTRAINED)
+    return tuple(row for row in rows if row.kind in records.UNTRAINED)
 
 
 def _compared(
@@ -105,7 +104,7 @@ def _compared(
         name=recipe,
         version=read["ema_unet"].version,
         training_images=summary["training_images"],
-        score=score_row(shown),
+        score=shown,
         is_recommended=shown.recommended,
         samples=samples,
         recipe=read["ema_unet"].build.settings["Recipe"],

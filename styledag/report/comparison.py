@@ -7,9 +7,10 @@ from typing import Any
 
 from styledag.errors import StorageError
 from styledag.report.images import Source, Wanted, embed
-from styledag.report.model import Samples, ScoreRow
+from styledag.report.model import Samples
 from styledag.report.page import page
 from styledag.report.shown import RecipeRow, recipe_rows
+from styledag.scoring.records import ScoreRow
 
 MAX_IMAGE_BYTES = 14_000_000
 """Room for images; they are scaled down, then left out, to fit it."""

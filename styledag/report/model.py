@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from styledag.report.data import DataSection
+from styledag.scoring.records import ScoreRow
 from styledag.store.artifact import Input
 
 Samples: TypeAlias = Mapping[tuple[str, int], Path]
@@ -93,74 +94,6 @@ class LossLog:
             raise ValueError(f"{len(self.steps)} steps, but {len(self.losses)} losses")
         if not (math.isfinite(self.steps_per_epoch) and self.steps_per_epoch > 0):
             raise ValueError(f"steps_per_epoch is {self.steps_per_epoch!r}, but must be above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreRow:
-    """The scores of one blend or checkpoint, or of the base under a style prompt.
-
-    Attributes:
-        name: Its name, unique in the report.
-        kind: ``blend``, ``checkpoint``, ``prompt`` or ``ip_adapter``.
-        weight: A blend's weight, 0 to 1.
-        epoch: A checkpoint's epoch.
-        length: A blend's length if it is a reconstructed average, whose weight is 1.
-        amount: Share of the fine-tune really in it, 0 to 1.
-        learned: Share of the base's denoising loss on held-out images of the style that is gone.
-        learned_low: Lower end of the interval around ``learned``.
-        learned_high: Upper end of it.
-        remembered: The base's denoising loss on its own images over the row's; 1 is the base.
-        remembered_low: Lower end of the interval around ``remembered``.
-        remembered_high: Upper end of it.
-        style: Share of the base's distance to the style that it has covered
-            (:func:`~styledag.scoring.style.style_gain`); higher is nearer.
-        style_low: Lower end of the interval around ``style``.
-        style_high: Upper end of it.
-        cmmd: CLIP maximum mean discrepancy to the held-out images; lower is nearer.
-        kid: Kernel inception distance to them, by the scorer's embeddings; lower is nearer.
-        kid_low: Lower end of the interval around ``kid``.
-        kid_high: Upper end of it.
-        retention: Mean likeness of its images to the base's own of the same prompt and seed.
-        retention_low: Lower end of the interval around ``retention``.
-        retention_high: Upper end of it.
-        text_similarity: Mean likeness of image and prompt; higher is better.
-        copying: Share of samples, 0 to 1, that lie too near to a training image.
-        diversity: How much samples of one prompt differ between seeds; higher is more.
-        taken_for_style: Share of samples, 0 to 1, that a classifier takes for the style.
-        taken_for_style_low: Lower end of the interval around ``taken_for_style``.
-        taken_for_style_high: Upper end of it.
-        on_front: Whether no other row is better in ``learned`` and ``remembered`` at once.
-    """
-
-    name: str
-    kind: Literal["blend", "checkpoint", "prompt", "ip_adapter"]
-    weight: float | None = None
-    epoch: int | None = None
-    length: float | None = None
-    amount: float | None = None
-    learned: float | None = None
-    learned_low: float | None = None
-    learned_high: float | None = None
-    remembered: float | None = None
-    remembered_low: float | None = None
-    remembered_high: float | None = None
-    style: float | None = None
-    style_low: float | None = None
-    style_high: float | None = None
-    cmmd: float | None = None
-    kid: float | None = None
-    kid_low: float | None = None
-    kid_high: float | None = None
-    retention: float | None = None
-    retention_low: float | None = None
-    retention_high: float | None = None
-    text_similarity: float | None = None
-    copying: float | None = None
-    diversity: float | None = None
-    taken_for_style: float | None = None
-    taken_for_style_low: float | None = None
-    taken_for_style_high: float | None = None
-    on_front: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

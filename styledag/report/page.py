@@ -11,8 +11,9 @@ from markupsafe import Markup
 from styledag.report import shown, wording
 from styledag.report.images import Album
 from styledag.report.loss_chart import loss_chart, not_finite
-from styledag.report.model import ModelReport, ScoreRow
+from styledag.report.model import ModelReport
 from styledag.report.score_chart import score_chart
+from styledag.scoring.records import ScoreRow
 
 _FOLDER = Path(__file__).parent
 

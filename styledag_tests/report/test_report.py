@@ -20,10 +20,10 @@ from styledag.report.model import (
     LossLog,
     ModelReport,
     Recommendation,
-    ScoreRow,
     UntrainedBase,
 )
 from styledag.report.report import write_report
+from styledag.scoring.records import Estimate
 from styledag_tests.report.example import (
     EPOCHS,
     PROMPTS,
@@ -33,6 +33,7 @@ from styledag_tests.report.example import (
     jpeg,
     png,
     samples,
+    score_row,
     with_length,
 )
 
@@ -145,8 +146,13 @@ def test_the_base_without_training_stands_beside_the_model(
         kind="ip_adapter", given="2 training images", samples=samples(tmp_path, "adapted")
     )
     rows = (
-        ScoreRow(name="base, “flat art”", kind="prompt", amount=0, learned=0.02, remembered=0.9),
-        ScoreRow(name="base, IP-Adapter plus", kind="ip_adapter", amount=0, copying=0.25),
+        score_row(
+            "base, “flat art”",
+            "prompt",
+            style_learned=Estimate(0.02),
+            base_remembered=Estimate(0.9),
+        ),
+        score_row("base, IP-Adapter plus", "ip_adapter", copying=Estimate(0.25)),
     )
     page = page_of(
         replace(report, untrained=(asked, shown), scores=(*report.scores, *rows)), tmp_path / "both"

@@ -7,6 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from styledag.report.model import Classifier, Gap, ModelReport
+from styledag.scoring.records import Estimate
 from styledag_tests.report.example import example_report
 from styledag_tests.report.test_report import page_of
 
@@ -35,7 +36,7 @@ def test_kid_is_a_column_of_the_scores_with_its_interval(
     report: ModelReport, tmp_path: Path
 ) -> None:
     first, *others = report.scores
-    measured = replace(first, kid=126.97, kid_low=-3.21, kid_high=250.0)
+    measured = replace(first, kid=Estimate(126.97, -3.21, 250.0))
     page = page_of(replace(report, scores=(measured, *others)), tmp_path)
     assert cells_under("KID", page) == [
         "127.0 \N{MINUS SIGN}3.2 to 250.0",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
@@ -28,7 +28,6 @@ from styledag.report.model import (
     ModelReport,
     NearestPair,
     Recommendation,
-    ScoreRow,
     SnapshotSection,
     UntrainedBase,
 )
@@ -84,7 +83,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         evolution=_gifs(inputs, "evolution", samples.prompts, None),
         denoising=_gifs(inputs, "denoising", samples.prompts, samples.seeds[0]),
         loss=_loss(model),
-        scores=tuple(score_row(row) for row in scores),
+        scores=tuple(scores),
         scorer=settings["scorer"],
         scorer_gap=_gap(summary["gaps"], SCORER),
         classifier_gap=_gap(summary["gaps"], CLASSIFIER),
@@ -226,41 +225,6 @@ def _loss(model: Artifact) -> LossLog:
         steps=tuple(step["step"] for step in log),
         losses=tuple(step["loss"] for step in log),
         steps_per_epoch=len(log) / log[-1]["epoch"],
-    )
-
-
-def score_row(row: records.ScoreRow) -> ScoreRow:
-    """Return a row of scores as reports show it."""
-    return ScoreRow(
-        name=row.name,
-        kind=cast("records.Kind", row.kind),
-        weight=row.weight,
-        epoch=row.epoch,
-        length=row.length,
-        amount=row.amount,
-        learned=row.style_learned.value,
-        learned_low=row.style_learned.low,
-        learned_high=row.style_learned.high,
-        remembered=row.base_remembered.value,
-        remembered_low=row.base_remembered.low,
-        remembered_high=row.base_remembered.high,
-        style=row.style.value,
-        style_low=row.style.low,
-        style_high=row.style.high,
-        cmmd=row.cmmd.value,
-        kid=row.kid.value,
-        kid_low=row.kid.low,
-        kid_high=row.kid.high,
-        retention=row.retention.value,
-        retention_low=row.retention.low,
-        retention_high=row.retention.high,
-        text_similarity=row.text_similarity.value,
-        copying=row.copying.value,
-        diversity=row.diversity,
-        taken_for_style=row.taken_for_style.value,
-        taken_for_style_low=row.taken_for_style.low,
-        taken_for_style_high=row.taken_for_style.high,
-        on_front=row.on_front,
     )
 
 
