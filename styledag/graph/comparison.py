@@ -1,6 +1,5 @@
 """Fills the pages about recipes and styles side by side from what the store has of each."""
 
-import json
 from typing import TYPE_CHECKING
 
 from styledag.errors import ArtifactMissingError
@@ -14,7 +13,7 @@ from styledag.report.comparison import ComparedRecipe, Comparison
 from styledag.report.overview import Overview
 from styledag.sampling.index import read_frames
 from styledag.scoring import records
-from styledag.scoring.score import SCORES, SUMMARY
+from styledag.scoring.score import SCORES, read_summary
 from styledag.store.artifact import Artifact
 from styledag.style.load import style_paths
 
@@ -92,10 +91,7 @@ def _untrained(scores: Artifact) -> tuple[records.ScoreRow, ...]:
 def _compared(
     catalogue: Catalogue, recipe: str, scores: Artifact, read: dict[str, Artifact]
 ) -> ComparedRecipe:
-    rows = read_rows(scores.folder / SCORES, records.ScoreRow)
-    judged = [row for row in rows if row.kind not in records.UNTRAINED]
-    shown = next((row for row in judged if row.recommended), judged[-1])
-    summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
+    shown = records.shown_row(read_rows(scores.folder / SCORES, records.ScoreRow))
     samples: Samples = samples_by_name(read)[shown.name]
     previous, changes = since_previous(catalogue.store, read["ema_unet"])
     return ComparedRecipe(
@@ -103,7 +99,7 @@ def _compared(
         changes=changes,
         name=recipe,
         version=read["ema_unet"].version,
-        training_images=summary["training_images"],
+        training_images=read_summary(scores.folder)["training_images"],
         score=shown,
         is_recommended=shown.recommended,
         samples=samples,

@@ -1,6 +1,6 @@
 """What is judged, and what is said of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -143,6 +143,12 @@ class ScoreRow:
     def key(self) -> str:
         """Unique by name."""
         return self.name
+
+
+def shown_row(rows: Sequence[ScoreRow]) -> ScoreRow:
+    """Return the row that is recommended, or else the last that was trained."""
+    trained = [row for row in rows if row.kind not in UNTRAINED]
+    return next((row for row in trained if row.recommended), trained[-1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,12 @@ BASE_IN_STYLE = (
     "the base's images are no further from the style's than these are from one another: how "
     "much nearer a model comes has no measure"
 )
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return what an artifact of scores states of all its rows together."""
+    summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    return summary
 
 
 def score_model(

@@ -185,12 +185,12 @@ def _scores(scores: Artifact, wanted: str) -> tuple[CardScore, ...]:
     from styledag.manifest import read_rows
     from styledag.scoring.discrimination import tells
     from styledag.scoring.records import Estimate, ScoreRow
-    from styledag.scoring.score import SCORER, SCORES, SUMMARY
+    from styledag.scoring.score import SCORER, SCORES, read_summary
 
     rows = {row.name: row for row in read_rows(scores.folder / SCORES, ScoreRow)}
     if wanted not in rows:
         return ()
-    summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
+    summary = read_summary(scores.folder)
     knows_style = tells(Estimate(**summary["gaps"][SCORER]))
     estimates = {
         name: getattr(rows[wanted], name) for name in _SCORES if name != "style" or knows_style

@@ -45,7 +45,7 @@ from styledag.scoring.score import (
     SCORER,
     SCORES,
     STYLE_PROMPT,
-    SUMMARY,
+    read_summary,
 )
 from styledag.scoring.settings import ClassifierSettings
 from styledag.store.artifact import Artifact
@@ -65,7 +65,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
     model, settings = inputs.upstream["ema_unet"], inputs.settings
     samples = settings.of(SampleSettings)
     scores = read_rows(inputs.folder("scores") / SCORES, records.ScoreRow)
-    summary = json.loads((inputs.folder("scores") / SUMMARY).read_text(encoding="utf-8"))
+    summary = read_summary(inputs.folder("scores"))
     recipe: dict[str, Any] = dict(model.build.settings["Recipe"])
     if settings["decoder"] is not None:
         recipe["decoder"] = asdict(settings["decoder"])
@@ -232,8 +232,7 @@ def _nearest(
     inputs: Inputs, workspace: Workspace, scores: list[records.ScoreRow]
 ) -> tuple[NearestPair, ...]:
     """Return the images of what is recommended beside what they are most like."""
-    judged = [row for row in scores if row.kind not in records.UNTRAINED]
-    shown = next((row for row in judged if row.recommended), judged[-1])
+    shown = records.shown_row(scores)
     samples = samples_by_name(inputs.upstream)[shown.name]
     origins = _origins(inputs.ancestors)
     rows = read_rows(inputs.folder("scores") / NEAREST, records.NearestRow)
