@@ -11,7 +11,7 @@ from styledag.bases.base import Parts
 from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
 from styledag.graph.blends import blends_of
-from styledag.graph.names import Grain, ModelName, Partition, epoch_key
+from styledag.graph.names import Grain, Partition, epoch_key
 from styledag.graph.stage import Declaration, Stage, Uses
 from styledag.graph.stages import read_stages
 from styledag.models.reference import (
@@ -24,7 +24,6 @@ from styledag.project import Project
 from styledag.store.artifact import Input
 from styledag.store.store import Store, StoreAtOnce
 from styledag.style.model import Style
-from styledag.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,6 @@ class Catalogue:
             StyleFileError: If the file is missing or says something that cannot be meant.
         """
         return self.project.style(name)
-
-    def recipe(self, model: ModelName) -> Recipe:
-        """Return a model's recipe, read from its style's file now.
-
-        Raises:
-            StyleFileError: If the style has no such recipe.
-        """
-        return self.declaration(Partition(model.style, model.recipe)).recipe
 
     def declaration(self, partition: Partition) -> Declaration:
         """Return what the style file declares for a partition now.

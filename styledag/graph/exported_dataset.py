@@ -85,7 +85,7 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
 
     declared = catalogue.style(style)
     recipe = recipe or next(iter(declared.recipes))
-    training = catalogue.recipe(Partition(style, recipe).model)
+    training = catalogue.declaration(Partition(style, recipe)).recipe
     folder = configuration_folder(declared.base, project=catalogue.project.root)
     family = _FAMILIES.get(find_base(folder).family)
     if family is None:

@@ -7,7 +7,7 @@ from styledag.bases.base import Base
 from styledag.bases.find import find_base
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.names import ModelName
+from styledag.graph.names import Partition
 from styledag.models.config import read_config
 from styledag.models.reference import configuration_folder
 from styledag.style.base_check import Mismatch
@@ -30,7 +30,7 @@ def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[
         StyledagError: If the style's own base cannot be found.
     """
     for blend, shares in style.blends.mixed.items():
-        models = [ModelName.parse(each) for each in shares]
+        models = [Partition.parse_model(each) for each in shares]
         if all(each.style != name for each in models):
             yield Mismatch(
                 ("blends", "mixed", blend),
@@ -45,7 +45,7 @@ def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[
                 yield Mismatch(("blends", "mixed", blend, str(model)), why)
 
 
-def _why_not(catalogue: Catalogue, name: str, style: Style, model: ModelName) -> str:
+def _why_not(catalogue: Catalogue, name: str, style: Style, model: Partition) -> str:
     """Return why a model cannot be mixed; empty if it can."""
     other = style if model.style == name else catalogue.style(model.style)
     if model.recipe not in other.recipes:
@@ -66,7 +66,7 @@ def _why_not(catalogue: Catalogue, name: str, style: Style, model: ModelName) ->
                 f"has a base whose denoiser is of another shape: {key!r} is {config[key]!r}, but "
                 f"{own_config[key]!r} in that of {name}"
             )
-    if catalogue.store.current("ema_unet", str(model)) is None:
+    if catalogue.store.current("ema_unet", model.stored_as) is None:
         return f"is not trained yet: run `styledag run {model} --to ema_unet` first"
     return ""
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.names import ModelName
+from styledag.graph.names import Partition
 from styledag.models.reference import configuration_folder
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ ASSUMED_IMAGES = 800
 
 
 def planned_training(
-    catalogue: Catalogue, model: ModelName, compute: "Compute"
+    catalogue: Catalogue, model: Partition, compute: "Compute"
 ) -> tuple["PlannedTraining", str]:
     """Return a model's training, and where the number of its images is from.
 
@@ -32,7 +32,8 @@ def planned_training(
     from styledag.training.estimating.estimate import PlannedTraining
     from styledag.training.pass_dtype import in_pass_dtype
 
-    style, recipe = catalogue.style(model.style), catalogue.recipe(model)
+    declared = catalogue.declaration(model)
+    style, recipe = declared.style, declared.recipe
     base = configuration_folder(style.base, project=catalogue.project.root)
     facts, source = _facts(catalogue, model)
     train, validation = counted_images(catalogue, model)
@@ -47,7 +48,7 @@ def planned_training(
     return planned, source
 
 
-def counted_images(catalogue: Catalogue, model: ModelName) -> tuple[int, int]:
+def counted_images(catalogue: Catalogue, model: Partition) -> tuple[int, int]:
     """Return how many images a model will be trained on, and how many are held out.
 
     Raises:
@@ -57,9 +58,9 @@ def counted_images(catalogue: Catalogue, model: ModelName) -> tuple[int, int]:
     return _split(facts, catalogue.style(model.style).dataset.validation_share)
 
 
-def _facts(catalogue: Catalogue, model: ModelName) -> tuple[Mapping[str, Any], str]:
+def _facts(catalogue: Catalogue, model: Partition) -> tuple[Mapping[str, Any], str]:
     for asset, partition in (
-        ("encoded_dataset", str(model)),
+        ("encoded_dataset", model.stored_as),
         ("image_dataset", model.style),
         ("curated_images", model.style),
         ("jpeg_images", model.style),
@@ -83,7 +84,7 @@ def _split(facts: Mapping[str, Any], validation_share: float) -> tuple[int, int]
 
 
 def _latents(
-    catalogue: Catalogue, model: ModelName, facts: Mapping[str, Any], train: int
+    catalogue: Catalogue, model: Partition, facts: Mapping[str, Any], train: int
 ) -> dict["LatentsShape", int]:
     """Return the shapes of latents: those of the buckets that are known, else the square's."""
     from styledag.bases.find import find_base

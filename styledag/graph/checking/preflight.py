@@ -15,7 +15,7 @@ from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import mixed_mismatches
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training
-from styledag.graph.names import ModelName, Partition
+from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
 from styledag.models.compute import ComputeSettings
@@ -319,7 +319,7 @@ def _check_fit(
         return
     yield Finding(subject, True, "prompts, blocks, sizes and sampler")
     for recipe in recipes or tuple(style.recipes):
-        yield from check_training(catalogue, ModelName(name, recipe), compute)
+        yield from check_training(catalogue, Partition(name, recipe), compute)
 
 
 def _located(catalogue: Catalogue, name: str, mismatch: Mismatch) -> str:

@@ -85,8 +85,8 @@ def _images_read(catalogue: Catalogue, asset: str, partition: Partition) -> int 
 
 def _steps(catalogue: Catalogue, model: Partition) -> int | None:
     try:
-        recipe = catalogue.recipe(model.model)
-        train, _ = counted_images(catalogue, model.model)
+        recipe = catalogue.declaration(model).recipe
+        train, _ = counted_images(catalogue, model)
     except StyledagError:
         return None
     return recipe.epochs * math.ceil(train / (recipe.batch_size * recipe.gradient_accumulation))
