@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from styledag.bases.base import Parts
+from styledag.bases.base import Base, Parts
 from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
 from styledag.graph.blends import blends_of
@@ -17,6 +17,7 @@ from styledag.graph.stages import read_stages
 from styledag.models.reference import (
     ModelReference,
     ResolvedModel,
+    configuration_folder,
     index_folder,
     resolve_model,
 )
@@ -143,6 +144,22 @@ class Catalogue:
         return self.model(
             reference, uses.parts(self.base_parts(style.base, fetch=fetch)), fetch=fetch
         )
+
+    def configurations(self, reference: ModelReference) -> Path:
+        """Return the folder of a model's configuration files.
+
+        Raises:
+            ModelError: If they are not available.
+        """
+        return configuration_folder(reference, project=self.project.root)
+
+    def base(self, reference: ModelReference) -> Base:
+        """Return a base as its configuration files describe it.
+
+        Raises:
+            ModelError: If they are not available, or are those of no supported family.
+        """
+        return find_base(self.configurations(reference))
 
     def base_parts(self, reference: ModelReference, *, fetch: bool = True) -> Parts:
         """Return the names of a base's parts.

@@ -3,7 +3,6 @@
 from styledag.errors import ArtifactMissingError, LineageError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.models.reference import configuration_folder
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
@@ -80,19 +79,18 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
         StyleFileError: If there is no such style or recipe.
         ModelError: If the base's configurations cannot be read.
     """
-    from styledag.bases.find import find_base
     from styledag.publishing.single_file.parts import architecture_of, read_configs
 
     declared = catalogue.style(style)
     recipe = recipe or next(iter(declared.recipes))
     training = catalogue.declaration(Partition(style, recipe)).recipe
-    folder = configuration_folder(declared.base, project=catalogue.project.root)
-    family = _FAMILIES.get(find_base(folder).family)
+    base = catalogue.base(declared.base)
+    family = _FAMILIES.get(base.family)
     if family is None:
-        family = _ARCHITECTURES[architecture_of(read_configs(folder))]
+        family = _ARCHITECTURES[architecture_of(read_configs(base.folder))]
     is_here = catalogue.path(declared.base.model).exists()
     return TrainerSettings(
-        base=str(folder.absolute()) if is_here else declared.base.model,
+        base=str(base.folder.absolute()) if is_here else declared.base.model,
         family=family,
         name=style,
         resolution_px=declared.images.size_px,

@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from styledag.bases.base import Base
-from styledag.bases.find import find_base
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.models.config import read_config
-from styledag.models.reference import configuration_folder
 from styledag.style.base_check import Mismatch
 from styledag.style.model import Style
 from styledag.tensors.layout import CONFIG_FILE
@@ -53,7 +51,7 @@ def _why_not(catalogue: Catalogue, name: str, style: Style, model: Partition) ->
         return f"names a recipe that style {model.style} does not have: it has {there}"
     if model.style == name:
         return ""
-    own_base, base = _base(catalogue, style), _base(catalogue, other)
+    own_base, base = catalogue.base(style.base), catalogue.base(other.base)
     if own_base.family != base.family:
         return (
             f"has a base of family {base.family} and {name} one of {own_base.family}: models of "
@@ -69,10 +67,6 @@ def _why_not(catalogue: Catalogue, name: str, style: Style, model: Partition) ->
     if catalogue.store.current("ema_unet", model.stored_as) is None:
         return f"is not trained yet: run `styledag run {model} --to ema_unet` first"
     return ""
-
-
-def _base(catalogue: Catalogue, style: Style) -> Base:
-    return find_base(configuration_folder(style.base, project=catalogue.project.root))
 
 
 def _config(base: Base) -> Mapping[str, Any]:

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.models.reference import configuration_folder
 
 if TYPE_CHECKING:
-    from styledag.bases.latents import LatentsShape
+    from styledag.bases.latents import LatentSpace, LatentsShape
     from styledag.models.compute import Compute
     from styledag.training.estimating.estimate import PlannedTraining
 
@@ -34,14 +33,14 @@ def planned_training(
 
     declared = catalogue.declaration(model)
     style, recipe = declared.style, declared.recipe
-    base = configuration_folder(style.base, project=catalogue.project.root)
+    base = catalogue.base(style.base)
     facts, source = _facts(catalogue, model)
     train, validation = counted_images(catalogue, model)
     planned = PlannedTraining(
-        base=base,
+        base=base.folder,
         recipe=recipe,
         compute=in_pass_dtype(compute, recipe),
-        latents=_latents(catalogue, model, facts, train),
+        latents=_latents(base.latents, style.images.size_px, facts, train),
         validation=validation,
         captions=int(facts.get("captions", train + validation)),
     )
@@ -84,20 +83,14 @@ def _split(facts: Mapping[str, Any], validation_share: float) -> tuple[int, int]
 
 
 def _latents(
-    catalogue: Catalogue, model: Partition, facts: Mapping[str, Any], train: int
+    space: "LatentSpace", size_px: int, facts: Mapping[str, Any], train: int
 ) -> dict["LatentsShape", int]:
     """Return the shapes of latents: those of the buckets that are known, else the square's."""
-    from styledag.bases.find import find_base
-
-    style = catalogue.style(model.style)
-    base = configuration_folder(style.base, project=catalogue.project.root)
-    latents = find_base(base).latents
-    size_px = style.images.size_px
     buckets = facts.get("buckets") or {f"{size_px}x{size_px}": train}
     total = sum(buckets.values())
     shapes: dict[LatentsShape, int] = {}
     for bucket, count in buckets.items():
         width_px, height_px = (int(side) for side in bucket.split("x"))
-        shape = latents.shape(width_px=width_px, height_px=height_px)
+        shape = space.shape(width_px=width_px, height_px=height_px)
         shapes[shape] = shapes.get(shape, 0) + max(1, round(train * count / total))
     return shapes

@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from styledag.bases.base import Base
-from styledag.bases.find import find_base
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
@@ -20,7 +18,7 @@ from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
 from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
-from styledag.models.reference import ModelReference, check_model, configuration_folder
+from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
 from styledag.settings import canonical_json
 from styledag.store.items import item_key
@@ -186,10 +184,6 @@ def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:
     return (each for each in findings if not each.is_fine)
 
 
-def _base(catalogue: Catalogue, style: Style) -> Base:
-    return find_base(configuration_folder(style.base, project=catalogue.project.root))
-
-
 def _check_models(
     catalogue: Catalogue, name: str, style: Style, *, reads_values: bool
 ) -> Iterator[Finding]:
@@ -197,7 +191,7 @@ def _check_models(
     root = catalogue.project.root
 
     def base() -> str:
-        found = _base(catalogue, style)
+        found = catalogue.base(style.base)
         parts = found.parts.sampling
         check_model(style.base, project=root, parts=parts, values=reads_values)
         weights = _weights(catalogue, style.base, reads_values=reads_values)
@@ -226,7 +220,7 @@ def _check_others(
 
     def other(reference: ModelReference) -> str:
         check_model(reference, project=root, values=reads_values)
-        read_config(configuration_folder(reference, project=root) / CONFIG_FILE)
+        read_config(catalogue.configurations(reference) / CONFIG_FILE)
         return f"{reference.model}; {_weights(catalogue, reference, reads_values=reads_values)}"
 
     for role, reference in others.items():
@@ -246,7 +240,7 @@ def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Find
     if classifier is None:
         return
     try:
-        folder = configuration_folder(classifier, project=catalogue.project.root)
+        folder = catalogue.configurations(classifier)
         labels = read_config(folder / CONFIG_FILE).get("id2label", {}).values()
     except StyledagError:
         return  # the finding of the classifier itself reports it
@@ -267,11 +261,11 @@ def _check_ip_adapter(
         return
     root, subject = catalogue.project.root, f"{name}: IP-Adapter"
     try:
-        base = ip_adapter_base(_base(catalogue, style))
+        base = ip_adapter_base(catalogue.base(style.base))
         check_model(adapter, project=root, parts=adapter.parts, values=reads_values)
         base.check_ip_adapter(
             tensor_shapes(adapter, adapter.weights, project=root),
-            configuration_folder(adapter, project=root) / adapter.image_encoder,
+            catalogue.configurations(adapter) / adapter.image_encoder,
         )
     except StyledagError as exc:
         fault = Mismatch(("scores", "ip_adapter"), f"does not fit: {exc}")
@@ -310,7 +304,7 @@ def _check_fit(
     try:
         found = [
             Finding(subject, False, _located(catalogue, name, each))
-            for each in mismatches(style, _base(catalogue, style))
+            for each in mismatches(style, catalogue.base(style.base))
         ]
     except (StyledagError, OSError) as exc:
         found = [Finding(subject, False, str(exc))]
@@ -331,7 +325,7 @@ def _located(catalogue: Catalogue, name: str, mismatch: Mismatch) -> str:
 def _passed_key(
     catalogue: Catalogue, style: Style, recipes: Sequence[str], compute: ComputeSettings
 ) -> str:
-    folder = configuration_folder(style.base, project=catalogue.project.root)
+    folder = catalogue.configurations(style.base)
     return item_key(
         style=hashlib.sha256(canonical_json(style.model_dump(mode="json")).encode()).hexdigest(),
         recipes=list(recipes),
