@@ -21,11 +21,7 @@ _ENCODERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 
 
 def pair_tokens(base: Path) -> list[ClipTokens]:
-    """Return the tokens of both text encoders of a base.
-
-    Args:
-        base: Folder in diffusers' layout.
-    """
+    """Return the tokens of both text encoders of a base."""
     return [
         ClipTokens(base, tokenizer=tokenizer, text_encoder=text_encoder)
         for text_encoder, tokenizer in _ENCODERS.items()
@@ -33,11 +29,7 @@ def pair_tokens(base: Path) -> list[ClipTokens]:
 
 
 class LongerTokens:
-    """The tokens of several tokenizers, of which the one that makes most of a text counts.
-
-    Args:
-        each: Those of each text encoder.
-    """
+    """The tokens of several tokenizers, of which the one that makes most of a text counts."""
 
     def __init__(self, each: Sequence[ClipTokens]) -> None:
         self._each = tuple(each)

@@ -81,9 +81,6 @@ class Sana(FlowTransformer):
 
     Texts are told to the language model in small letters, behind the pipeline's own instruction to
     enhance them; the empty text alone, as the pipeline does with negative prompts.
-
-    Args:
-        folder: In ``SanaPipeline``'s layout.
     """
 
     family = "Sana"
@@ -190,11 +187,7 @@ class Sana(FlowTransformer):
 
 
 class InstructedTokens:
-    """The tokens of texts in small letters, whose tokenizer is loaded when first needed.
-
-    Args:
-        folder: The tokenizer's.
-    """
+    """The tokens of texts in small letters, whose tokenizer is loaded when first needed."""
 
     limit = _KEPT - 1
 

@@ -48,9 +48,6 @@ class StableDiffusionXL(StableDiffusion):
     crop, and the size that it was made. In training they are each image's own, so that enlarged
     and cropped images are learned as such; in drawing both sizes are those of the latents and the
     crop starts at 0, 0, as in the pipeline.
-
-    Args:
-        folder: In ``StableDiffusionXLPipeline``'s layout.
     """
 
     family = "Stable Diffusion XL"

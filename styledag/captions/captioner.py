@@ -98,10 +98,6 @@ class LocalCaptioner(ABC):
     def generated(self, count: int, generate: Callable[[], Any]) -> Any:
         """Return what ``generate`` returns, without gradients.
 
-        Args:
-            count: Images in the batch, for the error.
-            generate: Asks the model.
-
         Raises:
             DeviceError: If the batch does not fit into the device's memory.
         """

@@ -181,12 +181,7 @@ def _say(console: Console, built: "Built") -> None:
 
 
 def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
-    """Return in a line what a run came to: work by kind, stages made anew without any, or nothing.
-
-    Args:
-        done: The outcome of each stage.
-        elapsed_s: How long they took together, in seconds.
-    """
+    """Return in a line what a run did: work by kind, stages made anew without any, or nothing."""
     work: Counter[str] = Counter()
     for built in done:
         work.update(built.work)

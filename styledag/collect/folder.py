@@ -30,11 +30,6 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
     ``metadata.jsonl``, ``.csv`` or ``.parquet``; one that cannot be read is counted and costs no
     image.
 
-    Args:
-        source: The folder and what holds for all images in it.
-        workspace: Where the bytes are kept.
-        project: Folder that ``source.path`` is relative to.
-
     Raises:
         SourceError: If the folder is not there or holds no file.
     """

@@ -30,10 +30,6 @@ _TIMEOUT_S = 10.0
 def check_source(source: SourceSettings, *, project: Path) -> str:
     """Return what is there of a source; asks no server.
 
-    Args:
-        source: As the style file declares it.
-        project: Folder that its path is relative to.
-
     Raises:
         SourceError: If its folder, file or archive is missing.
     """
@@ -59,10 +55,6 @@ def check_source(source: SourceSettings, *, project: Path) -> str:
 
 def ask_source(source: SourceSettings, *, project: Path) -> str:
     """Return what a source shows at a glance, after one question to its server if it has one.
-
-    Args:
-        source: As the style file declares it.
-        project: Folder that its path is relative to.
 
     Raises:
         SourceError: If it is missing, does not answer within 10 s, or robots.txt closes it.

@@ -107,11 +107,7 @@ def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
 
 
 class DueNow:
-    """What is due of the styles that are switched on, found once for all assets of a tick.
-
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-    """
+    """What is due of the styles that are switched on, found once for all assets of a tick."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -170,10 +166,6 @@ class Due(dg.AutomationCondition):
 
     It asks what ``styledag status`` asks, so both name the same builds. A build is requested once
     for each state of what decides it; a run that lost its process is retried by Dagster.
-
-    Args:
-        due_now: What is due of all stages.
-        asset: The stage's asset.
     """
 
     def __init__(self, due_now: DueNow, asset: str) -> None:

@@ -32,10 +32,6 @@ def old_runs(instance: dg.DagsterInstance, days: float) -> Iterator[str]:
     """Yield the ids of runs that ended long ago and whose materialisations were all replaced.
 
     A run that made what an asset shows now is kept, whatever its age: its record is the asset's.
-
-    Args:
-        instance: Dagster's records.
-        days: Age from which on a run is old.
     """
     before = datetime.now(UTC) - timedelta(days=days)
     old = dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before)

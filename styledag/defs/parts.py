@@ -27,15 +27,7 @@ def materialisation(
     built: Built,
     links: Mapping[str, dg.MetadataValue],
 ) -> dg.AssetMaterialization:
-    """Return what Dagster records of an artifact that no step of its own has made.
-
-    Args:
-        placement: Keys of the assets.
-        stage: Its stage.
-        partition: Its partition.
-        built: The artifact.
-        links: Metadata that leads to its pages.
-    """
+    """Return what Dagster records of an artifact that no step of its own has made."""
     build = built.artifact.build
     return dg.AssetMaterialization(
         placement.asset(stage.name),

@@ -177,12 +177,7 @@ def read_json(archive: tarfile.TarFile, name: str) -> dict[str, Any]:
 
 
 def icon_svg(table: Mapping[str, Any], name: str) -> str:
-    """Return an icon of a package of Iconify's as SVG.
-
-    Args:
-        table: Content of :data:`ICONS`.
-        name: The icon.
-    """
+    """Return an icon of a package of Iconify's as SVG."""
     icon = table["icons"][name]
     width, height = (icon.get(side, table.get(side, 16)) for side in ("width", "height"))
     return (

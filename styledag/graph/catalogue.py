@@ -69,9 +69,7 @@ class Catalogue:
     def walk(self, style: str, recipes: Sequence[str] = ()) -> Iterator[tuple[Stage, Partition]]:
         """Yield every stage with each partition that is asked for, in the order of a run.
 
-        Args:
-            style: The style.
-            recipes: Only these of its recipes; all when empty.
+        Of the models, those of ``recipes``; of all recipes when empty.
 
         Raises:
             StyleFileError: If the style or a recipe is not declared.
@@ -128,12 +126,6 @@ class Catalogue:
         self, style: Style, uses: Uses, reference: ModelReference, *, fetch: bool = True
     ) -> ResolvedModel:
         """Return the files and version of a model that a stage uses: of the parts that count.
-
-        Args:
-            style: Its base's family names the parts.
-            uses: The stage's use of the model.
-            reference: The model: the style's base, or one with the same parts.
-            fetch: Whether the Hub may be asked for what is not in its cache.
 
         Raises:
             ModelNotFetchedError: If something is not there, and the Hub is not to be asked.
@@ -226,13 +218,7 @@ class _AtOnce(Catalogue):
 
 
 def partitions_of(style: Style, owner: Partition, grain: Grain) -> list[Partition]:
-    """Return the partitions of a grain that a style declares for itself or one of its models.
-
-    Args:
-        style: The style.
-        owner: The partition of the style, or of the model for checkpoints and blends.
-        grain: Their grain.
-    """
+    """Return the partitions of a grain that a style declares for itself or one of its models."""
     match grain:
         case "style":
             return [Partition(owner.style)]

@@ -39,10 +39,6 @@ def compare_styles(catalogue: Catalogue) -> Overview:
 def compare_recipes(catalogue: Catalogue, style: str) -> Comparison:
     """Return what the page about a style's recipes shows.
 
-    Args:
-        catalogue: Styles and artifacts.
-        style: The style.
-
     Raises:
         StyleFileError: If there is no such style.
         ArtifactMissingError: If no recipe of it has scores, or what they were made from is gone.

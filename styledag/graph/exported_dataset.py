@@ -25,12 +25,7 @@ of ours is several of theirs."""
 
 
 def find_dataset(store: Store, style: str, version: str = "") -> Artifact:
-    """Return a style's dataset.
-
-    Args:
-        store: Where it is.
-        style: The style.
-        version: Its version or the first digits of it; the current one when left out.
+    """Return a style's dataset: the current one, or that whose version begins with some digits.
 
     Raises:
         ArtifactMissingError: If there is none.
@@ -68,12 +63,7 @@ def find_previous_dataset(store: Store, style: str) -> Artifact:
 
 
 def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> TrainerSettings:
-    """Return what a style file states that other trainers have keys for.
-
-    Args:
-        catalogue: The project.
-        style: The style.
-        recipe: Whose epochs, rates and adapters; the style's first when left out.
+    """Return what a style file, with one of its recipes, states that other trainers have keys for.
 
     Raises:
         StyleFileError: If there is no such style or recipe.

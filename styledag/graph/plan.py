@@ -65,12 +65,6 @@ def plan_as_recorded(
     A model on the Hub counts as the version that the earlier build read, if it is the same
     revision of the same model. Such a plan cannot be carried out.
 
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-        stage: The stage.
-        declaration: What the style file declares.
-        recorded: What the earlier build read.
-
     Raises:
         ArtifactMissingError: If something that it reads was never materialised.
         StyledagError: If a file or a model's folder is missing.
@@ -116,12 +110,6 @@ def declared_digest(
 
     Settings, files of the project, models from outside, and which partitions are read. A model on
     the Hub counts by its name and revision, so that nothing is asked of the network.
-
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-        stage: The stage.
-        declaration: What the style file declares.
-        ancestors: What the stage sees of the artifacts behind those that it reads.
 
     Raises:
         StyleFileError: If a file of the project is missing.

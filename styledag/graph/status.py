@@ -107,12 +107,8 @@ def statuses_read(
 ) -> list[AssetStatus]:
     """Return the states of what a stage reads.
 
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-        stage: The stage.
-        declaration: What the style file declares.
-        known: States of the style's own assets, by asset and partition key. What another style made
-            is current if it is there: it is read as it was made last.
+    Those of the style's own assets are in ``known``, by asset and partition key. What another style
+    made is current if it is there: it is read as it was made last.
     """
     return [
         known.get((reads.asset, partition.key)) or _elsewhere(catalogue, reads.asset, partition)
@@ -136,12 +132,7 @@ def _with_pending(declared: str, pending: Sequence[AssetStatus]) -> str:
 
 
 def declared_changes(build: Build, target: Target) -> Iterator[str]:
-    """Yield what differs in code, settings, files and models between a build and what is planned.
-
-    Args:
-        build: The earlier build.
-        target: What would be built now; see :func:`~styledag.graph.plan.plan_as_recorded`.
-    """
+    """Yield what differs in code, settings, files and models between a build and a planned one."""
     if build.code_version != target.code_version:
         yield f"code {build.code_version} is now {target.code_version}"
     for name in sorted({*build.settings, *target.settings}):

@@ -116,11 +116,6 @@ def write_model_file(
 def cast_finite(piece: "torch.Tensor", dtype: "torch.dtype", name: str) -> "torch.Tensor":
     """Return a piece of a tensor in a dtype.
 
-    Args:
-        piece: The elements.
-        dtype: The dtype.
-        name: What errors call the tensor.
-
     Raises:
         ModelError: If an element is NaN, infinite, or too large for the dtype.
     """

@@ -19,13 +19,7 @@ _FOLDER = Path(__file__).parent
 
 
 def render(report: ModelReport, stills: Album, animations: Album) -> str:
-    """Return the whole page.
-
-    Args:
-        report: What it tells.
-        stills: The still images that found room.
-        animations: The animations that found room.
-    """
+    """Return the whole page."""
     weights, snapshots = shown.weight_stops(report), shown.snapshot_stops(report)
     return page(
         "report.html.j2",
@@ -50,12 +44,7 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    """Return a page with style sheet and script in it, which nothing outside can add to.
-
-    Args:
-        template: File of the template.
-        **values: What it shows.
-    """
+    """Return a page with style sheet and script in it, which nothing outside can add to."""
     style, script = _asset("report.css"), _asset("report.js")
     return (
         _environment()

@@ -9,13 +9,7 @@ MAX_CELL_PX = 512
 def cell(
     image: Image.Image, *, min_px: int = MIN_CELL_PX, max_px: int = MAX_CELL_PX
 ) -> Image.Image:
-    """Return an image enlarged by a whole factor to ``min_px``, or reduced to ``max_px``.
-
-    Args:
-        image: The image.
-        min_px: Least longer side.
-        max_px: Most of the longer side.
-    """
+    """Return an image enlarged by a whole factor to ``min_px``, or reduced to ``max_px``."""
     longer = max(image.size)
     if longer < min_px:
         factor = -(-min_px // longer)

@@ -24,10 +24,6 @@ def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
     Writes ``gifs/<prompt>/<seed>.gif`` with ``gifs.json``: the decoded latents from pure noise to
     the finished image, every ``denoising_every_steps`` steps, with a rest on the last.
 
-    Args:
-        sampler: The model, and what to ask it for.
-        workspace: Where the GIFs go.
-
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
         ModelError: If a model cannot be loaded, or gives NaN.

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 class FrozenParts:
-    """The parts of a base that fine-tuning of the denoiser leaves as they are.
-
-    Args:
-        folder: The base.
-        compute: Where and how to compute.
-    """
+    """The parts of a base that fine-tuning of the denoiser leaves as they are."""
 
     def __init__(self, folder: Path, compute: "Compute") -> None:
         self.folder = folder

@@ -21,12 +21,7 @@ _PALETTE_SIDE_PX = 256
 
 
 def labelled_frame(images: Sequence[Image.Image], label: str) -> Image.Image:
-    """Return images side by side with one label under them.
-
-    Args:
-        images: Images of one size.
-        label: What the frame shows.
-    """
+    """Return images side by side with one label under them."""
     cells = [cell(image, min_px=192) for image in images]
     width = sum(each.width + _GAP_PX for each in cells) - _GAP_PX
     height = cells[0].height
@@ -65,10 +60,6 @@ def marked_gif(frames: Sequence[Image.Image], durations_ms: Sequence[int]) -> by
     """Return an endless GIF of images that a model made, with the mark that says so.
 
     Its frames share a palette, so that colours do not flicker.
-
-    Args:
-        frames: Images of one size.
-        durations_ms: How long each stands.
     """
     palette = _common_palette(frames)
     indexed = [

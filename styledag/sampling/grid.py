@@ -23,11 +23,6 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
     ``samples.json``, which :func:`~styledag.sampling.index.read_samples` reads. All PNGs are marked
     as made by a model.
 
-    Args:
-        sampler: The model, and what to ask it for.
-        workspace: Where the grid goes.
-        title: Headline of the grid.
-
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
         ModelError: If a model cannot be loaded, or gives NaN.

@@ -63,12 +63,6 @@ def adapter_with_images(
     """Return an adapter with the training images that it is shown.
 
     The first by sha256, of a family the first alone: the same whatever the images' order.
-
-    Args:
-        settings: The adapter's.
-        model: Its files.
-        training_families: The family of each training image by its blob.
-        workspace: Holds the blobs.
     """
     first: dict[str, str] = {}
     for sha256 in sorted(training_families):

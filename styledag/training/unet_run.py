@@ -49,17 +49,6 @@ class UnetRun:
 
     Everything follows from the number of optimiser steps taken, so that a run can be interrupted
     and resumed between any two of them.
-
-    Args:
-        encoded: Images and captions.
-        base: Folder in diffusers' layout.
-        recipe: What to do.
-        inputs: Versions of what is read.
-        compute: Device and dtype of autocast.
-        scratch: Folder for states and snapshots.
-        kept: States of finished runs.
-        work: Counts ``steps``.
-        processes: Those that train together, all with the same scratch folder.
     """
 
     def __init__(

@@ -19,11 +19,6 @@ _FREE_OF_WEIGHTS = ("sample_size", "_name_or_path", "_diffusers_version")
 def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
     """Yield the models in ``blends.mixed`` that are not there, or whose base is of another kind.
 
-    Args:
-        catalogue: Styles and artifacts.
-        name: The style.
-        style: The style.
-
     Raises:
         StyledagError: If the style's own base cannot be found.
     """

@@ -41,17 +41,11 @@ def require_ready(
     *,
     assets: Collection[str] = (),
 ) -> None:
-    """Check a style before a run of it.
+    """Check a style before a run of some of its recipes and assets, or of all when these are empty.
 
     What needs torch is not checked again while the style, its base and the device are as they
-    were when they passed, so that the run of an unchanged style starts at once.
-
-    Args:
-        catalogue: The project's.
-        style: The style.
-        recipes: The recipes to train; all of them when empty.
-        compute: What the run computes with.
-        assets: The assets that are run; all when empty. Those of the images need no base.
+    were when they passed, so that the run of an unchanged style starts at once. A run of the assets
+    of images alone needs no base.
 
     Raises:
         StyledagError: One line for each check that fails, with what to do.
@@ -118,13 +112,8 @@ def check_style(
 ) -> Iterator[Finding]:
     """Yield all checks of a style: its file, models, prompts, memory, disk and sources.
 
-    All weights are read and searched for NaN, and each source is asked one question.
-
-    Args:
-        catalogue: The project's.
-        name: The style.
-        recipes: The recipes whose training is checked; all of them when empty.
-        compute: What the style would be trained with.
+    All weights are read and searched for NaN, and each source is asked one question. The training
+    of ``recipes`` is checked; of all of them when empty.
     """
     try:
         style = catalogue.style(name)

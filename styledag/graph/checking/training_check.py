@@ -21,13 +21,7 @@ _GB, _MB, _SMALL = 1e9, 1e6, 1e8
 def check_training(
     catalogue: Catalogue, model: Partition, compute: ComputeSettings
 ) -> Iterator[Finding]:
-    """Yield whether a model's training fits memory and disk; nothing of it is run.
-
-    Args:
-        catalogue: The project's.
-        model: The model.
-        compute: What it would be trained with.
-    """
+    """Yield whether a model's training fits memory and disk; nothing of it is run."""
     from styledag.training.estimating.estimate import estimate_training
 
     try:

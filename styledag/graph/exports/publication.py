@@ -90,14 +90,7 @@ def located(target: str, settings: PublishSettings, root: Path) -> str:
 
 
 def record(published: Facts, target: str, staging: Path, folder: Path) -> None:
-    """Write into an artifact what was published, and its card.
-
-    Args:
-        published: What publishing it returned.
-        target: As the style file names it.
-        staging: Folder that was published.
-        folder: Folder of the artifact.
-    """
+    """Write into an artifact what was published, and its card."""
     stated = {"target": target, "version": published["version"], "tag": published["tag"]}
     write_json(folder / RECORD, stated)
     shutil.copyfile(staging / CARD_FILE, folder / CARD_FILE)

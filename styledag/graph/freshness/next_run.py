@@ -45,11 +45,6 @@ def next_run(
     """Return what a run would build, by asset in the order of the run.
 
     Sources are asked on every run, whatever their status; that is not counted.
-
-    Args:
-        catalogue: Stages, styles and artifacts.
-        statuses: Of the style; see :func:`~styledag.graph.status.style_status`.
-        seconds_of: Tells how long a build took.
     """
     waiting: dict[str, list[Partition]] = {}
     for each in statuses:

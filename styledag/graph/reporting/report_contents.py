@@ -56,12 +56,7 @@ _SHOWN_OF_FAMILY = 3
 
 
 def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
-    """Return what the page about a model shows.
-
-    Args:
-        inputs: Of ``model_report``.
-        workspace: Contains the training images.
-    """
+    """Return what the page about a model shows."""
     model, settings = inputs.upstream["ema_unet"], inputs.settings
     samples = settings.of(SampleSettings)
     scores = read_rows(inputs.folder("scores") / SCORES, records.ScoreRow)

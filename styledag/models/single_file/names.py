@@ -144,10 +144,6 @@ def unet_name(name: str, config: Mapping[str, Any]) -> str:
 def vae_name(name: str, config: Mapping[str, Any]) -> str:
     """Return the original name of a tensor of ``AutoencoderKL``, prefix included.
 
-    Args:
-        name: In diffusers.
-        config: The autoencoder's ``config.json``.
-
     Raises:
         KeyError: If the original autoencoder has no such tensor.
     """

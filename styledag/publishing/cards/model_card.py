@@ -25,9 +25,6 @@ def model_card(card: ModelCard) -> str:
     The front matter places the model in the Hub's model tree (``base_model``,
     ``base_model_relation``, ``datasets``), see https://huggingface.co/docs/hub/model-cards. All
     text of the record is escaped in the page, since licences and prompts come from outside.
-
-    Args:
-        card: What it states.
     """
     import jinja2
 

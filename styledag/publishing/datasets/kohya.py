@@ -36,12 +36,6 @@ def write_kohya(
     Variants are further lines of a caption file, of which ``enable_wildcard`` chooses one. Only the
     UNet is trained.
 
-    Args:
-        rows: The dataset's rows.
-        folder: Where it is written.
-        target: Where it will lie, since kohya's tools want absolute paths.
-        settings: The style's settings.
-
     Raises:
         DataError: If kohya's tools do not train the family from a folder in diffusers' layout.
     """

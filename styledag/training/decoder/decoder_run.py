@@ -42,18 +42,7 @@ def reconstruction_error(decoded: Tensor, pixels: Tensor) -> Tensor:
 
 
 class DecoderRun:
-    """One run; see :func:`~styledag.training.decoder.train.train_decoder`.
-
-    Args:
-        encoded: The dataset.
-        images: Gives a sample's pixels.
-        base: Folder in diffusers' layout.
-        recipe: Seed, mirroring, optimiser.
-        settings: The recipe's ``decoder``.
-        inputs: Versions of what is read.
-        compute: Device and dtype of autocast.
-        work: Counts ``decoder_steps``.
-    """
+    """One run; see :func:`~styledag.training.decoder.train.train_decoder`."""
 
     def __init__(
         self,

@@ -19,14 +19,7 @@ _BEST = "best"
 
 
 class Snapshots:
-    """Snapshots below one folder.
-
-    Args:
-        folder: Of this run alone.
-        denoiser: Name of the denoiser's folder in the base.
-        optimisation: Whose averages are written.
-        recipe: Dtype, second average, adapters; every snapshot carries it.
-    """
+    """Snapshots below one folder."""
 
     def __init__(
         self, folder: Path, denoiser: str, optimisation: Optimisation, recipe: Recipe
@@ -37,11 +30,7 @@ class Snapshots:
         self._recipe = recipe
 
     def snapshot(self, figures: Mapping[str, Any]) -> Snapshot:
-        """Return a snapshot with the places of its files.
-
-        Args:
-            figures: As :meth:`~styledag.training.records.Snapshot.figures` gave them.
-        """
+        """Return a snapshot with the places of its files."""
         folder = self._folder / f"e{figures['epoch']:03d}"
         return Snapshot(
             **{**figures, "validation_bands": tuple(figures["validation_bands"])},
@@ -71,12 +60,7 @@ class Snapshots:
         shutil.rmtree(snapshot.folder.parent, ignore_errors=True)
 
     def keep_best(self, snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> None:
-        """Keep a snapshot's files until a better one comes, if it is the best so far.
-
-        Args:
-            snapshot: The newest.
-            snapshots: All of them.
-        """
+        """Keep a snapshot's files until a better one comes, if it is the best so far."""
         if best_snapshot(snapshots) != snapshot:
             return
         kept = self.best(snapshot).folder.parent

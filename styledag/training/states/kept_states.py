@@ -24,11 +24,7 @@ class KeptStates:
     has_snapshot: Callable[[int], bool]
 
     def of(self, run: str) -> TrainingStates:
-        """Return the states of all runs that differ in their number of epochs only.
-
-        Args:
-            run: Digest of all else that decides a run.
-        """
+        """Return the states of all runs that differ in their number of epochs only."""
         return TrainingStates(self.folder / run)
 
 
@@ -77,12 +73,6 @@ def continuation(
     kept: KeptStates, course: Course, *, run: str, identity: str
 ) -> tuple[TrainingState | None, str | None]:
     """Return the state of a finished run to continue from, or why there is none.
-
-    Args:
-        kept: The states of finished runs.
-        course: The run that begins.
-        run: Digest of all that decides it but its number of epochs.
-        identity: Digest that a state must have been made with.
 
     Returns:
         The state, or a sentence; neither, if no such run has finished.

@@ -42,11 +42,7 @@ class TrainingState:
 
 
 class TrainingStates:
-    """The newest state of a run below one folder; the one before is removed once it is whole.
-
-    Args:
-        folder: Local folder of the states.
-    """
+    """The newest state of a run below one folder; the one before is removed once it is whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
