@@ -1,6 +1,5 @@
 """What one materialisation would build, and from what, before anything runs."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration, Inputs, Reads, Stage, Uses
 from styledag.models.reference import ModelReference, ResolvedModel, denoiser_version
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Target
 
@@ -129,7 +128,7 @@ def declared_digest(
             for reads, partitions in read_partitions(catalogue, stage, declaration)
         },
     }
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts)
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """What is there, what is out of date and why, without running anything."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +9,7 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.plan import ANCESTORS, declared_digest, plan_as_recorded, read_partitions
 from styledag.graph.stage import Declaration, Stage
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.store.artifact import Build
 from styledag.store.store import Target
 
@@ -128,7 +127,7 @@ def _with_pending(declared: str, pending: Sequence[AssetStatus]) -> str:
     if not pending:
         return declared
     parts = [declared, [[each.asset, each.partition, each.declared] for each in pending]]
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts)
 
 
 def declared_changes(build: Build, target: Target) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The artifact store: build once, publish atomically, find again by what went in."""
 
 import fcntl
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from styledag.errors import ArtifactBusyError, ArtifactMissingError
 from styledag.progress import Progress, SilentProgress
-from styledag.settings import canonical_json
+from styledag.settings import canonical_json, json_digest
 from styledag.store.artifact import Artifact, Build, Facts, Input, artifact_name
 from styledag.store.blobs import Blobs
 from styledag.store.digest import RECORD_FILE, content_files, content_version, file_digest
@@ -58,7 +57,7 @@ class Target:
             "settings": self.settings,
             "inputs": sorted(each.identity for each in self.inputs),
         }
-        return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+        return json_digest(parts)
 
 
 @dataclass(frozen=True)

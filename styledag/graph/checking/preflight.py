@@ -1,6 +1,5 @@
 """What can be known to fail before anything is fetched or trained: one list for doctor and run."""
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +19,7 @@ from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
 from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.store.items import item_key
 from styledag.style.base_check import Mismatch, mismatches
 from styledag.style.load import style_lines
@@ -316,7 +315,7 @@ def _passed_key(
 ) -> str:
     folder = catalogue.configurations(style.base)
     return item_key(
-        style=hashlib.sha256(canonical_json(style.model_dump(mode="json")).encode()).hexdigest(),
+        style=json_digest(style.model_dump(mode="json")),
         recipes=list(recipes),
         device=compute.device,
         base=[

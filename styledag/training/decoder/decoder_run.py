@@ -1,6 +1,5 @@
 """The decoder in training: steps, the average, and states to resume from."""
 
-import hashlib
 import math
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from styledag.bases.find import find_base
 from styledag.errors import TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.training.averaging.ema import Ema
 from styledag.training.decoder.batches import DecoderBatches, Pairs
 from styledag.training.decoder.file import write_tuned_vae
@@ -193,4 +192,4 @@ def _identity(settings: Mapping[str, Any], inputs: Mapping[str, str], compute: C
         "inputs": inputs,
         "compute": [compute.device.type, str(compute.dtype)],
     }
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts)
