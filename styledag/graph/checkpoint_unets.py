@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 from styledag.bases.find import find_base
 from styledag.errors import StorageError
 from styledag.graph.names import epoch_key
-from styledag.graph.snapshots import link_tree, read_snapshots
+from styledag.graph.snapshots import read_snapshots
 from styledag.models.reference import ResolvedModel
 from styledag.store.artifact import Artifact
+from styledag.store.files import link_tree
 from styledag.training.records import second_average
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from styledag.graph.exports.exportable import Exportable
 from styledag.graph.exports.exported_card import CardTerms, export_with_card
-from styledag.graph.snapshots import link_tree, write_json
+from styledag.graph.snapshots import write_json
 from styledag.publishing.cards.model_card import CARD_FILE
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.publishing.target_folder import MARKER
 from styledag.store.artifact import Artifact, Facts
+from styledag.store.files import link_tree
 
 RECORD = "publication.json"
 

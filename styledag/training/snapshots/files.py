@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from styledag.store.files import replaced_folder
 from styledag.training.disk import write_errors
 from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.recipe import Recipe
@@ -64,12 +65,8 @@ class Snapshots:
         if best_snapshot(snapshots) != snapshot:
             return
         kept = self.best(snapshot).folder.parent
-        partial = kept.with_name(f"{kept.name}.partial")
-        with write_errors(kept):
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(snapshot.folder.parent, partial)
-            shutil.rmtree(kept, ignore_errors=True)
-            partial.rename(kept)
+        with write_errors(kept), replaced_folder(kept) as partial:
+            shutil.copytree(snapshot.folder.parent, partial, dirs_exist_ok=True)
 
     def prune_best(self, snapshots: Sequence[Snapshot]) -> None:
         """Remove what :meth:`keep_best` kept before, once no state names it any more."""
