@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from styledag.collect.settings import CONTENT_USAGE, FetchSettings
 from styledag.collect.web.addresses import checked_url
@@ -118,12 +117,7 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         for transport in self._transports:
             transport.close()
         logger.info("%d bodies were unchanged at the source", self._unchanged)

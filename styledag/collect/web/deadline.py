@@ -6,7 +6,6 @@ import itertools
 import socket
 import threading
 import time
-from types import TracebackType
 
 
 class Deadline:
@@ -28,12 +27,7 @@ class Deadline:
         _WATCHDOG.watch(self, time.monotonic() + self._limit_s)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._is_over = True
         self._socket = None
 
