@@ -2,10 +2,8 @@
 
 import math
 
+from styledag.images.containers.parts import Size
 from styledag.images.settings import ImageSettings
-
-Size = tuple[int, int]
-"""Width and height in pixels."""
 
 DEFAULT_MAX_ASPECT = 2.0
 _LARGEST_STEP_PX, _SMALLEST_STEP_PX, _STEPS_A_SIDE = 64, 8, 8
