@@ -29,10 +29,6 @@ _POSITIONS = 77
 def text_positions(base: Path, text_encoder: str = "text_encoder") -> int:
     """Return how many tokens a text encoder of a base reads.
 
-    Args:
-        base: Folder in diffusers' layout.
-        text_encoder: The text encoder's subfolder.
-
     Raises:
         ModelError: If its configuration is damaged.
     """
@@ -42,13 +38,7 @@ def text_positions(base: Path, text_encoder: str = "text_encoder") -> int:
 
 
 class ClipTokens:
-    """The tokens of a base's CLIP tokenizer, which is loaded when first needed.
-
-    Args:
-        base: Folder in diffusers' layout.
-        tokenizer: The tokenizer's subfolder.
-        text_encoder: Subfolder of the text encoder that reads the tokens.
-    """
+    """The tokens of a base's CLIP tokenizer, which is loaded when first needed."""
 
     def __init__(
         self, base: Path, *, tokenizer: str = "tokenizer", text_encoder: str = "text_encoder"

@@ -36,13 +36,7 @@ class Captioner(Protocol):
 
 @dataclass
 class LocalCaptioner(ABC):
-    """A model of transformers that is loaded when it is first asked.
-
-    Args:
-        folder: The model in transformers' layout, with its processor.
-        content: Version of the folder's content.
-        compute: Device and dtype.
-    """
+    """A model of transformers that is loaded when it is first asked."""
 
     folder: Path
     content: str

@@ -112,13 +112,6 @@ def bring_up_to_date(
 ) -> None:
     """Materialise a style's assets in order, saying what each one did.
 
-    Args:
-        session: The call.
-        style: The style.
-        recipes: Only these of its recipes; all when empty.
-        device: What to compute with.
-        assets: Only these; all when empty.
-
     Raises:
         StyledagError: With all checks that fail before anything is fetched, or the first stage
             that fails.

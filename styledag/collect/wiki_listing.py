@@ -78,9 +78,6 @@ class WikiListing:
     def read(self, advance: Callable[[int], None]) -> None:
         """Ask the wiki for all that the source names.
 
-        Args:
-            advance: Called after each list.
-
         Raises:
             SourceError: If the wiki cannot be asked.
         """

@@ -32,13 +32,6 @@ def dataset_card(
     """Return the README of a dataset folder: a YAML header that the Hub reads, and a page.
 
     Text of images, pages and captions is escaped.
-
-    Args:
-        captioned: All captioned images and those left out.
-        splits: How many images are in each split.
-        title: Heading of the page.
-        description: One sentence about the style.
-        captioner: What was asked for captions, with its revision; empty if nothing was.
     """
     import jinja2
 

@@ -78,10 +78,6 @@ def icon_images(style: str, project: Path) -> Path:
 
     The archive is fetched once from the npm registry that npm is configured with.
 
-    Args:
-        style: Name of the set in :data:`SETS`.
-        project: Folder of the project.
-
     Raises:
         SourceError: If the registry cannot be reached, or has not the archive.
         DataError: If the archive is another one than the checksum is of.

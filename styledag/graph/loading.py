@@ -43,11 +43,6 @@ def load(
 def find_loadable(catalogue: Catalogue, name: str) -> Artifact:
     """Return the current artifact that a name stands for.
 
-    Args:
-        catalogue: The project.
-        name: A style for its dataset, or a model as
-            :func:`~styledag.graph.tracing.ancestry.find_artifact` reads it.
-
     Raises:
         LineageError: If the name has another form.
         ArtifactMissingError: If it was never made.

@@ -46,10 +46,6 @@ def nearest_bucket(size: Size, buckets: tuple[Size, ...]) -> Size:
     """Return the bucket whose aspect is nearest to an image's, as a ratio.
 
     It follows from the image's own size alone. Of two that are equally near, the narrower.
-
-    Args:
-        size: The image's.
-        buckets: At least one.
     """
     aspect = size[0] / size[1]
     return min(buckets, key=lambda bucket: abs(math.log(bucket[0] / bucket[1] / aspect)))

@@ -80,12 +80,6 @@ def write_contact_sheet(
     The page holds everything it needs and stays below 3 MB: what finds no room is counted on it.
     Families come first, the largest on top, then what was left out, by
     reason, then the images that are like no other.
-
-    Args:
-        manifest: What curation kept and rejected.
-        families: Every image that was kept or capped, in its family.
-        jpegs: What it was given.
-        workspace: Where the files go and thumbnails are kept.
     """
     families = sorted(families, key=lambda family: (-len(family.members), family.members[0].sha256))
     sections = list(_Page(workspace).sections(manifest, families, jpegs))

@@ -115,12 +115,6 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 def write_sheet(template: str, sources: Iterable[Source], path: Path, **values: Any) -> None:
     """Write a self-contained page with images, and the folder that it lies in.
 
-    Args:
-        template: Its template.
-        sources: The images, the most important first.
-        path: The page.
-        **values: What the template shows, beside ``images`` and ``album``.
-
     Raises:
         StorageError: If an image is missing or unreadable, or the page cannot be written.
     """

@@ -35,9 +35,6 @@ class FrozenParts:
     def denoiser(self, folder: Path | None = None) -> Any:
         """Return a denoiser, loaded anew.
 
-        Args:
-            folder: The denoiser's own; the base's when left out.
-
         Raises:
             ModelError: If it cannot be loaded.
         """
@@ -45,9 +42,6 @@ class FrozenParts:
 
     def autoencoder(self, folder: Path | None = None) -> Autoencoder:
         """Return an autoencoder, loaded once.
-
-        Args:
-            folder: The autoencoder's own; the base's when left out.
 
         Raises:
             ModelError: If it cannot be loaded.

@@ -18,10 +18,5 @@ def sample_generators(pairs: Sequence[tuple[str, int]]) -> list[torch.Generator]
 def initial_noise(
     generators: Sequence[torch.Generator], shape: tuple[int, int, int]
 ) -> torch.Tensor:
-    """Return standard normal noise, float32 on the CPU, [len(generators), *shape].
-
-    Args:
-        generators: One an image; each is advanced.
-        shape: Channels, height and width of the latents.
-    """
+    """Return standard normal noise, float32 on the CPU, [len(generators), *shape]."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])

@@ -115,9 +115,6 @@ class Files:
     def require_space(self, needed: int) -> None:
         """Check that work in progress finds room on the local disk.
 
-        Args:
-            needed: Bytes that are about to be written.
-
         Raises:
             StorageError: If they are not free.
         """

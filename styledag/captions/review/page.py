@@ -21,16 +21,7 @@ def captions_page(
     *,
     left_out: int,
 ) -> str:
-    """Return the page as HTML, in which nothing runs and nothing is loaded from outside.
-
-    Args:
-        style: The style's name.
-        captions: What is shown, in this order.
-        facts: Figures over all captions, as :func:`~styledag.captions.facts.caption_facts` gives
-            them.
-        jpeg: Returns a JPEG by its sha256.
-        left_out: Number of captions that the page does not show.
-    """
+    """Return the page as HTML, in which nothing runs and nothing is loaded from outside."""
     import jinja2
     from markupsafe import Markup
 

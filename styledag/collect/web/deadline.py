@@ -12,9 +12,6 @@ class Deadline:
     """Cuts the connection it holds once its time is up.
 
     A server that sends a byte now and then never runs into a read timeout; this ends it.
-
-    Args:
-        limit_s: Seconds from entering until the connection is cut.
     """
 
     def __init__(self, limit_s: float) -> None:

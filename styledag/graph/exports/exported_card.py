@@ -55,13 +55,7 @@ class CardTerms:
     def of(
         cls, settings: PublishSettings, *, target: str = "", dataset: str | None = None
     ) -> "CardTerms":
-        """Return what a style file or a person's options state.
-
-        Args:
-            settings: They.
-            target: Hub id or folder that the model is published under, if it is.
-            dataset: Hub id of the dataset; the settings' own when left out.
-        """
+        """Return what a style file or a person's options state."""
         on_hub = settings.to == "hub"
         if dataset is None and on_hub:
             dataset = settings.dataset
@@ -80,13 +74,6 @@ def export_with_card(
 
     A folder contains ``README.md`` and ``samples.png``. Beside a file ``NAME.safetensors``, the
     card is ``NAME.md`` and the grid ``NAME.png``, which web UIs show as its preview.
-
-    Args:
-        source: The model.
-        to: As for :func:`~styledag.graph.exports.exported_model.export_model`.
-        form: The format.
-        dtype: Of all weights.
-        terms: What a person states.
 
     Raises:
         LineageError: If it came from no dataset or no recipe.

@@ -20,12 +20,6 @@ def publish_dataset(
 ) -> Facts:
     """Publish a dataset, its images' licences on its card, and return what was done.
 
-    Args:
-        dataset: The dataset.
-        target: Hub id ``owner/name``, or the path of a folder.
-        settings: Where to publish, and under which conditions.
-        staging: Name of a folder on the store's disk, for what is published.
-
     Raises:
         PublishError: If a licence is denied, the Hub refuses, or the connection fails.
         StorageError: If the target folder cannot be written, or contains something else.
@@ -49,13 +43,6 @@ def publish_model(
     source: Exportable, target: str, settings: PublishSettings, staging: Path, terms: CardTerms
 ) -> Facts:
     """Publish a model with its card and return what was done.
-
-    Args:
-        source: The model.
-        target: Hub id ``owner/name``, or the path of a folder.
-        settings: Where to publish, in which format, and under which conditions.
-        staging: Name of a folder on the store's disk, for what is published.
-        terms: What its card states.
 
     Raises:
         PublishError: If a licence is denied, the Hub refuses, or the connection fails.

@@ -7,12 +7,7 @@ Value = str | int | float | bool
 
 
 def toml_lines(values: Mapping[str, Value], *, indent: str = "") -> Sequence[str]:
-    """Return ``key = value`` lines (https://toml.io/en/v1.0.0).
-
-    Args:
-        values: Values by key; keys are bare.
-        indent: Put before each line.
-    """
+    """Return ``key = value`` lines (https://toml.io/en/v1.0.0)."""
     return [f"{indent}{key} = {_value(value)}" for key, value in values.items()]
 
 

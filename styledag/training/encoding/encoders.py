@@ -154,10 +154,6 @@ class CaptionEncoder:
 def rgb_pixels(name: str, content: bytes) -> Tensor:
     """Return an RGB image's bytes: uint8, [H, W, 3].
 
-    Args:
-        name: What errors call it.
-        content: An image file.
-
     Raises:
         DataError: If it cannot be decoded.
     """

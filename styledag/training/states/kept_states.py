@@ -50,12 +50,7 @@ class Course:
         return self.recipe.stopping is not None and self.recipe.stopping.action == "stop"
 
     def obstacle(self, state: TrainingState, has_snapshot: Callable[[int], bool]) -> str | None:
-        """Return why the run cannot continue from a state, or ``None`` if it can.
-
-        Args:
-            state: Of the same weights after the same number of steps.
-            has_snapshot: Whether an earlier snapshot's files are there.
-        """
+        """Return why the run cannot continue from a state, or ``None`` if it can."""
         passed, further = divmod(state.step, self.steps_per_epoch)
         if state.step > self.recipe.epochs * self.steps_per_epoch:
             return f"the kept state is already past epoch {self.recipe.epochs}"
