@@ -6,7 +6,7 @@ from PIL import Image
 
 from styledag.sampling import sampler as sampling
 from styledag.sampling.gif import HOLD_MS, labelled_frame, marked_gif
-from styledag.sampling.index import GIFS, GifFile, prompt_folders, write_index
+from styledag.sampling.index import GIFS, prompt_folders, write_shown
 from styledag.sampling.sampler import Pair, Sampler
 from styledag.store.artifact import Facts
 from styledag.store.items import item_key
@@ -43,14 +43,12 @@ def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
                 workspace.items.put(NAMESPACE, keys[pair], content)
             workspace.work["samples"] += len(batch)
             advance(len(batch))
-    entries = []
-    for prompt, seed in keys:
-        name = f"gifs/{folders[prompt]}/{seed}.gif"
-        (workspace.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (workspace.folder / name).write_bytes(known[keys[prompt, seed]])
-        entries.append(GifFile(prompt=prompt, seed=seed, file=name))
-    write_index(workspace.folder / GIFS, entries)
-    return {"gifs": len(entries), "steps": settings.num_inference_steps}
+    gifs = (
+        ({"prompt": prompt, "seed": seed}, f"gifs/{folders[prompt]}/{seed}.gif", known[key])
+        for (prompt, seed), key in keys.items()
+    )
+    count = write_shown(workspace.folder, GIFS, gifs)
+    return {"gifs": count, "steps": settings.num_inference_steps}
 
 
 def _gifs(sampler: Sampler, batch: Sequence[Pair]) -> list[bytes]:

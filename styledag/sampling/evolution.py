@@ -1,19 +1,12 @@
 """How images change over training: one GIF for each prompt and seed, the base first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from styledag.sampling import sampler as sampling
 from styledag.sampling.gif import labelled_frame, marked_gif, there_and_back
-from styledag.sampling.index import (
-    FRAMES,
-    GIFS,
-    FrameFile,
-    GifFile,
-    prompt_folders,
-    write_index,
-)
+from styledag.sampling.index import FRAMES, GIFS, prompt_folders, write_shown
 from styledag.sampling.marking import mark_png
 from styledag.sampling.sampler import Pair, Sample, Sampler, TunedVae
 from styledag.sampling.weights import Weights
@@ -72,55 +65,39 @@ def draw_evolution(
             tuned = base.with_weights(snapshot.weights, vae=vae)
             samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
     folders = prompt_folders(base.settings.prompts)
-    _write_frames(workspace.folder, samples, folders)
-    _write_gifs(workspace.folder, samples, folders, base.settings.seeds)
+    frames = (
+        (
+            {"epoch": epoch, "prompt": sample.prompt, "seed": sample.seed},
+            f"frames/{folders[sample.prompt]}/{sample.seed}/epoch-{epoch:03d}.png",
+            mark_png(sample.png),
+        )
+        for epoch, images in samples.items()
+        for sample in images
+    )
+    gifs = _gifs(samples, folders, base.settings.seeds)
     return {
         "epochs": [snapshot.epoch for snapshot in in_order],
-        "frames": total,
-        "gifs": len(folders) * (len(base.settings.seeds) + 1),
+        "frames": write_shown(workspace.folder, FRAMES, frames),
+        "gifs": write_shown(workspace.folder, GIFS, gifs),
     }
 
 
-def _write_frames(
-    folder: Path, samples: Mapping[int, Sequence[Sample]], folders: Mapping[str, str]
-) -> None:
-    entries = []
-    for epoch, images in samples.items():
-        for sample in images:
-            name = f"frames/{folders[sample.prompt]}/{sample.seed}/epoch-{epoch:03d}.png"
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(mark_png(sample.png))
-            entries.append(
-                FrameFile(epoch=epoch, prompt=sample.prompt, seed=sample.seed, file=name)
-            )
-    write_index(folder / FRAMES, entries)
-
-
-def _write_gifs(
-    folder: Path,
-    samples: Mapping[int, Sequence[Sample]],
-    folders: Mapping[str, str],
-    seeds: Sequence[int],
-) -> None:
+def _gifs(
+    samples: Mapping[int, Sequence[Sample]], folders: Mapping[str, str], seeds: Sequence[int]
+) -> Iterator[tuple[dict[str, Any], str, bytes]]:
     by_epoch: dict[int, dict[Pair, Sample]] = {
         epoch: {(sample.prompt, sample.seed): sample for sample in images}
         for epoch, images in samples.items()
     }
-    entries = []
-    for prompt, prompt_folder in folders.items():
-        (folder / "gifs" / prompt_folder).mkdir(parents=True, exist_ok=True)
+    for prompt, folder in folders.items():
         shown = [(str(seed), seed, [seed]) for seed in seeds] + [("all", None, list(seeds))]
         for stem, seed, together in shown:
             frames = [
                 labelled_frame([by_pair[prompt, one].image for one in together], _label(epoch))
                 for epoch, by_pair in by_epoch.items()
             ]
-            name = f"gifs/{prompt_folder}/{stem}.gif"
             gif = marked_gif(*there_and_back(frames, frame_ms=FRAME_MS))
-            (folder / name).write_bytes(gif)
-            entries.append(GifFile(prompt=prompt, seed=seed, file=name))
-    write_index(folder / GIFS, entries)
+            yield {"prompt": prompt, "seed": seed}, f"gifs/{folder}/{stem}.gif", gif
 
 
 def _label(epoch: int) -> str:
