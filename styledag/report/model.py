@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from styledag.report.data import DataSection
+from styledag.sampling.index import Pair
 from styledag.scoring.records import ScoreRow
 from styledag.store.artifact import Input
 
-Samples: TypeAlias = Mapping[tuple[str, int], Path]
+Samples: TypeAlias = Mapping[Pair, Path]
 """PNG of each (prompt, seed); one that is missing is shown as such."""
 
 

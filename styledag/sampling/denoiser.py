@@ -10,12 +10,10 @@ from PIL import Image
 from styledag.bases.ip_adapter import IpAdapter, ip_adapter_base
 from styledag.errors import ModelError
 from styledag.sampling.frozen_parts import FrozenParts
+from styledag.sampling.index import Pair
 from styledag.sampling.noise import initial_noise, sample_generators
 from styledag.sampling.settings import SampleSettings
 from styledag.sampling.weights import Weights
-
-Pair = tuple[str, int]
-"""A prompt and a seed."""
 
 
 class Denoiser:

@@ -6,8 +6,8 @@ from PIL import Image
 
 from styledag.sampling import sampler as sampling
 from styledag.sampling.gif import HOLD_MS, labelled_frame, marked_gif
-from styledag.sampling.index import GIFS, prompt_folders, write_shown
-from styledag.sampling.sampler import Pair, Sampler
+from styledag.sampling.index import GIFS, Pair, prompt_folders, write_shown
+from styledag.sampling.sampler import Sampler
 from styledag.store.artifact import Facts
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace

@@ -6,9 +6,9 @@ from typing import Any
 
 from styledag.sampling import sampler as sampling
 from styledag.sampling.gif import labelled_frame, marked_gif, there_and_back
-from styledag.sampling.index import FRAMES, GIFS, prompt_folders, write_shown
+from styledag.sampling.index import FRAMES, GIFS, Pair, prompt_folders, write_shown
 from styledag.sampling.marking import mark_png
-from styledag.sampling.sampler import Pair, Sample, Sampler, TunedVae
+from styledag.sampling.sampler import Sample, Sampler, TunedVae
 from styledag.sampling.weights import Weights
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace

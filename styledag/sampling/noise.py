@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 
 from styledag.randomness import generator_for
+from styledag.sampling.index import Pair
 
 
-def sample_generators(pairs: Sequence[tuple[str, int]]) -> list[torch.Generator]:
+def sample_generators(pairs: Sequence[Pair]) -> list[torch.Generator]:
     """Return one CPU generator for each (prompt, seed), for its first and its ancestral noise.
 
     No generator is shared, so neither a further prompt nor another batch changes an image.

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from styledag.sampling.index import Pair
 from styledag.sampling.weights import Weights
 
 Kind = Literal["blend", "checkpoint", "prompt", "ip_adapter"]
 UNTRAINED = ("prompt", "ip_adapter")
 """Kinds of the rows that training stands beside: none is on the front or recommended."""
-Pair = tuple[str, int]
-"""A prompt and a seed."""
 DECIMALS = 5
 
 

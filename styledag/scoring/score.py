@@ -12,6 +12,7 @@ from styledag.errors import DataError
 from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
 from styledag.manifest import write_rows
+from styledag.sampling.index import Pair
 from styledag.scoring.classifier import StyleClassifier
 from styledag.scoring.discrimination import discrimination_gap, embedding_nearness
 from styledag.scoring.embeddings import Scorer, text_embeddings
@@ -25,7 +26,6 @@ from styledag.scoring.records import (
     Estimate,
     FamilyRow,
     NearestRow,
-    Pair,
     ScoreRow,
     rounded,
 )

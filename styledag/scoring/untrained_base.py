@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from styledag.bases.ip_adapter import IpAdapter
 from styledag.sampling.grid import draw_sample_grid
-from styledag.sampling.index import read_samples
+from styledag.sampling.index import Pair, read_samples
 from styledag.sampling.sampler import Sampler
-from styledag.scoring.records import Candidate, Pair
+from styledag.scoring.records import Candidate
 from styledag.scoring.score import IP_ADAPTER, STYLE_PROMPT
 from styledag.scoring.settings import IpAdapterSettings, ScoreSettings
 from styledag.store.workspace import Workspace

@@ -15,6 +15,7 @@ from styledag.errors import DataError, StorageError
 from styledag.manifest import read_rows
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
+from styledag.sampling.index import Pair
 from styledag.sampling.weights import Weights
 from styledag.scoring.discrimination import tells
 from styledag.scoring.embedding_scorer import EmbeddingScorer
@@ -24,7 +25,6 @@ from styledag.scoring.records import (
     Estimate,
     FamilyRow,
     NearestRow,
-    Pair,
     ScoreRow,
 )
 from styledag.scoring.score import (
