@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from styledag.report.data import DataSection
 from styledag.sampling.index import Pair
-from styledag.scoring.records import ScoreRow
+from styledag.scoring.records import Estimate, ScoreRow
 from styledag.store.artifact import Input
 
 Samples: TypeAlias = Mapping[Pair, Path]
@@ -95,23 +95,6 @@ class LossLog:
             raise ValueError(f"{len(self.steps)} steps, but {len(self.losses)} losses")
         if not (math.isfinite(self.steps_per_epoch) and self.steps_per_epoch > 0):
             raise ValueError(f"steps_per_epoch is {self.steps_per_epoch!r}, but must be above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gap:
-    """How much a score tells the style's held-out images from the base's own images.
-
-    Attributes:
-        value: The difference; ``None`` where it could not be measured.
-        low: Lower end of the interval around it.
-        high: Upper end of it.
-        tells: Whether the score tells the style at all.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    tells: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,8 +212,8 @@ class ModelReport:
         loss: The training log.
         scores: Scores of blends and checkpoints, in the order to be listed.
         scorer: Name of the model that embeds samples: a folder or Hub id.
-        scorer_gap: Whether it tells the style.
-        classifier_gap: Whether the classifier does.
+        scorer_gap: How much it tells the style's held-out images from the base's own images.
+        classifier_gap: How much the classifier does.
         classifier: What says which samples it takes for the style; ``None`` if nothing does.
         untrained: The base asked for the style without training, in each way that it was.
         families_drawn: Families of near-duplicates that are drawn unasked.
@@ -259,8 +242,8 @@ class ModelReport:
     loss: LossLog = field(default_factory=LossLog)
     scores: tuple[ScoreRow, ...] = ()
     scorer: str = ""
-    scorer_gap: Gap = field(default_factory=Gap)
-    classifier_gap: Gap = field(default_factory=Gap)
+    scorer_gap: Estimate = field(default_factory=Estimate)
+    classifier_gap: Estimate = field(default_factory=Estimate)
     classifier: Classifier | None = None
     untrained: tuple[UntrainedBase, ...] = ()
     families_drawn: tuple[DrawnFamily, ...] = ()

@@ -62,6 +62,11 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether all of the interval is."""
+        return self.low is not None and self.low > 0
+
 
 def rounded(value: float | None) -> float | None:
     """Return a figure with so many decimals as scores are stored with."""

@@ -239,7 +239,9 @@ def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
         return list(rows)
     balanced = balances(points)
     place = recommended(
-        balanced, [row.amount for row in compared], [_has_learned(row) for row in compared]
+        balanced,
+        [row.amount for row in compared],
+        [row.amount > 0 and row.style_learned.is_above_zero for row in compared],
     )
     judged = {
         row.name: replace(row, balance=rounded(balance), on_front=front, recommended=at == place)
@@ -248,10 +250,6 @@ def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
         )
     }
     return [judged.get(row.name, row) for row in rows]
-
-
-def _has_learned(row: ScoreRow) -> bool:
-    return row.amount > 0 and row.style_learned.low is not None and row.style_learned.low > 0
 
 
 def _notes(

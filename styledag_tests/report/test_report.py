@@ -16,7 +16,6 @@ from styledag.report.data import DataSection
 from styledag.report.model import (
     Classifier,
     DrawnFamily,
-    Gap,
     LossLog,
     ModelReport,
     Recommendation,
@@ -125,7 +124,7 @@ def test_a_score_that_cannot_tell_the_style_is_marked_and_stays_off_the_front_pa
     report: ModelReport, tmp_path: Path
 ) -> None:
     asked = Classifier(name="data/judge", label="twemoji")
-    blind = Gap(value=0.01, low=-0.02, high=0.04)
+    blind = Estimate(0.01, -0.02, 0.04)
     page = page_of(replace(report, classifier=asked, classifier_gap=blind), tmp_path)
     [head] = [each for each in page.select("th.by") if "classifier" in each.get_text()]
     assert "cannot tell" in head.get_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from styledag.report.model import Classifier, Gap, ModelReport
+from styledag.report.model import Classifier, ModelReport
 from styledag.scoring.records import Estimate
 from styledag_tests.report.example import example_report
 from styledag_tests.report.test_report import page_of
@@ -22,7 +22,7 @@ def test_what_a_classifier_takes_for_the_style_is_a_column_of_the_scores(
 ) -> None:
     assert "taken for" not in page_of(report, tmp_path / "none").get_text().lower()
     asked = Classifier(name="data/judge", label="twemoji", prompts=("a house", "a car"))
-    knows = Gap(value=0.6, low=0.5, high=0.7, tells=True)
+    knows = Estimate(0.6, 0.5, 0.7)
     scored = replace(report, classifier=asked, classifier_gap=knows)
     page = page_of(scored, tmp_path / "asked")
     assert "Taken for twemoji35%" in page.select_one(".glance").get_text()

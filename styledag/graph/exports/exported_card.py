@@ -170,7 +170,6 @@ def _recipe(lineage: Lineage) -> Mapping[str, str | int | float | bool]:
 
 def _scores(scores: Artifact, wanted: str) -> tuple[CardScore, ...]:
     from styledag.manifest import read_rows
-    from styledag.scoring.discrimination import tells
     from styledag.scoring.records import Estimate, ScoreRow
     from styledag.scoring.score import SCORER, SCORES, read_summary
 
@@ -178,7 +177,7 @@ def _scores(scores: Artifact, wanted: str) -> tuple[CardScore, ...]:
     if wanted not in rows:
         return ()
     summary = read_summary(scores.folder)
-    knows_style = tells(Estimate(**summary["gaps"][SCORER]))
+    knows_style = Estimate(**summary["gaps"][SCORER]).is_above_zero
     estimates = {
         name: getattr(rows[wanted], name) for name in _SCORES if name != "style" or knows_style
     }

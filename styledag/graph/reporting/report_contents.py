@@ -1,7 +1,7 @@
 """Fills the page about a model from what it is made of."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,7 +22,6 @@ from styledag.report.model import (
     BlendSection,
     Classifier,
     DrawnFamily,
-    Gap,
     LineageStep,
     LossLog,
     ModelReport,
@@ -35,7 +34,6 @@ from styledag.report.wording import number
 from styledag.sampling.index import read_frames, read_gifs, read_samples, read_swept
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring import records
-from styledag.scoring.discrimination import tells
 from styledag.scoring.records import styled
 from styledag.scoring.score import (
     CLASSIFIER,
@@ -80,8 +78,8 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         loss=_loss(model),
         scores=tuple(scores),
         scorer=settings["scorer"],
-        scorer_gap=_gap(summary["gaps"], SCORER),
-        classifier_gap=_gap(summary["gaps"], CLASSIFIER),
+        scorer_gap=records.Estimate(**summary["gaps"].get(SCORER, {})),
+        classifier_gap=records.Estimate(**summary["gaps"].get(CLASSIFIER, {})),
         classifier=_classifier(settings["classifier"]),
         untrained=_untrained(inputs, samples.prompts),
         families_drawn=_families_drawn(inputs, workspace),
@@ -104,11 +102,6 @@ def _classifier(asked: ClassifierSettings | None) -> Classifier | None:
     if asked is None:
         return None
     return Classifier(name=asked.model, label=asked.label, prompts=asked.prompts)
-
-
-def _gap(gaps: Mapping[str, Any], name: str) -> Gap:
-    measured = records.Estimate(**gaps.get(name, {}))
-    return Gap(**asdict(measured), tells=tells(measured))
 
 
 def _untrained(inputs: Inputs, prompts: Sequence[str]) -> tuple[UntrainedBase, ...]:
