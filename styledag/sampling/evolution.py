@@ -1,7 +1,6 @@
 """How images change over training: one GIF for each prompt and seed, the base first."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from styledag.sampling import sampler as sampling
@@ -17,22 +16,9 @@ CODE_VERSION = f"3.{sampling.CODE_VERSION}"
 FRAME_MS = 400
 
 
-@dataclass(frozen=True)
-class SnapshotUnet:
-    """One snapshot's weights.
-
-    Attributes:
-        epoch: Passes over the training split; at least 1, since 0 is the base.
-        weights: Its weights.
-    """
-
-    epoch: int
-    weights: Weights
-
-
 def draw_evolution(
     base: Sampler,
-    snapshots: Sequence[SnapshotUnet],
+    snapshots: Mapping[int, Weights],
     workspace: Workspace,
     *,
     vae: TunedVae | None = None,
@@ -45,7 +31,7 @@ def draw_evolution(
 
     Args:
         base: Sampler of the base, and what to ask for.
-        snapshots: Snapshots in any order.
+        snapshots: Weights of each snapshot by its epoch, from 1; 0 is the base.
         workspace: Where it all goes.
         vae: The autoencoder that the snapshots' images are decoded with; the base's own when
             left out. The base's images are always decoded with the base's own.
@@ -55,15 +41,15 @@ def draw_evolution(
         ModelError: If a model cannot be loaded, or gives NaN.
         StyleFileError: If a prompt is longer than the base reads.
     """
-    in_order = sorted(snapshots, key=lambda snapshot: snapshot.epoch)
+    epochs = sorted(snapshots)
     samples: dict[int, tuple[Sample, ...]] = {}
-    total = len(base.pairs) * (len(in_order) + 1)
+    total = len(base.pairs) * (len(epochs) + 1)
     with workspace.progress.task("evolution", total) as advance:
         samples[0] = base.draw(base.pairs, workspace, advance)
-        for snapshot in in_order:
+        for epoch in epochs:
             # A sampler of its own, let go at once: one UNet in memory beside the base's.
-            tuned = base.with_weights(snapshot.weights, vae=vae)
-            samples[snapshot.epoch] = tuned.draw(base.pairs, workspace, advance)
+            tuned = base.with_weights(snapshots[epoch], vae=vae)
+            samples[epoch] = tuned.draw(base.pairs, workspace, advance)
     folders = prompt_folders(base.settings.prompts)
     frames = (
         (
@@ -76,7 +62,7 @@ def draw_evolution(
     )
     gifs = _gifs(samples, folders, base.settings.seeds)
     return {
-        "epochs": [snapshot.epoch for snapshot in in_order],
+        "epochs": epochs,
         "frames": write_shown(workspace.folder, FRAMES, frames),
         "gifs": write_shown(workspace.folder, GIFS, gifs),
     }
