@@ -64,11 +64,8 @@ class ClipTokens:
     def padded(self, texts: Sequence[str], model: Any) -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts on a text encoder's device: [B, limit] each.
 
-        On the device ``meta`` they are shapes, and no tokenizer is read.
-
-        Args:
-            texts: Of those that are too long, the start is read.
-            model: The text encoder.
+        Of texts that are too long, the start is read. On the device ``meta`` they are shapes, and
+        no tokenizer is read.
         """
         import torch
 
@@ -94,12 +91,6 @@ class ClipTokens:
 
 class ClipTextEncoder:
     """A base's CLIP text encoder.
-
-    Args:
-        base: Folder in diffusers' layout; its ``text_encoder`` is read.
-        tokens: The base's.
-        device: Where it computes; on ``meta`` no tokenizer is read.
-        dtype: Dtype of its weights.
 
     Raises:
         ModelError: If it is missing, damaged or incomplete.

@@ -51,12 +51,6 @@ class LongerTokens:
 class ClipPair:
     """Both text encoders of a base.
 
-    Args:
-        base: Folder in diffusers' layout.
-        kinds: Their classes.
-        device: Where they compute; on ``meta`` no tokenizer is read.
-        dtype: Dtype of their weights.
-
     Raises:
         ModelError: If one is missing, damaged or incomplete.
     """
@@ -76,11 +70,7 @@ class ClipPair:
         ]
 
     def encode(self, texts: Sequence[str]) -> "tuple[Tensor, list[Any]]":
-        """Return the joined penultimate states of texts, and what each model returned.
-
-        Args:
-            texts: Of those that are too long, the start is read.
-        """
+        """Return the joined penultimate states of texts, and what each model returned."""
         import torch
 
         with torch.no_grad():

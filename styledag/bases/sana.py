@@ -205,9 +205,8 @@ class InstructedTokens:
     def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts, the instruction before them.
 
-        Args:
-            texts: Either all are empty, or none is; none longer than the limit.
-            device: Where they are needed; on ``meta`` they are shapes, without the instruction.
+        Either all texts are empty, or none is. On the device ``meta`` they are shapes, without the
+        instruction.
         """
         import torch
 

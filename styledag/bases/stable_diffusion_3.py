@@ -197,12 +197,6 @@ class T5Tokens:
 class Sd3TextEncoder:
     """Both CLIPs of a base, and its T5.
 
-    Args:
-        base: Folder in diffusers' layout.
-        with_t5: Whether it has a T5.
-        device: Where they compute; on ``meta`` no tokenizer is read.
-        dtype: Dtype of their weights.
-
     Raises:
         ModelError: If one is missing, damaged or incomplete.
     """
