@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
 from itertools import islice
 from queue import LifoQueue
 from typing import TypeVar
@@ -14,7 +15,7 @@ from typing import TypeVar
 from styledag.errors import DeviceError
 from styledag.images.converting.convert import Converted, rejected
 from styledag.images.settings import ImageSettings
-from styledag.images.worker import WorkerLimits, hello, read_frame, write_frame
+from styledag.images.worker import WorkerLimits, read_frame, write_frame
 from styledag.settings import settings_identity
 
 MACHINE_REASONS = frozenset({"decoder_crashed", "decode_timeout", "out_of_memory"})
@@ -103,7 +104,9 @@ class Worker:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                write_frame(process.stdin, hello(settings_identity(self._settings), self._limits))
+                settings = settings_identity(self._settings)
+                hello = {"settings": settings, "limits": asdict(self._limits)}
+                write_frame(process.stdin, hello)
                 read_frame(process.stdout)
             except (EOFError, OSError) as exc:
                 ended = self.close()
