@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from styledag.report.data import DataSection
 from styledag.sampling.index import Pair
 from styledag.scoring.records import Estimate, ScoreRow
+from styledag.scoring.settings import ClassifierSettings
 from styledag.store.artifact import Input
 
 Samples: TypeAlias = Mapping[Pair, Path]
@@ -134,21 +135,6 @@ class UntrainedBase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classifier:
-    """What was asked whether samples are of the style.
-
-    Attributes:
-        name: Folder or Hub id.
-        label: Its label that stands for the style.
-        prompts: Prompts whose samples it was asked about; all, if none.
-    """
-
-    name: str
-    label: str
-    prompts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class NearestPair:
     """A sample beside the training image that it is most like.
 
@@ -244,7 +230,7 @@ class ModelReport:
     scorer: str = ""
     scorer_gap: Estimate = field(default_factory=Estimate)
     classifier_gap: Estimate = field(default_factory=Estimate)
-    classifier: Classifier | None = None
+    classifier: ClassifierSettings | None = None
     untrained: tuple[UntrainedBase, ...] = ()
     families_drawn: tuple[DrawnFamily, ...] = ()
     score_notes: tuple[str, ...] = ()

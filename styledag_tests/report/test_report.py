@@ -14,7 +14,6 @@ from styledag.errors import DataError, StorageError
 from styledag.report import report as report_module
 from styledag.report.data import DataSection
 from styledag.report.model import (
-    Classifier,
     DrawnFamily,
     LossLog,
     ModelReport,
@@ -23,6 +22,7 @@ from styledag.report.model import (
 )
 from styledag.report.report import write_report
 from styledag.scoring.records import Estimate
+from styledag.scoring.settings import ClassifierSettings
 from styledag_tests.report.example import (
     EPOCHS,
     PROMPTS,
@@ -123,7 +123,7 @@ def test_blocks_that_take_a_share_of_the_weight_are_named(
 def test_a_score_that_cannot_tell_the_style_is_marked_and_stays_off_the_front_page(
     report: ModelReport, tmp_path: Path
 ) -> None:
-    asked = Classifier(name="data/judge", label="twemoji")
+    asked = ClassifierSettings(model="data/judge", label="twemoji")
     blind = Estimate(0.01, -0.02, 0.04)
     page = page_of(replace(report, classifier=asked, classifier_gap=blind), tmp_path)
     [head] = [each for each in page.select("th.by") if "classifier" in each.get_text()]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from styledag.report.model import Classifier, ModelReport
+from styledag.report.model import ModelReport
 from styledag.scoring.records import Estimate
+from styledag.scoring.settings import ClassifierSettings
 from styledag_tests.report.example import example_report
 from styledag_tests.report.test_report import page_of
 
@@ -21,7 +22,7 @@ def test_what_a_classifier_takes_for_the_style_is_a_column_of_the_scores(
     report: ModelReport, tmp_path: Path
 ) -> None:
     assert "taken for" not in page_of(report, tmp_path / "none").get_text().lower()
-    asked = Classifier(name="data/judge", label="twemoji", prompts=("a house", "a car"))
+    asked = ClassifierSettings(model="data/judge", label="twemoji", prompts=("a house", "a car"))
     knows = Estimate(0.6, 0.5, 0.7)
     scored = replace(report, classifier=asked, classifier_gap=knows)
     page = page_of(scored, tmp_path / "asked")

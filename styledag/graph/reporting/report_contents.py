@@ -20,7 +20,6 @@ from styledag.merging.blend import blend_amount
 from styledag.merging.settings import BlendSettings
 from styledag.report.model import (
     BlendSection,
-    Classifier,
     DrawnFamily,
     LineageStep,
     LossLog,
@@ -45,7 +44,6 @@ from styledag.scoring.score import (
     STYLE_PROMPT,
     read_summary,
 )
-from styledag.scoring.settings import ClassifierSettings
 from styledag.store.artifact import Artifact
 from styledag.store.workspace import Workspace
 
@@ -80,7 +78,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         scorer=settings["scorer"],
         scorer_gap=records.Estimate(**summary["gaps"].get(SCORER, {})),
         classifier_gap=records.Estimate(**summary["gaps"].get(CLASSIFIER, {})),
-        classifier=_classifier(settings["classifier"]),
+        classifier=settings["classifier"],
         untrained=_untrained(inputs, samples.prompts),
         families_drawn=_families_drawn(inputs, workspace),
         score_notes=tuple(summary["notes"]),
@@ -96,12 +94,6 @@ def _recommendation(scores: list[records.ScoreRow], rule: str) -> Recommendation
         if row.recommended:
             return Recommendation(name=row.name, rule=rule)
     return None
-
-
-def _classifier(asked: ClassifierSettings | None) -> Classifier | None:
-    if asked is None:
-        return None
-    return Classifier(name=asked.model, label=asked.label, prompts=asked.prompts)
 
 
 def _untrained(inputs: Inputs, prompts: Sequence[str]) -> tuple[UntrainedBase, ...]:
