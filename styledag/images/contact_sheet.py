@@ -4,8 +4,8 @@ import base64
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import jinja2
 from markupsafe import escape
 
 from styledag.images.family_strip import family_strip
@@ -13,6 +13,7 @@ from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.thumbnails import thumbnail
 from styledag.manifest import Manifest
 from styledag.store.workspace import Workspace
+from styledag.templates import templates
 
 SHEET_FILE = "contact_sheet.html"
 STRIP_FILE = "families.jpg"
@@ -99,18 +100,15 @@ def sheet_page(facts: Mapping[str, int], sections: Sequence[Section], legend: st
         sections: The images; empty sections are left out.
         legend: A sentence on how to read it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("styledag.images", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("contact_sheet.html.j2").render(
-        facts=facts,
-        legend=legend,
-        not_shown=sum(section.not_shown for section in sections),
-        sections=[section for section in sections if section.images],
+    return (
+        templates(Path(__file__).parent)
+        .get_template("contact_sheet.html.j2")
+        .render(
+            facts=facts,
+            legend=legend,
+            not_shown=sum(section.not_shown for section in sections),
+            sections=[section for section in sections if section.images],
+        )
     )
 
 

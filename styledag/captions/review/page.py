@@ -8,6 +8,7 @@ from pathlib import Path
 
 from styledag.captions.review.worst import ReviewedCaption
 from styledag.store.artifact import Facts
+from styledag.templates import templates
 
 _FOLDER = Path(__file__).parent
 _MOST_BYTES = 20_000
@@ -22,31 +23,27 @@ def captions_page(
     left_out: int,
 ) -> str:
     """Return the page as HTML, in which nothing runs and nothing is loaded from outside."""
-    import jinja2
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     look = (_FOLDER / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(look.encode()).digest()).decode()
-    return environment.get_template("page.html.j2").render(
-        style=style,
-        captions=captions,
-        sources={
-            name.removeprefix("source_"): count
-            for name, count in facts.items()
-            if name.startswith("source_") and count
-        },
-        facts=facts,
-        image=lambda sha256: f"data:image/jpeg;base64,{_thumbnail(jpeg(sha256))}",
-        left_out=left_out,
-        look=Markup(look),
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
+    return (
+        templates(_FOLDER)
+        .get_template("page.html.j2")
+        .render(
+            style=style,
+            captions=captions,
+            sources={
+                name.removeprefix("source_"): count
+                for name, count in facts.items()
+                if name.startswith("source_") and count
+            },
+            facts=facts,
+            image=lambda sha256: f"data:image/jpeg;base64,{_thumbnail(jpeg(sha256))}",
+            left_out=left_out,
+            look=Markup(look),
+            policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
+        )
     )
 
 
