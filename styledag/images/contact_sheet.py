@@ -100,15 +100,12 @@ def sheet_page(facts: Mapping[str, int], sections: Sequence[Section], legend: st
         sections: The images; empty sections are left out.
         legend: A sentence on how to read it.
     """
-    return (
-        templates(Path(__file__).parent)
-        .get_template("contact_sheet.html.j2")
-        .render(
-            facts=facts,
-            legend=legend,
-            not_shown=sum(section.not_shown for section in sections),
-            sections=[section for section in sections if section.images],
-        )
+    template = templates(Path(__file__).parent).get_template("contact_sheet.html.j2")
+    return template.render(
+        facts=facts,
+        legend=legend,
+        not_shown=sum(section.not_shown for section in sections),
+        sections=[section for section in sections if section.images],
     )
 
 

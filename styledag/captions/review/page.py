@@ -27,23 +27,20 @@ def captions_page(
 
     look = (_FOLDER / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(look.encode()).digest()).decode()
-    return (
-        templates(_FOLDER)
-        .get_template("page.html.j2")
-        .render(
-            style=style,
-            captions=captions,
-            sources={
-                name.removeprefix("source_"): count
-                for name, count in facts.items()
-                if name.startswith("source_") and count
-            },
-            facts=facts,
-            image=lambda sha256: f"data:image/jpeg;base64,{_thumbnail(jpeg(sha256))}",
-            left_out=left_out,
-            look=Markup(look),
-            policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
-        )
+    template = templates(_FOLDER).get_template("page.html.j2")
+    return template.render(
+        style=style,
+        captions=captions,
+        sources={
+            name.removeprefix("source_"): count
+            for name, count in facts.items()
+            if name.startswith("source_") and count
+        },
+        facts=facts,
+        image=lambda sha256: f"data:image/jpeg;base64,{_thumbnail(jpeg(sha256))}",
+        left_out=left_out,
+        look=Markup(look),
+        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'",
     )
 
 
