@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -152,7 +151,7 @@ def bring_up_to_date(
     with open_history(project.root) as instance:
         for step in steps:
             run_step(definitions, instance, step)
-    _say_end(console, project, done, time.monotonic() - started_at)
+    _say_end(session, done, time.monotonic() - started_at)
 
 
 def _say(console: Console, built: "Built") -> None:
@@ -187,17 +186,14 @@ def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
     return f"done in {elapsed_s:.0f} s: {did or f'{made} made anew'}"
 
 
-def _say_end(console: Console, project: Project, done: "Sequence[Built]", elapsed_s: float) -> None:
+def _say_end(session: Session, done: "Sequence[Built]", elapsed_s: float) -> None:
+    console = session.console
     console.print()
     console.print(summary(done, elapsed_s))
     for built in done:
         if built.artifact.asset == "model_report":
             report = built.artifact.folder / "report.html"
-            console.print(f"report of {built.artifact.partition}: {_shown(report, project.root)}")
+            console.print(f"report of {built.artifact.partition}: {session.shown(report)}")
     last = done[-1].artifact if done else None
     if last is not None and last.asset in IMAGE_ASSETS:
         console.print(f"look at them: styledag show {last.partition} {last.asset}")
-
-
-def _shown(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
