@@ -38,7 +38,7 @@ def labelled_frame(images: Sequence[Image.Image], label: str) -> Image.Image:
 
 
 def there_and_back(
-    frames: Sequence[Image.Image], *, frame_ms: int, hold_ms: int = HOLD_MS
+    frames: Sequence[Image.Image], *, frame_ms: int
 ) -> tuple[list[Image.Image], list[int]]:
     """Return a loop without a jump, with how long each of its frames stands.
 
@@ -47,12 +47,11 @@ def there_and_back(
 
     Args:
         frames: At least one.
-        frame_ms: Milliseconds of a frame on the way there.
-        hold_ms: Milliseconds of the last frame.
+        frame_ms: Milliseconds of a frame on the way there; :data:`HOLD_MS` of the last.
     """
     back = list(frames[-2:0:-1])
     durations_ms = [frame_ms] * len(frames) + [max(20, frame_ms // 2)] * len(back)
-    durations_ms[len(frames) - 1] = hold_ms
+    durations_ms[len(frames) - 1] = HOLD_MS
     return [*frames, *back], durations_ms
 
 
