@@ -32,11 +32,7 @@ class FetchError(SourceError):
 
 
 def is_transient(reason: str) -> bool:
-    """Return whether the same address may answer differently later.
-
-    Args:
-        reason: The reason of a :class:`FetchError`, such as ``http_503``.
-    """
+    """Return whether the same address may answer differently later."""
     return reason in _TRANSIENT or reason.startswith("http_5")
 
 

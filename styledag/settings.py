@@ -5,6 +5,7 @@ A field's metadata uses pydantic's words (``ge``, ``gt``, ``le``, ``lt``, ``min_
 while :func:`check_settings` checks the same bounds where only the standard library is at hand.
 """
 
+import hashlib
 import json
 import operator
 import re
@@ -81,6 +82,11 @@ def settings_identity(settings: Any) -> dict[str, Any]:
 def canonical_json(value: Any) -> str:
     """Return ``value`` as JSON with one spelling: sorted keys, no spaces, no NaN."""
     return _ENCODER.encode(value)
+
+
+def json_digest(value: Any) -> str:
+    """Return the sha256 of :func:`canonical_json`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=asdict)

@@ -224,6 +224,8 @@ class Base(Protocol):
     ) -> TextEncoder:
         """Return its text encoders, float32 when no dtype is given.
 
+        On the device ``meta`` no tokenizer is read.
+
         Raises:
             ModelError: If one is missing, damaged or incomplete.
         """
@@ -331,14 +333,7 @@ class Base(Protocol):
 
 
 def check_length(text: str, tokens: Tokens, *, called: str, error: type[StyledagError]) -> None:
-    """Check that a text is not longer than a base reads.
-
-    Args:
-        text: Caption or prompt.
-        tokens: The base's.
-        called: What the text is, for the message.
-        error: What to raise.
-    """
+    """Check that a text is not longer than a base reads."""
     found = tokens.count(text)
     if found > tokens.limit:
         raise error(

@@ -8,14 +8,7 @@ from styledag.errors import StyledagError
 def prefix_of(
     block: str, blocks: Mapping[str, str], *, setting: str, error: type[StyledagError]
 ) -> str:
-    """Return the prefix of the names of a block's tensors.
-
-    Args:
-        block: As a style file names it.
-        blocks: A base's :attr:`~styledag.bases.base.Base.blocks`.
-        setting: The setting that names it, for the message.
-        error: What to raise if there is no such block.
-    """
+    """Return the prefix of the names of a block's tensors."""
     if block not in blocks:
         raise error(
             f"{setting} names block {block!r}, which the base does not have: name some of "

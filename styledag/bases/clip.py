@@ -29,10 +29,6 @@ _POSITIONS = 77
 def text_positions(base: Path, text_encoder: str = "text_encoder") -> int:
     """Return how many tokens a text encoder of a base reads.
 
-    Args:
-        base: Folder in diffusers' layout.
-        text_encoder: The text encoder's subfolder.
-
     Raises:
         ModelError: If its configuration is damaged.
     """
@@ -42,13 +38,7 @@ def text_positions(base: Path, text_encoder: str = "text_encoder") -> int:
 
 
 class ClipTokens:
-    """The tokens of a base's CLIP tokenizer, which is loaded when first needed.
-
-    Args:
-        base: Folder in diffusers' layout.
-        tokenizer: The tokenizer's subfolder.
-        text_encoder: Subfolder of the text encoder that reads the tokens.
-    """
+    """The tokens of a base's CLIP tokenizer, which is loaded when first needed."""
 
     def __init__(
         self, base: Path, *, tokenizer: str = "tokenizer", text_encoder: str = "text_encoder"
@@ -74,11 +64,8 @@ class ClipTokens:
     def padded(self, texts: Sequence[str], model: Any) -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts on a text encoder's device: [B, limit] each.
 
-        On the device ``meta`` they are shapes, and no tokenizer is read.
-
-        Args:
-            texts: Of those that are too long, the start is read.
-            model: The text encoder.
+        Of texts that are too long, the start is read. On the device ``meta`` they are shapes, and
+        no tokenizer is read.
         """
         import torch
 
@@ -104,12 +91,6 @@ class ClipTokens:
 
 class ClipTextEncoder:
     """A base's CLIP text encoder.
-
-    Args:
-        base: Folder in diffusers' layout; its ``text_encoder`` is read.
-        tokens: The base's.
-        device: Where it computes; on ``meta`` no tokenizer is read.
-        dtype: Dtype of its weights.
 
     Raises:
         ModelError: If it is missing, damaged or incomplete.

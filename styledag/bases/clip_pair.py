@@ -21,11 +21,7 @@ _ENCODERS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 
 
 def pair_tokens(base: Path) -> list[ClipTokens]:
-    """Return the tokens of both text encoders of a base.
-
-    Args:
-        base: Folder in diffusers' layout.
-    """
+    """Return the tokens of both text encoders of a base."""
     return [
         ClipTokens(base, tokenizer=tokenizer, text_encoder=text_encoder)
         for text_encoder, tokenizer in _ENCODERS.items()
@@ -33,11 +29,7 @@ def pair_tokens(base: Path) -> list[ClipTokens]:
 
 
 class LongerTokens:
-    """The tokens of several tokenizers, of which the one that makes most of a text counts.
-
-    Args:
-        each: Those of each text encoder.
-    """
+    """The tokens of several tokenizers, of which the one that makes most of a text counts."""
 
     def __init__(self, each: Sequence[ClipTokens]) -> None:
         self._each = tuple(each)
@@ -59,12 +51,6 @@ class LongerTokens:
 class ClipPair:
     """Both text encoders of a base.
 
-    Args:
-        base: Folder in diffusers' layout.
-        kinds: Their classes.
-        device: Where they compute; on ``meta`` no tokenizer is read.
-        dtype: Dtype of their weights.
-
     Raises:
         ModelError: If one is missing, damaged or incomplete.
     """
@@ -84,11 +70,7 @@ class ClipPair:
         ]
 
     def encode(self, texts: Sequence[str]) -> "tuple[Tensor, list[Any]]":
-        """Return the joined penultimate states of texts, and what each model returned.
-
-        Args:
-            texts: Of those that are too long, the start is read.
-        """
+        """Return the joined penultimate states of texts, and what each model returned."""
         import torch
 
         with torch.no_grad():

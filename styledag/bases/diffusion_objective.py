@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 def training_schedule(folder: Path) -> "DDPMScheduler":
     """Return the noise schedule that a base was trained with, whichever sampler it names.
 
-    Args:
-        folder: The base's ``scheduler``.
-
     Raises:
         ModelError: If it is missing or damaged.
     """

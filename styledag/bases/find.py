@@ -21,9 +21,6 @@ def find_base(folder: Path) -> Base:
     A module of this package whose class is registered by :func:`~styledag.bases.families.family` is
     all that a new family needs.
 
-    Args:
-        folder: In diffusers' layout.
-
     Raises:
         ModelError: If there is no such file, or it names a pipeline or a part of a kind that
             cannot be fine-tuned; the message names it and the families that can.

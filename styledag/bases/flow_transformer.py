@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 class FlowTransformer:
-    """A base whose denoiser is a transformer over patches of latents.
-
-    Args:
-        folder: In its pipeline's layout.
-    """
+    """A base whose denoiser is a transformer over patches of latents."""
 
     family: str
     parts = Parts(

@@ -90,9 +90,6 @@ class Flux2Klein(FlowTransformer):
 
     Its latents are those of the autoencoder in patches of 2x2, normalised by channel, as the
     denoiser reads them: encoding and decoding patch and normalise, and there is no further scale.
-
-    Args:
-        folder: In ``Flux2KleinPipeline``'s layout.
     """
 
     family = "FLUX.2 klein"

@@ -94,10 +94,6 @@ class IpAdapterBase(Base, Protocol):
     def check_ip_adapter(self, shapes: Mapping[str, tuple[int, ...]], image_encoder: Path) -> None:
         """Check that an adapter fits the denoiser and the image encoder.
 
-        Args:
-            shapes: Of the adapter's tensors, by name.
-            image_encoder: Folder with the image encoder's configuration.
-
         Raises:
             ModelError: If it does not; the message includes both widths.
         """
@@ -128,11 +124,6 @@ def check_fit(
     shapes: Mapping[str, tuple[int, ...]], image_encoder: Path, *, text_width: int
 ) -> None:
     """Check that an adapter fits a UNet and an image encoder; see :class:`IpAdapterBase`.
-
-    Args:
-        shapes: Of the adapter's tensors, by name.
-        image_encoder: Folder with the image encoder's configuration.
-        text_width: Width of the text states that the UNet reads.
 
     Raises:
         ModelError: If it does not.

@@ -45,11 +45,6 @@ class KlAutoencoder:
 
     In float32 where float16 is asked for, which overflows in those of Stable Diffusion.
 
-    Args:
-        folder: With ``config.json`` and safetensors.
-        device: Where it computes.
-        dtype: Dtype of its weights.
-
     Attributes:
         model: The model.
 

@@ -58,10 +58,6 @@ class ChatTokens:
         """Return token ids and attention mask of texts: [texts, limit] each.
 
         On the device ``meta`` they are shapes, and no tokenizer is read.
-
-        Args:
-            texts: None longer than the limit.
-            device: Where they are needed.
         """
         import torch
 
@@ -96,12 +92,6 @@ class ChatTokens:
 class LanguageModel:
     """A language model of which hidden states are read, without the head that predicts words.
 
-    Args:
-        folder: The model's.
-        tokens: The base's.
-        device: Where it computes; on ``meta`` no tokenizer is read.
-        dtype: Dtype of its weights.
-
     Raises:
         ModelError: If it is missing, damaged or incomplete.
     """
@@ -128,11 +118,7 @@ class LanguageModel:
         """Return what the denoiser reads of texts; see the protocol of text encoders."""
 
     def states(self, texts: Sequence[str]) -> "tuple[Sequence[Tensor], Tensor]":
-        """Return the states after each layer, the embeddings first, and the attention mask.
-
-        Args:
-            texts: None longer than the tokens allow.
-        """
+        """Return the states after each layer, the embeddings first, and the attention mask."""
         import torch
 
         ids, mask = self._tokens.padded(texts, self._model.device)
@@ -149,14 +135,7 @@ class LanguageModel:
 
 
 def meta_states(count: int, tokens: int, width: int, *, masked: bool) -> Conditioning:
-    """Return the conditioning of so many texts on the meta device.
-
-    Args:
-        count: Texts.
-        tokens: States of each.
-        width: Elements of each state.
-        masked: Whether it states which states are of the text.
-    """
+    """Return text states [count, tokens, width] on the meta device, with their mask if asked."""
     import torch
 
     tensors = {STATES: torch.empty((count, tokens, width), device="meta")}

@@ -108,22 +108,13 @@ def load_tokenizer(kind: Any, folder: Path) -> Any:
 
 
 def count_tokens(tokenizer: Any, text: str) -> int:
-    """Return how many tokens a text has, special ones included.
-
-    Args:
-        tokenizer: From :func:`load_tokenizer`.
-        text: The text.
-    """
+    """Return how many tokens a text has, special ones included."""
     # Not through the tokenizer's own call, which warns of every text above its limit.
     return len(counting_backend(tokenizer).encode(text).ids)
 
 
 def counting_backend(tokenizer: Any) -> "Tokenizer":
-    """Return what a tokenizer of transformers' counts by, whatever was padded before.
-
-    Args:
-        tokenizer: From :func:`load_tokenizer`.
-    """
+    """Return what a tokenizer of transformers' counts by, whatever was padded before."""
     backend: Tokenizer = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.no_truncation()

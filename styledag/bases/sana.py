@@ -81,9 +81,6 @@ class Sana(FlowTransformer):
 
     Texts are told to the language model in small letters, behind the pipeline's own instruction to
     enhance them; the empty text alone, as the pipeline does with negative prompts.
-
-    Args:
-        folder: In ``SanaPipeline``'s layout.
     """
 
     family = "Sana"
@@ -190,11 +187,7 @@ class Sana(FlowTransformer):
 
 
 class InstructedTokens:
-    """The tokens of texts in small letters, whose tokenizer is loaded when first needed.
-
-    Args:
-        folder: The tokenizer's.
-    """
+    """The tokens of texts in small letters, whose tokenizer is loaded when first needed."""
 
     limit = _KEPT - 1
 
@@ -212,9 +205,8 @@ class InstructedTokens:
     def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
         """Return token ids and attention mask of texts, the instruction before them.
 
-        Args:
-            texts: Either all are empty, or none is; none longer than the limit.
-            device: Where they are needed; on ``meta`` they are shapes, without the instruction.
+        Either all texts are empty, or none is. On the device ``meta`` they are shapes, without the
+        instruction.
         """
         import torch
 

@@ -42,11 +42,7 @@ if TYPE_CHECKING:
     },
 )
 class StableDiffusion:
-    """A base of Stable Diffusion 1.x or 2.x; members are those of the protocol.
-
-    Args:
-        folder: In ``StableDiffusionPipeline``'s layout.
-    """
+    """A base of Stable Diffusion 1.x or 2.x; members are those of the protocol."""
 
     family = "Stable Diffusion 1.x or 2.x"
     parts = Parts(

@@ -55,9 +55,6 @@ class StableDiffusion3(FlowTransformer):
     T5 is not used where ``model_index.json`` names none, as after ``from_pretrained(...,
     text_encoder_3=None, tokenizer_3=None).save_pretrained(folder)``. Texts that only T5 reads to
     their end are allowed where there is one: the CLIPs read their start, as in the pipeline.
-
-    Args:
-        folder: In ``StableDiffusion3Pipeline``'s layout.
     """
 
     family = "Stable Diffusion 3.x"
@@ -163,11 +160,7 @@ class StableDiffusion3(FlowTransformer):
 
 
 class T5Tokens:
-    """The tokens of a base's T5 tokenizer, which is loaded when first needed.
-
-    Args:
-        base: Folder in diffusers' layout.
-    """
+    """The tokens of a base's T5 tokenizer, which is loaded when first needed."""
 
     limit = _T5_TOKENS
 
@@ -203,12 +196,6 @@ class T5Tokens:
 
 class Sd3TextEncoder:
     """Both CLIPs of a base, and its T5.
-
-    Args:
-        base: Folder in diffusers' layout.
-        with_t5: Whether it has a T5.
-        device: Where they compute; on ``meta`` no tokenizer is read.
-        dtype: Dtype of their weights.
 
     Raises:
         ModelError: If one is missing, damaged or incomplete.

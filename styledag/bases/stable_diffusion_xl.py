@@ -48,9 +48,6 @@ class StableDiffusionXL(StableDiffusion):
     crop, and the size that it was made. In training they are each image's own, so that enlarged
     and cropped images are learned as such; in drawing both sizes are those of the latents and the
     crop starts at 0, 0, as in the pipeline.
-
-    Args:
-        folder: In ``StableDiffusionXLPipeline``'s layout.
     """
 
     family = "Stable Diffusion XL"
@@ -149,12 +146,9 @@ class XlTextEncoder:
     """Both text encoders of a base.
 
     Args:
-        base: Folder in diffusers' layout.
         zeros_for_empty: Whether the empty text is all zeros and not what the encoders make of it.
             The pipeline does so where no negative prompt is given; here it counts for dropped
             captions and empty prompts too, as in the base's own training.
-        device: Where they compute; on ``meta`` no tokenizer is read.
-        dtype: Dtype of their weights.
 
     Raises:
         ModelError: If one is missing, damaged or incomplete.

@@ -46,9 +46,6 @@ class ZImage(FlowTransformer):
 
     Guidance starts from the prediction without the prompt, as for all families: a scale of 5 is
     what ``ZImagePipeline``, which starts from the one with it, calls 4.
-
-    Args:
-        folder: In ``ZImagePipeline``'s layout.
     """
 
     family = "Z-Image"

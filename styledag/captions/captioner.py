@@ -36,13 +36,7 @@ class Captioner(Protocol):
 
 @dataclass
 class LocalCaptioner(ABC):
-    """A model of transformers that is loaded when it is first asked.
-
-    Args:
-        folder: The model in transformers' layout, with its processor.
-        content: Version of the folder's content.
-        compute: Device and dtype.
-    """
+    """A model of transformers that is loaded when it is first asked."""
 
     folder: Path
     content: str
@@ -97,10 +91,6 @@ class LocalCaptioner(ABC):
 
     def generated(self, count: int, generate: Callable[[], Any]) -> Any:
         """Return what ``generate`` returns, without gradients.
-
-        Args:
-            count: Images in the batch, for the error.
-            generate: Asks the model.
 
         Raises:
             DeviceError: If the batch does not fit into the device's memory.

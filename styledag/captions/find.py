@@ -31,12 +31,6 @@ def find_captioner(
     Which one a model is follows from its ``config.json``; what is neither BLIP nor Florence-2 is
     asked as a chat model.
 
-    Args:
-        settings: The style's.
-        model: The model in transformers' layout, with its processor, if the settings name one.
-        compute: Returns device and dtype.
-        work: Counts what an endpoint was asked.
-
     Raises:
         ModelError: If the model has no readable ``config.json``.
     """

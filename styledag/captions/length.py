@@ -18,12 +18,6 @@ def fill_within(
     square brackets go; then the caption is cut. Whole words are taken off its end; a first word
     that is too long by itself is cut inside.
 
-    Args:
-        template: Text with fields.
-        values: Text of each field, cleaned.
-        tokens: Counts and limits.
-        articles: Whether an article before a field is fitted to the field's text.
-
     Raises:
         StyleFileError: If the template leaves no room for a caption.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from styledag.report.comparison import ComparedRecipe, Comparison
-    from styledag.report.model import ScoreRow
+    from styledag.scoring.records import Estimate, ScoreRow
 
 _SHEETS = Path("data") / "sheets"
 
@@ -81,12 +81,13 @@ def _cells(name: str, recipe: "ComparedRecipe") -> tuple[str, ...]:
 def _score_cells(score: "ScoreRow") -> tuple[str, ...]:
     from styledag.report.wording import number, percent
 
-    def interval(value: float | None, low: float | None, high: float | None) -> str:
+    def interval(estimate: "Estimate") -> str:
+        low, high = estimate.low, estimate.high
         around = "" if low is None or high is None else f" ({number(low)} to {number(high)})"
-        return f"{number(value)}{around}"
+        return f"{number(estimate.value)}{around}"
 
     return (
-        interval(score.learned, score.learned_low, score.learned_high),
-        interval(score.remembered, score.remembered_low, score.remembered_high),
-        percent(score.copying),
+        interval(score.style_learned),
+        interval(score.base_remembered),
+        percent(score.copying.value),
     )

@@ -33,5 +33,10 @@ class Session:
         """
         return Project.find((self.folder or Path.cwd()).resolve(), self.store_url)
 
+    def shown(self, path: Path) -> str:
+        """Return a path as it is printed: within the project, if it lies there."""
+        root = self.project.root
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
 
 pass_session = click.make_pass_decorator(Session)

@@ -48,7 +48,8 @@ def lineage(
     twemoji.full:both, twemoji.full@3 --why twemoji.full@8
     """
     from styledag.graph.catalogue import Catalogue
-    from styledag.graph.tracing.ancestry import describe_lineage
+    from styledag.graph.lineage import trace
+    from styledag.graph.tracing.ancestry import lineage_of
     from styledag.graph.tracing.difference import explain_difference
 
     marks, artifact = _find(session, name)
@@ -72,7 +73,7 @@ def lineage(
     described: dict[str, Any] = {"file": dict(marks)} if marks else {}
     if artifact is not None:
         store = Catalogue(session.project).store
-        described |= asdict(describe_lineage(store, artifact, images=images))
+        described |= asdict(lineage_of(trace(store, artifact), images=images))
     if as_json:
         click.echo(json.dumps(described, indent=2, ensure_ascii=False))
         return

@@ -27,10 +27,6 @@ POLICY = (
 def serve_pages(store: Store, *, port: int) -> Iterator[str]:
     """Serve the store's published HTML, PNG and GIF for as long as the context lasts.
 
-    Args:
-        store: The store.
-        port: Port to listen on; 0 for any that is free.
-
     Yields:
         Its address, without a slash at the end.
 

@@ -7,7 +7,7 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding
 from styledag.graph.checking.planned_training import planned_training
-from styledag.graph.names import ModelName
+from styledag.graph.names import Partition
 from styledag.models.compute import ComputeSettings, resolve_compute
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MINUTE_S, _HOUR_S = 60, 3600
 
 
-def predict_model(catalogue: Catalogue, model: ModelName, *, fits: bool) -> Iterator[Finding]:
+def predict_model(catalogue: Catalogue, model: Partition, *, fits: bool) -> Iterator[Finding]:
     """Yield what training a model will compute, and how long that takes if it fits the device."""
     try:
         compute = resolve_compute(ComputeSettings())

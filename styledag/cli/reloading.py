@@ -26,11 +26,6 @@ def reloading(project: Project, url: str, *, interval_s: float = _INTERVAL_S) ->
     A new style, weight or recipe is a new partition, which Dagster knows once the code location is
     loaded again; a changed prompt or rate is none. A file that cannot be read, as one that is half
     saved, changes nothing until it is mended.
-
-    Args:
-        project: Whose style files.
-        url: Of the web UI.
-        interval_s: Seconds between two looks at the files.
     """
     stop = Event()
     watch = Thread(target=_watch, args=(project, url, interval_s, stop), daemon=True)

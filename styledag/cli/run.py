@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -112,13 +111,6 @@ def bring_up_to_date(
 ) -> None:
     """Materialise a style's assets in order, saying what each one did.
 
-    Args:
-        session: The call.
-        style: The style.
-        recipes: Only these of its recipes; all when empty.
-        device: What to compute with.
-        assets: Only these; all when empty.
-
     Raises:
         StyledagError: With all checks that fail before anything is fetched, or the first stage
             that fails.
@@ -159,7 +151,7 @@ def bring_up_to_date(
     with open_history(project.root) as instance:
         for step in steps:
             run_step(definitions, instance, step)
-    _say_end(console, project, done, time.monotonic() - started_at)
+    _say_end(session, done, time.monotonic() - started_at)
 
 
 def _say(console: Console, built: "Built") -> None:
@@ -181,12 +173,7 @@ def _say(console: Console, built: "Built") -> None:
 
 
 def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
-    """Return in a line what a run came to: work by kind, stages made anew without any, or nothing.
-
-    Args:
-        done: The outcome of each stage.
-        elapsed_s: How long they took together, in seconds.
-    """
+    """Return in a line what a run did: work by kind, stages made anew without any, or nothing."""
     work: Counter[str] = Counter()
     for built in done:
         work.update(built.work)
@@ -199,17 +186,14 @@ def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
     return f"done in {elapsed_s:.0f} s: {did or f'{made} made anew'}"
 
 
-def _say_end(console: Console, project: Project, done: "Sequence[Built]", elapsed_s: float) -> None:
+def _say_end(session: Session, done: "Sequence[Built]", elapsed_s: float) -> None:
+    console = session.console
     console.print()
     console.print(summary(done, elapsed_s))
     for built in done:
         if built.artifact.asset == "model_report":
             report = built.artifact.folder / "report.html"
-            console.print(f"report of {built.artifact.partition}: {_shown(report, project.root)}")
+            console.print(f"report of {built.artifact.partition}: {session.shown(report)}")
     last = done[-1].artifact if done else None
     if last is not None and last.asset in IMAGE_ASSETS:
         console.print(f"look at them: styledag show {last.partition} {last.asset}")
-
-
-def _shown(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

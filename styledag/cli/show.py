@@ -52,9 +52,7 @@ def show(session: Session, style: str, asset: str | None, *, review: bool) -> No
     for artifact in made[: IMAGE_ASSETS.index(chosen.asset) + 1]:
         _print_counts(session, artifact, with_notes=artifact.asset == chosen.asset)
     sheet = _sheet(chosen, style, session.project.root)
-    root = session.project.root
-    shown = sheet.relative_to(root) if sheet.is_relative_to(root) else sheet
-    session.console.print(f"contact sheet: {shown}")
+    session.console.print(f"contact sheet: {session.shown(sheet)}")
 
 
 def _write_review(session: Session, style: str) -> None:

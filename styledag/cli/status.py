@@ -149,11 +149,11 @@ def doctor(session: Session, name: str | None) -> None:
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.checking.finding import Finding
     from styledag.graph.checking.preflight import check_style
-    from styledag.graph.names import ModelName
+    from styledag.graph.names import Partition
     from styledag.models.compute import ComputeSettings
 
     catalogue = Catalogue(session.project)
-    model = ModelName.parse(name) if name is not None and "." in name else None
+    model = Partition.parse_model(name) if name is not None and "." in name else None
     style = name if model is None else model.style
 
     failed: list[str] = []

@@ -33,11 +33,6 @@ def collect_images(
     An image's bytes are in ``workspace.blobs`` as soon as they are received, so that after a kill
     only the rest is fetched, and in a run without news nothing at all.
 
-    Args:
-        sources: Where to look; an image that two of them offer counts for the first.
-        workspace: Where bytes are kept and the manifest goes.
-        project: Folder that a folder source's path is relative to.
-
     Raises:
         StyleFileError: If a selector cannot be read.
         SourceError: If a source cannot be read, gives no image, or gave only a part because a

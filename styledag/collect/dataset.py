@@ -9,7 +9,7 @@ from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import DatasetSource
 from styledag.collect.sources import collects
 from styledag.collect.stored import stored_image
-from styledag.collect.web.rendered_text import one_line
+from styledag.collect.web.rendered_text import cell_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -31,9 +31,9 @@ def collect_dataset(source: DatasetSource, workspace: Workspace, *, project: Pat
             origin = Origin(
                 url=name,
                 page_url="" if source.revision is None else _page(source),
-                caption=_cell(row, source.caption),
-                licence=_cell(row, source.licence_column) or source.licence,
-                author=_cell(row, source.author_column) or source.author,
+                caption=cell_text(row, source.caption),
+                licence=cell_text(row, source.licence_column) or source.licence,
+                author=cell_text(row, source.author_column) or source.author,
             )
             try:
                 if at >= source.max_images:
@@ -105,11 +105,6 @@ def _name(source: DatasetSource, row: Mapping[str, Any], at: int) -> str:
 
 def _page(source: DatasetSource) -> str:
     return f"https://huggingface.co/datasets/{source.path}/tree/{source.revision}"
-
-
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    value = row.get(column)
-    return "" if value is None else one_line(str(value))
 
 
 def _body(image: Mapping[str, Any] | None) -> bytes:

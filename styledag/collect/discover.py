@@ -1,6 +1,5 @@
 """A source from an address alone: a wiki by its API, a category or page of it, or a web site."""
 
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from styledag.collect.folder import count_images
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.settings import FetchSettings
 from styledag.collect.web.addresses import checked_addresses, checked_url
-from styledag.collect.web.client import Client
+from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.html_page import HtmlPage
 from styledag.collect.wiki_listing import CATEGORY, FILE, Namespaces
 from styledag.errors import FetchError, SourceError
-from styledag.store.store import Store
-from styledag.store.workspace import Workspace
 
 _TIMEOUT_S = 20.0
 _API = ("api.php", "w/api.php")
@@ -69,11 +66,8 @@ def discover_source(address: str, *, project: Path) -> Discovered:
             fetch = FetchSettings(
                 timeout_s=_TIMEOUT_S, delay_s=0, retries=1, allow_private_hosts=(host,)
             )
-        with tempfile.TemporaryDirectory() as folder:
-            store = Store(f"{folder}/store")
-            workspace = Workspace(Path(folder), Path(folder), store.blobs, store.items)
-            with Client(fetch, workspace, hosts=[host], project=project) as client:
-                found = _asked(address, client)
+        with forgetful_client(fetch, host, project) as client:
+            found = _asked(address, client)
     except FetchError as exc:
         raise SourceError(
             f"{address} cannot be read: {exc.detail} ({exc.reason}); check the address"

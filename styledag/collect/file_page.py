@@ -34,11 +34,7 @@ class FilePage:
 
 
 def read_file_page(wikitext: str) -> FilePage:
-    """Return what a file's page says of it.
-
-    Args:
-        wikitext: Source of the page.
-    """
+    """Return what a file's page says of it."""
     called = templates(wikitext)
     return FilePage(
         description=_value(called, _DESCRIPTION) or _first_words(wikitext),

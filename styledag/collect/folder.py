@@ -1,6 +1,5 @@
 """Images that are on the disk already, with the captions that trainers put beside them."""
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from styledag.collect.image_type import image_type
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import FolderSource
 from styledag.collect.sources import collects
+from styledag.collect.stored import kept_image
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -29,11 +29,6 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
     counted. Captions come from ``.txt`` and ``.caption`` files beside the images, else from a
     ``metadata.jsonl``, ``.csv`` or ``.parquet``; one that cannot be read is counted and costs no
     image.
-
-    Args:
-        source: The folder and what holds for all images in it.
-        workspace: Where the bytes are kept.
-        project: Folder that ``source.path`` is relative to.
 
     Raises:
         SourceError: If the folder is not there or holds no file.
@@ -132,14 +127,5 @@ def _taken(
         body = path.read_bytes()
     except OSError as exc:
         raise FetchError("unreadable", os.strerror(exc.errno or 0)) from exc
-    sha256 = hashlib.sha256(body).hexdigest()
-    if not workspace.blobs.has(sha256):
-        workspace.blobs.put(body)
-        workspace.work["downloads"] += 1
-    return RawImage(
-        origin=Origin(url=name, caption=caption, licence=source.licence, author=source.author),
-        sha256=sha256,
-        sha1=hashlib.sha1(body, usedforsecurity=False).hexdigest(),
-        size_bytes=len(body),
-        content_type=content_type,
-    )
+    origin = Origin(url=name, caption=caption, licence=source.licence, author=source.author)
+    return kept_image(body, content_type, origin, workspace)

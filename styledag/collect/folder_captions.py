@@ -36,12 +36,7 @@ def leads_out(path: Path, root: Path) -> bool:
 
 
 class FolderCaptions:
-    """The captions below a folder; what of them cannot be read is remembered.
-
-    Args:
-        root: The folder.
-        files: All files below it.
-    """
+    """The captions below a folder; what of them cannot be read is remembered."""
 
     def __init__(self, root: Path, files: Collection[Path]) -> None:
         self._root = root

@@ -30,12 +30,7 @@ _WAIT_AND_RETRY = {"maxlag", "ratelimited", "readonly"}
 
 
 class MediaWikiApi:
-    """Asks ``action=query``.
-
-    Args:
-        url: Address of ``api.php``.
-        client: Fetches the answers.
-    """
+    """Asks ``action=query``."""
 
     def __init__(self, url: str, client: Client) -> None:
         self.url = url

@@ -1,6 +1,5 @@
 """Whether a source can be read: a look at the disk, or one question to its server."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,22 +16,16 @@ from styledag.collect.settings import (
     SourceSettings,
     UrlsSource,
 )
-from styledag.collect.web.client import Client
+from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.html_page import HtmlPage
 from styledag.collect.wiki_listing import CATEGORY, Namespaces
 from styledag.errors import FetchError, SourceError
-from styledag.store.store import Store
-from styledag.store.workspace import Workspace
 
 _TIMEOUT_S = 10.0
 
 
 def check_source(source: SourceSettings, *, project: Path) -> str:
     """Return what is there of a source; asks no server.
-
-    Args:
-        source: As the style file declares it.
-        project: Folder that its path is relative to.
 
     Raises:
         SourceError: If its folder, file or archive is missing.
@@ -60,10 +53,6 @@ def check_source(source: SourceSettings, *, project: Path) -> str:
 def ask_source(source: SourceSettings, *, project: Path) -> str:
     """Return what a source shows at a glance, after one question to its server if it has one.
 
-    Args:
-        source: As the style file declares it.
-        project: Folder that its path is relative to.
-
     Raises:
         SourceError: If it is missing, does not answer within 10 s, or robots.txt closes it.
     """
@@ -89,12 +78,8 @@ def ask_source(source: SourceSettings, *, project: Path) -> str:
 def _asked(url: str, settings: FetchSettings, project: Path, ask: Callable[[Client], str]) -> str:
     """Return what a client finds out that neither retries nor keeps what it receives."""
     hurried = replace(settings, retries=0, timeout_s=min(settings.timeout_s, _TIMEOUT_S))
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"{folder}/store")
-        workspace = Workspace(Path(folder), Path(folder), store.blobs, store.items)
-        hosts = [urlsplit(url).hostname or ""]
-        with Client(hurried, workspace, hosts=hosts, project=project) as client:
-            return ask(client)
+    with forgetful_client(hurried, urlsplit(url).hostname or "", project) as client:
+        return ask(client)
 
 
 def _html(source: HtmlSource, client: Client) -> str:

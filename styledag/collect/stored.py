@@ -25,6 +25,11 @@ def stored_image(body: bytes, origin: Origin, workspace: Workspace, *, max_bytes
     content_type = image_type(body)
     if not content_type:
         raise FetchError("not_an_image", "the bytes are no image, whatever the name says")
+    return kept_image(body, content_type, origin, workspace)
+
+
+def kept_image(body: bytes, content_type: str, origin: Origin, workspace: Workspace) -> RawImage:
+    """Keep the bytes of an image of a known type, and return its record."""
     sha256 = hashlib.sha256(body).hexdigest()
     if not workspace.blobs.has(sha256):
         workspace.blobs.put(body)

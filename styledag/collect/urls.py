@@ -16,7 +16,7 @@ from styledag.collect.settings import UrlsSource
 from styledag.collect.sources import collects
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
-from styledag.collect.web.rendered_text import one_line
+from styledag.collect.web.rendered_text import cell_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -34,7 +34,7 @@ def collect_urls(source: UrlsSource, workspace: Workspace, *, project: Path) -> 
     finds: list[Find] = []
     rejected: list[Rejection] = []
     for at, row in enumerate(_rows(source, project / source.path), start=1):
-        url = _cell(row, source.url)
+        url = cell_text(row, source.url)
         if url:
             finds.append(_find(source, url, row))
         else:
@@ -59,20 +59,15 @@ def _find(source: UrlsSource, url: str, row: Row) -> Find:
     return Find(
         origin=Origin(
             url=url,
-            page_url=_cell(row, source.page_url),
-            title=_cell(row, source.title),
-            alt=_cell(row, source.alt),
-            caption=_cell(row, source.caption),
-            licence=_cell(row, source.licence_column) or source.licence,
-            author=_cell(row, source.author_column) or source.author,
+            page_url=cell_text(row, source.page_url),
+            title=cell_text(row, source.title),
+            alt=cell_text(row, source.alt),
+            caption=cell_text(row, source.caption),
+            licence=cell_text(row, source.licence_column) or source.licence,
+            author=cell_text(row, source.author_column) or source.author,
         ),
         refusal=refusal,
     )
-
-
-def _cell(row: Row, column: str) -> str:
-    value = row.get(column)
-    return "" if value is None else one_line(str(value))
 
 
 def _rows(source: UrlsSource, path: Path) -> Iterator[Row]:

@@ -46,10 +46,6 @@ class Place:
 class WikiListing:
     """The files that a source names, and where they are shown.
 
-    Args:
-        source: What to list.
-        api: The wiki.
-
     Attributes:
         files: Each file's page with its ``imageinfo``, by title.
         rejected: Categories and pages that the wiki has not, or that are empty.
@@ -81,9 +77,6 @@ class WikiListing:
 
     def read(self, advance: Callable[[int], None]) -> None:
         """Ask the wiki for all that the source names.
-
-        Args:
-            advance: Called after each list.
 
         Raises:
             SourceError: If the wiki cannot be asked.

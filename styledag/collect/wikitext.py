@@ -106,11 +106,7 @@ def _shown(match: re.Match[str]) -> str:
 
 
 def gallery_captions(wikitext: str) -> dict[str, str]:
-    """Return the caption of each image that stands in a gallery with one, by its file's name.
-
-    Args:
-        wikitext: Source of a page.
-    """
+    """Return the caption of each image that stands in a gallery with one, by its file's name."""
     captions: dict[str, str] = {}
     for title, rest in _gallery_lines(wikitext):
         captions.setdefault(file_name(title), _caption(rest))

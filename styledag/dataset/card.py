@@ -15,6 +15,7 @@ from styledag.captions.records import CaptionedImage
 from styledag.dataset.markdown import escape_markdown
 from styledag.dataset.split import SPLITS, Split
 from styledag.manifest import Manifest
+from styledag.templates import templates
 
 _MOST_LINES = 20
 _SAMPLES = 5
@@ -32,25 +33,13 @@ def dataset_card(
     """Return the README of a dataset folder: a YAML header that the Hub reads, and a page.
 
     Text of images, pages and captions is escaped.
-
-    Args:
-        captioned: All captioned images and those left out.
-        splits: How many images are in each split.
-        title: Heading of the page.
-        description: One sentence about the style.
-        captioner: What was asked for captions, with its revision; empty if nothing was.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    environment = templates(
+        Path(__file__).parent,
+        autoescape=False,
         keep_trailing_newline=True,
         # Here, and not at each place of use, so that no place can be forgotten.
         finalize=escape_markdown,
-        autoescape=False,
     )
     column = captioned.column
     captioners = [each for each in column("captioner") if each]

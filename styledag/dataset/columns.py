@@ -66,11 +66,7 @@ _FIELDS = {
 
 
 def dataset_columns(captioned: "pa.Table") -> "pa.Table":
-    """Return all columns of the dataset but ``image``.
-
-    Args:
-        captioned: A manifest of captioned images as columns.
-    """
+    """Return all columns of the dataset but ``image``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

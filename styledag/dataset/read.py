@@ -49,9 +49,6 @@ class DatasetRow:
 def read_dataset(folder: Path) -> Iterator[DatasetRow]:
     """Yield a dataset's rows, training split first, each split sorted by id.
 
-    Args:
-        folder: As :func:`~styledag.dataset.build.build_image_dataset` wrote it.
-
     Raises:
         DataError: If the folder holds no dataset, or a shard cannot be read.
     """

@@ -12,6 +12,7 @@ from email.message import EmailMessage
 import dagster as dg
 import requests
 
+from styledag.defs.history import newest_materialisations
 from styledag.graph.freshness.retraining import MODEL
 
 WEBHOOK, SLACK, MAIL, SMTP, UI = (
@@ -96,9 +97,7 @@ def _news(instance: dg.DagsterInstance, event: dg.DagsterEvent, link: str) -> It
     if asset == dg.AssetKey(MODEL):
         yield Alert("new_model", f"{partition} was trained: {made['version'].value}", link)
     if asset == dg.AssetKey("scores"):
-        records = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition]), limit=2
-        ).records
+        records = newest_materialisations(instance, asset, partition, 2)
         former = records[1].asset_materialization if len(records) > 1 else None
         before = None if former is None else former.metadata["recommended"].value
         now = made["recommended"].value

@@ -16,6 +16,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
 
+from styledag.defs.history import newest_materialisations
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
@@ -107,11 +108,7 @@ def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
 
 
 class DueNow:
-    """What is due of the styles that are switched on, found once for all assets of a tick.
-
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-    """
+    """What is due of the styles that are switched on, found once for all assets of a tick."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
@@ -170,10 +167,6 @@ class Due(dg.AutomationCondition):
 
     It asks what ``styledag status`` asks, so both name the same builds. A build is requested once
     for each state of what decides it; a run that lost its process is retried by Dagster.
-
-    Args:
-        due_now: What is due of all stages.
-        asset: The stage's asset.
     """
 
     def __init__(self, due_now: DueNow, asset: str) -> None:
@@ -206,11 +199,7 @@ class Due(dg.AutomationCondition):
 
 def _age_days(instance: dg.DagsterInstance, model: Partition) -> float:
     """Return how long ago a model was trained, in days; 0 if that is in no record."""
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=dg.AssetKey(MODEL), asset_partitions=[model.key]),
-        limit=_NEWEST,
-    ).records
-    for record in records:
+    for record in newest_materialisations(instance, dg.AssetKey(MODEL), model.key, _NEWEST):
         made = record.asset_materialization
         if made is not None and not made.metadata["cached"].value:
             return (datetime.now(UTC).timestamp() - record.timestamp) / _S_PER_DAY

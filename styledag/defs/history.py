@@ -1,6 +1,6 @@
 """What Dagster's records tell: how long builds took, and which runs nothing is left of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,17 +11,22 @@ SECONDS = "took_s"
 _NEWEST = 10
 
 
+def newest_materialisations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str | None, most: int = 1
+) -> Sequence[dg.EventLogRecord]:
+    """Return the newest records of a partition, or of any of the asset; the newest first."""
+    partitions = None if partition is None else [partition]
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=partitions)
+    return instance.fetch_materializations(wanted, limit=most).records
+
+
 def recorded_seconds(instance: dg.DagsterInstance, asset: str, partition: str) -> float | None:
     """Return how long the newest build of a partition took, or else of any of the asset.
 
     ``None`` if none of the newest materialisations was a build.
     """
-    key = dg.AssetKey(asset)
-    for keys in ([partition], None):
-        records = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=key, asset_partitions=keys), limit=_NEWEST
-        ).records
-        for record in records:
+    for key in (partition, None):
+        for record in newest_materialisations(instance, dg.AssetKey(asset), key, _NEWEST):
             made = record.asset_materialization
             if made is not None and SECONDS in made.metadata:
                 return float(str(made.metadata[SECONDS].value))
@@ -32,10 +37,6 @@ def old_runs(instance: dg.DagsterInstance, days: float) -> Iterator[str]:
     """Yield the ids of runs that ended long ago and whose materialisations were all replaced.
 
     A run that made what an asset shows now is kept, whatever its age: its record is the asset's.
-
-    Args:
-        instance: Dagster's records.
-        days: Age from which on a run is old.
     """
     before = datetime.now(UTC) - timedelta(days=days)
     old = dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before)
@@ -50,13 +51,7 @@ def _made_what_is_shown(instance: dg.DagsterInstance, run_id: str) -> bool:
         event = entry.get_dagster_event()
         if event.asset_key is None:
             continue
-        newest = instance.fetch_materializations(
-            dg.AssetRecordsFilter(
-                asset_key=event.asset_key,
-                asset_partitions=None if event.partition is None else [event.partition],
-            ),
-            limit=1,
-        ).records
+        newest = newest_materialisations(instance, event.asset_key, event.partition)
         if newest and newest[0].run_id == run_id:
             return True
     return False

@@ -40,14 +40,7 @@ def built_metadata(
 def page_links(
     pages_url: str, store: Store, artifact: Artifact, placement: Placement
 ) -> dict[str, dg.MetadataValue]:
-    """Return links to an artifact's pages, and to the dataset in the web UI that it came from.
-
-    Args:
-        pages_url: Where pages are served.
-        store: Where the artifact is.
-        artifact: The artifact.
-        placement: Keys of the assets.
-    """
+    """Return links to an artifact's pages, and to the dataset in the web UI that it came from."""
     links: dict[str, dg.MetadataValue] = {
         f"open_{name}": dg.MetadataValue.url(f"{pages_url}{path}")
         for name, path in page_paths(store, artifact).items()

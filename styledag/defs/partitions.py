@@ -48,13 +48,7 @@ class Partitions:
     def mapping(
         self, upstream: Stage, downstream: Stage, reads: Reads
     ) -> dg.PartitionMapping | None:
-        """Return how an upstream stage maps to another; ``None`` where both are the same.
-
-        Args:
-            upstream: The stage that is read.
-            downstream: The one that reads it.
-            reads: How it does.
-        """
+        """Return how an upstream stage maps to another; ``None`` where both are the same."""
         sources, targets = self.of(upstream), self.of(downstream)
         if sources == targets:
             return None

@@ -10,6 +10,7 @@ from dagster._core.definitions.data_version import (
     DATA_VERSION_TAG,
 )
 
+from styledag.defs.history import newest_materialisations
 from styledag.defs.metadata import built_metadata, page_links
 from styledag.defs.placement import Placement
 from styledag.graph.catalogue import Catalogue
@@ -27,15 +28,7 @@ def materialisation(
     built: Built,
     links: Mapping[str, dg.MetadataValue],
 ) -> dg.AssetMaterialization:
-    """Return what Dagster records of an artifact that no step of its own has made.
-
-    Args:
-        placement: Keys of the assets.
-        stage: Its stage.
-        partition: Its partition.
-        built: The artifact.
-        links: Metadata that leads to its pages.
-    """
+    """Return what Dagster records of an artifact that no step of its own has made."""
     build = built.artifact.build
     return dg.AssetMaterialization(
         placement.asset(stage.name),
@@ -100,11 +93,7 @@ class PartsLog:
 
     def _announced(self, asset: str, partition: Partition) -> str | None:
         """Return the version that was logged last for a partition."""
-        records = self.context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(
-                asset_key=self.placement.asset(asset), asset_partitions=[partition.key]
-            ),
-            limit=1,
-        ).records
+        key = self.placement.asset(asset)
+        records = newest_materialisations(self.context.instance, key, partition.key)
         tags = records[0].event_log_entry.tags if records else None
         return (tags or {}).get(DATA_VERSION_TAG)

@@ -57,12 +57,7 @@ class ProgressOf(Protocol):
 
 
 class LogProgress:
-    """Writes into a run's log how far a stage is, at most every few seconds.
-
-    Args:
-        log: The run's log.
-        every_s: Least seconds between two lines.
-    """
+    """Writes into a run's log how far a stage is, at most every few seconds."""
 
     def __init__(self, log: logging.Logger, *, every_s: float = 10.0) -> None:
         self._log = log

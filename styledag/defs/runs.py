@@ -55,12 +55,7 @@ class Materialised:
 
 
 def steps_of(catalogue: Catalogue, style: str, recipes: Sequence[str] = ()) -> list[Step]:
-    """Return the runs that bring a style up to date, in order.
-
-    Args:
-        catalogue: The stages.
-        style: The style.
-        recipes: Only these of its recipes; all when empty.
+    """Return the runs that bring a style, with all of its recipes or some, up to date, in order.
 
     Raises:
         StyleFileError: If the style or a recipe is not declared.

@@ -40,14 +40,7 @@ def settings_node(stage: Stage, partitions: Partitions, placement: Placement) ->
 def observe_settings(
     instance: dg.DagsterInstance, key: dg.AssetKey, partition: str, declared: str
 ) -> dict[str, str]:
-    """Record the settings of one build, and return the tags by which Dagster compares them.
-
-    Args:
-        instance: Dagster's records.
-        key: Key of the node with the settings.
-        partition: Key of the partition.
-        declared: Digest of what the style file decides.
-    """
+    """Record the settings of one build, and return the tags by which Dagster compares them."""
     newest = _newest(instance, key, partition)
     if newest is None or _version(newest) != declared:
         instance.report_runless_asset_event(_observation(key, partition, declared))
@@ -59,13 +52,7 @@ def observe_settings(
 def changed_settings(
     instance: dg.DagsterInstance, statuses: Sequence[AssetStatus], placement: Placement
 ) -> Iterator[dg.AssetObservation]:
-    """Yield an observation for each asset of which the style files decide another thing than known.
-
-    Args:
-        instance: Dagster's records.
-        statuses: Of all partitions to look at; see :func:`~styledag.graph.status.style_status`.
-        placement: Keys of the assets.
-    """
+    """Yield an observation for each asset whose settings differ from those last observed."""
     by_asset: dict[str, list[AssetStatus]] = {}
     for status in statuses:
         by_asset.setdefault(status.asset, []).append(status)

@@ -78,10 +78,6 @@ def icon_images(style: str, project: Path) -> Path:
 
     The archive is fetched once from the npm registry that npm is configured with.
 
-    Args:
-        style: Name of the set in :data:`SETS`.
-        project: Folder of the project.
-
     Raises:
         SourceError: If the registry cannot be reached, or has not the archive.
         DataError: If the archive is another one than the checksum is of.
@@ -177,12 +173,7 @@ def read_json(archive: tarfile.TarFile, name: str) -> dict[str, Any]:
 
 
 def icon_svg(table: Mapping[str, Any], name: str) -> str:
-    """Return an icon of a package of Iconify's as SVG.
-
-    Args:
-        table: Content of :data:`ICONS`.
-        name: The icon.
-    """
+    """Return an icon of a package of Iconify's as SVG."""
     icon = table["icons"][name]
     width, height = (icon.get(side, table.get(side, 16)) for side in ("width", "height"))
     return (

@@ -79,12 +79,7 @@ def twemoji_articles(
 
 
 def extra_articles(folder: Path, taken: Iterable[str]) -> list[Article]:
-    """Return the articles about the images in ``<folder>/<category>/<name>.png``.
-
-    Args:
-        folder: The folder; it need not exist.
-        taken: Slugs that are in use.
-    """
+    """Return the articles about the images in ``<folder>/<category>/<name>.png``."""
     slugs = set(taken)
     articles = []
     for path in sorted(folder.glob("*/*")):

@@ -71,10 +71,6 @@ def blends_of(style: "Style", model: Partition) -> list[Blend]:
 
     Only a recipe that keeps power-function averages has lengths. A blend of several models belongs
     to the last of the style's recipes that is in it, before which all others are trained.
-
-    Args:
-        style: The style.
-        model: Partition of the model.
     """
     blends = [Blend(weight=weight) for weight in style.blends.weights]
     if style.recipes[model.recipe].ema.mode == "power":
@@ -87,21 +83,13 @@ def blends_of(style: "Style", model: Partition) -> list[Blend]:
 
 
 def mixed_with(style: "Style", partition: Partition) -> list[Partition]:
-    """Return the further models that a blend of several is made of; none for any other blend.
-
-    Args:
-        style: The style.
-        partition: Partition of the blend.
-    """
+    """Return the further models that a blend of several is made of; none for any other blend."""
     shares = style.blends.mixed.get(partition.part, {})
     return [Partition.parse(each) for each in shares if each != partition.model_key]
 
 
 def amount_of(unet: Path) -> float:
     """Return the share of fine-tune that is really in a blend, from its file's header.
-
-    Args:
-        unet: Folder of the blend, with its safetensors.
 
     Raises:
         ModelError: If the header does not state it.

@@ -20,13 +20,8 @@ def build_planned(
 ) -> Built:
     """Return what a plan gives, running its stage only if the store has no such build.
 
-    Args:
-        plan: The plan.
-        store: The artifact store.
-        compute: Finds the device.
-        progress: Shows how far the stage is.
-        on_part: Is called with each part that the stage publishes while it runs. A part may be
-            published again by a run that resumes: then it is found in the store.
+    ``on_part`` is called with each part that the stage publishes while it runs. A run that resumes
+    may publish a part again: then it is found in the store.
 
     Raises:
         StyledagError: Of whatever kind the stage raises.

@@ -57,13 +57,6 @@ def review(
 
     What was compared once is not compared again.
 
-    Args:
-        catalogue: The project.
-        style: The style.
-        rows: Its captions.
-        compute: Finds the device.
-        progress: Shows how far it is.
-
     Raises:
         ModelError: If the scorer is not available.
     """

@@ -7,16 +7,17 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
-from styledag.bases.base import Parts
+from styledag.bases.base import Base, Parts
 from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
 from styledag.graph.blends import blends_of
-from styledag.graph.names import Grain, ModelName, Partition, epoch_key
+from styledag.graph.names import Grain, Partition, epoch_key
 from styledag.graph.stage import Declaration, Stage, Uses
 from styledag.graph.stages import read_stages
 from styledag.models.reference import (
     ModelReference,
     ResolvedModel,
+    configuration_folder,
     index_folder,
     resolve_model,
 )
@@ -24,7 +25,6 @@ from styledag.project import Project
 from styledag.store.artifact import Input
 from styledag.store.store import Store, StoreAtOnce
 from styledag.style.model import Style
-from styledag.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,6 @@ class Catalogue:
         """
         return self.project.style(name)
 
-    def recipe(self, model: ModelName) -> Recipe:
-        """Return a model's recipe, read from its style's file now.
-
-        Raises:
-            StyleFileError: If the style has no such recipe.
-        """
-        return self.declaration(Partition(model.style, model.recipe)).recipe
-
     def declaration(self, partition: Partition) -> Declaration:
         """Return what the style file declares for a partition now.
 
@@ -77,9 +69,7 @@ class Catalogue:
     def walk(self, style: str, recipes: Sequence[str] = ()) -> Iterator[tuple[Stage, Partition]]:
         """Yield every stage with each partition that is asked for, in the order of a run.
 
-        Args:
-            style: The style.
-            recipes: Only these of its recipes; all when empty.
+        Of the models, those of ``recipes``; of all recipes when empty.
 
         Raises:
             StyleFileError: If the style or a recipe is not declared.
@@ -137,12 +127,6 @@ class Catalogue:
     ) -> ResolvedModel:
         """Return the files and version of a model that a stage uses: of the parts that count.
 
-        Args:
-            style: Its base's family names the parts.
-            uses: The stage's use of the model.
-            reference: The model: the style's base, or one with the same parts.
-            fetch: Whether the Hub may be asked for what is not in its cache.
-
         Raises:
             ModelNotFetchedError: If something is not there, and the Hub is not to be asked.
             ModelError: If the model or the base is not available.
@@ -152,6 +136,22 @@ class Catalogue:
         return self.model(
             reference, uses.parts(self.base_parts(style.base, fetch=fetch)), fetch=fetch
         )
+
+    def configurations(self, reference: ModelReference) -> Path:
+        """Return the folder of a model's configuration files.
+
+        Raises:
+            ModelError: If they are not available.
+        """
+        return configuration_folder(reference, project=self.project.root)
+
+    def base(self, reference: ModelReference) -> Base:
+        """Return a base as its configuration files describe it.
+
+        Raises:
+            ModelError: If they are not available, or are those of no supported family.
+        """
+        return find_base(self.configurations(reference))
 
     def base_parts(self, reference: ModelReference, *, fetch: bool = True) -> Parts:
         """Return the names of a base's parts.
@@ -218,13 +218,7 @@ class _AtOnce(Catalogue):
 
 
 def partitions_of(style: Style, owner: Partition, grain: Grain) -> list[Partition]:
-    """Return the partitions of a grain that a style declares for itself or one of its models.
-
-    Args:
-        style: The style.
-        owner: The partition of the style, or of the model for checkpoints and blends.
-        grain: Their grain.
-    """
+    """Return the partitions of a grain that a style declares for itself or one of its models."""
     match grain:
         case "style":
             return [Partition(owner.style)]

@@ -20,6 +20,7 @@ from styledag.captions.language import UNKNOWN
 from styledag.errors import StorageError
 from styledag.graph.lineage import find_ancestor
 from styledag.graph.snapshots import TRAINING_LOG
+from styledag.scoring.score import read_summary
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
 from styledag.style.checks import CheckName
@@ -193,8 +194,7 @@ def _steps(artifact: Artifact) -> list[dict[str, Any]]:
 
 def _recommended(checked: Checked, score: str) -> float | None:
     """Return a score of the recommended model; ``None`` if none is recommended or measured."""
-    summary = json.loads((checked.artifact.folder / "scores.json").read_text(encoding="utf-8"))
-    for row in summary["scores"]:
+    for row in read_summary(checked.artifact.folder)["scores"]:
         if row["recommended"]:
             value: float | None = row[score]["value"]
             return value

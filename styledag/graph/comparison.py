@@ -1,12 +1,10 @@
 """Fills the pages about recipes and styles side by side from what the store has of each."""
 
-import json
 from typing import TYPE_CHECKING
 
 from styledag.errors import ArtifactMissingError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.graph.reporting.report_contents import score_row
 from styledag.graph.reporting.reported_samples import samples_by_name
 from styledag.graph.swept_blends import SWEEP
 from styledag.graph.tracing.difference import since_previous
@@ -15,12 +13,12 @@ from styledag.report.comparison import ComparedRecipe, Comparison
 from styledag.report.overview import Overview
 from styledag.sampling.index import read_frames
 from styledag.scoring import records
-from styledag.scoring.score import SCORES, SUMMARY
+from styledag.scoring.score import SCORES, read_summary
 from styledag.store.artifact import Artifact
 from styledag.style.load import style_paths
 
 if TYPE_CHECKING:
-    from styledag.report.model import Samples, ScoreRow
+    from styledag.report.model import Samples
 
 
 def compare_styles(catalogue: Catalogue) -> Overview:
@@ -40,10 +38,6 @@ def compare_styles(catalogue: Catalogue) -> Overview:
 
 def compare_recipes(catalogue: Catalogue, style: str) -> Comparison:
     """Return what the page about a style's recipes shows.
-
-    Args:
-        catalogue: Styles and artifacts.
-        style: The style.
 
     Raises:
         StyleFileError: If there is no such style.
@@ -85,18 +79,15 @@ def _read_by(catalogue: Catalogue, scores: Artifact) -> dict[str, Artifact]:
     return read
 
 
-def _untrained(scores: Artifact) -> "tuple[ScoreRow, ...]":
+def _untrained(scores: Artifact) -> tuple[records.ScoreRow, ...]:
     rows = read_rows(scores.folder / SCORES, records.ScoreRow)
-    return tuple(score_row(row) for row in rows if row.kind in records.UNTRAINED)
+    return tuple(row for row in rows if row.kind in records.UNTRAINED)
 
 
 def _compared(
     catalogue: Catalogue, recipe: str, scores: Artifact, read: dict[str, Artifact]
 ) -> ComparedRecipe:
-    rows = read_rows(scores.folder / SCORES, records.ScoreRow)
-    judged = [row for row in rows if row.kind not in records.UNTRAINED]
-    shown = next((row for row in judged if row.recommended), judged[-1])
-    summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
+    shown = records.shown_row(read_rows(scores.folder / SCORES, records.ScoreRow))
     samples: Samples = samples_by_name(read)[shown.name]
     previous, changes = since_previous(catalogue.store, read["ema_unet"])
     return ComparedRecipe(
@@ -104,8 +95,8 @@ def _compared(
         changes=changes,
         name=recipe,
         version=read["ema_unet"].version,
-        training_images=summary["training_images"],
-        score=score_row(shown),
+        training_images=read_summary(scores.folder)["training_images"],
+        score=shown,
         is_recommended=shown.recommended,
         samples=samples,
         recipe=read["ema_unet"].build.settings["Recipe"],

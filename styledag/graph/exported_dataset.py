@@ -3,7 +3,6 @@
 from styledag.errors import ArtifactMissingError, LineageError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.models.reference import configuration_folder
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
@@ -26,12 +25,7 @@ of ours is several of theirs."""
 
 
 def find_dataset(store: Store, style: str, version: str = "") -> Artifact:
-    """Return a style's dataset.
-
-    Args:
-        store: Where it is.
-        style: The style.
-        version: Its version or the first digits of it; the current one when left out.
+    """Return a style's dataset: the current one, or that whose version begins with some digits.
 
     Raises:
         ArtifactMissingError: If there is none.
@@ -69,30 +63,24 @@ def find_previous_dataset(store: Store, style: str) -> Artifact:
 
 
 def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> TrainerSettings:
-    """Return what a style file states that other trainers have keys for.
-
-    Args:
-        catalogue: The project.
-        style: The style.
-        recipe: Whose epochs, rates and adapters; the style's first when left out.
+    """Return what a style file, with one of its recipes, states that other trainers have keys for.
 
     Raises:
         StyleFileError: If there is no such style or recipe.
         ModelError: If the base's configurations cannot be read.
     """
-    from styledag.bases.find import find_base
     from styledag.publishing.single_file.parts import architecture_of, read_configs
 
     declared = catalogue.style(style)
     recipe = recipe or next(iter(declared.recipes))
-    training = catalogue.recipe(Partition(style, recipe).model)
-    folder = configuration_folder(declared.base, project=catalogue.project.root)
-    family = _FAMILIES.get(find_base(folder).family)
+    training = catalogue.declaration(Partition(style, recipe)).recipe
+    base = catalogue.base(declared.base)
+    family = _FAMILIES.get(base.family)
     if family is None:
-        family = _ARCHITECTURES[architecture_of(read_configs(folder))]
+        family = _ARCHITECTURES[architecture_of(read_configs(base.folder))]
     is_here = catalogue.path(declared.base.model).exists()
     return TrainerSettings(
-        base=str(folder.absolute()) if is_here else declared.base.model,
+        base=str(base.folder.absolute()) if is_here else declared.base.model,
         family=family,
         name=style,
         resolution_px=declared.images.size_px,

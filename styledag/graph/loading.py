@@ -43,11 +43,6 @@ def load(
 def find_loadable(catalogue: Catalogue, name: str) -> Artifact:
     """Return the current artifact that a name stands for.
 
-    Args:
-        catalogue: The project.
-        name: A style for its dataset, or a model as
-            :func:`~styledag.graph.tracing.ancestry.find_artifact` reads it.
-
     Raises:
         LineageError: If the name has another form.
         ArtifactMissingError: If it was never made.
@@ -58,12 +53,7 @@ def find_loadable(catalogue: Catalogue, name: str) -> Artifact:
 
 
 def load_artifact(catalogue: Catalogue, artifact: Artifact, dtype: DType = "float32") -> Any:
-    """Return a model as a pipeline, a dataset as a ``DatasetDict``, anything else as its folder.
-
-    Args:
-        catalogue: The project.
-        artifact: What to load.
-        dtype: Of a model's weights, which are on the CPU.
+    """Return a model as a pipeline on the CPU, a dataset as a ``DatasetDict``, else the folder.
 
     Raises:
         ModelError: If a model's base is damaged or not there.

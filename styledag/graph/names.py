@@ -18,29 +18,6 @@ _LENGTH = re.compile(r"^ema-(0\.\d{1,3})$")
 
 
 @dataclass(frozen=True, order=True)
-class ModelName:
-    """A style and a recipe."""
-
-    style: str
-    recipe: str
-
-    @classmethod
-    def parse(cls, text: str) -> "ModelName":
-        """Return the model that ``style.recipe`` names.
-
-        Raises:
-            StyleFileError: If the text has another form.
-        """
-        style, dot, recipe = text.partition(".")
-        if not (style and dot and recipe):
-            raise StyleFileError(f"{text!r} is no model: expected STYLE.RECIPE, as twemoji.full")
-        return cls(style, recipe)
-
-    def __str__(self) -> str:
-        return f"{self.style}.{self.recipe}"
-
-
-@dataclass(frozen=True, order=True)
 class Partition:
     """One partition of an asset.
 
@@ -62,9 +39,24 @@ class Partition:
         return cls(style, recipe, part)
 
     @classmethod
+    def parse_model(cls, text: str) -> "Partition":
+        """Return the model that ``style.recipe`` names.
+
+        Raises:
+            StyleFileError: If the text has another form.
+        """
+        style, dot, recipe = text.partition(".")
+        if not (style and dot and recipe):
+            raise StyleFileError(f"{text!r} is no model: expected STYLE.RECIPE, as twemoji.full")
+        return cls(style, recipe)
+
+    @classmethod
     def from_store(cls, name: str) -> "Partition":
         """Return the partition that the store has under a name such as ``twemoji.full/0.25``."""
         return cls.parse(name.replace("/", "@"))
+
+    def __str__(self) -> str:
+        return self.key
 
     @property
     def key(self) -> str:
@@ -80,11 +72,6 @@ class Partition:
     def model_key(self) -> str:
         """Key of its model, or of its style where it has none."""
         return f"{self.style}.{self.recipe}" if self.recipe else self.style
-
-    @property
-    def model(self) -> ModelName:
-        """Its style and recipe."""
-        return ModelName(self.style, self.recipe)
 
     def of(self, part: str) -> "Partition":
         """Return one checkpoint or blend of the same model."""

@@ -64,10 +64,6 @@ def read_page(store: Store, path: str) -> Page | None:
 def page_paths(store: Store, artifact: Artifact) -> Mapping[str, str]:
     """Return the paths of an artifact's own pages and images, and of those it belongs with.
 
-    Args:
-        store: Where it is.
-        artifact: The artifact.
-
     Returns:
         Paths by name: the contact sheet of the very images that it came from, and the current
         report of its model, which may not be there yet.

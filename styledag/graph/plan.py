@@ -1,6 +1,5 @@
 """What one materialisation would build, and from what, before anything runs."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration, Inputs, Reads, Stage, Uses
 from styledag.models.reference import ModelReference, ResolvedModel, denoiser_version
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Target
 
@@ -65,12 +64,6 @@ def plan_as_recorded(
     A model on the Hub counts as the version that the earlier build read, if it is the same
     revision of the same model. Such a plan cannot be carried out.
 
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-        stage: The stage.
-        declaration: What the style file declares.
-        recorded: What the earlier build read.
-
     Raises:
         ArtifactMissingError: If something that it reads was never materialised.
         StyledagError: If a file or a model's folder is missing.
@@ -117,12 +110,6 @@ def declared_digest(
     Settings, files of the project, models from outside, and which partitions are read. A model on
     the Hub counts by its name and revision, so that nothing is asked of the network.
 
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-        stage: The stage.
-        declaration: What the style file declares.
-        ancestors: What the stage sees of the artifacts behind those that it reads.
-
     Raises:
         StyleFileError: If a file of the project is missing.
         ModelError: If a model's folder holds no model.
@@ -141,7 +128,7 @@ def declared_digest(
             for reads, partitions in read_partitions(catalogue, stage, declaration)
         },
     }
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts)
 
 
 @dataclass

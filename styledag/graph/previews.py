@@ -25,12 +25,7 @@ _COLUMNS, _SHOWN, _CELL_PX = 8, 24, 96
 def first_images(
     row_type: type[Any], sha256_of: Callable[[Any], str]
 ) -> Callable[[Artifact], bytes | None]:
-    """Return a preview that shows the first images of a manifest.
-
-    Args:
-        row_type: What its rows are.
-        sha256_of: Gives the blob of a row's image.
-    """
+    """Return a preview that shows the first images of a manifest."""
 
     def preview(artifact: Artifact) -> bytes | None:
         blobs = Blobs(artifact.files)

@@ -1,8 +1,6 @@
 """The list of checkpoints that a model keeps of its training."""
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -105,15 +103,3 @@ class PublishedSnapshots:
             return {}
         known: dict[str, list[str]] = json.loads(self._file.read_text(encoding="utf-8"))
         return known
-
-
-def link_tree(source: Path, target: Path) -> None:
-    """Give a folder's files a second name, so that gigabytes are not written twice."""
-    shutil.copytree(source, target, copy_function=_link)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from styledag.bases.base import Parts
 from styledag.errors import StyleFileError
 from styledag.graph.blends import Blend
 from styledag.graph.checks import Check
 from styledag.graph.names import Grain, Partition, parse_epoch
+from styledag.graph.snapshots import StoredSnapshot
 from styledag.settings import settings_identity
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.workspace import Workspace
@@ -131,18 +132,6 @@ class Reads:
     with_ancestors: bool = False
 
 
-class Listed(Protocol):
-    """A published part as the artifact of its publisher lists it."""
-
-    @property
-    def partition(self) -> str:
-        """Its partition in the store."""
-
-    @property
-    def version(self) -> str:
-        """Its version."""
-
-
 @dataclass(frozen=True)
 class Publishes:
     """An asset whose partitions a stage publishes while it runs.
@@ -153,7 +142,7 @@ class Publishes:
     """
 
     asset: str
-    listed: Callable[[Artifact], Sequence[Listed]]
+    listed: Callable[[Artifact], Sequence[StoredSnapshot]]
 
 
 _NAMES = Parts(

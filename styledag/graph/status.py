@@ -1,6 +1,5 @@
 """What is there, what is out of date and why, without running anything."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +9,7 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.plan import ANCESTORS, declared_digest, plan_as_recorded, read_partitions
 from styledag.graph.stage import Declaration, Stage
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.store.artifact import Build
 from styledag.store.store import Target
 
@@ -107,12 +106,8 @@ def statuses_read(
 ) -> list[AssetStatus]:
     """Return the states of what a stage reads.
 
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-        stage: The stage.
-        declaration: What the style file declares.
-        known: States of the style's own assets, by asset and partition key. What another style made
-            is current if it is there: it is read as it was made last.
+    Those of the style's own assets are in ``known``, by asset and partition key. What another style
+    made is current if it is there: it is read as it was made last.
     """
     return [
         known.get((reads.asset, partition.key)) or _elsewhere(catalogue, reads.asset, partition)
@@ -132,16 +127,11 @@ def _with_pending(declared: str, pending: Sequence[AssetStatus]) -> str:
     if not pending:
         return declared
     parts = [declared, [[each.asset, each.partition, each.declared] for each in pending]]
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts)
 
 
 def declared_changes(build: Build, target: Target) -> Iterator[str]:
-    """Yield what differs in code, settings, files and models between a build and what is planned.
-
-    Args:
-        build: The earlier build.
-        target: What would be built now; see :func:`~styledag.graph.plan.plan_as_recorded`.
-    """
+    """Yield what differs in code, settings, files and models between a build and a planned one."""
     if build.code_version != target.code_version:
         yield f"code {build.code_version} is now {target.code_version}"
     for name in sorted({*build.settings, *target.settings}):

@@ -23,13 +23,6 @@ def reconstruct_average(
 ) -> Facts:
     """Reconstruct a model's average of another length.
 
-    Args:
-        length: Relative length.
-        tuned: The model.
-        checkpoints: Its checkpoints by the key of their epoch.
-        base: The base's UNet.
-        workspace: Where the UNet is written.
-
     Raises:
         StyleFileError: If the model was trained without power-function averages.
         TrainingError: If the stored averages cannot give that length.

@@ -2,10 +2,8 @@
 
 import math
 
+from styledag.images.containers.parts import Size
 from styledag.images.settings import ImageSettings
-
-Size = tuple[int, int]
-"""Width and height in pixels."""
 
 DEFAULT_MAX_ASPECT = 2.0
 _LARGEST_STEP_PX, _SMALLEST_STEP_PX, _STEPS_A_SIDE = 64, 8, 8
@@ -48,10 +46,6 @@ def nearest_bucket(size: Size, buckets: tuple[Size, ...]) -> Size:
     """Return the bucket whose aspect is nearest to an image's, as a ratio.
 
     It follows from the image's own size alone. Of two that are equally near, the narrower.
-
-    Args:
-        size: The image's.
-        buckets: At least one.
     """
     aspect = size[0] / size[1]
     return min(buckets, key=lambda bucket: abs(math.log(bucket[0] / bucket[1] / aspect)))

@@ -4,8 +4,8 @@ import base64
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import jinja2
 from markupsafe import escape
 
 from styledag.images.family_strip import family_strip
@@ -13,6 +13,7 @@ from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.thumbnails import thumbnail
 from styledag.manifest import Manifest
 from styledag.store.workspace import Workspace
+from styledag.templates import templates
 
 SHEET_FILE = "contact_sheet.html"
 STRIP_FILE = "families.jpg"
@@ -80,12 +81,6 @@ def write_contact_sheet(
     The page holds everything it needs and stays below 3 MB: what finds no room is counted on it.
     Families come first, the largest on top, then what was left out, by
     reason, then the images that are like no other.
-
-    Args:
-        manifest: What curation kept and rejected.
-        families: Every image that was kept or capped, in its family.
-        jpegs: What it was given.
-        workspace: Where the files go and thumbnails are kept.
     """
     families = sorted(families, key=lambda family: (-len(family.members), family.members[0].sha256))
     sections = list(_Page(workspace).sections(manifest, families, jpegs))
@@ -105,14 +100,8 @@ def sheet_page(facts: Mapping[str, int], sections: Sequence[Section], legend: st
         sections: The images; empty sections are left out.
         legend: A sentence on how to read it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("styledag.images", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("contact_sheet.html.j2").render(
+    template = templates(Path(__file__).parent).get_template("contact_sheet.html.j2")
+    return template.render(
         facts=facts,
         legend=legend,
         not_shown=sum(section.not_shown for section in sections),

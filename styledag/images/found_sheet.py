@@ -35,12 +35,6 @@ def write_found_sheet(
 ) -> None:
     """Write a page with a thumbnail of each image, or of :data:`MOST_SHOWN` spread over all.
 
-    Args:
-        images: Rows of a manifest.
-        facts: Its counts.
-        blobs: Where their bytes are.
-        path: Where the page goes; its folder is made.
-
     Raises:
         StorageError: If an image's blob is missing.
     """

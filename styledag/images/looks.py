@@ -58,12 +58,7 @@ def open_jpeg(sha256: str, workspace: Workspace, *, mirrored: bool = False) -> I
 
 
 def unpadded(image: Image.Image, original: Size) -> Image.Image:
-    """Return a square image without its padding, or as it is if it has none.
-
-    Args:
-        image: Mode RGB.
-        original: Size of what was padded.
-    """
+    """Return a square image without its padding, or as it is if it has none."""
     if image.width != image.height:
         return image
     box = padded_box(original, image.width)
@@ -85,14 +80,7 @@ def shape_cells(image: Image.Image) -> NDArray[np.int16]:
 def measure_looks(
     sha256s: Sequence[str], code_version: str, workspace: Workspace, *, mirrored: bool = False
 ) -> Mapping[str, Look]:
-    """Return each JPEG's look, measuring those that are not known (``work["hashes"]``).
-
-    Args:
-        sha256s: Blobs of the JPEGs.
-        code_version: Of the stage that asks.
-        workspace: Where looks are kept.
-        mirrored: Whether the mirror images are measured.
-    """
+    """Return each JPEG's look, measuring those that are not known (``work["hashes"]``)."""
     versions: dict[str, str | bool] = {
         "imagehash": imagehash.__version__,
         "pillow": PIL.__version__,

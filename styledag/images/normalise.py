@@ -42,11 +42,6 @@ def normalise_images(
     known before. Decoders run in processes of their own on all processors: a crash or a hang costs
     one image (``decoder_crashed``, ``decode_timeout``).
 
-    Args:
-        raw: Images as they were found; their bytes are blobs.
-        settings: Size and manner.
-        workspace: Where the manifest, the blobs and what is known of each image are kept.
-
     Raises:
         DataError: If not one image can be used; the message names the commonest reasons.
         DeviceError: If the processes that decode cannot be started.

@@ -130,11 +130,7 @@ class CurationSettings:
             raise ValueError(f"keep and drop both name {both[0]!r}: take it out of one")
 
     def with_flips(self, *, flips: bool) -> "CurationSettings":
-        """Return the settings with ``mirrored_copies`` stated.
-
-        Args:
-            flips: Whether any recipe flips images.
-        """
+        """Return the settings with ``mirrored_copies`` stated."""
         if self.mirrored_copies is not None:
             return self
         return replace(self, mirrored_copies=flips)

@@ -16,12 +16,7 @@ _QUALITY = 70
 
 
 def thumbnail(sha256: str, workspace: Workspace) -> bytes:
-    """Return a JPEG of at most 64 by 64 pixels of an image (``work["thumbnails"]``).
-
-    Args:
-        sha256: Blob of the JPEG it shows.
-        workspace: Where thumbnails are kept.
-    """
+    """Return a JPEG of at most 64 by 64 pixels of an image (``work["thumbnails"]``)."""
     key = item_key(jpeg=sha256, size_px=THUMBNAIL_PX, quality=_QUALITY, pillow=PIL.__version__)
     content = workspace.items.get(_NAMESPACE, key)
     if not content:

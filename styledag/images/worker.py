@@ -10,7 +10,7 @@ import resource
 import signal
 import struct
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import IO, Any
 
 _LENGTHS = struct.Struct(">II")
@@ -51,11 +51,6 @@ def read_frame(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     if len(encoded) < size or len(content) < content_size:
         raise EOFError
     return json.loads(encoded), content
-
-
-def hello(settings: dict[str, Any], limits: WorkerLimits) -> dict[str, Any]:
-    """Return the first frame that a worker is sent."""
-    return {"settings": settings, "limits": asdict(limits)}
 
 
 def main() -> None:

@@ -7,15 +7,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
 from itertools import islice
 from queue import LifoQueue
-from types import TracebackType
 from typing import TypeVar
 
 from styledag.errors import DeviceError
 from styledag.images.converting.convert import Converted, rejected
 from styledag.images.settings import ImageSettings
-from styledag.images.worker import WorkerLimits, hello, read_frame, write_frame
+from styledag.images.worker import WorkerLimits, read_frame, write_frame
 from styledag.settings import settings_identity
 
 MACHINE_REASONS = frozenset({"decoder_crashed", "decode_timeout", "out_of_memory"})
@@ -104,7 +104,9 @@ class Worker:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                write_frame(process.stdin, hello(settings_identity(self._settings), self._limits))
+                settings = settings_identity(self._settings)
+                hello = {"settings": settings, "limits": asdict(self._limits)}
+                write_frame(process.stdin, hello)
                 read_frame(process.stdout)
             except (EOFError, OSError) as exc:
                 ended = self.close()
@@ -146,12 +148,7 @@ class WorkerPool:
     def __enter__(self) -> "WorkerPool":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         for worker in self._workers:
             worker.close()
 

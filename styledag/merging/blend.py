@@ -78,19 +78,9 @@ def blend_unet(
     method: MergeSettings | None = None,
     others: Mapping[str, Path] | None = None,
 ) -> Facts:
-    """Write the blend of a base and one fine-tune; see :func:`blend_models`.
+    """Write the blend of a base and one fine-tune: linear interpolation, if no method is named.
 
-    Args:
-        base: Folder of the base's UNet, or of another of its models.
-        tuned: Folder of the fine-tune's.
-        weight: Its weight, 0 to 1.
-        output: Folder to write; made if it is not there.
-        parents: Versions of the parents, under ``base``, ``tuned`` and the roles of ``others``.
-        base_share: Share of the base that the fine-tune's average still holds.
-        block_weights: Shares of ``weight`` that single blocks are blended at; 1 for all others.
-        blocks: Prefix of the tensors' names in each block that the base has, by its name.
-        method: The method with its settings; linear interpolation when left out.
-        others: Folders of the further models that the method reads, by role.
+    For all else see :func:`blend_models`.
     """
     fine_tune = FineTune(folder=tuned, weight=weight, base_share=base_share)
     return blend_models(
@@ -158,14 +148,7 @@ def blend_models(
 class Blending:
     """The tensors of a base and its fine-tunes, opened to be blended by any weights.
 
-    Args:
-        base: Folder of the base.
-        tuned: Folders of its fine-tunes.
-        method: The method with its settings.
-        block_weights: Shares of the weights that single blocks are blended at; 1 for all others.
-        blocks: Prefix of the tensors' names in each block that the base has, by its name.
-        others: Folders of the further models that the method reads, by role.
-        device: Where the arithmetic is done.
+    What it is given is that of :func:`blend_models`; arithmetic is done on the device.
 
     Attributes:
         specs: All tensors of a blend, each in the widest of its dtypes.

@@ -96,14 +96,7 @@ def merge_method(
     several: bool = False,
     rounds_once: bool = False,
 ) -> Callable[[Merge], Merge]:
-    """Return a decorator that registers a function as the method of these settings.
-
-    Args:
-        settings: The method's settings class.
-        whole_tensors: See :class:`Method`, as for all others.
-        several: See there.
-        rounds_once: See there.
-    """
+    """Return a decorator that registers a function as the :class:`Method` of these settings."""
 
     def register(merge: Merge) -> Merge:
         _METHODS[settings] = Method(merge, whole_tensors, several, rounds_once)

@@ -70,11 +70,6 @@ def common_specs(base: "TensorReader", other: "TensorReader") -> "list[TensorSpe
 def common_config(base: Path, tuned: Path, *, except_for: Collection[str] = ()) -> dict[str, Any]:
     """Return the base's configuration, without the path that it was loaded from.
 
-    Args:
-        base: Folder of one model.
-        tuned: Folder of another.
-        except_for: Keys in which the two may differ.
-
     Raises:
         ModelError: If one cannot be read, or the two differ in another key that both have.
     """

@@ -16,11 +16,6 @@ def blend_into(model: Any, blending: "Blending", weight: float) -> None:
     denoiser's dtype. The parents are read by memory map, so that from the second weight on they
     come out of memory.
 
-    Args:
-        model: A denoiser of the parents' architecture.
-        blending: The parents; they are merged on its device.
-        weight: Share of the fine-tune, 0 to 1.
-
     Raises:
         ModelError: If the parents hold NaN or infinity, or other tensors than the denoiser.
     """

@@ -40,12 +40,6 @@ def load_transformers(kind: Any, folder: Path, *, role: str, wanted: str, **opti
 def load_whole_model(kind: Any, folder: Path, *, role: str, wanted: str) -> Any:
     """Return a model in float32, ready to be asked, none of whose weights are made up.
 
-    Args:
-        kind: As for :func:`load_transformers`.
-        folder: A model with its weights as safetensors.
-        role: What it is used as.
-        wanted: What the folder has to hold.
-
     Raises:
         ModelError: If it cannot be read, or lacks weights.
     """

@@ -171,10 +171,6 @@ def resolve_model(
 def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
     """Return a folder with a model's configurations and tokenizers, with or without its weights.
 
-    Args:
-        reference: Hub id with a revision, a folder, or a single file.
-        project: Folder that relative folders are relative to.
-
     Raises:
         ModelError: If neither a folder nor a Hub repository of that name is available.
     """
@@ -184,11 +180,6 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
 
 def index_folder(reference: ModelReference, *, project: Path, fetch: bool = True) -> Path:
     """Return a folder with a pipeline's index, whether or not anything else of it is there.
-
-    Args:
-        reference: Hub id with a revision, a folder, or a single file.
-        project: Folder that relative folders are relative to.
-        fetch: Whether the Hub may be asked; otherwise its cache alone counts.
 
     Raises:
         ModelNotFetchedError: If it is not in the Hub's cache, and the Hub is not to be asked.
@@ -340,13 +331,7 @@ def _not_fetched(reference: ModelReference) -> ModelNotFetchedError:
 
 
 def _download(reference: ModelReference, names: Sequence[str], *, escape: bool = True) -> Path:
-    """Return the folder of a Hub repository's snapshot in the cache, with these files in it.
-
-    Args:
-        reference: Hub id with a revision.
-        names: Paths of files, or patterns.
-        escape: Whether they are paths.
-    """
+    """Return the folder of a Hub repository's snapshot in the cache, with these files in it."""
     from huggingface_hub import snapshot_download
 
     patterns = [glob.escape(name) if escape else name for name in names]

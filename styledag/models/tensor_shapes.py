@@ -12,11 +12,6 @@ def tensor_shapes(
 ) -> Mapping[str, tuple[int, ...]]:
     """Return the shape of each tensor in a safetensors file by the tensor's name.
 
-    Args:
-        reference: Hub id with a revision, or a folder.
-        file: Path of the file in it.
-        project: Folder that relative folders are relative to.
-
     Raises:
         ModelError: If there is no such file, or it is no safetensors file.
     """

@@ -11,9 +11,6 @@ from styledag.errors import DataError, PublishError
 def count_licences(dataset: Path) -> Mapping[str, int]:
     """Return the number of images by licence, the commonest first; images are not read.
 
-    Args:
-        dataset: Folder of a dataset.
-
     Raises:
         DataError: If the folder contains no dataset, or a shard cannot be read.
     """

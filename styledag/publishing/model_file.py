@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import ModelError
 from styledag.settings import STRICT, check_settings, setting
@@ -24,7 +24,6 @@ DType = Literal["float16", "bfloat16", "float32"]
 MODELSPEC_VERSION = "1.0.1"
 _HASH_KEY = "modelspec.hash_sha256"
 _HASH_LENGTH = 2 + 64
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,8 @@ def write_model_file(
                 body = file.tell()
                 for piece in pieces:
                     file.write(piece.contiguous().flatten().view(torch.uint8).numpy().data)
-                digest = _digest(file, body)
+                file.seek(body)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
                 file.seek(0)
                 file.write(header_bytes(specs, header | {_HASH_KEY: f"0x{digest}"}))
             partial.replace(to)
@@ -116,11 +116,6 @@ def write_model_file(
 def cast_finite(piece: "torch.Tensor", dtype: "torch.dtype", name: str) -> "torch.Tensor":
     """Return a piece of a tensor in a dtype.
 
-    Args:
-        piece: The elements.
-        dtype: The dtype.
-        name: What errors call the tensor.
-
     Raises:
         ModelError: If an element is NaN, infinite, or too large for the dtype.
     """
@@ -130,11 +125,3 @@ def cast_finite(piece: "torch.Tensor", dtype: "torch.dtype", name: str) -> "torc
             f"tensor {name!r} is NaN or too large for {dtype}: export with --dtype fp32"
         )
     return cast
-
-
-def _digest(file: BinaryIO, body: int) -> str:
-    file.seek(body)
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    return digest.hexdigest()

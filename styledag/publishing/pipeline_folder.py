@@ -55,11 +55,6 @@ def export_pipeline(
 def link_pipeline(pipeline: Path, to: Path, *, replaced: Mapping[str, Path]) -> None:
     """Make a folder that loads as a pipeline with replaced parts, of links to their folders.
 
-    Args:
-        pipeline: Folder of the base, of any family of diffusers.
-        to: An empty folder.
-        replaced: Folder by the part that it replaces.
-
     Raises:
         ModelError: If the base is no pipeline.
     """

@@ -1,12 +1,11 @@
 """A folder that is written outside the store: it appears whole, and replaces nothing of others."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from styledag.errors import StorageError
-from styledag.store.files import storage_errors
+from styledag.store.files import replaced_folder, storage_errors
 
 MARKER = ".styledag-export"
 """File by which an earlier export is recognised, and may be replaced."""
@@ -24,14 +23,6 @@ def target_folder(target: Path) -> Iterator[Path]:
     """
     if target.exists() and any(target.iterdir()) and not (target / MARKER).is_file():
         raise StorageError(f"{target} is not empty and no earlier export: name another folder")
-    partial = target.with_name(f"{target.name}.partial")
-    with storage_errors(str(target)):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            (partial / MARKER).write_text("written by styledag\n", encoding="utf-8")
-            yield partial
-            shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    with storage_errors(str(target)), replaced_folder(target) as partial:
+        (partial / MARKER).write_text("written by styledag\n", encoding="utf-8")
+        yield partial

@@ -65,7 +65,7 @@ def strip(image: Image.Image) -> Image.Image:
         if digest not in seen:
             small.thumbnail((STRIP_FRAME_PX * 4, STRIP_FRAME_PX), Image.Resampling.LANCZOS)
             seen[digest] = small
-    frames = _spread(list(seen.values()), STRIP_FRAMES)
+    frames = _spread(list(seen.values()))
     width_px, height_px = frames[0].size
     down = width_px > 2 * height_px
     step_px = _STRIP_GAP_PX + (height_px if down else width_px)
@@ -82,8 +82,8 @@ def _frames(image: Image.Image) -> Iterator[Image.Image]:
         yield image
 
 
-def _spread(frames: list[Image.Image], count: int) -> list[Image.Image]:
-    if len(frames) <= count:
+def _spread(frames: list[Image.Image]) -> list[Image.Image]:
+    if len(frames) <= STRIP_FRAMES:
         return frames
     last = len(frames) - 1
-    return [frames[round(index * last / (count - 1))] for index in range(count)]
+    return [frames[round(index * last / (STRIP_FRAMES - 1))] for index in range(STRIP_FRAMES)]

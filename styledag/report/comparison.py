@@ -7,9 +7,10 @@ from typing import Any
 
 from styledag.errors import StorageError
 from styledag.report.images import Source, Wanted, embed
-from styledag.report.model import Samples, ScoreRow
+from styledag.report.model import Samples
 from styledag.report.page import page
 from styledag.report.shown import RecipeRow, recipe_rows
+from styledag.scoring.records import ScoreRow
 
 MAX_IMAGE_BYTES = 14_000_000
 """Room for images; they are scaled down, then left out, to fit it."""
@@ -113,12 +114,6 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 
 def write_sheet(template: str, sources: Iterable[Source], path: Path, **values: Any) -> None:
     """Write a self-contained page with images, and the folder that it lies in.
-
-    Args:
-        template: Its template.
-        sources: The images, the most important first.
-        path: The page.
-        **values: What the template shows, beside ``images`` and ``album``.
 
     Raises:
         StorageError: If an image is missing or unreadable, or the page cannot be written.

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from styledag.report.data import DataSection
+from styledag.sampling.index import Pair
+from styledag.scoring.records import Estimate, ScoreRow
+from styledag.scoring.settings import ClassifierSettings
 from styledag.store.artifact import Input
 
-Samples: TypeAlias = Mapping[tuple[str, int], Path]
+Samples: TypeAlias = Mapping[Pair, Path]
 """PNG of each (prompt, seed); one that is missing is shown as such."""
 
 
@@ -96,91 +99,6 @@ class LossLog:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreRow:
-    """The scores of one blend or checkpoint, or of the base under a style prompt.
-
-    Attributes:
-        name: Its name, unique in the report.
-        kind: ``blend``, ``checkpoint``, ``prompt`` or ``ip_adapter``.
-        weight: A blend's weight, 0 to 1.
-        epoch: A checkpoint's epoch.
-        length: A blend's length if it is a reconstructed average, whose weight is 1.
-        amount: Share of the fine-tune really in it, 0 to 1.
-        learned: Share of the base's denoising loss on held-out images of the style that is gone.
-        learned_low: Lower end of the interval around ``learned``.
-        learned_high: Upper end of it.
-        remembered: The base's denoising loss on its own images over the row's; 1 is the base.
-        remembered_low: Lower end of the interval around ``remembered``.
-        remembered_high: Upper end of it.
-        style: Share of the base's distance to the style that it has covered
-            (:func:`~styledag.scoring.style.style_gain`); higher is nearer.
-        style_low: Lower end of the interval around ``style``.
-        style_high: Upper end of it.
-        cmmd: CLIP maximum mean discrepancy to the held-out images; lower is nearer.
-        kid: Kernel inception distance to them, by the scorer's embeddings; lower is nearer.
-        kid_low: Lower end of the interval around ``kid``.
-        kid_high: Upper end of it.
-        retention: Mean likeness of its images to the base's own of the same prompt and seed.
-        retention_low: Lower end of the interval around ``retention``.
-        retention_high: Upper end of it.
-        text_similarity: Mean likeness of image and prompt; higher is better.
-        copying: Share of samples, 0 to 1, that lie too near to a training image.
-        diversity: How much samples of one prompt differ between seeds; higher is more.
-        taken_for_style: Share of samples, 0 to 1, that a classifier takes for the style.
-        taken_for_style_low: Lower end of the interval around ``taken_for_style``.
-        taken_for_style_high: Upper end of it.
-        on_front: Whether no other row is better in ``learned`` and ``remembered`` at once.
-    """
-
-    name: str
-    kind: Literal["blend", "checkpoint", "prompt", "ip_adapter"]
-    weight: float | None = None
-    epoch: int | None = None
-    length: float | None = None
-    amount: float | None = None
-    learned: float | None = None
-    learned_low: float | None = None
-    learned_high: float | None = None
-    remembered: float | None = None
-    remembered_low: float | None = None
-    remembered_high: float | None = None
-    style: float | None = None
-    style_low: float | None = None
-    style_high: float | None = None
-    cmmd: float | None = None
-    kid: float | None = None
-    kid_low: float | None = None
-    kid_high: float | None = None
-    retention: float | None = None
-    retention_low: float | None = None
-    retention_high: float | None = None
-    text_similarity: float | None = None
-    copying: float | None = None
-    diversity: float | None = None
-    taken_for_style: float | None = None
-    taken_for_style_low: float | None = None
-    taken_for_style_high: float | None = None
-    on_front: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gap:
-    """How much a score tells the style's held-out images from the base's own images.
-
-    Attributes:
-        value: The difference; ``None`` where it could not be measured.
-        low: Lower end of the interval around it.
-        high: Upper end of it.
-        tells: Whether the score tells the style at all.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    tells: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class DrawnFamily:
     """A family of near-duplicates that a model draws for prompts that do not ask for it.
 
@@ -214,21 +132,6 @@ class UntrainedBase:
     kind: Literal["prompt", "ip_adapter"]
     given: str
     samples: Samples
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classifier:
-    """What was asked whether samples are of the style.
-
-    Attributes:
-        name: Folder or Hub id.
-        label: Its label that stands for the style.
-        prompts: Prompts whose samples it was asked about; all, if none.
-    """
-
-    name: str
-    label: str
-    prompts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,8 +198,8 @@ class ModelReport:
         loss: The training log.
         scores: Scores of blends and checkpoints, in the order to be listed.
         scorer: Name of the model that embeds samples: a folder or Hub id.
-        scorer_gap: Whether it tells the style.
-        classifier_gap: Whether the classifier does.
+        scorer_gap: How much it tells the style's held-out images from the base's own images.
+        classifier_gap: How much the classifier does.
         classifier: What says which samples it takes for the style; ``None`` if nothing does.
         untrained: The base asked for the style without training, in each way that it was.
         families_drawn: Families of near-duplicates that are drawn unasked.
@@ -325,9 +228,9 @@ class ModelReport:
     loss: LossLog = field(default_factory=LossLog)
     scores: tuple[ScoreRow, ...] = ()
     scorer: str = ""
-    scorer_gap: Gap = field(default_factory=Gap)
-    classifier_gap: Gap = field(default_factory=Gap)
-    classifier: Classifier | None = None
+    scorer_gap: Estimate = field(default_factory=Estimate)
+    classifier_gap: Estimate = field(default_factory=Estimate)
+    classifier: ClassifierSettings | None = None
     untrained: tuple[UntrainedBase, ...] = ()
     families_drawn: tuple[DrawnFamily, ...] = ()
     score_notes: tuple[str, ...] = ()

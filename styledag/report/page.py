@@ -5,26 +5,21 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from styledag.report import shown, wording
 from styledag.report.images import Album
 from styledag.report.loss_chart import loss_chart, not_finite
-from styledag.report.model import ModelReport, ScoreRow
+from styledag.report.model import ModelReport
 from styledag.report.score_chart import score_chart
+from styledag.scoring.records import ScoreRow
+from styledag.templates import templates
 
 _FOLDER = Path(__file__).parent
 
 
 def render(report: ModelReport, stills: Album, animations: Album) -> str:
-    """Return the whole page.
-
-    Args:
-        report: What it tells.
-        stills: The still images that found room.
-        animations: The animations that found room.
-    """
+    """Return the whole page."""
     weights, snapshots = shown.weight_stops(report), shown.snapshot_stops(report)
     return page(
         "report.html.j2",
@@ -49,29 +44,9 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    """Return a page with style sheet and script in it, which nothing outside can add to.
-
-    Args:
-        template: File of the template.
-        **values: What it shows.
-    """
-    style, script = _asset("report.css"), _asset("report.js")
-    return (
-        _environment()
-        .get_template(template)
-        .render(style=style, script=script, policy=_policy(style, script), **values)
-    )
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {
+    """Return a page with style sheet and script in it, which nothing outside can add to."""
+    environment = templates(_FOLDER)
+    environment.filters |= {
         "plain": wording.plain,
         "web_address": wording.web_address,
         "short_version": wording.short_version,
@@ -79,14 +54,16 @@ def _environment() -> jinja2.Environment:
         "percent": wording.percent,
         "setting": wording.setting,
     }
-    environment.filters.update(filters)
     environment.globals.update(
         max_nearest=shown.MAX_NEAREST,
         max_families=shown.MAX_FAMILIES,
         max_drawn=shown.MAX_DRAWN,
         max_captions=shown.MAX_CAPTIONS,
     )
-    return environment
+    style, script = _asset("report.css"), _asset("report.js")
+    return environment.get_template(template).render(
+        style=style, script=script, policy=_policy(style, script), **values
+    )
 
 
 def _best_score(report: ModelReport) -> ScoreRow | None:

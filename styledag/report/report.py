@@ -24,10 +24,6 @@ def write_report(report: ModelReport, folder: Path) -> Facts:
     The same report gives the same bytes. Nothing in it is fetched from elsewhere, and text from
     scraped pages is shown as text.
 
-    Args:
-        report: What the page tells.
-        folder: Existing folder.
-
     Returns:
         ``size_bytes``; ``images`` and ``animations`` shown; ``left_out``, how many found no
         room; ``side_px``, the longer side at most of recompressed images, 0 where none was.

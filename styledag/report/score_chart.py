@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from styledag.report.chart import Axis, axis, chart, element, inside, polyline, x_px, y_px
-from styledag.report.model import ModelReport, ScoreRow
+from styledag.report.model import ModelReport
 from styledag.report.wording import number, plain
+from styledag.scoring.records import UNTRAINED, Estimate, ScoreRow
 
 _CHAR_PX, _LINE_PX = 7.4, 15.0
-UNTRAINED = ("prompt", "ip_adapter")
-"""Kinds of the rows of the base without training, of which there is one each."""
 _CORNERS = {
     "checkpoint": ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)),
     "prompt": ((0, -6.5), (6.5, 5), (-6.5, 5)),
@@ -37,18 +36,18 @@ def score_chart(report: ModelReport) -> Markup | None:
     scored = [
         (f"score-{index}", row)
         for index, row in enumerate(report.scores, start=1)
-        if _known(row.learned) and _known(row.remembered)
+        if _known(row.style_learned.value) and _known(row.base_remembered.value)
     ]
     if not scored:
         return None
     rows = [row for _, row in scored]
-    x = axis("Base remembered →", _extent(rows, "remembered"))
-    y = axis("Style learned →", _extent(rows, "learned"))
+    x = axis("Base remembered →", _extent(row.base_remembered for row in rows))
+    y = axis("Style learned →", _extent(row.style_learned for row in rows))
     points = [_placed(anchor, row, x, y, report) for anchor, row in scored]
     front = sorted(
         (point for point in points if point.row.on_front), key=lambda point: (point.x, point.y)
     )
-    marks: list[Markup] = [bar for point in points for bar in _bars(point.row, x, y)]
+    marks: list[Markup] = [bar for point in points for bar in _bars(point, x, y)]
     if len(front) > 1:
         marks.append(polyline([(point.x, point.y) for point in front], "front"))
     marks += [_mark(point) for point in sorted(points, key=lambda point: point.recommended)]
@@ -76,37 +75,35 @@ def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _extent(rows: Sequence[ScoreRow], score: str) -> Iterable[float]:
-    for row in rows:
-        for end in ("", "_low", "_high"):
-            value = getattr(row, score + end)
-            if value is not None:
-                yield value
+def _extent(scores: Iterable[Estimate]) -> Iterable[float]:
+    for score in scores:
+        yield from (end for end in (score.value, score.low, score.high) if end is not None)
 
 
 def _placed(anchor: str, row: ScoreRow, x: Axis, y: Axis, report: ModelReport) -> _Point:
     recommended = report.is_recommended(row.name)
-    at_x, at_y = x_px(x, row.remembered or 0.0), y_px(y, row.learned or 0.0)
+    at_x = x_px(x, row.base_remembered.value or 0.0)
+    at_y = y_px(y, row.style_learned.value or 0.0)
     return _Point(row, anchor, at_x, at_y, recommended)
 
 
-def _bars(row: ScoreRow, x: Axis, y: Axis) -> list[Markup]:
-    at_x, at_y = x_px(x, row.remembered or 0.0), y_px(y, row.learned or 0.0)
+def _bars(point: _Point, x: Axis, y: Axis) -> list[Markup]:
+    learned, remembered = point.row.style_learned, point.row.base_remembered
     bars = []
-    if row.learned_low is not None and row.learned_high is not None:
-        low, high = y_px(y, row.learned_low), y_px(y, row.learned_high)
-        bars.append(element("line", x1=at_x, x2=at_x, y1=low, y2=high, class_="interval"))
-    if row.remembered_low is not None and row.remembered_high is not None:
-        low, high = x_px(x, row.remembered_low), x_px(x, row.remembered_high)
-        bars.append(element("line", x1=low, x2=high, y1=at_y, y2=at_y, class_="interval"))
+    if learned.low is not None and learned.high is not None:
+        low, high = y_px(y, learned.low), y_px(y, learned.high)
+        bars.append(element("line", x1=point.x, x2=point.x, y1=low, y2=high, class_="interval"))
+    if remembered.low is not None and remembered.high is not None:
+        low, high = x_px(x, remembered.low), x_px(x, remembered.high)
+        bars.append(element("line", x1=low, x2=high, y1=point.y, y2=point.y, class_="interval"))
     return bars
 
 
 def _mark(point: _Point) -> Markup:
     row = point.row
     told = (
-        f"{plain(row.name)}: style learned {number(row.learned)}, "
-        f"base remembered {number(row.remembered)}"
+        f"{plain(row.name)}: style learned {number(row.style_learned.value)}, "
+        f"base remembered {number(row.base_remembered.value)}"
     )
     if point.recommended:
         told += ", recommended"
@@ -169,8 +166,8 @@ def _overlap(one: _Box, other: _Box) -> bool:
 
 
 def _description(points: Sequence[_Point]) -> str:
-    best_style = max(points, key=lambda point: point.row.learned or 0.0).row
-    best_kept = max(points, key=lambda point: point.row.remembered or 0.0).row
+    best_style = max(points, key=lambda point: point.row.style_learned.value or 0.0).row
+    best_kept = max(points, key=lambda point: point.row.base_remembered.value or 0.0).row
     told = (
         f"Style learned against base remembered for {len(points)} models: "
         f"{plain(best_style.name)} has learned most, {plain(best_kept.name)} remembers most"

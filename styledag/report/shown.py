@@ -107,11 +107,9 @@ def recipe_rows(recipe: Mapping[str, Any]) -> tuple[RecipeRow, ...]:
 
 def _scores(report: ModelReport, key: str) -> str:
     for row in report.scores:
-        if row_key(row) == key and row.learned is not None and row.remembered is not None:
-            return (
-                f"style learned {number(row.learned, 2)}, "
-                f"base remembered {number(row.remembered, 2)}"
-            )
+        learned, remembered = row.style_learned.value, row.base_remembered.value
+        if row_key(row) == key and learned is not None and remembered is not None:
+            return f"style learned {number(learned, 2)}, base remembered {number(remembered, 2)}"
     return ""
 
 

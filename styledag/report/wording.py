@@ -79,10 +79,5 @@ def setting(value: object) -> str:
     return plain(str(value))
 
 
-def megabytes(size_bytes: int) -> str:
-    """Return a size in megabytes of a million bytes."""
-    return f"{size_bytes / 1_000_000:.1f} MB"
-
-
 def _is_control(char: str) -> bool:
     return char in _BIDI_CONTROLS or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")

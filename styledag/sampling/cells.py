@@ -6,23 +6,15 @@ MIN_CELL_PX = 128
 MAX_CELL_PX = 512
 
 
-def cell(
-    image: Image.Image, *, min_px: int = MIN_CELL_PX, max_px: int = MAX_CELL_PX
-) -> Image.Image:
-    """Return an image enlarged by a whole factor to ``min_px``, or reduced to ``max_px``.
-
-    Args:
-        image: The image.
-        min_px: Least longer side.
-        max_px: Most of the longer side.
-    """
+def cell(image: Image.Image, *, min_px: int = MIN_CELL_PX) -> Image.Image:
+    """Return an image enlarged by a whole factor to ``min_px``, or reduced to 512 pixels."""
     longer = max(image.size)
     if longer < min_px:
         factor = -(-min_px // longer)
         enlarged = (image.width * factor, image.height * factor)
         return image.resize(enlarged, Image.Resampling.LANCZOS)
-    if longer > max_px:
+    if longer > MAX_CELL_PX:
         reduced = image.copy()
-        reduced.thumbnail((max_px, max_px), Image.Resampling.LANCZOS)
+        reduced.thumbnail((MAX_CELL_PX, MAX_CELL_PX), Image.Resampling.LANCZOS)
         return reduced
     return image

@@ -9,13 +9,11 @@ from PIL import Image
 
 from styledag.bases.ip_adapter import IpAdapter, ip_adapter_base
 from styledag.errors import ModelError
+from styledag.randomness import generator_for
 from styledag.sampling.frozen_parts import FrozenParts
-from styledag.sampling.noise import initial_noise, sample_generators
+from styledag.sampling.index import Pair
 from styledag.sampling.settings import SampleSettings
 from styledag.sampling.weights import Weights
-
-Pair = tuple[str, int]
-"""A prompt and a seed."""
 
 
 class Denoiser:
@@ -78,8 +76,10 @@ class Denoiser:
         if self._image_prompt is not None:
             unconditional = len(pairs) if guided else 0
             conditioning = self._image_prompt.beside(conditioning, unconditional=unconditional)
-        generators = sample_generators(pairs)
-        latents = initial_noise(generators, self._shape).to(compute.device)
+        # None is shared, so neither a further prompt nor another batch changes an image.
+        generators = [generator_for("sample", prompt, seed) for prompt, seed in pairs]
+        noise = torch.stack([torch.randn(self._shape, generator=each) for each in generators])
+        latents = noise.to(compute.device)
         yield latents
         latents = schedule.start(latents)
         for timestep in schedule.timesteps:

@@ -6,8 +6,8 @@ from PIL import Image
 
 from styledag.sampling import sampler as sampling
 from styledag.sampling.gif import HOLD_MS, labelled_frame, marked_gif
-from styledag.sampling.index import GIFS, GifFile, prompt_folders, write_index
-from styledag.sampling.sampler import Pair, Sampler
+from styledag.sampling.index import GIFS, Pair, prompt_folders, write_shown
+from styledag.sampling.sampler import Sampler
 from styledag.store.artifact import Facts
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
@@ -23,10 +23,6 @@ def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
 
     Writes ``gifs/<prompt>/<seed>.gif`` with ``gifs.json``: the decoded latents from pure noise to
     the finished image, every ``denoising_every_steps`` steps, with a rest on the last.
-
-    Args:
-        sampler: The model, and what to ask it for.
-        workspace: Where the GIFs go.
 
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
@@ -47,14 +43,12 @@ def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
                 workspace.items.put(NAMESPACE, keys[pair], content)
             workspace.work["samples"] += len(batch)
             advance(len(batch))
-    entries = []
-    for prompt, seed in keys:
-        name = f"gifs/{folders[prompt]}/{seed}.gif"
-        (workspace.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (workspace.folder / name).write_bytes(known[keys[prompt, seed]])
-        entries.append(GifFile(prompt=prompt, seed=seed, file=name))
-    write_index(workspace.folder / GIFS, entries)
-    return {"gifs": len(entries), "steps": settings.num_inference_steps}
+    gifs = (
+        ({"prompt": prompt, "seed": seed}, f"gifs/{folders[prompt]}/{seed}.gif", known[key])
+        for (prompt, seed), key in keys.items()
+    )
+    count = write_shown(workspace.folder, GIFS, gifs)
+    return {"gifs": count, "steps": settings.num_inference_steps}
 
 
 def _gifs(sampler: Sampler, batch: Sequence[Pair]) -> list[bytes]:

@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 class FrozenParts:
-    """The parts of a base that fine-tuning of the denoiser leaves as they are.
-
-    Args:
-        folder: The base.
-        compute: Where and how to compute.
-    """
+    """The parts of a base that fine-tuning of the denoiser leaves as they are."""
 
     def __init__(self, folder: Path, compute: "Compute") -> None:
         self.folder = folder
@@ -40,9 +35,6 @@ class FrozenParts:
     def denoiser(self, folder: Path | None = None) -> Any:
         """Return a denoiser, loaded anew.
 
-        Args:
-            folder: The denoiser's own; the base's when left out.
-
         Raises:
             ModelError: If it cannot be loaded.
         """
@@ -50,9 +42,6 @@ class FrozenParts:
 
     def autoencoder(self, folder: Path | None = None) -> Autoencoder:
         """Return an autoencoder, loaded once.
-
-        Args:
-            folder: The autoencoder's own; the base's when left out.
 
         Raises:
             ModelError: If it cannot be loaded.

@@ -21,12 +21,7 @@ _PALETTE_SIDE_PX = 256
 
 
 def labelled_frame(images: Sequence[Image.Image], label: str) -> Image.Image:
-    """Return images side by side with one label under them.
-
-    Args:
-        images: Images of one size.
-        label: What the frame shows.
-    """
+    """Return images side by side with one label under them."""
     cells = [cell(image, min_px=192) for image in images]
     width = sum(each.width + _GAP_PX for each in cells) - _GAP_PX
     height = cells[0].height
@@ -43,7 +38,7 @@ def labelled_frame(images: Sequence[Image.Image], label: str) -> Image.Image:
 
 
 def there_and_back(
-    frames: Sequence[Image.Image], *, frame_ms: int, hold_ms: int = HOLD_MS
+    frames: Sequence[Image.Image], *, frame_ms: int
 ) -> tuple[list[Image.Image], list[int]]:
     """Return a loop without a jump, with how long each of its frames stands.
 
@@ -52,12 +47,11 @@ def there_and_back(
 
     Args:
         frames: At least one.
-        frame_ms: Milliseconds of a frame on the way there.
-        hold_ms: Milliseconds of the last frame.
+        frame_ms: Milliseconds of a frame on the way there; :data:`HOLD_MS` of the last.
     """
     back = list(frames[-2:0:-1])
     durations_ms = [frame_ms] * len(frames) + [max(20, frame_ms // 2)] * len(back)
-    durations_ms[len(frames) - 1] = hold_ms
+    durations_ms[len(frames) - 1] = HOLD_MS
     return [*frames, *back], durations_ms
 
 
@@ -65,10 +59,6 @@ def marked_gif(frames: Sequence[Image.Image], durations_ms: Sequence[int]) -> by
     """Return an endless GIF of images that a model made, with the mark that says so.
 
     Its frames share a palette, so that colours do not flicker.
-
-    Args:
-        frames: Images of one size.
-        durations_ms: How long each stands.
     """
     palette = _common_palette(frames)
     indexed = [

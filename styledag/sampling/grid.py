@@ -6,7 +6,7 @@ from typing import Any
 
 from styledag.sampling import sampler as sampling
 from styledag.sampling.contact_sheet import contact_sheet
-from styledag.sampling.index import SAMPLES, SampleFile, prompt_folders, write_index
+from styledag.sampling.index import SAMPLES, prompt_folders, write_shown
 from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.sampler import Sample, Sampler
 from styledag.store.artifact import Facts
@@ -22,11 +22,6 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
     Writes ``grid.png``; each image as ``samples/<prompt>/<seed>.png`` with its provenance; and
     ``samples.json``, which :func:`~styledag.sampling.index.read_samples` reads. All PNGs are marked
     as made by a model.
-
-    Args:
-        sampler: The model, and what to ask it for.
-        workspace: Where the grid goes.
-        title: Headline of the grid.
 
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
@@ -73,11 +68,12 @@ def write_samples(samples: Sequence[Sample], folder: Path, **about: Any) -> None
         **about: JSON values that hold for all of them.
     """
     folders = prompt_folders(tuple(dict.fromkeys(sample.prompt for sample in samples)))
-    entries = []
-    for sample in samples:
-        name = f"samples/{folders[sample.prompt]}/{sample.seed}.png"
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(mark_png(sample.png))
-        entries.append(SampleFile(prompt=sample.prompt, seed=sample.seed, file=name))
-    write_index(folder / SAMPLES, entries, **about)
+    files = (
+        (
+            {"prompt": sample.prompt, "seed": sample.seed},
+            f"samples/{folders[sample.prompt]}/{sample.seed}.png",
+            mark_png(sample.png),
+        )
+        for sample in samples
+    )
+    write_shown(folder, SAMPLES, files, **about)

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +19,31 @@ Pair = tuple[str, int]
 """A prompt and a seed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleFile:
-    """One image's file, relative to its index."""
-
-    prompt: str
-    seed: int
-    file: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameFile:
-    """One image of an evolution; epoch 0 is the base."""
-
-    epoch: int
-    prompt: str
-    seed: int
-    file: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweptFile:
-    """One image of a sweep, by the weight of the blend that drew it."""
-
-    weight: float
-    prompt: str
-    seed: int
-    file: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class GifFile:
-    """One GIF; without a seed it shows all seeds side by side."""
-
-    prompt: str
-    seed: int | None
-    file: str
-
-
 def prompt_folders(prompts: Sequence[str]) -> Mapping[str, str]:
     """Return a folder's name for each prompt: its words, and its place for uniqueness."""
     return {prompt: f"{_slug(prompt)}-{place:02d}" for place, prompt in enumerate(prompts, start=1)}
 
 
-def write_index(
-    path: Path, entries: Sequence[SampleFile | FrameFile | SweptFile | GifFile], **about: Any
-) -> None:
-    """Write files with what they show.
+def write_shown(
+    folder: Path, index: str, files: Iterable[tuple[Mapping[str, Any], str, bytes]], **about: Any
+) -> int:
+    """Write files and an index of what each shows; return how many there are.
 
     Args:
-        path: JSON file to write.
-        entries: The files.
+        folder: Where they go.
+        index: Name of the index.
+        files: What each shows, such as prompt and seed; its name, folders included; its content.
         **about: JSON values that hold for all of them.
     """
-    content = {**about, "files": [asdict(entry) for entry in entries]}
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    entries = []
+    for shown, name, content in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        entries.append({**shown, "file": name})
+    text = json.dumps({**about, "files": entries}, indent=1, ensure_ascii=False) + "\n"
+    (folder / index).write_text(text, encoding="utf-8")
+    return len(entries)
 
 
 def read_samples(folder: Path) -> Mapping[Pair, Path]:

@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _LINE_HEIGHT = 1.3
+_INK, _PAPER = "#1a1a1a", "#ffffff"
 
 
 def label_font(size_px: int) -> Font:
@@ -50,28 +51,20 @@ def text_image(
     font_px: int,
     *,
     centred: bool,
-    ink: str = "#1a1a1a",
-    paper: str = "#ffffff",
 ) -> Image.Image:
     """Return text on plain paper, wrapped and in the middle of the height.
 
-    Args:
-        text: What is written.
-        size_px: Width and height.
-        font_px: Height of the letters.
-        centred: Whether lines stand in the middle of the width, or at its left.
-        ink: Colour of the letters.
-        paper: Colour under them.
+    Lines stand in the middle of the width if they are ``centred``, else at its left.
     """
     width, height = size_px
-    image = Image.new("RGB", size_px, paper)
+    image = Image.new("RGB", size_px, _PAPER)
     draw, font = ImageDraw.Draw(image), label_font(font_px)
     step = line_height_px(font_px)
     lines = wrapped(text, font, width, max(1, height // step))
     top = (height - step * len(lines)) / 2 + step / 2
     for number, line in enumerate(lines):
         position = (width / 2 if centred else 0, top + number * step)
-        draw.text(position, line, fill=ink, font=font, anchor="mm" if centred else "lm")
+        draw.text(position, line, fill=_INK, font=font, anchor="mm" if centred else "lm")
     return image
 
 

@@ -10,12 +10,7 @@ PREFIX = "styledag."
 
 
 def png_with_provenance(image: Image.Image, provenance: Mapping[str, str]) -> bytes:
-    """Return an image as PNG with ``styledag.<name>`` text chunks.
-
-    Args:
-        image: The image.
-        provenance: Text by name, such as ``prompt`` and ``seed``.
-    """
+    """Return an image as PNG with ``styledag.<name>`` text chunks."""
     chunks = PngInfo()
     for name, text in sorted(provenance.items()):
         chunks.add_itxt(f"{PREFIX}{name}", text)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from styledag.errors import DeviceError
 from styledag.progress import Advance
+from styledag.sampling.index import Pair
 from styledag.sampling.provenance import png_with_provenance
 from styledag.sampling.settings import SampleSettings
 from styledag.sampling.weights import Weights
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 CODE_VERSION = "1"
 NAMESPACE = "samples"
-
-Pair = tuple[str, int]
-"""A prompt and a seed."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from styledag.sampling import sampler as sampling
 from styledag.sampling.contact_sheet import contact_sheet
-from styledag.sampling.index import SWEPT, SweptFile, prompt_folders, write_index
+from styledag.sampling.index import SWEPT, prompt_folders, write_shown
 from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.sampler import Sample, Sampler, TunedVae
 from styledag.sampling.weights import Weights
@@ -47,7 +47,17 @@ def draw_sweep(
         for weight, weights in blends.items():
             sampler = base.with_weights(weights, vae=vae)
             samples[weight] = sampler.draw(base.pairs, workspace, advance)
-    _write_images(workspace, samples, base.settings.prompts)
+    folders = prompt_folders(base.settings.prompts)
+    files = (
+        (
+            {"weight": weight, "prompt": sample.prompt, "seed": sample.seed},
+            f"samples/{folders[sample.prompt]}/{sample.seed}/weight-{weight:.2f}.png",
+            mark_png(sample.png),
+        )
+        for weight, drawn in samples.items()
+        for sample in drawn
+    )
+    write_shown(workspace.folder, SWEPT, files)
     first = base.settings.seeds[0]
     images = {
         (weight, sample.prompt): sample.image
@@ -67,20 +77,3 @@ def draw_sweep(
         "weights_versions": [weights.version for weights in blends.values()],
         "samples": total,
     }
-
-
-def _write_images(
-    workspace: Workspace, samples: Mapping[float, tuple[Sample, ...]], prompts: tuple[str, ...]
-) -> None:
-    folders = prompt_folders(prompts)
-    entries = []
-    for weight, drawn in samples.items():
-        for sample in drawn:
-            name = f"samples/{folders[sample.prompt]}/{sample.seed}/weight-{weight:.2f}.png"
-            path = workspace.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(mark_png(sample.png))
-            entries.append(
-                SweptFile(weight=weight, prompt=sample.prompt, seed=sample.seed, file=name)
-            )
-    write_index(workspace.folder / SWEPT, entries)

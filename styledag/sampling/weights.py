@@ -30,12 +30,7 @@ class Weights:
 
     @classmethod
     def lent(cls, version: str, lend: Callable[[], AbstractContextManager[Path]]) -> "Weights":
-        """Return weights whose folder is there only as long as they are loaded.
-
-        Args:
-            version: Version of their values.
-            lend: Lends their folder in diffusers' layout.
-        """
+        """Return weights whose folder is there only as long as they are loaded."""
 
         def load(parts: "FrozenParts") -> Any:
             with lend() as folder:

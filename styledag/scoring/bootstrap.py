@@ -17,10 +17,6 @@ def units_of(prompts: Sequence[str], seeds: Sequence[int]) -> Counts:
     """Return the number of each sample's unit, which is resampled as a whole.
 
     The unit is the prompt, all of its seeds together; with a single prompt, the seed.
-
-    Args:
-        prompts: The prompt of each sample.
-        seeds: The seed of each sample.
     """
     units: Sequence[str | int] = prompts if len(set(prompts)) > 1 else seeds
     kinds = sorted(set(units), key=str)

@@ -76,10 +76,6 @@ class DenoisingLosses:
 
         Some images at a time are remembered, so a kill loses those at the most.
 
-        Args:
-            weights: The denoiser's.
-            images: What it predicts.
-
         Raises:
             DeviceError: If the device's memory does not suffice for a batch.
             ModelError: If the denoiser cannot be loaded, or gives NaN.

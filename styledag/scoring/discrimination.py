@@ -18,11 +18,6 @@ from styledag.scoring.style import Float64
 NEIGHBOURS = 10
 
 
-def tells(gap: Estimate) -> bool:
-    """Return whether a score with that gap tells the style from others."""
-    return gap.low is not None and gap.low > 0
-
-
 def embedding_nearness(images: Float32, training: Float32, others: Float32) -> Float64:
     """Return how near each image is to the training images, corrected for crowding, [n].
 

@@ -35,12 +35,6 @@ class EmbeddingScorer:
 
     A model of two towers gives its projections; one that reads images alone, as DINOv2, its pooled
     output. It is float32 whatever the machine's dtype, so that scores agree between machines.
-
-    Args:
-        folder: The model with its processor and tokenizer, as ``transformers`` saves them.
-        version: Version of the folder's content.
-        compute: Device to compute on.
-        batch_size: Images or texts embedded at a time.
     """
 
     def __init__(
@@ -81,10 +75,6 @@ class EmbeddingScorer:
 
     def embed_texts(self, texts: Sequence[str], *, cut: bool = False) -> Float32:
         """Return one L2-normalised row for each text, float32 ``[n, d]``.
-
-        Args:
-            texts: The texts.
-            cut: Whether a text that is longer than the model reads is cut.
 
         Raises:
             ModelError: If the model cannot be loaded, reads no text, or gives NaN.

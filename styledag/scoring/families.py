@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from styledag.images.similarity import Float32
+from styledag.sampling.index import Pair
 from styledag.scoring.bootstrap import bootstrap, weighted_mean
 from styledag.scoring.copying import nearest
-from styledag.scoring.records import Estimate, FamilyRow, Pair, rounded
+from styledag.scoring.records import Estimate, FamilyRow, rounded
 
 MIN_IMAGES = 3
 """Images of a family among the training images from which on it is looked for."""

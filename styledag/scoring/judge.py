@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from styledag.images.similarity import Float32
+from styledag.sampling.index import Pair
 from styledag.scoring.bootstrap import Counts, bootstrap, units_of, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
 from styledag.scoring.diversity import diversity
@@ -15,7 +16,6 @@ from styledag.scoring.records import (
     Candidate,
     Estimate,
     NearestRow,
-    Pair,
     ScoreRow,
     rounded,
 )

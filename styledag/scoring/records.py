@@ -1,17 +1,16 @@
 """What is judged, and what is said of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from styledag.sampling.index import Pair
 from styledag.sampling.weights import Weights
 
 Kind = Literal["blend", "checkpoint", "prompt", "ip_adapter"]
 UNTRAINED = ("prompt", "ip_adapter")
 """Kinds of the rows that training stands beside: none is on the front or recommended."""
-Pair = tuple[str, int]
-"""A prompt and a seed."""
 DECIMALS = 5
 
 
@@ -62,6 +61,11 @@ class Estimate:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+
+    @property
+    def is_above_zero(self) -> bool:
+        """Whether all of the interval is."""
+        return self.low is not None and self.low > 0
 
 
 def rounded(value: float | None) -> float | None:
@@ -143,6 +147,12 @@ class ScoreRow:
     def key(self) -> str:
         """Unique by name."""
         return self.name
+
+
+def shown_row(rows: Sequence[ScoreRow]) -> ScoreRow:
+    """Return the row that is recommended, or else the last that was trained."""
+    trained = [row for row in rows if row.kind not in UNTRAINED]
+    return next((row for row in trained if row.recommended), trained[-1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,7 @@ from styledag.store.workspace import Workspace
 
 
 class SampleFiles:
-    """Embeddings of images' files, each by the sha256 of its bytes.
-
-    Args:
-        workspace: Remembers embeddings.
-        embedder: Embeds images.
-        batch_size: Images in memory at a time.
-        work: What embeddings that were really computed are counted as.
-    """
+    """Embeddings of images' files, each by the sha256 of its bytes."""
 
     def __init__(
         self, workspace: Workspace, embedder: Embedder, batch_size: int, work: str = "embeddings"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from styledag.errors import DataError
 from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
 from styledag.manifest import write_rows
+from styledag.sampling.index import Pair
 from styledag.scoring.classifier import StyleClassifier
 from styledag.scoring.discrimination import discrimination_gap, embedding_nearness
 from styledag.scoring.embeddings import Scorer, text_embeddings
@@ -24,7 +26,6 @@ from styledag.scoring.records import (
     Estimate,
     FamilyRow,
     NearestRow,
-    Pair,
     ScoreRow,
     rounded,
 )
@@ -59,6 +60,12 @@ BASE_IN_STYLE = (
     "the base's images are no further from the style's than these are from one another: how "
     "much nearer a model comes has no measure"
 )
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return what an artifact of scores states of all its rows together."""
+    summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    return summary
 
 
 def score_model(
@@ -232,7 +239,9 @@ def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
         return list(rows)
     balanced = balances(points)
     place = recommended(
-        balanced, [row.amount for row in compared], [_has_learned(row) for row in compared]
+        balanced,
+        [row.amount for row in compared],
+        [row.amount > 0 and row.style_learned.is_above_zero for row in compared],
     )
     judged = {
         row.name: replace(row, balance=rounded(balance), on_front=front, recommended=at == place)
@@ -241,10 +250,6 @@ def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
         )
     }
     return [judged.get(row.name, row) for row in rows]
-
-
-def _has_learned(row: ScoreRow) -> bool:
-    return row.amount > 0 and row.style_learned.low is not None and row.style_learned.low > 0
 
 
 def _notes(

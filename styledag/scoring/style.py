@@ -117,26 +117,6 @@ class StyleDistance:
         return float(SCALE * (within + self._reference - 2 * across))
 
 
-def cmmd(samples: Float32, reference: Float32) -> float:
-    """Return the unbiased CMMD between two sets of unit embeddings; lower is nearer.
-
-    Args:
-        samples: [n, d], at least 2 rows.
-        reference: [m, d], at least 2 rows.
-    """
-    return cast(float, StyleDistance(samples, reference)())
-
-
-def kid(samples: Float32, reference: Float32) -> float:
-    """Return the unbiased KID between two sets of unit embeddings; lower is nearer.
-
-    Args:
-        samples: [n, d], at least 2 rows.
-        reference: [m, d], at least 2 rows.
-    """
-    return cast(float, StyleDistance(samples, reference, polynomial_kernel)())
-
-
 def style_gain(distance: float, base_distance: float) -> float | None:
     """Return the share of the base's distance to the style that a model has covered.
 

@@ -35,10 +35,6 @@ def heldout_images(encoded: "EncodedDataset", count: int) -> list[NoisedImage]:
     """Return images of the style that training never saw, with their main captions.
 
     Families come in turn: none gives a second image before each has given its first.
-
-    Args:
-        encoded: What the model was trained on, encoded by its base.
-        count: Most images.
     """
     families: dict[str, list[EncodedSample]] = {}
     for sample in encoded.validation:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from styledag.bases.ip_adapter import IpAdapter
 from styledag.sampling.grid import draw_sample_grid
-from styledag.sampling.index import read_samples
+from styledag.sampling.index import Pair, read_samples
 from styledag.sampling.sampler import Sampler
-from styledag.scoring.records import Candidate, Pair
+from styledag.scoring.records import Candidate
 from styledag.scoring.score import IP_ADAPTER, STYLE_PROMPT
 from styledag.scoring.settings import IpAdapterSettings, ScoreSettings
 from styledag.store.workspace import Workspace
@@ -63,12 +63,6 @@ def adapter_with_images(
     """Return an adapter with the training images that it is shown.
 
     The first by sha256, of a family the first alone: the same whatever the images' order.
-
-    Args:
-        settings: The adapter's.
-        model: Its files.
-        training_families: The family of each training image by its blob.
-        workspace: Holds the blobs.
     """
     first: dict[str, str] = {}
     for sha256 in sorted(training_families):

@@ -115,9 +115,6 @@ class Files:
     def require_space(self, needed: int) -> None:
         """Check that work in progress finds room on the local disk.
 
-        Args:
-            needed: Bytes that are about to be written.
-
         Raises:
             StorageError: If they are not free.
         """
@@ -219,6 +216,38 @@ def replaced(path: Path) -> Iterator[Path]:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Yield a local folder to fill that takes a folder's place once the block has ended well.
+
+    Raises:
+        StorageError: If one of the two cannot be made, removed or renamed.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    with storage_errors(str(folder)):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    try:
+        yield partial
+        with storage_errors(str(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """Give a folder's files a second name, so that gigabytes are not written twice."""
+    shutil.copytree(source, target, copy_function=_link)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from styledag.settings import canonical_json
+from styledag.settings import canonical_json, json_digest
 from styledag.store.files import Files
 
 _DECODER = json.JSONDecoder()
@@ -18,7 +18,7 @@ def item_key(**parts: Any) -> str:
     Args:
         **parts: JSON values or settings: the image's sha256, a model's version, settings.
     """
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts)
 
 
 def item_keys(each: str, names: Iterable[str], **parts: Any) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The artifact store: build once, publish atomically, find again by what went in."""
 
 import fcntl
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from styledag.errors import ArtifactBusyError, ArtifactMissingError
 from styledag.progress import Progress, SilentProgress
-from styledag.settings import canonical_json
+from styledag.settings import canonical_json, json_digest
 from styledag.store.artifact import Artifact, Build, Facts, Input, artifact_name
 from styledag.store.blobs import Blobs
 from styledag.store.digest import RECORD_FILE, content_files, content_version, file_digest
@@ -58,7 +57,7 @@ class Target:
             "settings": self.settings,
             "inputs": sorted(each.identity for each in self.inputs),
         }
-        return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+        return json_digest(parts)
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Store:
         before = self.current(target.asset, target.partition)
         found = None if target.depends_on_outside else self.find(target)
         if found is not None:
-            self._set_head(found.build)
+            self.make_current(found)
             return Built(found, cached=True, work={})
         # As much again as the last time, or what a first build of anything takes.
         last = 0 if before is None else sum(self.files.sizes(before.name).values())
@@ -235,7 +234,10 @@ class Store:
 
     def make_current(self, artifact: Artifact) -> None:
         """Make an artifact that the store holds the current one of its partition."""
-        self._set_head(artifact.build)
+        head = canonical_json({"key": artifact.build.key, "version": artifact.version}).encode()
+        name = _head_name(artifact.asset, artifact.partition)
+        if self.files.read(name) != head:
+            self.files.write(name, head)
 
     def _artifact(self, asset: str, partition: str, key: str) -> Artifact | None:
         record = self.files.read(_build_name(asset, partition, key))
@@ -266,14 +268,8 @@ class Store:
         if not self.files.exists(f"{artifact.name}/{RECORD_FILE}"):
             self.files.publish(folder, artifact.name, last=RECORD_FILE)
         self.files.write(_build_name(build.asset, build.partition, build.key), build.to_json())
-        self._set_head(build)
+        self.make_current(artifact)
         return artifact
-
-    def _set_head(self, build: Build) -> None:
-        name = _head_name(build.asset, build.partition)
-        head = canonical_json({"key": build.key, "version": build.version}).encode()
-        if self.files.read(name) != head:
-            self.files.write(name, head)
 
     def _own_folder(self, of: str, target: Target) -> Path:
         return self.files.cache / of / target.asset / target.partition

@@ -35,13 +35,7 @@ class RetrainSettings:
         check_settings(self)
 
     def worth(self, *, changed: int, images: int, age_days: float) -> bool:
-        """Return whether a change is worth a training; any change if no condition is named.
-
-        Args:
-            changed: Images that have changed since the last training.
-            images: Images of the last training.
-            age_days: Age of the model that it gave, in days.
-        """
+        """Return whether a change is worth a training; any change if no condition is named."""
         if self.by_hand or not changed:
             return False
         named = (self.min_changed_images, self.min_changed_share, self.max_age_days)
@@ -54,11 +48,7 @@ class RetrainSettings:
         )
 
     def awaited(self, images: int) -> str:
-        """Return what is waited for, for a person.
-
-        Args:
-            images: Images of the last training.
-        """
+        """Return what is waited for, for a person."""
         conditions = []
         if self.min_changed_images is not None:
             conditions.append(f"{self.min_changed_images} changed images")

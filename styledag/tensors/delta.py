@@ -7,8 +7,6 @@ it is a pickle, and the file that comes back is byte for byte the one that was w
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor
 
 from styledag.errors import ModelError
-from styledag.store.files import storage_errors
+from styledag.store.files import replaced_folder, storage_errors
 from styledag.tensors.delta_coding import decode_difference, encode_difference
 from styledag.tensors.header import header_bytes, header_from_json, header_json, specs_in_json
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
@@ -66,7 +64,7 @@ def write_delta(tuned: Path, base: Path, folder: Path) -> StoredBytes:
     whole, base_digest = hashlib.sha256(header), hashlib.sha256()
     frames = []
     with (
-        _appearing(folder) as partial,
+        replaced_folder(folder) as partial,
         open_tensors(tuned / WEIGHTS_FILE) as tuned_tensors,
         open_tensors(base) as base_tensors,
     ):
@@ -110,7 +108,7 @@ def restore_delta(delta: Path, base: Path, folder: Path) -> None:
         StorageError: If the disk is full or cannot be written.
     """
     with (
-        _appearing(folder) as partial,
+        replaced_folder(folder) as partial,
         open_tensors(delta / DELTA_FILE) as differences,
         open_tensors(base) as base_tensors,
     ):
@@ -203,19 +201,3 @@ def _base_elements(base: TensorReader, spec: TensorSpec, digest: "hashlib._Hash"
 
 def _bytes(elements: Tensor) -> memoryview:
     return elements.view(torch.uint8).numpy().data
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """Yield a folder beside the final one, which it replaces when the block ends well."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    with storage_errors(str(folder)):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    try:
-        yield partial
-        with storage_errors(str(folder)):
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -18,12 +18,7 @@ _LENGTH_BYTES = 8
 
 
 def header_bytes(specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> bytes:
-    """Return the header of a file with these tensors in this order.
-
-    Args:
-        specs: All tensors.
-        metadata: Strings for the header.
-    """
+    """Return the header of a file with these tensors in this order."""
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     offset = 0
     for spec in specs:

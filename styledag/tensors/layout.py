@@ -81,11 +81,7 @@ def choose_weights(
 
 
 def is_weights(name: str) -> bool:
-    """Return whether a file's name is one of weights, or of their index, in whichever format.
-
-    Args:
-        name: Name or POSIX path.
-    """
+    """Return whether a file's name is one of weights, or of their index, in whichever format."""
     name = PurePosixPath(name).name
     index = re.search(r"\.(safetensors|bin|h5|msgpack)\.index(\.\w+)?\.json$", name)
     return name.endswith((".safetensors", *_OTHER_FORMATS)) or index is not None
@@ -123,10 +119,6 @@ def _shards(index: str, names: Collection[str], where: str, content: bytes) -> t
 
 def shards_by_tensor(content: bytes, path: str) -> dict[str, str]:
     """Return the name of the shard that holds each tensor, from the content of an index.
-
-    Args:
-        content: The index's bytes.
-        path: Where it is, for errors.
 
     Raises:
         ModelError: If it is no such index.

@@ -131,11 +131,6 @@ class TensorReader:
     def read(self, name: str, start: int = 0, stop: int | None = None) -> "torch.Tensor":
         """Return a tensor, or its rows ``start`` to ``stop``.
 
-        Args:
-            name: The tensor's.
-            start: First index along the first dimension.
-            stop: Index after the last; all that follow when left out.
-
         Raises:
             ModelError: If the file is damaged.
         """
@@ -151,10 +146,6 @@ class TensorReader:
 
 def open_tensors(path: Path, variant: str | None = None) -> TensorReader:
     """Return the tensors of a safetensors file, or of the weights in a model's folder.
-
-    Args:
-        path: A file, or a folder as diffusers or transformers saves one, in shards or not.
-        variant: Which of a folder's weights, such as ``fp16``.
 
     Raises:
         ModelError: If weights are missing, damaged, in another format, or of another variant.

@@ -71,9 +71,6 @@ class PartialFile:
 def writing(path: Path) -> Iterator[PartialFile]:
     """Yield a file to write; it appears when the block ends without an error, and else not at all.
 
-    Args:
-        path: The file; replaced if it is there.
-
     Raises:
         StorageError: If the disk is full or cannot be written.
     """

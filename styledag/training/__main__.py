@@ -24,6 +24,7 @@ from styledag.bases.find import find_base
 from styledag.errors import StyledagError
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress, SilentProgress
+from styledag.store.files import replaced_folder
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.processes import joined_processes
 from styledag.training.recipe import recipe_from_json
@@ -100,11 +101,8 @@ def _version(folder: Path) -> str:
 
 def _keep(snapshot: Snapshot, out: Path) -> None:
     kept = out / snapshot.folder.parent.name
-    partial = kept.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(snapshot.folder.parent, partial)
-    shutil.rmtree(kept, ignore_errors=True)
-    partial.rename(kept)
+    with replaced_folder(kept) as partial:
+        shutil.copytree(snapshot.folder.parent, partial, dirs_exist_ok=True)
 
 
 def _finish(snapshots: tuple[Snapshot, ...], out: Path, *, log: list[dict[str, Any]]) -> None:

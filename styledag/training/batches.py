@@ -104,7 +104,6 @@ class Batches:
         objective: Draws timesteps.
 
     Attributes:
-        samples_per_step: Most samples of the style in an optimiser step.
         steps_per_epoch: Optimiser steps of one pass over the training split.
         total_steps: Optimiser steps of the run.
 
@@ -130,7 +129,6 @@ class Batches:
             for start in range(0, len(held_out), recipe.batch_size)
         ]
         self._weights = family_weights(encoded.train, recipe.family_weighting)
-        self.samples_per_step = recipe.batch_size * recipe.gradient_accumulation
         self.steps_per_epoch = math.ceil(len(self._microsteps) / recipe.gradient_accumulation)
         self.total_steps = self.steps_per_epoch * recipe.epochs
 

@@ -21,9 +21,6 @@ def pays(planned: PlannedTraining) -> bool:
 
     Compiling Stable Diffusion's blocks took two minutes on an H100, and made its training a fifth
     faster.
-
-    Args:
-        planned: The run.
     """
     lora = planned.recipe.lora
     if lora is not None and lora.base_bits is not None:
@@ -35,10 +32,6 @@ def compile_modules(denoiser: nn.Module, base: Base) -> int:
     """Compile each module that the base repeats in place, and return how many there are.
 
     Modules of the same shapes share one compiled graph.
-
-    Args:
-        denoiser: Changed in place; its weights' names are not.
-        base: The base that it is of.
     """
     modules = base.modules_to_compile(denoiser)
     for module in modules:

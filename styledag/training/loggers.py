@@ -25,11 +25,7 @@ class Logger(Protocol):
 
 
 class Loggers:
-    """All loggers of a run.
-
-    Args:
-        loggers: Each receives everything.
-    """
+    """All loggers of a run."""
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self._loggers = loggers

@@ -4,7 +4,6 @@ Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from styledag.bases.base import Base
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
+from styledag.store.files import replaced_folder
 from styledag.tensors.reader import TensorReader, open_tensors
 from styledag.training.disk import write_errors
 from styledag.training.quantised import quantise
@@ -137,10 +137,7 @@ class LoraAdapters:
             name.replace(f".{_ADAPTER}.", "."): tensor.detach().to("cpu", torch.float32)
             for name, tensor in averages.items()
         }
-        partial = folder.with_name(f"{folder.name}.partial")
-        with write_errors(folder):
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+        with write_errors(folder), replaced_folder(folder) as partial:
             safetensors.torch.save_file(
                 {
                     f"{denoiser}.{name}": _half(tensor * scale if ".lora_B." in name else tensor)
@@ -157,8 +154,6 @@ class LoraAdapters:
                 safetensors.torch.save_file(
                     self._kohya(plain), partial / KOHYA_FILE, metadata={"format": "pt"}
                 )
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
 
     def _metadata(self, averages: Mapping[str, Tensor], denoiser: str) -> str:
         layers = sorted(name.removesuffix(_A) for name in averages if name.endswith(_A))

@@ -62,12 +62,6 @@ def quantise(
 class QuantisedLinear(nn.Module):
     """A linear layer that nothing trains, in few bits.
 
-    Args:
-        layer: What it computes.
-        bits: 8 or 4.
-        device: Where its weight goes.
-        dtype: What it computes in and returns.
-
     Raises:
         TrainingError: If bitsandbytes is not installed.
     """

@@ -301,10 +301,6 @@ class Recipe:
 def recipe_from_json(text: str, name: str) -> Recipe:
     """Return a recipe that was written as JSON, where no style file is read.
 
-    Args:
-        text: A JSON object with the recipe's keys.
-        name: What errors call it.
-
     Raises:
         TrainingError: If it is no such object, or a key or value is not the recipe's.
     """

@@ -34,12 +34,6 @@ def write_run_record(
 ) -> None:
     """Write the resolved recipe with its seed, the versions of everything, and further facts.
 
-    Args:
-        folder: Where :data:`RUN_FILE` goes.
-        recipe: With every default filled in.
-        compute: What it runs on.
-        facts: JSON values, such as the number of steps.
-
     Raises:
         StorageError: If the disk is full or cannot be written.
     """

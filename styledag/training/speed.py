@@ -15,9 +15,6 @@ _KIB = 1 << 10
 class Speed:
     """Images over the time spent on optimiser steps, and the most memory so far.
 
-    Args:
-        device: Where training runs.
-
     Attributes:
         images: Images trained on.
         seconds: Time spent on steps.

@@ -13,10 +13,6 @@ from styledag.training.recipe import Recipe, Trained
 class Trainable:
     """The part of a base's denoiser that a recipe trains.
 
-    Args:
-        base: The base.
-        recipe: Its ``trained``, ``blocks`` and ``block_rates``.
-
     Raises:
         TrainingError: If the base has no such layers or blocks; the message lists those it has.
     """

@@ -1,6 +1,5 @@
 """The run of a recipe: epochs, snapshots, states to resume from, and the log."""
 
-import hashlib
 import math
 import os
 import time
@@ -10,7 +9,6 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,7 +16,7 @@ from styledag.bases.find import find_base
 from styledag.errors import DataError, TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.training.batches import Batch, Batches
 from styledag.training.compiled import pays
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
@@ -49,17 +47,6 @@ class UnetRun:
 
     Everything follows from the number of optimiser steps taken, so that a run can be interrupted
     and resumed between any two of them.
-
-    Args:
-        encoded: Images and captions.
-        base: Folder in diffusers' layout.
-        recipe: What to do.
-        inputs: Versions of what is read.
-        compute: Device and dtype of autocast.
-        scratch: Folder for states and snapshots.
-        kept: States of finished runs.
-        work: Counts ``steps``.
-        processes: Those that train together, all with the same scratch folder.
     """
 
     def __init__(
@@ -376,8 +363,4 @@ def _digests(
         "compute": [compute.device.type, str(compute.dtype)],
     }
     length = {} if length_dependence(recipe) is None else {"epochs": recipe.epochs}
-    return _digest(parts), _digest(parts | length)
-
-
-def _digest(parts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts), json_digest(parts | length)

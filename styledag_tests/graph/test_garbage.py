@@ -7,9 +7,10 @@ import pytest
 
 from styledag.errors import ArtifactBusyError, StorageError
 from styledag.graph.garbage import find_garbage, remove_garbage
+from styledag.graph.lineage import trace
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
-from styledag.graph.tracing.ancestry import describe_lineage
+from styledag.graph.tracing.ancestry import lineage_of
 from styledag_tests.cli.made_project import MadeProject, made_project
 from styledag_tests.whole.small_project import MODEL, STYLE
 
@@ -45,7 +46,7 @@ def test_a_version_that_nothing_came_from_is_removed_and_no_other(made: MadeProj
     assert store.find(plan_like(made, passed_by.build.key)) is None
     current.verify()
     # The dataset that the model was trained on is not current, and stays.
-    assert describe_lineage(store, made.model).dataset_versions == (made.dataset.version,)
+    assert lineage_of(trace(store, made.model)).dataset_versions == (made.dataset.version,)
     made.dataset.verify()
     assert find_garbage(made.catalogue) == []
 

@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,9 +18,9 @@ from styledag.report.model import (
     ModelReport,
     NearestPair,
     Recommendation,
-    ScoreRow,
     SnapshotSection,
 )
+from styledag.scoring.records import Estimate, ScoreRow
 from styledag.store.artifact import Input
 
 PROMPTS = ("a red fox", "a lighthouse at night")
@@ -142,34 +143,68 @@ def with_length(report: ModelReport, folder: Path) -> ModelReport:
         amount=1.0,
         samples=samples(folder, "l0.15"),
     )
-    score = replace(report.scores[-2], name="length 0.150", length=0.15, amount=1.0, learned=0.9)
+    score = replace(
+        report.scores[-2],
+        name="length 0.150",
+        length=0.15,
+        amount=1.0,
+        style_learned=replace(report.scores[-2].style_learned, value=0.9),
+    )
     return replace(report, blends=(*report.blends, blend), scores=(*report.scores, score))
+
+
+def score_row(name: str, kind: str, **scores: Any) -> ScoreRow:
+    """A row with some scores and no others."""
+    unknown = Estimate()
+    row = ScoreRow(
+        place=0,
+        name=name,
+        kind=kind,
+        weight=None,
+        epoch=None,
+        length=None,
+        amount=0.0,
+        samples=0,
+        style_learned=unknown,
+        base_remembered=unknown,
+        cmmd=unknown,
+        kid=unknown,
+        style=unknown,
+        retention=unknown,
+        text_similarity=unknown,
+        text_retention=None,
+        copying=unknown,
+        diversity=None,
+        taken_for_style=unknown,
+    )
+    return replace(row, **scores)
 
 
 def example_scores() -> tuple[ScoreRow, ...]:
     blends = (
-        ScoreRow(
-            name=f"weight {weight:.2f}",
-            kind="blend",
+        score_row(
+            f"weight {weight:.2f}",
+            "blend",
             weight=weight,
             amount=0.8 * weight,
-            learned=0.2 * weight,
-            learned_low=0.2 * weight - 0.01,
-            learned_high=0.2 * weight + 0.01,
-            remembered=1 - 0.3 * weight,
-            style=0.2 + 0.5 * weight,
-            style_low=0.1 + 0.5 * weight,
-            style_high=0.3 + 0.5 * weight,
-            retention=0.95 - 0.1 * weight,
-            copying=0.02,
+            style_learned=Estimate(0.2 * weight, 0.2 * weight - 0.01, 0.2 * weight + 0.01),
+            base_remembered=Estimate(1 - 0.3 * weight),
+            style=Estimate(0.2 + 0.5 * weight, 0.1 + 0.5 * weight, 0.3 + 0.5 * weight),
+            retention=Estimate(0.95 - 0.1 * weight),
+            copying=Estimate(0.02),
             diversity=0.4,
-            taken_for_style=0.7 * weight,
+            taken_for_style=Estimate(0.7 * weight),
             on_front=True,
         )
         for weight in WEIGHTS
     )
-    dominated = ScoreRow(
-        name="epoch 1", kind="checkpoint", epoch=1, learned=0.05, remembered=0.6, cmmd=0.9
+    dominated = score_row(
+        "epoch 1",
+        "checkpoint",
+        epoch=1,
+        style_learned=Estimate(0.05),
+        base_remembered=Estimate(0.6),
+        cmmd=Estimate(0.9),
     )
     return (*blends, dominated)
 

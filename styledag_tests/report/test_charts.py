@@ -11,6 +11,7 @@ from styledag.report.chart import HEIGHT, WIDTH, axis, x_px, y_px
 from styledag.report.loss_chart import MAX_BINS, loss_chart, not_finite
 from styledag.report.model import LossLog, ModelReport, SnapshotSection
 from styledag.report.score_chart import score_chart
+from styledag.scoring.records import Estimate
 from styledag_tests.report.example import WEIGHTS, example_report
 
 
@@ -81,8 +82,8 @@ def test_every_point_links_to_its_row_and_labels_do_not_overlap(report: ModelRep
             report.scores[-1],
             name=f"after epoch {epoch}",
             epoch=epoch,
-            learned=0.3 + 0.002 * epoch,
-            remembered=0.8,
+            style_learned=Estimate(0.3 + 0.002 * epoch),
+            base_remembered=Estimate(0.8),
         )
         for epoch in range(1, 60)
     )
@@ -98,7 +99,10 @@ def test_every_point_links_to_its_row_and_labels_do_not_overlap(report: ModelRep
 
 
 def test_scores_that_are_no_number_are_not_drawn(report: ModelReport) -> None:
-    rows = (replace(report.scores[0], learned=math.nan), replace(report.scores[1], remembered=None))
+    rows = (
+        replace(report.scores[0], style_learned=Estimate(math.nan)),
+        replace(report.scores[1], base_remembered=Estimate()),
+    )
     assert score_chart(replace(report, scores=rows)) is None
 
 

@@ -14,16 +14,15 @@ from styledag.errors import DataError, StorageError
 from styledag.report import report as report_module
 from styledag.report.data import DataSection
 from styledag.report.model import (
-    Classifier,
     DrawnFamily,
-    Gap,
     LossLog,
     ModelReport,
     Recommendation,
-    ScoreRow,
     UntrainedBase,
 )
 from styledag.report.report import write_report
+from styledag.scoring.records import Estimate
+from styledag.scoring.settings import ClassifierSettings
 from styledag_tests.report.example import (
     EPOCHS,
     PROMPTS,
@@ -33,6 +32,7 @@ from styledag_tests.report.example import (
     jpeg,
     png,
     samples,
+    score_row,
     with_length,
 )
 
@@ -123,8 +123,8 @@ def test_blocks_that_take_a_share_of_the_weight_are_named(
 def test_a_score_that_cannot_tell_the_style_is_marked_and_stays_off_the_front_page(
     report: ModelReport, tmp_path: Path
 ) -> None:
-    asked = Classifier(name="data/judge", label="twemoji")
-    blind = Gap(value=0.01, low=-0.02, high=0.04)
+    asked = ClassifierSettings(model="data/judge", label="twemoji")
+    blind = Estimate(0.01, -0.02, 0.04)
     page = page_of(replace(report, classifier=asked, classifier_gap=blind), tmp_path)
     [head] = [each for each in page.select("th.by") if "classifier" in each.get_text()]
     assert "cannot tell" in head.get_text()
@@ -145,8 +145,13 @@ def test_the_base_without_training_stands_beside_the_model(
         kind="ip_adapter", given="2 training images", samples=samples(tmp_path, "adapted")
     )
     rows = (
-        ScoreRow(name="base, “flat art”", kind="prompt", amount=0, learned=0.02, remembered=0.9),
-        ScoreRow(name="base, IP-Adapter plus", kind="ip_adapter", amount=0, copying=0.25),
+        score_row(
+            "base, “flat art”",
+            "prompt",
+            style_learned=Estimate(0.02),
+            base_remembered=Estimate(0.9),
+        ),
+        score_row("base, IP-Adapter plus", "ip_adapter", copying=Estimate(0.25)),
     )
     page = page_of(
         replace(report, untrained=(asked, shown), scores=(*report.scores, *rows)), tmp_path / "both"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from styledag.report.model import Classifier, Gap, ModelReport
+from styledag.report.model import ModelReport
+from styledag.scoring.records import Estimate
+from styledag.scoring.settings import ClassifierSettings
 from styledag_tests.report.example import example_report
 from styledag_tests.report.test_report import page_of
 
@@ -20,8 +22,8 @@ def test_what_a_classifier_takes_for_the_style_is_a_column_of_the_scores(
     report: ModelReport, tmp_path: Path
 ) -> None:
     assert "taken for" not in page_of(report, tmp_path / "none").get_text().lower()
-    asked = Classifier(name="data/judge", label="twemoji", prompts=("a house", "a car"))
-    knows = Gap(value=0.6, low=0.5, high=0.7, tells=True)
+    asked = ClassifierSettings(model="data/judge", label="twemoji", prompts=("a house", "a car"))
+    knows = Estimate(0.6, 0.5, 0.7)
     scored = replace(report, classifier=asked, classifier_gap=knows)
     page = page_of(scored, tmp_path / "asked")
     assert "Taken for twemoji35%" in page.select_one(".glance").get_text()
@@ -35,7 +37,7 @@ def test_kid_is_a_column_of_the_scores_with_its_interval(
     report: ModelReport, tmp_path: Path
 ) -> None:
     first, *others = report.scores
-    measured = replace(first, kid=126.97, kid_low=-3.21, kid_high=250.0)
+    measured = replace(first, kid=Estimate(126.97, -3.21, 250.0))
     page = page_of(replace(report, scores=(measured, *others)), tmp_path)
     assert cells_under("KID", page) == [
         "127.0 \N{MINUS SIGN}3.2 to 250.0",

@@ -1,11 +1,11 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from styledag.merging.blend import blend_unet
-from styledag.sampling.evolution import SnapshotUnet, draw_evolution
+from styledag.sampling.evolution import draw_evolution
 from styledag.sampling.grid import draw_sample_grid
 from styledag.sampling.index import read_frames, read_gifs
 from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA
@@ -18,24 +18,19 @@ MakeSampler = Callable[..., Sampler]
 
 
 @pytest.fixture(scope="module")
-def snapshots(
-    starter: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[SnapshotUnet, SnapshotUnet]:
+def snapshots(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Weights]:
     root = tmp_path_factory.mktemp("snapshots")
     init_starter(root / "other", seed=1)
     unets = [each / "stable-diffusion" / "unet" for each in (starter, root / "other")]
     for epoch, weight in ((1, 0.1), (2, 0.2)):
         blend_unet(*unets, weight, root / str(epoch), parents={}, base_share=0)
-    late, early = (
-        SnapshotUnet(epoch, Weights.stored(f"v{epoch}", root / str(epoch))) for epoch in (2, 1)
-    )
-    return late, early
+    return {epoch: Weights.stored(f"v{epoch}", root / str(epoch)) for epoch in (2, 1)}
 
 
 def test_an_evolution_goes_from_the_base_over_all_snapshots_and_back(
     make_sampler: MakeSampler,
     workspace: Workspace,
-    snapshots: tuple[SnapshotUnet, SnapshotUnet],
+    snapshots: Mapping[int, Weights],
 ) -> None:
     facts = draw_evolution(make_sampler(), snapshots, workspace)
     frames = read_frames(workspace.folder)
@@ -65,9 +60,9 @@ def test_an_evolution_goes_from_the_base_over_all_snapshots_and_back(
 def test_images_are_shared_with_grids(
     make_sampler: MakeSampler,
     workspace: Workspace,
-    snapshots: tuple[SnapshotUnet, SnapshotUnet],
+    snapshots: Mapping[int, Weights],
 ) -> None:
     draw_sample_grid(make_sampler(), workspace, title="base")
     workspace.work.clear()
-    draw_evolution(make_sampler(), snapshots[:1], workspace)
+    draw_evolution(make_sampler(), {2: snapshots[2]}, workspace)
     assert workspace.work["samples"] == 4

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from styledag.progress import SilentProgress
-from styledag.sampling.evolution import SnapshotUnet, draw_evolution
+from styledag.sampling.evolution import draw_evolution
 from styledag.sampling.index import read_frames
 from styledag.sampling.provenance import read_provenance
 from styledag.sampling.sampler import Sample, Sampler, TunedVae
@@ -65,8 +65,8 @@ def pixels(png: bytes) -> bytes:
 def test_an_evolution_begins_with_the_base_as_it_is(
     make_sampler: MakeSampler, workspace: Workspace, base: Path, other_vae: TunedVae
 ) -> None:
-    same = SnapshotUnet(1, Weights.stored("same", base / "unet"))
-    draw_evolution(make_sampler(), [same], workspace, vae=other_vae)
+    same = Weights.stored("same", base / "unet")
+    draw_evolution(make_sampler(), {1: same}, workspace, vae=other_vae)
     frames = read_frames(workspace.folder)
     first, last = (frames[epoch][PAIR].read_bytes() for epoch in (0, 1))
     assert pixels(first) == pixels(drawn(make_sampler(), workspace).png)

@@ -14,7 +14,6 @@ from styledag.errors import ModelError
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
 from styledag.scoring.classifier import StyleClassifier
-from styledag.scoring.discrimination import tells
 from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.scoring.records import Estimate
 from styledag.scoring.settings import ClassifierSettings, ScoreSettings
@@ -77,11 +76,11 @@ def test_its_gap_says_whether_it_knows_the_style_and_it_decides_nothing(
         workspace, scorer, candidates, classifier=classifier(folder), style_heldout=yellow
     )
     gap = Estimate(**knows["gaps"]["classifier"])
-    assert tells(gap)
+    assert gap.is_above_zero
     assert gap.value is not None
     assert gap.value > 0.1
     another = judged(workspace, scorer, candidates, classifier=classifier(folder, "fluent"))
-    assert not tells(Estimate(**another["gaps"]["classifier"]))
+    assert not Estimate(**another["gaps"]["classifier"]).is_above_zero
     assert alone["recommended"] == knows["recommended"] == another["recommended"]
 
 

@@ -8,8 +8,6 @@ from styledag.scoring.bootstrap import Counts, bootstrap, units_of
 from styledag.scoring.style import (
     Kernel,
     StyleDistance,
-    cmmd,
-    kid,
     polynomial_kernel,
     rbf_kernel,
     style_gain,
@@ -19,6 +17,16 @@ from styledag_tests.scoring.vectors import unit
 
 EAST = np.array([[1.0, 0.0]] * 3, np.float32)
 NORTH = np.array([[0.0, 1.0]] * 4, np.float32)
+
+
+def cmmd(samples: np.ndarray, reference: np.ndarray, kernel: Kernel = rbf_kernel) -> float:
+    distance = StyleDistance(samples, reference, kernel)()
+    assert distance is not None
+    return distance
+
+
+def kid(samples: np.ndarray, reference: np.ndarray) -> float:
+    return cmmd(samples, reference, polynomial_kernel)
 
 
 def reference_cmmd(first: np.ndarray, second: np.ndarray) -> float:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from styledag.cli.main import cli
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.tracing.ancestry import describe_lineage, find_artifact
+from styledag.graph.lineage import trace
+from styledag.graph.tracing.ancestry import find_artifact, lineage_of
 from styledag.sampling.grid import GRID
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.whole.conftest import Undisturbed
@@ -52,7 +53,7 @@ def test_each_kind_of_model_draws(
     read = pipeline.unet.state_dict()
     assert all(torch.equal(read[key], each.float()) for key, each in expected.items())
     card = plain(to / "README.md")
-    assert describe_lineage(graph.store, model).dataset_versions[0] in card
+    assert lineage_of(trace(graph.store, model)).dataset_versions[0] in card
     assert ("## Scores" in card) == ("| retention |" in card) == is_scored
     assert (to / "samples.png").exists() == is_scored
 

@@ -17,11 +17,12 @@ from styledag.defs.partitions import read_partitions
 from styledag.errors import ArtifactMissingError, StyleFileError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.comparison import compare_recipes
+from styledag.graph.lineage import trace
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
 from styledag.graph.status import style_status
 from styledag.graph.stored_averages import reconstruct_average
-from styledag.graph.tracing.ancestry import describe_lineage, find_artifact
+from styledag.graph.tracing.ancestry import find_artifact, lineage_of
 from styledag.manifest import read_rows
 from styledag.project import Project
 from styledag.sampling.index import read_frames, read_samples
@@ -255,7 +256,7 @@ def test_a_recipe_without_them_has_no_such_partition_and_is_refused(
 
 def test_its_lineage_goes_over_the_checkpoints_to_every_image(ran: Ran) -> None:
     store = ran.graph.store
-    lineage = describe_lineage(store, find_artifact(store, f"{MODEL}:ema-0.12"))
+    lineage = lineage_of(trace(store, find_artifact(store, f"{MODEL}:ema-0.12")))
     assert {"checkpoint", "ema_unet", "raw_images"} <= {step.asset for step in lineage.steps}
     assert lineage.image_count == 20
 

@@ -18,8 +18,9 @@ from styledag.demo.wiki import DemoWiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.preflight import require_ready
+from styledag.graph.lineage import trace
 from styledag.graph.status import style_status
-from styledag.graph.tracing.ancestry import describe_lineage, find_artifact
+from styledag.graph.tracing.ancestry import find_artifact, lineage_of
 from styledag.manifest import read_rows
 from styledag.models.compute import ComputeSettings
 from styledag.project import Project
@@ -108,14 +109,14 @@ def test_the_blend_is_the_weighted_sum_and_its_header_names_both_parents(ran: Ra
 
 def test_lineage_states_the_images_and_recipes_of_both(ran: Ran) -> None:
     store = ran.graph.store
-    lineage = describe_lineage(store, find_artifact(store, f"{MODEL}:both"), images=True)
+    lineage = lineage_of(trace(store, find_artifact(store, f"{MODEL}:both")), images=True)
     assert find_artifact(store, BOTH).version == lineage.version
     datasets = [store.require("image_dataset", style) for style in (STYLE, "other")]
     assert set(lineage.dataset_versions) == {each.version for each in datasets}
     assert lineage.image_count == sum(each.facts["images"] for each in datasets)
     assert {image.page_url.rpartition("/")[2] for image in lineage.images} >= {"bug", "lemon"}
     assert set(lineage.recipe) == {MODEL, OTHER}
-    own = describe_lineage(store, store.require("ema_unet", MODEL))
+    own = lineage_of(trace(store, store.require("ema_unet", MODEL)))
     assert own.image_count == datasets[0].facts["images"]
     assert "epochs" in own.recipe
 

@@ -12,7 +12,7 @@ from PIL import Image
 from styledag.cli.main import cli
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.training_check import check_training
-from styledag.graph.names import ModelName
+from styledag.graph.names import Partition
 from styledag.graph.status import style_status
 from styledag.models.compute import ComputeSettings
 from styledag.project import Project
@@ -75,7 +75,7 @@ def test_its_recipes_fit_a_machine_without_a_gpu(
 ) -> None:
     catalogue = Catalogue(write_project(tmp_path, template, starter))
     for recipe in catalogue.style(STYLE).recipes:
-        model = ModelName(STYLE, recipe)
+        model = Partition(STYLE, recipe)
         found = list(check_training(catalogue, model, ComputeSettings(device="cpu")))
         assert [each.detail for each in found if not each.is_fine] == []
 

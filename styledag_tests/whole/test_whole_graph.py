@@ -13,8 +13,9 @@ from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import open_history
 from styledag.demo.wiki import DemoWiki
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.lineage import trace
 from styledag.graph.status import style_status
-from styledag.graph.tracing.ancestry import describe_lineage, find_artifact
+from styledag.graph.tracing.ancestry import find_artifact, lineage_of
 from styledag.store.digest import folder_digest
 from styledag_tests.whole.conftest import Undisturbed
 from styledag_tests.whole.small_project import MODEL, STYLE, run_all
@@ -92,7 +93,7 @@ def test_each_checkpoint_has_its_own_partition(undisturbed: Undisturbed) -> None
 def test_the_lineage_goes_back_to_every_image(
     graph: Catalogue, undisturbed: Undisturbed, wiki: DemoWiki, name: str
 ) -> None:
-    lineage = describe_lineage(graph.store, find_artifact(graph.store, name), images=True)
+    lineage = lineage_of(trace(graph.store, find_artifact(graph.store, name)), images=True)
     assert lineage.recipe["epochs"] == 2
     assert lineage.dataset_versions == (undisturbed.outcome.of("image_dataset")["version"],)
     assert lineage.image_count == len(lineage.images) == 20

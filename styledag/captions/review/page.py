@@ -8,6 +8,7 @@ from pathlib import Path
 
 from styledag.captions.review.worst import ReviewedCaption
 from styledag.store.artifact import Facts
+from styledag.templates import templates
 
 _FOLDER = Path(__file__).parent
 _MOST_BYTES = 20_000
@@ -21,29 +22,13 @@ def captions_page(
     *,
     left_out: int,
 ) -> str:
-    """Return the page as HTML, in which nothing runs and nothing is loaded from outside.
-
-    Args:
-        style: The style's name.
-        captions: What is shown, in this order.
-        facts: Figures over all captions, as :func:`~styledag.captions.facts.caption_facts` gives
-            them.
-        jpeg: Returns a JPEG by its sha256.
-        left_out: Number of captions that the page does not show.
-    """
-    import jinja2
+    """Return the page as HTML, in which nothing runs and nothing is loaded from outside."""
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     look = (_FOLDER / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(look.encode()).digest()).decode()
-    return environment.get_template("page.html.j2").render(
+    template = templates(_FOLDER).get_template("page.html.j2")
+    return template.render(
         style=style,
         captions=captions,
         sources={

@@ -1,13 +1,14 @@
 """A polite and stubborn HTTP client: robots.txt, pace, retries, redirects, conditional requests."""
 
 import logging
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from styledag.collect.settings import CONTENT_USAGE, FetchSettings
 from styledag.collect.web.addresses import checked_url
@@ -20,6 +21,7 @@ from styledag.collect.web.transport import Answer, Transport
 from styledag.collect.web.turns import HostTurns
 from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s, retry_after_s
 from styledag.errors import FetchError, is_transient
+from styledag.store.store import Store
 from styledag.store.workspace import LOOKING, Workspace
 
 logger = logging.getLogger("styledag.collect")
@@ -66,14 +68,6 @@ class _Question:
     is_cut: bool = False
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """A whole body, and what answered with it after redirects."""
-
-    url: str
-    answer: Answer
-
-
 class Client:
     """Fetches one source's pages and images; may be used by several threads.
 
@@ -118,12 +112,7 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         for transport in self._transports:
             transport.close()
         logger.info("%d bodies were unchanged at the source", self._unchanged)
@@ -192,7 +181,7 @@ class Client:
         def keep() -> Received:
             if isinstance(answered, Received):
                 return self._checked(answered)
-            return self._checked(self._kept(url, IMAGES, answered))
+            return self._checked(self._kept(url, IMAGES, *answered))
 
         return keep
 
@@ -224,10 +213,10 @@ class Client:
         answered = self._answered(url, question)
         if isinstance(answered, Received):
             return answered, None
-        return self._kept(url, question.kind, answered), answered.answer
+        return self._kept(url, question.kind, *answered), answered[1]
 
-    def _answered(self, url: str, question: _Question) -> Received | _Answered:
-        """Follow redirects to a body; return the known one where it is unchanged."""
+    def _answered(self, url: str, question: _Question) -> Received | tuple[str, Answer]:
+        """Return what answered after redirects, with its answer; the known body if unchanged."""
         known = self._bodies.find(url)
         hop, seen = url, {url}
         for _ in range(MOST_REDIRECTS + 1):
@@ -239,7 +228,7 @@ class Client:
                 self._note_unchanged()
                 return known
             if answer.status == 200:
-                return _Answered(hop, answer)
+                return hop, answer
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 asked_s = retry_after_s(answer.headers.get("Retry-After"))
                 later = f" and asks to wait {asked_s:g} s" if asked_s else ""
@@ -251,15 +240,15 @@ class Client:
             seen.add(hop)
         raise FetchError("too_many_redirects", f"more than {MOST_REDIRECTS} redirects")
 
-    def _kept(self, url: str, kind: str, answered: _Answered) -> Received:
-        answer, headers = answered.answer, answered.answer.headers
+    def _kept(self, url: str, kind: str, final_url: str, answer: Answer) -> Received:
+        headers = answer.headers
         opt_outs = header_opt_outs(
             headers.getlist("X-Robots-Tag"), headers.getlist("Content-Usage")
         )
         received = Received.of(
             answer.body,
             url=url,
-            final_url=answered.url,
+            final_url=final_url,
             content_type=headers.get("Content-Type", ""),
             etag=headers.get("ETag", ""),
             last_modified=headers.get("Last-Modified", ""),
@@ -329,3 +318,13 @@ class Client:
         question = _Question(QUESTIONS, MOST_ROBOTS_BYTES, obeys_robots=False, is_cut=True)
         received, answer = self._fetch(url, question)
         return self._bodies.body(received) if answer is None else answer.body
+
+
+@contextmanager
+def forgetful_client(settings: FetchSettings, host: str, project: Path) -> Iterator[Client]:
+    """Yield a client of one host that keeps nothing of what it receives."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"{folder}/store")
+        workspace = Workspace(Path(folder), Path(folder), store.blobs, store.items)
+        with Client(settings, workspace, hosts=[host], project=project) as client:
+            yield client

@@ -6,16 +6,12 @@ import itertools
 import socket
 import threading
 import time
-from types import TracebackType
 
 
 class Deadline:
     """Cuts the connection it holds once its time is up.
 
     A server that sends a byte now and then never runs into a read timeout; this ends it.
-
-    Args:
-        limit_s: Seconds from entering until the connection is cut.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -28,12 +24,7 @@ class Deadline:
         _WATCHDOG.watch(self, time.monotonic() + self._limit_s)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._is_over = True
         self._socket = None
 

@@ -30,10 +30,6 @@ def decode_page(body: bytes, content_type: str = "") -> tuple[str, str]:
     A byte-order mark decides first, then the header's ``charset``, then a ``meta`` element or an
     XML declaration in the first 1,024 bytes. A page that declares nothing is UTF-8 if it can be,
     and else windows-1252. A byte that the encoding does not know becomes one U+FFFD.
-
-    Args:
-        body: The bytes.
-        content_type: The ``Content-Type`` that came with them.
     """
     for bom, name in _BOMS:
         if body.startswith(bom):

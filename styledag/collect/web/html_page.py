@@ -46,9 +46,6 @@ class ImageOnPage:
 class HtmlPage:
     """A page parsed as HTML5; every address that it gives is absolute.
 
-    Args:
-        page: As it was received.
-
     Attributes:
         url: What answered.
         opt_outs: Directives of its headers and ``meta`` elements, such as ``noimageai``.

@@ -29,11 +29,6 @@ def absolute_url(base: str, link: str, *, encoding: str = "utf-8") -> str:
     Browsers drop tabs and line ends, read ``\`` as ``/``, and write what is not ASCII in
     percent-encoded UTF-8, save in a query, which is in the page's own encoding.
 
-    Args:
-        base: Address of the page, or what its ``base`` element names.
-        link: The attribute's value.
-        encoding: The page's encoding by its name on the web.
-
     Raises:
         FetchError: ``invalid_url``.
     """

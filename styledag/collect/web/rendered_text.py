@@ -1,6 +1,8 @@
 """The text of an element as a reader sees it, on one line (``innerText`` of the HTML standard)."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -57,6 +59,12 @@ def plain_text(html: str) -> str:
 def one_line(text: str) -> str:
     """Return text with single spaces in place of all white space."""
     return " ".join(text.split())
+
+
+def cell_text(row: Mapping[str, Any], column: str) -> str:
+    """Return a cell of a table's row on one line; empty without a value or such a column."""
+    value = row.get(column)
+    return "" if value is None else one_line(str(value))
 
 
 def _children(node: LexborNode) -> list["LexborNode | str"]:

@@ -22,11 +22,6 @@ class RequestHeaders:
     A source's own headers go to its own hosts and their subdomains alone, and a cookie where its
     domain, path and ``secure`` flag allow it, so that no redirect carries a secret elsewhere.
 
-    Args:
-        settings: User agent, headers, cookies.
-        hosts: The source's own hosts.
-        project: Folder that the file of cookies is relative to.
-
     Raises:
         StyleFileError: If an environment variable or the file of cookies is missing.
     """
@@ -42,12 +37,7 @@ class RequestHeaders:
         self._cookies = None if settings.cookies is None else _read(project / settings.cookies)
 
     def of(self, url: str, *, referer: str = "") -> Mapping[str, str]:
-        """Return the headers of a request.
-
-        Args:
-            url: What is asked.
-            referer: Page that shows it.
-        """
+        """Return the headers of a request."""
         headers = {"User-Agent": self._agent}
         if referer and self._uses_referer:
             headers["Referer"] = _shown_referer(referer, url)

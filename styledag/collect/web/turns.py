@@ -21,11 +21,7 @@ Result = TypeVar("Result")
 
 
 class HostTurns:
-    """Who may ask a host now, and which hosts have been given up.
-
-    Args:
-        pace: Keeps the time between two requests.
-    """
+    """Who may ask a host now, and which hosts have been given up."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace

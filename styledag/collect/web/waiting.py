@@ -17,12 +17,7 @@ _MOST_S = 1e9
 
 
 class Pace:
-    """Keeps the least time between two requests to one host.
-
-    Args:
-        sleep: Waits for a number of seconds.
-        clock: Returns seconds that only ever rise.
-    """
+    """Keeps the least time between two requests to one host."""
 
     def __init__(
         self,

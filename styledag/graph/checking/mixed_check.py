@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from styledag.bases.base import Base
-from styledag.bases.find import find_base
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.names import ModelName
+from styledag.graph.names import Partition
 from styledag.models.config import read_config
-from styledag.models.reference import configuration_folder
 from styledag.style.base_check import Mismatch
 from styledag.style.model import Style
 from styledag.tensors.layout import CONFIG_FILE
@@ -21,16 +19,11 @@ _FREE_OF_WEIGHTS = ("sample_size", "_name_or_path", "_diffusers_version")
 def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
     """Yield the models in ``blends.mixed`` that are not there, or whose base is of another kind.
 
-    Args:
-        catalogue: Styles and artifacts.
-        name: The style.
-        style: The style.
-
     Raises:
         StyledagError: If the style's own base cannot be found.
     """
     for blend, shares in style.blends.mixed.items():
-        models = [ModelName.parse(each) for each in shares]
+        models = [Partition.parse_model(each) for each in shares]
         if all(each.style != name for each in models):
             yield Mismatch(
                 ("blends", "mixed", blend),
@@ -45,7 +38,7 @@ def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[
                 yield Mismatch(("blends", "mixed", blend, str(model)), why)
 
 
-def _why_not(catalogue: Catalogue, name: str, style: Style, model: ModelName) -> str:
+def _why_not(catalogue: Catalogue, name: str, style: Style, model: Partition) -> str:
     """Return why a model cannot be mixed; empty if it can."""
     other = style if model.style == name else catalogue.style(model.style)
     if model.recipe not in other.recipes:
@@ -53,7 +46,7 @@ def _why_not(catalogue: Catalogue, name: str, style: Style, model: ModelName) ->
         return f"names a recipe that style {model.style} does not have: it has {there}"
     if model.style == name:
         return ""
-    own_base, base = _base(catalogue, style), _base(catalogue, other)
+    own_base, base = catalogue.base(style.base), catalogue.base(other.base)
     if own_base.family != base.family:
         return (
             f"has a base of family {base.family} and {name} one of {own_base.family}: models of "
@@ -66,13 +59,9 @@ def _why_not(catalogue: Catalogue, name: str, style: Style, model: ModelName) ->
                 f"has a base whose denoiser is of another shape: {key!r} is {config[key]!r}, but "
                 f"{own_config[key]!r} in that of {name}"
             )
-    if catalogue.store.current("ema_unet", str(model)) is None:
+    if catalogue.store.current("ema_unet", model.stored_as) is None:
         return f"is not trained yet: run `styledag run {model} --to ema_unet` first"
     return ""
-
-
-def _base(catalogue: Catalogue, style: Style) -> Base:
-    return find_base(configuration_folder(style.base, project=catalogue.project.root))
 
 
 def _config(base: Base) -> Mapping[str, Any]:

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.names import ModelName
-from styledag.models.reference import configuration_folder
+from styledag.graph.names import Partition
 
 if TYPE_CHECKING:
-    from styledag.bases.latents import LatentsShape
+    from styledag.bases.latents import LatentSpace, LatentsShape
     from styledag.models.compute import Compute
     from styledag.training.estimating.estimate import PlannedTraining
 
@@ -17,7 +16,7 @@ ASSUMED_IMAGES = 800
 
 
 def planned_training(
-    catalogue: Catalogue, model: ModelName, compute: "Compute"
+    catalogue: Catalogue, model: Partition, compute: "Compute"
 ) -> tuple["PlannedTraining", str]:
     """Return a model's training, and where the number of its images is from.
 
@@ -32,22 +31,23 @@ def planned_training(
     from styledag.training.estimating.estimate import PlannedTraining
     from styledag.training.pass_dtype import in_pass_dtype
 
-    style, recipe = catalogue.style(model.style), catalogue.recipe(model)
-    base = configuration_folder(style.base, project=catalogue.project.root)
+    declared = catalogue.declaration(model)
+    style, recipe = declared.style, declared.recipe
+    base = catalogue.base(style.base)
     facts, source = _facts(catalogue, model)
     train, validation = counted_images(catalogue, model)
     planned = PlannedTraining(
-        base=base,
+        base=base.folder,
         recipe=recipe,
         compute=in_pass_dtype(compute, recipe),
-        latents=_latents(catalogue, model, facts, train),
+        latents=_latents(base.latents, style.images.size_px, facts, train),
         validation=validation,
         captions=int(facts.get("captions", train + validation)),
     )
     return planned, source
 
 
-def counted_images(catalogue: Catalogue, model: ModelName) -> tuple[int, int]:
+def counted_images(catalogue: Catalogue, model: Partition) -> tuple[int, int]:
     """Return how many images a model will be trained on, and how many are held out.
 
     Raises:
@@ -57,9 +57,9 @@ def counted_images(catalogue: Catalogue, model: ModelName) -> tuple[int, int]:
     return _split(facts, catalogue.style(model.style).dataset.validation_share)
 
 
-def _facts(catalogue: Catalogue, model: ModelName) -> tuple[Mapping[str, Any], str]:
+def _facts(catalogue: Catalogue, model: Partition) -> tuple[Mapping[str, Any], str]:
     for asset, partition in (
-        ("encoded_dataset", str(model)),
+        ("encoded_dataset", model.stored_as),
         ("image_dataset", model.style),
         ("curated_images", model.style),
         ("jpeg_images", model.style),
@@ -83,20 +83,14 @@ def _split(facts: Mapping[str, Any], validation_share: float) -> tuple[int, int]
 
 
 def _latents(
-    catalogue: Catalogue, model: ModelName, facts: Mapping[str, Any], train: int
+    space: "LatentSpace", size_px: int, facts: Mapping[str, Any], train: int
 ) -> dict["LatentsShape", int]:
     """Return the shapes of latents: those of the buckets that are known, else the square's."""
-    from styledag.bases.find import find_base
-
-    style = catalogue.style(model.style)
-    base = configuration_folder(style.base, project=catalogue.project.root)
-    latents = find_base(base).latents
-    size_px = style.images.size_px
     buckets = facts.get("buckets") or {f"{size_px}x{size_px}": train}
     total = sum(buckets.values())
     shapes: dict[LatentsShape, int] = {}
     for bucket, count in buckets.items():
         width_px, height_px = (int(side) for side in bucket.split("x"))
-        shape = latents.shape(width_px=width_px, height_px=height_px)
+        shape = space.shape(width_px=width_px, height_px=height_px)
         shapes[shape] = shapes.get(shape, 0) + max(1, round(train * count / total))
     return shapes

@@ -1,12 +1,9 @@
 """What can be known to fail before anything is fetched or trained: one list for doctor and run."""
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from styledag.bases.base import Base
-from styledag.bases.find import find_base
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
@@ -15,14 +12,14 @@ from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import mixed_mismatches
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training
-from styledag.graph.names import ModelName, Partition
+from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
 from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
-from styledag.models.reference import ModelReference, check_model, configuration_folder
+from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.store.items import item_key
 from styledag.style.base_check import Mismatch, mismatches
 from styledag.style.load import style_lines
@@ -43,17 +40,11 @@ def require_ready(
     *,
     assets: Collection[str] = (),
 ) -> None:
-    """Check a style before a run of it.
+    """Check a style before a run of some of its recipes and assets, or of all when these are empty.
 
     What needs torch is not checked again while the style, its base and the device are as they
-    were when they passed, so that the run of an unchanged style starts at once.
-
-    Args:
-        catalogue: The project's.
-        style: The style.
-        recipes: The recipes to train; all of them when empty.
-        compute: What the run computes with.
-        assets: The assets that are run; all when empty. Those of the images need no base.
+    were when they passed, so that the run of an unchanged style starts at once. A run of the assets
+    of images alone needs no base.
 
     Raises:
         StyledagError: One line for each check that fails, with what to do.
@@ -120,13 +111,8 @@ def check_style(
 ) -> Iterator[Finding]:
     """Yield all checks of a style: its file, models, prompts, memory, disk and sources.
 
-    All weights are read and searched for NaN, and each source is asked one question.
-
-    Args:
-        catalogue: The project's.
-        name: The style.
-        recipes: The recipes whose training is checked; all of them when empty.
-        compute: What the style would be trained with.
+    All weights are read and searched for NaN, and each source is asked one question. The training
+    of ``recipes`` is checked; of all of them when empty.
     """
     try:
         style = catalogue.style(name)
@@ -186,10 +172,6 @@ def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:
     return (each for each in findings if not each.is_fine)
 
 
-def _base(catalogue: Catalogue, style: Style) -> Base:
-    return find_base(configuration_folder(style.base, project=catalogue.project.root))
-
-
 def _check_models(
     catalogue: Catalogue, name: str, style: Style, *, reads_values: bool
 ) -> Iterator[Finding]:
@@ -197,7 +179,7 @@ def _check_models(
     root = catalogue.project.root
 
     def base() -> str:
-        found = _base(catalogue, style)
+        found = catalogue.base(style.base)
         parts = found.parts.sampling
         check_model(style.base, project=root, parts=parts, values=reads_values)
         weights = _weights(catalogue, style.base, reads_values=reads_values)
@@ -226,7 +208,7 @@ def _check_others(
 
     def other(reference: ModelReference) -> str:
         check_model(reference, project=root, values=reads_values)
-        read_config(configuration_folder(reference, project=root) / CONFIG_FILE)
+        read_config(catalogue.configurations(reference) / CONFIG_FILE)
         return f"{reference.model}; {_weights(catalogue, reference, reads_values=reads_values)}"
 
     for role, reference in others.items():
@@ -246,7 +228,7 @@ def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Find
     if classifier is None:
         return
     try:
-        folder = configuration_folder(classifier, project=catalogue.project.root)
+        folder = catalogue.configurations(classifier)
         labels = read_config(folder / CONFIG_FILE).get("id2label", {}).values()
     except StyledagError:
         return  # the finding of the classifier itself reports it
@@ -267,11 +249,11 @@ def _check_ip_adapter(
         return
     root, subject = catalogue.project.root, f"{name}: IP-Adapter"
     try:
-        base = ip_adapter_base(_base(catalogue, style))
+        base = ip_adapter_base(catalogue.base(style.base))
         check_model(adapter, project=root, parts=adapter.parts, values=reads_values)
         base.check_ip_adapter(
             tensor_shapes(adapter, adapter.weights, project=root),
-            configuration_folder(adapter, project=root) / adapter.image_encoder,
+            catalogue.configurations(adapter) / adapter.image_encoder,
         )
     except StyledagError as exc:
         fault = Mismatch(("scores", "ip_adapter"), f"does not fit: {exc}")
@@ -310,7 +292,7 @@ def _check_fit(
     try:
         found = [
             Finding(subject, False, _located(catalogue, name, each))
-            for each in mismatches(style, _base(catalogue, style))
+            for each in mismatches(style, catalogue.base(style.base))
         ]
     except (StyledagError, OSError) as exc:
         found = [Finding(subject, False, str(exc))]
@@ -319,7 +301,7 @@ def _check_fit(
         return
     yield Finding(subject, True, "prompts, blocks, sizes and sampler")
     for recipe in recipes or tuple(style.recipes):
-        yield from check_training(catalogue, ModelName(name, recipe), compute)
+        yield from check_training(catalogue, Partition(name, recipe), compute)
 
 
 def _located(catalogue: Catalogue, name: str, mismatch: Mismatch) -> str:
@@ -331,9 +313,9 @@ def _located(catalogue: Catalogue, name: str, mismatch: Mismatch) -> str:
 def _passed_key(
     catalogue: Catalogue, style: Style, recipes: Sequence[str], compute: ComputeSettings
 ) -> str:
-    folder = configuration_folder(style.base, project=catalogue.project.root)
+    folder = catalogue.configurations(style.base)
     return item_key(
-        style=hashlib.sha256(canonical_json(style.model_dump(mode="json")).encode()).hexdigest(),
+        style=json_digest(style.model_dump(mode="json")),
         recipes=list(recipes),
         device=compute.device,
         base=[

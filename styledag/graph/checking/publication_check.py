@@ -16,11 +16,7 @@ def check_publication(
 ) -> Iterator[Finding]:
     """Yield whether a style's section ``publish`` fits its recipes and blends, and the Hub's token.
 
-    Args:
-        name: The style.
-        style: The style.
-        recipes: The recipes whose models are published; all of them when empty.
-        asks: Whether the Hub is asked whose the token is.
+    The Hub is asked whose the token is only where ``asks`` says so.
     """
     publish = style.publish
     if publish is None:

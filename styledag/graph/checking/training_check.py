@@ -9,7 +9,7 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding
 from styledag.graph.checking.planned_training import planned_training
-from styledag.graph.names import ModelName
+from styledag.graph.names import Partition
 from styledag.models.compute import ComputeSettings, resolve_compute
 
 if TYPE_CHECKING:
@@ -19,15 +19,9 @@ _GB, _MB, _SMALL = 1e9, 1e6, 1e8
 
 
 def check_training(
-    catalogue: Catalogue, model: ModelName, compute: ComputeSettings
+    catalogue: Catalogue, model: Partition, compute: ComputeSettings
 ) -> Iterator[Finding]:
-    """Yield whether a model's training fits memory and disk; nothing of it is run.
-
-    Args:
-        catalogue: The project's.
-        model: The model.
-        compute: What it would be trained with.
-    """
+    """Yield whether a model's training fits memory and disk; nothing of it is run."""
     from styledag.training.estimating.estimate import estimate_training
 
     try:
@@ -40,7 +34,7 @@ def check_training(
     yield _disk(catalogue, model, estimate)
 
 
-def _memory(model: ModelName, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
+def _memory(model: Partition, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
     from styledag.training.estimating.free_memory import free_bytes
     from styledag.training.estimating.memory_check import bytes_by_base_bits, check_memory
 
@@ -66,7 +60,7 @@ def _memory(model: ModelName, planned: "PlannedTraining", estimate: "Estimate") 
     )
 
 
-def _disk(catalogue: Catalogue, model: ModelName, estimate: "Estimate") -> Finding:
+def _disk(catalogue: Catalogue, model: Partition, estimate: "Estimate") -> Finding:
     needed = (
         f"{_bytes(estimate.disk_bytes)}: {estimate.snapshots} checkpoints of "
         f"{_bytes(estimate.snapshot_bytes)} and the model, at most two states of "

@@ -91,11 +91,6 @@ def blend_key(model: Artifact) -> str:
 def check_base(model: Artifact, version: str, name: str) -> None:
     """Check that a base is the one that a model was made from.
 
-    Args:
-        model: The model.
-        version: Version of the base's parts that the model was made from.
-        name: The base as the style file names it.
-
     Raises:
         LineageError: If it is another one.
     """

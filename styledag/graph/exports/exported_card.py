@@ -55,13 +55,7 @@ class CardTerms:
     def of(
         cls, settings: PublishSettings, *, target: str = "", dataset: str | None = None
     ) -> "CardTerms":
-        """Return what a style file or a person's options state.
-
-        Args:
-            settings: They.
-            target: Hub id or folder that the model is published under, if it is.
-            dataset: Hub id of the dataset; the settings' own when left out.
-        """
+        """Return what a style file or a person's options state."""
         on_hub = settings.to == "hub"
         if dataset is None and on_hub:
             dataset = settings.dataset
@@ -80,13 +74,6 @@ def export_with_card(
 
     A folder contains ``README.md`` and ``samples.png``. Beside a file ``NAME.safetensors``, the
     card is ``NAME.md`` and the grid ``NAME.png``, which web UIs show as its preview.
-
-    Args:
-        source: The model.
-        to: As for :func:`~styledag.graph.exports.exported_model.export_model`.
-        form: The format.
-        dtype: Of all weights.
-        terms: What a person states.
 
     Raises:
         LineageError: If it came from no dataset or no recipe.
@@ -183,15 +170,14 @@ def _recipe(lineage: Lineage) -> Mapping[str, str | int | float | bool]:
 
 def _scores(scores: Artifact, wanted: str) -> tuple[CardScore, ...]:
     from styledag.manifest import read_rows
-    from styledag.scoring.discrimination import tells
     from styledag.scoring.records import Estimate, ScoreRow
-    from styledag.scoring.score import SCORER, SCORES, SUMMARY
+    from styledag.scoring.score import SCORER, SCORES, read_summary
 
     rows = {row.name: row for row in read_rows(scores.folder / SCORES, ScoreRow)}
     if wanted not in rows:
         return ()
-    summary = json.loads((scores.folder / SUMMARY).read_text(encoding="utf-8"))
-    knows_style = tells(Estimate(**summary["gaps"][SCORER]))
+    summary = read_summary(scores.folder)
+    knows_style = Estimate(**summary["gaps"][SCORER]).is_above_zero
     estimates = {
         name: getattr(rows[wanted], name) for name in _SCORES if name != "style" or knows_style
     }

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from styledag.graph.exports.exportable import Exportable
 from styledag.graph.exports.exported_card import CardTerms, export_with_card
-from styledag.graph.snapshots import link_tree, write_json
+from styledag.graph.snapshots import write_json
 from styledag.publishing.cards.model_card import CARD_FILE
 from styledag.publishing.hub.settings import PublishSettings
 from styledag.publishing.target_folder import MARKER
 from styledag.store.artifact import Artifact, Facts
+from styledag.store.files import link_tree
 
 RECORD = "publication.json"
 
@@ -18,12 +19,6 @@ def publish_dataset(
     dataset: Artifact, target: str, settings: PublishSettings, staging: Path
 ) -> Facts:
     """Publish a dataset, its images' licences on its card, and return what was done.
-
-    Args:
-        dataset: The dataset.
-        target: Hub id ``owner/name``, or the path of a folder.
-        settings: Where to publish, and under which conditions.
-        staging: Name of a folder on the store's disk, for what is published.
 
     Raises:
         PublishError: If a licence is denied, the Hub refuses, or the connection fails.
@@ -48,13 +43,6 @@ def publish_model(
     source: Exportable, target: str, settings: PublishSettings, staging: Path, terms: CardTerms
 ) -> Facts:
     """Publish a model with its card and return what was done.
-
-    Args:
-        source: The model.
-        target: Hub id ``owner/name``, or the path of a folder.
-        settings: Where to publish, in which format, and under which conditions.
-        staging: Name of a folder on the store's disk, for what is published.
-        terms: What its card states.
 
     Raises:
         PublishError: If a licence is denied, the Hub refuses, or the connection fails.
@@ -90,14 +78,7 @@ def located(target: str, settings: PublishSettings, root: Path) -> str:
 
 
 def record(published: Facts, target: str, staging: Path, folder: Path) -> None:
-    """Write into an artifact what was published, and its card.
-
-    Args:
-        published: What publishing it returned.
-        target: As the style file names it.
-        staging: Folder that was published.
-        folder: Folder of the artifact.
-    """
+    """Write into an artifact what was published, and its card."""
     stated = {"target": target, "version": published["version"], "tag": published["tag"]}
     write_json(folder / RECORD, stated)
     shutil.copyfile(staging / CARD_FILE, folder / CARD_FILE)

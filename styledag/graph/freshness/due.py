@@ -1,13 +1,12 @@
 """What would be built next: what is out of date while all that it reads is current."""
 
-import hashlib
 from collections.abc import Mapping
 
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.graph.status import statuses_read, style_status
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 
 
 def due_builds(catalogue: Catalogue, style: str) -> Mapping[tuple[str, str], str]:
@@ -29,5 +28,5 @@ def due_builds(catalogue: Catalogue, style: str) -> Mapping[tuple[str, str], str
         read = statuses_read(catalogue, catalogue.stages[asset], declaration, statuses)
         if all(each.state == "current" for each in read):
             decides = [status.declared, *(each.version for each in read)]
-            due[asset, key] = hashlib.sha256(canonical_json(decides).encode()).hexdigest()
+            due[asset, key] = json_digest(decides)
     return due

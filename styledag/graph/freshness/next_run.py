@@ -45,11 +45,6 @@ def next_run(
     """Return what a run would build, by asset in the order of the run.
 
     Sources are asked on every run, whatever their status; that is not counted.
-
-    Args:
-        catalogue: Stages, styles and artifacts.
-        statuses: Of the style; see :func:`~styledag.graph.status.style_status`.
-        seconds_of: Tells how long a build took.
     """
     waiting: dict[str, list[Partition]] = {}
     for each in statuses:
@@ -85,8 +80,8 @@ def _images_read(catalogue: Catalogue, asset: str, partition: Partition) -> int 
 
 def _steps(catalogue: Catalogue, model: Partition) -> int | None:
     try:
-        recipe = catalogue.recipe(model.model)
-        train, _ = counted_images(catalogue, model.model)
+        recipe = catalogue.declaration(model).recipe
+        train, _ = counted_images(catalogue, model)
     except StyledagError:
         return None
     return recipe.epochs * math.ceil(train / (recipe.batch_size * recipe.gradient_accumulation))

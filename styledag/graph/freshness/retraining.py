@@ -46,11 +46,6 @@ class Decision:
 def decide_retraining(catalogue: Catalogue, model: Partition, *, age_days: float) -> Decision:
     """Return whether a model is trained now, by its style's ``retrain``.
 
-    Args:
-        catalogue: Stages, styles, models and artifacts.
-        model: The model's partition.
-        age_days: Days since it was trained last.
-
     Raises:
         StyledagError: If the style file is broken or the dataset is missing.
     """

@@ -1,10 +1,10 @@
 """Fills the page about a model from what it is made of."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
@@ -20,15 +20,12 @@ from styledag.merging.blend import blend_amount
 from styledag.merging.settings import BlendSettings
 from styledag.report.model import (
     BlendSection,
-    Classifier,
     DrawnFamily,
-    Gap,
     LineageStep,
     LossLog,
     ModelReport,
     NearestPair,
     Recommendation,
-    ScoreRow,
     SnapshotSection,
     UntrainedBase,
 )
@@ -36,7 +33,6 @@ from styledag.report.wording import number
 from styledag.sampling.index import read_frames, read_gifs, read_samples, read_swept
 from styledag.sampling.settings import SampleSettings
 from styledag.scoring import records
-from styledag.scoring.discrimination import tells
 from styledag.scoring.records import styled
 from styledag.scoring.score import (
     CLASSIFIER,
@@ -46,9 +42,8 @@ from styledag.scoring.score import (
     SCORER,
     SCORES,
     STYLE_PROMPT,
-    SUMMARY,
+    read_summary,
 )
-from styledag.scoring.settings import ClassifierSettings
 from styledag.store.artifact import Artifact
 from styledag.store.workspace import Workspace
 
@@ -57,16 +52,11 @@ _SHOWN_OF_FAMILY = 3
 
 
 def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
-    """Return what the page about a model shows.
-
-    Args:
-        inputs: Of ``model_report``.
-        workspace: Contains the training images.
-    """
+    """Return what the page about a model shows."""
     model, settings = inputs.upstream["ema_unet"], inputs.settings
     samples = settings.of(SampleSettings)
     scores = read_rows(inputs.folder("scores") / SCORES, records.ScoreRow)
-    summary = json.loads((inputs.folder("scores") / SUMMARY).read_text(encoding="utf-8"))
+    summary = read_summary(inputs.folder("scores"))
     recipe: dict[str, Any] = dict(model.build.settings["Recipe"])
     if settings["decoder"] is not None:
         recipe["decoder"] = asdict(settings["decoder"])
@@ -84,11 +74,11 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         evolution=_gifs(inputs, "evolution", samples.prompts, None),
         denoising=_gifs(inputs, "denoising", samples.prompts, samples.seeds[0]),
         loss=_loss(model),
-        scores=tuple(score_row(row) for row in scores),
+        scores=tuple(scores),
         scorer=settings["scorer"],
-        scorer_gap=_gap(summary["gaps"], SCORER),
-        classifier_gap=_gap(summary["gaps"], CLASSIFIER),
-        classifier=_classifier(settings["classifier"]),
+        scorer_gap=records.Estimate(**summary["gaps"].get(SCORER, {})),
+        classifier_gap=records.Estimate(**summary["gaps"].get(CLASSIFIER, {})),
+        classifier=settings["classifier"],
         untrained=_untrained(inputs, samples.prompts),
         families_drawn=_families_drawn(inputs, workspace),
         score_notes=tuple(summary["notes"]),
@@ -104,17 +94,6 @@ def _recommendation(scores: list[records.ScoreRow], rule: str) -> Recommendation
         if row.recommended:
             return Recommendation(name=row.name, rule=rule)
     return None
-
-
-def _classifier(asked: ClassifierSettings | None) -> Classifier | None:
-    if asked is None:
-        return None
-    return Classifier(name=asked.model, label=asked.label, prompts=asked.prompts)
-
-
-def _gap(gaps: Mapping[str, Any], name: str) -> Gap:
-    measured = records.Estimate(**gaps.get(name, {}))
-    return Gap(**asdict(measured), tells=tells(measured))
 
 
 def _untrained(inputs: Inputs, prompts: Sequence[str]) -> tuple[UntrainedBase, ...]:
@@ -229,47 +208,11 @@ def _loss(model: Artifact) -> LossLog:
     )
 
 
-def score_row(row: records.ScoreRow) -> ScoreRow:
-    """Return a row of scores as reports show it."""
-    return ScoreRow(
-        name=row.name,
-        kind=cast("records.Kind", row.kind),
-        weight=row.weight,
-        epoch=row.epoch,
-        length=row.length,
-        amount=row.amount,
-        learned=row.style_learned.value,
-        learned_low=row.style_learned.low,
-        learned_high=row.style_learned.high,
-        remembered=row.base_remembered.value,
-        remembered_low=row.base_remembered.low,
-        remembered_high=row.base_remembered.high,
-        style=row.style.value,
-        style_low=row.style.low,
-        style_high=row.style.high,
-        cmmd=row.cmmd.value,
-        kid=row.kid.value,
-        kid_low=row.kid.low,
-        kid_high=row.kid.high,
-        retention=row.retention.value,
-        retention_low=row.retention.low,
-        retention_high=row.retention.high,
-        text_similarity=row.text_similarity.value,
-        copying=row.copying.value,
-        diversity=row.diversity,
-        taken_for_style=row.taken_for_style.value,
-        taken_for_style_low=row.taken_for_style.low,
-        taken_for_style_high=row.taken_for_style.high,
-        on_front=row.on_front,
-    )
-
-
 def _nearest(
     inputs: Inputs, workspace: Workspace, scores: list[records.ScoreRow]
 ) -> tuple[NearestPair, ...]:
     """Return the images of what is recommended beside what they are most like."""
-    judged = [row for row in scores if row.kind not in records.UNTRAINED]
-    shown = next((row for row in judged if row.recommended), judged[-1])
+    shown = records.shown_row(scores)
     samples = samples_by_name(inputs.upstream)[shown.name]
     origins = _origins(inputs.ancestors)
     rows = read_rows(inputs.folder("scores") / NEAREST, records.NearestRow)

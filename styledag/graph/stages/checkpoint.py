@@ -9,10 +9,10 @@ from styledag.graph.checkpoint_unets import LORA, store_unet
 from styledag.graph.checks import STORED_AS_PUBLISHED
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.previews import image_of
-from styledag.graph.snapshots import link_tree
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.sampling import grid
 from styledag.store.artifact import Facts
+from styledag.store.files import link_tree
 from styledag.store.workspace import Workspace
 from styledag.training.identity import CODE_VERSION, snapshot_identity
 

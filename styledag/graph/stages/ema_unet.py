@@ -14,7 +14,6 @@ from styledag.graph.snapshots import (
     TRAINING_LOG,
     PublishedSnapshots,
     StoredSnapshot,
-    link_tree,
     read_snapshots,
     write_json,
     write_snapshots,
@@ -29,6 +28,7 @@ from styledag.graph.stage import (
     uses_base,
 )
 from styledag.store.artifact import Facts
+from styledag.store.files import link_tree
 from styledag.store.workspace import Workspace
 from styledag.training.identity import CODE_VERSION, training_identity
 

@@ -159,14 +159,14 @@ def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     shares = {each.epoch: each.base_share for each in read_snapshots(inputs.upstream["ema_unet"])}
     return [
         Candidate(
-            name=f"epoch {unet.epoch}",
+            name=f"epoch {epoch}",
             kind="checkpoint",
-            amount=blend_amount(1.0, shares[unet.epoch]),
-            samples=frames[unet.epoch],
-            weights=unet.weights,
-            epoch=unet.epoch,
+            amount=blend_amount(1.0, shares[epoch]),
+            samples=frames[epoch],
+            weights=weights,
+            epoch=epoch,
         )
-        for unet in snapshot_unets(inputs, workspace)
+        for epoch, weights in snapshot_unets(inputs, workspace).items()
     ]
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from styledag.graph.decoder import DECODER_FILE, UNTRAINED, VAE_OF_BASE
 from styledag.graph.drawing import has_decoder
-from styledag.graph.snapshots import link_tree, write_json
+from styledag.graph.snapshots import write_json
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.store.artifact import Facts
+from styledag.store.files import link_tree
 from styledag.store.workspace import Workspace
 from styledag.training.decoder.identity import CODE_VERSION, decoder_identity
 

@@ -9,7 +9,7 @@ from typing import Any
 from styledag.dataset.read import read_dataset
 from styledag.errors import LineageError
 from styledag.graph.blends import Blend
-from styledag.graph.lineage import Ancestor, nearest, trace
+from styledag.graph.lineage import Ancestor, nearest
 from styledag.graph.names import Partition, epoch_key
 from styledag.merging.settings import MIXED_NAME
 from styledag.store.artifact import Artifact
@@ -99,22 +99,10 @@ def find_artifact(store: Store, name: str) -> Artifact:
     return store.require("ema_unet", model.stored_as)
 
 
-def describe_lineage(store: Store, artifact: Artifact, *, images: bool = False) -> Lineage:
-    """Return all that an artifact came from.
-
-    Args:
-        store: Where it lies.
-        artifact: A checkpoint, a model or a blend.
-        images: Whether to list every image.
-
-    Raises:
-        LineageError: If a build that it came from is no longer in the store.
-    """
-    return lineage_of(trace(store, artifact), images=images)
-
-
 def lineage_of(traced: Sequence[Ancestor], *, images: bool = False) -> Lineage:
-    """Return the same of an artifact and all that it came from, nearest first.
+    """Return all that an artifact came from, of what :func:`~styledag.graph.lineage.trace` gives.
+
+    Its images are listed if they are asked for.
 
     Raises:
         LineageError: If it came from no dataset or no recipe.

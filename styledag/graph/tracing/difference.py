@@ -82,10 +82,6 @@ def since_previous(store: Store, model: Artifact) -> tuple[str, tuple[str, ...]]
     """Return the version of a model that was published before it, and what has changed since.
 
     Both are empty if the store has no such version.
-
-    Args:
-        store: Where both lie.
-        model: The model.
     """
     versions = store.versions(model.asset, model.partition)
     before = versions[: versions.index(model.version)]

@@ -4,7 +4,7 @@ ITU-T T.81 annex B; ICC.1:2022 annex B.4; CIPA DC-007 (multi-picture format).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from styledag.errors import ImageError
 from styledag.images.containers.exif import (
@@ -58,12 +58,8 @@ def jpeg_parts(content: bytes) -> Parts:
             number, count = data[len(_ICC) : len(_ICC) + 2]
             profile.setdefault(number, (count, data[len(_ICC) + 2 :]))
         elif data.startswith(_MPF):
-            found = [entry.values for entry in directory(data[len(_MPF) :])]
-            tags = [entry.tag for entry in directory(data[len(_MPF) :])]
-            frames = next(
-                (max(1, v[0]) for t, v in zip(tags, found, strict=True) if t == MPF_IMAGES and v),
-                frames,
-            )
+            found = (e.values for e in directory(data[len(_MPF) :]) if e.tag == MPF_IMAGES)
+            frames = next((max(1, values[0]) for values in found if values), frames)
     parts = Parts(content=b"".join(kept), frames=frames, orientation=exif or xmp)
     return _with_profile(parts, profile)
 
@@ -112,9 +108,4 @@ def _with_profile(parts: Parts, profile: dict[int, tuple[int, bytes]]) -> Parts:
     whole = numbers == list(range(1, profile[numbers[0]][0] + 1))
     if not whole or len(joined) > MOST_PROFILE_BYTES:
         return parts.noting("icc_ignored", "icc_damaged")
-    return Parts(
-        content=parts.content,
-        frames=parts.frames,
-        orientation=parts.orientation,
-        icc_profile=joined,
-    )
+    return replace(parts, icc_profile=joined)

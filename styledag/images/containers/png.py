@@ -6,7 +6,7 @@ PNG specification, third edition (W3C, 2025): https://www.w3.org/TR/png-3/
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from styledag.images.containers.exif import exif_orientation, xmp_orientation
 from styledag.images.containers.parts import MOST_PROFILE_BYTES, Parts, Size, unpacked
@@ -157,15 +157,7 @@ def _first_frame(parts: Parts, kept: list[_Chunk], size: Size, frame: _Frame) ->
         )
     )
     whole = frame.size == size
-    return Parts(
-        content=content,
-        canvas=None if whole else size,
-        offset=frame.offset,
-        frames=parts.frames,
-        orientation=parts.orientation,
-        icc_profile=parts.icc_profile,
-        notes=parts.notes,
-    )
+    return replace(parts, content=content, canvas=None if whole else size, offset=frame.offset)
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:

@@ -34,12 +34,7 @@ class Converted:
 
 
 def convert_image(content: bytes, settings: ImageSettings) -> Converted:
-    """Return an image file's JPEG, or why there is none.
-
-    Args:
-        content: The file's bytes.
-        settings: Size and manner.
-    """
+    """Return an image file's JPEG, or why there is none."""
     try:
         decoded = decode_image(
             content,

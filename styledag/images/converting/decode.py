@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
@@ -96,15 +96,7 @@ def decode_image(
         raise ImageError("out_of_memory", "its pixels do not fit into memory") from exc
     except _DECODER_ERRORS as exc:
         raise ImageError("damaged", f"{type(exc).__name__}: {exc}") from exc
-    if not warned:
-        return decoded
-    return DecodedImage(
-        decoded.image,
-        decoded.size,
-        decoded.format,
-        decoded.frames,
-        (*decoded.notes, "decoder_warned"),
-    )
+    return replace(decoded, notes=(*decoded.notes, "decoder_warned")) if warned else decoded
 
 
 def _decode(
@@ -156,13 +148,7 @@ def _parts_by_decoder(content: bytes) -> Parts:
                 orientation = int(file.getexif().get(ORIENTATION, 0))
             except _DECODER_ERRORS:
                 parts = parts.noting("exif_ignored")
-    return Parts(
-        content=content,
-        frames=frames,
-        orientation=orientation,
-        icc_profile=parts.icc_profile,
-        notes=parts.notes,
-    )
+    return replace(parts, frames=frames, orientation=orientation)
 
 
 def _shrink(file: ImageFile.ImageFile, scale: float) -> None:

@@ -43,11 +43,6 @@ def to_square(
 def to_bucket(image: Image.Image, bucket: tuple[int, int], *, upscale: bool) -> Image.Image:
     """Return the image in the shape of a bucket: scaled by LANCZOS, cropped as little as can be.
 
-    Args:
-        image: Mode RGB.
-        bucket: Width and height.
-        upscale: Whether an image may be enlarged.
-
     Raises:
         ImageError: If the image would have to be enlarged and must not (``below_size``).
     """
@@ -61,12 +56,7 @@ def to_bucket(image: Image.Image, bucket: tuple[int, int], *, upscale: bool) -> 
 
 
 def covered(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the middle of the image, scaled by LANCZOS so that it just fills a shape.
-
-    Args:
-        image: Mode RGB.
-        size: Width and height.
-    """
+    """Return the middle of the image, scaled by LANCZOS so that it just fills a shape."""
     if image.width * size[1] >= image.height * size[0]:
         width, height = image.height * size[0] / size[1], float(image.height)
     else:
@@ -77,24 +67,14 @@ def covered(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def cropped_px(image: Size, size: Size) -> tuple[int, int]:
-    """Return how many pixels of a scaled image are left of, and above, what fills a shape.
-
-    Args:
-        image: Width and height before it is scaled.
-        size: Width and height of the shape.
-    """
+    """Return how many pixels of a scaled image are left of, and above, what fills a shape."""
     scale = max(size[0] / image[0], size[1] / image[1])
     left, top = ((image[at] * scale - size[at]) / 2 for at in (0, 1))
     return round(left), round(top)
 
 
 def padded_box(size: Size, size_px: int) -> tuple[int, int, int, int]:
-    """Return where an image lies in the square that it was padded to: left, top, right, bottom.
-
-    Args:
-        size: Width and height of the image.
-        size_px: Side of the square.
-    """
+    """Return where an image lies in the square that it was padded to: left, top, right, bottom."""
     scale = size_px / max(size)
     width, height = (max(1, round(side * scale)) for side in size)
     left, top = (size_px - width) // 2, (size_px - height) // 2

@@ -76,11 +76,7 @@ def clip_merges() -> list[tuple[str, str]]:
 
 
 def clip_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
-    """Return CLIP's token ids: bytes, bytes at a word's end, merges, and two special tokens.
-
-    Args:
-        merges: As :func:`clip_merges` returns them.
-    """
+    """Return CLIP's token ids: bytes, bytes at a word's end, merges, and two special tokens."""
     # Byte-level BPE (Radford et al. 2019, "Language Models are Unsupervised Multitask Learners")
     # writes each byte as a character: a printable one as itself, the others as those from 256 on.
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

@@ -47,10 +47,6 @@ def check_denoiser_file(path: Path) -> None:
 def check_denoiser(path: Path, config: Path) -> None:
     """Check that a file's denoiser is that of a base, by its header alone.
 
-    Args:
-        path: A safetensors file.
-        config: Folder of the base's denoiser, of which ``config.json`` is read.
-
     Raises:
         ModelError: If a tensor is missing, of another shape, or one too many.
     """

@@ -110,10 +110,6 @@ def has_open_clip(configs: Mapping[str, Mapping[str, Any]]) -> bool:
 def unet_name(name: str, config: Mapping[str, Any]) -> str:
     """Return the original name of a tensor of ``UNet2DConditionModel``, prefix included.
 
-    Args:
-        name: In diffusers.
-        config: The UNet's ``config.json``; ``layers_per_block`` is one number.
-
     Raises:
         KeyError: If the original UNet has no such tensor.
     """
@@ -143,10 +139,6 @@ def unet_name(name: str, config: Mapping[str, Any]) -> str:
 
 def vae_name(name: str, config: Mapping[str, Any]) -> str:
     """Return the original name of a tensor of ``AutoencoderKL``, prefix included.
-
-    Args:
-        name: In diffusers.
-        config: The autoencoder's ``config.json``.
 
     Raises:
         KeyError: If the original autoencoder has no such tensor.
@@ -198,10 +190,6 @@ def model_name(part: str, file_name: str) -> str | None:
 
     Files of Stable Diffusion 1.x use older names for the autoencoder's attention, newer
     transformers write CLIP's names without ``text_model.``, and older ones store position ids.
-
-    Args:
-        part: ``unet``, ``vae``, ``text_encoder`` or ``text_encoder_2``.
-        file_name: The tensor's name in the file.
     """
     if part.startswith("text_encoder"):
         if file_name.endswith("position_ids"):

@@ -35,10 +35,6 @@ class Recognised:
 def check_whole(reader: "TensorReader", *, xl: bool) -> None:
     """Check that a file has all parts of a pipeline under the names of the original checkpoints.
 
-    Args:
-        reader: The file.
-        xl: Whether they are those of XL.
-
     Raises:
         ModelError: If a part is missing; the message includes what the file may be.
     """
@@ -68,9 +64,6 @@ def check_whole(reader: "TensorReader", *, xl: bool) -> None:
 
 def recognise(reader: "TensorReader") -> Recognised:
     """Return what a single file is.
-
-    Args:
-        reader: The file.
 
     Raises:
         ModelError: If it is none that is read, or may be one of several; with the remedy.

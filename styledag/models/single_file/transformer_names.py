@@ -38,11 +38,7 @@ class TransformerNames:
     norm_weight: str = "weight"
 
     def original(self, name: str) -> str:
-        """Return the original name of a tensor.
-
-        Args:
-            name: In diffusers.
-        """
+        """Return the original name of a tensor."""
         if name in self.layers:  # a parameter of the model's own
             return self.layers[name]
         matched = _BLOCK.fullmatch(name)

@@ -17,11 +17,6 @@ def dataset_card_with_licence(card: str, licences: Mapping[str, int]) -> str:
     Licences that the Hub knows are listed under its identifiers. If an image has none, or another
     one, the dataset's licence is ``other``: each row of the dataset states its own.
 
-    Args:
-        card: The README of a dataset folder.
-        licences: Images by licence, as :func:`~styledag.publishing.licences.count_licences`
-            returns them.
-
     Raises:
         DataError: If the card has no front matter.
     """

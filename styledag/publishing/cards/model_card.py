@@ -8,6 +8,7 @@ import yaml
 from styledag.dataset.markdown import escape_markdown
 from styledag.publishing.cards.hub_licences import HUB_LICENCES
 from styledag.publishing.cards.records import HUB_ID, ModelCard
+from styledag.templates import templates
 
 CARD_FILE = "README.md"
 _DIGITS = 4
@@ -25,20 +26,9 @@ def model_card(card: ModelCard) -> str:
     The front matter places the model in the Hub's model tree (``base_model``,
     ``base_model_relation``, ``datasets``), see https://huggingface.co/docs/hub/model-cards. All
     text of the record is escaped in the page, since licences and prompts come from outside.
-
-    Args:
-        card: What it states.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_escaped,
-        autoescape=False,
+    environment = templates(
+        Path(__file__).parent, autoescape=False, keep_trailing_newline=True, finalize=_escaped
     )
     page = environment.get_template("model_card.md.j2").render(
         card=card,

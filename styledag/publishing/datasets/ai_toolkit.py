@@ -38,12 +38,6 @@ def write_ai_toolkit(
     ai-toolkit reads one caption an image, so variants are left out and counted. It counts steps,
     and not epochs.
 
-    Args:
-        rows: The dataset's rows.
-        folder: Where it is written.
-        target: Where it will lie, since the dataset's path is absolute.
-        settings: The style's settings.
-
     Raises:
         DataError: If ai-toolkit does not train the family.
     """

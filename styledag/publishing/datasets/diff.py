@@ -51,10 +51,6 @@ class DatasetDiff:
 def diff_datasets(before: Path, after: Path) -> DatasetDiff:
     """Return what differs between two dataset folders, each list sorted by image id.
 
-    Args:
-        before: Folder of the first dataset.
-        after: Folder of the second dataset.
-
     Raises:
         DataError: If a folder contains no dataset, or a shard cannot be read.
     """
@@ -77,12 +73,7 @@ def diff_datasets(before: Path, after: Path) -> DatasetDiff:
 
 
 def diff_text(diff: DatasetDiff, *, most_lines: int = _MOST_LINES) -> str:
-    """Return a diff as lines for a terminal: counts, then the images by kind of change.
-
-    Args:
-        diff: As :func:`diff_datasets` returned it.
-        most_lines: Most images listed for each kind; the rest is counted.
-    """
+    """Return a diff as lines for a terminal: counts, then the images by kind of change."""
     counts = (
         f"{len(diff.added)} added, {len(diff.removed)} removed, {len(diff.replaced)} replaced, "
         f"{len(diff.recaptioned)} recaptioned, {len(diff.moved)} moved to another split, "

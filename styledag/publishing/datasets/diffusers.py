@@ -46,12 +46,6 @@ def write_diffusers(
     variants, of which they choose one at random for each sample. Those of ``dreambooth`` read one
     caption an image, so variants are left out and counted.
 
-    Args:
-        rows: The dataset's rows.
-        folder: Where it is written.
-        target: Where it will lie.
-        settings: The style's settings.
-
     Raises:
         DataError: If no script trains the family, or none trains the whole denoiser.
     """

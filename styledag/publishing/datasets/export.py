@@ -15,6 +15,8 @@ from styledag.publishing.target_folder import target_folder
 from styledag.store.artifact import Facts
 
 Writer = Callable[[Iterable[DatasetRow], Path, Path, TrainerSettings], Written]
+"""Writes a dataset's rows, one split after the other, into a folder, given also where that will lie
+at last: some trainers want absolute paths."""
 
 WRITERS: dict[Trainer, Writer] = {
     "kohya": write_kohya,

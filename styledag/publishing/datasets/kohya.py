@@ -3,8 +3,9 @@
 https://github.com/kohya-ss/sd-scripts/blob/main/docs/config_README-en.md
 """
 
+import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
-from styledag.publishing.datasets.toml import Value, toml_lines
+
+Value = str | int | float | bool
 
 DATASET_FILE, TRAINING_FILE = "dataset.toml", "training.toml"
 
@@ -35,12 +37,6 @@ def write_kohya(
 
     Variants are further lines of a caption file, of which ``enable_wildcard`` chooses one. Only the
     UNet is trained.
-
-    Args:
-        rows: The dataset's rows.
-        folder: Where it is written.
-        target: Where it will lie, since kohya's tools want absolute paths.
-        settings: The style's settings.
 
     Raises:
         DataError: If kohya's tools do not train the family from a folder in diffusers' layout.
@@ -110,3 +106,17 @@ def _braces(text: str) -> str:
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def toml_lines(values: Mapping[str, Value], *, indent: str = "") -> Sequence[str]:
+    """Return ``key = value`` lines (https://toml.io/en/v1.0.0)."""
+    return [f"{indent}{key} = {_value(value)}" for key, value in values.items()]
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        # A JSON string is a TOML basic string, but for the control character that JSON permits.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

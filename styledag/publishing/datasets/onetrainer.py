@@ -42,12 +42,6 @@ def write_onetrainer(
     Variants are further lines of a caption file, of which OneTrainer chooses one. The validation
     split is a concept of its own kind. Only the denoiser is trained. OneTrainer drops the caption
     for each text encoder by itself, and drops none of FLUX.2 and Z-Image.
-
-    Args:
-        rows: The dataset's rows.
-        folder: Where it is written.
-        target: Where it will lie, since a concept's path is absolute.
-        settings: The style's settings.
     """
     written = write_sidecars(rows, folder, with_variants=True)
     config: dict[str, Any] = {

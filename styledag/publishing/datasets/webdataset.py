@@ -31,15 +31,8 @@ def write_webdataset(
     A sample is ``<id>.jpg``, ``<id>.txt`` (its caption) and ``<id>.json`` (all captions and where
     the image comes from). ``<split>.json`` lists the shards and their samples as the library's
     ``wids`` reads them. Tar headers contain neither time nor user: equal datasets are equal bytes.
-
-    Args:
-        rows: The dataset's rows, one split after the other.
-        folder: Where it is written.
-        target: Where it will lie; not used, since shards are listed by name.
-        settings: The style's settings; their name is that of the shard list.
-        shard_bytes: Most bytes of images in one shard.
     """
-    del target
+    del target  # shards are listed by name
     written = Written()
     for split, samples in groupby(counted(rows, written), key=lambda row: row.split):
         shards = []

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _BRANCH = "main"
-_CHUNK_BYTES = 1 << 20
 
 
 def publish_to_hub(
@@ -166,6 +165,4 @@ def _is_equal(path: Path, remote: tuple[str, str] | None) -> bool:
         digest = hashlib.sha1(usedforsecurity=False)
         digest.update(f"blob {path.stat().st_size}\0".encode())
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest() == expected
+        return hashlib.file_digest(file, lambda: digest).hexdigest() == expected

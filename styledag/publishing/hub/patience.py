@@ -32,10 +32,6 @@ def patiently(call: Callable[[], T], tries: int) -> T:
 
     A ``429`` and server errors wait as long as ``Retry-After`` or the Hub's ``RateLimit`` header
     asks for; server errors without one, and broken connections, wait a doubling time.
-
-    Args:
-        call: What is tried.
-        tries: How often at the most.
     """
     import httpx2
 
@@ -54,9 +50,6 @@ def patiently(call: Callable[[], T], tries: int) -> T:
 @contextmanager
 def hub_errors(repo: str) -> Iterator[None]:
     """Turn what huggingface_hub raises into an error that names the repository and what to do.
-
-    Args:
-        repo: The repository.
 
     Raises:
         PublishError: In place of any of it.

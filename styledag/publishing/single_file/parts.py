@@ -131,12 +131,6 @@ def open_parts(
 ) -> PipelineParts:
     """Return a pipeline's weights, open until ``stack`` is closed.
 
-    Args:
-        pipeline: Folder in diffusers' layout.
-        stack: Closes the files.
-        denoiser: Folder of the UNet that replaces the pipeline's.
-        vae: Folder of the autoencoder that replaces the pipeline's.
-
     Raises:
         ModelError: If a part is missing, or no Stable Diffusion 1.x, 2.x or XL.
     """

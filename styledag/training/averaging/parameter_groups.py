@@ -14,10 +14,6 @@ class ParameterGroups:
     Float32 parameters on that device are yielded as they are, all at once. Others come in groups
     of some 16 million elements, so that there is never a second copy of the model: cast, or copied
     from the GPU through two buffers of pinned memory, one of which fills while the other is read.
-
-    Args:
-        parameters: The trained parameters by name.
-        device: The averages' device.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], device: torch.device) -> None:

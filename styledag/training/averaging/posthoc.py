@@ -118,13 +118,7 @@ def posthoc_weights(stored: Sequence[Profile], step: float, gamma: float) -> tup
 
 
 def reconstruct(stored: Sequence[Profile], step: float, length: float) -> Reconstruction:
-    """Return the best sum of stored averages for a wanted length, and how good it is.
-
-    Args:
-        stored: The stored averages, each once.
-        step: Optimiser step of the wanted average.
-        length: Its relative length.
-    """
+    """Return the best sum of stored averages for a wanted length, and how good it is."""
     gamma = gamma_of(length)
     wanted: list[Profile] = [(step, gamma)]
     coefficients = np.array(posthoc_weights(stored, step, gamma))

@@ -1,6 +1,5 @@
 """The decoder in training: steps, the average, and states to resume from."""
 
-import hashlib
 import math
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from styledag.bases.find import find_base
 from styledag.errors import TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
-from styledag.settings import canonical_json
+from styledag.settings import json_digest
 from styledag.training.averaging.ema import Ema
 from styledag.training.decoder.batches import DecoderBatches, Pairs
 from styledag.training.decoder.file import write_tuned_vae
@@ -42,18 +41,7 @@ def reconstruction_error(decoded: Tensor, pixels: Tensor) -> Tensor:
 
 
 class DecoderRun:
-    """One run; see :func:`~styledag.training.decoder.train.train_decoder`.
-
-    Args:
-        encoded: The dataset.
-        images: Gives a sample's pixels.
-        base: Folder in diffusers' layout.
-        recipe: Seed, mirroring, optimiser.
-        settings: The recipe's ``decoder``.
-        inputs: Versions of what is read.
-        compute: Device and dtype of autocast.
-        work: Counts ``decoder_steps``.
-    """
+    """One run; see :func:`~styledag.training.decoder.train.train_decoder`."""
 
     def __init__(
         self,
@@ -204,4 +192,4 @@ def _identity(settings: Mapping[str, Any], inputs: Mapping[str, str], compute: C
         "inputs": inputs,
         "compute": [compute.device.type, str(compute.dtype)],
     }
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()
+    return json_digest(parts)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from styledag.errors import ModelError, TrainingError
+from styledag.store.files import replaced_folder
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 from styledag.tensors.reader import TensorSpec, open_tensors
 from styledag.tensors.writer import in_file_order, write_tensors
@@ -38,8 +39,11 @@ def write_tuned_vae(base: Path, averages: Mapping[str, Tensor], folder: Path) ->
         TrainingError: If a weight is NaN, or too large for the base's dtype.
         StorageError: If the disk is full or cannot be written.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
-    with write_errors(folder), open_tensors(base) as tensors:
+    with (
+        write_errors(folder),
+        open_tensors(base) as tensors,
+        replaced_folder(folder) as partial,
+    ):
         specs = in_file_order(tensors.specs.values())
         _check_all_there(averages, specs, tensors.path)
 
@@ -49,12 +53,8 @@ def write_tuned_vae(base: Path, averages: Mapping[str, Tensor], folder: Path) ->
                 return tensors.read(spec.name, start, stop)
             return _rounded(averaged, spec)
 
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
         write_tensors(partial / WEIGHTS_FILE, specs, {"format": "pt"}, piece, whole_tensors=True)
         shutil.copyfile(base / CONFIG_FILE, partial / CONFIG_FILE)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
 
 
 def _model_name(file_name: str) -> str:

@@ -121,13 +121,7 @@ class ImageEncoder:
 
 
 class CaptionEncoder:
-    """The frozen text encoders of a base; batches are filled up as :class:`ImageEncoder`'s are.
-
-    Args:
-        base: The base.
-        compute: Device and dtype.
-        batch_size: Captions in one pass.
-    """
+    """The frozen text encoders of a base; batches are filled up as :class:`ImageEncoder`'s are."""
 
     def __init__(self, base: Base, *, compute: Compute, batch_size: int) -> None:
         self._tokens = base.tokens
@@ -159,10 +153,6 @@ class CaptionEncoder:
 
 def rgb_pixels(name: str, content: bytes) -> Tensor:
     """Return an RGB image's bytes: uint8, [H, W, 3].
-
-    Args:
-        name: What errors call it.
-        content: An image file.
 
     Raises:
         DataError: If it cannot be decoded.

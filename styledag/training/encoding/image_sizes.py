@@ -21,10 +21,6 @@ def image_sizes(
 ) -> dict[str, tuple[int, int]]:
     """Return by blob the width and height of each sample's image.
 
-    Args:
-        samples: Their blobs' headers are read if they never were.
-        workspace: Where blobs lie and sizes are remembered.
-
     Raises:
         DataError: If a blob is no image.
     """

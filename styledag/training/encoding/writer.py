@@ -18,17 +18,7 @@ if TYPE_CHECKING:
 
 
 class Encoding:
-    """One base's encoders over one dataset; each is loaded once something is missing.
-
-    Args:
-        base: The base.
-        compute: Device and dtype.
-        workspace: Where images lie and files go. Counts ``encodes`` and ``text_encodes``.
-        code_version: Of the stage.
-        base_version: sha256 of the parts of the base that encode.
-        batch_size: Images or captions in one pass.
-        flip: Whether each image is also encoded mirrored.
-    """
+    """One base's encoders over one dataset; each is loaded once something is missing."""
 
     def __init__(
         self,

@@ -182,10 +182,6 @@ def _predict(
 def encoding_flops(base: Path, latents_shape: LatentsShape) -> tuple[int, int]:
     """Return the FLOPs of encoding one image and one caption.
 
-    Args:
-        base: Folder of the base; only configurations are read.
-        latents_shape: Channels, height and width of the image's latents.
-
     Raises:
         ModelError: If a configuration is missing or damaged.
     """

@@ -146,16 +146,6 @@ class Estimate:
         written = (self.snapshots + 1) * self.snapshot_bytes
         return self.encoded_bytes + written + 2 * self.state_bytes
 
-    @property
-    def total_flops(self) -> int:
-        """FLOPs of the whole run, encoding included."""
-        return (
-            self.images * self.flops
-            + self.validated * self.flops_forward
-            + self.encoded * self.flops_encode
-            + self.captions * self.flops_caption
-        )
-
 
 def estimate_training(planned: PlannedTraining) -> Estimate:
     """Return what a run will need; nothing of it is run and no weight is read.

@@ -13,9 +13,6 @@ def free_bytes(device: torch.device) -> int:
     """Return the bytes that this process can still take of a device's memory.
 
     A memory budget counts on CUDA; on a CPU the limit of a container does.
-
-    Args:
-        device: A device that is there.
     """
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)

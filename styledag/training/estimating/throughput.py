@@ -59,10 +59,6 @@ def predict_time(estimate: Estimate, throughput: Throughput) -> PredictedTime:
 
     It is assumed that all layers run as fast as those that were probed, and that the writing of
     snapshots and compiling hide or are left out.
-
-    Args:
-        estimate: The run.
-        throughput: Of its device, in its dtype.
     """
     updates_s = estimate.steps * estimate.moved_bytes / throughput.bytes_per_s
     encoding = estimate.encoded * estimate.flops_encode + estimate.captions * estimate.flops_caption

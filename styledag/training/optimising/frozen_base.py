@@ -19,10 +19,6 @@ from styledag.training.batches import Batch
 class FrozenBase:
     """A base's denoiser that nothing changes.
 
-    Args:
-        base: The base.
-        compute: Device, and the dtype of its weights.
-
     Raises:
         ModelError: If the denoiser cannot be loaded.
     """

@@ -140,12 +140,7 @@ def restore_optimizers(
     optimizers: Iterable[tuple[Mapping[str, nn.Parameter], torch.optim.Optimizer]],
     tensors: Mapping[str, Tensor],
 ) -> None:
-    """Give torch's optimisers the state that :func:`optimizer_tensors` took.
-
-    Args:
-        optimizers: Each beside its parameters by name.
-        tensors: The state.
-    """
+    """Give torch's optimisers the state that :func:`optimizer_tensors` took."""
     by_parameter: dict[str, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")

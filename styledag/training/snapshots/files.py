@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from styledag.store.files import replaced_folder
 from styledag.training.disk import write_errors
 from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.recipe import Recipe
@@ -19,14 +20,7 @@ _BEST = "best"
 
 
 class Snapshots:
-    """Snapshots below one folder.
-
-    Args:
-        folder: Of this run alone.
-        denoiser: Name of the denoiser's folder in the base.
-        optimisation: Whose averages are written.
-        recipe: Dtype, second average, adapters; every snapshot carries it.
-    """
+    """Snapshots below one folder."""
 
     def __init__(
         self, folder: Path, denoiser: str, optimisation: Optimisation, recipe: Recipe
@@ -37,11 +31,7 @@ class Snapshots:
         self._recipe = recipe
 
     def snapshot(self, figures: Mapping[str, Any]) -> Snapshot:
-        """Return a snapshot with the places of its files.
-
-        Args:
-            figures: As :meth:`~styledag.training.records.Snapshot.figures` gave them.
-        """
+        """Return a snapshot with the places of its files."""
         folder = self._folder / f"e{figures['epoch']:03d}"
         return Snapshot(
             **{**figures, "validation_bands": tuple(figures["validation_bands"])},
@@ -71,21 +61,12 @@ class Snapshots:
         shutil.rmtree(snapshot.folder.parent, ignore_errors=True)
 
     def keep_best(self, snapshot: Snapshot, snapshots: Sequence[Snapshot]) -> None:
-        """Keep a snapshot's files until a better one comes, if it is the best so far.
-
-        Args:
-            snapshot: The newest.
-            snapshots: All of them.
-        """
+        """Keep a snapshot's files until a better one comes, if it is the best so far."""
         if best_snapshot(snapshots) != snapshot:
             return
         kept = self.best(snapshot).folder.parent
-        partial = kept.with_name(f"{kept.name}.partial")
-        with write_errors(kept):
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(snapshot.folder.parent, partial)
-            shutil.rmtree(kept, ignore_errors=True)
-            partial.rename(kept)
+        with write_errors(kept), replaced_folder(kept) as partial:
+            shutil.copytree(snapshot.folder.parent, partial, dirs_exist_ok=True)
 
     def prune_best(self, snapshots: Sequence[Snapshot]) -> None:
         """Remove what :meth:`keep_best` kept before, once no state names it any more."""

@@ -1,6 +1,5 @@
 """Write the averaged UNet in diffusers' layout, in half the bytes."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from styledag.errors import TrainingError
 from styledag.settings import canonical_json
+from styledag.store.files import replaced_folder
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 from styledag.training.disk import write_errors
 
@@ -37,14 +37,9 @@ def write_unet(
         StorageError: If the disk is full or cannot be written.
     """
     state_dict = {name: _half(name, tensor, dtype) for name, tensor in weights.items()}
-    partial = folder.with_name(f"{folder.name}.partial")
-    with write_errors(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with write_errors(folder), replaced_folder(folder) as partial:
         safetensors.torch.save_file(state_dict, partial / WEIGHTS_FILE, metadata={"format": "pt"})
         (partial / CONFIG_FILE).write_text(_config(unet), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
 
 
 def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -24,11 +24,7 @@ class KeptStates:
     has_snapshot: Callable[[int], bool]
 
     def of(self, run: str) -> TrainingStates:
-        """Return the states of all runs that differ in their number of epochs only.
-
-        Args:
-            run: Digest of all else that decides a run.
-        """
+        """Return the states of all runs that differ in their number of epochs only."""
         return TrainingStates(self.folder / run)
 
 
@@ -54,12 +50,7 @@ class Course:
         return self.recipe.stopping is not None and self.recipe.stopping.action == "stop"
 
     def obstacle(self, state: TrainingState, has_snapshot: Callable[[int], bool]) -> str | None:
-        """Return why the run cannot continue from a state, or ``None`` if it can.
-
-        Args:
-            state: Of the same weights after the same number of steps.
-            has_snapshot: Whether an earlier snapshot's files are there.
-        """
+        """Return why the run cannot continue from a state, or ``None`` if it can."""
         passed, further = divmod(state.step, self.steps_per_epoch)
         if state.step > self.recipe.epochs * self.steps_per_epoch:
             return f"the kept state is already past epoch {self.recipe.epochs}"
@@ -77,12 +68,6 @@ def continuation(
     kept: KeptStates, course: Course, *, run: str, identity: str
 ) -> tuple[TrainingState | None, str | None]:
     """Return the state of a finished run to continue from, or why there is none.
-
-    Args:
-        kept: The states of finished runs.
-        course: The run that begins.
-        run: Digest of all that decides it but its number of epochs.
-        identity: Digest that a state must have been made with.
 
     Returns:
         The state, or a sentence; neither, if no such run has finished.

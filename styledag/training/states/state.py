@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from styledag.settings import canonical_json
+from styledag.store.files import link_tree, replaced_folder
 from styledag.training.disk import write_errors
 from styledag.training.records import StepLog
 
@@ -42,11 +43,7 @@ class TrainingState:
 
 
 class TrainingStates:
-    """The newest state of a run below one folder; the one before is removed once it is whole.
-
-    Args:
-        folder: Local folder of the states.
-    """
+    """The newest state of a run below one folder; the one before is removed once it is whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -58,10 +55,7 @@ class TrainingStates:
             StorageError: If the disk is full or cannot be written.
         """
         final = self._folder / f"step-{state.step:08d}"
-        partial = final.with_suffix(".partial")
-        with write_errors(final):
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+        with write_errors(final), replaced_folder(final) as partial:
             safetensors.torch.save_file(
                 {name: tensor.contiguous() for name, tensor in state.tensors.items()},
                 partial / _TENSORS,
@@ -74,8 +68,6 @@ class TrainingStates:
                 "handed_over": state.handed_over,
             }
             (partial / _RECORD).write_text(canonical_json(record), encoding="utf-8")
-            shutil.rmtree(final, ignore_errors=True)
-            partial.rename(final)
         self._remove_all_but(final)
 
     def mark_handed_over(self) -> None:
@@ -127,7 +119,7 @@ class TrainingStates:
             partial = final.with_name(f"{final.name}.{os.getpid()}.partial")
             with write_errors(final):
                 shutil.rmtree(partial, ignore_errors=True)
-                shutil.copytree(folder, partial, copy_function=_link_or_copy)
+                link_tree(folder, partial)
                 shutil.rmtree(final, ignore_errors=True)
                 partial.rename(final)
             other._remove_all_but(final)
@@ -146,10 +138,3 @@ def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
     return {
         name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)
     }
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

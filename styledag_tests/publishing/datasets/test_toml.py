@@ -1,6 +1,6 @@
 import tomllib
 
-from styledag.publishing.datasets.toml import toml_lines
+from styledag.publishing.datasets.kohya import toml_lines
 
 
 def test_tomllib_reads_what_was_written() -> None:
