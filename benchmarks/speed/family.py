@@ -106,11 +106,9 @@ def measure_family(
         total_steps=steps + 2,
     )
     batch = _batch(base, shape, batch_size)
-    for _ in range(2):
-        _step(optimisation, batch, device)
+    _train(optimisation, batch, steps=2)
     began = time.perf_counter()
-    for _ in range(steps):
-        _step(optimisation, batch, device)
+    _train(optimisation, batch, steps=steps)
     images_per_s = steps * batch_size / (time.perf_counter() - began)
     figures = {
         "parameters": float(predicted.parameters),
@@ -123,11 +121,14 @@ def measure_family(
     return figures | peak_memory()
 
 
-def _step(optimisation: Optimisation, batch: Batch, device: str) -> None:
-    loss, _ = optimisation.step(iter([batch]), 1, len(batch), learning_rate=1e-5)
+def _train(optimisation: Optimisation, batch: Batch, *, steps: int) -> None:
+    """Train, and wait until the last step has been computed."""
+    for _ in range(steps):
+        figures = optimisation.step(iter([batch]), 1, len(batch), learning_rate=1e-5)
+    loss, _ = figures.read()
     if not math.isfinite(loss):
         raise SystemExit(f"the loss is {loss}: no speed counts")
-    if device == "cuda":
+    if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 

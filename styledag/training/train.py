@@ -63,8 +63,9 @@ def train_unet(
         StorageError: If the disk is full or cannot be written.
     """
     from styledag.training.compiled import room_for_graphs
+    from styledag.training.deterministic import deterministic_kernels
     from styledag.training.device_errors import device_errors, lower_settings
-    from styledag.training.unet_run import UnetRun, deterministic_kernels
+    from styledag.training.unet_run import UnetRun
 
     with (
         device_errors(compute.device, needs_less=lower_settings(recipe)),

@@ -1,16 +1,13 @@
 """The run of a recipe: epochs, snapshots, states to resume from, and the log."""
 
 import math
-import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import asdict, replace
+from contextlib import AbstractContextManager, closing
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import torch
 
 from styledag.bases.find import find_base
 from styledag.errors import DataError, TrainingError
@@ -26,6 +23,7 @@ from styledag.training.fit import check_fit
 from styledag.training.identity import CODE_VERSION, length_dependence, weights_identity
 from styledag.training.loggers import Loggers, open_loggers
 from styledag.training.optimising.optimisation import Optimisation
+from styledag.training.optimising.readback import Readback
 from styledag.training.pass_dtype import in_pass_dtype
 from styledag.training.prefetch import prefetched
 from styledag.training.processes import Processes
@@ -38,8 +36,6 @@ from styledag.training.speed import Speed
 from styledag.training.states.kept_states import Course, KeptStates, continuation
 from styledag.training.states.state import TrainingState, TrainingStates
 from styledag.training.stopping import best_snapshot, has_turned
-
-_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
 class UnetRun:
@@ -167,11 +163,20 @@ class UnetRun:
         batches = (
             prefetched(make, device=self._compute.device) if on_cuda else (each() for each in make)
         )
+        launched: deque[_Launched] = deque()
         with closing(batches):
-            for microsteps in steps:
+            for step, microsteps in enumerate(steps, start=len(self._log) + 1):
                 with speed.step(_style_samples(microsteps)):
-                    logged = self._step(batches, microsteps, epoch)
-                yield logged
+                    launched.append(self._launch(batches, microsteps, epoch=epoch, step=step))
+                    # A step is read when the device has the next one to compute, unless what is
+                    # saved now has to be the weights after it.
+                    left = 0 if self._saves_at(step) else 1
+                    logged = [self._logged(launched.popleft()) for _ in range(len(launched) - left)]
+                yield from logged
+
+    def _saves_at(self, step: int) -> bool:
+        every = (self._batches.steps_per_epoch, self._recipe.save_state_every_steps)
+        return any(step % each == 0 for each in every)
 
     def _batch(self, samples: Sequence[EncodedSample], epoch: int) -> Batch:
         """Return this process's part of a microstep."""
@@ -184,29 +189,36 @@ class UnetRun:
         )
         return batch.pinned() if self._compute.device.type == "cuda" else batch
 
-    def _step(
-        self, batches: Iterator[Batch], microsteps: Sequence[Sequence[EncodedSample]], epoch: int
-    ) -> StepLog:
-        done = len(self._log)
-        rate = self._schedule.learning_rate(done)
+    def _launch(
+        self,
+        batches: Iterator[Batch],
+        microsteps: Sequence[Sequence[EncodedSample]],
+        *,
+        epoch: int,
+        step: int,
+    ) -> "_Launched":
+        rate = self._schedule.learning_rate(step - 1)
         samples = _style_samples(microsteps)
-        loss, grad_norm = self._optimisation.step(
-            batches, len(microsteps), samples, learning_rate=rate
-        )
+        figures = self._optimisation.step(batches, len(microsteps), samples, learning_rate=rate)
+        return _Launched(step, epoch, samples, rate, figures)
+
+    def _logged(self, launched: "_Launched") -> StepLog:
+        """Return the log of a step, once it has been computed."""
+        loss, grad_norm = launched.figures.read()
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             kept = f"epoch {self._snapshots[-1].epoch}" if self._snapshots else "none yet"
             raise TrainingError(
-                f"optimiser step {done + 1} (epoch {epoch}) has loss {loss} and gradient norm "
-                f"{grad_norm}: lower learning_rate or raise lr_warmup_steps; "
+                f"optimiser step {launched.step} (epoch {launched.epoch}) has loss {loss} and "
+                f"gradient norm {grad_norm}: lower learning_rate or raise lr_warmup_steps; "
                 f"snapshots that stay: up to {kept}"
             )
         self._work["steps"] += 1
         logged = StepLog(
-            step=done + 1,
-            epoch=epoch,
-            samples=samples,
+            step=launched.step,
+            epoch=launched.epoch,
+            samples=launched.samples,
             loss=loss,
-            learning_rate=rate,
+            learning_rate=launched.learning_rate,
             grad_norm=grad_norm,
         )
         self._log.append(logged)
@@ -324,27 +336,15 @@ class UnetRun:
         return not self._course.stops or best is None or self._files.best(best).folder.exists()
 
 
-@contextmanager
-def deterministic_kernels(compute: Compute) -> Iterator[None]:
-    """Allow only deterministic kernels while the block runs, if ``compute`` asks for them.
+@dataclass(frozen=True)
+class _Launched:
+    """An optimiser step that the device may still be computing."""
 
-    One GPU then gives the same bits from the same inputs, without its fastest kernels. A CPU's
-    are deterministic anyhow, for one number of threads.
-    """
-    if not compute.deterministic:
-        yield
-        return
-    # cuBLAS reads it when it is first used; ":4096:8" is the larger of its two choices.
-    os.environ.setdefault(_CUBLAS, ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    benchmark = torch.backends.cudnn.benchmark
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-        torch.backends.cudnn.benchmark = benchmark
+    step: int
+    epoch: int
+    samples: int
+    learning_rate: float
+    figures: Readback
 
 
 def _style_samples(microsteps: Sequence[Sequence[EncodedSample]]) -> int:

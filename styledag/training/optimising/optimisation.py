@@ -15,6 +15,7 @@ from styledag.training.compiled import compile_modules
 from styledag.training.lora import LoraAdapters
 from styledag.training.optimising.frozen_base import FrozenBase
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
+from styledag.training.optimising.readback import Readback
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.states.state import tensors_below
@@ -91,10 +92,10 @@ class Optimisation:
 
     def step(
         self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float
-    ) -> tuple[float, float]:
+    ) -> Readback:
         """Take one optimiser step and return its mean loss and the gradient's norm.
 
-        Weights stay as they were if one of the two is not finite.
+        On CUDA nothing waits for the device: both numbers arrive when the step has been computed.
 
         Args:
             batches: This process's part of each microstep; never empty.
@@ -115,12 +116,11 @@ class Optimisation:
         grad_norm = torch.nn.utils.clip_grad_norm_(
             self.trained.values(), self._recipe.max_grad_norm
         )
-        mean_loss, norm = float(self._processes.summed(total)), float(grad_norm)
-        if torch.isfinite(total) and torch.isfinite(grad_norm):
-            self._optimizer.step(learning_rate, step=self.ema.step)
-            self.ema.update()
+        figures = Readback(torch.stack([self._processes.summed(total), grad_norm.float()]))
+        self._optimizer.step(learning_rate, step=self.ema.step)
+        self.ema.update()
         self._optimizer.zero_grad()
-        return mean_loss, norm
+        return figures
 
     @torch.no_grad()
     def averaged_losses(self, batches: Iterable[tuple[int, Batch]]) -> dict[int, float]:

@@ -1,0 +1,34 @@
+"""Training with the same bits again on the same GPU."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from styledag.models.compute import Compute
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+
+
+@contextmanager
+def deterministic_kernels(compute: Compute) -> Iterator[None]:
+    """Allow only deterministic kernels while the block runs, if ``compute`` asks for them.
+
+    One GPU then gives the same bits from the same inputs, without its fastest kernels. A CPU's
+    are deterministic anyhow, for one number of threads.
+    """
+    if not compute.deterministic:
+        yield
+        return
+    # cuBLAS reads it when it is first used; ":4096:8" is the larger of its two choices.
+    os.environ.setdefault(_CUBLAS, ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = benchmark
