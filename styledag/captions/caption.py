@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -25,18 +23,14 @@ from styledag.captions.rules import (
 from styledag.captions.settings import CaptionSettings
 from styledag.captions.template import CAPTION, named_fields
 from styledag.collector import many_objects
-from styledag.errors import StorageError
 from styledag.images.records import CuratedImage
+from styledag.images.stored_jpeg import read_jpeg
 from styledag.manifest import Manifest, Rejection, rows_of
 from styledag.remembered_rows import remembered_rows
 from styledag.settings import canonical_json
-from styledag.store.blobs import Blobs
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 CODE_VERSION = "3"
 ITEMS = "captions"
@@ -244,29 +238,10 @@ def _ask(
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
         while batch := list(islice(missing, captioner.batch_size(settings))):
-            said = captioner([read_image(workspace.blobs, sha256) for sha256 in batch], settings)
+            said = captioner([read_jpeg(workspace.blobs, sha256) for sha256 in batch], settings)
             for sha256, caption in zip(batch, said, strict=True):
                 workspace.items.put_json(ITEMS, keys[sha256], caption)
                 captions[sha256] = caption
             workspace.work["captions"] += len(batch)
             advance(len(batch))
     return captions
-
-
-def read_image(blobs: Blobs, sha256: str) -> "Image":
-    """Return a JPEG of the store as RGB.
-
-    Raises:
-        StorageError: If it is missing or no longer the JPEG that was stored.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    content = blobs.read(sha256)
-    try:
-        with Image.open(BytesIO(content), formats=["JPEG"]) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as exc:
-        raise StorageError(
-            f"blob {sha256} is no longer the JPEG that was stored ({exc}): remove it from the "
-            "store and materialise jpeg_images again"
-        ) from exc

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.captions.caption import read_image
 from styledag.captions.records import CaptionedImage
 from styledag.captions.review.worst import ReviewedCaption, worst_first
 from styledag.errors import StyleFileError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.stage import GetCompute
+from styledag.images.stored_jpeg import read_jpeg
 from styledag.manifest import Manifest
 from styledag.progress import Progress
 from styledag.store.artifact import Artifact
@@ -85,6 +85,6 @@ def review(
 def _compared(
     catalogue: Catalogue, scorer: "EmbeddingScorer", rows: Sequence[CaptionedImage]
 ) -> Mapping[str, float]:
-    images = [read_image(catalogue.store.blobs, row.key) for row in rows]
+    images = [read_jpeg(catalogue.store.blobs, row.key) for row in rows]
     cosines = (scorer(images) * scorer.embed_texts([row.caption for row in rows], cut=True)).sum(1)
     return {row.key: float(cosine) for row, cosine in zip(rows, cosines, strict=True)}

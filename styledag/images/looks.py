@@ -1,6 +1,5 @@
 """What is measured once on each JPEG: hash, contrast, sharpness, colours and embedding."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,6 +17,7 @@ from styledag.images.containers.parts import Size
 from styledag.images.converting.resize import padded_box
 from styledag.images.embedding import Embedder
 from styledag.images.similarity import Float32
+from styledag.images.stored_jpeg import read_jpeg
 from styledag.remembered_rows import remembered_rows
 from styledag.settings import canonical_json
 from styledag.store.items import item_keys
@@ -52,8 +52,7 @@ class Look:
 
 def open_jpeg(sha256: str, workspace: Workspace, *, mirrored: bool = False) -> Image.Image:
     """Return the pixels of a JPEG blob, left and right exchanged if ``mirrored``."""
-    with Image.open(io.BytesIO(workspace.blobs.read(sha256)), formats=("JPEG",)) as image:
-        rgb = image.convert("RGB")
+    rgb = read_jpeg(workspace.blobs, sha256)
     return rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else rgb
 
 

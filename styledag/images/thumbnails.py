@@ -1,11 +1,10 @@
 """Small images of JPEG blobs, made once and kept."""
 
-import io
-
 import PIL
 from PIL import Image
 
 from styledag.images.encode import encode_jpeg
+from styledag.images.stored_jpeg import stored_jpeg
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
@@ -20,14 +19,14 @@ def thumbnail(sha256: str, workspace: Workspace) -> bytes:
     key = item_key(jpeg=sha256, size_px=THUMBNAIL_PX, quality=_QUALITY, pillow=PIL.__version__)
     content = workspace.items.get(_NAMESPACE, key)
     if not content:
-        content = _shrunk(workspace.blobs.read(sha256))
+        content = _shrunk(sha256, workspace)
         workspace.work["thumbnails"] += 1
         workspace.items.put(_NAMESPACE, key, content)
     return content
 
 
-def _shrunk(jpeg: bytes) -> bytes:
-    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+def _shrunk(sha256: str, workspace: Workspace) -> bytes:
+    with stored_jpeg(workspace.blobs, sha256) as image:
         image.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
         small = image.convert("RGB")
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)

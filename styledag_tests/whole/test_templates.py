@@ -57,7 +57,12 @@ def write_project(root: Path, template: str, starter: Path) -> Project:
     style["captions"] = {"sources": ["caption"]}
     style["dataset"] = {"validation_share": 0.2}
     for recipe in style["recipes"].values():
-        recipe |= {"epochs": 2, "snapshot_every_epochs": 1, "batch_size": 4}
+        recipe |= {
+            "epochs": 2,
+            "snapshot_every_epochs": 1,
+            "batch_size": 4,
+            "lr_warmup_steps": 0,
+        }
     style["samples"] |= {"prompts": ["a cat"], "seeds": [0, 1], "num_inference_steps": 3}
     style["blends"] = {"weights": [0.0, 0.5, 1.0]}
     style["scores"] = {"scorer": {"model": str(starter / "clip")}, "loss_images": 3}
