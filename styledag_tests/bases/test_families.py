@@ -9,7 +9,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +67,6 @@ SAMPLED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def folder_of(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Write the base of a family when it is first asked for."""
-    root = tmp_path_factory.mktemp("families")
-
-    @cache
-    def written(name: str) -> Path:
-        return FAMILIES[name].write(root / name, starter / "stable-diffusion" / "tokenizer")
-
-    return written
-
-
 @pytest.fixture(params=FAMILIES)
 def name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
@@ -106,20 +93,30 @@ def encoded(folder: Path, store: Store, workspace: Workspace) -> EncodedDataset:
     return encode(folder, ragged_samples(store, {(16, 16): 3, (24, 16): 2}), workspace)
 
 
-def encode(folder: Path, samples: Any, workspace: Workspace) -> EncodedDataset:
-    encode_dataset(samples, folder, base_version="1", compute=CPU, workspace=workspace, flip=False)
+def encode(
+    folder: Path, samples: Any, workspace: Workspace, compute: Compute = CPU
+) -> EncodedDataset:
+    encode_dataset(
+        samples, folder, base_version="1", compute=compute, workspace=workspace, flip=False
+    )
     return EncodedDataset.open(workspace.folder)
 
 
 def train(
-    encoded: EncodedDataset, folder: Path, scratch: Path, *, progress: Any = None, **changed: Any
+    encoded: EncodedDataset,
+    folder: Path,
+    scratch: Path,
+    *,
+    compute: Compute = CPU,
+    progress: Any = None,
+    **changed: Any,
 ) -> TrainingResult:
     return train_unet(
         encoded,
         folder,
         replace(RECIPE, **changed),
         inputs={"base_unet": "1", "encoded_dataset": "1"},
-        compute=CPU,
+        compute=compute,
         scratch=scratch,
         on_snapshot=lambda _: None,
         progress=progress or SilentProgress(),
