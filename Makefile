@@ -38,6 +38,10 @@ test: $(READY) lint ## Lint, then run every test that needs no GPU and less than
 test-slow: $(READY) ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
+.PHONY: test-cuda
+test-cuda: $(READY) ## Run the tests marked gpu on a device that the processor pretends to be; needs g++
+	$(BIN)/python -m tools.pretended_cuda pytest -m gpu -k "not compiled"
+
 .PHONY: test-wiki
 test-wiki: $(READY) ## Run the tests against a real MediaWiki; needs Debian's packages, and names them
 	$(BIN)/python -m pytest -m slow styledag_tests/collect/test_real_wiki.py

@@ -25,7 +25,7 @@ from benchmarks.speed.scale import scale_of
 
 GB = 1e9
 TIME_LIMIT_S = 540.0
-GPU_TESTS_S = 90.0
+GPU_TESTS_S = 120.0
 
 
 @dataclass(frozen=True)
