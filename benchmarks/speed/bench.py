@@ -168,9 +168,9 @@ class Bench:
             "+ encoded once": {"compute": plain},
             "+ bfloat16": {"compute": plain | {"dtype": "bfloat16"}},
         }
-        lowered = plain | {"dtype": "bfloat16", "channels_last": True}
-        rungs["+ channels_last"] = {"compute": lowered}
         if self.device == "cuda":
+            lowered = plain | {"dtype": "bfloat16", "channels_last": True}
+            rungs["+ channels_last"] = {"compute": lowered}
             rungs["+ compile"] = {"compute": lowered | {"compile": "on"}}
         last = dict(list(rungs.values())[-1])
         rungs["... without an average"] = last | {"recipe": {"ema": {"mode": "none"}}}
