@@ -95,6 +95,7 @@ def test_help_says_where_the_peer_is_from() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_quick_benchmark_runs_without_a_peer(tmp_path: Path) -> None:
     options = ["--device", "cpu", "--quick", "--rounds", "1", "--json", str(tmp_path / "out.json")]
     done = subprocess.run(
@@ -106,4 +107,4 @@ def test_the_quick_benchmark_runs_without_a_peer(tmp_path: Path) -> None:
     assert "no peer" in done.stdout
     figures = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert all(gate["passes"] for gate in figures["gates"].values())
-    assert len(figures["ladder"]) == 6
+    assert len(figures["ladder"]) == 5
