@@ -40,7 +40,7 @@ test-slow: $(READY) ## Run the tests that take minutes
 
 .PHONY: test-cuda
 test-cuda: $(READY) ## Run the tests marked gpu on a device that the processor pretends to be; needs g++
-	$(BIN)/python -m tools.pretended_cuda pytest -m gpu -k "not compiled"
+	OMP_NUM_THREADS=1 $(BIN)/python -m tools.pretended_cuda pytest -m gpu -k "not compiled"
 
 .PHONY: test-wiki
 test-wiki: $(READY) ## Run the tests against a real MediaWiki; needs Debian's packages, and names them
