@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from styledag.bases.base import Base
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentsShape
-from styledag.training.autocast_dtypes import NumberFormats
+from styledag.training.estimating.autocast_dtypes import DeviceDtypes
 from styledag.training.estimating.flops import Flops
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.lora import LoraAdapters
@@ -106,7 +106,7 @@ def _dry_pass(
     unet = found.denoiser(device="meta")
     stored = sum(each.numel() for each in unet.state_dict().values())
     trained = _prepare(unet, found, recipe)
-    formats = NumberFormats(device, dtype)
+    dtypes = DeviceDtypes(device, dtype)
     if recipe.gradient_checkpointing:
         _checkpoint(unet, device, dtype)
     elements = sum(each.numel() for each in unet.parameters())
@@ -119,9 +119,9 @@ def _dry_pass(
         # A second microstep finds the first one's gradients there.
         for _ in range(recipe.gradient_accumulation):
             counted.total = 0
-            prediction = _predict(unet, found, formats, latents_shape, batch_size)
+            prediction = _predict(unet, found, dtypes, latents_shape, batch_size)
             flops_forward = counted.total
-            with formats:
+            with dtypes:
                 torch.autograd.backward(prediction.float().square().mean())
             del prediction
     return DryPass(
@@ -152,7 +152,7 @@ def _checkpoint(unet: Any, device: str, dtype: torch.dtype) -> None:
     def recomputed(block: Callable[..., Any], *inputs: Any) -> Any:
         # The backward pass enters no mode of the forward pass again.
         def run(*again: Any) -> Any:
-            with NumberFormats(device, dtype):
+            with DeviceDtypes(device, dtype):
                 return block(*again)
 
         return checkpoint(run, *inputs, use_reentrant=False)
@@ -163,18 +163,18 @@ def _checkpoint(unet: Any, device: str, dtype: torch.dtype) -> None:
 def _predict(
     unet: nn.Module,
     base: Base,
-    formats: NumberFormats,
+    dtypes: DeviceDtypes,
     latents_shape: LatentsShape,
     batch_size: int,
 ) -> torch.Tensor:
-    with formats:
+    with dtypes:
         prediction = base.predict(
             unet,
             torch.empty((batch_size, *latents_shape), device="meta"),
             torch.empty(batch_size, device="meta", dtype=torch.int64),
             base.meta_conditioning(batch_size),
         )
-    formats.forget()
+    dtypes.forget()
     return prediction
 
 

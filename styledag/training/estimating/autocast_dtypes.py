@@ -1,4 +1,4 @@
-"""What autocast and the attention kernels do to a pass, for the meta device, which has neither."""
+"""Dtypes that autocast and attention kernels give a pass, for the meta device without either."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ _RAISED_ON_CUDA: frozenset[Callable[..., Any]] = frozenset(
 _fused_attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
-class NumberFormats(TorchFunctionMode):
+class DeviceDtypes(TorchFunctionMode):
     """While it is entered, tensors have the dtypes that they would have on a device.
 
     Lowered weights are kept until :meth:`forget`, as autocast keeps them until its block ends.
