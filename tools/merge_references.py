@@ -9,16 +9,17 @@ the Python of an environment that has both:
 
 import importlib
 import json
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from styledag.randomness import generator_for
 from styledag_tests.merging.methods.tensors import BASE, ONE, ONTO, TWO
 
 SWAPPED, KEPT = "mid_block.attn2.to_k.weight", "mid_block.attn1.to_k.weight"
@@ -37,12 +38,27 @@ def mergekit(folder: Path, method: str, weights: Mapping[str, Any], **settings: 
         **settings,
     }
     (folder / "merge.yaml").write_text(json.dumps(settings))
-    command = Path(sys.executable).with_name("mergekit-pytorch")
-    subprocess.run(
-        [command, folder / "merge.yaml", folder / "out", "--no-write-model-card"], check=True
-    )
+    # Not a package of this project's environment.
+    command = importlib.import_module("mergekit.scripts.merge_raw_pytorch").main
+    arguments = [str(folder / "merge.yaml"), str(folder / "out"), "--no-write-model-card"]
+    with patch("torch.bernoulli", dare_masks()):
+        command.main(arguments, standalone_mode=False)
     (written,) = (folder / "out").glob("*.safetensors")
     return shown(load_file(written))
+
+
+def dare_masks() -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what stands in for ``torch.bernoulli``: the choices that this project's DARE makes.
+
+    mergekit asks for one mask for each fine-tune in turn; seed 0 and the tests' tensor ``w``.
+    """
+    places = cycle(range(2))
+
+    def mask(density: torch.Tensor) -> torch.Tensor:
+        generator = generator_for("dare", 0, "w", next(places))
+        return (torch.rand(density.shape, generator=generator) < density).to(density.dtype)
+
+    return mask
 
 
 def sd_mecha(method: str, a: torch.Tensor, b: torch.Tensor, alpha: float) -> torch.Tensor:
@@ -74,6 +90,7 @@ def main() -> None:
         base = str(folder / "base.safetensors")
         onto = str(folder / "onto.safetensors")
         arithmetic = {"normalize": False}
+        sparse = {"density": 0.5}
         merges = {
             "mergekit linear 0.7, 0.3": mergekit(folder, "linear", {"base": 0.7, "one": 0.3}),
             "mergekit linear 0.3, 0.2, 0.5": mergekit(
@@ -95,6 +112,26 @@ def main() -> None:
                 {"one": 0.5, "base": -0.5},
                 base_model=onto,
                 parameters=arithmetic,
+            ),
+            "mergekit slerp 0.3": mergekit(
+                folder, "slerp", {"one": 1.0}, base_model=base, parameters={"t": 0.3}
+            ),
+            "mergekit ties 0.5": mergekit(
+                folder, "ties", {"one": 1.0}, base_model=base, parameters=sparse | {"lambda": 0.5}
+            ),
+            "mergekit ties 0.2, 0.5": mergekit(
+                folder,
+                "ties",
+                {"one": 0.2, "two": 0.5},
+                base_model=base,
+                parameters=sparse | {"lambda": 0.7},
+            ),
+            "mergekit dare_linear 0.2, 0.5": mergekit(
+                folder,
+                "dare_linear",
+                {"one": 0.2, "two": 0.5},
+                base_model=base,
+                parameters=arithmetic | sparse | {"rescale": False},
             ),
         }
     by_block = {

@@ -7,8 +7,8 @@ from styledag_tests.merging.methods.tensors import BASE, parents
 
 
 def test_it_is_mergekits() -> None:
-    # mergekit 0.1.5: dare_linear with weights 0.2 and 0.5, density 0.5, no rescaling, its masks
-    # being those that follow from this seed and name: 001000 and 110111.
+    # tools/merge_references.py. mergekit 0.1.5: dare_linear with weights 0.2 and 0.5, density 0.5,
+    # no rescaling, its masks being those that follow from this seed and name: 001000 and 110111.
     expected = [0.3, -1.5, 1.8, 0.75, -0.65, 1.6]
     merged = merge_dare(parents(0.2, 0.5), Dare(rescale=False))
     assert merged.tolist() == pytest.approx(expected, abs=1e-6)

@@ -16,7 +16,7 @@ def test_an_arc_worked_by_hand() -> None:
 
 
 def test_it_is_mergekits() -> None:
-    # mergekit 0.1.5: slerp(0.3, BASE, ONE) with its dot_threshold of 0.9995.
+    # tools/merge_references.py. mergekit 0.1.5: slerp with t 0.3; its dot_threshold is 0.9995 too.
     expected = [0.6341234, -1.1755157, 1.7328224, 0.2552409, -0.7502673, 1.4387138]
     assert merge_slerp(parents(0.3), Slerp()).tolist() == pytest.approx(expected, abs=1e-6)
 
