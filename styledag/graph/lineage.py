@@ -88,8 +88,7 @@ def _traced(artifact: Artifact, resolve: Callable[[Input], Artifact]) -> list[An
     while level:
         following = []
         for ancestor in level:
-            upstream = ancestor.input
-            identity = (upstream.name, upstream.partition, upstream.version)
+            identity = ancestor.input.identity
             if identity not in traced:
                 traced[identity] = ancestor
                 following += _parents(ancestor, resolve)
