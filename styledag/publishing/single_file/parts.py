@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
     from styledag.tensors.reader import TensorReader
 
-_STEMS = {
-    "unet": "diffusion_pytorch_model",
-    "vae": "diffusion_pytorch_model",
-    "text_encoder": "model",
-    "text_encoder_2": "model",
-}
+_PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 PIECE_ELEMENTS = 1 << 22
 """Elements that are read at a time."""
 
@@ -106,7 +101,7 @@ def read_configs(pipeline: Path) -> dict[str, Mapping[str, Any]]:
     """
     configs = {
         part: read_config(pipeline / part / "config.json")
-        for part in _STEMS
+        for part in _PARTS
         if part != "text_encoder_2" or (pipeline / part).is_dir()
     }
     return configs | {"scheduler": read_config(pipeline / "scheduler" / "scheduler_config.json")}
@@ -138,30 +133,16 @@ def open_parts(
 
     parts = PipelineParts(read_configs(pipeline))
     replaced = {"unet": denoiser, "vae": vae}
-    for part in parts.configs.keys() & _STEMS.keys():
+    for part in parts.configs.keys() & set(_PARTS):
         folder = replaced.get(part) or pipeline / part
         parts.configs[part] = read_config(folder / "config.json")
-        for path in _weight_files(folder, _STEMS[part]):
-            reader = stack.enter_context(open_tensors(path))
-            for file_name in reader.specs:
-                name = names.model_name(part, file_name)
-                if name is not None:
-                    parts.readers[part, name] = reader, file_name
+        reader = stack.enter_context(open_tensors(folder))
+        for file_name in reader.specs:
+            name = names.model_name(part, file_name)
+            if name is not None:
+                parts.readers[part, name] = reader, file_name
     _check_family(pipeline, parts.configs)
     return parts
-
-
-def _weight_files(folder: Path, stem: str) -> list[Path]:
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        shards = set(read_config(index)["weight_map"].values())
-        return [folder / shard for shard in sorted(shards)]
-    for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
-        if (folder / name).is_file():
-            return [folder / name]
-    raise ModelError(
-        f"{folder} contains no {stem}.safetensors: save the model with diffusers' save_pretrained"
-    )
 
 
 def _check_family(pipeline: Path, configs: Mapping[str, Mapping[str, Any]]) -> None:
