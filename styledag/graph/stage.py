@@ -82,7 +82,13 @@ class Settings:
         self._beside: Mapping[str, Any] = {}
 
     def beside(self, **values: Any) -> "Settings":
-        """Add values that change how fast a stage is and not its content, and return these."""
+        """Add values that change how fast a stage is and not its content, and return these.
+
+        Raises:
+            ValueError: If one has the name of a value that decides content, which would hide it.
+        """
+        if hidden := values.keys() & self._values.keys():
+            raise ValueError(f"{min(hidden)!r} is among the values that decide content already")
         self._beside = values
         return self
 

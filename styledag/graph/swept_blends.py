@@ -1,6 +1,6 @@
 """The blends of a style's sweep: between base and fine-tune, made in memory and never stored."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,19 +27,22 @@ def has_sweep(declared: Declaration) -> bool:
     return bool(declared.style.blends.sweep)
 
 
-def _denoiser(parts: "Parts") -> tuple[str, ...]:
+def denoiser_part(parts: "Parts") -> tuple[str, ...]:
+    """Return the part of a base that is blended."""
     return (parts.denoiser,)
 
 
-def onto(declared: Declaration) -> "ModelReference | None":
-    """Return the further model that the style's merge method reads, if it reads one."""
-    return declared.style.blends.method.models().get(ONTO)
+def uses_onto(when: Callable[[Declaration], bool]) -> Uses:
+    """Return the use of the further model that the style's merge method reads, if it reads one."""
+
+    def onto(declared: Declaration) -> "ModelReference | None":
+        return declared.style.blends.method.models().get(ONTO) if when(declared) else None
+
+    return Uses(ONTO, onto, denoiser_part)
 
 
 READS_SWEEP = Reads(SWEEP, when=has_sweep)
-SWEEPS_ONTO = Uses(
-    ONTO, lambda declared: onto(declared) if has_sweep(declared) else None, _denoiser
-)
+SWEEPS_ONTO = uses_onto(has_sweep)
 
 
 def base_share_of(inputs: Inputs) -> float:

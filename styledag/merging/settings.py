@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 else:
 
     def _with_key(value: Any) -> Any:
-        return {"type": value} if isinstance(value, str) else value
+        if isinstance(value, str):
+            return {"type": value}
+        if isinstance(value, Mapping):
+            # Of what a validator returns, a strict tuple takes no list, though it was JSON's.
+            return {k: tuple(each) if isinstance(each, list) else each for k, each in value.items()}
+        return value
 
     # All methods that there are, so that a method is a file and nothing else.
     _ANY_METHOD = Annotated[reduce(or_, settings_classes()), Field(discriminator="type")]

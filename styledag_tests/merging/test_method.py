@@ -18,6 +18,7 @@ from styledag.errors import ModelError
 from styledag.merging.blend import FineTune, blend_models, blend_unet
 from styledag.merging.method import MergeSettings, Parents, merge_method, settings_classes
 from styledag.merging.methods.add_difference import AddDifference
+from styledag.merging.methods.layer_swap import LayerSwap
 from styledag.merging.methods.lerp import Lerp
 from styledag.merging.methods.slerp import Slerp
 from styledag.merging.methods.ties import Ties
@@ -164,6 +165,10 @@ STYLE_FILE = TypeAdapter(BlendSettings)
         ('{"method": "slerp"}', Slerp()),
         ('{"method": {"type": "ties", "density": 0.3}}', Ties(density=0.3)),
         (
+            '{"method": {"type": "layer_swap", "layers": ["*.attn2.*", "mid*"]}}',
+            LayerSwap(layers=("*.attn2.*", "mid*")),
+        ),
+        (
             '{"method": {"type": "add_difference", "onto": {"model": "other"}}}',
             AddDifference(onto=ModelReference(model="other")),
         ),
@@ -178,6 +183,8 @@ def test_a_style_file_names_a_method_or_its_settings(written: str, expected: Mer
     [
         '{"method": "layer_swap"}',
         '{"method": "tiess"}',
+        '{"method": {"type": "layer_swap", "layers": "mid*"}}',
+        '{"method": {"type": "layer_swap", "layers": [1]}}',
         '{"method": {"type": "ties", "density": 2}}',
         '{"method": {"type": "lerp", "density": 0.2}}',
     ],

@@ -1,4 +1,4 @@
-"""Whether the models that a style's blends mix can be mixed, before anything runs."""
+"""Whether the models that a style's blends read can be blended, before anything runs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,9 @@ from styledag.bases.base import Base
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
+from styledag.graph.swept_blends import denoiser_part
 from styledag.models.config import read_config
+from styledag.models.reference import check_model
 from styledag.style.base_check import Mismatch
 from styledag.style.model import Style
 from styledag.tensors.layout import CONFIG_FILE
@@ -38,6 +40,24 @@ def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[
                 yield Mismatch(("blends", "mixed", blend, str(model)), why)
 
 
+def method_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
+    """Yield the further models of the merge method that are not there, or of another kind.
+
+    Raises:
+        StyledagError: If the style's own base cannot be found.
+    """
+    own = catalogue.base(style.base)
+    for role, reference in style.blends.method.models().items():
+        try:
+            other = catalogue.base(reference)
+            why = _why_unlike(own, other, name, "names")
+            check_model(reference, project=catalogue.project.root, parts=denoiser_part(other.parts))
+        except StyledagError as exc:
+            why = f"cannot be blended with: {exc}"
+        if why:
+            yield Mismatch(("blends", "method", role), why)
+
+
 def _why_not(catalogue: Catalogue, name: str, style: Style, model: Partition) -> str:
     """Return why a model cannot be mixed; empty if it can."""
     other = style if model.style == name else catalogue.style(model.style)
@@ -46,21 +66,28 @@ def _why_not(catalogue: Catalogue, name: str, style: Style, model: Partition) ->
         return f"names a recipe that style {model.style} does not have: it has {there}"
     if model.style == name:
         return ""
-    own_base, base = catalogue.base(style.base), catalogue.base(other.base)
-    if own_base.family != base.family:
+    unlike = _why_unlike(catalogue.base(style.base), catalogue.base(other.base), name, "has")
+    if unlike:
+        return unlike
+    if catalogue.store.current("ema_unet", model.stored_as) is None:
+        return f"is not trained yet: run `styledag run {model} --to ema_unet` first"
+    return ""
+
+
+def _why_unlike(own: Base, other: Base, name: str, verb: str) -> str:
+    """Return why a base cannot be blended with a style's own; empty if it can."""
+    if own.family != other.family:
         return (
-            f"has a base of family {base.family} and {name} one of {own_base.family}: models of "
+            f"{verb} a base of family {other.family} and {name} one of {own.family}: models of "
             "one family can be mixed"
         )
-    own_config, config = _config(own_base), _config(base)
+    own_config, config = _config(own), _config(other)
     for key in sorted(own_config.keys() & config.keys() - set(_FREE_OF_WEIGHTS)):
         if own_config[key] != config[key]:
             return (
-                f"has a base whose denoiser is of another shape: {key!r} is {config[key]!r}, but "
-                f"{own_config[key]!r} in that of {name}"
+                f"{verb} a base whose denoiser is of another shape: {key!r} is {config[key]!r}, "
+                f"but {own_config[key]!r} in that of {name}"
             )
-    if catalogue.store.current("ema_unet", model.stored_as) is None:
-        return f"is not trained yet: run `styledag run {model} --to ema_unet` first"
     return ""
 
 

@@ -9,7 +9,7 @@ from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
-from styledag.graph.checking.mixed_check import mixed_mismatches
+from styledag.graph.checking.mixed_check import method_mismatches, mixed_mismatches
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training
 from styledag.graph.names import Partition
@@ -62,7 +62,7 @@ def require_ready(
     failed += _failed(_check_text_reader(style, declared))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not assets or "merged_unet" in assets:
-        failed += _failed(_check_mixed(catalogue, style, declared))
+        failed += _failed(_check_blends(catalogue, style, declared))
     if not failed:
         key = _passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
@@ -131,7 +131,7 @@ def check_style(
     yield from _check_text_reader(name, style)
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
-        yield from _check_mixed(catalogue, name, style)
+        yield from _check_blends(catalogue, name, style)
 
 
 def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
@@ -153,19 +153,21 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
             yield Finding(f"{name}: {package}", False, detail)
 
 
-def _check_mixed(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
-    """Yield whether the blends of several models can be made, if the style has any."""
-    if not style.blends.mixed:
+def _check_blends(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
+    """Yield whether blends can be made that read more than the base and one of its models."""
+    read = [*style.blends.mixed, *style.blends.method.models()]
+    if not read:
         return
     subject = f"{name}: blends of several models"
     try:
         found = [
             Finding(subject, False, _located(catalogue, name, each))
-            for each in mixed_mismatches(catalogue, name, style)
+            for look in (mixed_mismatches, method_mismatches)
+            for each in look(catalogue, name, style)
         ]
     except StyledagError as exc:
         found = [Finding(subject, False, str(exc))]
-    yield from found or [Finding(subject, True, ", ".join(style.blends.mixed))]
+    yield from found or [Finding(subject, True, ", ".join(read))]
 
 
 def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:

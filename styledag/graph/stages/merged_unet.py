@@ -6,23 +6,18 @@ the run, reconstructed from what the checkpoints keep. The parents' versions, th
 real amount of fine-tune are in the header.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from styledag.errors import StyleFileError
 from styledag.graph.blends import mixed_with
 from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_final
-from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, uses_base
 from styledag.graph.stored_averages import reconstruct_average
-from styledag.graph.swept_blends import onto
+from styledag.graph.swept_blends import denoiser_part, uses_onto
 from styledag.merging import blend
-from styledag.merging.methods.add_difference import ONTO
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
-
-if TYPE_CHECKING:
-    from styledag.bases.base import Parts
-    from styledag.models.reference import ModelReference
 
 
 def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
@@ -35,8 +30,8 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
     if settings["length"] is not None:
         checkpoints = inputs.every("checkpoint")
         return reconstruct_average(settings["length"], tuned, checkpoints, base, workspace)
-    method = settings["method"]
-    others = {role: inputs.models[role] for role in method.models()}
+    blends, weights = settings["blends"], settings["weights"]
+    others = {role: inputs.models[role] for role in blends.method.models()}
     found = find_base(base.folder)
     denoiser = found.parts.denoiser
     models = {inputs.partition.model_key: tuned, **inputs.every("ema_unet")}
@@ -47,7 +42,7 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
             weight=weight,
             base_share=read_final(models[name]).base_share,
         )
-        for name, weight in settings["weights"].items()
+        for name, weight in weights.items()
     ]
     is_mixed = len(models) > 1
     return blend_models(
@@ -62,8 +57,8 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
             },
             **{role: model.version for role, model in others.items()},
         },
-        block_weights=settings["block_weights"],
-        method=method,
+        block_weights=blends.block_weights if any(weights.values()) else {},
+        method=blends.method,
         others={role: model.folder / denoiser for role, model in others.items()},
         blocks=found.blocks,
     )
@@ -84,23 +79,12 @@ def _settings(declared: Declaration) -> Settings:
             f"style {declared.partition.style!r} has no blend {blend.mixed!r}: name it in its "
             "section blends.mixed"
         )
-    return Settings(**stated, length=None, **blends.identity(blend.weight)).beside(
-        method=blends.method,
-        block_weights=dict(blends.block_weights) if blend.weight else {},
-        weights=weights,
-    )
+    identity = blends.identity(blend.weight)
+    return Settings(**stated, length=None, **identity).beside(blends=blends, weights=weights)
 
 
 def _mixed_with(declared: Declaration) -> list[Partition]:
     return mixed_with(declared.style, declared.partition)
-
-
-def _denoiser(parts: "Parts") -> tuple[str, ...]:
-    return (parts.denoiser,)
-
-
-def _onto(declared: Declaration) -> "ModelReference | None":
-    return onto(declared) if declared.blend.length is None else None
 
 
 STAGE = Stage(
@@ -116,5 +100,8 @@ STAGE = Stage(
         Reads("ema_unet", further=_mixed_with),
         Reads("checkpoint", when=lambda declared: declared.blend.length is not None),
     ),
-    uses=(uses_base("base_unet", _denoiser), Uses(ONTO, _onto, _denoiser)),
+    uses=(
+        uses_base("base_unet", denoiser_part),
+        uses_onto(lambda declared: declared.blend.length is None),
+    ),
 )
