@@ -198,8 +198,9 @@ class ModelReport:
         loss: The training log.
         scores: Scores of blends and checkpoints, in the order to be listed.
         scorer: Name of the model that embeds samples: a folder or Hub id.
-        scorer_gap: How much it tells the style's held-out images from the base's own images.
+        scorer_gap: How much it tells the style's held-out images from other images.
         classifier_gap: How much the classifier does.
+        other_styles: Of which those are, beside the base's own.
         classifier: What says which samples it takes for the style; ``None`` if nothing does.
         untrained: The base asked for the style without training, in each way that it was.
         families_drawn: Families of near-duplicates that are drawn unasked.
@@ -230,6 +231,7 @@ class ModelReport:
     scorer: str = ""
     scorer_gap: Estimate = field(default_factory=Estimate)
     classifier_gap: Estimate = field(default_factory=Estimate)
+    other_styles: tuple[str, ...] = ()
     classifier: ClassifierSettings | None = None
     untrained: tuple[UntrainedBase, ...] = ()
     families_drawn: tuple[DrawnFamily, ...] = ()

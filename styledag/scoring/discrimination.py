@@ -1,8 +1,9 @@
 """Whether a score knows this style at all: it must tell the style's images from other images.
 
 The *discrimination gap* of a score is how much nearer to the training images it finds images of the
-style that were held out than images that are not of the style. Where its interval holds zero, the
-score cannot tell, and its figures say nothing about the style.
+style that were held out than images that are not of the style: the base's own, and those of other
+styles. Where its interval holds zero, the score cannot tell, and its figures say nothing about the
+style.
 """
 
 from collections.abc import Sequence
@@ -64,6 +65,17 @@ def discrimination_gap(
     units = [*(f"style {each}" for each in groups), *(f"other {each}" for each in other_groups)]
     low, high = bootstrap(gap, units, range(len(values)), f"gap {name}")
     return Estimate(rounded(gap(np.ones(len(values), np.int64))), rounded(low), rounded(high))
+
+
+def least(gaps: Sequence[Estimate]) -> Estimate:
+    """Return the gap to the images that a score tells the style's from worst.
+
+    A mean over all would be that of the kind of which there are most, so that a score which takes
+    another artist for this one could pass by what the base draws.
+    """
+    if any(each.low is None for each in gaps):
+        return Estimate()
+    return min(gaps, key=lambda each: each.low or 0.0)
 
 
 def _density(images: Float32, pool: Float64) -> Float64:

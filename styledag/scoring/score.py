@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from styledag.errors import DataError
+from styledag.images.embedding import Embedder
 from styledag.images.looks import embed_jpegs
 from styledag.images.similarity import Float32
 from styledag.manifest import write_rows
 from styledag.sampling.index import Pair
 from styledag.scoring.classifier import StyleClassifier
-from styledag.scoring.discrimination import discrimination_gap, embedding_nearness
+from styledag.scoring.discrimination import discrimination_gap, embedding_nearness, least
 from styledag.scoring.embeddings import Scorer, text_embeddings
 from styledag.scoring.families import families_drawn
 from styledag.scoring.judge import Judge, threshold_for
@@ -79,6 +80,7 @@ def score_model(
     settings: ScoreSettings,
     workspace: Workspace,
     classifier: StyleClassifier | None = None,
+    other_styles: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Facts:
     """Judge blends and checkpoints by their images and return the recommendation.
 
@@ -96,6 +98,7 @@ def score_model(
         settings: The copying percentile and the batch size.
         workspace: Holds the blobs, and takes the scores.
         classifier: Says what it takes for the style, if there is one.
+        other_styles: The family of each held-out image of further styles, by style and blob.
 
     Raises:
         DataError: If there is no candidate or no image of the style, or the base lacks a
@@ -144,9 +147,16 @@ def score_model(
                 list(style_train.values()),
             )
     rows = _compared(rows)
-    gaps = {SCORER: _scorer_gap(base, heldout, training, style_heldout)}
+    others = other_styles or {}
+    prompts = [prompt for prompt, _ in base_samples]
+    shown = [_Others(np.stack(list(base.values())), prompts)]
+    shown += [_Others.of(each, scorer, workspace) for each in others.values()]
+    gaps = {SCORER: _scorer_gap(shown, heldout, training, style_heldout)}
     if classifier is not None:
-        gaps[CLASSIFIER] = _classifier_gap(classifier, base_samples, style_heldout, workspace)
+        drawn = SampleFiles(workspace, classifier, classifier.batch_size, work="classifications")
+        shown = [_Others(drawn.embed(list(base_samples.values())), prompts)]
+        shown += [_Others.of(each, classifier, workspace) for each in others.values()]
+        gaps[CLASSIFIER] = _classifier_gap(shown, classifier, style_heldout, workspace)
     notes = _notes(rows, heldout, candidates)
     write_rows(workspace.folder / SCORES, rows, ScoreRow)
     write_rows(workspace.folder / NEAREST, nearest, NearestRow)
@@ -163,6 +173,7 @@ def score_model(
         "copies": sum(row.is_copy is True for row in nearest),
         "families_drawn": len({row.family for row in families}),
         "gaps": {name: asdict(gap) for name, gap in gaps.items()},
+        **({"other_styles": sorted(others)} if others else {}),
         "scorer": scorer.version,
         "classifier": None if classifier is None else classifier.version,
     }
@@ -173,42 +184,65 @@ def score_model(
     return facts
 
 
+@dataclass(frozen=True)
+class _Others:
+    """Images that are not of the style.
+
+    Attributes:
+        rows: What a model sees in each.
+        groups: The prompt or the family of each; those of one are resampled together.
+    """
+
+    rows: Float32
+    groups: Sequence[str]
+
+    @classmethod
+    def of(cls, images: Mapping[str, str], model: Embedder, workspace: Workspace) -> "_Others":
+        """Return another style's images, given the family of each by its blob."""
+        return cls(embed_jpegs(list(images), model, workspace), list(images.values()))
+
+
 def _scorer_gap(
-    base: Mapping[Pair, Float32],
+    others: Sequence[_Others],
     heldout: Float32,
     training: Float32,
     style_heldout: Mapping[str, str],
 ) -> Estimate:
     if len(heldout) < _MIN_HELDOUT or not len(training):
         return Estimate()
-    others = np.stack(list(base.values()))
-    pool = np.concatenate([heldout, others])
-    nearness = embedding_nearness(pool, training, pool)
-    return discrimination_gap(
-        nearness[: len(heldout)],
-        nearness[len(heldout) :],
-        list(style_heldout.values()),
-        [prompt for prompt, _ in base],
-        SCORER,
+    pool = np.concatenate([heldout, *(each.rows for each in others)])
+    of_style, *of_others = (
+        embedding_nearness(rows, training, pool)
+        for rows in (heldout, *(each.rows for each in others))
+    )
+    families = list(style_heldout.values())
+    return least(
+        [
+            discrimination_gap(of_style, nearness, families, each.groups, SCORER)
+            for each, nearness in zip(others, of_others, strict=True)
+        ]
     )
 
 
 def _classifier_gap(
+    others: Sequence[_Others],
     classifier: StyleClassifier,
-    base_samples: Mapping[Pair, Path],
     style_heldout: Mapping[str, str],
     workspace: Workspace,
 ) -> Estimate:
     heldout = embed_jpegs(list(style_heldout), classifier, workspace)
-    files = SampleFiles(workspace, classifier, classifier.batch_size, work="classifications")
     if len(heldout) < _MIN_HELDOUT:
         return Estimate()
-    return discrimination_gap(
-        heldout[:, classifier.label].astype(np.float64),
-        files.embed(list(base_samples.values()))[:, classifier.label].astype(np.float64),
-        list(style_heldout.values()),
-        [prompt for prompt, _ in base_samples],
-        CLASSIFIER,
+    families = list(style_heldout.values())
+    of_style, *of_others = (
+        rows[:, classifier.label].astype(np.float64)
+        for rows in (heldout, *(each.rows for each in others))
+    )
+    return least(
+        [
+            discrimination_gap(of_style, taken, families, each.groups, CLASSIFIER)
+            for each, taken in zip(others, of_others, strict=True)
+        ]
     )
 
 

@@ -83,6 +83,12 @@ class ScoreSettings:
         help="An IP-Adapter for a base of Stable Diffusion 1.x, 2.x or XL. The base is scored "
         "with it beside the models: is training worth it?",
     )
+    other_styles: tuple[str, ...] = setting(
+        (),
+        identity=False,
+        help="Other styles of the project, which a score must tell this one from by their held-out "
+        "images, beside the base's own images. Their datasets are read as they were made last.",
+    )
     copying_percentile: float = setting(
         5.0,
         gt=0,

@@ -61,6 +61,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory, starter: Path, wiki: DemoWiki)
     (project.styles_folder / "other.yaml").write_text(of_category(text, "food"), "utf-8")
     blends = "blends: {weights: [0.0, 0.5, 1.0]}\n"
     assert blends in text
+    told = "  scorer: "
+    assert told in text
+    text = text.replace(told, f"  other_styles: [other]\n{told}")
     small.write_text(of_category(text, "animals").replace(blends, MIXED), "utf-8")
     before = Path.cwd()
     os.chdir(project.root)
@@ -83,10 +86,11 @@ def of_category(text: str, category: str) -> str:
 
 
 def test_it_is_refused_before_anything_runs_while_the_other_is_not_trained(ran: Ran) -> None:
-    (line,) = ran.refused.splitlines()
+    line, of_scores = ran.refused.splitlines()
     assert f"{STYLE}.yaml:" in line
     assert f"blends.mixed.both.{OTHER} is not trained yet" in line
     assert f"run `styledag run {OTHER} --to ema_unet` first" in line
+    assert "scores.other_styles[0] is 'other', of which there is no dataset" in of_scores
 
 
 def test_the_blend_is_the_weighted_sum_and_its_header_names_both_parents(ran: Ran) -> None:
@@ -133,6 +137,36 @@ def test_it_is_drawn_scored_and_reported_as_one_more_blend(ran: Ran) -> None:
     assert row.style_learned.value is not None
     page = (store.require("model_report", MODEL).folder / "report.html").read_text("utf-8")
     assert "Blend both of several models" in page
+
+
+def test_scores_tell_the_style_from_the_images_of_the_other(ran: Ran) -> None:
+    store = ran.graph.store
+    scores = store.require("scores", MODEL)
+    read = {each.partition: each.version for each in scores.build.inputs}
+    assert read["other"] == store.require("image_dataset", "other").version
+    assert scores.facts["other_styles"] == ["other"]
+    page = (store.require("model_report", MODEL).folder / "report.html").read_text("utf-8")
+    assert "own images and those of other, whichever it tells worst" in page
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        ("[nobody]", r"\[0\] is 'nobody', of which there is no dataset: run `styledag run nobody"),
+        ("[other, small]", r"\[1\] is this style itself"),
+    ],
+)
+def test_other_styles_that_are_not_there_are_refused_by_name(
+    ran: Ran, others: str, why: str
+) -> None:
+    path = ran.project.styles_folder / f"{STYLE}.yaml"
+    before = path.read_text("utf-8")
+    path.write_text(before.replace("other_styles: [other]", f"other_styles: {others}"), "utf-8")
+    try:
+        with pytest.raises(StyledagError, match=rf"{STYLE}\.yaml:\d+: scores\.other_styles{why}"):
+            require_ready(ran.graph, STYLE, [], ComputeSettings(device="cpu"))
+    finally:
+        path.write_text(before, "utf-8")
 
 
 def test_its_card_names_the_data_and_licences_of_both(ran: Ran, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether the models that a style's blends read can be blended, before anything runs."""
+"""Whether what a style reads of other models and styles is there and fits, before anything runs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -56,6 +56,21 @@ def method_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator
             why = f"cannot be blended with: {exc}"
         if why:
             yield Mismatch(("blends", "method", role), why)
+
+
+def missing_styles(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
+    """Yield the other styles that scores tell this one from and that have no images yet."""
+    for at, other in enumerate(style.scores.other_styles):
+        why = ""
+        if other == name:
+            why = "is this style itself: name others"
+        elif catalogue.store.current("image_dataset", other) is None:
+            why = (
+                f"is {other!r}, of which there is no dataset: run `styledag run {other} --to "
+                "image_dataset` first"
+            )
+        if why:
+            yield Mismatch(("scores", "other_styles", at), why)
 
 
 def _why_not(catalogue: Catalogue, name: str, style: Style, model: Partition) -> str:

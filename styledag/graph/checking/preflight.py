@@ -9,7 +9,11 @@ from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
-from styledag.graph.checking.mixed_check import method_mismatches, mixed_mismatches
+from styledag.graph.checking.mixed_check import (
+    method_mismatches,
+    missing_styles,
+    mixed_mismatches,
+)
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training
 from styledag.graph.names import Partition
@@ -63,6 +67,8 @@ def require_ready(
     failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not assets or "merged_unet" in assets:
         failed += _failed(_check_blends(catalogue, style, declared))
+    if not assets or "scores" in assets:
+        failed += _check_other_styles(catalogue, style, declared)
     if not failed:
         key = _passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
@@ -132,6 +138,7 @@ def check_style(
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
         yield from _check_blends(catalogue, name, style)
+    yield from _check_other_styles(catalogue, name, style)
 
 
 def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
@@ -168,6 +175,12 @@ def _check_blends(catalogue: Catalogue, name: str, style: Style) -> Iterator[Fin
     except StyledagError as exc:
         found = [Finding(subject, False, str(exc))]
     yield from found or [Finding(subject, True, ", ".join(read))]
+
+
+def _check_other_styles(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
+    """Yield the other styles that scores name and that are not there."""
+    for each in missing_styles(catalogue, name, style):
+        yield Finding(f"{name}: other styles", False, _located(catalogue, name, each))
 
 
 def _failed(findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -78,6 +78,7 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         scorer=settings["scorer"],
         scorer_gap=records.Estimate(**summary["gaps"].get(SCORER, {})),
         classifier_gap=records.Estimate(**summary["gaps"].get(CLASSIFIER, {})),
+        other_styles=tuple(summary.get("other_styles", ())),
         classifier=settings["classifier"],
         untrained=_untrained(inputs, samples.prompts),
         families_drawn=_families_drawn(inputs, workspace),

@@ -10,6 +10,7 @@ from styledag.graph.blends import Blend, amount_of
 from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
 from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_LEARNED
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
+from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
 from styledag.graph.swept_blends import (
@@ -61,6 +62,12 @@ def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]
     families: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
     for row in read_dataset(inputs.folder("image_dataset")):
         families[row.split][row.id] = row.family
+    other_styles = {
+        style: {
+            row.id: row.family for row in read_dataset(dataset.folder) if row.split == "validation"
+        }
+        for style, dataset in inputs.every("image_dataset").items()
+    }
     adapter = None
     if settings.ip_adapter is not None:
         adapter = adapter_with_images(
@@ -81,6 +88,7 @@ def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]
         settings=settings,
         workspace=workspace,
         classifier=classifier,
+        other_styles=other_styles,
     )
 
 
@@ -170,6 +178,10 @@ def _checkpoints(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     ]
 
 
+def _other_styles(declared: Declaration) -> list[Partition]:
+    return [Partition(each) for each in declared.style.scores.other_styles]
+
+
 def _settings(declared: Declaration) -> Settings:
     scores = Settings(declared.style.scores, samples_of(declared))
     return scores.beside(blends=declared.style.blends)
@@ -185,7 +197,7 @@ STAGE = Stage(
     run=judge,
     settings=_settings,
     reads=(
-        Reads("image_dataset"),
+        Reads("image_dataset", further=_other_styles),
         Reads("encoded_dataset"),
         Reads("ema_unet"),
         Reads("checkpoint"),
