@@ -58,6 +58,31 @@ def test_the_report_is_sound_and_its_sliders_answer(page: Any, tmp_path: Path) -
     assert int(slider.input_value()) == last
 
 
+def test_a_point_of_the_plot_shows_its_images_to_mouse_and_keyboard(
+    page: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "report").mkdir()
+    write_report(example_report(tmp_path), tmp_path / "report")
+    page.goto((tmp_path / "report" / "report.html").as_uri())
+    peek, points = page.locator(".peek"), page.locator(".scores-chart a[data-stop^=weight]")
+    shown = set()
+    for show in (
+        lambda: points.first.locator(".dot").hover(),
+        lambda: points.last.focus(),
+    ):
+        assert not peek.is_visible()
+        show()
+        assert peek.is_visible()
+        images = peek.locator("img")
+        shown.add(images.first.get_attribute("src"))
+        assert images.evaluate_all("all => all.every(each => each.naturalWidth > 0)")
+        box = peek.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.viewport_size["width"]
+        page.keyboard.press("Escape")
+    assert len(shown) == 2
+
+
 def test_the_page_over_all_styles_is_sound(page: Any, tmp_path: Path) -> None:
     styles = (test_overview.style(tmp_path, "ink", "light"),)
     write_overview(Overview(styles=styles, missing=("oil",)), tmp_path / "all.html")
