@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from styledag.bases.base import Base
+from styledag.bases.base import Base, Tokens
 from styledag.captions.template import fill
 from styledag.errors import StyledagError
 from styledag.images.buckets import settings_buckets
@@ -49,7 +49,7 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
         ("samples", "scheduler"),
         lambda: base.sampler(samples.scheduler, samples.num_inference_steps, own),
     )
-    for location, text in _prompts(style).items():
+    for location, text in _prompts(style, base.tokens).items():
         count, limit = base.tokens.count(text), base.tokens.limit
         if count > limit:
             yield Mismatch(
@@ -64,11 +64,11 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
             )
 
 
-def _prompts(style: Style) -> Mapping[Location, str]:
+def _prompts(style: Style, tokens: Tokens) -> Mapping[Location, str]:
     return {
         **{("samples", "prompts", at): text for at, text in enumerate(style.samples.prompts)},
         ("samples", "negative_prompt"): style.samples.negative_prompt,
-        **_longest_styled(style),
+        **_longest_styled(style, tokens),
         **{
             ("scores", "outside_prompts", at): text
             for at, text in enumerate(style.scores.outside_prompts)
@@ -81,13 +81,17 @@ def _prompts(style: Style) -> Mapping[Location, str]:
     }
 
 
-def _longest_styled(style: Style) -> Mapping[Location, str]:
-    """Return the longest prompt with the style prompt, if the style has one."""
+def _longest_styled(style: Style, tokens: Tokens) -> Mapping[Location, str]:
+    """Return the longest prompt with the style prompt, if the style has one.
+
+    Of prompts that are not too long alone, which are named themselves.
+    """
     words = style.scores.style_prompt
-    if words is None:
-        return {}
     prompts = (*style.samples.prompts, *style.scores.outside_prompts)
-    return {("scores", "style_prompt"): max((styled(each, words) for each in prompts), key=len)}
+    fitting = [each for each in prompts if tokens.count(each) <= tokens.limit]
+    if words is None or not fitting:
+        return {}
+    return {("scores", "style_prompt"): max((styled(each, words) for each in fitting), key=len)}
 
 
 def _templates(style: Style) -> Mapping[Location, str]:
