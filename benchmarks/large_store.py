@@ -20,7 +20,7 @@ from PIL import Image
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin, RawImage
 from styledag.defs.logged import materialisation
-from styledag.defs.metadata import built_metadata
+from styledag.defs.metadata import built_metadata, name_tags
 from styledag.defs.placement import Placement
 from styledag.defs.settings_nodes import observe_settings
 from styledag.graph.build import build_planned
@@ -168,17 +168,17 @@ def _no_device() -> Any:
 
 def _record(instance: dg.DagsterInstance, plan: Plan, built: Built) -> None:
     placement, partition = Placement(), plan.inputs.partition
-    inputs = None
+    tags = name_tags([partition])
     if plan.plan_part is not None or plan.stage.publishes is None:
         key = placement.settings(plan.stage.name)
-        inputs = observe_settings(instance, key, partition.key, plan.declared)
+        tags |= observe_settings(instance, key, partition.key, plan.declared)
     made = materialisation(
         placement.asset(plan.stage.name),
         partition,
         version=built.artifact.version,
         code_version=plan.stage.code_version,
         metadata=built_metadata(plan.stage, built, {}),
-        inputs=inputs,
+        tags=tags,
     )
     instance.report_runless_asset_event(made)
 

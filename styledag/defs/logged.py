@@ -28,7 +28,7 @@ def materialisation(
     version: str,
     code_version: str,
     metadata: Mapping[str, Any],
-    inputs: Mapping[str, str] | None = None,
+    tags: Mapping[str, str],
 ) -> dg.AssetMaterialization:
     """Return what Dagster records of one artifact.
 
@@ -38,7 +38,7 @@ def materialisation(
         version: Version of the artifact's content.
         code_version: Version of the stage that made it.
         metadata: What the web UI shows.
-        inputs: Tags that name what it was made from, from :func:`input_tags`.
+        tags: Further tags, such as those of :func:`input_tags`.
     """
     return dg.AssetMaterialization(
         asset,
@@ -48,7 +48,7 @@ def materialisation(
             DATA_VERSION_TAG: version,
             DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
             CODE_VERSION_TAG: code_version,
-            **(inputs or {}),
+            **tags,
         },
     )
 

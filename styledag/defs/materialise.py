@@ -14,7 +14,7 @@ from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 from styledag.defs.history import SECONDS
 from styledag.defs.interrupts import lasting_interrupts
 from styledag.defs.logged import input_tags, logged_result, materialisation
-from styledag.defs.metadata import built_metadata, check_result
+from styledag.defs.metadata import built_metadata, check_result, name_tags
 from styledag.defs.parts import PartsLog
 from styledag.defs.placement import Placement
 from styledag.defs.resources import ComputeResource, ProgressOf
@@ -45,7 +45,7 @@ class _Made:
 
     artifact: Artifact
     metadata: Mapping[str, Any]
-    settings_tags: Mapping[str, str]
+    tags: Mapping[str, str]
     checked: Checked
 
 
@@ -85,6 +85,7 @@ class GraphRun:
         compiled = self.catalogue.store.files.cache / "compiled"
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
         partitions = [Partition.parse(key) for key in context.partition_keys]
+        context.instance.add_run_tags(context.run.run_id, name_tags(partitions))
         with lasting_interrupts():
             if len(partitions) > 1:
                 return self._materialise_each(context, stage, compute, partitions)
@@ -94,7 +95,7 @@ class GraphRun:
             data_version=dg.DataVersion(made.artifact.version),
             metadata=made.metadata,
             check_results=[check_result(each, made.checked) for each in checks_of(stage)],
-            tags=made.settings_tags,
+            tags=made.tags,
         )
 
     def _make(
@@ -108,7 +109,7 @@ class GraphRun:
             self._check(partition, compute.settings)
         style = self.catalogue.style(partition.style)
         plan = plan_build(self.catalogue, stage.name, partition)
-        tags = observe_settings(
+        settings = observe_settings(
             context.instance,
             self.placement.settings(stage.name),
             partition.key,
@@ -132,7 +133,7 @@ class GraphRun:
         return _Made(
             built.artifact,
             metadata={**built_metadata(stage, built, parts.links(built.artifact)), **took},
-            settings_tags=tags,
+            tags={**settings, **name_tags([partition])},
             checked=Checked(built.artifact, style, self.catalogue.store),
         )
 
@@ -164,7 +165,7 @@ class GraphRun:
                     version=made.artifact.version,
                     code_version=stage.code_version,
                     metadata=made.metadata,
-                    inputs={**inputs, **made.settings_tags},
+                    tags={**inputs, **made.tags},
                 )
             )
         if sentences:

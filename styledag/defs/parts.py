@@ -8,7 +8,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from styledag.defs.history import newest_materialisations
 from styledag.defs.logged import materialisation
-from styledag.defs.metadata import built_metadata, page_links
+from styledag.defs.metadata import built_metadata, name_tags, page_links
 from styledag.defs.placement import Placement
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
@@ -71,6 +71,7 @@ class PartsLog:
                 version=build.version,
                 code_version=build.code_version,
                 metadata=built_metadata(stage, built, self.links(built.artifact)),
+                tags=name_tags([partition]),
             )
         )
 

@@ -51,7 +51,9 @@ def versions(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str | None], 
         key = event.asset_key.to_user_string(), event.partition
         assert key not in made
         made[key] = str(event.materialization.metadata["version"].value)
-        assert (event.materialization.tags or {})["dagster/data_version"] == made[key]
+        tags = event.materialization.tags or {}
+        assert tags["dagster/data_version"] == made[key]
+        assert (tags["styledag/style"], tags["styledag/recipe"]) == (STYLE, "full")
     return made
 
 
