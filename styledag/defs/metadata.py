@@ -1,7 +1,7 @@
 """What the web UI shows of an artifact: figures, inputs, a thumbnail and the outcome of checks."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,6 +14,19 @@ from styledag.graph.pages import page_paths
 from styledag.graph.stage import Stage
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Built, Store
+
+
+def name_tags(partitions: Iterable[Partition]) -> dict[str, str]:
+    """Return tags by which runs and materialisations are filtered: their style and recipe.
+
+    Of a run of several partitions it has those that all of them share.
+    """
+    styles, recipes = set[str](), set[str]()
+    for each in partitions:
+        styles.add(each.style)
+        recipes.add(each.recipe)
+    tags = {"styledag/style": styles, "styledag/recipe": recipes - {""}}
+    return {tag: next(iter(names)) for tag, names in tags.items() if len(names) == 1}
 
 
 def built_metadata(

@@ -1,7 +1,8 @@
 """What the web UI is given to link to."""
 
-from styledag.defs.metadata import page_links
+from styledag.defs.metadata import name_tags, page_links
 from styledag.defs.placement import Placement
+from styledag.graph.names import Partition
 from styledag.store.store import Store
 from styledag_tests.graph.test_pages import built
 
@@ -20,3 +21,14 @@ def test_a_blend_leads_to_its_dataset_in_the_web_ui_and_to_pages_beside_it(store
         "open_dataset": "/assets/image_dataset?view=partitions&partition=small",
     }
     assert page_links(PAGES, store, curated, Placement()).keys() == {"open_contact_sheet"}
+
+
+def test_what_all_partitions_of_a_run_share_is_a_tag_of_it() -> None:
+    def tags(*keys: str) -> dict[str, str]:
+        return name_tags(map(Partition.parse, keys))
+
+    assert tags("small") == {"styledag/style": "small"}
+    full = {"styledag/style": "small", "styledag/recipe": "full"}
+    assert tags("small.full") == tags("small.full@0.50", "small.full@both") == full
+    assert tags("small.full@0.50", "small.lora@0.50") == {"styledag/style": "small"}
+    assert tags("small.full@0.50", "other.full@0.50") == {"styledag/recipe": "full"}

@@ -124,6 +124,17 @@ def test_status_finds_everything_current(graph: Catalogue) -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
+def test_runs_are_found_by_their_style_and_recipe(undisturbed: Undisturbed) -> None:
+    with open_history(undisturbed.project.root) as instance:
+        of_style, of_recipe = (
+            instance.get_runs(dg.RunsFilter(tags=tags))
+            for tags in ({"styledag/style": STYLE}, {"styledag/recipe": "full"})
+        )
+        assert len(of_style) == len(instance.get_runs())
+    partitions = {run.tags["dagster/partition"] for run in of_style}
+    assert {run.tags["dagster/partition"] for run in of_recipe} == partitions - {STYLE}
+
+
 def test_a_checkpoint_can_be_checked_by_hand(undisturbed: Undisturbed) -> None:
     os.chdir(undisturbed.project.root)
     definitions = build_definitions(undisturbed.project)
