@@ -134,18 +134,6 @@ def test_a_score_that_cannot_tell_the_style_is_marked_and_stays_off_the_front_pa
     )
 
 
-def test_a_page_names_the_styles_that_a_score_had_to_tell(
-    report: ModelReport, tmp_path: Path
-) -> None:
-    def told(name: str, **changed: Any) -> str:
-        page = page_of(replace(report, **changed), tmp_path / name)
-        return " ".join(page.select_one("#scores .after").get_text().split())
-
-    assert "than the base's own images. The scorer's" in told("none")
-    both = told("both", other_styles=("ink", "oil"))
-    assert "the base's own images and those of ink, oil, whichever it tells worst. The" in both
-
-
 def test_the_base_without_training_stands_beside_the_model(
     report: ModelReport, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
@@ -43,6 +44,18 @@ def test_kid_is_a_column_of_the_scores_with_its_interval(
         "127.0 \N{MINUS SIGN}3.2 to 250.0",
         *(3 * ["\N{EN DASH}"]),
     ]
+
+
+def test_a_page_names_the_styles_that_a_score_had_to_tell(
+    report: ModelReport, tmp_path: Path
+) -> None:
+    def told(name: str, **changed: Any) -> str:
+        page = page_of(replace(report, **changed), tmp_path / name)
+        return " ".join(page.select_one("#scores .after").get_text().split())
+
+    assert "than the base's own images. The scorer's" in told("none")
+    both = told("both", other_styles=("ink", "oil"))
+    assert "the base's own images and those of ink, oil, whichever it tells worst. The" in both
 
 
 def cells_under(heading: str, page: BeautifulSoup) -> list[str]:

@@ -1,12 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from styledag.images.similarity import Float32
 from styledag.scoring.discrimination import discrimination_gap, embedding_nearness
+from styledag.scoring.embedding_scorer import EmbeddingScorer
 from styledag.scoring.records import Estimate
+from styledag.store.workspace import Workspace
+from styledag_tests.scoring import test_score
+from styledag_tests.scoring.test_score import blend, judged, style_images
 from styledag_tests.scoring.vectors import normalised
 
 DIMENSIONS = 24
+scorer = test_score.scorer
 
 
 def artist(direction: int, count: int, seed: int, share: float = 1.5) -> Float32:
@@ -69,3 +76,35 @@ def test_the_gap_is_the_difference_of_means_and_families_are_resampled_whole() -
     )
     assert gap.value == pytest.approx(5 / 3 - 0.5, abs=1e-5)
     assert (gap.low, gap.high) == (0.5, 2.5)
+
+
+def test_a_shuffled_label_makes_the_gap_collapse(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
+    facts = judged(workspace, scorer, candidates)
+    assert Estimate(**facts["gaps"]["scorer"]).is_above_zero
+    another = style_images(workspace, 200, 6, style=0.0)
+    shuffled = judged(workspace, scorer, candidates, style_heldout=another)
+    assert not Estimate(**shuffled["gaps"]["scorer"]).is_above_zero
+
+
+def test_a_style_that_the_score_does_not_tell_from_another_has_no_gap(
+    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
+) -> None:
+    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
+    facts = judged(workspace, scorer, candidates)
+    alone = Estimate(**facts["gaps"]["scorer"])
+    assert alone.is_above_zero
+    assert "other_styles" not in facts
+    unlike = style_images(workspace, 300, 6, style=0.0)
+    told = judged(workspace, scorer, candidates, other_styles={"grey": unlike})
+    assert Estimate(**told["gaps"]["scorer"]).is_above_zero
+    alike = style_images(workspace, 400, 6)
+    both = {"yellow": alike, "grey": unlike}
+    taken = judged(workspace, scorer, candidates, other_styles=both)
+    assert taken["other_styles"] == ["grey", "yellow"]
+    assert not Estimate(**taken["gaps"]["scorer"]).is_above_zero
+    single = dict(list(alike.items())[:1])
+    unmeasured = judged(workspace, scorer, candidates, other_styles={"yellow": single})
+    assert unmeasured["gaps"]["scorer"] == {"value": None, "low": None, "high": None}

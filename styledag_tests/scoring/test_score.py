@@ -185,38 +185,6 @@ def test_a_planted_copy_is_found_and_named(
     assert [row.copying.value for row in rows_of(workspace)] == pytest.approx([0, 1 / 6], abs=1e-5)
 
 
-def test_a_shuffled_label_makes_the_gap_collapse(
-    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
-) -> None:
-    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
-    facts = judged(workspace, scorer, candidates)
-    assert Estimate(**facts["gaps"]["scorer"]).is_above_zero
-    another = style_images(workspace, 200, 6, style=0.0)
-    shuffled = judged(workspace, scorer, candidates, style_heldout=another)
-    assert not Estimate(**shuffled["gaps"]["scorer"]).is_above_zero
-
-
-def test_a_style_that_the_score_does_not_tell_from_another_has_no_gap(
-    workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
-) -> None:
-    candidates = [blend(tmp_path, weight) for weight in (0.0, 1.0)]
-    facts = judged(workspace, scorer, candidates)
-    alone = Estimate(**facts["gaps"]["scorer"])
-    assert alone.is_above_zero
-    assert "other_styles" not in facts
-    unlike = style_images(workspace, 300, 6, style=0.0)
-    told = judged(workspace, scorer, candidates, other_styles={"grey": unlike})
-    assert Estimate(**told["gaps"]["scorer"]).is_above_zero
-    alike = style_images(workspace, 400, 6)
-    both = {"yellow": alike, "grey": unlike}
-    taken = judged(workspace, scorer, candidates, other_styles=both)
-    assert taken["other_styles"] == ["grey", "yellow"]
-    assert not Estimate(**taken["gaps"]["scorer"]).is_above_zero
-    single = dict(list(alike.items())[:1])
-    unmeasured = judged(workspace, scorer, candidates, other_styles={"yellow": single})
-    assert unmeasured["gaps"]["scorer"] == {"value": None, "low": None, "high": None}
-
-
 def test_a_planted_family_of_20_near_duplicates_is_reported(
     workspace: Workspace, scorer: EmbeddingScorer, tmp_path: Path
 ) -> None:
