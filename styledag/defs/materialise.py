@@ -132,7 +132,7 @@ class GraphRun:
         parts.announce(stage, partition, built.artifact)
         return _Made(
             built.artifact,
-            metadata={**built_metadata(stage, built, parts.links(built.artifact)), **took},
+            metadata={**built_metadata(stage, built, parts.lineage(built.artifact)), **took},
             tags={**settings, **name_tags([partition])},
             checked=Checked(built.artifact, style, self.catalogue.store),
         )

@@ -8,7 +8,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from styledag.defs.history import newest_materialisations
 from styledag.defs.logged import materialisation
-from styledag.defs.metadata import built_metadata, name_tags, page_links
+from styledag.defs.metadata import built_metadata, lineage_metadata, name_tags
 from styledag.defs.placement import Placement
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
@@ -56,11 +56,9 @@ class PartsLog:
             if self._announced(published.name, partition) != part.version:
                 self._log(published, partition, Built(part, cached=True, work={}))
 
-    def links(self, artifact: Artifact) -> Mapping[str, dg.MetadataValue]:
-        """Return metadata that leads to an artifact's pages and to its dataset."""
-        if not self.pages_url:
-            return {}
-        return page_links(self.pages_url, self.catalogue.store, artifact, self.placement)
+    def lineage(self, artifact: Artifact) -> Mapping[str, dg.MetadataValue]:
+        """Return metadata that leads to what an artifact came from."""
+        return lineage_metadata(self.pages_url, self.catalogue.store, artifact, self.placement)
 
     def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
         build = built.artifact.build
@@ -70,7 +68,7 @@ class PartsLog:
                 partition,
                 version=build.version,
                 code_version=build.code_version,
-                metadata=built_metadata(stage, built, self.links(built.artifact)),
+                metadata=built_metadata(stage, built, self.lineage(built.artifact)),
                 tags=name_tags([partition]),
             )
         )
