@@ -81,6 +81,8 @@ class GraphRun:
         Raises:
             dagster.Failure: With the sentence of the :class:`StyledagError` behind it.
         """
+        from styledag.sampling.sampler import sharing_parts
+
         # What torch compiles in one run is there in the next.
         compiled = self.catalogue.store.files.cache / "compiled"
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
@@ -88,7 +90,8 @@ class GraphRun:
         context.instance.add_run_tags(context.run.run_id, name_tags(partitions))
         with lasting_interrupts():
             if len(partitions) > 1:
-                return self._materialise_each(context, stage, compute, partitions)
+                with sharing_parts():
+                    return self._materialise_each(context, stage, compute, partitions)
             with failures():
                 made = self._make(context, stage, compute, *partitions)
         return dg.MaterializeResult(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -10,6 +11,8 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
+from styledag.bases.base import TextEncoder
+from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import open_history
 from styledag.models.compute import ComputeSettings
@@ -79,10 +82,20 @@ def test_each_partition_of_one_run_has_its_own_version(
     assert len(set(expected.values())) == len(expected)
 
 
-def test_what_one_run_made_is_fresh_until_it_is_not(project: Project) -> None:
+def test_what_one_run_made_is_fresh_until_it_is_not(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     edit(project, "[0.0, 0.5, 1.0]", "[0.25, 0.5, 0.75, 1.0]")
+    load, loaded = StableDiffusion.text_encoder, []
+
+    def counted(base: StableDiffusion, **options: Any) -> TextEncoder:
+        loaded.append(base)
+        return load(base, **options)
+
+    monkeypatch.setattr(StableDiffusion, "text_encoder", counted)
     result = run_range(project, "0.25", "1.00")
     assert result.success
+    assert len(loaded) == 1
     assert len(versions(result)) == 8
     made = {
         (asset, f"{MODEL}@{weight}"): "FRESH"
