@@ -284,10 +284,13 @@ def test_an_exported_pipeline_is_drawn_with_by_diffusers(
 ) -> None:
     tuned = train(encoded, folder, tmp_path / "run").final.folder
     export_pipeline(folder, tmp_path / "out", replaced={base.parts.denoiser: tuned})
+    exported = family.load(tmp_path / "out")
     given = base.text_encoder().encode(["a cat"])
+    for name, states in family.states(exported, ["a cat"]).items():
+        torch.testing.assert_close(given[name], states)
     latents, timestep = drawn_latents(base)[:1], torch.tensor([500])
     with torch.no_grad():
-        theirs = family.predict(family.load(tmp_path / "out"), latents, timestep, given)
+        theirs = family.predict(exported, latents, timestep, given)
         ours = base.predict(base.denoiser(tuned), latents, timestep, given)
         before = base.predict(base.denoiser(), latents, timestep, given)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
