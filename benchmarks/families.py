@@ -15,7 +15,7 @@ from benchmarks.speed.architectures import ARCHITECTURES, write_architecture
 from benchmarks.speed.family import GOALS, PEAK_FLOPS
 from styledag.bases.find import find_base
 from styledag.models.compute import Compute
-from styledag.training.estimating.dry_pass import dry_pass
+from styledag.training.estimating.dry_pass import dry_pass, text_encoder_bytes
 from styledag.training.estimating.estimate import PlannedTraining, device_bytes
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 
@@ -34,6 +34,7 @@ HEAD = (
     "all weights",
     "LoRA",
     "LoRA, 8 / 4 bits",
+    "text encoders",
     "limit of one H100",
     "goal",
     "measured",
@@ -63,6 +64,7 @@ class Taken:
         parameters: Elements of its denoiser.
         full_gb: Device memory for all weights.
         lora_gb: The same for adapters, by the bits of the frozen base: 16, 8 and 4.
+        text_gb: Device memory for the text encoders, before training.
         limit: Images a second that an H100 computes forward and back, recomputing nothing.
     """
 
@@ -71,6 +73,7 @@ class Taken:
     parameters: int
     full_gb: float
     lora_gb: tuple[float, float, float]
+    text_gb: float
     limit: float
 
     def cells(self) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ class Taken:
             f"{self.full_gb:.1f} GB",
             f"{whole} GB",
             f"{' / '.join(quantised)} GB",
+            f"{self.text_gb:.1f} GB",
             f"{self.limit:.2g} images/s" if self.limit < 100 else f"{self.limit:.0f} images/s",
             f"{GOALS[self.name]:g}",
             "not yet",
@@ -122,6 +126,7 @@ def taken_by(name: str, work: Path) -> Taken:
         parameters=one.parameters,
         full_gb=gigabytes(_FULL),
         lora_gb=(whole, eight, four),
+        text_gb=text_encoder_bytes(folder, torch.bfloat16) / _GB,
         limit=PEAK_FLOPS / one.flops,
     )
 

@@ -34,7 +34,7 @@ from styledag.store.workspace import Workspace
 from styledag.training.batches import Batch, Batches
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import encode_dataset
-from styledag.training.estimating.dry_pass import dry_pass
+from styledag.training.estimating.dry_pass import dry_pass, text_encoder_bytes
 from styledag.training.estimating.estimate import PlannedTraining, estimate_training
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.throughput import measure_throughput
@@ -122,6 +122,17 @@ def train(
         progress=progress or SilentProgress(),
         work=Counter(),
     )
+
+
+def reachable(owner: Any) -> list[Any]:
+    """What an object of this package holds, and what those that it holds do."""
+    held: list[Any] = []
+    for each in vars(owner).values():
+        for one in each if isinstance(each, list) else [each]:
+            held.append(one)
+            if type(one).__module__.startswith("styledag"):
+                held += reachable(one)
+    return held
 
 
 def drawn_latents(base: Base) -> Tensor:
@@ -329,6 +340,18 @@ def test_memory_is_that_of_a_real_pass(
             prediction = base.predict(denoiser, latents, timesteps, given)
         torch.autograd.backward(prediction.float().square().mean())
     assert predicted == pytest.approx(live.peak, rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_bytes_of_text_encoders_are_those_of_what_is_read(
+    folder: Path, base: Base, dtype: torch.dtype
+) -> None:
+    text_encoder = base.text_encoder(dtype=dtype)
+    models = [each for each in reachable(text_encoder) if isinstance(each, torch.nn.Module)]
+    sizes = {name: each.nbytes for model in models for name, each in model.named_parameters()}
+    unread = sum(size for name, size in sizes.items() if name.startswith("text_projection"))
+    whole = sum(each.nbytes for model in models for each in model.parameters())
+    assert 0 < whole - unread <= text_encoder_bytes(folder, dtype) <= whole
 
 
 def test_parameters_flops_and_speed_are_predicted(
