@@ -19,7 +19,8 @@ from PIL import Image
 
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin, RawImage
-from styledag.defs.parts import materialisation
+from styledag.defs.logged import materialisation
+from styledag.defs.metadata import built_metadata, name_tags
 from styledag.defs.placement import Placement
 from styledag.defs.settings_nodes import observe_settings
 from styledag.graph.build import build_planned
@@ -167,11 +168,18 @@ def _no_device() -> Any:
 
 def _record(instance: dg.DagsterInstance, plan: Plan, built: Built) -> None:
     placement, partition = Placement(), plan.inputs.partition
-    made = materialisation(placement, plan.stage, partition, built, {})
+    tags = name_tags([partition])
     if plan.plan_part is not None or plan.stage.publishes is None:
         key = placement.settings(plan.stage.name)
-        tags = observe_settings(instance, key, partition.key, plan.declared)
-        made = made._replace(tags={**(made.tags or {}), **tags})
+        tags |= observe_settings(instance, key, partition.key, plan.declared)
+    made = materialisation(
+        placement.asset(plan.stage.name),
+        partition,
+        version=built.artifact.version,
+        code_version=plan.stage.code_version,
+        metadata=built_metadata(plan.stage, built, {}),
+        tags=tags,
+    )
     instance.report_runless_asset_event(made)
 
 

@@ -14,8 +14,8 @@ from styledag.manifest import (
     arrow_schema,
     table_of,
 )
-from styledag.store.digest import rows_in_json
 from styledag.store.files import replaced
+from styledag.store.row_digest import rows_in_json
 
 _INPUT, _MADE_BY = "input", b"made_by"
 

@@ -9,6 +9,9 @@ from rich.console import Console
 
 from styledag.project import Project
 
+UI_PORT = 3000
+"""Where `styledag ui` opens the web UI unless it is told otherwise; its pages are on the next."""
+
 
 @dataclass
 class Session:

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from styledag.cli.context import Session, pass_session
+from styledag.cli.context import UI_PORT, Session, pass_session
 from styledag.cli.show import IMAGE_ASSETS
 from styledag.errors import ModelError
 from styledag.project import Project
@@ -116,6 +116,7 @@ def bring_up_to_date(
             that fails.
     """
     from styledag.cli.bars import BarsProgress
+    from styledag.cli.page_server import LOOPBACK
     from styledag.defs.code_location import build_definitions
     from styledag.defs.runs import open_history, run_step, steps_of
     from styledag.graph.catalogue import Catalogue
@@ -147,6 +148,7 @@ def bring_up_to_date(
         retry_delays_s=(),
         checks_first=False,
         compute=compute,
+        pages_url=f"http://{LOOPBACK}:{UI_PORT + 1}",
     )
     with open_history(project.root) as instance:
         for step in steps:

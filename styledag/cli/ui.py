@@ -9,7 +9,7 @@ from types import FrameType
 
 import click
 
-from styledag.cli.context import Session, pass_session
+from styledag.cli.context import UI_PORT, Session, pass_session
 from styledag.cli.run import DEMO_STYLE
 from styledag.errors import StyledagError
 
@@ -20,7 +20,7 @@ _ADVERTISEMENT = "ignore:Function `dev_command` is superseded"
 
 
 @click.command()
-@click.option("--port", default=3000, show_default=True, help="Port on the loopback.")
+@click.option("--port", default=UI_PORT, show_default=True, help="Port on the loopback.")
 @pass_session
 def ui(session: Session, port: int) -> None:
     """Open the web UI on the project's history until interrupted.

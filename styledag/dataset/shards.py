@@ -1,10 +1,11 @@
 """Write rows with images as Parquet shards, in memory that does not grow with their number."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -67,6 +68,9 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         compression=dict.fromkeys(_TEXT_PATHS, "zstd") | {f"{IMAGE_COLUMN}.bytes": "none"},
         use_dictionary=list(_TEXT_PATHS),
         write_statistics=list(_TEXT_PATHS),
+        # Pages of a few images stay in the processor's cache while they are put together.
+        write_batch_size=16,
+        data_page_size=1 << 18,
     )
 
 
@@ -98,11 +102,18 @@ def _groups(rows: pa.Table, read: Callable[[str], bytes]) -> Iterator[pa.Table]:
         if size_bytes >= ROW_GROUP_BYTES or len(images) == ROW_GROUP_ROWS or at == len(ids):
             paths = [f"{each}.jpg" for each in ids[start:at]]
             image = pa.StructArray.from_arrays(
-                [pa.array(images, pa.binary()), pa.array(paths, pa.string())],
+                [_binary(images), pa.array(paths, pa.string())],
                 fields=list(schema.field(IMAGE_COLUMN).type),
             )
             yield _with_images(rows.slice(start, len(images)), image, schema)
             images, start, size_bytes = [], at, 0
+
+
+def _binary(values: Sequence[bytes]) -> pa.BinaryArray:
+    """Return an array of byte strings, which are copied once and not as a builder grows."""
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]
+    return pa.BinaryArray.from_buffers(pa.binary(), len(values), buffers)
 
 
 def _with_images(rows: pa.Table, image: pa.StructArray, schema: pa.Schema) -> pa.Table:

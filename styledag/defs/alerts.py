@@ -12,7 +12,7 @@ from email.message import EmailMessage
 import dagster as dg
 import requests
 
-from styledag.defs.history import newest_materialisations
+from styledag.defs.history import newest_materialisations, partitions_of
 from styledag.graph.freshness.retraining import MODEL
 
 WEBHOOK, SLACK, MAIL, SMTP, UI = (
@@ -72,7 +72,7 @@ def alerts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Aler
         for entry in instance.all_logs(run.run_id)
         if entry.is_dagster_event
     ]
-    partition = run.tags.get("dagster/partition", "")
+    partition = partitions_of(run)
     failed_checks = False
     for event in events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:

@@ -87,15 +87,21 @@ def _asset(
     def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return graph.materialise(context, stage, getattr(context.resources, compute))
 
-    asset: dg.AssetsDefinition = dg.asset(
-        kinds=set(stage.kinds),
-        pool=stage.pool if graph.placement.is_own else None,
-        required_resource_keys={compute},
-        automation_condition=automation,
-        freshness_policy=refresh_deadline(graph.catalogue) if stage.depends_on_outside else None,
-        check_specs=_check_specs(stage, declared["key"], declared["partitions_def"]),
-        **declared,
-    )(materialise)
+    with warnings.catch_warnings():
+        # Backfill policies are a beta of Dagster's.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        asset: dg.AssetsDefinition = dg.asset(
+            kinds=set(stage.kinds),
+            pool=stage.pool if graph.placement.is_own else None,
+            required_resource_keys={compute},
+            automation_condition=automation,
+            backfill_policy=dg.BackfillPolicy.single_run() if stage.grain == "blend" else None,
+            freshness_policy=refresh_deadline(graph.catalogue)
+            if stage.depends_on_outside
+            else None,
+            check_specs=_check_specs(stage, declared["key"], declared["partitions_def"]),
+            **declared,
+        )(materialise)
     return asset
 
 

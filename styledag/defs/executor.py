@@ -20,8 +20,8 @@ from dagster._core.execution.plan.instance_concurrency_context import InstanceCo
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from styledag.defs.history import partitions_of
 from styledag.defs.run_processes import end_dead_runs
 
 OnWait = Callable[[str], None]
@@ -128,8 +128,8 @@ def _holder(instance: dg.DagsterInstance, pool: str) -> str:
         record = instance.get_run_record_by_id(slot.run_id)
         holder = f"{slot.step_key} in run {slot.run_id[:8]}"
         if record is not None:
-            partition = record.dagster_run.tags.get(PARTITION_NAME_TAG)
-            holder = f"{slot.step_key} of {partition or 'all'} in run {slot.run_id[:8]}"
+            partitions = partitions_of(record.dagster_run)
+            holder = f"{slot.step_key} of {partitions or 'all'} in run {slot.run_id[:8]}"
             if record.start_time is not None:
                 started = datetime.fromtimestamp(record.start_time).astimezone()
                 holder += f", started {started:%Y-%m-%d %H:%M}"

@@ -5,6 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
 SECONDS = "took_s"
 """Metadata of a materialisation that was not found in the store: how long it took."""
@@ -18,6 +23,17 @@ def newest_materialisations(
     partitions = None if partition is None else [partition]
     wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=partitions)
     return instance.fetch_materializations(wanted, limit=most).records
+
+
+def partitions_of(run: dg.DagsterRun) -> str:
+    """Return for a person which partitions a run makes; empty if its tags do not tell."""
+    if PARTITION_NAME_TAG in run.tags:
+        return run.tags[PARTITION_NAME_TAG]
+    ends = [
+        run.tags.get(tag, "")
+        for tag in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+    ]
+    return " to ".join(ends) if all(ends) else ""
 
 
 def recorded_seconds(instance: dg.DagsterInstance, asset: str, partition: str) -> float | None:

@@ -2,17 +2,19 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
 from styledag.defs.history import SECONDS
 from styledag.defs.interrupts import lasting_interrupts
-from styledag.defs.metadata import built_metadata, check_result
+from styledag.defs.logged import input_tags, logged_result, materialisation
+from styledag.defs.metadata import built_metadata, check_result, name_tags
 from styledag.defs.parts import PartsLog
 from styledag.defs.placement import Placement
 from styledag.defs.resources import ComputeResource, ProgressOf
@@ -25,6 +27,7 @@ from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
 from styledag.graph.stage import Stage
 from styledag.models.compute import ComputeSettings
+from styledag.store.artifact import Artifact
 from styledag.store.store import Built
 
 OnBuilt = Callable[[Built], None]
@@ -34,6 +37,16 @@ RETRY_DELAYS_S = (60.0, 300.0)
 
 def ignore_built(_built: Built) -> None:
     """Do nothing: a run of the web UI shows everything in its log."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """One partition that was built or found, and what Dagster is told of it."""
+
+    artifact: Artifact
+    metadata: Mapping[str, Any]
+    tags: Mapping[str, str]
+    checked: Checked
 
 
 @dataclass(frozen=True)
@@ -63,48 +76,108 @@ class GraphRun:
     def materialise(
         self, context: dg.AssetExecutionContext, stage: Stage, compute: ComputeResource
     ) -> dg.MaterializeResult:
-        """Return the result of materialising one partition of a stage's asset.
+        """Return the result of materialising a stage's asset for the partitions of the run.
 
         Raises:
             dagster.Failure: With the sentence of the :class:`StyledagError` behind it.
         """
-        partition = Partition.parse(context.partition_key)
-        with lasting_interrupts(), failures():
-            if AUTOMATION_CONDITION_TAG not in context.run.tags:
-                self._check(partition, compute.settings)
-            style = self.catalogue.style(partition.style)
-            plan = plan_build(self.catalogue, stage.name, partition)
-            tags = observe_settings(
-                context.instance,
-                self.placement.settings(stage.name),
-                partition.key,
-                plan.declared,
+        from styledag.sampling.sampler import sharing_parts
+
+        # What torch compiles in one run is there in the next.
+        compiled = self.catalogue.store.files.cache / "compiled"
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
+        partitions = [Partition.parse(key) for key in context.partition_keys]
+        context.instance.add_run_tags(context.run.run_id, name_tags(partitions))
+        with lasting_interrupts():
+            if len(partitions) > 1:
+                with sharing_parts():
+                    return self._materialise_each(context, stage, compute, partitions)
+            with failures():
+                made = self._make(context, stage, compute, *partitions)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(made.artifact.version),
+            metadata=made.metadata,
+            check_results=[check_result(each, made.checked) for each in checks_of(stage)],
+            tags=made.tags,
+        )
+
+    def _make(
+        self,
+        context: dg.AssetExecutionContext,
+        stage: Stage,
+        compute: ComputeResource,
+        partition: Partition,
+    ) -> "_Made":
+        if AUTOMATION_CONDITION_TAG not in context.run.tags:
+            self._check(partition, compute.settings)
+        style = self.catalogue.style(partition.style)
+        plan = plan_build(self.catalogue, stage.name, partition)
+        settings = observe_settings(
+            context.instance,
+            self.placement.settings(stage.name),
+            partition.key,
+            plan.declared,
+        )
+        parts = PartsLog(context, self.catalogue, self.placement, self.on_built, self.pages_url)
+        build = partial(
+            build_planned,
+            plan,
+            self.catalogue.store,
+            compute.resolve,
+            progress=self.progress_of(context),
+            on_part=parts.log_part,
+        )
+        delays_s = self.retry_delays_s if stage.depends_on_outside else ()
+        started_at = time.monotonic()
+        built = retried(build, delays_s, context.log.warning)
+        took = {} if built.cached else {SECONDS: round(time.monotonic() - started_at, 3)}
+        self.on_built(built)
+        parts.announce(stage, partition, built.artifact)
+        return _Made(
+            built.artifact,
+            metadata={**built_metadata(stage, built, parts.lineage(built.artifact)), **took},
+            tags={**settings, **name_tags([partition])},
+            checked=Checked(built.artifact, style, self.catalogue.store),
+        )
+
+    def _materialise_each(
+        self,
+        context: dg.AssetExecutionContext,
+        stage: Stage,
+        compute: ComputeResource,
+        partitions: Sequence[Partition],
+    ) -> dg.MaterializeResult:
+        """Materialise several partitions one by one, each with its own version and metadata.
+
+        One that fails keeps no other from being made; then the run fails with all sentences.
+        """
+        upstream = [self.placement.asset(reads.asset) for reads in stage.reads]
+        inputs = input_tags(context.instance, upstream)
+        sentences = []
+        for partition in partitions:
+            try:
+                made = self._make(context, stage, compute, partition)
+            except StyledagError as exc:
+                context.log.error(f"{partition.key}: {exc}")
+                sentences.append(f"{partition.key}: {exc}")
+                continue
+            context.log_event(
+                materialisation(
+                    self.placement.asset(stage.name),
+                    partition,
+                    version=made.artifact.version,
+                    code_version=stage.code_version,
+                    metadata=made.metadata,
+                    tags={**inputs, **made.tags},
+                )
             )
-            # What torch compiles in one run is there in the next.
-            compiled = self.catalogue.store.files.cache / "compiled"
-            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
-            parts = PartsLog(context, self.catalogue, self.placement, self.on_built, self.pages_url)
-            build = partial(
-                build_planned,
-                plan,
-                self.catalogue.store,
-                compute.resolve,
-                progress=self.progress_of(context),
-                on_part=parts.log_part,
+        if sentences:
+            raise dg.Failure(
+                f"{len(sentences)} of {len(partitions)} partitions failed:\n"
+                + "\n".join(sentences),
+                allow_retries=False,
             )
-            delays_s = self.retry_delays_s if stage.depends_on_outside else ()
-            started_at = time.monotonic()
-            built = retried(build, delays_s, context.log.warning)
-            took = {} if built.cached else {SECONDS: round(time.monotonic() - started_at, 3)}
-            self.on_built(built)
-            parts.announce(stage, built.artifact)
-            checked = Checked(built.artifact, style, self.catalogue.store)
-            return dg.MaterializeResult(
-                data_version=dg.DataVersion(built.artifact.version),
-                metadata={**built_metadata(stage, built, parts.links(built.artifact)), **took},
-                check_results=[check_result(each, checked) for each in checks_of(stage)],
-                tags=tags,
-            )
+        return logged_result()
 
     def _check(self, partition: Partition, compute: ComputeSettings) -> None:
         """Check a style, or one model of it, before the first of its stages in this process.

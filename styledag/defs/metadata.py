@@ -1,32 +1,51 @@
 """What the web UI shows of an artifact: figures, inputs, a thumbnail and the outcome of checks."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import dagster as dg
 
 from styledag.defs.placement import Placement
+from styledag.errors import LineageError
 from styledag.graph.checks import Check, Checked
+from styledag.graph.lineage import find_ancestor
 from styledag.graph.names import Partition
 from styledag.graph.pages import page_paths
 from styledag.graph.stage import Stage
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Built, Store
 
+_RECIPE = "Recipe"
+"""Name of the recipe in the settings of what a training makes."""
+
+
+def name_tags(partitions: Iterable[Partition]) -> dict[str, str]:
+    """Return tags by which runs and materialisations are filtered: their style and recipe.
+
+    Of a run of several partitions it has those that all of them share.
+    """
+    styles, recipes = set[str](), set[str]()
+    for each in partitions:
+        styles.add(each.style)
+        recipes.add(each.recipe)
+    tags = {"styledag/style": styles, "styledag/recipe": recipes - {""}}
+    return {tag: next(iter(names)) for tag, names in tags.items() if len(names) == 1}
+
 
 def built_metadata(
-    stage: Stage, built: Built, links: Mapping[str, dg.MetadataValue]
+    stage: Stage, built: Built, lineage: Mapping[str, dg.MetadataValue]
 ) -> dict[str, Any]:
-    """Return what the web UI shows of an artifact, its thumbnail and links first."""
+    """Return what the web UI shows of an artifact, its thumbnail and its lineage first."""
     artifact, metadata = built.artifact, dict[str, Any]()
     image = stage.preview(artifact) if stage.preview is not None else None
     if image is not None:
         metadata["preview"] = dg.MetadataValue.md(_inline_image(image))
     metadata |= {
-        **links,
+        **lineage,
         "version": artifact.version,
+        "code_version": artifact.build.code_version,
         "cached": built.cached,
         **{f"did_{kind}": count for kind, count in sorted(built.work.items())},
         **{name: _metadata_value(value) for name, value in artifact.facts.items()},
@@ -37,20 +56,46 @@ def built_metadata(
     return metadata
 
 
-def page_links(
+def lineage_metadata(
     pages_url: str, store: Store, artifact: Artifact, placement: Placement
 ) -> dict[str, dg.MetadataValue]:
-    """Return links to an artifact's pages, and to the dataset in the web UI that it came from."""
-    links: dict[str, dg.MetadataValue] = {
-        f"open_{name}": dg.MetadataValue.url(f"{pages_url}{path}")
-        for name, path in page_paths(store, artifact).items()
-    }
+    """Return what leads from an artifact to what it came from.
+
+    Args:
+        pages_url: Where artifacts' pages are served; they are left out if it is empty.
+        store: Where the artifacts are.
+        artifact: The artifact.
+        placement: Keys of the assets.
+
+    Returns:
+        Links to the artifact's pages and, in the web UI, to the dataset and to the training that it
+        came from; and the recipe of that training, as it was.
+    """
+    found: dict[str, dg.MetadataValue] = {}
+    if pages_url:
+        for name, path in page_paths(store, artifact).items():
+            found[f"open_{name}"] = dg.MetadataValue.url(f"{pages_url}{path}")
     partition = Partition.from_store(artifact.partition)
     if partition.recipe:
-        key = "/".join(quote(each) for each in placement.asset("image_dataset").path)
-        query = urlencode({"view": "partitions", "partition": partition.style})
-        links["open_dataset"] = dg.MetadataValue.url(f"/assets/{key}?{query}")
-    return links
+        for name, asset, of in (
+            ("open_dataset", "image_dataset", partition.widened("style")),
+            ("open_training", "ema_unet", partition.widened("model")),
+        ):
+            key = "/".join(quote(each) for each in placement.asset(asset).path)
+            query = urlencode({"view": "partitions", "partition": of.key})
+            found[name] = dg.MetadataValue.url(f"/assets/{key}?{query}")
+    recipe = _recipe(store, artifact)
+    return found if recipe is None else {**found, "recipe": dg.MetadataValue.json(recipe)}
+
+
+def _recipe(store: Store, artifact: Artifact) -> Any:
+    """Return the recipe of the training that made an artifact; ``None`` if none did."""
+    if _RECIPE not in artifact.build.settings:
+        try:
+            artifact = find_ancestor(store, artifact, "ema_unet")
+        except LineageError:
+            return None
+    return artifact.build.settings[_RECIPE]
 
 
 def _metadata_value(value: Any) -> Any:

@@ -4,14 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
-    CODE_VERSION_TAG,
-    DATA_VERSION_IS_USER_PROVIDED_TAG,
-    DATA_VERSION_TAG,
-)
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from styledag.defs.history import newest_materialisations
-from styledag.defs.metadata import built_metadata, page_links
+from styledag.defs.logged import materialisation
+from styledag.defs.metadata import built_metadata, lineage_metadata, name_tags
 from styledag.defs.placement import Placement
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
@@ -19,27 +16,6 @@ from styledag.graph.plan import Plan, listed_parts
 from styledag.graph.stage import Stage
 from styledag.store.artifact import Artifact
 from styledag.store.store import Built
-
-
-def materialisation(
-    placement: Placement,
-    stage: Stage,
-    partition: Partition,
-    built: Built,
-    links: Mapping[str, dg.MetadataValue],
-) -> dg.AssetMaterialization:
-    """Return what Dagster records of an artifact that no step of its own has made."""
-    build = built.artifact.build
-    return dg.AssetMaterialization(
-        placement.asset(stage.name),
-        partition=partition.key,
-        metadata=built_metadata(stage, built, links),
-        tags={
-            DATA_VERSION_TAG: build.version,
-            DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
-            CODE_VERSION_TAG: build.code_version,
-        },
-    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +41,7 @@ class PartsLog:
         self.on_built(built)
         self._log(plan.stage, plan.inputs.partition, built)
 
-    def announce(self, stage: Stage, artifact: Artifact) -> None:
+    def announce(self, stage: Stage, owner: Partition, artifact: Artifact) -> None:
         """Make the parts that an artifact lists the current ones, where they are not.
 
         A recipe that is changed back finds its model again without training; so it must find its
@@ -74,22 +50,28 @@ class PartsLog:
         if stage.publishes is None:
             return
         published = self.catalogue.stages[stage.publishes.asset]
-        owner = Partition.parse(self.context.partition_key)
         for name, part in listed_parts(self.catalogue, stage.name, artifact).items():
             self.catalogue.store.make_current(part)
             partition = owner.of(name.rpartition("/")[2])
             if self._announced(published.name, partition) != part.version:
                 self._log(published, partition, Built(part, cached=True, work={}))
 
-    def links(self, artifact: Artifact) -> Mapping[str, dg.MetadataValue]:
-        """Return metadata that leads to an artifact's pages and to its dataset."""
-        if not self.pages_url:
-            return {}
-        return page_links(self.pages_url, self.catalogue.store, artifact, self.placement)
+    def lineage(self, artifact: Artifact) -> Mapping[str, dg.MetadataValue]:
+        """Return metadata that leads to what an artifact came from."""
+        return lineage_metadata(self.pages_url, self.catalogue.store, artifact, self.placement)
 
     def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
-        links = self.links(built.artifact)
-        self.context.log_event(materialisation(self.placement, stage, partition, built, links))
+        build = built.artifact.build
+        self.context.log_event(
+            materialisation(
+                self.placement.asset(stage.name),
+                partition,
+                version=build.version,
+                code_version=build.code_version,
+                metadata=built_metadata(stage, built, self.lineage(built.artifact)),
+                tags=name_tags([partition]),
+            )
+        )
 
     def _announced(self, asset: str, partition: Partition) -> str | None:
         """Return the version that was logged last for a partition."""

@@ -4,6 +4,7 @@ import io
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 CODE_VERSION = "1"
 NAMESPACE = "samples"
+
+_shared_parts: ContextVar[dict[tuple[Path, str, "Compute"], "FrozenParts"]] = ContextVar(
+    "shared_parts"
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,9 @@ class Sampler:
         from styledag.sampling.frozen_parts import FrozenParts
 
         if self._parts is None:
-            self._parts = FrozenParts(self.base, self.compute)
+            shared, of = _shared_parts.get({}), (self.base, self.base_version, self.compute)
+            self._parts = shared.get(of) or FrozenParts(self.base, self.compute)
+            shared[of] = self._parts
         return self._parts
 
     @property
@@ -261,6 +268,20 @@ class Sampler:
         with _memory_errors(self.settings):
             (latents,) = deque(self.denoiser.denoise(batch), maxlen=1)
             return self.denoiser.decode(latents, batch)
+
+
+@contextmanager
+def sharing_parts() -> Iterator[None]:
+    """Let all samplers of a base share its loaded parts for as long as the context lasts.
+
+    Whoever draws with many models, one after the other, loads the base's parts and encodes each
+    text once; they stay in memory until the end.
+    """
+    before = _shared_parts.set({})
+    try:
+        yield
+    finally:
+        _shared_parts.reset(before)
 
 
 @contextmanager

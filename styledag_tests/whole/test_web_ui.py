@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from styledag.demo.wiki import DemoWiki
-from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+from styledag_tests.whole.conftest import Undisturbed, copied
+from styledag_tests.whole.small_project import MODEL, STYLE, edit, make_project
+from styledag_tests.whole.test_staleness import in_dagster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -186,9 +188,18 @@ def running_ui(root: Path, starter: Path, wiki: DemoWiki, *, port: int) -> Itera
     path = root / "data" / "styles" / f"{STYLE}.yaml"
     long = "epochs: 999\n    snapshot_every_epochs: 999\n"
     path.write_text(path.read_text().replace("epochs: 2\n", long))
+    _write_workspace(root)
+    with _running(WebUi(root, port)) as ui:
+        yield ui
+
+
+def _write_workspace(root: Path) -> None:
     repository = Path(__file__).parents[2]
     (root / "workspace.yaml").write_text((repository / "workspace.yaml").read_text())
-    ui = WebUi(root, port)
+
+
+@contextmanager
+def _running(ui: WebUi) -> Iterator[WebUi]:
     ui.start()
     try:
         yield ui
@@ -315,3 +326,51 @@ def processes_that_run(run: str) -> list[bytes]:
 def answers(url: str) -> bool:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return bool(answer.status == 200)
+
+
+BACKFILL = """
+mutation ($parameters: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $parameters) {
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+BACKFILLED = """
+query ($backfill: String!) {
+  partitionBackfillOrError(backfillId: $backfill) { ... on PartitionBackfill { status } }
+}
+"""
+RUNS_OF = """
+query ($backfill: String!) {
+  runsOrError(filter: {tags: [{key: "dagster/backfill", value: $backfill}]}) {
+    ... on Runs { results { status assetMaterializations { partition } } }
+  }
+}
+"""
+
+
+def test_a_backfill_over_many_blends_is_one_run(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    weights = [f"{weight / 100:.2f}" for weight in range(0, 101, 10)]
+    with copied(undisturbed, tmp_path / "project") as project:
+        edit(project, "[0.0, 0.5, 1.0]", f"[{', '.join(weights)}]")
+        _write_workspace(project.root)
+        with _running(WebUi(project.root, port=3180)) as ui:
+            parameters = {
+                "assetSelection": [{"path": ["merged_unet"]}, {"path": ["sample_grid"]}],
+                "partitionNames": [f"{MODEL}@{weight}" for weight in weights],
+            }
+            launched = ui.ask(BACKFILL, parameters=parameters)["launchPartitionBackfill"]
+            backfill = launched["backfillId"]
+
+            def has_ended() -> bool:
+                found = ui.ask(BACKFILLED, backfill=backfill)["partitionBackfillOrError"]
+                return str(found["status"]).startswith("COMPLETED")
+
+            eventually(has_ended, "the backfill ends")
+            (run,) = ui.ask(RUNS_OF, backfill=backfill)["runsOrError"]["results"]
+        assert run["status"] == "SUCCESS"
+        assert len(run["assetMaterializations"]) == 2 * len(weights)
+        states = in_dagster(project)
+        for asset in ("merged_unet", "sample_grid"):
+            assert {states[asset, f"{MODEL}@{weight}"] for weight in weights} == {"FRESH"}

@@ -124,6 +124,27 @@ def test_status_finds_everything_current(graph: Catalogue) -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
+def test_what_a_training_led_to_shows_its_recipe_as_it_was(undisturbed: Undisturbed) -> None:
+    outcome = undisturbed.outcome
+    for asset, part in (("ema_unet", ""), ("checkpoint", "@e001"), ("merged_unet", "@0.50")):
+        shown = outcome.of(asset, f"{MODEL}{part}")
+        assert (shown["recipe"]["epochs"], shown["recipe"]["batch_size"]) == (2, 8), asset
+        assert shown["code_version"], asset
+        assert shown["open_training"].endswith(f"/ema_unet?view=partitions&partition={MODEL}")
+    assert not {"recipe", "open_training"} & outcome.of("captions").keys()
+
+
+def test_runs_are_found_by_their_style_and_recipe(undisturbed: Undisturbed) -> None:
+    with open_history(undisturbed.project.root) as instance:
+        of_style, of_recipe = (
+            instance.get_runs(dg.RunsFilter(tags=tags))
+            for tags in ({"styledag/style": STYLE}, {"styledag/recipe": "full"})
+        )
+        assert len(of_style) == len(instance.get_runs())
+    partitions = {run.tags["dagster/partition"] for run in of_style}
+    assert {run.tags["dagster/partition"] for run in of_recipe} == partitions - {STYLE}
+
+
 def test_a_checkpoint_can_be_checked_by_hand(undisturbed: Undisturbed) -> None:
     os.chdir(undisturbed.project.root)
     definitions = build_definitions(undisturbed.project)
