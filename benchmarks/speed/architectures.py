@@ -79,6 +79,29 @@ _DIFFUSION = {
 }
 
 
+def _sd15(small: Small) -> dict[str, Any]:
+    return {
+        "model_index.json": _index(
+            "StableDiffusionPipeline",
+            unet="UNet2DConditionModel",
+            vae="AutoencoderKL",
+            text_encoder="CLIPTextModel",
+            tokenizer="CLIPTokenizer",
+        ),
+        "scheduler/scheduler_config.json": _DIFFUSION,
+        "vae/config.json": _autoencoder(latent_channels=4, scaling_factor=0.18215),
+        "text_encoder/config.json": _clip(768, 12, 768),
+        "unet/config.json": {
+            "_class_name": "UNet2DConditionModel",
+            "sample_size": 64,
+            "block_out_channels": [64, 128, 128, 128] if small else [320, 640, 1280, 1280],
+            "layers_per_block": 1 if small else 2,
+            "attention_head_dim": 8,
+            "cross_attention_dim": 768,
+        },
+    }
+
+
 def _sdxl(small: Small) -> dict[str, Any]:
     return {
         "model_index.json": _index(
@@ -223,15 +246,76 @@ def _z_image(small: Small) -> dict[str, Any]:
             "n_refiner_layers": 1 if small else 2,
             "n_heads": 2 if small else 30,
             "n_kv_heads": 2 if small else 30,
+            "axes_dims": [32, 48, 48],
+            "axes_lens": [1024, 512, 512],
             "cap_feat_dim": text["hidden_size"],
         },
     }
 
 
+def _sana(small: Small) -> dict[str, Any]:
+    blocks = 3
+    heads, cross_heads = (8, 2) if small else (70, 20)
+    return {
+        "model_index.json": _index(
+            "SanaPipeline",
+            transformer="SanaTransformer2DModel",
+            vae="AutoencoderDC",
+            text_encoder="Gemma2Model",
+            tokenizer="GemmaTokenizerFast",
+            scheduler="DPMSolverMultistepScheduler",
+        ),
+        "scheduler/scheduler_config.json": {
+            "_class_name": "DPMSolverMultistepScheduler",
+            "prediction_type": "flow_prediction",
+            "use_flow_sigmas": True,
+            "flow_shift": 3.0,
+            "num_train_timesteps": 1000,
+        },
+        "vae/config.json": {
+            "_class_name": "AutoencoderDC",
+            "latent_channels": 32,
+            "encoder_block_types": ["ResBlock"] * blocks + ["EfficientViTBlock"] * blocks,
+            "decoder_block_types": ["ResBlock"] * blocks + ["EfficientViTBlock"] * blocks,
+            "encoder_block_out_channels": [128, 256, 512, 512, 1024, 1024],
+            "downsample_block_type": "Conv",
+            "upsample_block_type": "interpolate",
+            "scaling_factor": 0.41407,
+        },
+        "text_encoder/config.json": {
+            "model_type": "gemma2",
+            "hidden_size": 2304,
+            "intermediate_size": 9216,
+            "num_hidden_layers": 26,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 4,
+            "head_dim": 256,
+            "vocab_size": 256000,
+        },
+        "transformer/config.json": {
+            "_class_name": "SanaTransformer2DModel",
+            "in_channels": 32,
+            "out_channels": 32,
+            "num_layers": 4 if small else 20,
+            "num_attention_heads": heads,
+            "attention_head_dim": 32,
+            "num_cross_attention_heads": cross_heads,
+            "cross_attention_head_dim": 32 * heads // cross_heads,
+            "cross_attention_dim": 32 * heads,
+            "caption_channels": 2304,
+            "mlp_ratio": 2.5,
+            "sample_size": 32,
+            "patch_size": 1,
+        },
+    }
+
+
 ARCHITECTURES: Mapping[str, Callable[[Small], dict[str, Any]]] = {
+    "sd15": _sd15,
     "sdxl": _sdxl,
     "sd35-medium": _sd35_medium,
     "flux2-klein": _flux2_klein,
     "z-image": _z_image,
+    "sana": _sana,
 }
 """Files of each base by path, by the base's name in ``styledag new``."""

@@ -39,7 +39,8 @@ def load_diffusers(
             config = kind.load_config(folder, local_files_only=True)
             with torch.device("meta"):
                 model = kind.from_config(config)
-            return (model if dtype is None else model.to(dtype)).eval()
+            # Not by diffusers' own method, which warns of float32 modules even if there are none.
+            return (model if dtype is None else torch.nn.Module.to(model, dtype)).eval()
         model, loading = kind.from_pretrained(
             folder,
             torch_dtype=dtype or torch.float32,

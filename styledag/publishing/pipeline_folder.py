@@ -8,6 +8,7 @@ from typing import Any
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
+from styledag.models.files import SMALL_FILES
 from styledag.publishing.model_file import DType, cast_finite
 from styledag.publishing.target_folder import target_folder
 from styledag.store.artifact import Facts
@@ -15,7 +16,6 @@ from styledag.store.artifact import Facts
 INDEX = "model_index.json"
 _OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
 """Parts without which a pipeline draws the same images, and which styledag does not download."""
-_KEPT_SUFFIXES = {".json", ".txt", ".model"}
 
 
 def export_pipeline(
@@ -91,7 +91,7 @@ def _write_part(folder: Path, to: Path, dtype: DType | None) -> int:
         raise ModelError(f"{folder} is missing: name a pipeline in diffusers' layout")
     to.mkdir()
     for path in sorted(folder.iterdir()):
-        if path.suffix in _KEPT_SUFFIXES and not _is_variant(path):
+        if path.suffix in SMALL_FILES and not _is_variant(path):
             shutil.copyfile(path, to / path.name)
     weights = [path for path in sorted(folder.glob("*.safetensors")) if not _is_variant(path)]
     if not weights and any(folder.glob("*.bin")):

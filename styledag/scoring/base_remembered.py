@@ -12,6 +12,7 @@ from styledag.scoring.style import Float64
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from styledag.sampling.frozen_parts import FrozenParts
     from styledag.sampling.sampler import Sample, Sampler
     from styledag.store.workspace import Workspace
 
@@ -39,6 +40,8 @@ def own_images(
 ) -> list[NoisedImage]:
     """Return images that the base draws of prompts outside the style, drawing what is not known.
 
+    The images keep the base's other parts, and not the denoiser that drew them.
+
     Args:
         sampler: Of the base.
         prompts: What the style's images do not show.
@@ -53,7 +56,7 @@ def own_images(
     pairs = [(prompts[at % len(prompts)], at // len(prompts)) for at in range(count)]
     with workspace.progress.task("the base's own images", count) as advance:
         samples = sampler.draw(pairs, workspace, advance)
-    encoded = _Encoded(sampler, samples)
+    encoded = _Encoded(sampler.parts, sampler.settings.batch_size, samples)
     return [
         NoisedImage(
             sha256=sha256_of(sample.png),
@@ -68,8 +71,9 @@ def own_images(
 class _Encoded:
     """Latents of a base's own images, encoded together when the first of them is needed."""
 
-    def __init__(self, sampler: "Sampler", samples: "Sequence[Sample]") -> None:
-        self._sampler = sampler
+    def __init__(self, parts: "FrozenParts", batch_size: int, samples: "Sequence[Sample]") -> None:
+        self._parts = parts
+        self._batch_size = batch_size
         self._samples = samples
 
     def latents(self, at: int) -> "Tensor":
@@ -79,9 +83,10 @@ class _Encoded:
     def _latents(self) -> "list[Tensor]":
         from styledag.training.encoding.encoders import ImageEncoder
 
-        parts = self._sampler.parts
-        batch_size = self._sampler.settings.batch_size
-        encoder = ImageEncoder(parts.base, compute=parts.compute, batch_size=batch_size, flip=False)
+        parts = self._parts
+        encoder = ImageEncoder(
+            parts.base, compute=parts.compute, batch_size=self._batch_size, flip=False
+        )
         images = [
             (f"the base's {each.prompt!r} with seed {each.seed}", each.png)
             for each in self._samples

@@ -116,6 +116,8 @@ class DenoisingLosses:
 
         if not images:
             return
+        # Before the denoiser takes its memory: some text encoders are larger.
+        self._parts.conditioning([image.text for image in images.values()])
         model = weights.load(self._parts)
         at_once = max(1, self._batch_size // TIMESTEPS)
         for within in _by_shape(images):

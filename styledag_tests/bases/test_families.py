@@ -34,17 +34,16 @@ from styledag.store.workspace import Workspace
 from styledag.training.batches import Batch, Batches
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import encode_dataset
-from styledag.training.estimating.dry_pass import dry_pass
+from styledag.training.estimating.dry_pass import dry_pass, text_encoder_bytes
 from styledag.training.estimating.estimate import PlannedTraining, estimate_training
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.throughput import measure_throughput
 from styledag.training.lora import DIFFUSERS_FILE
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
-from styledag.training.records import TrainingResult
+from styledag.training.records import Snapshot, TrainingResult
 from styledag.training.train import train_unet
 from styledag_tests.bases.families import TEXTS, TinyFamily, tiny_families
 from styledag_tests.training.conftest import make_samples, ragged_samples
-from styledag_tests.training.test_resume import Interrupting
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 RECIPE = Recipe(
@@ -109,6 +108,7 @@ def train(
     *,
     compute: Compute = CPU,
     progress: Any = None,
+    on_snapshot: Callable[[Snapshot], None] = lambda _: None,
     **changed: Any,
 ) -> TrainingResult:
     return train_unet(
@@ -118,10 +118,21 @@ def train(
         inputs={"base_unet": "1", "encoded_dataset": "1"},
         compute=compute,
         scratch=scratch,
-        on_snapshot=lambda _: None,
+        on_snapshot=on_snapshot,
         progress=progress or SilentProgress(),
         work=Counter(),
     )
+
+
+def reachable(owner: Any) -> list[Any]:
+    """What an object of this package holds, and what those that it holds do."""
+    held: list[Any] = []
+    for each in vars(owner).values():
+        for one in each if isinstance(each, list) else [each]:
+            held.append(one)
+            if type(one).__module__.startswith("styledag"):
+                held += reachable(one)
+    return held
 
 
 def drawn_latents(base: Base) -> Tensor:
@@ -229,34 +240,6 @@ def test_first_loss_is_the_papers(
     assert result.log[0].loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_one_image_is_overfitted(
-    family: TinyFamily, folder: Path, store: Store, workspace: Workspace, tmp_path: Path
-) -> None:
-    encoded = encode(folder, make_samples(store, 1), workspace)
-    ways = {"epochs": 200, "snapshot_every_epochs": 200, "learning_rate": family.rate}
-    result = train(encoded, folder, tmp_path, batch_size=1, **ways)
-    losses = [each.loss for each in result.log]
-    assert sum(losses[-30:]) < 0.7 * sum(losses[:30])
-
-
-def test_a_run_that_is_cut_off_ends_in_the_same_weights(
-    folder: Path, encoded: EncodedDataset, tmp_path: Path
-) -> None:
-    ways: dict[str, Any] = {
-        "ema": EmaSettings(mode="base", base_share=0.2),
-        "epochs": 3,
-        "save_state_every_steps": 2,
-    }
-    undisturbed = train(encoded, folder, tmp_path / "undisturbed", **ways)
-    with pytest.raises(KeyboardInterrupt):
-        train(encoded, folder, tmp_path / "cut", progress=Interrupting(5), **ways)
-    resumed = train(encoded, folder, tmp_path / "cut", **ways)
-    assert resumed.log == undisturbed.log
-    one, other = (load_file(each.final.folder / WEIGHTS) for each in (resumed, undisturbed))
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in other)
-
-
 def test_blends_of_weight_zero_and_one_are_base_and_fine_tune(
     folder: Path, base: Base, encoded: EncodedDataset, tmp_path: Path
 ) -> None:
@@ -284,10 +267,13 @@ def test_an_exported_pipeline_is_drawn_with_by_diffusers(
 ) -> None:
     tuned = train(encoded, folder, tmp_path / "run").final.folder
     export_pipeline(folder, tmp_path / "out", replaced={base.parts.denoiser: tuned})
+    exported = family.load(tmp_path / "out")
     given = base.text_encoder().encode(["a cat"])
+    for name, states in family.states(exported, ["a cat"]).items():
+        torch.testing.assert_close(given[name], states)
     latents, timestep = drawn_latents(base)[:1], torch.tensor([500])
     with torch.no_grad():
-        theirs = family.predict(family.load(tmp_path / "out"), latents, timestep, given)
+        theirs = family.predict(exported, latents, timestep, given)
         ours = base.predict(base.denoiser(tuned), latents, timestep, given)
         before = base.predict(base.denoiser(), latents, timestep, given)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -319,8 +305,9 @@ def test_lora_files_load_in_diffusers_and_predict_the_same(
         theirs = family.predict(pipeline, latents, timestep, given)
         ours = base.predict(base.denoiser(tuned), latents, timestep, given)
     moved = (theirs - before).abs().max()
-    assert moved > 1e-3
-    assert (ours - theirs).abs().max() < 0.05 * moved + 2e-3
+    assert moved > 0.1
+    # The adapters are stored in float16, and the weights that they are folded into in bfloat16.
+    assert (ours - theirs).abs().max() < 0.02 * moved
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
@@ -353,6 +340,18 @@ def test_memory_is_that_of_a_real_pass(
             prediction = base.predict(denoiser, latents, timesteps, given)
         torch.autograd.backward(prediction.float().square().mean())
     assert predicted == pytest.approx(live.peak, rel=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_bytes_of_text_encoders_are_those_of_what_is_read(
+    folder: Path, base: Base, dtype: torch.dtype
+) -> None:
+    text_encoder = base.text_encoder(dtype=dtype)
+    models = [each for each in reachable(text_encoder) if isinstance(each, torch.nn.Module)]
+    sizes = {name: each.nbytes for model in models for name, each in model.named_parameters()}
+    unread = sum(size for name, size in sizes.items() if name.startswith("text_projection"))
+    whole = sum(each.nbytes for model in models for each in model.parameters())
+    assert 0 < whole - unread <= text_encoder_bytes(folder, dtype) <= whole
 
 
 def test_parameters_flops_and_speed_are_predicted(

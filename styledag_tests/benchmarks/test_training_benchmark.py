@@ -9,12 +9,25 @@ from typing import Any
 import pytest
 
 from benchmarks.speed import gates, ours
+from benchmarks.speed.architectures import ARCHITECTURES, write_architecture
 from benchmarks.speed.fake import Architecture, write_checkpoint, write_images
+from benchmarks.speed.family import GOALS, measure_family
 from benchmarks.speed.measured import Stamps
 from benchmarks.speed.peer import readme_flags, tuned_flags
+from styledag.bases.find import find_base
+from styledag.style.template import base_names
 
 COMMAND = [sys.executable, "-m", "benchmarks.train"]
 FLOAT32 = {"device": "cpu", "dtype": "float32"}
+PUBLISHED = {
+    "sd15": 0.86,
+    "sdxl": 2.57,
+    "sd35-medium": 2.24,
+    "flux2-klein": 3.88,
+    "z-image": 6.15,
+    "sana": 1.6,
+}
+"""Billions of parameters of each published denoiser, without the positions that a file has."""
 RECIPE = {
     "epochs": 2,
     "batch_size": 2,
@@ -64,6 +77,30 @@ def test_pieces_measure_and_compare(task: dict[str, Any]) -> None:
     assert gates.snapshots(same)["rms_difference"] == 0
     apart = gates.snapshots(same | {"second": str(run / "e002")})["rms_difference"]
     assert 0 < apart < 1e-2
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["all weights", "adapters"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_family_trains_and_its_flops_are_those_counted(
+    name: str, full: bool, tmp_path: Path
+) -> None:
+    if not full:
+        pytest.importorskip("peft")
+    found = measure_family(name, tmp_path, device="cpu", full=full, batch_size=1, steps=1)
+    assert found["flops_predicted"] == pytest.approx(found["flops_counted"], rel=0.01)
+    assert found["images_per_s"] > 0
+    assert found["peak_rss"] > 0
+
+
+def test_each_template_has_its_family(tmp_path: Path) -> None:
+    assert {*ARCHITECTURES, "starter"} == set(base_names())
+    assert GOALS.keys() == ARCHITECTURES.keys()
+    parameters = {}
+    for name in ARCHITECTURES:
+        base = find_base(write_architecture(name, tmp_path / name, small=False))
+        denoiser = base.denoiser(device="meta")
+        parameters[name] = round(sum(each.numel() for each in denoiser.parameters()) / 1e9, 2)
+    assert parameters == PUBLISHED
 
 
 def test_the_peer_is_told_what_its_readme_says() -> None:

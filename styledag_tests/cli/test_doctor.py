@@ -64,7 +64,8 @@ def test_a_model_is_predicted_before_its_dataset_is_there(root: Path) -> None:
         for line in output.splitlines()
         if f"{MODEL}: " in line
     }
-    assert list(said) == ["memory", "disk", "parameters", "steps", "operations", "time"]
+    checked = ["memory", "text encoders", "disk", "parameters", "steps", "operations", "time"]
+    assert list(said) == checked
     # 800 images are assumed, of which a fifth is held out.
     assert "160 of 8 images: 2 epochs of 640 images and 160 held out" in said["steps"]
     assert "assumed, since nothing has been collected" in said["steps"]
@@ -83,6 +84,17 @@ def test_a_model_that_cannot_fit_fails_with_what_would_make_it_fit(root: Path) -
     assert f"FAIL {MODEL}: memory: {MODEL}: training needs" in output
     assert f"{MODEL}: time" not in output
     assert "batch_size: 1, gradient_accumulation: 100000 saves" in output
+
+
+def test_text_encoders_that_cannot_fit_fail_before_anything_is_encoded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "styledag.training.estimating.dry_pass.text_encoder_bytes", lambda *_: 10**15
+    )
+    exit_code, output = call(root, "doctor", MODEL)
+    assert exit_code == 1
+    assert f"FAIL {MODEL}: text encoders: the text encoders of {MODEL} take 1000000.00 GB" in output
 
 
 def test_an_unknown_recipe_fails_by_name(root: Path) -> None:

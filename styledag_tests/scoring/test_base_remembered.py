@@ -1,4 +1,5 @@
 import io
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +59,12 @@ def test_latents_are_those_of_the_image_that_the_base_drew(
     torch.testing.assert_close(
         images[1].latents(), 0.5 * moments.latent_dist.mean[0], rtol=1e-4, atol=1e-5
     )
+
+
+def test_the_denoiser_that_drew_them_is_not_kept(base: Path, workspace: Workspace) -> None:
+    sampler = sampler_of(base)
+    images = own_images(sampler, PROMPTS, 2, workspace)
+    denoiser = weakref.ref(sampler.denoiser.model)
+    del sampler
+    assert denoiser() is None
+    assert images[0].latents().shape[0] == 4

@@ -1,5 +1,7 @@
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from styledag.errors import ModelError
 from styledag.randomness import generator_for
+from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.weights import Weights
 from styledag.scoring.denoising_loss import TIMESTEPS, relative_loss
 from styledag.store.workspace import Workspace
@@ -87,6 +90,30 @@ def test_a_family_of_another_kind_is_asked_through_the_same_protocol(
             predicted = model(seen[None], sigma, words["states"], words["mask"])[0]
         error = predicted - (noise - image.latents())
         assert found[0, part] == pytest.approx(float(error.square().mean()), rel=1e-4)
+
+
+def test_text_encoders_are_freed_before_the_denoiser_is_loaded(
+    base: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = losses_of(base, workspace)
+    family, encoders = losses._parts.base, []
+    load = family.text_encoder
+
+    def loaded(**given: Any) -> Any:
+        encoder = load(**given)
+        encoders.append(weakref.ref(encoder))
+        return encoder
+
+    monkeypatch.setattr(family, "text_encoder", loaded)
+    seen: list[list[bool]] = []
+
+    def denoiser(parts: FrozenParts) -> Any:
+        seen.append([each() is None for each in encoders])
+        return parts.denoiser(base / "unet")
+
+    losses.of(Weights("own", denoiser), [noised(1, SHAPE, "a fox"), noised(2, SHAPE, "a hen")])
+    assert seen == [[True]]
+    assert len(encoders) == 1
 
 
 def test_weights_that_diverged_are_named(base: Path, workspace: Workspace, tmp_path: Path) -> None:

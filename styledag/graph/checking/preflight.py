@@ -21,6 +21,7 @@ from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
 from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
+from styledag.models.files import SMALL_FILES
 from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
 from styledag.settings import json_digest
@@ -342,4 +343,4 @@ def _passed_key(
 
 def _small_files(folder: Path) -> list[Path]:
     """Return a base's configurations and tokenizer, which is all that the fit depends on."""
-    return sorted(path for end in ("json", "txt") for path in folder.rglob(f"*.{end}"))
+    return sorted(path for path in folder.rglob("*") if path.name.endswith(SMALL_FILES))

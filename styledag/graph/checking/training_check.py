@@ -10,7 +10,7 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding
 from styledag.graph.checking.planned_training import planned_training
 from styledag.graph.names import Partition
-from styledag.models.compute import ComputeSettings, resolve_compute
+from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 
 if TYPE_CHECKING:
     from styledag.training.estimating.estimate import Estimate, PlannedTraining
@@ -25,12 +25,15 @@ def check_training(
     from styledag.training.estimating.estimate import estimate_training
 
     try:
-        planned, _ = planned_training(catalogue, model, resolve_compute(compute))
+        resolved = resolve_compute(compute)
+        planned, _ = planned_training(catalogue, model, resolved)
         estimate = estimate_training(planned)
+        encoders = _text_encoders(catalogue, model, planned, resolved)
     except StyledagError as exc:
         yield Finding(f"{model}: training", False, str(exc))
         return
     yield _memory(model, planned, estimate)
+    yield encoders
     yield _disk(catalogue, model, estimate)
 
 
@@ -57,6 +60,29 @@ def _memory(model: Partition, planned: "PlannedTraining", estimate: "Estimate") 
         True,
         f"{_bytes(estimate.needed_bytes)} of {planned.compute.device}, where {_bytes(free)} are "
         f"free: {items}{host}" + (f"; by lora.base_bits {by_bits}" if by_bits else ""),
+    )
+
+
+def _text_encoders(
+    catalogue: Catalogue, model: Partition, planned: "PlannedTraining", compute: Compute
+) -> Finding:
+    """Return whether the text encoders, which may be larger than the denoiser, fit alone."""
+    from styledag.training.encoding.encoders import encoding_dtype
+    from styledag.training.estimating.dry_pass import text_encoder_bytes
+    from styledag.training.estimating.free_memory import free_bytes
+
+    subject, free = f"{model}: text encoders", free_bytes(compute.device)
+    needed = text_encoder_bytes(planned.base, encoding_dtype(compute))
+    taken = f"{_bytes(needed)} of {compute.device}, where {_bytes(free)} are free"
+    if needed <= free:
+        return Finding(subject, True, f"{taken}; they are freed before training")
+    if catalogue.store.current("encoded_dataset", model.stored_as) is not None:
+        return Finding(subject, True, f"{taken}; captions are encoded already")
+    return Finding(
+        subject,
+        False,
+        f"the text encoders of {model} take {taken}: name a base with smaller ones or without "
+        "one that it can do without, or a device with more memory",
     )
 
 

@@ -107,11 +107,13 @@ def _by_base(
     settings = inputs.settings.of(ScoreSettings)
     encoded = EncodedDataset.open(inputs.folder("encoded_dataset"))
     prompts = settings.outside_prompts or sampler.settings.prompts
+    # A sampler of its own, whose denoiser leaves the memory to those that are judged.
+    drawing = sampler.with_weights(sampler.weights)
     return scores_by_base(
         candidates,
         base=sampler.weights,
         heldout=heldout_images(encoded, settings.loss_images),
-        own=own_images(sampler, prompts, settings.loss_images, workspace),
+        own=own_images(drawing, prompts, settings.loss_images, workspace),
         losses=DenoisingLosses(
             sampler.parts,
             sampler.base_version,

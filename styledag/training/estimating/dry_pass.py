@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from styledag.bases.base import Base
@@ -176,6 +177,45 @@ def _predict(
         )
     dtypes.forget()
     return prediction
+
+
+@lru_cache(maxsize=64)
+def text_encoder_bytes(base: Path, dtype: torch.dtype) -> int:
+    """Return the bytes of the weights that a caption is encoded with.
+
+    Args:
+        base: Folder of the base; only configurations are read.
+        dtype: Dtype of the weights.
+
+    Raises:
+        ModelError: If a configuration is missing or damaged.
+    """
+    text_encoder = find_base(base).text_encoder(device="meta", dtype=dtype)
+    with torch.no_grad(), _ReadParameters() as read:
+        text_encoder.encode([""])
+    return sum(read.bytes.values())
+
+
+class _ReadParameters(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, remembers the bytes of each parameter that an operation reads."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run an operation."""
+        del types
+        for each in args:
+            if isinstance(each, nn.Parameter):
+                self.bytes[id(each)] = each.nbytes
+        return func(*args, **(kwargs or {}))
 
 
 @lru_cache(maxsize=64)

@@ -32,6 +32,7 @@ class TinyFamily:
         negative: A negative prompt; empty where the pipeline has none.
         sizes: Widths and heights of images that the pipeline draws; the second is not square.
         rate: Learning rate at which one image is soon overfitted.
+        steps: How soon, in steps.
         flow: Whether it is trained by flow matching.
     """
 
@@ -50,6 +51,7 @@ class TinyFamily:
     negative: str = "a ball"
     sizes: tuple[tuple[int, int], tuple[int, int]] = ((16, 16), (24, 16))
     rate: float = 3e-3
+    steps: int = 200
     flow: bool = True
 
     def load(self, folder: Path, **parts: Any) -> Any:

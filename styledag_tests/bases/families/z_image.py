@@ -94,5 +94,6 @@ FAMILY = TinyFamily(
     states=_states,
     predict=_predict,
     rate=1e-2,
+    steps=500,
     guided={1.0: 0.0, 5.0: 4.0},
 )
