@@ -139,6 +139,7 @@ def _change_torch(device: PretendedDevice) -> None:
         "is_bf16_supported": lambda *_, **__: True,
         "current_stream": lambda at=None: (_index_of(at), stream)[1],
         "synchronize": _index_of,
+        "default_generators": (torch.Generator("cuda:0"),),
         "manual_seed_all": lambda _: None,
         "Stream": _Stream,
         "Event": _Event,

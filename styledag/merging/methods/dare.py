@@ -36,5 +36,5 @@ def merge_dare(parents: Parents, settings: Dare) -> "Tensor":
         if weight:
             generator = generator_for("dare", settings.seed, parents.name, place)
             is_kept = torch.rand(difference.shape, generator=generator) < settings.density
-            total = total + difference * is_kept * (weight * scale)
+            total = total + difference * is_kept.to(total.device) * (weight * scale)
     return total

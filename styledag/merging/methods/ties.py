@@ -34,7 +34,7 @@ def merge_ties(parents: Parents, settings: Ties) -> "Tensor":
         return parents.base
     changes = torch.stack([trimmed(each, settings.density) for each in parents.differences])
     shape = (-1, *(1 for _ in parents.base.shape))
-    weights = torch.tensor(parents.weights, dtype=changes.dtype).reshape(shape)
+    weights = changes.new_tensor(parents.weights).reshape(shape)
     weighted = changes * weights
     # A tie goes to plus. A change that was trimmed has no sign, so no vote and no part.
     elected = torch.where(weighted.sum(0) >= 0, 1.0, -1.0)
