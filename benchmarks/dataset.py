@@ -11,7 +11,6 @@ the median of each turn's ratio, for the disk's speed changes from turn to turn.
 import argparse
 import os
 import random
-import resource
 import shutil
 import tempfile
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.memory import peak_resident
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
 from styledag.dataset.build import build_image_dataset
@@ -60,7 +60,7 @@ def measure(work: Path, images: int, size_bytes: int, rounds: int) -> dict[str, 
     captioned.mkdir()
     Manifest(rows).write(captioned)
     sha256s = [row.key for row in rows]
-    before = _most_resident()
+    before = peak_resident() / 1e6
     taken: dict[str, list[float]] = {"build": [], "copy": []}
     for turn in range(rounds):
         workspace = _workspace(store, work / f"dataset-{turn}")
@@ -75,7 +75,7 @@ def measure(work: Path, images: int, size_bytes: int, rounds: int) -> dict[str, 
         shutil.rmtree(workspace.folder)
     megabytes = images * size_bytes / 1e6
     ratios = [copy / build for copy, build in zip(taken["copy"], taken["build"], strict=True)]
-    resident = _most_resident() - before
+    resident = peak_resident() / 1e6 - before
     return {
         "images": images,
         "built, MB/s": megabytes / median(taken["build"]),
@@ -140,10 +140,6 @@ def _timed(work: Callable[[], Any], written: Path) -> float:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     return time.perf_counter() - began
-
-
-def _most_resident() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
 def _allocated(captioned: Path, workspace: Workspace) -> float:

@@ -10,14 +10,13 @@ images of 1280 by 720 on the loopback: styledag, img2dataset (``--image_size=512
 """
 
 import argparse
-import resource
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 from benchmarks.collecting import copies, fetching, one_more
+from benchmarks.memory import peak_resident
 
 
 def main() -> None:
@@ -27,10 +26,7 @@ def main() -> None:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
         _MEASURED[options.what](work, options)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        1e6 if sys.platform == "darwin" else 1e3
-    )
-    print(f"peak memory {peak_mb:.0f} MB")
+    print(f"peak memory {peak_resident() / 1e6:.0f} MB")
 
 
 def _copies(_work: Path, options: argparse.Namespace) -> None:

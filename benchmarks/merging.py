@@ -27,6 +27,7 @@ from statistics import median
 
 import psutil
 
+from benchmarks.memory import peak_resident
 from benchmarks.speed.fake import QUICK, STABLE_DIFFUSION_15, Architecture
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 
@@ -169,17 +170,7 @@ def _carry_out(way: str, work: Path) -> None:
         shutil.copyfile(base / CONFIG_FILE, out / CONFIG_FILE)
     _flush(out)
     seconds = time.perf_counter() - began
-    print(json.dumps(asdict(Found(seconds, _peak_mb() - before))))
-
-
-def _peak_mb() -> float:
-    """Return the most megabytes that this process had, without those of the one it came from.
-
-    Linux's ``getrusage`` keeps the parent's peak, which wrote the UNets.
-    """
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
-    return int(peak) * 1024 / 1e6
+    print(json.dumps(asdict(Found(seconds, peak_resident() / 1e6 - before))))
 
 
 def _flush(folder: Path) -> None:

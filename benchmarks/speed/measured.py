@@ -2,13 +2,14 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.memory import peak_resident
 
 MARK = "FIGURES "
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,8 +47,7 @@ def peak_memory() -> dict[str, float]:
     """Return the most memory that this process has had, in bytes."""
     import torch
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures: dict[str, float] = {"peak_rss": peak if sys.platform == "darwin" else peak << 10}
+    figures: dict[str, float] = {"peak_rss": peak_resident()}
     if torch.cuda.is_available():
         figures["peak_allocated"] = torch.cuda.max_memory_allocated()
         figures["peak_reserved"] = torch.cuda.max_memory_reserved()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader, TensorSpec
 
 METHOD = "posthoc_ema"
+_MAPPED_BYTES = 1 << 25
+"""Of all stored averages together, before what they take of the memory is freed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,12 @@ def reconstruct_unet(
     for each in stored:
         config = common_config(stored[-1].folder, each.folder)
     with ExitStack() as opened:
-        readers = [opened.enter_context(open_tensors(each.folder)) for each in stored]
+        readers = [
+            opened.enter_context(
+                open_tensors(each.folder, mapped_bytes=_MAPPED_BYTES // len(stored))
+            )
+            for each in stored
+        ]
         for reader in readers:
             common_specs(readers[-1], reader)
         specs = list(readers[-1].specs.values())
@@ -111,9 +118,10 @@ def _summed_rows(
     if not newest.is_floating_point():
         return newest
     origin = newest.double()
-    total = origin.clone()
+    total, difference = origin.clone(), origin.clone()
     for reader, coefficient in zip(readers[:-1], coefficients, strict=False):
-        total.add_(finite_rows(reader, name, start, stop).double() - origin, alpha=coefficient)
+        difference.copy_(finite_rows(reader, name, start, stop)).sub_(origin)
+        total.add_(difference, alpha=coefficient)
     summed = total.to(newest.dtype)
     if not bool(summed.isfinite().all()):
         raise ModelError(

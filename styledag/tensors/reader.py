@@ -14,7 +14,7 @@ from styledag.tensors.layout import choose_weights, shards_by_tensor
 if TYPE_CHECKING:
     import torch
 
-_MAPPED_BYTES = 1 << 25
+MAPPED_BYTES = 1 << 25
 """How much is read from a file before its mapping is renewed, which frees the pages read so far."""
 
 _DTYPES = {
@@ -102,9 +102,11 @@ class TensorReader:
         metadata: Strings in the header; of the first shard, where there are several.
     """
 
-    def __init__(self, path: Path, files: Mapping[str, Path]) -> None:
+    def __init__(self, path: Path, files: Mapping[str, Path], mapped_bytes: int) -> None:
         self.path = path
-        self._files = {file: _MappedFile(file) for file in sorted(set(files.values()))}
+        self._files = {
+            file: _MappedFile(file, mapped_bytes) for file in sorted(set(files.values()))
+        }
         self._of = {name: self._files[file] for name, file in files.items()}
         self._headers = {
             name: header
@@ -144,23 +146,32 @@ class TensorReader:
             file.close()
 
 
-def open_tensors(path: Path, variant: str | None = None) -> TensorReader:
+def open_tensors(
+    path: Path, variant: str | None = None, *, mapped_bytes: int = MAPPED_BYTES
+) -> TensorReader:
     """Return the tensors of a safetensors file, or of the weights in a model's folder.
+
+    Args:
+        path: The file or the folder.
+        variant: Of the weights in a folder, such as ``fp16``.
+        mapped_bytes: How much is read from a file before the memory that it takes is freed.
 
     Raises:
         ModelError: If weights are missing, damaged, in another format, or of another variant.
     """
     if not path.is_dir():
-        return TensorReader(path, dict.fromkeys(_MappedFile(path).header.tensors, path))
-    names = [each.name for each in path.iterdir()]
+        names = _MappedFile(path, mapped_bytes).header.tensors
+        return TensorReader(path, dict.fromkeys(names, path), mapped_bytes)
+    found = [each.name for each in path.iterdir()]
     chosen = choose_weights(
-        names, str(path), read_index=lambda name: (path / name).read_bytes(), variant=variant
+        found, str(path), read_index=lambda name: (path / name).read_bytes(), variant=variant
     )
     if chosen.index is None:
-        return open_tensors(path / chosen.files[0])
+        return open_tensors(path / chosen.files[0], mapped_bytes=mapped_bytes)
     index = path / chosen.index
     by_tensor = shards_by_tensor(index.read_bytes(), str(index))
-    return TensorReader(path, {name: path / shard for name, shard in by_tensor.items()})
+    files = {name: path / shard for name, shard in by_tensor.items()}
+    return TensorReader(path, files, mapped_bytes)
 
 
 @dataclass(frozen=True)
@@ -174,8 +185,9 @@ class _Header:
 class _MappedFile:
     """One safetensors file whose mapping is renewed now and then, so that memory stays flat."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mapped_bytes: int) -> None:
         self.path = path
+        self._mapped_bytes = mapped_bytes
         self._opened: Any = None
         self._read_bytes = 0
         self._renewing = Lock()
@@ -199,7 +211,7 @@ class _MappedFile:
         """Return rows of a tensor; see :meth:`TensorReader.read`."""
         stop = spec.rows if stop is None else stop
         with self._renewing:
-            if self._read_bytes > _MAPPED_BYTES:
+            if self._read_bytes > self._mapped_bytes:
                 self.close()
             self._read_bytes += spec.nbytes * (stop - start) // max(1, spec.rows)
             if self._opened is None:
