@@ -213,21 +213,30 @@ class Blending:
         """
         from styledag.tensors.finite import is_finite
 
+        shares = [weight * self._shares[spec.name] for weight in weights]
+        # Then one look at the blend is one at all parents: three would be a third of the work.
+        spreads_nan = self._method.spreads_nan and all(0 < share < 1 for share in shares)
+
         def rows(parent: "TensorReader") -> "torch.Tensor":
-            read = finite_rows(parent, spec.name, start, stop).to(self._device)
-            return _computable(read, spec, self._method)
+            if spreads_nan:
+                read = parent.read(spec.name, start, stop)
+            else:
+                read = finite_rows(parent, spec.name, start, stop)
+            return _computable(read.to(self._device), spec, self._method)
 
         pieces = Parents(
             spec.name,
             rows(self._base),
             [rows(each) for each in self._tuned],
-            [weight * self._shares[spec.name] for weight in weights],
+            shares,
             {role: rows(each) for role, each in self._others.items()},
         )
         if not spec.dtype.is_floating_point:
             return _common_integers(pieces, self._base, self._tuned)
         merged: torch.Tensor = self._method.merge(pieces, self._settings).to(spec.dtype)
         if not is_finite(merged):
+            for parent in (self._base, *self._tuned, *self._others.values()):
+                finite_rows(parent, spec.name, start, stop)
             raise ModelError(f"tensor {spec.name!r} of the blend is too large for {spec.dtype}")
         return merged
 

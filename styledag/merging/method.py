@@ -76,12 +76,15 @@ class Method:
         rounds_once: Whether ``merge`` itself computes in float32 and rounds once when it receives
             half-precision tensors. It then receives them as they are stored, which is faster; all
             others receive float32.
+        spreads_nan: Whether NaN or infinity in any parent is one in the result, with all weights
+            between 0 and 1.
     """
 
     merge: "Callable[[Parents, Any], Tensor]"
     whole_tensors: bool
     several: bool
     rounds_once: bool
+    spreads_nan: bool
 
 
 _METHODS: dict[type[MergeSettings], Method] = {}
@@ -95,11 +98,12 @@ def merge_method(
     whole_tensors: bool = False,
     several: bool = False,
     rounds_once: bool = False,
+    spreads_nan: bool = False,
 ) -> Callable[[Merge], Merge]:
     """Return a decorator that registers a function as the :class:`Method` of these settings."""
 
     def register(merge: Merge) -> Merge:
-        _METHODS[settings] = Method(merge, whole_tensors, several, rounds_once)
+        _METHODS[settings] = Method(merge, whole_tensors, several, rounds_once, spreads_nan)
         return merge
 
     return register

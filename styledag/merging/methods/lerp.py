@@ -20,7 +20,7 @@ class Lerp(MergeSettings):
     type: Literal["lerp"] = setting("lerp", help="Linear interpolation.")
 
 
-@merge_method(Lerp, several=True, rounds_once=True)
+@merge_method(Lerp, several=True, rounds_once=True, spreads_nan=True)
 def merge_lerp(parents: Parents, settings: Lerp) -> "Tensor":  # noqa: ARG001
     """Return the interpolation of one fine-tune, or the base with all weighted differences."""
     import torch
