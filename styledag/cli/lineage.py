@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a CycloneDX ML-BOM instead; needs styledag[bom].",
 )
+@click.option(
+    "--openlineage",
+    "events",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write OpenLineage events instead, one a line; needs styledag[openlineage].",
+)
 @pass_session
 def lineage(
     session: Session,
@@ -38,6 +44,7 @@ def lineage(
     images: bool,
     other: str | None,
     bill: Path | None,
+    events: Path | None,
 ) -> None:
     """Show what a model, one of its checkpoints or one of its blends came from.
 
@@ -53,12 +60,14 @@ def lineage(
     from styledag.graph.tracing.difference import explain_difference
 
     marks, artifact = _find(session, name)
-    if bill is not None:
-        if as_json or other is not None:
-            raise click.UsageError("--cyclonedx goes with --images alone")
+    if bill is not None or events is not None:
+        _require_alone(bill, events, other, as_json=as_json, images=images)
         if artifact is None:
-            raise LineageError(f"the store has not the model of {name}: no bill of materials")
-        _write_bill(session, artifact, bill, images=images)
+            raise LineageError(f"the store has not the model of {name}: nothing is written")
+        if bill is not None:
+            _write_bill(session, artifact, bill, images=images)
+        elif events is not None:
+            _write_events(session, artifact, events)
         return
     if other is not None:
         _, second = _find(session, other)
@@ -78,6 +87,15 @@ def lineage(
         click.echo(json.dumps(described, indent=2, ensure_ascii=False))
         return
     _print(session.console, described)
+
+
+def _require_alone(
+    bill: Path | None, events: Path | None, other: str | None, *, as_json: bool, images: bool
+) -> None:
+    if as_json or other is not None or (events is not None and (images or bill is not None)):
+        raise click.UsageError(
+            "--cyclonedx goes with --images alone, and --openlineage with no other option"
+        )
 
 
 def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | None]":
@@ -111,6 +129,18 @@ def _write_bill(session: Session, model: "Artifact", to: Path, *, images: bool) 
     bill = bill_of_materials(find_exportable(catalogue, model, "diffusers"), terms, images=images)
     with storage_errors(str(to)):
         to.write_text(bill, encoding="utf-8")
+    click.echo(f"wrote {to}")
+
+
+def _write_events(session: Session, artifact: "Artifact", to: Path) -> None:
+    from styledag.graph.catalogue import Catalogue
+    from styledag.graph.exports.lineage_events import lineage_events
+    from styledag.store.files import storage_errors
+
+    catalogue = Catalogue(session.project)
+    events = lineage_events(catalogue.store, artifact, catalogue.stages)
+    with storage_errors(str(to)):
+        to.write_text(events, encoding="utf-8")
     click.echo(f"wrote {to}")
 
 

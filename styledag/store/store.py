@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -226,11 +227,20 @@ class Store:
     def versions(self, asset: str, partition: str) -> list[str]:
         """Return the versions of a partition that the store contains, the first published first."""
         records = {
-            version: f"{self.files.root}/{artifact_name(asset, partition, version)}/{RECORD_FILE}"
+            version: self._record(asset, partition, version)
             for version in self.files.names(f"artifacts/{asset}/{partition}")
         }
         there = [version for version, path in records.items() if self.files.fs.exists(path)]
         return sorted(there, key=lambda version: self.files.fs.modified(records[version]))
+
+    def published_at(self, artifact: Artifact) -> datetime:
+        """Return when an artifact was published, in UTC."""
+        record = self._record(artifact.asset, artifact.partition, artifact.version)
+        published: datetime = self.files.fs.modified(record)
+        return published
+
+    def _record(self, asset: str, partition: str, version: str) -> str:
+        return f"{self.files.root}/{artifact_name(asset, partition, version)}/{RECORD_FILE}"
 
     def make_current(self, artifact: Artifact) -> None:
         """Make an artifact that the store holds the current one of its partition."""

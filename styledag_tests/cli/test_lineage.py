@@ -109,3 +109,15 @@ def test_a_bill_of_materials_of_an_unknown_model_is_refused(call: Call, tmp_path
     with pytest.raises(SystemExit):
         call("lineage", MODEL, "--cyclonedx", bill, "--json")
     assert not bill.exists()
+
+
+def test_events_are_written_one_a_line(call: Call, tmp_path: Path) -> None:
+    pytest.importorskip("openlineage.client")
+    path = tmp_path / "events.ndjson"
+    call("lineage", MODEL, "--openlineage", path)
+    jobs = [json.loads(line)["job"]["name"] for line in path.read_text("utf-8").splitlines()]
+    assert jobs[-1] == "ema_unet"
+    for other in ("--images", "--json"):
+        with pytest.raises(SystemExit):
+            call("lineage", MODEL, "--openlineage", tmp_path / "no", other)
+    assert not (tmp_path / "no").exists()
