@@ -1,14 +1,40 @@
 """Any chat vision-language model as the captioner: Qwen3-VL, JoyCaption, SmolVLM, InternVL."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.captions.captioner import LocalCaptioner, decoding_settings
 from styledag.captions.settings import CaptionSettings
 from styledag.errors import ModelError
+from styledag.models.config import read_config
+from styledag.tensors.layout import CONFIG_FILE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+EXTRA = "chat"
+_VIDEO_CONFIG, _PROCESSOR_CONFIG = "video_preprocessor_config.json", "processor_config.json"
+
+
+def missing_packages(folder: Path) -> list[str]:
+    """Return the packages that a model's processor is loaded with and that are not installed.
+
+    A processor that can read videos too, as those of Qwen3-VL, SmolVLM and InternVL, is loaded by
+    transformers with torchvision, and SmolVLM's with num2words, whatever it is asked.
+
+    Args:
+        folder: The model's configurations.
+    """
+    config = (
+        read_config(folder / _PROCESSOR_CONFIG) if (folder / _PROCESSOR_CONFIG).exists() else {}
+    )
+    reads_videos = (folder / _VIDEO_CONFIG).exists() or "video_processor" in config
+    model_type = read_config(folder / CONFIG_FILE).get("model_type")
+    needed = {"torchvision": reads_videos, "num2words": model_type == "smolvlm"}
+    return [name for name, is_needed in needed.items() if is_needed and find_spec(name) is None]
 
 
 class ChatCaptioner(LocalCaptioner):

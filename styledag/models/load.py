@@ -30,6 +30,10 @@ def load_transformers(kind: Any, folder: Path, *, role: str, wanted: str, **opti
     try:
         with quiet_transformers():
             return kind.from_pretrained(folder, local_files_only=True, **options)
+    except ImportError as exc:
+        raise ModelError(
+            f"{folder} needs a package that is not installed: {' '.join(str(exc).split())}"
+        ) from exc
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
         raise ModelError(
             f"{folder} cannot be loaded as a {role} ({type(exc).__name__}: {exc}): restore the "

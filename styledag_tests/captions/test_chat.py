@@ -1,10 +1,12 @@
+import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from styledag.captions.chat import ChatCaptioner
+from styledag.captions.chat import ChatCaptioner, missing_packages
 from styledag.captions.settings import CaptionSettings
 from styledag.errors import ModelError
 from styledag.models.compute import Compute
@@ -75,4 +77,48 @@ def test_a_model_without_a_chat_template_is_named(tmp_path: Path) -> None:
     folder = save_llava(tmp_path)
     (folder / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="no chat template"):
+        ChatCaptioner(folder, "v1", CPU)(IMAGES, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("files", "missing"),
+    [
+        ({"config.json": {"model_type": "llava"}}, []),
+        (
+            {"config.json": {"model_type": "qwen3_vl"}, "video_preprocessor_config.json": {}},
+            ["torchvision"],
+        ),
+        (
+            {
+                "config.json": {"model_type": "smolvlm"},
+                "processor_config.json": {"video_processor": {"video_sampling": {}}},
+            },
+            ["torchvision", "num2words"],
+        ),
+    ],
+    ids=["llava", "qwen3-vl", "smolvlm"],
+)
+def test_what_a_processor_is_loaded_with_is_known_by_its_configurations(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    files: dict[str, dict[str, object]],
+    missing: list[str],
+) -> None:
+    for package in ("torchvision", "num2words"):
+        monkeypatch.setitem(sys.modules, package, None)
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    assert missing_packages(tmp_path) == missing
+
+
+def test_a_processor_whose_package_is_missing_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoProcessor
+
+    def needs_torchvision(*_: object, **__: object) -> None:
+        raise ImportError("\nVideoProcessor requires the Torchvision library\n")
+
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", needs_torchvision)
+    with pytest.raises(ModelError, match=r"llava.* needs a package .*requires the Torchvision"):
         ChatCaptioner(folder, "v1", CPU)(IMAGES, SETTINGS)

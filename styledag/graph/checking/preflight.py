@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from styledag.bases.ip_adapter import ip_adapter_base
+from styledag.captions.chat import EXTRA, missing_packages
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
@@ -208,6 +209,7 @@ def _check_models(
         "classifier": style.scores.classifier,
     }
     yield from _check_others(catalogue, name, others, reads_values=reads_values)
+    yield from _check_processor(catalogue, name, style.captions.captioner)
     yield from _check_label(catalogue, name, style)
     yield from _check_ip_adapter(catalogue, name, style, reads_values=reads_values)
 
@@ -236,6 +238,21 @@ def _weights(catalogue: Catalogue, reference: ModelReference, *, reads_values: b
     if catalogue.path(reference.model).exists():
         return f"its weights are {'whole and finite' if reads_values else 'whole'}"
     return f"its weights at {reference.revision} are downloaded from the Hub when needed"
+
+
+def _check_processor(
+    catalogue: Catalogue, name: str, captioner: ModelReference | None
+) -> Iterator[Finding]:
+    """Yield the packages that the captioner is loaded with and that are not installed."""
+    if captioner is None:
+        return
+    try:
+        missing = missing_packages(catalogue.configurations(captioner))
+    except StyledagError:
+        return  # the finding of the captioner itself reports it
+    if missing:
+        detail = f"{captioner.model} needs {' and '.join(missing)}: pip install 'styledag[{EXTRA}]'"
+        yield Finding(f"{name}: captioner's packages", False, detail)
 
 
 def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:

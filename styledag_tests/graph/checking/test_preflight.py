@@ -308,3 +308,17 @@ def test_a_missing_package_is_named_before_any_model_is_looked_at(
     shutil.rmtree(catalogue.project.root / "base")
     with pytest.raises(StyledagError, match=rf"{package}: pip install 'styledag\["):
         require_ready(catalogue, STYLE, (), CPU)
+
+
+def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
+    catalogue: Catalogue, starter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = catalogue.project.root
+    shutil.copytree(starter / "blip", root / "captioner")
+    (root / "captioner" / "video_preprocessor_config.json").write_text("{}")
+    edit(root, r"model: \S*/blip", "model: captioner")
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(StyledagError, match=r"needs torchvision: pip install 'styledag\[chat\]'"):
+        require_ready(catalogue, STYLE, (), CPU)
+    (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
+    assert finding.subject == f"{STYLE}: captioner's packages"
