@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
 from styledag.errors import StorageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -28,6 +25,9 @@ class Files:
     """
 
     def __init__(self, url: str, *, cache: Path) -> None:
+        import fsspec
+        from fsspec.implementations.local import LocalFileSystem
+
         try:
             self.fs, root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as exc:
