@@ -1,4 +1,10 @@
+import json
+import re
+from pathlib import Path
+
 import pytest
+import yaml
+from pydantic import TypeAdapter
 
 from styledag.captions.settings import CaptionSettings, EndpointSettings
 from styledag.models.reference import ModelReference
@@ -18,3 +24,10 @@ ENDPOINT = EndpointSettings(url="http://localhost:8000/v1", model="qwen")
 )
 def test_the_captioner_has_a_name_that_gives_no_path_away(settings, name: str) -> None:
     assert CaptionSettings(**settings).captioner_name == name
+
+
+def test_the_example_of_the_documentation_can_be_read() -> None:
+    page = Path(__file__).parents[2] / "docs" / "captions.md"
+    (example,) = re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    stated = json.dumps(yaml.safe_load(example)["captions"])
+    assert TypeAdapter(CaptionSettings).validate_json(stated).captioner is not None
