@@ -14,7 +14,7 @@ from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 from styledag.defs.history import SECONDS
 from styledag.defs.interrupts import lasting_interrupts
 from styledag.defs.logged import input_tags, logged_result, materialisation
-from styledag.defs.metadata import built_metadata, check_result, name_tags
+from styledag.defs.metadata import check_result, name_tags
 from styledag.defs.parts import PartsLog
 from styledag.defs.placement import Placement
 from styledag.defs.resources import ComputeResource, ProgressOf
@@ -135,7 +135,7 @@ class GraphRun:
         parts.announce(stage, partition, built.artifact)
         return _Made(
             built.artifact,
-            metadata={**built_metadata(stage, built, parts.lineage(built.artifact)), **took},
+            metadata={**parts.metadata(stage, built), **took},
             tags={**settings, **name_tags([partition])},
             checked=Checked(built.artifact, style, self.catalogue.store),
         )

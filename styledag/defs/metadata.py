@@ -35,15 +35,15 @@ def name_tags(partitions: Iterable[Partition]) -> dict[str, str]:
 
 
 def built_metadata(
-    stage: Stage, built: Built, lineage: Mapping[str, dg.MetadataValue]
+    stage: Stage, built: Built, links: Mapping[str, dg.MetadataValue]
 ) -> dict[str, Any]:
-    """Return what the web UI shows of an artifact, its thumbnail and its lineage first."""
+    """Return what the web UI shows of an artifact, its thumbnail and links first."""
     artifact, metadata = built.artifact, dict[str, Any]()
     image = stage.preview(artifact) if stage.preview is not None else None
     if image is not None:
         metadata["preview"] = dg.MetadataValue.md(_inline_image(image))
     metadata |= {
-        **lineage,
+        **links,
         "version": artifact.version,
         "code_version": artifact.build.code_version,
         "cached": built.cached,
@@ -56,7 +56,7 @@ def built_metadata(
     return metadata
 
 
-def lineage_metadata(
+def lineage_links(
     pages_url: str, store: Store, artifact: Artifact, placement: Placement
 ) -> dict[str, dg.MetadataValue]:
     """Return what leads from an artifact to what it came from.
@@ -69,7 +69,7 @@ def lineage_metadata(
 
     Returns:
         Links to the artifact's pages and, in the web UI, to the dataset and to the training that it
-        came from; and the recipe of that training, as it was.
+        came from.
     """
     found: dict[str, dg.MetadataValue] = {}
     if pages_url:
@@ -84,18 +84,17 @@ def lineage_metadata(
             key = "/".join(quote(each) for each in placement.asset(asset).path)
             query = urlencode({"view": "partitions", "partition": of.key})
             found[name] = dg.MetadataValue.url(f"/assets/{key}?{query}")
-    recipe = _recipe(store, artifact)
-    return found if recipe is None else {**found, "recipe": dg.MetadataValue.json(recipe)}
+    return found
 
 
-def _recipe(store: Store, artifact: Artifact) -> Any:
-    """Return the recipe of the training that made an artifact; ``None`` if none did."""
+def recipe_metadata(store: Store, artifact: Artifact) -> dict[str, dg.MetadataValue]:
+    """Return the recipe of the training that made an artifact, as it was; nothing if none did."""
     if _RECIPE not in artifact.build.settings:
         try:
             artifact = find_ancestor(store, artifact, "ema_unet")
         except LineageError:
-            return None
-    return artifact.build.settings[_RECIPE]
+            return {}
+    return {"recipe": dg.MetadataValue.json(artifact.build.settings[_RECIPE])}
 
 
 def _metadata_value(value: Any) -> Any:

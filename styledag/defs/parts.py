@@ -1,14 +1,15 @@
 """Parts that a stage publishes while it runs, such as checkpoints, in Dagster's records."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from styledag.defs.history import newest_materialisations
 from styledag.defs.logged import materialisation
-from styledag.defs.metadata import built_metadata, lineage_metadata, name_tags
+from styledag.defs.metadata import built_metadata, lineage_links, name_tags, recipe_metadata
 from styledag.defs.placement import Placement
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
@@ -56,9 +57,11 @@ class PartsLog:
             if self._announced(published.name, partition) != part.version:
                 self._log(published, partition, Built(part, cached=True, work={}))
 
-    def lineage(self, artifact: Artifact) -> Mapping[str, dg.MetadataValue]:
-        """Return metadata that leads to what an artifact came from."""
-        return lineage_metadata(self.pages_url, self.catalogue.store, artifact, self.placement)
+    def metadata(self, stage: Stage, built: Built) -> dict[str, Any]:
+        """Return what the web UI shows of an artifact; the recipe, which is long, last."""
+        store, artifact = self.catalogue.store, built.artifact
+        links = lineage_links(self.pages_url, store, artifact, self.placement)
+        return {**built_metadata(stage, built, links), **recipe_metadata(store, artifact)}
 
     def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
         build = built.artifact.build
@@ -68,7 +71,7 @@ class PartsLog:
                 partition,
                 version=build.version,
                 code_version=build.code_version,
-                metadata=built_metadata(stage, built, self.lineage(built.artifact)),
+                metadata=self.metadata(stage, built),
                 tags=name_tags([partition]),
             )
         )
