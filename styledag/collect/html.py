@@ -201,6 +201,11 @@ class _Crawl:
 
     def _finds_on(self, page: HtmlPage) -> Iterator[Find]:
         source = self._source
+        for _ in range(page.without_address(source.image)):
+            detail = (
+                "an image has no address in src, srcset or their data- kin: a script may set it"
+            )
+            self._reject(page.url, FetchError("no_url", detail))
         refused = refusal_detail(page.opt_outs, source.fetch.opt_outs, f"the page {page.url}")
         for image in page.images(source.image):
             texts = {name: page.text_of(getattr(source, name), image) for name in _TEXTS}

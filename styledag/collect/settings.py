@@ -89,7 +89,7 @@ class FetchSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class NearImage:
-    """A text that belongs to one image of a page, such as a figure's caption."""
+    """A text that belongs to one image of a page, such as a figure's caption, or to all of them."""
 
     __pydantic_config__ = STRICT
 
@@ -101,14 +101,18 @@ class NearImage:
     attribute: str | None = setting(
         None, help="Attribute to read in place of the text; the image's own if near is left out."
     )
+    text: str = setting(
+        "",
+        help="Text of all images, such as their licence, or of those for which nothing is found.",
+    )
 
     def __post_init__(self) -> None:
-        if self.near is None and self.attribute is None:
-            raise ValueError("name a selector under near, an attribute, or both")
+        if self.near is None and self.attribute is None and not self.text:
+            raise ValueError("name a selector under near, an attribute, or a text")
 
 
 TextOf = str | NearImage | None
-"""A CSS selector of a text on the page, or a text near each image."""
+"""A CSS selector of a text on the page, or a text near each image, or one that is stated here."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -346,3 +346,15 @@ def test_a_bad_selector_is_refused_before_anything_is_asked(
         with pytest.raises(StyleFileError, match="image"):
             run([site_source(site.url, image="img[")], workspace, tmp_path)
         assert not site.asked
+
+
+def test_an_image_without_an_address_is_counted(workspace: Workspace, tmp_path: Path) -> None:
+    lazy = (
+        '<img src="data:image/gif;base64,R0lGODlh" data-hires=1.png><img alt=none><img src=2.png>'
+    )
+    routes: dict[str, Route] = {"/": page(f"<h1>G</h1>{lazy}"), "/2.png": image()}
+    with serving(routes) as site:
+        stated = NearImage(text="CC BY 4.0")
+        manifest = run([site_source(site.url, item_link=None, licence=stated)], workspace, tmp_path)
+    assert manifest.facts == {"found": 3, "kept": 1, "rejected_no_url": 2}
+    assert [row.origin.licence for row in manifest.rows] == ["CC BY 4.0"]
