@@ -174,10 +174,12 @@ class MediaWikiSource:
     search: tuple[str, ...] = setting((), help="Words to search files by.")
     all_images: bool = setting(False, help="Whether to take every image of the wiki.")
     include: tuple[str, ...] = setting(
-        (), help="Patterns such as *.png of which a file's name has to match one."
+        (),
+        help="Patterns such as *.png of which a file's name has to match one; case is ignored.",
     )
     exclude: tuple[str, ...] = setting(
-        (), help="Patterns such as *icon* of which a file's name may match none."
+        (),
+        help="Patterns such as *icon* of which a file's name may match none; case is ignored.",
     )
     svg_width_px: int = setting(
         1_024, ge=1, le=5_120, help="Width of the wiki's own PNG rendering that stands for an SVG."
