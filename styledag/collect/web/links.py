@@ -12,8 +12,9 @@ _CONTROLS = "".join(map(chr, range(0x21)))
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.IGNORECASE | re.DOTALL)
 _STRAY_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 _SESSION = re.compile(
-    r"(?:phpsessid|jsessionid|aspsessionid\w*|cfid|cftoken|sessionid|session_id|sessid|sid)="
-    r"[\w,.-]{8,}",
+    r"(?:phpsessid|jsessionid|aspsessionid\w*|cfid|cftoken|sessionid|session_id|sessid)=[\w,.-]{8,}"
+    # A story's or a series' id is called so too, but is no digest.
+    r"|sid=(?:[\da-f]{16}|[\da-f]{32}|[\da-f]{40}|[\da-f]{64})",
     re.IGNORECASE,
 )
 _SESSION_IN_PATH = re.compile(r";jsessionid=[\w.!-]+$", re.IGNORECASE)

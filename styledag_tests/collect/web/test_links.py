@@ -79,6 +79,8 @@ def test_a_location_header_is_utf_8_where_it_can_be() -> None:
         ("http://x/a;jsessionid=0A1B.node1?p=2", "http://x/a?p=2"),
         ("http://x/a?sid=0123456789abcdef", "http://x/a"),
         ("http://x/a?sid=5", "http://x/a?sid=5"),
+        ("http://x/a?sid=20240131-2", "http://x/a?sid=20240131-2"),
+        ("http://x/a?sid=507f1f77bcf86cd799439011", "http://x/a?sid=507f1f77bcf86cd799439011"),
         ("http://x/a?q=sid&p=1", "http://x/a?q=sid&p=1"),
         ("http://x/a", "http://x/a"),
     ],
