@@ -6,6 +6,7 @@ from pathlib import Path
 
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.captions.chat import EXTRA, missing_packages
+from styledag.captions.overrides import read_overrides
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
@@ -20,6 +21,7 @@ from styledag.graph.checking.training_check import check_training
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
+from styledag.images.review import Review, read_review
 from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
 from styledag.models.files import SMALL_FILES
@@ -65,7 +67,7 @@ def require_ready(
         _raise_for(failed)  # before the Hub is asked
     failed += _failed(_check_models(catalogue, style, declared, reads_values=False))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
-    failed += _failed(_check_text_reader(style, declared))
+    failed += _failed(_check_curation(catalogue, style, declared, assets))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not assets or "merged_unet" in assets:
         failed += _failed(_check_blends(catalogue, style, declared))
@@ -92,7 +94,7 @@ def _unready_images(
 ) -> list[Finding]:
     used = dict(_uses(catalogue, name, style, assets))
     failed = list(_failed(_check_others(catalogue, name, used, reads_values=False)))
-    failed += _failed(_check_text_reader(name, style))
+    failed += _failed(_check_curation(catalogue, name, style, assets))
     return [*failed, *_failed(_check_sources(catalogue, name, style, asks=False))]
 
 
@@ -136,7 +138,7 @@ def check_style(
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
     yield from _check_sources(catalogue, name, style, asks=True)
-    yield from _check_text_reader(name, style)
+    yield from _check_curation(catalogue, name, style, ())
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
         yield from _check_blends(catalogue, name, style)
@@ -296,10 +298,26 @@ def _check_ip_adapter(
     yield Finding(subject, True, f"{adapter.model}/{adapter.weights}; {weights}")
 
 
-def _check_text_reader(name: str, style: Style) -> Iterator[Finding]:
-    """Yield whether text over images can be read, if curation asks for it."""
-    if style.curation.max_letters is not None:
-        yield checked(f"{name}: overlaid text", reader_version)
+def _check_curation(
+    catalogue: Catalogue, name: str, style: Style, assets: Collection[str]
+) -> Iterator[Finding]:
+    """Yield whether text over images can be read, and what a person has written of them."""
+    root = catalogue.project.root
+    review, overrides = style.curation.review, style.captions.overrides
+    if not assets or "curated_images" in assets:
+        if style.curation.max_letters is not None:
+            yield checked(f"{name}: overlaid text", reader_version)
+        if review is not None:
+            yield checked(f"{name}: {review}", lambda: _counted(read_review(root / review)))
+    if overrides is not None and (not assets or "captions" in assets):
+        yield checked(
+            f"{name}: {overrides}",
+            lambda: f"{len(read_overrides(root / overrides).captions)} captions",
+        )
+
+
+def _counted(review: Review) -> str:
+    return f"{len(review.keep)} to keep, {len(review.drop)} to drop"
 
 
 def _check_sources(

@@ -264,6 +264,18 @@ def test_a_missing_reader_of_text_is_named_before_a_run_of_the_images(
         require_ready(Catalogue(catalogue.project), STYLE, [], CPU, assets=images)
 
 
+def test_what_a_person_wrote_is_read_before_the_run(catalogue: Catalogue) -> None:
+    root = catalogue.project.root
+    edit(root, r"curation: \{", "curation: {review: data/review.csv, ")
+    images = ("raw_images", "jpeg_images")
+    require_ready(Catalogue(catalogue.project), STYLE, [], CPU, assets=images)
+    for assets in ((), (*images, "curated_images")):
+        with pytest.raises(StyledagError, match=r"review\.csv: the review cannot be read"):
+            require_ready(Catalogue(catalogue.project), STYLE, [], CPU, assets=assets)
+    (root / "data" / "review.csv").write_text("verdict;image\nkeep;a.png\n", "utf-8")
+    require_ready(Catalogue(catalogue.project), STYLE, [], CPU)
+
+
 def test_an_unchanged_style_is_checked_once_and_a_changed_one_again(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
