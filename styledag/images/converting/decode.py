@@ -14,7 +14,7 @@ from styledag.images.containers.exif import ORIENTATION
 from styledag.images.containers.parts import Parts, Size
 from styledag.images.containers.read import file_parts
 from styledag.images.converting.colour import to_srgb
-from styledag.images.converting.formats import opened_formats, refusal, register_optional_formats
+from styledag.images.converting.formats import formats_for, refusal
 from styledag.images.converting.limits import decoding_limits
 from styledag.images.converting.transparency import composite, scale_key_colour, split_alpha
 
@@ -102,7 +102,6 @@ def decode_image(
 def _decode(
     content: bytes, background: str, max_pixels: int, scale_of: ScaleOf | None
 ) -> DecodedImage:
-    register_optional_formats(content)
     parts = file_parts(content)
     if parts is None:
         parts = _parts_by_decoder(content)
@@ -130,7 +129,7 @@ def _decode(
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
-    return Image.open(io.BytesIO(content), formats=opened_formats())
+    return Image.open(io.BytesIO(content), formats=formats_for(content))
 
 
 def _parts_by_decoder(content: bytes) -> Parts:
