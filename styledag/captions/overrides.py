@@ -109,8 +109,7 @@ def _cells(where: str, row: Mapping[str | None, str | list[str] | None]) -> tupl
             "put captions that hold commas in double quotes"
         )
     image, caption = (str(row[column] or "") for column in COLUMNS)
-    image = image.strip()
-    if not image:
+    if not image.strip():
         raise StyleFileError(f"{where}: column image is empty: name an image's file, URL or sha256")
     if not clean_text(caption).text:
         raise StyleFileError(f"{where}: column caption is empty: describe {image} or drop the line")

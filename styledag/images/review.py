@@ -88,8 +88,8 @@ def _verdicts(path: Path) -> dict[str, str]:
 def _checked(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]]) -> dict[str, str]:
     verdicts: dict[str, str] = {}
     for number, row in rows:
-        image, verdict = ((row[name] or "").strip() for name in ("image", "verdict"))
-        verdict = verdict.lower()
+        image, verdict = row["image"] or "", (row["verdict"] or "").strip().lower()
+        image = image if image.strip() else ""
         if verdict not in (KEEP, DROP, ""):
             raise StyleFileError(
                 f"{path}:{number}: verdict {verdict!r}: write keep, drop or nothing"
