@@ -16,9 +16,9 @@ from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Us
 from styledag.graph.swept_blends import (
     READS_SWEEP,
     SWEEP,
-    SWEEPS_ONTO,
     base_share_of,
     swept_blends,
+    swept_denoisers,
 )
 from styledag.merging.blend import blend_amount
 from styledag.sampling.index import read_frames, read_samples, read_swept
@@ -213,11 +213,11 @@ STAGE = Stage(
     ),
     uses=(
         WHOLE_BASE,
-        SWEEPS_ONTO,
         Uses("scorer", lambda declared: declared.style.scores.scorer),
         Uses("classifier", lambda declared: declared.style.scores.classifier),
         Uses("ip_adapter", lambda declared: declared.style.scores.ip_adapter),
     ),
+    further_uses=swept_denoisers,
     pool="gpu",
     checks=(COPYING_WITHIN_LIMIT, STYLE_LEARNED, BASE_REMEMBERED),
 )
