@@ -34,7 +34,8 @@ def test_a_folder_becomes_a_project_in_which_a_style_can_be_written(
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".gitignore").write_text("mine\n", "utf-8")
     assert "styledag new NAME" in call("init")
-    call("new", "mine")
+    told = call("new", "mine")
+    assert "styledag run mine.full\nother recipes: attention; styledag run mine trains all" in told
     project = Project.find(tmp_path / "data" / "styles")
     # Without the starter, the usual base is one from the Hub.
     assert "stable-diffusion-v1-5" in project.style("mine").base.model

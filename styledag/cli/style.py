@@ -47,6 +47,7 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
     With --from, its source is the one that is found there.
     """
     from styledag.collect.discover import Discovered, discover_source
+    from styledag.style.load import load_style
     from styledag.style.schema import SCHEMA_FILE, style_schema
     from styledag.style.template import write_new_style
 
@@ -65,7 +66,13 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
     (folder / SCHEMA_FILE).write_text(style_schema(), encoding="utf-8")
     session.console.print(f"wrote {path}")
     if address is None:
-        session.console.print(f"edit it, then: styledag doctor {name}, styledag run {name}")
+        first, *others = load_style(path).recipes
+        model = f"{name}.{first}"
+        session.console.print(f"edit it, then: styledag doctor {model}, styledag run {model}")
+        if others:
+            session.console.print(
+                f"other recipes: {', '.join(others)}; styledag run {name} trains all"
+            )
         return
     session.console.print(f"found a source of type {found.source['type']}; its images:")
     session.console.print(f"  styledag run {name} --to curated_images")
