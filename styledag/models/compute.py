@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import DeviceError
+from styledag.models.triton import use_torch_kernels, why_no_kernels
 from styledag.settings import STRICT, check_settings, setting
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class ComputeSettings:
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
         "auto",
-        help="Dtype of inference and autocast; auto is bfloat16 on CUDA, else float32.",
+        help="Dtype of inference and autocast; auto is bfloat16 on CUDA devices that have it (from "
+        "compute capability 8.0), else float32.",
     )
     compile: Literal["auto", "on", "off"] = setting(
         "auto",
@@ -79,7 +81,8 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
 
     device = resolve_device(settings.device)
     if settings.dtype == "auto":
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        is_fast = device.type == "cuda" and has_bfloat16(device)
+        dtype = torch.bfloat16 if is_fast else torch.float32
     else:
         dtype = {
             "float32": torch.float32,
@@ -88,6 +91,8 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
         }[settings.dtype]
     if device.type == "cpu" and dtype == torch.float16:
         raise DeviceError("the CPU has no fast float16: set dtype to float32 or bfloat16")
+    if dtype == torch.bfloat16 and not has_bfloat16(device):
+        raise DeviceError(f"{device_name(device)} has no bfloat16: set dtype to float32")
     if device.type == "cpu" and settings.channels_last:
         # Its GroupNorm has no backward pass without the gradient of its input: a segmentation fault
         # in torch 2.13, wherever the blocks before are not trained.
@@ -105,9 +110,35 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
 
 
 def _compile(settings: ComputeSettings, device: "torch.device") -> bool | None:
-    if settings.compile == "auto" and device.type == "cuda":
-        return None
+    if device.type == "cuda":
+        why = why_no_kernels()
+        if why:
+            use_torch_kernels()
+        if why and settings.compile == "on":
+            raise DeviceError(f"compile is on, but {why}, or set compile to auto")
+        if settings.compile == "auto":
+            return False if why else None
     return settings.compile == "on"
+
+
+def has_bfloat16(device: "torch.device") -> bool:
+    """Return whether a device computes in bfloat16 by itself: CUDA from compute capability 8.0.
+
+    Older ones emulate it, many times slower, and not in all kernels.
+    """
+    import torch
+
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def device_name(device: "torch.device") -> str:
+    """Return a device's name with its compute capability, for a message."""
+    import torch
+
+    if device.type != "cuda":
+        return str(device)
+    found = torch.cuda.get_device_properties(device)
+    return f"{found.name} (compute capability {found.major}.{found.minor})"
 
 
 def resolve_device(name: str) -> "torch.device":
