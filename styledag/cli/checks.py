@@ -10,7 +10,7 @@ from pathlib import Path
 
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
-from styledag.models.compute import ComputeSettings, device_name, resolve_compute
+from styledag.models.compute import ComputeSettings, device_name, resolve_compute, why_no_cuda
 from styledag.models.triton import why_no_kernels
 
 _GB = 1_000_000_000
@@ -40,7 +40,7 @@ def _device() -> str:
     compute = resolve_compute(ComputeSettings())
     shown = f"{compute.device}, {str(compute.dtype).removeprefix('torch.')}"
     if compute.device.type != "cuda":
-        return shown
+        return "; ".join(filter(None, (shown, why_no_cuda())))
     why = why_no_kernels()
     compiled = f"; nothing is compiled for speed, since {why}" if why else ""
     return f"{shown}, {device_name(compute.device)}{compiled}"

@@ -1,6 +1,9 @@
 """The device, dtype and memory that computing stages run with."""
 
+import logging
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import DeviceError
@@ -10,7 +13,9 @@ from styledag.settings import STRICT, check_settings, setting
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 _GIB = 1 << 30
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +80,16 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
     """Return the device and dtype that the settings ask for.
 
     Raises:
-        DeviceError: If the device isn't there, or cannot do the dtype or the budget.
+        DeviceError: If the device isn't there or doesn't compute, or cannot do the dtype or the
+            budget.
     """
     import torch
 
     device = resolve_device(settings.device)
+    if device.type == "cuda":
+        check_cuda(device)
+    elif settings.device == "auto" and (why := why_no_cuda()):
+        log.warning("%s", why)
     if settings.dtype == "auto":
         is_fast = device.type == "cuda" and has_bfloat16(device)
         dtype = torch.bfloat16 if is_fast else torch.float32
@@ -169,6 +179,42 @@ def resolve_device(name: str) -> "torch.device":
             return torch.device("mps", 0)
         case _:
             return torch.device(name)
+
+
+def check_cuda(device: "torch.device") -> None:
+    """Compute one number on a CUDA device, as drivers and builds of torch may not fit it.
+
+    Raises:
+        DeviceError: If it fails.
+    """
+    import torch
+
+    try:
+        torch.ones(1, device=device).add_(1).item()
+    except RuntimeError as exc:
+        built_for = " ".join(torch.cuda.get_arch_list())
+        raise DeviceError(
+            f"{device_name(device)} does not compute ({str(exc).splitlines()[0]}): torch "
+            f"{torch.__version__} is built for CUDA {torch.version.cuda} and {built_for}; install "
+            "a build of torch for this device and its driver, or name the device cpu"
+        ) from exc
+
+
+@cache
+def why_no_cuda() -> str:
+    """Return why torch does not see the NVIDIA GPU that the machine has; empty if it has none."""
+    import torch
+
+    if torch.cuda.is_available() or not _NVIDIA_DRIVER.exists():
+        return ""
+    if torch.version.cuda is None:
+        why = "is built without CUDA: install a build with it"
+    else:
+        why = (
+            f"finds none for its CUDA {torch.version.cuda}: the driver may be too old, or "
+            "CUDA_VISIBLE_DEVICES hides it"
+        )
+    return f"this machine has an NVIDIA GPU, but torch {torch.__version__} {why}"
 
 
 def _limit_memory(device: "torch.device", budget_gib: float) -> None:

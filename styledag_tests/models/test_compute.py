@@ -1,5 +1,6 @@
 """The device: the one that is there, or an error; never quietly another."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,7 @@ def pretend_cuda(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: index)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
+    monkeypatch.setattr(compute, "check_cuda", lambda _device: None)
 
 
 HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
@@ -104,6 +106,49 @@ def test_a_device_without_bfloat16_computes_in_float32(monkeypatch: pytest.Monke
     pretend_cuda(monkeypatch, "A10", (8, 6))
     assert resolve_compute(ComputeSettings(device="cuda")).dtype == torch.bfloat16
     assert in_pass_dtype(found, Recipe(weights="bfloat16")).dtype == torch.bfloat16
+
+
+def test_a_device_that_does_not_compute_is_refused_with_what_torch_is_built_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check = compute.check_cuda
+    pretend_cuda(monkeypatch, "Tesla V100", (7, 0))
+
+    def no_kernel(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution\nmore")
+
+    monkeypatch.setattr(torch, "ones", no_kernel)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80"])
+    with pytest.raises(DeviceError) as refused:
+        check(torch.device("cuda", 0))
+    told = str(refused.value)
+    assert told.startswith("Tesla V100 (compute capability 7.0) does not compute (CUDA error: no k")
+    assert "sm_75 sm_80; install a build" in told
+    assert "more" not in told
+
+
+@pytest.mark.skipif(HAS_GPU, reason="this machine has a GPU")
+@pytest.mark.parametrize(("cuda", "why"), [(None, "built without CUDA"), ("13.0", "too old")])
+def test_a_gpu_that_torch_does_not_see_is_not_passed_over_in_silence(
+    cuda: str | None,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    compute.why_no_cuda.cache_clear()
+    assert resolve_compute(ComputeSettings()).device.type == "cpu"
+    assert not caplog.records
+    compute.why_no_cuda.cache_clear()
+    (tmp_path / "version").touch()
+    monkeypatch.setattr(compute, "_NVIDIA_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    assert resolve_compute(ComputeSettings()).device.type == "cpu"
+    assert why in caplog.text
+    caplog.clear()
+    resolve_compute(ComputeSettings(device="cpu"))
+    assert not caplog.records
+    compute.why_no_cuda.cache_clear()
 
 
 def test_a_device_has_its_index_where_torch_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
