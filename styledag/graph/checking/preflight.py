@@ -66,6 +66,7 @@ def require_ready(
     failed += _failed(_check_models(catalogue, style, declared, reads_values=False))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
     failed += _failed(_check_text_reader(style, declared))
+    failed += _failed(_check_files(catalogue, style, declared, assets))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not assets or "merged_unet" in assets:
         failed += _failed(_check_blends(catalogue, style, declared))
@@ -93,6 +94,7 @@ def _unready_images(
     used = dict(_uses(catalogue, name, style, assets))
     failed = list(_failed(_check_others(catalogue, name, used, reads_values=False)))
     failed += _failed(_check_text_reader(name, style))
+    failed += _failed(_check_files(catalogue, name, style, assets))
     return [*failed, *_failed(_check_sources(catalogue, name, style, asks=False))]
 
 
@@ -137,6 +139,7 @@ def check_style(
         yield from _check_fit(catalogue, name, style, recipes, compute)
     yield from _check_sources(catalogue, name, style, asks=True)
     yield from _check_text_reader(name, style)
+    yield from _check_files(catalogue, name, style)
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
         yield from _check_blends(catalogue, name, style)
@@ -155,6 +158,11 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
                 for each in recipes
             ),
         ),
+        **{
+            logger: (logger, f"logger {logger}", True)
+            for each in recipes
+            for logger in each.loggers
+        },
     }
     for package, (extra, setting, is_needed) in needed.items():
         if is_needed and find_spec(package) is None:
@@ -300,6 +308,20 @@ def _check_text_reader(name: str, style: Style) -> Iterator[Finding]:
     """Yield whether text over images can be read, if curation asks for it."""
     if style.curation.max_letters is not None:
         yield checked(f"{name}: overlaid text", reader_version)
+
+
+def _check_files(
+    catalogue: Catalogue, name: str, style: Style, assets: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Yield whether the project's files that the stages of a style read are there."""
+    declared = Declaration(style, Partition(name))
+    for stage in catalogue.stages.values():
+        if stage.grain == "style" and (not assets or stage.name in assets):
+            for key, path in stage.files(declared).items():
+                yield checked(
+                    f"{name}: {key}",
+                    lambda key=key, path=path: catalogue.file_input(key, path).partition,  # type: ignore[misc]
+                )
 
 
 def _check_sources(

@@ -298,6 +298,7 @@ def test_doctor_finds_nan_by_its_tensor_and_an_unreachable_source(
         ("lora: {rank: 2}", "peft"),
         ("lora: {rank: 2, base_bits: 8}", "bitsandbytes"),
         ("optimizer: adamw_8bit", "bitsandbytes"),
+        ("loggers: [tensorboard, trackio]", "trackio"),
     ],
 )
 def test_a_missing_package_is_named_before_any_model_is_looked_at(
@@ -308,6 +309,17 @@ def test_a_missing_package_is_named_before_any_model_is_looked_at(
     shutil.rmtree(catalogue.project.root / "base")
     with pytest.raises(StyledagError, match=rf"{package}: pip install 'styledag\["):
         require_ready(catalogue, STYLE, (), CPU)
+
+
+@pytest.mark.parametrize("assets", [(), ("raw_images", "captions")], ids=["all", "some"])
+def test_a_file_that_a_style_names_and_that_is_not_there_is_refused_at_the_start(
+    catalogue: Catalogue, assets: tuple[str, ...]
+) -> None:
+    edit(catalogue.project.root, "(?m)^captions:$", "captions:\n  overrides: absent.csv")
+    with pytest.raises(StyledagError, match=r"captions\.overrides names absent\.csv.*: write"):
+        require_ready(catalogue, STYLE, (), CPU, assets=assets)
+    (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
+    assert finding.subject == f"{STYLE}: captions.overrides"
 
 
 def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
