@@ -158,12 +158,9 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
                 for each in recipes
             ),
         ),
-        **{
-            logger: (logger, f"logger {logger}", True)
-            for each in recipes
-            for logger in each.loggers
-        },
     }
+    for logger in dict.fromkeys(name for each in recipes for name in each.loggers):
+        needed[logger] = (logger, f"logger {logger}", True)
     for package, (extra, setting, is_needed) in needed.items():
         if is_needed and find_spec(package) is None:
             detail = f"{name}: {setting} needs {package}: pip install 'styledag[{extra}]'"
