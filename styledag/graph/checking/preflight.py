@@ -6,6 +6,7 @@ from pathlib import Path
 
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.captions.chat import EXTRA, missing_packages
+from styledag.captions.endpoint import ask_endpoint
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
@@ -121,8 +122,8 @@ def check_style(
 ) -> Iterator[Finding]:
     """Yield all checks of a style: its file, models, prompts, memory, disk and sources.
 
-    All weights are read and searched for NaN, and each source is asked one question. The training
-    of ``recipes`` is checked; of all of them when empty.
+    All weights are read and searched for NaN, and each source is asked one question, as is an
+    endpoint. The training of ``recipes`` is checked; of all of them when empty.
     """
     try:
         style = catalogue.style(name)
@@ -137,6 +138,9 @@ def check_style(
     yield from models
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
+    endpoint = style.captions.endpoint
+    if endpoint is not None:
+        yield checked(f"{name}: captioner", lambda: ask_endpoint(endpoint))
     yield from _check_sources(catalogue, name, style, asks=True)
     yield from _check_text_reader(name, style)
     yield from _check_files(catalogue, name, style)

@@ -311,6 +311,14 @@ def test_a_missing_package_is_named_before_any_model_is_looked_at(
         require_ready(catalogue, STYLE, (), CPU)
 
 
+def test_an_endpoint_that_does_not_answer_is_found_by_doctor(catalogue: Catalogue) -> None:
+    endpoint = "endpoint: {url: 'http://127.0.0.1:1/v1', model: x}"
+    edit(catalogue.project.root, r"captioner: \{model: \S*/blip\}", endpoint)
+    (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
+    assert finding.subject == f"{STYLE}: captioner"
+    assert "does not answer" in finding.detail
+
+
 @pytest.mark.parametrize("assets", [(), ("raw_images", "captions")], ids=["all", "some"])
 def test_a_file_that_a_style_names_and_that_is_not_there_is_refused_at_the_start(
     catalogue: Catalogue, assets: tuple[str, ...]
