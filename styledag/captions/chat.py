@@ -37,6 +37,13 @@ def missing_packages(folder: Path) -> list[str]:
     return [name for name, is_needed in needed.items() if is_needed and find_spec(name) is None]
 
 
+def describes_images(model_type: str) -> bool:
+    """Return whether transformers loads models of a type as ones that answer about images."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    return model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
 class ChatCaptioner(LocalCaptioner):
     """A model that answers a prompt about an image in its processor's chat template."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.captions.chat import EXTRA, missing_packages
 from styledag.captions.endpoint import ask_endpoint
+from styledag.captions.find import check_captioner
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
@@ -356,6 +357,12 @@ def _check_fit(
         yield from found
         return
     yield Finding(subject, True, "prompts, blocks, sizes and sampler")
+    captioner = style.captions.captioner
+    if captioner is not None and "captioner" in style.captions.sources:
+        yield checked(
+            f"{name}: describes images",
+            lambda: check_captioner(catalogue.configurations(captioner)),
+        )
     for recipe in recipes or tuple(style.recipes):
         yield from check_training(catalogue, Partition(name, recipe), compute)
 

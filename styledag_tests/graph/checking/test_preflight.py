@@ -97,6 +97,10 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "single file": (single_file, "model.safetensors contains no unet.*name a whole checkpoint"),
     "pickled file": (pickled_file, r"all\.ckpt is no \.safetensors file.*convert it"),
     "scorer": (broken_scorer, "scorer holds no model"),
+    "captioner": (
+        lambda root: edit(root, r"(captioner: \{model: \S*)/blip", r"\1/clip"),
+        "captioner .*/clip is a clip, which describes no images: name a BLIP",
+    ),
     "label": (
         lambda root: edit(root, "label: twemoji", "label: nonesuch"),
         r"scores\.classifier\.label .*nonesuch.*twemoji",
