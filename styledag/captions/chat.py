@@ -55,7 +55,11 @@ class ChatCaptioner(LocalCaptioner):
 
     def identity(self, settings: CaptionSettings) -> Mapping[str, Any]:
         """Return the settings of decoding and the prompt."""
-        return {"prompt": settings.prompt, **decoding_settings(settings)}
+        return {
+            "prompt": settings.prompt,
+            "first_token": "once",  # Answers from when it could be there twice are not these.
+            **decoding_settings(settings),
+        }
 
     def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
         """Return one raw caption for each RGB image.
@@ -76,11 +80,14 @@ class ChatCaptioner(LocalCaptioner):
         # Images of different sizes can have prompts of different lengths; what is generated
         # follows the prompt, so the padding has to be in front of it.
         processor.tokenizer.padding_side = "left"
+        first = processor.tokenizer.bos_token
         inputs = processor(
             text=[text] * len(images),
             images=[[image] for image in images],
             padding=True,
             return_tensors="pt",
+            # As transformers does: a template that writes the first token gets no second one.
+            add_special_tokens=first is None or not text.startswith(first),
         ).to(self.compute.device, dtype=self.compute.dtype)
         tokens = self.generated(
             len(images),
