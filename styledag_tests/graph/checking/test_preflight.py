@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checking import preflight
 from styledag.graph.checking.preflight import check_style, require_ready
 from styledag.graph.exported_dataset import trainer_settings
 from styledag.images import overlaid_text
@@ -332,6 +334,28 @@ def test_a_file_that_a_style_names_and_that_is_not_there_is_refused_at_the_start
         require_ready(catalogue, STYLE, (), CPU, assets=assets)
     (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
     assert finding.subject == f"{STYLE}: captions.overrides"
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, AttributeError])
+def test_kernels_that_do_not_work_here_are_found_before_anything_is_collected(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    """As bitsandbytes fails whose library for this CUDA is missing: when it is called."""
+
+    class Failing(torch.optim.AdamW):
+        def step(self, _closure: object = None) -> None:  # type: ignore[override]
+            raise fault("Configured CUDA binary not found at libbitsandbytes_cuda130.so\nmore")
+
+    optim = SimpleNamespace(AdamW8bit=Failing)
+    monkeypatch.setattr(preflight, "find_spec", lambda _package: True)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", SimpleNamespace(optim=optim))
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", optim)
+    edit(catalogue.project.root, "batch_size: 8", "batch_size: 8\n    optimizer: adamw_8bit")
+    with pytest.raises(
+        StyledagError,
+        match=r"bitsandbytes does not work on cpu \(Configured .*cuda130.so\): install",
+    ):
+        require_ready(catalogue, STYLE, (), CPU)
 
 
 def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
