@@ -6,6 +6,8 @@ from pathlib import Path
 
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.captions.chat import EXTRA, missing_packages
+from styledag.captions.endpoint import ask_endpoint
+from styledag.captions.find import check_captioner
 from styledag.captions.overrides import read_overrides
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
@@ -121,8 +123,8 @@ def check_style(
 ) -> Iterator[Finding]:
     """Yield all checks of a style: its file, models, prompts, memory, disk and sources.
 
-    All weights are read and searched for NaN, and each source is asked one question. The training
-    of ``recipes`` is checked; of all of them when empty.
+    All weights are read and searched for NaN, and each source is asked one question, as is an
+    endpoint. The training of ``recipes`` is checked; of all of them when empty.
     """
     try:
         style = catalogue.style(name)
@@ -137,6 +139,9 @@ def check_style(
     yield from models
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
+    endpoint = style.captions.endpoint
+    if endpoint is not None:
+        yield checked(f"{name}: captioner", lambda: ask_endpoint(endpoint))
     yield from _check_sources(catalogue, name, style, asks=True)
     yield from _check_curation(catalogue, name, style, ())
     yield from check_publication(name, style, recipes, asks=True)
@@ -158,6 +163,8 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
             ),
         ),
     }
+    for logger in dict.fromkeys(name for each in recipes for name in each.loggers):
+        needed[logger] = (logger, f"logger {logger}", True)
     for package, (extra, setting, is_needed) in needed.items():
         if is_needed and find_spec(package) is None:
             detail = f"{name}: {setting} needs {package}: pip install 'styledag[{extra}]'"
@@ -351,6 +358,12 @@ def _check_fit(
         yield from found
         return
     yield Finding(subject, True, "prompts, blocks, sizes and sampler")
+    captioner = style.captions.captioner
+    if captioner is not None and "captioner" in style.captions.sources:
+        yield checked(
+            f"{name}: describes images",
+            lambda: check_captioner(catalogue.configurations(captioner)),
+        )
     for recipe in recipes or tuple(style.recipes):
         yield from check_training(catalogue, Partition(name, recipe), compute)
 
