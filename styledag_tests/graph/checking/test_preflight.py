@@ -342,7 +342,9 @@ def test_a_file_that_a_style_names_and_that_is_not_there_is_refused_at_the_start
     catalogue: Catalogue, assets: tuple[str, ...]
 ) -> None:
     edit(catalogue.project.root, "(?m)^captions:$", "captions:\n  overrides: absent.csv")
-    with pytest.raises(StyledagError, match=r"absent\.csv: the captions cannot be read.*or write the CSV"):
+    with pytest.raises(
+        StyledagError, match=r"absent\.csv: the captions cannot be read.*or write the CSV"
+    ):
         require_ready(catalogue, STYLE, (), CPU, assets=assets)
     (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
     assert finding.subject == f"{STYLE}: absent.csv"
