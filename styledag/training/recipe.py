@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, is_dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from styledag.bases.flow_objective import FlowSettings
 from styledag.errors import TrainingError
@@ -305,34 +306,53 @@ def recipe_from_json(text: str, name: str) -> Recipe:
         TrainingError: If it is no such object, or a key or value is not the recipe's.
     """
     try:
-        recipe: Recipe = _made(Recipe, json.loads(text))
-    except (ValueError, TypeError, AttributeError) as exc:
+        recipe: Recipe = _read(Recipe, json.loads(text), "the recipe")
+    except (ValueError, TypeError) as exc:
         raise TrainingError(f"{name} is no recipe: {exc}") from exc
     return recipe
 
 
-def _made(kind: Any, plain: Mapping[str, Any]) -> Any:
-    """Return a settings object of plain values; its own checks know bounds, but not choices."""
-    values = {
-        key: _made(_NESTED[key], value)
-        if key in _NESTED and isinstance(value, Mapping)
-        else tuple(value)
-        if isinstance(value, list)
-        else value
-        for key, value in plain.items()
-    }
-    for key, hint in get_type_hints(kind).items():
-        chosen = values.get(key)
-        if get_origin(hint) is Literal and key in values and chosen not in get_args(hint):
-            raise ValueError(f"{key} is {chosen!r}, but must be one of {get_args(hint)}")
-    return kind(**values)
+def _read(hint: Any, value: Any, key: str) -> Any:
+    """Return a value of JSON as its annotation has it; no type is taken for another."""
+    kind, choices = get_origin(hint), get_args(hint)
+    if kind in (Union, UnionType):
+        return None if value is None else _read(choices[0], value, key)
+    if is_dataclass(hint):
+        return _read_settings(hint, _checked(Mapping, value, key), key)
+    if kind is Literal:
+        if value not in choices or type(value) is not type(choices[0]):
+            raise ValueError(f"{key} is {value!r}, but must be one of {choices}")
+        return value
+    if kind is tuple:
+        if choices[-1] is not Ellipsis and len(_checked(list, value, key)) != len(choices):
+            raise ValueError(f"{key} is {value!r}, but must have {len(choices)} values")
+        return tuple(_read(choices[0], each, key) for each in _checked(list, value, key))
+    if kind is Mapping:
+        found = _checked(Mapping, value, key)
+        return {name: _read(choices[1], each, f"{key}[{name!r}]") for name, each in found.items()}
+    return float(_checked(float, value, key)) if hint is float else _checked(hint, value, key)
 
 
-_NESTED: Mapping[str, Any] = {
-    "ema": EmaSettings,
-    "flow": FlowSettings,
-    "lora": LoraSettings,
-    "prior": PriorSettings,
-    "decoder": DecoderSettings,
-    "stopping": StoppingSettings,
+def _read_settings(kind: Any, plain: Mapping[str, Any], key: str) -> Any:
+    hints = get_type_hints(kind)
+    unknown = sorted(plain.keys() - hints.keys())
+    if unknown:
+        raise ValueError(f"{key} has no key {unknown[0]!r}: choose of {', '.join(hints)}")
+    return kind(**{name: _read(hints[name], each, name) for name, each in plain.items()})
+
+
+def _checked(kind: type, value: Any, key: str) -> Any:
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
+        raise ValueError(f"{key} is {value!r}, but must be {_KINDS[kind]}")
+    return value
+
+
+_KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    Mapping: "an object",
 }
