@@ -181,9 +181,22 @@ def _average_is_its_own(checked: Checked) -> Outcome:
     shares = {"base": facts.get("base_share", 0.0), "newest weights": facts.get("newest_share", 0)}
     for name, share in shares.items():
         if share >= _MIXED:
-            why = f"{share:.1%} of the average are the {name}: lower ema.decay or train longer"
+            remedy = _remedy(recipe.get("ema", {}), is_base=name == "base")
+            why = f"{share:.1%} of the average are the {name}: {remedy}"
             return Outcome(False, why, {"share": share})
     return Outcome(True, ", ".join(f"{share:.1%} {name}" for name, share in shares.items()), shares)
+
+
+def _remedy(ema: Mapping[str, Any], *, is_base: bool) -> str:
+    """Return which setting makes an average of what is nearly all base, or all newest weights."""
+    if is_base:
+        by_share = ema.get("base_share") is not None
+        return "lower ema.base_share" if by_share else "lower ema.decay or train longer"
+    if ema.get("mode") == "power":
+        return "raise ema.lengths or train longer"
+    if ema.get("base_share") is not None:
+        return "raise ema.base_share or train longer"
+    return "raise ema.decay"
 
 
 def _steps(artifact: Artifact) -> list[dict[str, Any]]:

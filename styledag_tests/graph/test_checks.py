@@ -133,12 +133,16 @@ def test_only_errors_stop_what_follows(store: Store, style: Style) -> None:
     assert failed_errors((checks.CAPTIONS_VARY,), Checked(repeated, style, store)) == []
 
 
-def trained(store: Store, losses: list[float], **facts: Any) -> Artifact:
+def trained(
+    store: Store, losses: list[float], *, ema: Mapping[str, Any] | None = None, **facts: Any
+) -> Artifact:
     log = [{"step": at, "loss": loss, "grad_norm": 1.0} for at, loss in enumerate(losses, start=1)]
     mode = facts.pop("mode", "base")
     figures = {"base_share": 0.3, "newest_share": 0.02, **facts}
     files = {"training_log.json": json.dumps(log)}
-    return made(store, "ema_unet", figures, files, settings={"Recipe": {"ema": {"mode": mode}}})
+    return made(
+        store, "ema_unet", figures, files, settings={"Recipe": {"ema": ema or {"mode": mode}}}
+    )
 
 
 def test_a_loss_that_is_not_finite_names_its_step(store: Store, style: Style) -> None:
@@ -181,6 +185,24 @@ def test_an_average_that_is_base_or_newest_weights_is_found(
 ) -> None:
     artifact = trained(store, [0.1], **facts)
     assert look(checks.AVERAGE_IS_ITS_OWN, artifact, style, store).passed == passed
+
+
+@pytest.mark.parametrize(
+    ("share", "ema", "remedy"),
+    [
+        ("base_share", {"mode": "base", "base_share": 0.995}, "lower ema.base_share"),
+        ("base_share", {"mode": "base", "decay": 0.9999}, "lower ema.decay or train longer"),
+        ("newest_share", {"mode": "base", "decay": 0.001}, "raise ema.decay"),
+        ("newest_share", {"mode": "base", "base_share": 1e-9}, "raise ema.base_share or train"),
+        ("newest_share", {"mode": "warmup", "decay": 0.001}, "raise ema.decay"),
+        ("newest_share", {"mode": "power"}, "raise ema.lengths or train longer"),
+    ],
+)
+def test_the_remedy_for_an_average_that_is_none_is_a_setting_of_its_mode(
+    store: Store, style: Style, share: str, ema: Mapping[str, Any], remedy: str
+) -> None:
+    artifact = trained(store, [0.1], ema=ema, **{share: 0.995})
+    assert f": {remedy}" in look(checks.AVERAGE_IS_ITS_OWN, artifact, style, store).why
 
 
 def scored(store: Store, **values: float | None) -> Artifact:
