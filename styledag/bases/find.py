@@ -31,6 +31,11 @@ def find_base(folder: Path) -> Base:
         )
     index = read_config(folder / INDEX)
     pipeline = index.get("_class_name")
+    if pipeline is None:
+        raise ModelError(
+            f"{folder / INDEX} names no _class_name: restore it, or name a base in diffusers' "
+            f"layout ({_supported()})"
+        )
     found = _families().get(str(pipeline))
     if found is None:
         raise ModelError(

@@ -1,6 +1,6 @@
 """Whether a model's weights can be read, found out without loading the model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ from styledag.models.files import PIPELINE_FILE, Listing, model_folders, part_we
 from styledag.tensors.layout import CONFIG_FILE, is_weights
 
 if TYPE_CHECKING:
-    from styledag.tensors.reader import TensorReader
+    from styledag.tensors.reader import TensorReader, TensorSpec
 
 _PIECE_ELEMENTS = 1 << 22
 
@@ -49,6 +49,27 @@ def check_weights(
         raise ModelError("\n".join(faults))
 
 
+def part_tensors(
+    folder: Path, part: str, *, variant: str | None = None
+) -> "Mapping[str, TensorSpec]":
+    """Return what the weights of a pipeline's part are, by their names and without reading them.
+
+    Raises:
+        ModelError: If they are not there, or a file is not whole.
+    """
+    from styledag.tensors.reader import open_tensors
+
+    chosen = _chosen_variant(Listing.of_folder(folder), part, variant)
+    with open_tensors(folder / part, chosen) as tensors:
+        return dict(tensors.specs)
+
+
+def _chosen_variant(listing: Listing, part: str, variant: str | None) -> str | None:
+    """Return the variant if the part has its weights in it."""
+    files = part_weights(listing, part, variant=variant).files
+    return variant if variant and f".{variant}" in files[0] else None
+
+
 def _faults(
     folder: Path,
     listing: Listing,
@@ -79,8 +100,7 @@ def _faults(
         if name == without:
             continue
         try:
-            weights = part_weights(listing, name, variant=variant)
-            chosen = variant if variant and f".{variant}" in weights.files[0] else None
+            chosen = _chosen_variant(listing, name, variant)
             with open_tensors(folder / name, chosen) as tensors:
                 if values:
                     yield from _not_finite(tensors)

@@ -12,6 +12,7 @@ from styledag.captions.overrides import read_overrides
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checking.denoiser_check import check_stored_denoiser
 from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import (
     missing_styles,
@@ -35,7 +36,7 @@ from styledag.style.base_check import Mismatch, mismatches
 from styledag.style.load import style_lines
 from styledag.style.model import Style
 from styledag.style.yaml_lines import line_of
-from styledag.tensors.layout import CONFIG_FILE
+from styledag.tensors.layout import CONFIG_FILE, is_weights
 from styledag.training.recipe import Recipe
 
 _PASSED = "preflight"
@@ -52,9 +53,8 @@ def require_ready(
 ) -> None:
     """Check a style before a run of some of its recipes and assets, or of all when these are empty.
 
-    What needs torch is not checked again while the style, its base and the device are as they
-    were when they passed, so that the run of an unchanged style starts at once. A run of the assets
-    of images alone needs no base.
+    Weights are searched for NaN, and what needs torch is checked, once until the style, its base or
+    the device changes: the run of an unchanged style starts at once. Images alone need no base.
 
     Raises:
         StyledagError: One line for each check that fails, with what to do.
@@ -78,6 +78,7 @@ def require_ready(
     if not failed:
         key = _passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
+            failed += _failed(_check_models(catalogue, style, declared, reads_values=True))
             failed += _failed(_check_fit(catalogue, style, declared, recipes, compute))
             if not failed:
                 catalogue.store.items.put_json(_PASSED, key, True)
@@ -358,6 +359,7 @@ def _check_fit(
         yield from found
         return
     yield Finding(subject, True, "prompts, blocks, sizes and sampler")
+    yield from check_stored_denoiser(catalogue, name, style.base)
     captioner = style.captions.captioner
     if captioner is not None and "captioner" in style.captions.sources:
         yield checked(
@@ -384,11 +386,12 @@ def _passed_key(
         device=compute.device,
         base=[
             [path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns]
-            for path in _small_files(folder)
+            for path in _read_files(folder)
         ],
     )
 
 
-def _small_files(folder: Path) -> list[Path]:
-    """Return a base's configurations and tokenizer, which is all that the fit depends on."""
-    return sorted(path for path in folder.rglob("*") if path.name.endswith(SMALL_FILES))
+def _read_files(folder: Path) -> list[Path]:
+    """Return a base's configurations, tokenizer and weights, which is all that is checked of it."""
+    found = ((path, path.name) for path in folder.rglob("*"))
+    return sorted(path for path, name in found if name.endswith(SMALL_FILES) or is_weights(name))

@@ -87,12 +87,45 @@ def pickled_file(root: Path) -> None:
     edit(root, r"base: \{model: base\}", "base: {model: all.ckpt}")
 
 
+def changed_unet(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    def spoil(root: Path) -> None:
+        path = root / "base" / "unet" / WEIGHTS_FILE
+        tensors = load_file(path)
+        change(tensors)
+        save_file(tensors, path)
+
+    return spoil
+
+
+def nameless(root: Path) -> None:
+    (root / "base" / "model_index.json").write_text("{}", encoding="utf-8")
+
+
 def broken_scorer(root: Path) -> None:
     (root / "scorer").mkdir()
     edit(root, r"scorer: \{model: .*\}", "scorer: {model: scorer}")
 
 
 BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no tensor": (
+        changed_unet(lambda tensors: tensors.pop("conv_in.bias")),
+        r"base/unet does not fit its config\.json: tensor 'conv_in\.bias' is missing",
+    ),
+    "shape": (
+        changed_unet(lambda tensors: tensors.update({"conv_in.bias": torch.zeros(3, 1)})),
+        r"tensor 'conv_in\.bias' has the shape \[3, 1\] in place of \[\d+\]",
+    ),
+    "integers": (
+        changed_unet(
+            lambda tensors: tensors.update({"conv_in.bias": tensors["conv_in.bias"].char()})
+        ),
+        r"tensor 'conv_in\.bias' is stored as torch\.int8",
+    ),
+    "nan": (
+        changed_unet(lambda tensors: tensors["conv_in.bias"].fill_(torch.nan)),
+        r"tensor 'conv_in\.bias' holds NaN",
+    ),
+    "nameless": (nameless, r"model_index\.json names no _class_name"),
     "family": (family, "PixArtAlphaPipeline.*cannot be fine-tuned"),
     "pickled": (pickled, "unet.*pickles are not read"),
     "fp16 only": (fp16_only, "unet has its weights as variant fp16 only.*set variant: fp16"),
@@ -294,16 +327,19 @@ def test_an_unchanged_style_is_checked_once_and_a_changed_one_again(
         require_ready(catalogue, STYLE, [], CPU)
 
 
+def test_a_base_that_was_damaged_meanwhile_is_checked_again(catalogue: Catalogue) -> None:
+    require_ready(catalogue, STYLE, [], CPU)
+    BAD["nan"][0](catalogue.project.root)
+    with pytest.raises(StyledagError, match="NaN"):
+        require_ready(catalogue, STYLE, [], CPU)
+
+
 def test_doctor_finds_nan_by_its_tensor_and_an_unreachable_source(
     catalogue: Catalogue,
 ) -> None:
     root = catalogue.project.root
-    path = root / "base" / "unet" / WEIGHTS_FILE
-    tensors = load_file(path)
-    tensors["conv_in.bias"] = torch.full_like(tensors["conv_in.bias"], torch.nan)
-    save_file(tensors, path)
+    BAD["nan"][0](root)
     edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1")
-    require_ready(catalogue, STYLE, [], CPU)
     failed = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
     nan, source = failed
     assert "tensor 'conv_in.bias'" in nan.detail
