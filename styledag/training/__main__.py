@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from styledag.bases.find import find_base
-from styledag.errors import StyledagError
+from styledag.errors import StyledagError, TrainingError
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress, SilentProgress
 from styledag.store.files import replaced_folder
@@ -61,6 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     try:
         recipe = recipe_from_json(options.recipe.read_text(encoding="utf-8"), str(options.recipe))
+        if recipe.decoder is not None:
+            raise TrainingError(
+                f"{options.recipe} tunes the VAE's decoder too, which only the graph does: remove "
+                "decoder from it"
+            )
         parts = find_base(options.base).parts
         with joined_processes(options.device) as processes:
             progress: Progress = LineProgress() if processes.is_first else SilentProgress()

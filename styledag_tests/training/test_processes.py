@@ -131,6 +131,14 @@ def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch
         pytest.fail("joined")
 
 
+def test_a_decoder_that_only_the_graph_tunes_is_refused(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.json").write_text('{"decoder": {"epochs": 1}}')
+    assert main(arguments(tmp_path, base, tmp_path)) == 1
+    assert "which only the graph does: remove decoder" in capsys.readouterr().err
+
+
 def test_wrong_recipe_is_one_sentence(base: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text('{"trained": "everything"}')
     assert main(arguments(tmp_path, base, tmp_path)) == 1
