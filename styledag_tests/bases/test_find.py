@@ -30,7 +30,7 @@ def test_the_index_that_diffusers_writes_is_understood(starter: Path) -> None:
 def test_another_pipeline_is_refused_by_its_name(tmp_path: Path, pipeline: str | None) -> None:
     write_index(tmp_path, _class_name=pipeline)
     named = f"a {pipeline} by" if pipeline else "names no _class_name"
-    with pytest.raises(ModelError, match=rf"{named} .*Stable Diffusion 1\.x or 2\.x"):
+    with pytest.raises(ModelError, match=rf"{named}.*Stable Diffusion 1\.x or 2\.x"):
         find_base(tmp_path)
 
 
