@@ -73,18 +73,23 @@ def alerts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Aler
         if entry.is_dagster_event
     ]
     partition = partitions_of(run)
-    failed_checks = False
+    stopped_by_check: set[str | None] = set()
     for event in events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             found = event.asset_check_evaluation_data
             if not found.passed:
-                failed_checks = True
+                if found.blocking and found.severity == dg.AssetCheckSeverity.ERROR:
+                    stopped_by_check.add(event.step_key)
                 what = f"{found.asset_key.to_user_string()} of {partition}"
                 yield Alert("check", f"{what}: {found.check_name}: {found.description}", link)
         elif event.is_step_materialization and event.asset_key is not None:
             yield from _news(instance, event, link)
-    if run.status == dg.DagsterRunStatus.FAILURE and not failed_checks:
-        yield Alert("failure", f"{partition}: {_sentence(events)}", link)
+    if run.status == dg.DagsterRunStatus.FAILURE:
+        # What a check stopped was reported with the check.
+        failed = [each for each in events if each.is_step_failure]
+        others = [each for each in failed if each.step_key not in stopped_by_check]
+        if others or not failed:
+            yield Alert("failure", f"{partition}: {_sentence(others or events)}", link)
 
 
 def _news(instance: dg.DagsterInstance, event: dg.DagsterEvent, link: str) -> Iterator[Alert]:
@@ -115,7 +120,9 @@ def _sentence(events: list[dg.DagsterEvent]) -> str:
                 return str(failure.user_failure_data.description)
             if failure.error is not None:
                 return f"{event.step_key} failed: {failure.error.message.strip()}"
-    return "the run failed; its log has the reason"
+    # Of a run that lost its process no step has failed.
+    ends = [each.message for each in events if each.is_run_failure and each.message]
+    return ends[-1] if ends else "the run failed; its log has the reason"
 
 
 def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], None]) -> None:
@@ -128,7 +135,9 @@ def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], N
     """
     receivers: Mapping[str, Callable[[str], None]] = {
         WEBHOOK: lambda to: _post(to, {"kind": alert.kind, "text": alert.text, "link": alert.link}),
-        SLACK: lambda to: _post(to, {"text": f"*{alert.kind}* {alert.text} <{alert.link}>"}),
+        SLACK: lambda to: _post(
+            to, {"text": f"*{alert.kind}* {_escaped(alert.text)} <{alert.link}>"}
+        ),
         MAIL: lambda to: _mail(to, environment.get(SMTP, "localhost"), alert),
     }
     for name, receiver in receivers.items():
@@ -138,6 +147,14 @@ def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], N
             except (OSError, smtplib.SMTPException) as exc:
                 # The text of a connection's error contains its address.
                 report(f"the alert could not be sent to {name}: {type(exc).__name__}")
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which Slack finds no link and no mention: captions may be part of it.
+
+    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _post(to: str, content: Mapping[str, str]) -> None:

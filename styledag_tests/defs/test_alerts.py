@@ -21,9 +21,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition) -> list[Alert]:
+def run(instance: dg.DagsterInstance, *assets: dg.AssetsDefinition) -> list[Alert]:
     result = dg.materialize(
-        [asset], instance=instance, partition_key=PARTITION, raise_on_error=False
+        assets, instance=instance, partition_key=PARTITION, raise_on_error=False
     )
     record = instance.get_run_by_id(result.run_id)
     assert record is not None
@@ -66,6 +66,41 @@ def test_a_check_that_stops_a_run_is_reported_instead_of_the_failure(
     (alert,) = run(instance, image_dataset)
     assert alert.kind == "check"
     assert alert.text == f"image_dataset of {PARTITION}: dataset_not_shrunk: 3 images, after 100"
+
+
+def test_a_check_that_only_warns_hides_no_failure(instance: dg.DagsterInstance) -> None:
+    @dg.asset(
+        partitions_def=PARTITIONS,
+        check_specs=[dg.AssetCheckSpec("captions_vary", asset="captions", blocking=True)],
+    )
+    def captions() -> dg.MaterializeResult:
+        same = dg.AssetCheckResult(
+            check_name="captions_vary",
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="all are alike",
+        )
+        return dg.MaterializeResult(check_results=[same])
+
+    @dg.asset(partitions_def=PARTITIONS, deps=[captions])
+    def image_dataset() -> None:
+        raise dg.Failure("the disk is full", allow_retries=False)
+
+    kinds = [(alert.kind, alert.text) for alert in run(instance, captions, image_dataset)]
+    assert kinds == [
+        ("check", f"captions of {PARTITION}: captions_vary: all are alike"),
+        ("failure", f"{PARTITION}: the disk is full"),
+    ]
+
+
+def test_a_run_that_lost_its_process_says_so(instance: dg.DagsterInstance) -> None:
+    lost = dg.DagsterRun("data", tags={"dagster/partition": PARTITION})
+    instance.add_run(lost)
+    instance.report_run_failed(lost, "The process of this run is gone.")
+    ended = instance.get_run_by_id(lost.run_id)
+    assert ended is not None
+    (alert,) = alerts_of(instance, ended)
+    assert alert.text == f"{PARTITION}: The process of this run is gone."
 
 
 def test_a_new_model_is_reported_and_one_that_was_found_is_not(
@@ -121,4 +156,15 @@ def test_it_goes_to_each_receiver_and_a_secret_address_into_no_log(
     assert reported == [
         f"the alert could not be sent to {SLACK}: HTTPError",
         f"the alert could not be sent to {MAIL}: ConnectionRefusedError",
+    ]
+
+
+def test_a_caption_in_a_message_mentions_nobody_in_slack(
+    receiver: tuple[str, list[dict[str, str]]],
+) -> None:
+    url, received = receiver
+    alert = Alert("check", "half have the caption '<!channel> a & b'", "http://ui/runs/1")
+    send(alert, {SLACK: f"{url}/ok"}, [].append)
+    assert received == [
+        {"text": "*check* half have the caption '&lt;!channel&gt; a &amp; b' <http://ui/runs/1>"}
     ]
