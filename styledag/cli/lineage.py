@@ -49,7 +49,8 @@ def lineage(
     """Show what a model, one of its checkpoints or one of its blends came from.
 
     Of a PNG that was drawn, or a safetensors file that was made, it shows what the file itself
-    states, and all else if the project's store has its model.
+    states, and all else if the project's store has its model. A file that states nothing, as a
+    labelled grid or a checkpoint, is known by its content where the store has it.
 
     Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15, fox.png,
     twemoji.full:both, twemoji.full@3 --why twemoji.full@8
@@ -102,18 +103,26 @@ def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | N
     """Return what a file states, and the artifact that it or a name stands for."""
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.tracing.ancestry import find_artifact
-    from styledag.graph.tracing.marked_files import SUFFIXES, find_marked, read_marks
+    from styledag.graph.tracing.marked_files import SUFFIXES, find_file, find_marked, read_marks
 
     path = Path(name)
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         return {}, find_artifact(Catalogue(session.project).store, name)
     marks = read_marks(path)
     try:
         project = session.project
-    except StyledagError:
+    except StyledagError as exc:
         # A lone file is enough for what it states itself.
+        if not marks:
+            raise LineageError(f"{path} states nothing of its origin, and {exc}") from exc
         return marks, None
-    return marks, find_marked(Catalogue(project).store, marks)
+    store = Catalogue(project).store
+    artifact = find_marked(store, marks) or find_file(store, path)
+    if not marks and artifact is None:
+        raise LineageError(
+            f"{path} states nothing of its origin, and the store here has no such file"
+        )
+    return marks, artifact
 
 
 def _write_bill(session: Session, model: "Artifact", to: Path, *, images: bool) -> None:

@@ -1,6 +1,7 @@
 """`styledag lineage` of names and of lone files, and why two models differ."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from PIL import Image
 
 from styledag.cli.main import cli
 from styledag.errors import LineageError
+from styledag.sampling.grid import GRID
 from styledag.sampling.provenance import png_with_provenance
 from styledag.store.store import Target
+from styledag.tensors.delta import DELTA_FILE
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject
 from styledag_tests.whole.small_project import MODEL
@@ -60,6 +63,26 @@ def test_a_file_of_another_program_is_refused(call: Call, tmp_path: Path) -> Non
     Image.new("RGB", (4, 4)).save(path)
     with pytest.raises(LineageError, match="states nothing of its origin"):
         call("lineage", path)
+
+
+@pytest.mark.parametrize(
+    ("asset", "partition", "file", "named"),
+    [
+        ("sample_grid", f"{MODEL}/0.50", GRID, "grid.PNG"),
+        ("checkpoint", f"{MODEL}/e001", f"unet/{DELTA_FILE}", "e001.safetensors"),
+    ],
+)
+def test_a_file_that_states_nothing_is_known_by_its_content(
+    call: Call, made: MadeProject, tmp_path: Path, asset: str, partition: str, file: str, named: str
+) -> None:
+    stored = made.catalogue.store.require(asset, partition)
+    lone = tmp_path / "elsewhere" / named
+    lone.parent.mkdir()
+    shutil.copy(stored.folder / file, lone)
+
+    described = json.loads(call("lineage", lone, "--json"))
+    assert (described["asset"], described["partition"]) == (asset, partition)
+    assert described["dataset_versions"] == [made.dataset.version]
 
 
 def test_two_models_are_compared_in_data_recipe_and_base(call: Call, made: MadeProject) -> None:
