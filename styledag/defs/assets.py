@@ -116,7 +116,7 @@ def _check_specs(
                 each.name,
                 asset=key,
                 description=each.description,
-                blocking=each.blocks,
+                blocking=True,  # Dagster asks the severity as well, which the style file decides
                 partitions_def=partitions,
             )
             for each in checks_of(stage)

@@ -20,8 +20,14 @@ from styledag.defs.history import newest_materialisations
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.freshness.due import due_builds
-from styledag.graph.freshness.retraining import MODEL, TRAINING, Decision, decide_retraining
+from styledag.graph.freshness.due import due_builds, stopped_builds
+from styledag.graph.freshness.retraining import (
+    IMAGES,
+    MODEL,
+    TRAINING,
+    Decision,
+    decide_retraining,
+)
 from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
 
@@ -129,7 +135,7 @@ class DueNow:
         for style in self._switched_on(instance):
             try:
                 due = due_builds(now, style)
-                waiting = self._waiting(instance, due)
+                waiting = self._waiting(instance, due) | self._stopped(now, due, warn)
             except StyledagError as exc:
                 warn(f"style {style} is left alone: {exc}")
                 continue
@@ -140,6 +146,20 @@ class DueNow:
         running = {each.instigator_name for each in schedules if each.is_running}
         styles = self._catalogue.project.style_paths
         return [style for style in styles if schedule_name(style) in running]
+
+    def _stopped(
+        self, now: Catalogue, due: Mapping[tuple[str, str], str], warn: Callable[[str], None]
+    ) -> set[tuple[str, str]]:
+        """Return the builds of models, and publishings, that a failed check stops.
+
+        The images' own stages go on, so that the decision about training names the check.
+        """
+        builds = [each for each in due if now.stages[each[0]].group not in (IMAGES, TRAINING)]
+        stopped = set()
+        for (asset, key), sentence in stopped_builds(now, builds):
+            warn(f"{asset} of {key} is stopped by {sentence}")
+            stopped.add((asset, key))
+        return stopped
 
     def _waiting(
         self, instance: dg.DagsterInstance, due: Mapping[tuple[str, str], str]

@@ -25,7 +25,14 @@ from styledag.graph.plan import plan_build
 from styledag.models.compute import Compute, ComputeSettings
 from styledag.progress import SilentProgress
 from styledag.project import Project
-from styledag_tests.defs.stand_ins import BROKEN, DOWN, NEWS, add_images, stand_in_stages
+from styledag_tests.defs.stand_ins import (
+    BROKEN,
+    DIVERGES,
+    DOWN,
+    NEWS,
+    add_images,
+    stand_in_stages,
+)
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 
 Requests = set[tuple[str, str]]
@@ -228,6 +235,15 @@ def test_a_dataset_that_shrank_stops_training_until_the_style_file_allows_it(gro
         grown.run("image_dataset", STYLE)
     grown.edit("max_shrink_share: 0.5", "max_shrink_share: 0.8")
     assert grown.refresh()[:2] == ["encoded_dataset, style", "ema_unet"]
+
+
+def test_nothing_follows_a_model_that_an_error_is_found_in(grown: Life) -> None:
+    grown.edit("epochs: 2", f"epochs: 2\n    learning_rate: {DIVERGES}")
+    assert grown.go_on() == ["ema_unet, style"]
+    with pytest.raises(RunFailedError, match="ema_unet does not pass loss_finite"):
+        grown.run("ema_unet", MODEL)
+    grown.edit(CHECKS, CHECKS.replace("{", "{errors: [], "))
+    assert grown.go_on() == [f"{TRAINED[1]}, style", *TRAINED[2:]]
 
 
 def test_captions_edited_by_hand_count_as_news(grown: Life) -> None:
