@@ -8,6 +8,7 @@ import smtplib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from itertools import pairwise
 
 import dagster as dg
 import requests
@@ -23,6 +24,8 @@ address with the SMTP host that takes its mail, and where the web UI is."""
 _UI_URL = "http://127.0.0.1:3000"
 _TIMEOUT_S = 20
 _SENSOR = "alerts"
+_OUTSIDE = "This run has been marked as failed from outside the execution context."
+"""Dagster's sentence of a process that was killed; the event before it has the reason."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,10 @@ def _sentence(events: list[dg.DagsterEvent]) -> str:
             if failure.error is not None:
                 return f"{event.step_key} failed: {failure.error.message.strip()}"
     # Of a run that lost its process no step has failed.
-    ends = [each.message for each in events if each.is_run_failure and each.message]
-    return ends[-1] if ends else "the run failed; its log has the reason"
+    for before, end in pairwise(events):
+        if end.is_run_failure and end.message:
+            return str(before.message if end.message == _OUTSIDE else end.message)
+    return "the run failed; its log has the reason"
 
 
 def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], None]) -> None:

@@ -93,14 +93,18 @@ def test_a_check_that_only_warns_hides_no_failure(instance: dg.DagsterInstance) 
     ]
 
 
-def test_a_run_that_lost_its_process_says_so(instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("message", ["The process of this run is gone.", None])
+def test_a_run_that_lost_its_process_says_so(
+    instance: dg.DagsterInstance, message: str | None
+) -> None:
     lost = dg.DagsterRun("data", tags={"dagster/partition": PARTITION})
     instance.add_run(lost)
-    instance.report_run_failed(lost, "The process of this run is gone.")
+    instance.report_engine_event("The process was killed.", lost)
+    instance.report_run_failed(lost, message)
     ended = instance.get_run_by_id(lost.run_id)
     assert ended is not None
     (alert,) = alerts_of(instance, ended)
-    assert alert.text == f"{PARTITION}: The process of this run is gone."
+    assert alert.text == f"{PARTITION}: {message or 'The process was killed.'}"
 
 
 def test_a_new_model_is_reported_and_one_that_was_found_is_not(
