@@ -108,7 +108,8 @@ def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
             SENSOR,
             target=dg.AssetSelection.all(),
             use_user_code_server=True,
-            emit_backfills=False,
+            # The blends of a model in one run, which loads the base once.
+            emit_backfills=True,
             description="Builds what is out of date of the styles that are refreshed, in order.",
         )
 

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from styledag.defs.automation import keep_fresh_sensor
+from styledag.defs.automation import SENSOR, keep_fresh_sensor
 from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import RunFailedError, Step, open_history, run_step
 from styledag.defs.switches import project_switches
@@ -244,6 +244,25 @@ def test_nothing_follows_a_model_that_an_error_is_found_in(grown: Life) -> None:
         grown.run("ema_unet", MODEL)
     grown.edit(CHECKS, CHECKS.replace("{", "{errors: [], "))
     assert grown.go_on() == [f"{TRAINED[1]}, style", *TRAINED[2:]]
+
+
+# Dagster's own, where a sensor's requests are looked at.
+@pytest.mark.filterwarnings("ignore:Function `AssetSelection.keys` is deprecated")
+def test_the_blends_of_a_model_are_asked_for_at_once(grown: Life) -> None:
+    grown.edit("[1.0]", "[0.25, 0.5, 1.0]")
+    grown.reload()
+    repository = grown.definitions.get_repository_def()
+    context = dg.build_sensor_context(instance=grown.instance, repository_def=repository)
+    requests = repository.get_sensor_def(SENSOR).evaluate_tick(context).run_requests or ()
+    asked = [each.asset_graph_subset for each in requests if each.requires_backfill_daemon()]
+    (subset,) = (each for each in asked if each is not None)
+    assert {
+        (each.asset_key.to_user_string(), each.partition_key)
+        for each in subset.iterate_asset_partitions()
+    } == {
+        ("merged_unet", f"{MODEL}@0.25"),
+        ("merged_unet", f"{MODEL}@0.50"),
+    }
 
 
 def test_captions_edited_by_hand_count_as_news(grown: Life) -> None:
