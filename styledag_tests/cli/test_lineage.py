@@ -41,6 +41,17 @@ def test_an_image_leads_to_the_data_behind_its_model(
     assert "a fox" in call("lineage", drawn)
 
 
+def test_a_file_from_elsewhere_commands_no_terminal(
+    call: Call, made: MadeProject, tmp_path: Path
+) -> None:
+    path = tmp_path / "fox.png"
+    marks = {"model_version": made.model.version, "prompt": "a \x1b[31mred\x9b2J fox"}
+    path.write_bytes(png_with_provenance(Image.new("RGB", (4, 4)), marks))
+    shown = call("lineage", path)
+    assert "prompt: a  [31mred 2J fox" in shown
+    assert not {"\x1b", "\x9b"} & set(shown)
+
+
 def test_a_lone_file_tells_what_it_states_without_a_project(
     drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
