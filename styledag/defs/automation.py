@@ -16,7 +16,6 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from styledag.defs.history import newest_materialisations
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
@@ -32,9 +31,6 @@ from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
 
 SENSOR = "keep_fresh"
-_NEWEST = 20
-"""Materialisations of a model that are looked at for the last that really trained it."""
-_S_PER_DAY = 86_400
 _TICKS = 64
 
 
@@ -171,7 +167,7 @@ class DueNow:
         worth: dict[str, bool] = {}
         for key in {key for _, key in training}:
             model = Partition.parse(key)
-            age_days = _age_days(instance, model)
+            age_days = _age_days(self._catalogue, model)
             decision = decide_retraining(self._catalogue, model, age_days=age_days)
             _observe(instance, model, decision)
             worth[key] = decision.is_worth
@@ -218,13 +214,15 @@ class Due(dg.AutomationCondition):
         return dg.AutomationResult(context, subset, cursor=json.dumps(remembered))
 
 
-def _age_days(instance: dg.DagsterInstance, model: Partition) -> float:
-    """Return how long ago a model was trained, in days; 0 if that is in no record."""
-    for record in newest_materialisations(instance, dg.AssetKey(MODEL), model.key, _NEWEST):
-        made = record.asset_materialization
-        if made is not None and not made.metadata["cached"].value:
-            return (datetime.now(UTC).timestamp() - record.timestamp) / _S_PER_DAY
-    return 0.0
+def _age_days(catalogue: Catalogue, model: Partition) -> float:
+    """Return how long ago a model was trained, in days; 0 if it never was.
+
+    The store tells: Dagster's records may be removed, or be of runs that found the model there.
+    """
+    trained = catalogue.store.current(MODEL, model.stored_as)
+    if trained is None:
+        return 0.0
+    return (datetime.now(UTC) - catalogue.store.published_at(trained)) / timedelta(days=1)
 
 
 def _observe(instance: dg.DagsterInstance, model: Partition, decision: Decision) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from styledag.graph.plan import plan_build
 from styledag.models.compute import Compute, ComputeSettings
 from styledag.progress import SilentProgress
 from styledag.project import Project
+from styledag.store.digest import RECORD_FILE
 from styledag_tests.defs.stand_ins import (
     BROKEN,
     DIVERGES,
@@ -213,6 +215,20 @@ def test_news_are_carried_through_and_training_waits_for_enough(grown: Life) -> 
     add_images(grown.root, "animal-fox")
     assert grown.refresh() == [*IMAGES, "encoded_dataset", *TRAINED]
     assert grown.decision().startswith("2 of 4 images changed")
+
+
+def test_an_old_model_is_trained_after_any_change(grown: Life) -> None:
+    grown.edit("min_changed_images: 2", "min_changed_images: 9, max_age_days: 30")
+    add_images(grown.root, "animal-owl")
+    grown.refresh()
+    assert grown.decision().endswith("or an age of 30 days: waiting")
+
+    model = Catalogue(grown.project).store.require("ema_unet", MODEL)
+    long_ago = time.time() - 31 * 86_400
+    os.utime(model.folder / RECORD_FILE, (long_ago, long_ago))
+
+    assert grown.go_on() == ["encoded_dataset", *TRAINED]
+    assert ", 31.0 days ago" in grown.decision()
 
 
 def test_images_that_are_gone_count_as_news(grown: Life) -> None:
