@@ -76,9 +76,11 @@ def lineage(
             missing = name if artifact is None else other
             raise LineageError(f"the store has not the model of {missing}: nothing to compare")
         store = Catalogue(session.project).store
-        _show_difference(
-            session, asdict(explain_difference(store, artifact, second)), as_json=as_json
-        )
+        difference = asdict(explain_difference(store, artifact, second))
+        if as_json:
+            click.echo(json.dumps(difference, indent=2, ensure_ascii=False))
+        else:
+            _show_difference(session.console, f"{name} and {other}", difference)
         return
     described: dict[str, Any] = {"file": dict(marks)} if marks else {}
     if artifact is not None:
@@ -153,16 +155,12 @@ def _write_events(session: Session, artifact: "Artifact", to: Path) -> None:
     click.echo(f"wrote {to}")
 
 
-def _show_difference(session: Session, difference: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(difference, indent=2, ensure_ascii=False))
-        return
-    console = session.console
-    tree = Tree("[bold]what differs[/bold]")
+def _show_difference(console: Console, of: str, difference: Mapping[str, Any]) -> None:
+    tree = Tree(f"[bold]what differs in what led to {escape(of)}[/bold]")
     data = ", ".join(f"{count} {what}" for what, count in difference["data"].items())
     tree.add(f"data: {data or 'the same images'}")
     tree.add(f"captions: {difference['captions']} of images in both")
-    tree.add(f"settings before training: {', '.join(difference['settings']) or 'the same'}")
+    tree.add(f"settings of other stages: {', '.join(difference['settings']) or 'the same'}")
     for what, label in (("recipe", "recipe"), ("code", "code"), ("models", "models")):
         changes = difference[what]
         branch = tree.add(label if changes else f"{label}: the same")

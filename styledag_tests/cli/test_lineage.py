@@ -119,7 +119,9 @@ def test_two_models_are_compared_in_data_recipe_and_base(call: Call, made: MadeP
     assert found["code"]["ema_unet"] == ["1", "2"]
     assert found["models"] == {}
     shown = call("lineage", MODEL, "--why", "small.other")
+    assert f"what differs in what led to {MODEL} and small.other" in shown
     assert "2 added, 1 removed" in shown
+    assert "settings of other stages: the same" in shown
     assert "epochs: 2 is 5" in shown
 
 
