@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import dagster as dg
 import requests
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from styledag.defs.history import newest_materialisations, partitions_of
 from styledag.graph.freshness.retraining import MODEL
@@ -83,8 +84,7 @@ def alerts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Aler
             if not found.passed:
                 if found.blocking and found.severity == dg.AssetCheckSeverity.ERROR:
                     stopped_by_check.add(event.step_key)
-                what = f"{found.asset_key.to_user_string()} of {partition}"
-                yield Alert("check", f"{what}: {found.check_name}: {found.description}", link)
+                yield Alert("check", _check_sentence(found, partition), link)
         elif event.is_step_materialization and event.asset_key is not None:
             yield from _news(instance, event, link)
     if run.status == dg.DagsterRunStatus.FAILURE:
@@ -92,7 +92,8 @@ def alerts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Aler
         failed = [each for each in events if each.is_step_failure]
         others = [each for each in failed if each.step_key not in stopped_by_check]
         if others or not failed:
-            yield Alert("failure", f"{partition}: {_sentence(others or events)}", link)
+            of = f"{partition}: " if partition else ""
+            yield Alert("failure", f"{of}{_sentence(others or events)}", link)
 
 
 def _news(instance: dg.DagsterInstance, event: dg.DagsterEvent, link: str) -> Iterator[Alert]:
@@ -113,6 +114,12 @@ def _news(instance: dg.DagsterInstance, event: dg.DagsterEvent, link: str) -> It
             yield Alert(
                 "recommendation", f"{partition}: {now} is recommended, no more {before}", link
             )
+
+
+def _check_sentence(found: AssetCheckEvaluation, partition: str) -> str:
+    of = found.partition or partition
+    what = found.asset_key.to_user_string() + (f" of {of}" if of else "")
+    return ": ".join([what, found.check_name, *filter(None, [found.description])])
 
 
 def _sentence(events: list[dg.DagsterEvent]) -> str:

@@ -142,7 +142,9 @@ def _by_hand(
             if not outcome.passed:
                 wrong.append(outcome.why)
         return dg.AssetCheckResult(
-            passed=not wrong, metadata={"partitions": looked_at, "wrong": wrong}
+            passed=not wrong,
+            description="; ".join(wrong) or f"{looked_at} partitions are sound",
+            metadata={"partitions": looked_at, "wrong": wrong},
         )
 
     return look

@@ -4,12 +4,15 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from styledag.defs.alerts import MAIL, SLACK, WEBHOOK, Alert, alerts_of, send
+from styledag.defs.code_location import build_definitions
+from styledag_tests.whole.small_project import make_project
 
 PARTITIONS = dg.StaticPartitionsDefinition(["twemoji.full"])
 PARTITION = "twemoji.full"
@@ -66,6 +69,28 @@ def test_a_check_that_stops_a_run_is_reported_instead_of_the_failure(
     (alert,) = run(instance, image_dataset)
     assert alert.kind == "check"
     assert alert.text == f"image_dataset of {PARTITION}: dataset_not_shrunk: 3 images, after 100"
+
+
+def test_a_check_of_all_partitions_is_reported_with_what_is_wrong(
+    instance: dg.DagsterInstance, tmp_path: Path, starter: Path
+) -> None:
+    definitions = build_definitions(make_project(tmp_path, starter, "http://127.0.0.1:1"))
+    whole = dg.AssetCheckKey(dg.AssetKey("checkpoint"), "stored_as_published")
+
+    @dg.asset_check(asset="checkpoint", name="stored_as_published")
+    def damaged() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False, description="a file is another one")
+
+    job = dg.define_asset_job("check", dg.AssetSelection.checks(whole))
+    sound = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job]))
+    result = sound.resolve_job_def("check").execute_in_process(instance=instance)
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert evaluation.description == "0 partitions are sound"
+
+    job = dg.define_asset_job("check", dg.AssetSelection.checks(damaged))
+    wrong = dg.Definitions(asset_checks=[damaged], jobs=[job]).resolve_job_def("check")
+    (alert,) = alerts_of(instance, wrong.execute_in_process(instance=instance).dagster_run)
+    assert alert.text == "checkpoint: stored_as_published: a file is another one"
 
 
 def test_a_check_that_only_warns_hides_no_failure(instance: dg.DagsterInstance) -> None:
