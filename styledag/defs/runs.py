@@ -17,6 +17,8 @@ from dagster._core.instance.ref import InstanceRef
 from styledag.defs.run_processes import end_dead_runs, process_tags
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
+from styledag.graph.stage import Stage
 
 _UNCAPTURED = {
     "compute_logs": {
@@ -57,11 +59,21 @@ class Materialised:
 def steps_of(catalogue: Catalogue, style: str, recipes: Sequence[str] = ()) -> list[Step]:
     """Return the runs that bring a style, with all of its recipes or some, up to date, in order.
 
+    A stage that not every style asks for has a run of its own: it has fewer partitions than the
+    others, and the assets of a run share theirs.
+
     Raises:
         StyleFileError: If the style or a recipe is not declared.
     """
-    walked = groupby(catalogue.walk(style, recipes), lambda pair: pair[1].key)
-    return [Step(tuple(stage.name for stage, _ in pairs), key) for key, pairs in walked]
+
+    def run_of(walked: tuple[Stage, Partition]) -> tuple[str, str]:
+        stage, partition = walked
+        return partition.key, stage.name if stage.is_optional else ""
+
+    return [
+        Step(tuple(stage.name for stage, _ in walked), key)
+        for (key, _), walked in groupby(catalogue.walk(style, recipes), run_of)
+    ]
 
 
 def run_step(
