@@ -42,6 +42,10 @@ test-slow: $(READY) ## Run the tests that take minutes
 test-cuda: $(READY) ## Run the tests marked gpu on a device that the processor pretends to be; needs g++
 	OMP_NUM_THREADS=1 $(BIN)/python -m tools.pretended_cuda pytest -m gpu -k "not compiled"
 
+.PHONY: test-mps
+test-mps: $(READY) ## The same on one that has no float64, as Apple's GPUs have none
+	PRETENDED_WITHOUT_FLOAT64=1 OMP_NUM_THREADS=1 $(BIN)/python -m tools.pretended_cuda pytest -m gpu -k "not compiled and not flux2_klein and not slerp"
+
 .PHONY: test-wiki
 test-wiki: $(READY) ## Run the tests against a real MediaWiki; needs Debian's packages, and names them
 	$(BIN)/python -m pytest -m slow styledag_tests/collect/test_real_wiki.py

@@ -9,10 +9,12 @@ What is made is kept, so a killed run resumes where it stopped.
 import argparse
 import json
 import shutil
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from rich.console import Console
@@ -22,13 +24,22 @@ from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import open_history, run_step, steps_of
 from styledag.demo.wiki import shared_wiki
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checkpoint_unets import denoiser_of
+from styledag.graph.drawing import sampler_of
 from styledag.graph.names import Partition
+from styledag.graph.plan import plan_build
+from styledag.graph.stages.scores import blend_candidates, judged_by
 from styledag.images.encode import encode_jpeg
 from styledag.manifest import read_rows
 from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 from styledag.project import Project
-from styledag.scoring.records import ScoreRow
+from styledag.scoring.base_remembered import base_remembered
+from styledag.scoring.bootstrap import Counts, bootstrap
+from styledag.scoring.denoising_loss import NoisedImage
+from styledag.scoring.records import Estimate, ScoreRow
 from styledag.scoring.score import SCORES
+from styledag.scoring.style import Float64
+from styledag.scoring.style_learned import style_learned
 from styledag.settings import settings_identity
 from styledag.store.artifact import Facts
 from styledag.store.store import Store, Target
@@ -236,14 +247,70 @@ def run(project: Project, compute: ComputeSettings) -> dict[str, ScoreRow]:
     return found
 
 
-def as_markdown(rows: dict[str, ScoreRow]) -> str:
-    """Return a table of both recipes."""
+def differences(catalogue: Catalogue, compute: Compute) -> dict[str, Estimate]:
+    """Return how much more of each the first average has, over the same images and resamples."""
+    found: dict[str, Estimate] = {}
+
+    def compare(workspace: Workspace) -> Facts:
+        losses = {name: losses_at_1(catalogue, name, compute, workspace) for name in AVERAGES}
+        for measure, statistic in (
+            ("style learned", style_learned),
+            ("base remembered", base_remembered),
+        ):
+            (first, images, base), (second, *_) = (each[measure] for each in losses.values())
+            ours, others = statistic(first, base), statistic(second, base)
+
+            def minus(counts: Counts, ours: Any = ours, others: Any = others) -> float | None:
+                one, other = ours(counts), others(counts)
+                return None if one is None or other is None else one - other
+
+            groups = [each.group for each in images]
+            low, high = bootstrap(minus, groups, range(len(images)), measure)
+            found[measure] = Estimate(minus(np.ones(len(images), np.int64)), low, high)
+        return {}
+
+    # In the store of the scores, which has the images and the losses.
+    catalogue.store.build(
+        Target(asset="differences", partition=STYLE, code_version="1", depends_on_outside=True),
+        compare,
+    )
+    return found
+
+
+def losses_at_1(
+    catalogue: Catalogue, recipe: str, compute: Compute, workspace: Workspace
+) -> dict[str, tuple[Float64, Sequence[NoisedImage], Float64]]:
+    """Return the losses of a recipe's blend of weight 1, the images, and the base's losses."""
+    planned = plan_build(catalogue, "scores", Partition(STYLE, recipe)).inputs
+    inputs = replace(planned, compute=lambda: compute)
+    base = inputs.models["base"]
+    sampler = sampler_of(inputs, workspace, denoiser_of(base), known_as=base.version)
+    by = judged_by(inputs, sampler, workspace)
+    weights = next(
+        each.weights for each in blend_candidates(inputs, workspace) if each.weight == 1.0
+    )
+    if weights is None:
+        raise RuntimeError(f"recipe {recipe} has no blend of weight 1")
+    return {
+        name: (by.losses.of(weights, images), images, by.losses.of(by.base, images))
+        for name, images in {"style learned": by.heldout, "base remembered": by.own}.items()
+    }
+
+
+def as_markdown(rows: dict[str, ScoreRow], apart: dict[str, Estimate]) -> str:
+    """Return a table of both recipes, and of the difference between them."""
     lines = ["| average | style learned | base remembered |", "| --- | --- | --- |"]
     for name, row in rows.items():
-        each = (row.style_learned, row.base_remembered)
-        shown = [f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in each]
+        shown = [in_brackets(each) for each in (row.style_learned, row.base_remembered)]
         lines.append(f"| `{name}` | {' | '.join(shown)} |")
+    shown = [in_brackets(each) for each in apart.values()]
+    lines.append(f"| {' less '.join(f'`{name}`' for name in rows)} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
+
+
+def in_brackets(figure: Estimate) -> str:
+    """Return a figure with its interval."""
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
 def main() -> None:
@@ -255,9 +322,11 @@ def main() -> None:
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     settings = ComputeSettings(device=arguments.device)
-    base = make_base(work, resolve_compute(settings), BarsProgress(Console(stderr=True)))
-    rows = run(write_project(work / "project", base), settings)
-    table = as_markdown(rows)
+    compute = resolve_compute(settings)
+    base = make_base(work, compute, BarsProgress(Console(stderr=True)))
+    project = write_project(work / "project", base)
+    rows = run(project, settings)
+    table = as_markdown(rows, differences(Catalogue(project), compute))
     (work / "flow.json").write_text(
         json.dumps({name: asdict(row) for name, row in rows.items()}, indent=1) + "\n",
         encoding="utf-8",

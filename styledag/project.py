@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 from styledag.errors import StyledagError, StyleFileError
@@ -10,6 +11,8 @@ from styledag.style.load import SUFFIX, load_style, style_paths
 from styledag.style.model import Style
 
 MARK = "dagster.yaml"
+_FILES = {MARK: MARK, "workspace.yaml": "workspace.yaml", "gitignore": "data/.gitignore"}
+"""What a new project begins with: files of the package, and their names in the project."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,43 @@ class Project:
             if (folder / MARK).is_file():
                 return cls.at(folder, store_url)
         raise StyledagError(
-            f"{start} lies in no styledag project: change into a folder that has a {MARK}"
+            f"{start} lies in no styledag project: change into a folder that has a {MARK}, or "
+            "make one here with `styledag init`"
         )
+
+    @classmethod
+    def create(cls, root: Path) -> "Project":
+        """Make a folder a project without styles, and return that; other files in it stay.
+
+        Raises:
+            StyledagError: If it is a project already, or one of its files is there or cannot be
+                written.
+        """
+        there = [name for name in _FILES.values() if os.path.lexists(root / name)]
+        if there:
+            raise StyledagError(
+                f"{root} has a {there[0]} already: it is a project, or belongs to something else; "
+                "name another folder"
+            )
+        project = cls.at(root)
+        try:
+            project.styles_folder.mkdir(parents=True, exist_ok=True)
+            for file, name in _FILES.items():
+                content = (resources.files("styledag") / "project_files" / file).read_bytes()
+                (root / name).write_bytes(content)
+        except OSError as exc:
+            raise StyledagError(f"{root} cannot become a project: {exc}") from exc
+        return project
 
     @property
     def styles_folder(self) -> Path:
         """Folder of the style files."""
         return self.root / "data" / "styles"
+
+    @property
+    def starter(self) -> Path:
+        """Folder of the starter's models, which only a clone of styledag's repository has."""
+        return self.root / "data" / "starter"
 
     @property
     def style_paths(self) -> Mapping[str, Path]:

@@ -33,14 +33,16 @@ class Conditioning:
         self,
         device: "torch.device | None" = None,
         dtype: "torch.dtype | None" = None,
-        *,
-        non_blocking: bool = False,
     ) -> "Conditioning":
-        """Return the tensors on a device; floating-point ones in a dtype, masks and ids as is."""
+        """Return the tensors on a device; floating-point ones in a dtype, masks and ids as is.
+
+        Pinned ones are copied without waiting. No others: to Apple's GPUs torch copies what then
+        stands in memory that was freed meanwhile (its issue 189690).
+        """
         moved = {}
         for name, each in self.tensors.items():
             own = dtype if each.is_floating_point() else None
-            moved[name] = each.to(device, non_blocking=non_blocking).to(own or each.dtype)
+            moved[name] = each.to(device, non_blocking=each.is_pinned()).to(own or each.dtype)
         return Conditioning(moved)
 
     def pinned(self) -> "Conditioning":

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
-from styledag.models.compute import ComputeSettings, resolve_compute
+from styledag.models.compute import ComputeSettings, device_name, resolve_compute, why_no_cuda
+from styledag.models.triton import why_no_kernels
 
 _GB = 1_000_000_000
 _PACKAGES = ("torch", "diffusers", "transformers", "datasets", "dagster")
@@ -37,7 +38,12 @@ def _package(package: str, remedy: str) -> Finding:
 
 def _device() -> str:
     compute = resolve_compute(ComputeSettings())
-    return f"{compute.device}, {str(compute.dtype).removeprefix('torch.')}"
+    shown = f"{compute.device}, {str(compute.dtype).removeprefix('torch.')}"
+    if compute.device.type != "cuda":
+        return "; ".join(filter(None, (shown, why_no_cuda())))
+    why = why_no_kernels()
+    compiled = f"; nothing is compiled for speed, since {why}" if why else ""
+    return f"{shown}, {device_name(compute.device)}{compiled}"
 
 
 def _store(catalogue: Catalogue) -> str:

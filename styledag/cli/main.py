@@ -19,7 +19,7 @@ from styledag.cli.schedule import schedule
 from styledag.cli.show import show
 from styledag.cli.sign import sign
 from styledag.cli.status import doctor, status
-from styledag.cli.style import new, schema
+from styledag.cli.style import init, new, schema
 from styledag.cli.ui import ui
 from styledag.cli.wiki import wiki
 from styledag.errors import StyledagError
@@ -47,7 +47,7 @@ def cli(context: click.Context, project: Path | None, store: str | None) -> None
 
 
 for command in (
-    *(demo, run, show, compare, ui, new, status, lineage, doctor, schedule, gc),
+    *(init, new, demo, run, show, compare, ui, status, lineage, doctor, schedule, gc),
     *(captions, diff, export, publish, sign, wiki, schema),
 ):
     cli.add_command(command)

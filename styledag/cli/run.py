@@ -83,11 +83,10 @@ def demo(session: Session, style: str, device: Device) -> None:
     from styledag.demo.wiki import shared_wiki
 
     root = session.project.root
-    starter = root / "data" / "starter"
-    if not starter.is_dir():
+    if not session.project.starter.is_dir():
         raise ModelError(
-            f"the demo needs the starter, and {starter} is no folder; copy data/starter from "
-            "styledag's repository (in a clone: `git checkout -- data/starter`)"
+            f"the demo needs the starter, and {session.project.starter} is no folder; copy "
+            "data/starter from styledag's repository (in a clone: `git checkout -- data/starter`)"
         )
     with ExitStack() as stack:
         if style == DEMO_STYLE:

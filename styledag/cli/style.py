@@ -1,15 +1,38 @@
-"""`styledag new` and `styledag schema`: beginning a style file, and having an editor check it."""
+"""`styledag init`, `new` and `schema`: beginning a project and a style file, and checking it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from styledag.cli.context import Session, pass_session
+
+if TYPE_CHECKING:
+    from styledag.project import Project
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
+@pass_session
+def init(session: Session, folder: Path) -> None:
+    """Make a folder a project: with Dagster's settings, and room for style files.
+
+    FOLDER is the current one if it is left out. A clone of styledag's repository is a project.
+    """
+    from styledag.project import Project
+
+    project = Project.create(folder.resolve())
+    session.console.print(f"{project.root} is a styledag project")
+    into = "" if project.root == Path.cwd() else f"cd {folder}, then: "
+    session.console.print(f"{into}styledag new NAME")
 
 
 @click.command()
 @click.argument("name")
 @click.option(
     "--base",
-    help="Base to fine-tune, such as starter or sd15; sd15 on a machine with a GPU, else starter.",
+    help="Base to fine-tune, such as starter, sd15 or sdxl; without it, the starter on a machine "
+    "without a GPU if the project has it, else sd15.",
 )
 @click.option(
     "--from",
@@ -24,6 +47,7 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
     With --from, its source is the one that is found there.
     """
     from styledag.collect.discover import Discovered, discover_source
+    from styledag.style.load import load_style
     from styledag.style.schema import SCHEMA_FILE, style_schema
     from styledag.style.template import write_new_style
 
@@ -34,7 +58,7 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
     path = write_new_style(
         name,
         folder,
-        base=base or _usual_base(),
+        base=base or _usual_base(session.project),
         source=found.source or None,
         remarks=found.remarks,
         images=found.images,
@@ -42,16 +66,24 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
     (folder / SCHEMA_FILE).write_text(style_schema(), encoding="utf-8")
     session.console.print(f"wrote {path}")
     if address is None:
-        session.console.print(f"edit it, then: styledag doctor {name}, styledag run {name}")
+        first, *others = load_style(path).recipes
+        model = f"{name}.{first}"
+        session.console.print(f"edit it, then: styledag doctor {model}, styledag run {model}")
+        if others:
+            session.console.print(
+                f"other recipes: {', '.join(others)}; styledag run {name} trains all"
+            )
         return
     session.console.print(f"found a source of type {found.source['type']}; its images:")
     session.console.print(f"  styledag run {name} --to curated_images")
     session.console.print(f"  styledag show {name}")
 
 
-def _usual_base() -> str:
+def _usual_base(project: "Project") -> str:
     from styledag.models.compute import ComputeSettings, resolve_compute
 
+    if not project.starter.is_dir():
+        return "sd15"
     return "starter" if resolve_compute(ComputeSettings()).device.type == "cpu" else "sd15"
 
 

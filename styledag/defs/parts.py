@@ -11,7 +11,7 @@ from styledag.defs.history import newest_materialisations
 from styledag.defs.logged import materialisation
 from styledag.defs.metadata import built_metadata, lineage_links, name_tags, recipe_metadata
 from styledag.defs.placement import Placement
-from styledag.graph.catalogue import Catalogue
+from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.names import Partition
 from styledag.graph.plan import Plan, listed_parts
 from styledag.graph.stage import Stage
@@ -36,6 +36,27 @@ class PartsLog:
     placement: Placement
     on_built: Callable[[Built], None]
     pages_url: str
+
+    def mark_earlier(self, plan: Plan) -> None:
+        """Mark the parts of an earlier build, which stay until this one has published its own.
+
+        A training that is cut leaves both: some checkpoints are its own, the rest the last one's.
+        """
+        if plan.plan_part is None or self.catalogue.store.find(plan.target) is not None:
+            return
+        for partition in self._declared_parts(plan):
+            planned = plan.plan_part(partition.part)
+            current = self.catalogue.store.current(planned.stage.name, partition.stored_as)
+            if current is not None and current.build.key != planned.target.key:
+                self.context.log_event(
+                    dg.AssetObservation(
+                        self.placement.asset(planned.stage.name),
+                        partition=partition.key,
+                        description=f"of an earlier {plan.stage.name}, not of the one that began "
+                        "now; replaced when that has come as far",
+                        metadata={"earlier": True, "version": current.version},
+                    )
+                )
 
     def log_part(self, plan: Plan, built: Built) -> None:
         """Log a part as a materialisation of its own partition."""
@@ -62,6 +83,14 @@ class PartsLog:
         store, artifact = self.catalogue.store, built.artifact
         links = lineage_links(self.pages_url, store, artifact, self.placement)
         return {**built_metadata(stage, built, links), **recipe_metadata(store, artifact)}
+
+    def _declared_parts(self, plan: Plan) -> list[Partition]:
+        """Return the partitions that a style file declares of what a stage publishes."""
+        if plan.stage.publishes is None:
+            return []
+        owner = plan.inputs.partition
+        grain = self.catalogue.stages[plan.stage.publishes.asset].grain
+        return partitions_of(self.catalogue.style(owner.style), owner, grain)
 
     def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
         build = built.artifact.build

@@ -83,9 +83,10 @@ def blends_of(style: "Style", model: Partition) -> list[Blend]:
 
 
 def mixed_with(style: "Style", partition: Partition) -> list[Partition]:
-    """Return the further models that a blend of several is made of; none for any other blend."""
+    """Return the further models of the graph that a blend of several is made of; else none."""
     shares = style.blends.mixed.get(partition.part, {})
-    return [Partition.parse(each) for each in shares if each != partition.model_key]
+    outside = {partition.model_key, *style.blends.foreign}
+    return [Partition.parse(each) for each in shares if each not in outside]
 
 
 def amount_of(unet: Path) -> float:

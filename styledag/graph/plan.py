@@ -115,7 +115,7 @@ def declared_digest(
         ModelError: If a model's folder holds no model.
     """
     models = {}
-    for uses in stage.uses:
+    for uses in stage.uses_of(declaration):
         reference = uses.reference(declaration)
         if reference is not None:
             models[uses.role] = _model_identity(catalogue, declaration, uses, reference)
@@ -155,7 +155,7 @@ class _Planner:
         upstream = self._upstream(stage)
         ancestors = self._ancestors(stage, upstream)
         self._resolve(stage)
-        roles = [each.role for each in stage.uses if each.role in self.models]
+        roles = [each.role for each in stage.uses_of(declaration) if each.role in self.models]
         models = {role: self.models[role] for role in roles}
         files = _files(catalogue, stage, declaration)
         target = Target(
@@ -218,7 +218,7 @@ class _Planner:
         return tuple(once.values())
 
     def _resolve(self, stage: Stage) -> None:
-        for uses in stage.uses:
+        for uses in stage.uses_of(self.declaration):
             reference = uses.reference(self.declaration)
             if reference is None or uses.role in self.models:
                 continue

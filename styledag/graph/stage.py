@@ -266,6 +266,7 @@ class Stage:
         settings: Returns the settings that decide its content.
         reads: Upstream assets.
         uses: Models from outside the graph.
+        further_uses: Returns those that a single declaration names, such as one blend's.
         files: Returns files of the project, by name, that decide its content.
         depends_on_outside: Whether something outside decides the content too, as a web site does.
             Then the function runs every time, and leaves it to its items to do no work twice.
@@ -286,12 +287,17 @@ class Stage:
     settings: Callable[[Declaration], Settings] = lambda _: Settings()
     reads: tuple[Reads, ...] = ()
     uses: tuple[Uses, ...] = ()
+    further_uses: Callable[[Declaration], Sequence[Uses]] = lambda _: ()
     files: Callable[[Declaration], Mapping[str, str]] = field(default=lambda _: {})
     depends_on_outside: bool = False
     publishes: Publishes | None = None
     pool: str | None = None
     preview: Preview | None = None
     checks: tuple[Check, ...] = ()
+
+    def uses_of(self, declared: Declaration) -> tuple[Uses, ...]:
+        """Return all models from outside the graph that a declaration may need."""
+        return *self.uses, *self.further_uses(declared)
 
     @property
     def is_optional(self) -> bool:

@@ -1,6 +1,6 @@
 """The blends of a style's sweep: between base and fine-tune, made in memory and never stored."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,6 @@ from styledag.graph.checkpoint_unets import denoiser_of
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Uses
 from styledag.merging import blend
-from styledag.merging.methods.add_difference import ONTO
 from styledag.merging.settings import BlendSettings
 from styledag.store.items import item_key
 
@@ -32,17 +31,22 @@ def denoiser_part(parts: "Parts") -> tuple[str, ...]:
     return (parts.denoiser,)
 
 
-def uses_onto(when: Callable[[Declaration], bool]) -> Uses:
-    """Return the use of the further model that the style's merge method reads, if it reads one."""
+def blended_denoisers(models: "Mapping[str, ModelReference]") -> list[Uses]:
+    """Return the uses of models from outside the graph whose denoisers are blended, by role."""
 
-    def onto(declared: Declaration) -> "ModelReference | None":
-        return declared.style.blends.method.models().get(ONTO) if when(declared) else None
+    def uses(role: str, model: "ModelReference") -> Uses:
+        return Uses(role, lambda _: model, denoiser_part)
 
-    return Uses(ONTO, onto, denoiser_part)
+    return [uses(role, model) for role, model in models.items()]
+
+
+def swept_denoisers(declared: Declaration) -> list[Uses]:
+    """Return the uses of the further models that the style's merge method reads in a sweep."""
+    models = declared.style.blends.method.models() if has_sweep(declared) else {}
+    return blended_denoisers(models)
 
 
 READS_SWEEP = Reads(SWEEP, when=has_sweep)
-SWEEPS_ONTO = uses_onto(has_sweep)
 
 
 def base_share_of(inputs: Inputs) -> float:
@@ -55,8 +59,9 @@ def swept_blends(inputs: Inputs) -> "Iterator[Mapping[float, Weights]]":
     """Yield the blend of each weight of the sweep, which one denoiser takes in turn; or none.
 
     Args:
-        inputs: Of a stage that reads ``ema_unet``, uses the whole base and :data:`SWEEPS_ONTO`, and
-            has the style's :class:`~styledag.merging.settings.BlendSettings` as ``blends``.
+        inputs: Of a stage that reads ``ema_unet``, uses the whole base and
+            :func:`swept_denoisers`, and has the style's
+            :class:`~styledag.merging.settings.BlendSettings` as ``blends``.
     """
     from styledag.bases.find import find_base
     from styledag.merging.blend import Blending

@@ -1,7 +1,7 @@
 """The settings of blends in a style file."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -11,11 +11,13 @@ from pydantic import BeforeValidator, Field
 
 from styledag.merging.method import MergeSettings, method_of, settings_classes
 from styledag.merging.methods.lerp import Lerp
+from styledag.models.reference import ModelReference
 from styledag.settings import STRICT, setting, settings_identity
 from styledag.training.recipe import MAX_POWER_LENGTH
 
 MIXED_NAME = r"(?!e\d+$)[a-z][a-z0-9_]{0,62}"
 """Of a blend of several models; ``e16`` is a checkpoint's key."""
+_FOREIGN_NAME = r"[a-z][a-z0-9_-]{0,62}"
 
 if TYPE_CHECKING:
     MethodSettings = MergeSettings
@@ -74,11 +76,16 @@ class BlendSettings:
         "blend; standard deviations as shares of the run, in thousandths, such as 0.15.",
     )
 
+    foreign: Mapping[str, ModelReference] = setting(
+        default_factory=dict,
+        help="Fine-tunes made elsewhere of a base of the same family, by the names that mixed has "
+        "for them, such as {photo: {model: photo.safetensors}}. Their denoisers are blended.",
+    )
     mixed: Mapping[str, Mapping[str, float]] = setting(
         default_factory=dict,
         help="Blends of several models, such as {both: {twemoji.full: 0.3, openmoji.full: 0.7}}: "
-        "shares of each, of this style and of others with a base of the same family. What is "
-        "left to 1 is this style's base.",
+        "shares of each, of this style, of others with a base of the same family, and of those "
+        "that foreign names. What is left to 1 is this style's base.",
     )
 
     def __post_init__(self) -> None:
@@ -98,6 +105,9 @@ class BlendSettings:
                 )
         if list(self.lengths) != sorted(set(self.lengths)):
             raise ValueError(f"lengths {list(self.lengths)} must rise, each once")
+        for name in self.foreign:
+            if not re.fullmatch(_FOREIGN_NAME, name):
+                raise ValueError(f"foreign has {name!r}, which is no name: match {_FOREIGN_NAME}")
         for name, shares in self.mixed.items():
             self._check_mixed(name, shares)
 
@@ -107,8 +117,11 @@ class BlendSettings:
         if len(shares) < 2:
             raise ValueError(f"mixed[{name!r}] needs two models or more, such as twemoji.full: 0.3")
         for model, share in shares.items():
-            if not re.fullmatch(r"[^.@:/]+\.[^.@:/]+", model):
-                raise ValueError(f"mixed[{name!r}] has {model!r}: a model is named STYLE.RECIPE")
+            if model not in self.foreign and not re.fullmatch(r"[^.@:/]+\.[^.@:/]+", model):
+                raise ValueError(
+                    f"mixed[{name!r}] has {model!r}: name a model as STYLE.RECIPE, or one of "
+                    f"blends.foreign, which has {', '.join(self.foreign) or 'none'}"
+                )
             if not 0 < share <= 1:
                 raise ValueError(f"mixed[{name!r}][{model!r}] is {share!r}, but must be 0 to 1")
         if sum(shares.values()) > 1 + 1e-9:
@@ -118,6 +131,16 @@ class BlendSettings:
                 f"mixed[{name!r}] has several models, but method {self.method.type} merges one: "
                 "name lerp, ties or dare"
             )
+
+    def foreign_in(self, shares: Collection[str]) -> dict[str, ModelReference]:
+        """Return the fine-tunes made elsewhere that are among the models of a blend, by name."""
+        return {name: model for name, model in self.foreign.items() if name in shares}
+
+    @property
+    def outside(self) -> "dict[tuple[str, str], ModelReference]":
+        """All models from outside the graph that blends read, by the keys where they are named."""
+        of_method = {("method", role): model for role, model in self.method.models().items()}
+        return of_method | {("foreign", name): model for name, model in self.foreign.items()}
 
     def identity(self, weight: float) -> dict[str, Any]:
         """Return what decides the blend of a weight besides the weight, for a cache key.

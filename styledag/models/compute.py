@@ -1,15 +1,21 @@
 """The device, dtype and memory that computing stages run with."""
 
+import logging
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import DeviceError
+from styledag.models.triton import use_torch_kernels, why_no_kernels
 from styledag.settings import STRICT, check_settings, setting
 
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
 _GIB = 1 << 30
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +29,8 @@ class ComputeSettings:
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
         "auto",
-        help="Dtype of inference and autocast; auto is bfloat16 on CUDA, else float32.",
+        help="Dtype of inference and autocast; auto is bfloat16 on CUDA devices that have it (from "
+        "compute capability 8.0), else float32.",
     )
     compile: Literal["auto", "on", "off"] = setting(
         "auto",
@@ -73,13 +80,19 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
     """Return the device and dtype that the settings ask for.
 
     Raises:
-        DeviceError: If the device isn't there, or cannot do the dtype or the budget.
+        DeviceError: If the device isn't there or doesn't compute, or cannot do the dtype or the
+            budget.
     """
     import torch
 
     device = resolve_device(settings.device)
+    if device.type == "cuda":
+        check_cuda(device)
+    elif settings.device == "auto" and (why := why_no_cuda()):
+        log.warning("%s", why)
     if settings.dtype == "auto":
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        is_fast = device.type == "cuda" and has_bfloat16(device)
+        dtype = torch.bfloat16 if is_fast else torch.float32
     else:
         dtype = {
             "float32": torch.float32,
@@ -88,6 +101,8 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
         }[settings.dtype]
     if device.type == "cpu" and dtype == torch.float16:
         raise DeviceError("the CPU has no fast float16: set dtype to float32 or bfloat16")
+    if dtype == torch.bfloat16 and not has_bfloat16(device):
+        raise DeviceError(f"{device_name(device)} has no bfloat16: set dtype to float32")
     if device.type == "cpu" and settings.channels_last:
         # Its GroupNorm has no backward pass without the gradient of its input: a segmentation fault
         # in torch 2.13, wherever the blocks before are not trained.
@@ -105,9 +120,35 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
 
 
 def _compile(settings: ComputeSettings, device: "torch.device") -> bool | None:
-    if settings.compile == "auto" and device.type == "cuda":
-        return None
+    if device.type == "cuda":
+        why = why_no_kernels()
+        if why:
+            use_torch_kernels()
+        if why and settings.compile == "on":
+            raise DeviceError(f"compile is on, but {why}, or set compile to auto")
+        if settings.compile == "auto":
+            return False if why else None
     return settings.compile == "on"
+
+
+def has_bfloat16(device: "torch.device") -> bool:
+    """Return whether a device computes in bfloat16 by itself: CUDA from compute capability 8.0.
+
+    Older ones emulate it, many times slower, and not in all kernels.
+    """
+    import torch
+
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def device_name(device: "torch.device") -> str:
+    """Return a device's name with its compute capability, for a message."""
+    import torch
+
+    if device.type != "cuda":
+        return str(device)
+    found = torch.cuda.get_device_properties(device)
+    return f"{found.name} (compute capability {found.major}.{found.minor})"
 
 
 def resolve_device(name: str) -> "torch.device":
@@ -138,6 +179,42 @@ def resolve_device(name: str) -> "torch.device":
             return torch.device("mps", 0)
         case _:
             return torch.device(name)
+
+
+def check_cuda(device: "torch.device") -> None:
+    """Compute one number on a CUDA device, as drivers and builds of torch may not fit it.
+
+    Raises:
+        DeviceError: If it fails.
+    """
+    import torch
+
+    try:
+        torch.ones(1, device=device).add_(1).item()
+    except RuntimeError as exc:
+        built_for = " ".join(torch.cuda.get_arch_list())
+        raise DeviceError(
+            f"{device_name(device)} does not compute ({str(exc).splitlines()[0]}): torch "
+            f"{torch.__version__} is built for CUDA {torch.version.cuda} and {built_for}; install "
+            "a build of torch for this device and its driver, or name the device cpu"
+        ) from exc
+
+
+@cache
+def why_no_cuda() -> str:
+    """Return why torch does not see the NVIDIA GPU that the machine has; empty if it has none."""
+    import torch
+
+    if torch.cuda.is_available() or not _NVIDIA_DRIVER.exists():
+        return ""
+    if torch.version.cuda is None:
+        why = "is built without CUDA: install a build with it"
+    else:
+        why = (
+            f"finds none for its CUDA {torch.version.cuda}: the driver may be too old, or "
+            "CUDA_VISIBLE_DEVICES hides it"
+        )
+    return f"this machine has an NVIDIA GPU, but torch {torch.__version__} {why}"
 
 
 def _limit_memory(device: "torch.device", budget_gib: float) -> None:

@@ -3,8 +3,7 @@
 import glob
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from styledag.models.files import (
     files_read,
     linked_folder,
 )
+from styledag.models.hub_errors import hub_errors
 from styledag.models.single_file.denoiser import (
     check_denoiser,
     check_denoiser_file,
@@ -283,7 +283,7 @@ def _hub_listing(reference: ModelReference, *, fetch: bool = True) -> Listing:
     if names is None and not fetch:
         raise _not_fetched(reference)
     if names is None:
-        with hub_errors(reference):
+        with hub_errors(reference.model, reference.revision):
             try:
                 names = HfApi().list_repo_files(reference.model, revision=revision)
             except (HTTPError, OfflineModeIsEnabled):
@@ -299,7 +299,7 @@ def _hub_file(reference: ModelReference, name: str) -> Path:
     """Return a file of a Hub repository in the cache; of a commit, without a question."""
     from huggingface_hub import hf_hub_download
 
-    with hub_errors(reference):
+    with hub_errors(reference.model, reference.revision):
         return Path(hf_hub_download(reference.model, name, revision=_revision(reference)))
 
 
@@ -335,7 +335,7 @@ def _download(reference: ModelReference, names: Sequence[str], *, escape: bool =
     from huggingface_hub import snapshot_download
 
     patterns = [glob.escape(name) if escape else name for name in names]
-    with hub_errors(reference):
+    with hub_errors(reference.model, reference.revision):
         revision = _revision(reference)
         return Path(snapshot_download(reference.model, revision=revision, allow_patterns=patterns))
 
@@ -347,25 +347,6 @@ def _revision(reference: ModelReference) -> str:
             "(data/starter comes with styledag's repository), or a Hub id with its revision"
         )
     return reference.revision
-
-
-@contextmanager
-def hub_errors(reference: ModelReference) -> Iterator[None]:
-    """Turn what the Hub's client raises into an error that names the model.
-
-    Raises:
-        ModelError: In place of any of it.
-    """
-    from huggingface_hub.errors import HTTPError
-
-    try:
-        yield
-    except (HTTPError, OSError, ValueError) as exc:
-        raise ModelError(
-            f"model {reference.model!r} at revision {reference.revision!r} cannot be had from the "
-            f"Hugging Face Hub ({type(exc).__name__}): check its name, the network and the token, "
-            "or name a folder that holds it"
-        ) from exc
 
 
 def _digest(path: Path, items: Items) -> str:

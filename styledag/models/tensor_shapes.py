@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from styledag.errors import ModelError
-from styledag.models.reference import ModelReference, hub_errors
+from styledag.models.hub_errors import hub_errors
+from styledag.models.reference import ModelReference
 
 
 def tensor_shapes(
@@ -20,7 +21,7 @@ def tensor_shapes(
         from huggingface_hub import HfApi
         from huggingface_hub.errors import SafetensorsParsingError
 
-        with hub_errors(reference):
+        with hub_errors(reference.model, reference.revision):
             try:
                 found = HfApi().parse_safetensors_file_metadata(
                     reference.model, file, revision=reference.revision

@@ -1,7 +1,7 @@
 """Style learned and base remembered: every candidate judged by the base's own denoising loss."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,33 +17,40 @@ from styledag.scoring.style_learned import style_learned
 Measure = Callable[[Float64, Float64], Callable[[Counts], float | None]]
 
 
-def scores_by_base(
-    candidates: Sequence[Candidate],
-    *,
-    base: Weights,
-    heldout: Sequence[NoisedImage],
-    own: Sequence[NoisedImage],
-    losses: DenoisingLosses,
-) -> Mapping[str, BaseScores]:
-    """Return style learned and base remembered of each candidate by its name.
+@dataclass(frozen=True, kw_only=True)
+class JudgedBy:
+    """What candidates are judged by.
 
-    Args:
-        candidates: Blends and checkpoints, and the base under a style prompt. One without weights
-            has neither score.
+    Attributes:
         base: The base's own weights.
         heldout: Images of the style that training never saw; style is not measured by fewer
             than 2.
         own: The base's images of what the style does not show.
         losses: Computes losses.
+    """
+
+    base: Weights
+    heldout: Sequence[NoisedImage]
+    own: Sequence[NoisedImage]
+    losses: DenoisingLosses
+
+
+def scores_by_base(candidates: Sequence[Candidate], by: JudgedBy) -> Mapping[str, BaseScores]:
+    """Return style learned and base remembered of each candidate by its name.
+
+    Args:
+        candidates: Blends and checkpoints, and the base under a style prompt. One without weights
+            has neither score.
+        by: What they are judged by.
 
     Raises:
         DeviceError: If the device's memory does not suffice for a batch.
         ModelError: If a denoiser cannot be loaded, or gives NaN.
         StyleFileError: If a text is longer than the base reads.
     """
-    heldout = heldout if len(heldout) > 1 else []
+    heldout, own, losses = by.heldout if len(by.heldout) > 1 else [], by.own, by.losses
     images = [*heldout, *own]
-    base_losses = losses.of(base, images)
+    base_losses = losses.of(by.base, images)
     scores = {}
     for candidate in candidates:
         if candidate.weights is None:

@@ -147,7 +147,7 @@ class DenoisingLosses:
                 self._pass(model, pairs[start : start + self._batch_size], latents)
                 for start in range(0, len(pairs), self._batch_size)
             ]
-            by_pair = torch.cat(losses).double().cpu().numpy()
+            by_pair = torch.cat(losses).cpu().double().numpy()
         return cast(Float64, by_pair.reshape(len(images), TIMESTEPS))
 
     def _pass(

@@ -70,12 +70,17 @@ class Batch:
         return len(self.latents)
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device; from pinned memory without waiting for it."""
-        moved = {
-            each.name: getattr(self, each.name).to(device, non_blocking=True)
+        """Return the batch on a device; from pinned memory, and no other, without waiting."""
+        conditioning = self.conditioning.to(device).to(dtype=torch.float32)
+        tensors = {
+            each.name: getattr(self, each.name)
             for each in fields(self)
+            if each.name != "conditioning"
         }
-        return Batch(**moved | {"conditioning": moved["conditioning"].to(dtype=torch.float32)})
+        moved = {
+            name: each.to(device, non_blocking=each.is_pinned()) for name, each in tensors.items()
+        }
+        return Batch(**moved, conditioning=conditioning)
 
     def pinned(self) -> "Batch":
         """Return the batch in host memory that a CUDA device reads by itself."""

@@ -29,9 +29,13 @@ def device_errors(device: torch.device, *, needs_less: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as exc:
         if isinstance(exc, MemoryError | torch.OutOfMemoryError) or _names(exc, _OUT_OF_MEMORY):
             raise TrainingError(f"training ran out of memory ({needs_less}): {exc}") from exc
+        if isinstance(exc, torch._dynamo.exc.BackendCompilerFailed):
+            raise DeviceError(
+                f"torch.compile failed ({_first_line(exc.inner_exception)}): set compile to off"
+            ) from exc
         if isinstance(exc, torch.AcceleratorError) or _names(exc, _FAILED):
             raise DeviceError(
-                f"{device} failed ({str(exc).splitlines()[0]}): no more can be computed on it in "
+                f"{device} failed ({_first_line(exc)}): no more can be computed on it in "
                 "this process; run again, which resumes from the newest state, and if it fails "
                 "there too, look for the device in the system's log"
             ) from exc
@@ -55,6 +59,10 @@ def lower_settings(recipe: Recipe) -> str:
     if recipe.trained == "unet":
         ways.append("train only 'attention' or 'cross_attention'")
     return "; or ".join(ways) or "a smaller base or a larger device is needed"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]
 
 
 def _names(error: BaseException, words: tuple[str, ...]) -> bool:

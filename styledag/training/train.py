@@ -70,7 +70,7 @@ def train_unet(
     with (
         device_errors(compute.device, needs_less=lower_settings(recipe)),
         deterministic_kernels(compute),
-        room_for_graphs(),
+        room_for_graphs(may_fail=compute.compile is None),
     ):
         run = UnetRun(
             encoded,

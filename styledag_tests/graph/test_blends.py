@@ -72,7 +72,10 @@ def test_a_mixed_blend_belongs_to_the_last_recipe_that_is_in_it(tmp_path: Path) 
         ("{e16: {a.b: 0.5, c.d: 0.5}}", "'e16', which is no blend's name"),
         ("{A-b: {a.b: 0.5, c.d: 0.5}}", "'A-b', which is no blend's name"),
         ("{both: {a.b: 0.5}}", "needs two models or more"),
-        ("{both: {a: 0.5, c.d: 0.5}}", "'a': a model is named STYLE.RECIPE"),
+        (
+            "{both: {a: 0.5, c.d: 0.5}}",
+            "'a': name a model as STYLE.RECIPE, or one of blends.foreign, which has none",
+        ),
         ("{both: {a.b: 0.0, c.d: 0.5}}", "is 0.0, but must be 0 to 1"),
         ("{both: {a.b: 0.6, c.d: 0.5}}", "sum to more than 1"),
         ("{both: {a.b: 0.5, c.d: 0.5}}, method: slerp", "method slerp merges one"),

@@ -29,8 +29,15 @@ class Hub:
 
 
 @contextmanager
-def running_hub(files: Mapping[str, bytes]) -> Iterator[Hub]:
-    """Serve one repository of these files at branch ``main`` and at its commit."""
+def running_hub(
+    files: Mapping[str, bytes], *, refused: tuple[int, str] | None = None
+) -> Iterator[Hub]:
+    """Serve one repository of these files at branch ``main`` and at its commit.
+
+    Args:
+        files: Content by name.
+        refused: Status and the Hub's code with which each file, though listed, is refused.
+    """
     answers = _answers(files)
 
     class Handler(BaseHTTPRequestHandler):
@@ -51,6 +58,12 @@ def running_hub(files: Mapping[str, bytes]) -> Iterator[Hub]:
             content = answers.get(path)
             if content is None:
                 self.send_error(404)
+                return path
+            if refused is not None and "/resolve/" in path:
+                self.send_response(refused[0])
+                self.send_header("X-Error-Code", refused[1])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return path
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))

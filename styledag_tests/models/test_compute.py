@@ -1,11 +1,30 @@
 """The device: the one that is there, or an error; never quietly another."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from styledag.errors import DeviceError
+from styledag.errors import DeviceError, TrainingError
+from styledag.models import compute
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.training.estimating.free_memory import free_bytes
+from styledag.training.pass_dtype import in_pass_dtype
+from styledag.training.recipe import Recipe
+
+
+def pretend_cuda(
+    monkeypatch: pytest.MonkeyPatch, name: str, capability: tuple[int, int], index: int = 0
+) -> None:
+    """Answer what is asked of the driver; torch's own functions run."""
+    major, minor = capability
+    properties = SimpleNamespace(name=name, major=major, minor=minor)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: index)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
+    monkeypatch.setattr(compute, "check_cuda", lambda _device: None)
+
 
 HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
 
@@ -53,14 +72,87 @@ def test_compiling_is_decided_by_the_training_on_cuda_alone(
     assert resolve_compute(ComputeSettings(device="cpu")).compile is False
     assert resolve_compute(ComputeSettings(device="cpu", compile="on")).compile is True
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    pretend_cuda(monkeypatch, "H100", (9, 0))
+    monkeypatch.setattr(compute, "why_no_kernels", lambda: "")
     assert resolve_compute(ComputeSettings(device="cuda")).compile is None
     assert resolve_compute(ComputeSettings(device="cuda", compile="off")).compile is False
 
 
+def test_without_a_compiler_nothing_is_compiled_and_triton_is_not_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[bool] = []
+    pretend_cuda(monkeypatch, "H100", (9, 0))
+    monkeypatch.setattr(compute, "why_no_kernels", lambda: "there is no C compiler: install gcc")
+    monkeypatch.setattr(compute, "use_torch_kernels", lambda: done.append(True))
+    assert resolve_compute(ComputeSettings(device="cuda")).compile is False
+    assert done == [True]
+    with pytest.raises(DeviceError, match="compile is on, but there is no C compiler"):
+        resolve_compute(ComputeSettings(device="cuda", compile="on"))
+
+
+def test_a_device_without_bfloat16_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_cuda(monkeypatch, "Tesla T4", (7, 5))
+    monkeypatch.setattr(compute, "why_no_kernels", lambda: "")
+    found = resolve_compute(ComputeSettings(device="cuda"))
+    assert found.dtype == torch.float32
+    with pytest.raises(DeviceError, match=r"Tesla T4 \(compute capability 7.5\) has no bfloat16"):
+        resolve_compute(ComputeSettings(device="cuda", dtype="bfloat16"))
+    assert in_pass_dtype(found, Recipe()).dtype == torch.float32
+    with pytest.raises(
+        TrainingError, match=r"weights are bfloat16, which Tesla T4 .*: set weights"
+    ):
+        in_pass_dtype(found, Recipe(weights="bfloat16"))
+    pretend_cuda(monkeypatch, "A10", (8, 6))
+    assert resolve_compute(ComputeSettings(device="cuda")).dtype == torch.bfloat16
+    assert in_pass_dtype(found, Recipe(weights="bfloat16")).dtype == torch.bfloat16
+
+
+def test_a_device_that_does_not_compute_is_refused_with_what_torch_is_built_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check = compute.check_cuda
+    pretend_cuda(monkeypatch, "Tesla V100", (7, 0))
+
+    def no_kernel(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution\nmore")
+
+    monkeypatch.setattr(torch, "ones", no_kernel)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80"])
+    with pytest.raises(DeviceError) as refused:
+        check(torch.device("cuda", 0))
+    told = str(refused.value)
+    assert told.startswith("Tesla V100 (compute capability 7.0) does not compute (CUDA error: no k")
+    assert "sm_75 sm_80; install a build" in told
+    assert "more" not in told
+
+
+@pytest.mark.skipif(HAS_GPU, reason="this machine has a GPU")
+@pytest.mark.parametrize(("cuda", "why"), [(None, "built without CUDA"), ("13.0", "too old")])
+def test_a_gpu_that_torch_does_not_see_is_not_passed_over_in_silence(
+    cuda: str | None,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    compute.why_no_cuda.cache_clear()
+    assert resolve_compute(ComputeSettings()).device.type == "cpu"
+    assert not caplog.records
+    compute.why_no_cuda.cache_clear()
+    (tmp_path / "version").touch()
+    monkeypatch.setattr(compute, "_NVIDIA_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    assert resolve_compute(ComputeSettings()).device.type == "cpu"
+    assert why in caplog.text
+    caplog.clear()
+    resolve_compute(ComputeSettings(device="cpu"))
+    assert not caplog.records
+    compute.why_no_cuda.cache_clear()
+
+
 def test_a_device_has_its_index_where_torch_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    pretend_cuda(monkeypatch, "H100", (9, 0), index=1)
     assert resolve_compute(ComputeSettings(device="cuda")).device == torch.device("cuda", 1)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert resolve_compute(ComputeSettings(device="mps")).device == torch.device("mps", 0)
@@ -76,6 +168,7 @@ def test_free_memory_is_asked_as_torch_accepts_it(monkeypatch: pytest.MonkeyPatc
         "memory_reserved": lambda _: 3 * gib,
         "memory_allocated": lambda _: 2 * gib,
     }
+    pretend_cuda(monkeypatch, "RTX 4080", (8, 9))
     for name, function in cuda.items():
         monkeypatch.setattr(torch.cuda, name, function)
     monkeypatch.setattr("torch.cuda.memory._lazy_init", lambda: None)

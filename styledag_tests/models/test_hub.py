@@ -1,5 +1,6 @@
 """Of a model on the Hub only the files that are read are downloaded, once."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.errors import CorruptedCacheException, XetDownloadError
 
+from styledag.errors import ModelError
+from styledag.models.hub_errors import hub_errors
 from styledag.models.reference import ModelReference, resolve_model
 from styledag.store.store import Store
 from styledag_tests.models.hub import COMMIT, REPOSITORY, running_hub
@@ -145,3 +149,28 @@ def test_a_repository_that_is_not_there_is_named(tmp_path: Path) -> None:
     with running_hub(FILES) as hub:
         run = resolve(tmp_path, hub.url, "unet", model="org/none")
     assert "ModelError: model 'org/none' at revision 'main' cannot be had" in run.stderr
+
+
+def test_of_a_gated_model_it_is_said_where_its_terms_are_accepted(tmp_path: Path) -> None:
+    """The Hub lists the files of Stable Diffusion 3.5, and refuses each until one has accepted."""
+    with running_hub(FILES, refused=(403, "GatedRepo")) as hub:
+        run = resolve(tmp_path, hub.url, "unet")
+    assert f"its terms must be accepted first: open {hub.url}/org/model and accept" in run.stderr
+    assert "ModelError" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "no space is left in its cache, "),
+        (XetDownloadError("CAS service error"), "XetDownloadError: check the network"),
+        (RuntimeError("Data processing error"), "RuntimeError: check the network"),
+        (CorruptedCacheException("blob"), "CorruptedCacheException: check the network"),
+    ],
+)
+def test_whatever_a_download_raises_names_the_model(error: Exception, why: str) -> None:
+    with (
+        pytest.raises(ModelError, match=f"'org/model' at revision 'main' .*Hub: {why}"),
+        hub_errors("org/model", "main"),
+    ):
+        raise error

@@ -12,8 +12,10 @@ from styledag.store.workspace import Workspace
 CPU = Compute(torch.device("cpu"), torch.float32)
 
 
-def losses_of(base: Path, workspace: Workspace, batch_size: int = 6) -> DenoisingLosses:
-    return DenoisingLosses(FrozenParts(base, CPU), "base-1", workspace, batch_size)
+def losses_of(
+    base: Path, workspace: Workspace, batch_size: int = 6, compute: Compute = CPU
+) -> DenoisingLosses:
+    return DenoisingLosses(FrozenParts(base, compute), "base-1", workspace, batch_size)
 
 
 def noised(number: int, shape: tuple[int, int, int], text: str = "a drawing") -> NoisedImage:

@@ -11,7 +11,7 @@ import torch
 
 from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.weights import Weights
-from styledag.scoring.by_base import scores_by_base
+from styledag.scoring.by_base import JudgedBy, scores_by_base
 from styledag.scoring.denoising_loss import TIMESTEPS, NoisedImage
 from styledag.scoring.records import BaseScores, Candidate, Estimate
 from styledag.store.workspace import Workspace
@@ -94,10 +94,12 @@ def scored(
 ) -> list[BaseScores]:
     scores = scores_by_base(
         candidates,
-        base=tuned.of(0.0),
-        heldout=heldout,
-        own=OWN,
-        losses=losses_of(base, workspace, 32),
+        JudgedBy(
+            base=tuned.of(0.0),
+            heldout=heldout,
+            own=OWN,
+            losses=losses_of(base, workspace, 32),
+        ),
     )
     return [scores[each.name] for each in candidates]
 
@@ -172,7 +174,8 @@ def test_a_caption_as_long_as_the_base_reads_gives_way_to_the_style_prompt(
         name="asked", kind="prompt", amount=0, samples={}, weights=own, style_prompt="a house"
     )
     longest = replace(HELDOUT[0], text="a cat " * 37)
-    scores_by_base([asked], base=own, heldout=[longest, HELDOUT[1]], own=OWN[:1], losses=losses)
+    by = JudgedBy(base=own, heldout=[longest, HELDOUT[1]], own=OWN[:1], losses=losses)
+    scores_by_base([asked], by)
     cut, short = told[3:5]
     assert short == f"{HELDOUT[1].text}, a house"
     assert cut.startswith("a cat a cat")

@@ -10,10 +10,12 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from styledag.errors import ModelError
+from styledag.models.compute import Compute
 from styledag.randomness import generator_for
 from styledag.sampling.frozen_parts import FrozenParts
 from styledag.sampling.weights import Weights
 from styledag.scoring.denoising_loss import TIMESTEPS, relative_loss
+from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag_tests.bases.toy import ToyDenoiser, write_toy
 from styledag_tests.scoring.loss_cases import losses_of, noised
@@ -40,6 +42,20 @@ def test_losses_are_the_squared_errors_of_the_noise_at_eight_equidistant_timeste
         expected.append(float(error.square().mean()))
     assert found.shape == (1, TIMESTEPS)
     np.testing.assert_allclose(found[0], expected, rtol=1e-4)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_losses_of_the_cpu(
+    base: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    weights, images = Weights.stored("own", base / "unet"), [noised(at, SHAPE) for at in range(3)]
+    expected = losses_of(base, workspace).of(weights, images)
+    gpu = Compute(torch.device("cuda", 0), torch.float32)
+    other = Store(str(tmp_path / "other"))
+    apart = Workspace(tmp_path, tmp_path, other.blobs, other.items)
+    found = losses_of(base, apart, compute=gpu).of(weights, images)
+    assert apart.work["denoising_losses"] == len(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def test_a_second_look_computes_nothing_and_a_further_image_only_itself(

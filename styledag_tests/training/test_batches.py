@@ -1,9 +1,11 @@
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from styledag.bases.clip import STATES
 from styledag.bases.diffusion_objective import DiffusionObjective
@@ -38,6 +40,31 @@ def test_every_sample_is_seen_once_an_epoch_in_another_order(encode: Encode) -> 
         orders.append([each.id for step in steps for micro in step for each in micro])
     assert sorted(orders[0]) == sorted(orders[1]) == sorted(each.id for each in encoded.train)
     assert orders[0] != orders[1]
+
+
+class Copies(TorchDispatchMode):
+    """Notes which copies to another device do not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[bool] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.ops.aten._to_copy.default and "device" in kwargs:
+            self.waits.append(not kwargs.get("non_blocking", False))
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_copy_of_memory_that_may_be_freed_waits(encode: Encode) -> None:
+    """Apple's GPUs read it later; the meta device stands for them."""
+    encoded = encode(3)
+    batch = Batches(encoded, RECIPE, OBJECTIVE).training_batch(encoded.train, 1)
+    with Copies() as copies:
+        batch.to(torch.device("meta"))
+    assert len(copies.waits) == 6
+    assert all(copies.waits)
 
 
 def test_skipping_gives_the_rest_of_the_epoch(encode: Encode) -> None:

@@ -12,13 +12,15 @@ from dagster._core.loader import LoadingContextForTest
 from styledag.defs.code_location import build_definitions
 from styledag.defs.runs import Step, open_history, run_step, steps_of
 from styledag.demo.wiki import DemoWiki
+from styledag.errors import StorageError, StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.tracing.ancestry import find_artifact
 from styledag.project import Project
 from styledag.training.optimising.optimisation import Optimisation
-from styledag_tests.whole.conftest import Undisturbed
-from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+from styledag_tests.whole.conftest import Undisturbed, copied
+from styledag_tests.whole.small_project import MODEL, STYLE, edit, make_project
 
 KEY = f"{MODEL}@e001"
 TRAINING = ("encoded_dataset", "ema_unet")
@@ -72,6 +74,55 @@ def test_a_recipe_taken_back_finds_its_checkpoints_again(
         assert announced(project) == found.version
         versions.append(found.version)
     assert versions[0] == versions[2] != versions[1]
+
+
+def current(project: Project, key: str) -> str:
+    found = Catalogue(project).store.current("checkpoint", Partition.parse(key).stored_as)
+    assert found is not None
+    return found.version
+
+
+def observed(project: Project) -> dict[str, str]:
+    """Return the newest observation of each checkpoint: which version it is of."""
+    with open_history(project.root) as instance:
+        records = instance.fetch_observations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey("checkpoint")), limit=100
+        ).records
+    found = [each.asset_observation for each in reversed(records)]
+    return {
+        str(each.partition): str(each.metadata["version"].value)
+        for each in found
+        if each is not None and each.metadata["earlier"].value
+    }
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_checkpoints_of_an_earlier_training_are_marked_when_another_begins(
+    undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second training is cut after its first epoch, and resumed."""
+    with copied(undisturbed, tmp_path / "project") as project:
+        monkeypatch.chdir(project.root)
+        first, second = f"{MODEL}@e001", f"{MODEL}@e002"
+        earlier = {key: current(project, key) for key in (first, second)}
+        train(project)
+        assert observed(project) == {}
+        edit(project, "    epochs: 2\n", "    epochs: 2\n    seed: 1\n")
+        original = Optimisation.step
+
+        def cut(*args: Any, **kwargs: Any) -> Any:
+            if current(project, first) != earlier[first]:
+                raise StorageError("no space left")
+            return original(*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Optimisation, "step", cut)
+            with pytest.raises(StyledagError, match="no space left"):
+                train(project)
+        assert observed(project) == earlier
+        assert current(project, second) == earlier[second]
+        train(project)
+        assert current(project, second) != earlier[second]
 
 
 @pytest.mark.usefixtures("in_folder")

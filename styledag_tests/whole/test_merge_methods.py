@@ -1,5 +1,6 @@
 """Every merge method through the graph, and a checkpoint from elsewhere as a parent."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.preflight import require_ready
 from styledag.graph.lineage import trace
+from styledag.graph.snapshots import read_final
+from styledag.graph.status import style_status
 from styledag.merging.method import settings_classes
 from styledag.merging.methods.add_difference import AddDifference
 from styledag.models.compute import ComputeSettings
@@ -58,6 +61,11 @@ class Trained:
         if run.exception is not None:
             raise run.exception
         return Catalogue(self.project).store.require("merged_unet", f"{MODEL}/{key}")
+
+    def tuned_share(self) -> float:
+        """Return how much of the model's average is not the base."""
+        model = Catalogue(self.project).store.require("ema_unet", MODEL)
+        return 1 - read_final(model).base_share
 
     def tuned(self) -> dict[str, torch.Tensor]:
         model = Catalogue(self.project).store.require("ema_unet", MODEL)
@@ -132,6 +140,42 @@ def test_a_style_is_added_to_a_checkpoint_from_elsewhere_which_is_a_parent(
         torch.testing.assert_close(tensor.float(), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["lerp", "ties"])
+def test_a_fine_tune_made_elsewhere_has_its_share_in_a_blend_of_several(
+    trained: Trained, starter: Path, foreign: Path, method: str
+) -> None:
+    elsewhere = f"{{photo: {{model: {foreign}, config: {starter}/stable-diffusion}}}}"
+    merged = trained.blended(
+        f"{{weights: [1.0], method: {method}, foreign: {elsewhere}, "
+        f"mixed: {{both: {{{MODEL}: 0.25, photo: 0.5}}}}}}",
+        "both",
+    )
+    parent = next(each for each in merged.build.inputs if each.name == "foreign.photo")
+    with safe_open(merged.folder / WEIGHTS_FILE, "pt") as opened:
+        header = opened.metadata()
+    assert header["styledag.tuned.photo"] == parent.version != header["styledag.base"]
+    assert parent.partition == str(foreign)
+    share = trained.tuned_share()
+    assert json.loads(header["styledag.amount"]) == pytest.approx([0.5, 0.25 * share])
+    traced = trace(Catalogue(trained.project).store, merged)
+    assert parent in [each.input for each in traced]
+    if method == "lerp":
+        base = load_file(starter / "stable-diffusion" / "unet" / WEIGHTS_FILE)
+        other = load_file(foreign.parent / "pipeline" / "unet" / WEIGHTS_FILE)
+        tuned = trained.tuned()
+        for name, tensor in load_file(merged.folder / WEIGHTS_FILE).items():
+            ours, elsewheres = (each[name].float() - base[name].float() for each in (tuned, other))
+            expected = base[name].float() + 0.25 * ours + 0.5 * elsewheres
+            torch.testing.assert_close(tensor.float(), expected, rtol=1e-3, atol=1e-4)
+    grids = CliRunner().invoke(cli, ["run", MODEL, "--to", "sample_grid", "--device", "cpu"])
+    assert grids.exception is None, grids.output
+    states = {
+        (each.asset, each.partition): each.state
+        for each in style_status(Catalogue(trained.project), STYLE)
+    }
+    assert states["sample_grid", f"{MODEL}@both"] == "current"
+
+
 def test_a_checkpoint_that_does_not_fit_is_refused_before_anything_runs(
     trained: Trained, starter: Path, tmp_path: Path
 ) -> None:
@@ -152,4 +196,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused_before_anything_runs(
     ):
         trained.declare(f"{{method: {{type: add_difference, onto: {{model: {model}}}}}}}")
         with pytest.raises(StyledagError, match=rf"{STYLE}\.yaml:\d+: blends\.method\.onto {why}"):
+            require_ready(Catalogue(trained.project), STYLE, (), ComputeSettings(device="cpu"))
+        trained.declare(f"{{foreign: {{photo: {{model: {model}}}}}}}")
+        with pytest.raises(
+            StyledagError, match=rf"{STYLE}\.yaml:\d+: blends\.foreign\.photo {why}"
+        ):
             require_ready(Catalogue(trained.project), STYLE, (), ComputeSettings(device="cpu"))

@@ -165,7 +165,15 @@ Tensor on_host(const Tensor& tensor) {
   return host;
 }
 
+// Apple's GPUs have no float64, and torch refuses a tensor of it there.
+void check_dtype(at::ScalarType kind) {
+  static const bool has_float64 = std::getenv("PRETENDED_WITHOUT_FLOAT64") == nullptr;
+  TORCH_CHECK_TYPE(has_float64 || (kind != at::kDouble && kind != at::kComplexDouble),
+                   "this device has no float64, as those of Apple have none");
+}
+
 Tensor empty_like_on_device(const Tensor& host) {
+  check_dtype(host.scalar_type());
   return at::detail::empty_strided_generic(host.sizes(), host.strides(), &allocator, kKeys,
                                            host.scalar_type());
 }
@@ -295,12 +303,14 @@ Tensor empty(c10::IntArrayRef size, Dtype dtype, Layout, Device, Flag pinned,
              std::optional<at::MemoryFormat> format) {
   TORCH_CHECK(!pinned.value_or(false), "Only dense CPU tensors can be pinned");
   auto kind = dtype.value_or(at::get_default_dtype_as_scalartype());
+  check_dtype(kind);
   return at::detail::empty_generic(size, &allocator, kKeys, kind, format);
 }
 
 Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, Dtype dtype, Layout, Device,
                      Flag) {
   auto kind = dtype.value_or(at::get_default_dtype_as_scalartype());
+  check_dtype(kind);
   return at::detail::empty_strided_generic(size, stride, &allocator, kKeys, kind);
 }
 

@@ -25,7 +25,8 @@ def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[
         StyledagError: If the style's own base cannot be found.
     """
     for blend, shares in style.blends.mixed.items():
-        models = [Partition.parse_model(each) for each in shares]
+        trained = [each for each in shares if each not in style.blends.foreign]
+        models = [Partition.parse_model(each) for each in trained]
         if all(each.style != name for each in models):
             yield Mismatch(
                 ("blends", "mixed", blend),
@@ -40,14 +41,14 @@ def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[
                 yield Mismatch(("blends", "mixed", blend, str(model)), why)
 
 
-def method_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
-    """Yield the further models of the merge method that are not there, or of another kind.
+def outside_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
+    """Yield the models from outside the graph that cannot be blended: missing, or of another kind.
 
     Raises:
         StyledagError: If the style's own base cannot be found.
     """
     own = catalogue.base(style.base)
-    for role, reference in style.blends.method.models().items():
+    for location, reference in style.blends.outside.items():
         try:
             other = catalogue.base(reference)
             why = _why_unlike(own, other, name, "names")
@@ -55,7 +56,7 @@ def method_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator
         except StyledagError as exc:
             why = f"cannot be blended with: {exc}"
         if why:
-            yield Mismatch(("blends", "method", role), why)
+            yield Mismatch(("blends", *location), why)
 
 
 def missing_styles(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:

@@ -11,9 +11,9 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import (
-    method_mismatches,
     missing_styles,
     mixed_mismatches,
+    outside_mismatches,
 )
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training
@@ -101,12 +101,12 @@ def _uses(
 ) -> Iterator[tuple[str, ModelReference]]:
     """Yield the models that assets of a style use, by role."""
     declared = Declaration(style, Partition(name))
-    for asset in assets:
-        for uses in catalogue.stages[asset].uses:
-            if catalogue.stages[asset].grain == "style":
-                reference = uses.reference(declared)
-                if reference is not None:
-                    yield uses.role, reference
+    stages = [catalogue.stages[each] for each in assets]
+    for stage in (each for each in stages if each.grain == "style"):
+        for uses in stage.uses_of(declared):
+            reference = uses.reference(declared)
+            if reference is not None:
+                yield uses.role, reference
 
 
 def _raise_for(failed: Sequence[Finding]) -> None:
@@ -164,14 +164,14 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
 
 def _check_blends(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
     """Yield whether blends can be made that read more than the base and one of its models."""
-    read = [*style.blends.mixed, *style.blends.method.models()]
+    read = [*style.blends.mixed, *(key for _, key in style.blends.outside)]
     if not read:
         return
     subject = f"{name}: blends of several models"
     try:
         found = [
             Finding(subject, False, _located(catalogue, name, each))
-            for look in (mixed_mismatches, method_mismatches)
+            for look in (mixed_mismatches, outside_mismatches)
             for each in look(catalogue, name, style)
         ]
     except StyledagError as exc:

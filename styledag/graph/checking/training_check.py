@@ -23,10 +23,13 @@ def check_training(
 ) -> Iterator[Finding]:
     """Yield whether a model's training fits memory and disk; nothing of it is run."""
     from styledag.training.estimating.estimate import estimate_training
+    from styledag.training.optimising.trial import needs_bitsandbytes, try_bitsandbytes
 
     try:
         resolved = resolve_compute(compute)
         planned, _ = planned_training(catalogue, model, resolved)
+        if needs_bitsandbytes(planned.recipe):
+            try_bitsandbytes(planned.recipe, planned.compute)
         estimate = estimate_training(planned)
         encoders = _text_encoders(catalogue, model, planned, resolved)
     except StyledagError as exc:

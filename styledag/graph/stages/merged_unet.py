@@ -1,9 +1,9 @@
 """One blend: of base and fine-tune by a weight, of several models, or of another average.
 
 A weight mixes base and fine-tune. A name, such as `both`, is a blend of several models, which may
-be of other styles. A length, such as `ema-0.150`, is the fine-tune with an average of that share of
-the run, reconstructed from what the checkpoints keep. The parents' versions, the method and the
-real amount of fine-tune are in the header.
+be of other styles or made elsewhere. A length, such as `ema-0.150`, is the fine-tune with an
+average of that share of the run, reconstructed from what the checkpoints keep. The parents'
+versions, the method and the real amount of fine-tune are in the header.
 """
 
 from typing import Any
@@ -12,11 +12,12 @@ from styledag.errors import StyleFileError
 from styledag.graph.blends import mixed_with
 from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_final
-from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, uses_base
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.graph.stored_averages import reconstruct_average
-from styledag.graph.swept_blends import denoiser_part, uses_onto
+from styledag.graph.swept_blends import blended_denoisers, denoiser_part
 from styledag.merging import blend
-from styledag.store.artifact import Facts
+from styledag.models.reference import ResolvedModel
+from styledag.store.artifact import Artifact, Facts
 from styledag.store.workspace import Workspace
 
 
@@ -34,13 +35,15 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
     others = {role: inputs.models[role] for role in blends.method.models()}
     found = find_base(base.folder)
     denoiser = found.parts.denoiser
-    models = {inputs.partition.model_key: tuned, **inputs.every("ema_unet")}
+    trained = {inputs.partition.model_key: tuned, **inputs.every("ema_unet")}
+    foreign = {name: inputs.models[_role(name)] for name in blends.foreign_in(weights)}
+    models: dict[str, Artifact | ResolvedModel] = {**trained, **foreign}
     fine_tunes = [
         FineTune(
             name=name,
             folder=models[name].folder / denoiser,
             weight=weight,
-            base_share=read_final(models[name]).base_share,
+            base_share=read_final(trained[name]).base_share if name in trained else 0.0,
         )
         for name, weight in weights.items()
     ]
@@ -83,6 +86,20 @@ def _settings(declared: Declaration) -> Settings:
     return Settings(**stated, length=None, **identity).beside(blends=blends, weights=weights)
 
 
+def _role(foreign: str) -> str:
+    return f"foreign.{foreign}"
+
+
+def _outside(declared: Declaration) -> list[Uses]:
+    """Return the uses of the models from outside the graph that one blend reads beside the base."""
+    blend, blends = declared.blend, declared.style.blends
+    if blend.length is not None:
+        return []
+    foreign = blends.foreign_in(blends.mixed.get(blend.mixed or "", {}))
+    named = {_role(name): reference for name, reference in foreign.items()}
+    return blended_denoisers({**blends.method.models(), **named})
+
+
 def _mixed_with(declared: Declaration) -> list[Partition]:
     return mixed_with(declared.style, declared.partition)
 
@@ -100,8 +117,6 @@ STAGE = Stage(
         Reads("ema_unet", further=_mixed_with),
         Reads("checkpoint", when=lambda declared: declared.blend.length is not None),
     ),
-    uses=(
-        uses_base("base_unet", denoiser_part),
-        uses_onto(lambda declared: declared.blend.length is None),
-    ),
+    uses=(uses_base("base_unet", denoiser_part),),
+    further_uses=_outside,
 )

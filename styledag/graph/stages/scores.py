@@ -16,9 +16,9 @@ from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Us
 from styledag.graph.swept_blends import (
     READS_SWEEP,
     SWEEP,
-    SWEEPS_ONTO,
     base_share_of,
     swept_blends,
+    swept_denoisers,
 )
 from styledag.merging.blend import blend_amount
 from styledag.sampling.index import read_frames, read_samples, read_swept
@@ -31,10 +31,10 @@ from styledag.store.workspace import Workspace
 from styledag.tensors.values import weights_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from styledag.sampling.sampler import Sampler
-    from styledag.scoring.records import BaseScores
+    from styledag.scoring.by_base import JudgedBy
 
 
 def judge(inputs: Inputs, workspace: Workspace) -> Facts:
@@ -45,6 +45,7 @@ def judge(inputs: Inputs, workspace: Workspace) -> Facts:
 
 def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]") -> Facts:
     from styledag.dataset.read import read_dataset
+    from styledag.scoring.by_base import scores_by_base
     from styledag.scoring.classifier import StyleClassifier
     from styledag.scoring.embedding_scorer import EmbeddingScorer
     from styledag.scoring.score import score_model
@@ -74,13 +75,13 @@ def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]
             settings.ip_adapter, inputs.models["ip_adapter"], families["train"], workspace
         )
     candidates = [
-        *sorted([*_blends(inputs, workspace), *_swept(inputs, swept)], key=_by_weight),
+        *sorted([*blend_candidates(inputs, workspace), *_swept(inputs, swept)], key=_by_weight),
         *_checkpoints(inputs, workspace),
         *untrained_candidates(sampler, settings, adapter, workspace),
     ]
     return score_model(
         candidates,
-        base_scores=_by_base(candidates, sampler, inputs, workspace),
+        base_scores=scores_by_base(candidates, judged_by(inputs, sampler, workspace)),
         base_samples=read_frames(inputs.folder("evolution"))[0],
         style_train=families["train"],
         style_heldout=families["validation"],
@@ -92,14 +93,16 @@ def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]
     )
 
 
-def _by_base(
-    candidates: "Sequence[Candidate]",
-    sampler: "Sampler",
-    inputs: Inputs,
-    workspace: Workspace,
-) -> "Mapping[str, BaseScores]":
+def judged_by(inputs: Inputs, sampler: "Sampler", workspace: Workspace) -> "JudgedBy":
+    """Return what the base judges a model's candidates by: images of the style, and its own.
+
+    Args:
+        inputs: The stage's inputs.
+        sampler: Of the base.
+        workspace: Remembers images and losses.
+    """
     from styledag.scoring.base_remembered import own_images
-    from styledag.scoring.by_base import scores_by_base
+    from styledag.scoring.by_base import JudgedBy
     from styledag.scoring.denoising_loss import DenoisingLosses
     from styledag.scoring.style_learned import heldout_images
     from styledag.training.encoding.dataset import EncodedDataset
@@ -109,8 +112,7 @@ def _by_base(
     prompts = settings.outside_prompts or sampler.settings.prompts
     # A sampler of its own, whose denoiser leaves the memory to those that are judged.
     drawing = sampler.with_weights(sampler.weights)
-    return scores_by_base(
-        candidates,
+    return JudgedBy(
         base=sampler.weights,
         heldout=heldout_images(encoded, settings.loss_images),
         own=own_images(drawing, prompts, settings.loss_images, workspace),
@@ -124,7 +126,8 @@ def _by_base(
     )
 
 
-def _blends(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
+def blend_candidates(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
+    """Return the stored blends of a model."""
     merged = inputs.every("merged_unet")
     candidates = []
     for key, grid in inputs.every("sample_grid").items():
@@ -210,11 +213,11 @@ STAGE = Stage(
     ),
     uses=(
         WHOLE_BASE,
-        SWEEPS_ONTO,
         Uses("scorer", lambda declared: declared.style.scores.scorer),
         Uses("classifier", lambda declared: declared.style.scores.classifier),
         Uses("ip_adapter", lambda declared: declared.style.scores.ip_adapter),
     ),
+    further_uses=swept_denoisers,
     pool="gpu",
     checks=(COPYING_WITHIN_LIMIT, STYLE_LEARNED, BASE_REMEMBERED),
 )

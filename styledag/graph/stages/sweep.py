@@ -8,7 +8,7 @@ from styledag.graph.checkpoint_unets import denoiser_of
 from styledag.graph.drawing import READS_DECODER, WHOLE_BASE, sampler_of, samples_of, tuned_vae
 from styledag.graph.previews import image_of
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
-from styledag.graph.swept_blends import SWEEP, SWEEPS_ONTO, has_sweep, swept_blends
+from styledag.graph.swept_blends import SWEEP, has_sweep, swept_blends, swept_denoisers
 from styledag.merging import blend
 from styledag.sampling import sweep
 from styledag.store.artifact import Facts
@@ -43,7 +43,8 @@ STAGE = Stage(
     is_asked_for=has_sweep,
     settings=_settings,
     reads=(Reads("ema_unet"), READS_DECODER),
-    uses=(WHOLE_BASE, SWEEPS_ONTO),
+    uses=(WHOLE_BASE,),
+    further_uses=swept_denoisers,
     pool="gpu",
     preview=image_of(sweep.STRIP),
 )

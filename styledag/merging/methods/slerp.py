@@ -47,10 +47,20 @@ def slerp(base: "Tensor", tuned: "Tensor", weight: float, *, parallel: float) ->
     if weight in (0, 1):
         return tuned if weight else base
     norms = float(torch.linalg.vector_norm(base)) * float(torch.linalg.vector_norm(tuned))
-    # Float64 sums: the angle of nearly parallel tensors is lost in the last digits of float32.
-    cosine = float((base.double() * tuned).sum()) / norms if norms else 1.0
+    cosine = _dot(base, tuned) / norms if norms else 1.0
     if abs(cosine) > parallel:
         return torch.lerp(base, tuned, weight)
     angle = torch.tensor(cosine, dtype=torch.float64).clamp(-1, 1).arccos()
     shares = torch.sin(angle * torch.tensor([1 - weight, weight])) / torch.sin(angle)
     return base * float(shares[0]) + tuned * float(shares[1])
+
+
+def _dot(one: "Tensor", other: "Tensor") -> float:
+    """Return the dot product of two tensors as vectors, summed in float64.
+
+    The angle of nearly parallel tensors is lost in the last digits of float32. Apple's GPUs have no
+    float64, so theirs are summed on the CPU.
+    """
+    if one.device.type == "mps":
+        one, other = one.cpu(), other.cpu()
+    return float((one.double() * other).sum())

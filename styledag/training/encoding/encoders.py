@@ -104,7 +104,9 @@ class ImageEncoder:
         if self._device.type == "cuda":
             filled = filled.pin_memory()
         # A byte a channel is copied; what follows is the same arithmetic on any device.
-        return pixel_values(filled.to(self._device, non_blocking=True)).to(self._dtype)
+        return pixel_values(filled.to(self._device, non_blocking=filled.is_pinned())).to(
+            self._dtype
+        )
 
     def _not_finite(self, names: Sequence[str], moments: Mapping[str, Tensor]) -> str:
         bad = [~torch.isfinite(each).flatten(1).all(dim=1) for each in moments.values()]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checking import preflight
 from styledag.graph.checking.preflight import check_style, require_ready
 from styledag.graph.exported_dataset import trainer_settings
 from styledag.images import overlaid_text
@@ -307,6 +309,28 @@ def test_a_missing_package_is_named_before_any_model_is_looked_at(
     monkeypatch.setitem(sys.modules, package, None)
     shutil.rmtree(catalogue.project.root / "base")
     with pytest.raises(StyledagError, match=rf"{package}: pip install 'styledag\["):
+        require_ready(catalogue, STYLE, (), CPU)
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, AttributeError])
+def test_kernels_that_do_not_work_here_are_found_before_anything_is_collected(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    """As bitsandbytes fails whose library for this CUDA is missing: when it is called."""
+
+    class Failing(torch.optim.AdamW):
+        def step(self, _closure: object = None) -> None:  # type: ignore[override]
+            raise fault("Configured CUDA binary not found at libbitsandbytes_cuda130.so\nmore")
+
+    optim = SimpleNamespace(AdamW8bit=Failing)
+    monkeypatch.setattr(preflight, "find_spec", lambda _package: True)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", SimpleNamespace(optim=optim))
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", optim)
+    edit(catalogue.project.root, "batch_size: 8", "batch_size: 8\n    optimizer: adamw_8bit")
+    with pytest.raises(
+        StyledagError,
+        match=r"bitsandbytes does not work on cpu \(Configured .*cuda130.so\): install",
+    ):
         require_ready(catalogue, STYLE, (), CPU)
 
 
