@@ -37,6 +37,13 @@ def missing_packages(folder: Path) -> list[str]:
     return [name for name, is_needed in needed.items() if is_needed and find_spec(name) is None]
 
 
+def describes_images(model_type: str) -> bool:
+    """Return whether transformers loads models of a type as ones that answer about images."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    return model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+
 class ChatCaptioner(LocalCaptioner):
     """A model that answers a prompt about an image in its processor's chat template."""
 
@@ -48,7 +55,11 @@ class ChatCaptioner(LocalCaptioner):
 
     def identity(self, settings: CaptionSettings) -> Mapping[str, Any]:
         """Return the settings of decoding and the prompt."""
-        return {"prompt": settings.prompt, **decoding_settings(settings)}
+        return {
+            "prompt": settings.prompt,
+            "first_token": "once",  # Answers from when it could be there twice are not these.
+            **decoding_settings(settings),
+        }
 
     def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
         """Return one raw caption for each RGB image.
@@ -69,11 +80,14 @@ class ChatCaptioner(LocalCaptioner):
         # Images of different sizes can have prompts of different lengths; what is generated
         # follows the prompt, so the padding has to be in front of it.
         processor.tokenizer.padding_side = "left"
+        first = processor.tokenizer.bos_token
         inputs = processor(
             text=[text] * len(images),
             images=[[image] for image in images],
             padding=True,
             return_tensors="pt",
+            # As transformers does: a template that writes the first token gets no second one.
+            add_special_tokens=first is None or not text.startswith(first),
         ).to(self.compute.device, dtype=self.compute.dtype)
         tokens = self.generated(
             len(images),

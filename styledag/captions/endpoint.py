@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _JPEG_QUALITY = 95
 _LONGEST_WAIT_S = 60.0
+_GLANCE_S = 10.0
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_REFUSED = frozenset({401, 403})
 _USAGE = ("prompt_tokens", "completion_tokens")
 
 
@@ -84,7 +86,7 @@ class EndpointCaptioner:
                 response = requests.post(
                     f"{self._endpoint.url.rstrip('/')}/chat/completions",
                     json=question,
-                    headers=self._headers(),
+                    headers=_headers(self._endpoint),
                     timeout=self._endpoint.timeout_s,
                     allow_redirects=False,
                 )
@@ -107,9 +109,42 @@ class EndpointCaptioner:
             "that were answered are kept"
         )
 
-    def _headers(self) -> dict[str, str]:
-        key = os.environ.get(self._endpoint.key_variable, "")
-        return {"Authorization": f"Bearer {key}"} if key else {}
+
+def ask_endpoint(endpoint: EndpointSettings) -> str:
+    """Return what an endpoint answers to a question for its models, which costs nothing.
+
+    Raises:
+        ModelError: If it does not answer within 10 s, or refuses the key.
+    """
+    try:
+        response = requests.get(
+            f"{endpoint.url.rstrip('/')}/models",
+            headers=_headers(endpoint),
+            timeout=_GLANCE_S,
+            allow_redirects=False,
+        )
+    except requests.RequestException as exc:
+        raise ModelError(
+            f"captioner {endpoint.url} does not answer ({exc}): start its server, or correct "
+            "captions.endpoint"
+        ) from exc
+    if response.status_code in _REFUSED:
+        raise ModelError(
+            f"captioner {endpoint.url} refuses the key ({response.status_code} {response.reason}): "
+            f"set ${endpoint.key_variable}"
+        )
+    try:
+        names = [str(each["id"]) for each in response.json()["data"]]
+    except (ValueError, LookupError, TypeError):
+        return f"{endpoint.url} answers, and lists no models"
+    # Some list the model that they serve under another name, and answer for any.
+    lists = "lists" if endpoint.model in names else "does not list"
+    return f"{endpoint.url} answers, and {lists} {endpoint.model}"
+
+
+def _headers(endpoint: EndpointSettings) -> dict[str, str]:
+    key = os.environ.get(endpoint.key_variable, "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _question(image: "Image", model: str, settings: CaptionSettings) -> dict[str, Any]:

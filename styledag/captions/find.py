@@ -3,10 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.captioner import Captioner, LocalCaptioner
-from styledag.captions.chat import ChatCaptioner
+from styledag.captions.chat import ChatCaptioner, describes_images
 from styledag.captions.endpoint import EndpointCaptioner
 from styledag.captions.florence import FlorenceCaptioner
 from styledag.captions.settings import CaptionSettings
@@ -38,12 +39,30 @@ def find_captioner(
         return EndpointCaptioner(settings.endpoint, work)
     if model is None:
         return None
+    captioner = _BY_MODEL_TYPE.get(_model_type(model.folder), ChatCaptioner)
+    return captioner(model.folder, model.version, compute())
+
+
+def check_captioner(folder: Path) -> str:
+    """Return the model type of a captioner; nothing but its ``config.json`` is read.
+
+    Raises:
+        ModelError: If transformers has no model of the type that describes images.
+    """
+    model_type = _model_type(folder)
+    if model_type not in _BY_MODEL_TYPE and not describes_images(model_type):
+        raise ModelError(
+            f"captioner {folder} is a {model_type}, which describes no images: name a BLIP, a "
+            "Florence-2 or a chat model that sees images"
+        )
+    return model_type
+
+
+def _model_type(folder: Path) -> str:
     try:
-        model_type = json.loads((model.folder / "config.json").read_bytes())["model_type"]
+        return str(json.loads((folder / "config.json").read_bytes())["model_type"])
     except (OSError, ValueError, LookupError, TypeError) as exc:
         raise ModelError(
-            f"captioner {model.folder} has no config.json that names its model_type ({exc}): name "
+            f"captioner {folder} has no config.json that names its model_type ({exc}): name "
             "a model of transformers"
         ) from exc
-    captioner = _BY_MODEL_TYPE.get(model_type, ChatCaptioner)
-    return captioner(model.folder, model.version, compute())

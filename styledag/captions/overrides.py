@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from styledag.captions.rules import clean_text
+from styledag.edited_csv import edited_csv
 from styledag.errors import StyleFileError
 from styledag.images.names import find_named
 from styledag.images.records import CuratedImage
@@ -57,13 +58,15 @@ class Overrides:
 def read_overrides(path: Path) -> Overrides:
     """Read a CSV in UTF-8 with the columns ``image`` and ``caption``; other columns are notes.
 
+    It may be divided by commas, semicolons or tabs.
+
     Raises:
         StyleFileError: If it cannot be read, or a line lacks its image or caption, has surplus
             cells or names an image again; the message names file and line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return Overrides(_captions(path, csv.DictReader(file, strict=True)), path)
+            return Overrides(_captions(path, edited_csv(file)), path)
     except OSError as exc:
         raise StyleFileError(
             f"{path}: the captions cannot be read ({exc.strerror}): "
@@ -106,8 +109,7 @@ def _cells(where: str, row: Mapping[str | None, str | list[str] | None]) -> tupl
             "put captions that hold commas in double quotes"
         )
     image, caption = (str(row[column] or "") for column in COLUMNS)
-    image = image.strip()
-    if not image:
+    if not image.strip():
         raise StyleFileError(f"{where}: column image is empty: name an image's file, URL or sha256")
     if not clean_text(caption).text:
         raise StyleFileError(f"{where}: column caption is empty: describe {image} or drop the line")

@@ -18,13 +18,18 @@ _PIECE = re.compile(rf"\[(?P<part>[^\[\]]*{_FIELD}[^\[\]]*)\]|(?P<field>{_FIELD}
 
 
 def check_template(template: str) -> None:
-    """Refuse a template that names no caption, or a field that there is none of.
+    """Refuse a template that names no caption or an unknown field, or that has several lines.
 
     Raises:
         ValueError: With the template.
     """
     if f"{{{CAPTION}}}" not in _PIECE.sub(_without_part, template):
         raise ValueError(f"template {template!r} lacks {{caption}} outside of square brackets")
+    if template.splitlines() != [template]:
+        raise ValueError(
+            f"template {template!r} has a line break, which trainers read as the end of a caption: "
+            "write it on one line"
+        )
     unknown = sorted(set(_NAME.findall(template)) - set(FIELDS))
     if unknown:
         raise ValueError(

@@ -77,7 +77,7 @@ def _edit(style: str, reviewed: "Sequence[ReviewedCaption]", overrides: Path) ->
         write_sheet(reviewed, sheet)
     click.edit(filename=str(sheet))
     changes = read_changes(sheet)
-    if changes:
+    if changes or not overrides.exists():  # A run refuses a file that is named and not there.
         merge_overrides(changes, overrides, [each.row for each in reviewed])
     sheet.unlink()
     click.echo(f"{len(changes)} captions changed in {overrides}")

@@ -56,7 +56,8 @@ for command in (
 def main() -> None:
     """Run the command line; every error that styledag raises on purpose is one clear sentence."""
     try:
-        cli.main(standalone_mode=False)
+        # Returned and not exited with, as only the standalone mode does that.
+        sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as exc:
         exc.show()
         sys.exit(exc.exit_code)

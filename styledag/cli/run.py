@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from styledag.store.store import Built
 
 DEMO_STYLE = "twemoji"
+_LOOKED = {"pages": "pages read", "questions": "questions asked"}
 ICON_STYLES = ("game-icons", "openmoji")
 """Demo styles whose images are those of :data:`styledag.demo.icons.SETS`."""
 Device = Literal["auto", "cuda", "mps", "cpu"]
@@ -179,9 +180,10 @@ def summary(done: "Sequence[Built]", elapsed_s: float) -> str:
     for built in done:
         work.update(built.work)
     made = sum(not built.cached for built in done)
-    # An API has to be asked what there is; that alone is no news.
-    asked = f", {work[LOOKING]} questions asked" if work[LOOKING] else ""
-    if not made and not work.keys() - {LOOKING}:
+    # An API has to be asked what there is, and most pages to be read anew; that is no news.
+    if not made and not work.keys() - LOOKING:
+        looked = (f"{work[kind]} {how}" for kind, how in _LOOKED.items() if work[kind])
+        asked = "".join(f", {each}" for each in looked)
         return f"nothing changed: all was looked at in {elapsed_s:.0f} s, nothing redone{asked}"
     did = ", ".join(f"{count} {kind}" for kind, count in sorted(work.items()))
     return f"done in {elapsed_s:.0f} s: {did or f'{made} made anew'}"

@@ -81,6 +81,12 @@ def _print_counts(session: Session, artifact: "Artifact", *, with_notes: bool) -
             console.print(f"    {escape(each.subject)}: {escape(each.detail)}", style="dim")
     if not with_notes:
         return
+    unmatched = artifact.facts.get("names_unmatched_first", ())
+    if unmatched:
+        console.print(
+            f"  {artifact.facts['names_unmatched']} names in keep, drop or the review mean no "
+            f"image, such as {escape(', '.join(map(repr, unmatched)))}"
+        )
     for line in _notes(artifact):
         console.print(f"  {escape(line)}")
     for licence, count in _licences(manifest):

@@ -20,7 +20,7 @@ from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import ArchiveSource
 from styledag.collect.sources import collects
 from styledag.collect.stored import stored_image
-from styledag.collect.web.rendered_text import one_line
+from styledag.collect.web.rendered_text import cell_text, one_line
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -43,7 +43,8 @@ class _Member:
 def collect_archive(source: ArchiveSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of one archive, or of all that a pattern names.
 
-    A ``.txt``, ``.caption`` or ``.json`` of an image's name, without its suffix, holds its caption.
+    A ``.txt``, ``.caption`` or ``.json`` of an image's name, with or without its suffix, holds its
+    caption; so does that of a WebDataset's sample, whatever the image is called in it.
 
     Raises:
         SourceError: If there is no such archive, or one is damaged or holds no image.
@@ -135,12 +136,19 @@ class _Reading:
         ]
 
     def _caption(self, name: str) -> str:
-        texts = self._texts.get(_stem(name), {})
-        return next((texts[suffix] for suffix in _TEXTS if texts.get(suffix)), "")
+        path = PurePosixPath(name)
+        # WebDataset's key of a sample ends at the first dot: 0001.input.jpg goes with 0001.txt.
+        key = path.parent / path.name.partition(".")[0]
+        for named in (_stem(name), path.as_posix(), key.as_posix()):
+            texts = self._texts.get(named, {})
+            for suffix in _TEXTS:
+                if texts.get(suffix):
+                    return texts[suffix]
+        return ""
 
 
 def _stem(name: str) -> str:
-    """Return what WebDataset calls a sample's key: the path up to the name's last suffix."""
+    """Return a path up to its name's last suffix."""
     path = PurePosixPath(name)
     return (path.parent / path.stem).as_posix()
 
@@ -154,7 +162,7 @@ def _text(member: _Member, suffix: str) -> str:
     except (ValueError, RecursionError):
         return ""
     fields = found if isinstance(found, dict) else {}
-    return next((one_line(str(fields[key])) for key in ("caption", "text") if fields.get(key)), "")
+    return cell_text(fields, "caption") or cell_text(fields, "text")
 
 
 def _read(member: _Member, max_bytes: int) -> bytes:
@@ -177,7 +185,7 @@ def _read(member: _Member, max_bytes: int) -> bytes:
 
 
 def _members(path: Path) -> Iterator[_Member]:
-    if zipfile.is_zipfile(path):
+    if not _is_tar(path) and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
             for entry in packed.infolist():
                 if not entry.is_dir():
@@ -185,11 +193,26 @@ def _members(path: Path) -> Iterator[_Member]:
                     yield _Member(name, entry.file_size, partial(packed.open, entry))
         return
     # As a stream: a compressed archive cannot be read in any other order.
-    with tarfile.open(path, "r|*", tarinfo=_Entry) as tape:
+    with _opened_tar(path) as tape:
         for each in tape:
             if not each.isdir():
                 size = each.size if each.isreg() else 0
                 yield _Member(_printable(each.name), size, partial(_regular, tape, each))
+
+
+def _opened_tar(path: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(path, "r|*", tarinfo=_Entry)
+    except ReadError as exc:
+        raise ReadError(
+            f"its beginning is that of no zip and no tar, plain or in gzip, bzip2 or xz ({exc})"
+        ) from exc
+
+
+def _is_tar(path: Path) -> bool:
+    """Return whether a file begins as a plain tar, whose last member may be a zip."""
+    with path.open("rb") as file:
+        return file.read(tarfile.BLOCKSIZE)[257:262] == b"ustar"
 
 
 class _Entry(tarfile.TarInfo):

@@ -20,6 +20,7 @@ from styledag.store.workspace import Workspace
 logger = logging.getLogger("styledag.collect")
 
 CODE_VERSION = "3"
+_HOW_STATED = {"html": ", such as licence: {text: CC BY 4.0}"}
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
 
@@ -125,9 +126,10 @@ def _notes(source: SourceSettings, harvest: Harvest) -> list[str]:
     unknown = sum(image.origin.licence == UNKNOWN_LICENCE for image in harvest.images)
     nobody = sum(not image.origin.author for image in harvest.images)
     if unknown or nobody:
+        how = _HOW_STATED.get(source.type, "")
         lines.append(
             f"{source.name}: {unknown} images have no licence and {nobody} no author: set licence "
-            "and author in the style file where one holds for all"
+            f"and author in the style file where one holds for all{how}"
         )
     for line in lines:
         logger.info("%s", line)

@@ -1,8 +1,13 @@
 """A Hugging Face dataset of images, in a folder or on the Hub at a fixed revision."""
 
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
@@ -25,7 +30,7 @@ def collect_dataset(source: DatasetSource, workspace: Workspace, *, project: Pat
     images: list[RawImage] = []
     rejected: list[Rejection] = []
     rows = _rows(source, project)
-    with workspace.progress.task("images", len(rows)) as advance:
+    with _Files() as files, workspace.progress.task("images", len(rows)) as advance:
         for at, row in enumerate(_read(source, rows)):
             name = _name(source, row, at)
             origin = Origin(
@@ -38,7 +43,7 @@ def collect_dataset(source: DatasetSource, workspace: Workspace, *, project: Pat
             try:
                 if at >= source.max_images:
                     raise FetchError("over_max_images", f"max_images is {source.max_images}")
-                body = _body(row[source.image])
+                body = _body(row[source.image], files, source.max_image_bytes)
                 images.append(
                     stored_image(body, origin, workspace, max_bytes=source.max_image_bytes)
                 )
@@ -73,14 +78,27 @@ def _rows(source: DatasetSource, project: Path) -> Any:
                 split=source.split,
                 revision=None if is_local else source.revision,
             )
-    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as exc:
+    except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as exc:
         raise SourceError(f"dataset {source.name} cannot be loaded: {exc}") from exc
     if source.image not in rows.column_names:
         raise SourceError(
             f"dataset {source.name} has no column {source.image!r}, only "
             f"{', '.join(rows.column_names)}: name the one of images under image"
         )
-    return rows.cast_column(source.image, datasets.Image(decode=False))
+    with _column_errors(source):
+        return rows.cast_column(source.image, datasets.Image(decode=False))
+
+
+@contextmanager
+def _column_errors(source: DatasetSource) -> Iterator[None]:
+    """Turn what a column of something else than images raises into an error that names it."""
+    try:
+        yield
+    except (TypeError, ValueError, pa.ArrowException) as exc:
+        raise SourceError(
+            f"column {source.image!r} of dataset {source.name} holds no images: {exc}; name the "
+            "one of images under image"
+        ) from exc
 
 
 def _read(source: DatasetSource, rows: Any) -> Iterator[Mapping[str, Any]]:
@@ -91,15 +109,17 @@ def _read(source: DatasetSource, rows: Any) -> Iterator[Mapping[str, Any]]:
         source.author_column,
         "file_name",
     ]
-    yield from rows.select_columns(
-        [name for name in dict.fromkeys(columns) if name in rows.column_names]
-    )
+    with _column_errors(source):
+        yield from rows.select_columns(
+            [name for name in dict.fromkeys(columns) if name in rows.column_names]
+        )
 
 
 def _name(source: DatasetSource, row: Mapping[str, Any], at: int) -> str:
     """Return what a row is called; its number makes it unique."""
     image = row[source.image] or {}
-    named = Path(str(row.get("file_name") or image.get("path") or "")).name
+    inside_archive = str(image.get("path") or "").partition("::")[0]
+    named = Path(str(row.get("file_name") or inside_archive)).name
     return f"{source.split}/{at:08d}{'-' if named else ''}{named}"
 
 
@@ -107,12 +127,43 @@ def _page(source: DatasetSource) -> str:
     return f"https://huggingface.co/datasets/{source.path}/tree/{source.revision}"
 
 
-def _body(image: Mapping[str, Any] | None) -> bytes:
+class _Files:
+    """Reads the files that rows name; the zips that they are in stay open."""
+
+    def __init__(self) -> None:
+        self._zips: dict[str, zipfile.ZipFile] = {}
+
+    def __enter__(self) -> "_Files":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for each in self._zips.values():
+            each.close()
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        """Return a file's bytes, at most one more than allowed; in a zip, of ``zip://NAME::ZIP``.
+
+        Raises:
+            FetchError: If it cannot be read.
+        """
+        inside, _, packed = path.partition("::")
+        try:
+            if not packed or not inside.startswith("zip://"):
+                with Path(path).open("rb") as file:
+                    return file.read(max_bytes + 1)
+            if packed not in self._zips:
+                self._zips[packed] = zipfile.ZipFile(packed)
+            with self._zips[packed].open(inside.removeprefix("zip://")) as member:
+                return member.read(max_bytes + 1)
+        except OSError as exc:
+            raise FetchError("unreadable", exc.strerror or str(exc)) from exc
+        except (KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as exc:
+            raise FetchError("unreadable", str(exc)) from exc
+
+
+def _body(image: Mapping[str, Any] | None, files: _Files, max_bytes: int) -> bytes:
     if image and image.get("bytes"):
         return bytes(image["bytes"])
     if image and image.get("path"):
-        try:
-            return Path(image["path"]).read_bytes()
-        except OSError as exc:
-            raise FetchError("unreadable", exc.strerror or str(exc)) from exc
+        return files.read(str(image["path"]), max_bytes)
     raise FetchError("no_image", "the row has no image")

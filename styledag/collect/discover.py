@@ -1,5 +1,6 @@
 """A source from an address alone: a wiki by its API, a category or page of it, or a web site."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from styledag.errors import FetchError, SourceError
 _TIMEOUT_S = 20.0
 _API = ("api.php", "w/api.php")
 """Where a wiki's API is, below its address, if no page says so."""
+_ARTICLE = re.compile(r"/(?:wiki/|index\.php)")
 _CATEGORIES_ASKED = "500"
 _CATEGORIES_SHOWN = 12
 
@@ -115,7 +117,10 @@ def _apis(address: str, page: HtmlPage | None) -> list[str]:
     if page is not None:
         return [link.partition("?")[0] for link in page.links("link[rel=EditURI]")]
     parts = urlsplit(address)
-    return [f"{parts.scheme}://{parts.netloc}/{path}" for path in _API]
+    # A wiki in another language may be below a folder: example.org/de/wiki/Fuchs.
+    folder = _ARTICLE.split(parts.path, maxsplit=1)[0] if _ARTICLE.search(parts.path) else ""
+    folders = dict.fromkeys((folder, ""))
+    return [f"{parts.scheme}://{parts.netloc}{each}/{path}" for each in folders for path in _API]
 
 
 def _wiki(url: str, address: str, client: Client) -> Discovered:

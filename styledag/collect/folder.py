@@ -26,9 +26,9 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
     """Return the images below a folder, whatever its tree.
 
     A file is an image by its content and not by its name; each that is none, or is hidden, is
-    counted. Captions come from ``.txt`` and ``.caption`` files beside the images, else from a
-    ``metadata.jsonl``, ``.csv`` or ``.parquet``; one that cannot be read is counted and costs no
-    image.
+    counted. Captions come from ``.txt``, ``.caption`` and ``.json`` files beside the images, else
+    from a ``metadata.jsonl``, ``.csv`` or ``.parquet``; one that cannot be read is counted and
+    costs no image.
 
     Raises:
         SourceError: If the folder is not there or holds no file.

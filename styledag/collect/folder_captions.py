@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from styledag.manifest import Rejection
 
-SIDECARS = (".txt", ".caption")
+SIDECARS = (".txt", ".caption", ".json")
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 MOST_SIDECAR_BYTES = 100_000
 _FILE, _TEXTS = "file_name", ("text", "caption")
@@ -41,7 +41,14 @@ class FolderCaptions:
     def __init__(self, root: Path, files: Collection[Path]) -> None:
         self._root = root
         self._files = files
-        self._stems = {path.with_suffix("") for path in files if path.suffix not in SIDECARS}
+        self._stems: set[Path] = set()
+        self._sidecars: dict[tuple[Path, str], Path] = {}
+        for path in sorted(files):
+            suffix = path.suffix.lower()
+            if suffix in SIDECARS:
+                self._sidecars.setdefault((path.with_suffix(""), suffix), path)
+            else:
+                self._stems.add(path.with_suffix(""))
         self._problems: list[tuple[Path, str, str]] = []
 
     def is_metadata(self, path: Path) -> bool:
@@ -51,14 +58,17 @@ class FolderCaptions:
     def is_sidecar(self, path: Path) -> bool:
         """Return whether a file is named like the caption of another one here."""
         stem = path.with_suffix("")
-        return path.suffix in SIDECARS and (stem in self._stems or stem in self._files)
+        return path.suffix.lower() in SIDECARS and (stem in self._stems or stem in self._files)
 
     def of(self, image: Path) -> str:
         """Return an image's caption as it is written, without the blanks around it; or empty."""
         for suffix in SIDECARS:
-            for sidecar in (image.with_suffix(suffix), image.with_name(image.name + suffix)):
-                if sidecar in self._files and sidecar != image:
-                    return self._sidecar(sidecar)
+            for named in (image.with_suffix(""), image):
+                sidecar = self._sidecars.get((named, suffix), image)
+                text = "" if sidecar == image else self._sidecar(sidecar)
+                # A downloader's .json may say other things; an empty text is meant.
+                if text or (sidecar != image and suffix != ".json"):
+                    return text
         return self._listed.get(image, "")
 
     def rejected(self, name: Callable[[Path], str]) -> list[Rejection]:
@@ -84,8 +94,9 @@ class FolderCaptions:
                 raise ValueError("it is a link that leads out of the folder")
             if path.stat().st_size > MOST_SIDECAR_BYTES:
                 raise ValueError(f"it has more than {MOST_SIDECAR_BYTES} bytes")
-            return _decoded(path.read_bytes()).strip()
-        except (OSError, ValueError) as exc:
+            text = _decoded(path.read_bytes()).strip()
+            return _caption_in(json.loads(text)) if path.suffix.lower() == ".json" else text
+        except (OSError, ValueError, RecursionError) as exc:
             self._problems.append((path, "sidecar_refused", str(exc)))
             return ""
 
@@ -118,20 +129,41 @@ def _named_text(row: Any) -> tuple[PurePosixPath, str]:
     """
     name = row.get(_FILE) if isinstance(row, Mapping) else None
     if not isinstance(name, str) or not name:
-        raise ValueError(f"it has no {_FILE}")
+        raise ValueError(
+            f"it is no JSON or has no {_FILE}" if row is None else f"it has no {_FILE}"
+        )
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name!r} leads out of the folder")
-    text = next((row[key] for key in _TEXTS if isinstance(row.get(key), str)), "")
-    if any("\ud800" <= letter <= "\udfff" for letter in name + text):
+    _check_unicode(name)
+    return path, _caption_in(row)
+
+
+def _caption_in(fields: Any) -> str:
+    """Return the caption that a table's row, or the object of a JSON file, states.
+
+    Raises:
+        ValueError: If it is no Unicode.
+    """
+    found = fields if isinstance(fields, Mapping) else {}
+    text: str = next((found[key] for key in _TEXTS if isinstance(found.get(key), str)), "")
+    _check_unicode(text)
+    return text.strip()
+
+
+def _check_unicode(text: str) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("it holds half of a surrogate pair")
-    return path, text.strip()
 
 
 def _json_lines(path: Path) -> Iterable[Any]:
     for line in _decoded(path.read_bytes()).split("\n"):
         if line.strip():
-            yield json.loads(line)
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            yield row
 
 
 def _csv_rows(path: Path) -> Iterable[Any]:

@@ -197,17 +197,24 @@ class _Crawl:
         self._read.add(without_session(url))
 
     def _reject(self, url: str, error: FetchError) -> None:
-        self.rejected.append(rejection(url, error))
+        self.rejected.append(rejection(without_session(url), error))
 
     def _finds_on(self, page: HtmlPage) -> Iterator[Find]:
         source = self._source
+        for _ in range(page.without_address(source.image)):
+            detail = (
+                "an image has no address in src, srcset or their data- kin: a script may set it"
+            )
+            self._reject(page.url, FetchError("no_url", detail))
         refused = refusal_detail(page.opt_outs, source.fetch.opt_outs, f"the page {page.url}")
         for image in page.images(source.image):
             texts = {name: page.text_of(getattr(source, name), image) for name in _TEXTS}
+            # The next run has another session; the image and its page are the same.
+            url = without_session(image.url)
             yield Find(
                 origin=Origin(
-                    url=original_url(image.url) if source.originals else image.url,
-                    page_url=page.url,
+                    url=original_url(url) if source.originals else url,
+                    page_url=without_session(page.url),
                     alt=image.alt,
                     **{**texts, "licence": texts["licence"] or UNKNOWN_LICENCE},
                 ),

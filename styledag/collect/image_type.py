@@ -1,24 +1,35 @@
 """What kind of image some bytes are, by how they begin."""
 
+import re
+
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"GIF87a", "image/gif"),
-    (0, b"GIF89a", "image/gif"),
     (8, b"WEBP", "image/webp"),
-    (0, b"BM", "image/bmp"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
+    (0, b"II+\x00", "image/tiff"),
+    (0, b"MM\x00+", "image/tiff"),
     (4, b"ftypavif", "image/avif"),
     (4, b"ftypavis", "image/avif"),
-    (4, b"ftypheic", "image/heic"),
-    (4, b"ftypheix", "image/heic"),
+    *((4, b"ftyp" + brand, "image/heic") for brand in (b"heic", b"heix", b"hevc", b"hevx")),
+    *((4, b"ftyp" + brand, "image/heic") for brand in (b"heim", b"heis", b"hevm", b"hevs")),
     (4, b"ftypmif1", "image/heif"),
+    (4, b"ftypmsf1", "image/heif"),
     (0, b"\x00\x00\x00\x0cjP  ", "image/jp2"),
     (0, b"\x00\x00\x00\x0cJXL ", "image/jxl"),
     (0, b"\xff\x0a", "image/jxl"),
     (0, b"\x00\x00\x01\x00", "image/x-icon"),
 )
+_LETTERS = (
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+"""Beginnings that a text may have too: "BMW, red" is no image."""
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+"""Bytes that no text has (WHATWG MIME Sniffing standard, section 3)."""
+_HEADER_BYTES = 64
 
 
 def image_type(body: bytes, declared: str = "") -> str:
@@ -31,6 +42,9 @@ def image_type(body: bytes, declared: str = "") -> str:
     """
     for at, magic, media_type in _MAGIC:
         if body[at : at + len(magic)] == magic:
+            return media_type
+    for magic, media_type in _LETTERS:
+        if body.startswith(magic) and _BINARY.search(body[:_HEADER_BYTES]):
             return media_type
     media_type = declared.partition(";")[0].strip().lower()
     if media_type.startswith("image/") and body and not _is_page(body):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
 from styledag.collect.web.originals import uploaded_url
 from styledag.collect.web.rendered_text import plain_text
-from styledag.collect.wiki_listing import TEXT, Place, WikiListing, page_text
+from styledag.collect.wiki_listing import TEXT, Place, WikiListing, name_refusal, page_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -25,7 +24,8 @@ from styledag.store.workspace import Workspace
 SVG = "image/svg+xml"
 _RENDERING = {"prop": "imageinfo", "iiprop": "url|size|mime"}
 _LICENCE = ("LicenseShortName", "UsageTerms", "License")
-_AUTHOR = ("Artist", "Credit")
+_AUTHOR = ("Artist", "Attribution")
+"""Not ``Credit``, which is where a file is from: "Own work" is nobody's name."""
 
 
 @collects(MediaWikiSource)
@@ -150,11 +150,9 @@ def _find(
 
 def _refusal(source: MediaWikiSource, file: _File, rendering: str) -> FetchError | None:
     """Return why a file is not worth asking for, by its name and what the API says of it."""
-    name = file.name.replace("_", " ")
-    if any(fnmatchcase(name, pattern) for pattern in source.exclude):
-        return FetchError("excluded", "the name matches exclude")
-    if source.include and not any(fnmatchcase(name, pattern) for pattern in source.include):
-        return FetchError("not_included", "the name matches nothing under include")
+    refused = name_refusal(source, file.title)
+    if refused is not None:
+        return refused
     mime = str(file.info.get("mime", ""))
     if mime == SVG:
         detail = "the wiki offers no PNG rendering of this SVG"

@@ -147,6 +147,10 @@ class _Batch:
                 known = self._asked_as.setdefault(str(step["to"]), [])
                 if step["from"] not in known:
                     known.append(str(step["from"]))
+        for link in query.get("interwiki", ()):
+            title = str(link["title"])
+            reason = f"it is on another wiki, which this one calls {link.get('iw')}"
+            self._pages[title] = {"title": title, "invalid": True, "invalidreason": reason}
         found = query.get("pages", ())
         # Before format version 2, of 1.25, pages come by their number.
         for part in found.values() if isinstance(found, dict) else found:

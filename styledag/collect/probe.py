@@ -1,8 +1,9 @@
 """Whether a source can be read: a look at the disk, or one question to its server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from styledag.collect.mediawiki_api import MOST_TITLES, MediaWikiApi
@@ -71,8 +72,51 @@ def ask_source(source: SourceSettings, *, project: Path) -> str:
             if not files:
                 raise SourceError(f"folder {source.path} in {project} contains no file")
             return f"{files} files"
+        case UrlsSource():
+            check_source(source, project=project)
+            return _urls(source, project)
+        case DatasetSource() if (
+            source.revision is not None and not (project / source.path).is_dir()
+        ):
+            return _hub_dataset(source)
         case _:
             return check_source(source, project=project)
+
+
+def _urls(source: UrlsSource, project: Path) -> str:
+    """Return how many addresses a list names, and whether the first can be had."""
+    from styledag.collect.urls import listed_images
+
+    finds, _ = listed_images(source, project)
+    first = finds[0]
+    hosts = {urlsplit(find.origin.url).hostname for find in finds}
+    try:
+        if first.refusal is not None:
+            raise first.refusal
+        found = _asked(
+            first.origin.url,
+            source.fetch,
+            project,
+            lambda client: client.image(first.origin.url, referer=first.origin.page_url).image_type,
+        )
+    except FetchError as exc:
+        # One address is not the source: that it cannot be had is counted in a run.
+        found = f"cannot be had: {exc.detail} ({exc.reason})"
+    return f"{len(finds)} addresses on {len(hosts)} hosts; the first: {found}"
+
+
+def _hub_dataset(source: DatasetSource) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        info = HfApi().dataset_info(source.path, revision=source.revision, timeout=_TIMEOUT_S)
+    except (HTTPError, OSError, ValueError) as exc:
+        raise SourceError(
+            f"dataset {source.name} cannot be had from the Hugging Face Hub "
+            f"({type(exc).__name__}): check its name, its revision, the network and the token"
+        ) from exc
+    return f"{len(info.siblings or ())} files at {info.sha}"
 
 
 def _asked(url: str, settings: FetchSettings, project: Path, ask: Callable[[Client], str]) -> str:
@@ -110,7 +154,13 @@ def _mediawiki(source: MediaWikiSource, client: Client) -> str:
     answer = api.query(prop="categoryinfo", titles="|".join(titles)).get("query", {})
     pages = answer.get("pages", ())
     found = pages.values() if isinstance(pages, dict) else pages
-    counts = {
-        str(page.get("title")): int(page.get("categoryinfo", {}).get("files", 0)) for page in found
-    }
-    return ", ".join(f"{title}: {count} files" for title, count in sorted(counts.items()))
+    return ", ".join(sorted(f"{page.get('title')}: {_size(page)}" for page in found))
+
+
+def _size(category: Mapping[str, Any]) -> str:
+    """Return how many files and subcategories a category has, or that there is none."""
+    info = category.get("categoryinfo")
+    if info is None and ("missing" in category or "invalid" in category):
+        return "no such category"
+    files, below = (int((info or {}).get(kind, 0)) for kind in ("files", "subcats"))
+    return f"{files} files" + (f" and {below} subcategories" if below else "")

@@ -89,7 +89,7 @@ class FetchSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class NearImage:
-    """A text that belongs to one image of a page, such as a figure's caption."""
+    """A text that belongs to one image of a page, such as a figure's caption, or to all of them."""
 
     __pydantic_config__ = STRICT
 
@@ -101,14 +101,18 @@ class NearImage:
     attribute: str | None = setting(
         None, help="Attribute to read in place of the text; the image's own if near is left out."
     )
+    text: str = setting(
+        "",
+        help="Text of all images, such as their licence, or of those for which nothing is found.",
+    )
 
     def __post_init__(self) -> None:
-        if self.near is None and self.attribute is None:
-            raise ValueError("name a selector under near, an attribute, or both")
+        if self.near is None and self.attribute is None and not self.text:
+            raise ValueError("name a selector under near, an attribute, or a text")
 
 
 TextOf = str | NearImage | None
-"""A CSS selector of a text on the page, or a text near each image."""
+"""A CSS selector of a text on the page, or a text near each image, or one that is stated here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,10 +174,12 @@ class MediaWikiSource:
     search: tuple[str, ...] = setting((), help="Words to search files by.")
     all_images: bool = setting(False, help="Whether to take every image of the wiki.")
     include: tuple[str, ...] = setting(
-        (), help="Patterns such as *.png of which a file's name has to match one."
+        (),
+        help="Patterns such as *.png of which a file's name has to match one; case is ignored.",
     )
     exclude: tuple[str, ...] = setting(
-        (), help="Patterns such as *icon* of which a file's name may match none."
+        (),
+        help="Patterns such as *icon* of which a file's name may match none; case is ignored.",
     )
     svg_width_px: int = setting(
         1_024, ge=1, le=5_120, help="Width of the wiki's own PNG rendering that stands for an SVG."

@@ -31,6 +31,21 @@ def collect_urls(source: UrlsSource, workspace: Workspace, *, project: Path) -> 
     Raises:
         SourceError: If the list cannot be read, has no column of addresses, or names no image.
     """
+    finds, rejected = listed_images(source, project)
+    hosts = {urlsplit(find.origin.url).hostname or "" for find in finds}
+    # A secret goes to the one host that a list is about, and nowhere if it is about several.
+    own = hosts if len(hosts) == 1 else ()
+    with Client(source.fetch, workspace, hosts=own, project=project) as client:
+        harvest = take_images(finds, client, workspace)
+    return Harvest(harvest.images, (*rejected, *harvest.rejected))
+
+
+def listed_images(source: UrlsSource, project: Path) -> tuple[list[Find], list[Rejection]]:
+    """Return the images that a list names, and its rows without an address.
+
+    Raises:
+        SourceError: As for :func:`collect_urls`.
+    """
     finds: list[Find] = []
     rejected: list[Rejection] = []
     for at, row in enumerate(_rows(source, project / source.path), start=1):
@@ -42,12 +57,7 @@ def collect_urls(source: UrlsSource, workspace: Workspace, *, project: Path) -> 
             rejected.append(Rejection(subject=subject, reason="no_url", detail="its url is empty"))
     if not finds:
         raise SourceError(f"no image found: {source.path} names no address")
-    hosts = {urlsplit(find.origin.url).hostname or "" for find in finds}
-    # A secret goes to the one host that a list is about, and nowhere if it is about several.
-    own = hosts if len(hosts) == 1 else ()
-    with Client(source.fetch, workspace, hosts=own, project=project) as client:
-        harvest = take_images(finds, client, workspace)
-    return Harvest(harvest.images, (*rejected, *harvest.rejected))
+    return finds, rejected
 
 
 def _find(source: UrlsSource, url: str, row: Row) -> Find:

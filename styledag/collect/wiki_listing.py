@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.settings import MediaWikiSource
 from styledag.collect.wikitext import file_name, gallery_captions
+from styledag.errors import FetchError
 from styledag.manifest import Rejection
 
 FILE, CATEGORY = 6, 14
@@ -134,15 +136,28 @@ class WikiListing:
         pages = list(self._api.pages_titled(titles, **_PAGE_INFO))
         for page in pages:
             if "missing" in page or "invalid" in page:
-                self._reject(str(page["title"]), "page_missing", "the wiki has no such page")
+                detail = str(page.get("invalidreason") or "the wiki has no such page")
+                self._reject(str(page["title"]), "page_missing", detail)
             elif not page.get("images"):
                 self._reject(str(page["title"]), "no_image_on_page", "the page shows no file")
         self._show(pages)
 
     def _list_generated(self, name: str, question: Mapping[str, str], limit: str) -> None:
         parameters = {**question, limit: _FILES_AN_ANSWER}
-        count = self._list(self._api.pages(**parameters, **_IMAGE_INFO))
-        self.notes.append(f"{name}: {count} files")
+        most = self._source.fetch.max_images
+        files: list[Mapping[str, Any]] = []
+        wanted, is_cut = 0, False
+        # A wiki may list millions: no more are asked for than may be taken.
+        for file in self._api.pages(**parameters, **_IMAGE_INFO):
+            is_cut = wanted >= most
+            if is_cut:
+                self._reject(name, "over_max_images", f"max_images is {most}; more are listed")
+                break
+            files.append(file)
+            wanted += name_refusal(self._source, str(file["title"])) is None and _is_image(file)
+        count = self._list(files)
+        if not is_cut:
+            self.notes.append(f"{name}: {count} files")
         if not count:
             self._reject(name, "nothing_listed", "the wiki lists no file for it")
 
@@ -191,6 +206,25 @@ class WikiListing:
         self.rejected.append(Rejection(subject=subject, reason=reason, detail=detail))
         if reason != "category_empty":
             self.notes.append(f"{subject}: {detail}")
+
+
+def name_refusal(source: MediaWikiSource, title: str) -> FetchError | None:
+    """Return why a file is not wanted by its name, whatever its case and its blanks are."""
+    names = [_folded(title), _folded(title.partition(":")[2])]
+
+    def matches(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(name, _folded(each)) for each in patterns for name in names)
+
+    if matches(source.exclude):
+        return FetchError("excluded", "the name matches exclude")
+    if source.include and not matches(source.include):
+        return FetchError("not_included", "the name matches nothing under include")
+    return None
+
+
+def _is_image(file: Mapping[str, Any]) -> bool:
+    info: Mapping[str, Any] = next(iter(file.get("imageinfo", ())), {})
+    return str(info.get("mime", "image/")).startswith("image/")
 
 
 class Namespaces:

@@ -59,8 +59,8 @@ class Materialised:
 def steps_of(catalogue: Catalogue, style: str, recipes: Sequence[str] = ()) -> list[Step]:
     """Return the runs that bring a style, with all of its recipes or some, up to date, in order.
 
-    A stage that not every style asks for has a run of its own: it has fewer partitions than the
-    others, and the assets of a run share theirs.
+    An asset that not every style asks for has a run of its own: it has fewer partitions than those
+    around it, and Dagster starts no run of assets whose partitions differ.
 
     Raises:
         StyleFileError: If the style or a recipe is not declared.
@@ -70,10 +70,8 @@ def steps_of(catalogue: Catalogue, style: str, recipes: Sequence[str] = ()) -> l
         stage, partition = walked
         return partition.key, stage.name if stage.is_optional else ""
 
-    return [
-        Step(tuple(stage.name for stage, _ in walked), key)
-        for (key, _), walked in groupby(catalogue.walk(style, recipes), run_of)
-    ]
+    walked = groupby(catalogue.walk(style, recipes), run_of)
+    return [Step(tuple(stage.name for stage, _ in pairs), key) for (key, _), pairs in walked]
 
 
 def run_step(

@@ -178,7 +178,10 @@ class Catalogue:
         try:
             version = hashlib.sha256(self.path(path).read_bytes()).hexdigest()
         except OSError as exc:
-            raise StyleFileError(f"{name} names {path}, which cannot be read: {exc}") from exc
+            raise StyleFileError(
+                f"{name} names {path}, which cannot be read ({exc.strerror}): write the file, or "
+                "correct the style file"
+            ) from exc
         return Input(name=name, partition=path, version=version)
 
     def path(self, relative: str) -> Path:

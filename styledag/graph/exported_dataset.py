@@ -81,6 +81,7 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
     is_here = catalogue.path(declared.base.model).exists()
     return TrainerSettings(
         base=str(base.folder.absolute()) if is_here else declared.base.model,
+        denoiser=declared.base.denoiser or "",
         family=family,
         name=style,
         resolution_px=declared.images.size_px,
@@ -88,8 +89,10 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
         caption_dropout=training.caption_dropout,
         epochs=training.epochs,
         batch_size=training.batch_size,
+        gradient_accumulation=training.gradient_accumulation,
         learning_rate=training.learning_rate,
         lora_rank=None if training.lora is None else training.lora.rank,
+        lora_alpha=None if training.lora is None else training.lora.alpha,
         seed=training.seed,
     )
 

@@ -32,7 +32,8 @@ def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[
     """Return the images that each name means, in their order; none for an unknown name.
 
     A name is the sha256 of a JPEG or of its original, an address (of a dropped copy, too), or
-    else the last part of an address, percent signs decoded or not.
+    else the last part of an address, percent signs decoded or not; with or without the blanks
+    around it.
 
     Args:
         names: Each once.
@@ -49,7 +50,19 @@ def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[
             exact[name].append(image)
         for name in {name for address in addresses for name in _file_names(address)}:
             files[name].append(image)
-    return {name: exact.get(name) or files.get(name) or [] for name in wanted}
+    # A name may begin or end with a blank; one that a person typed there means nothing.
+    return {
+        name: next(
+            (
+                named[way]
+                for way in (name, name.strip())
+                for named in (exact, files)
+                if way in named
+            ),
+            [],
+        )
+        for name in wanted
+    }
 
 
 def _file_names(address: str) -> set[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from styledag.edited_csv import edited_csv
 from styledag.errors import StyleFileError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest
@@ -29,7 +30,7 @@ class Review:
 def read_review(path: Path) -> Review:
     """Read a CSV in UTF-8 with the columns ``verdict`` and ``image``; other columns are notes.
 
-    A verdict is ``keep``, ``drop`` or empty.
+    It may be divided by commas, semicolons or tabs. A verdict is ``keep``, ``drop`` or empty.
 
     Raises:
         StyleFileError: If it cannot be read, or a line has another verdict, no image, or one that
@@ -68,7 +69,7 @@ def write_review(path: Path, curated: Manifest[CuratedImage]) -> None:
 def _verdicts(path: Path) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
+            reader = edited_csv(file)
             missing = {"verdict", "image"} - set(reader.fieldnames or ())
             if missing:
                 raise StyleFileError(
@@ -87,8 +88,8 @@ def _verdicts(path: Path) -> dict[str, str]:
 def _checked(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]]) -> dict[str, str]:
     verdicts: dict[str, str] = {}
     for number, row in rows:
-        image, verdict = ((row[name] or "").strip() for name in ("image", "verdict"))
-        verdict = verdict.lower()
+        image, verdict = row["image"] or "", (row["verdict"] or "").strip().lower()
+        image = image if image.strip() else ""
         if verdict not in (KEEP, DROP, ""):
             raise StyleFileError(
                 f"{path}:{number}: verdict {verdict!r}: write keep, drop or nothing"

@@ -1,5 +1,6 @@
 """Copy a run's LoRA file for another program, with a header that describes it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ def export_lora(
     *,
     base: Path,
     dtype: DType = "float16",
+    provenance: Mapping[str, str] | None = None,
 ) -> Facts:
     """Write a LoRA file with ModelSpec's keys in its header and return its facts.
 
@@ -44,6 +46,7 @@ def export_lora(
         description: Title and more for the header.
         base: Folder of the base that the adapters belong to, in diffusers' layout.
         dtype: Of all tensors.
+        provenance: Further strings for the header, by key.
 
     Raises:
         ModelError: If the folder contains no adapters, the base cannot be read, or an element is
@@ -69,6 +72,7 @@ def export_lora(
         header = {
             **reader.metadata,
             **(_kohya_keys(reader) if path.name == LORA_FILE else {}),
+            **(provenance or {}),
             **description.keys(),
             "modelspec.architecture": f"{_architecture(base)}/lora",
             "modelspec.implementation": _IMPLEMENTATIONS[path.name],

@@ -19,7 +19,12 @@ _OPTIONAL = ("safety_checker", "feature_extractor", "image_encoder")
 
 
 def export_pipeline(
-    pipeline: Path, to: Path, *, replaced: Mapping[str, Path], dtype: DType | None = None
+    pipeline: Path,
+    to: Path,
+    *,
+    replaced: Mapping[str, Path],
+    dtype: DType | None = None,
+    provenance: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Facts:
     """Write a whole pipeline that diffusers' ``from_pretrained`` loads and return its facts.
 
@@ -33,6 +38,7 @@ def export_pipeline(
         to: Folder to write; an empty one or an earlier export is replaced.
         replaced: Folder by the part that it replaces, such as ``{"unet": ...}``.
         dtype: Of all weights; as they are when left out.
+        provenance: By part, further strings for the headers of its weights.
 
     Raises:
         ModelError: If the base is no pipeline, lacks a part, or a weight does not fit the dtype.
@@ -43,7 +49,9 @@ def export_pipeline(
     with target_folder(to) as partial:
         (partial / INDEX).write_text(index, encoding="utf-8")
         for part, folder in parts.items():
-            parameters[part] = _write_part(folder, partial / part, dtype)
+            parameters[part] = _write_part(
+                folder, partial / part, dtype, (provenance or {}).get(part, {})
+            )
     files = [path for path in to.rglob("*") if path.is_file()]
     return {
         "parameters": sum(parameters.values()),
@@ -85,7 +93,7 @@ def _is_part(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and value[0] is not None
 
 
-def _write_part(folder: Path, to: Path, dtype: DType | None) -> int:
+def _write_part(folder: Path, to: Path, dtype: DType | None, provenance: Mapping[str, str]) -> int:
     """Write one part; return the number of its parameters."""
     if not folder.is_dir():
         raise ModelError(f"{folder} is missing: name a pipeline in diffusers' layout")
@@ -98,7 +106,7 @@ def _write_part(folder: Path, to: Path, dtype: DType | None) -> int:
         raise ModelError(
             f"{folder} contains pickled weights only: save the base with diffusers' save_pretrained"
         )
-    return sum(_write_weights(path, to / path.name, dtype) for path in weights)
+    return sum(_write_weights(path, to / path.name, dtype, provenance) for path in weights)
 
 
 def _is_variant(path: Path) -> bool:
@@ -107,7 +115,7 @@ def _is_variant(path: Path) -> bool:
     return any(mark in f".{stem}." for mark in (".fp16.", ".bf16.", ".non_ema.", ".openvino."))
 
 
-def _write_weights(path: Path, to: Path, dtype: DType | None) -> int:
+def _write_weights(path: Path, to: Path, dtype: DType | None, provenance: Mapping[str, str]) -> int:
     import torch
 
     from styledag.tensors.reader import TensorSpec, open_tensors
@@ -125,7 +133,7 @@ def _write_weights(path: Path, to: Path, dtype: DType | None) -> int:
         write_tensors(
             to,
             ordered,
-            {**reader.metadata, "format": "pt"},
+            {**reader.metadata, **provenance, "format": "pt"},
             lambda spec, start, stop: cast_finite(
                 reader.read(spec.name, start, stop), spec.dtype, f"{path.parent.name}.{spec.name}"
             ),

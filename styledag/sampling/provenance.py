@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from styledag.sampling.marking import mark_png
+
 PREFIX = "styledag."
 
 
@@ -17,6 +19,12 @@ def png_with_provenance(image: Image.Image, provenance: Mapping[str, str]) -> by
     buffer = io.BytesIO()
     image.save(buffer, "PNG", pnginfo=chunks)
     return buffer.getvalue()
+
+
+def with_provenance(png: bytes, provenance: Mapping[str, str]) -> bytes:
+    """Return a PNG of generated images, marked as such, with ``styledag.<name>`` text chunks."""
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        return mark_png(png_with_provenance(image, provenance))
 
 
 def read_provenance(png: bytes) -> Mapping[str, str]:

@@ -135,9 +135,7 @@ class Store:
         unchanged = before is not None and before.version == artifact.version
         return Built(
             artifact,
-            cached=target.depends_on_outside
-            and unchanged
-            and not workspace.work.keys() - {LOOKING},
+            cached=target.depends_on_outside and unchanged and not workspace.work.keys() - LOOKING,
             work=dict(workspace.work),
         )
 

@@ -8,8 +8,9 @@ from styledag.progress import Progress, SilentProgress
 from styledag.store.blobs import Blobs
 from styledag.store.items import Items
 
-LOOKING = "questions"
-"""The kind of work that only asks whether there is anything new."""
+LOOKING = frozenset(("questions", "pages"))
+"""The kinds of work that only find out whether there is anything new: few APIs and few sites'
+pages can be asked for conditionally."""
 
 
 @dataclass(frozen=True)

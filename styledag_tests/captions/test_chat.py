@@ -65,6 +65,26 @@ def test_a_batch_is_what_transformers_gives_one_by_one(folder: Path) -> None:
     assert len(set(captions)) > 1
 
 
+def test_a_template_that_begins_the_text_itself_is_not_begun_twice(tmp_path: Path) -> None:
+    """Llama's and Gemma's tokenizers put their first token in front of any text."""
+    folder = save_llava(tmp_path)
+    template = folder / "chat_template.jinja"
+    template.write_text("<s> " + template.read_text())
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    first = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+    text = {"Sequence": {"id": "A", "type_id": 0}}
+    tokenizer["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [first, text],
+        "pair": [first, text],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}},
+    }
+    path.write_text(json.dumps(tokenizer))
+    captions = ChatCaptioner(folder, "v1", CPU)(IMAGES, SETTINGS)
+    assert captions == one_by_one(folder, IMAGES, SETTINGS)
+
+
 def test_prompt_and_decoding_are_its_identity(folder: Path) -> None:
     captioner = ChatCaptioner(folder, "v1", CPU)
     identity = captioner.identity(SETTINGS)

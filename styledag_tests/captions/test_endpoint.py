@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from PIL import Image
 
-from styledag.captions.endpoint import EndpointCaptioner
+from styledag.captions.endpoint import EndpointCaptioner, ask_endpoint
 from styledag.captions.settings import CaptionSettings, EndpointSettings
 from styledag.errors import ModelError
 from styledag_tests.captions.images import COLOURS
@@ -26,11 +26,20 @@ class Server:
         self.keys: list[str | None] = []
         self.trouble: Callable[[int], tuple[int, bytes, dict[str, str]] | None] = lambda _: None
         self.at_once = self.most_at_once = 0
+        self.models = 200, b'{"data": [{"id": "tiny"}, {"id": "other"}]}'
         self._lock = threading.Lock()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                server.keys.append(self.headers.get("Authorization"))
+                status, answer = server.models
+                self.send_response(status if self.path == "/v1/models" else 404)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
 
             def do_POST(self) -> None:
                 with server._lock:
@@ -186,3 +195,34 @@ def test_the_address_is_no_part_of_its_identity(server: Server) -> None:
     assert server.url not in captioner.version
     assert captioner.identity(style) == {"prompt": "what?", "max_new_tokens": 500}
     assert captioner.batch_size(style) == 4
+
+
+@pytest.mark.parametrize(
+    ("model", "models", "found"),
+    [
+        ("tiny", None, "answers, and lists tiny"),
+        ("absent", None, "answers, and does not list absent"),
+        ("tiny", (404, b"<html>"), "answers, and lists no models"),
+        ("tiny", (200, b'{"data": null}'), "answers, and lists no models"),
+    ],
+)
+def test_a_glance_at_an_endpoint_asks_for_its_models(
+    server: Server, monkeypatch: pytest.MonkeyPatch, model: str, models, found: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    server.models = models or server.models
+    endpoint = settings(server, model=model).endpoint
+    assert ask_endpoint(endpoint) == f"{server.url} {found}"
+    assert server.keys == ["Bearer secret"]
+    assert server.questions == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_endpoint_that_refuses_the_key_or_is_not_there_is_named(
+    server: Server, status: int
+) -> None:
+    server.models = status, b""
+    with pytest.raises(ModelError, match=rf"refuses the key \({status}.*OPENAI_API_KEY"):
+        ask_endpoint(settings(server).endpoint)
+    with pytest.raises(ModelError, match=r"does not answer .*start its server"):
+        ask_endpoint(EndpointSettings(url="http://127.0.0.1:1/v1", model="tiny"))

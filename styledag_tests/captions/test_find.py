@@ -7,7 +7,7 @@ import torch
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.chat import ChatCaptioner
 from styledag.captions.endpoint import EndpointCaptioner
-from styledag.captions.find import find_captioner
+from styledag.captions.find import check_captioner, find_captioner
 from styledag.captions.florence import FlorenceCaptioner
 from styledag.captions.settings import CaptionSettings, EndpointSettings
 from styledag.errors import ModelError
@@ -45,6 +45,21 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path, content: str) -> Non
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(ModelError, match="names its model_type"):
         found(TITLES, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "model_type", ["blip", "florence2", "qwen3_vl", "llava", "smolvlm", "idefics3", "internvl"]
+)
+def test_a_model_that_describes_images_passes(tmp_path: Path, model_type: str) -> None:
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    assert check_captioner(tmp_path) == model_type
+
+
+@pytest.mark.parametrize("model_type", ["clip", "llama", "bert", "unheard_of"])
+def test_a_model_that_describes_no_images_is_refused(tmp_path: Path, model_type: str) -> None:
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    with pytest.raises(ModelError, match=f"is a {model_type}, which describes no images"):
+        check_captioner(tmp_path)
 
 
 def test_two_captioners_are_refused() -> None:

@@ -38,6 +38,9 @@ def test_articles_are_fitted_if_asked_for(articles: bool) -> None:
     [
         ("a fox", "lacks {caption}"),
         ("[{caption}]", "lacks {caption}"),
+        ("a drawing\nof {caption}", "has a line break"),
+        ("a drawing of {caption}\n", "has a line break"),
+        ("a drawing\u2028of {caption}", "has a line break"),
         ("{caption} {tilte}", "names {tilte}"),
     ],
 )

@@ -98,6 +98,15 @@ def test_what_a_person_changes_is_an_override(
     assert not list(own.parent.glob("*.sheet.csv"))
 
 
+def test_a_sheet_without_changes_leaves_a_file_that_a_run_reads(
+    call: Call, made: MadeProject, rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_overrides(made)
+    monkeypatch.setenv("VISUAL", "true")
+    assert "0 captions changed" in call("captions", STYLE, "--edit")
+    assert read_overrides(made.root / "data" / "own.csv").captions == {}
+
+
 def test_a_sheet_with_an_error_stays_to_be_mended(
     call: Call, made: MadeProject, rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

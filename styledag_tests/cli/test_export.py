@@ -18,6 +18,7 @@ from styledag.scoring.score import SUMMARY
 from styledag.store.artifact import Facts
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
+from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.training.lora import KOHYA_FILE
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject, scaled
@@ -94,6 +95,7 @@ def test_a_blend_as_one_file_with_its_grid(call: Call, tmp_path: Path) -> None:
     assert TRAINED_ALGORITHMIC_MEDIA.encode() in to.with_suffix(".png").read_bytes()
     with Image.open(to.with_suffix(".png")) as image:
         assert image.getpixel((0, 0)) == (255, 0, 0)
+    assert f"merged_unet {MODEL}/0.50" in call("lineage", to.with_suffix(".png"))
 
 
 def test_a_style_score_of_a_scorer_that_cannot_tell_is_not_on_the_card(
@@ -117,6 +119,7 @@ def test_a_checkpoint_as_a_folder(call: Call, made: MadeProject, tmp_path: Path)
 
     loaded = StableDiffusionPipeline.from_pretrained(to, dtype=torch.float16)
     assert_unet(loaded, scaled(made.base, 1.003))
+    assert f"checkpoint {MODEL}/e001" in call("lineage", to / "unet" / WEIGHTS_FILE)
     card = (to / "README.md").read_text()
     assert "license: mit" in card
     assert "| apache-2.0 |" in card.replace("\\", ""), "the base's licence"
@@ -157,6 +160,7 @@ def test_adapters_as_a_file(call: Call, made: MadeProject, tmp_path: Path) -> No
     read = load_file(to)
     assert read.keys() == tensors.keys()
     assert all(torch.equal(read[name], tensor.half()) for name, tensor in tensors.items())
+    assert f"ema_unet {STYLE}.adapters" in call("lineage", to)
     assert "A LoRA for" in to.with_suffix(".md").read_text()
 
 

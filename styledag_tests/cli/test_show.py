@@ -101,3 +101,21 @@ def test_an_unknown_asset_and_an_unknown_style_are_named(call: Call) -> None:
         call("run", "small", "--to", "nonsense")
     with pytest.raises(StyleFileError, match="no style 'nix'"):
         call("show", "nix")
+
+
+def test_a_name_that_means_no_image_is_shown(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, seed in ((" a.png", 1), ("b.png", 2)):
+        (folder / name).write_bytes(saved(noisy(seed, (64, 48))))
+    call("new", "fox", "--base", "starter", "--from", "images")
+    style = tmp_path / "data" / "styles" / "fox.yaml"
+    text = style.read_text("utf-8")
+    style.write_text(text.replace("curation:", "curation:\n  review: review.csv"), "utf-8")
+    (tmp_path / "review.csv").write_text("verdict,image\ndrop, a.png\nkeep,c.png\n", "utf-8")
+    call("run", "fox", "--to", "curated_images")
+    shown = call("show", "fox").output
+    assert "curated_images: 1 of 2 kept" in shown
+    assert "1 names in keep, drop or the review mean no image, such as 'c.png'" in " ".join(
+        shown.split()
+    )

@@ -26,8 +26,9 @@ def test_where_all_was_there_nothing_changed() -> None:
     assert summary([outcome({}, cached=True)], 7.4).startswith("nothing changed: ")
 
 
-def test_questions_to_an_api_are_no_change() -> None:
+def test_questions_to_an_api_and_pages_read_anew_are_no_change() -> None:
     done = [outcome({"questions": 4}, cached=True)]
-    assert summary(done, 7.4) == (
-        "nothing changed: all was looked at in 7 s, nothing redone, 4 questions asked"
-    )
+    nothing = "nothing changed: all was looked at in 7 s, nothing redone"
+    assert summary(done, 7.4) == f"{nothing}, 4 questions asked"
+    done = [outcome({"questions": 4, "pages": 2}, cached=True)]
+    assert summary(done, 7.4) == f"{nothing}, 2 pages read, 4 questions asked"

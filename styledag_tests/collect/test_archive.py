@@ -143,3 +143,45 @@ def test_two_archives_may_hold_files_of_one_name(workspace: Workspace, tmp_path:
     sources = [ArchiveSource(type="archive", path=name) for name in ("x.zip", "y.tar")]
     manifest = collect_images(sources, workspace, project=tmp_path)
     assert [row.origin.url for row in manifest.rows] == ["a.png", "y.tar/a.png"]
+
+
+def test_texts_are_found_as_trainers_and_webdatasets_name_them(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    members = {
+        "s/0001.input.jpg": PNG + b"0",
+        "s/0001.txt": b"a sample",
+        "./fox.png": PNG + b"1",
+        "./fox.png.txt": b"a fox",
+        "v1.2.png": PNG + b"2",
+        "v1.3.png": PNG + b"3",
+        "v1.2.txt": b"version two",
+        "list.png": PNG + b"4",
+        "list.json": json.dumps({"caption": ["", "the first", "the second"]}).encode(),
+    }
+    write(tmp_path / "x.tar", members)
+    found = {
+        row.origin.url: row.origin.caption for row in collect("x.tar", workspace, tmp_path).rows
+    }
+    assert found == {
+        "s/0001.input.jpg": "a sample",
+        "./fox.png": "a fox",
+        "v1.2.png": "version two",
+        "v1.3.png": "",
+        "list.png": "the first",
+    }
+
+
+def test_a_tar_that_ends_in_a_zip_is_a_tar(workspace: Workspace, tmp_path: Path) -> None:
+    write(tmp_path / "inner.zip", {"other.png": PNG + b"9"})
+    inner = (tmp_path / "inner.zip").read_bytes()
+    write(tmp_path / "x.tar", {"a.png": PNG, "inner.zip": inner})
+    found = collect("x.tar", workspace, tmp_path)
+    assert [row.origin.url for row in found.rows] == ["a.png"]
+    assert [each.subject for each in found.rejected] == ["inner.zip"]
+
+
+def test_a_file_of_another_kind_is_called_so(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "x.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(600))
+    with pytest.raises(SourceError, match=r"x\.7z .* that of no zip and no tar"):
+        collect("x.7z", workspace, tmp_path)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,24 @@ def as_image_folder(folder: Path) -> None:
     (folder / "metadata.jsonl").write_text("\n".join(lines))
 
 
+def as_zipped_image_folder(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "train.zip", "w") as packed:
+        lines = []
+        for n, (body, text) in enumerate(zip(BODIES, CAPTIONS, strict=True)):
+            packed.writestr(f"{n}.jpg", body)
+            lines.append(json.dumps({"file_name": f"{n}.jpg", "text": text}))
+        packed.writestr("metadata.jsonl", "\n".join(lines))
+
+
 def collect(workspace: Workspace, project: Path, **changes: Any) -> Manifest[RawImage]:
     source = DatasetSource(type="dataset", **{"path": "data", "licence": "CC0", **changes})
     return collect_images([source], workspace, project=project)
 
 
-@pytest.mark.parametrize("save", [as_parquet, as_saved, as_saved_splits, as_image_folder])
+@pytest.mark.parametrize(
+    "save",
+    [as_parquet, as_saved, as_saved_splits, as_image_folder, as_zipped_image_folder],
+)
 def test_images_and_captions_are_those_of_the_dataset(
     workspace: Workspace, tmp_path: Path, save: Any
 ) -> None:
@@ -116,3 +129,20 @@ def test_what_is_wrong_with_a_dataset_is_said(
     as_parquet(tmp_path / "data")
     with pytest.raises(SourceError, match=message):
         collect(workspace, tmp_path, **changes)
+
+
+@pytest.mark.parametrize("column", [[1, 2], [[BODIES[0]], [BODIES[1]]]])
+def test_a_column_of_something_else_is_named(
+    workspace: Workspace, tmp_path: Path, column: list[Any]
+) -> None:
+    (tmp_path / "data").mkdir()
+    datasets.Dataset.from_dict({"image": column}).to_parquet(tmp_path / "data" / "x.parquet")
+    with pytest.raises(SourceError, match="column 'image' of dataset data holds no images"):
+        collect(workspace, tmp_path)
+
+
+def test_a_dataset_of_a_script_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "data.py").write_text("")
+    with pytest.raises(SourceError, match="scripts are no longer supported"):
+        collect(workspace, tmp_path)

@@ -66,6 +66,15 @@ def test_a_wiki_whose_pages_are_closed_is_found_by_its_usual_address(tmp_path: P
     assert found.source["categories"] == ["Category:Large"]
 
 
+def test_a_closed_wiki_below_a_folder_is_not_taken_for_the_one_above(tmp_path: Path) -> None:
+    with serving_wiki(data()) as site:
+        site.routes["/robots.txt"] = Reply(b"User-agent: *\nDisallow: /")
+        site.below = "/de"
+        found = discover_source(f"{site.url}/de/wiki/Category:Large", project=tmp_path)
+    assert found.source["api"] == f"{site.url}/de/api.php"
+    assert found.source["categories"] == ["Category:Large"]
+
+
 def test_another_site_is_read_by_selectors(tmp_path: Path) -> None:
     with serving({"/gallery": page('<img src="a.png">'), "/a.png": image()}) as site:
         found = discover_source(f"{site.url}/gallery", project=tmp_path)

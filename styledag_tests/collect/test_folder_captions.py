@@ -74,13 +74,37 @@ def test_a_table_of_a_subfolder_names_files_beside_it(folder: Path, collect) -> 
     assert captions(collect()) == {"0.png": "", "2.png": "", "deep/1.png": "one"}
 
 
-@pytest.mark.parametrize("name", ["0.txt", "0.caption", "0.png.txt"])
+@pytest.mark.parametrize("name", ["0.txt", "0.caption", "0.png.txt", "0.TXT"])
 def test_a_sidecar_comes_before_the_table_and_is_no_image(folder: Path, collect, name: str) -> None:
     as_jsonl(folder)
     (folder / name).write_bytes(b"\xef\xbb\xbf a fox\r\n  in snow \n")
     manifest = collect()
     assert captions(manifest) == {**TEXTS, "0.png": "a fox\r\n  in snow"}
     assert not manifest.rejected
+
+
+@pytest.mark.parametrize("text", ["BMW M3, red", "GIF89a is old"])
+def test_a_sidecar_that_begins_like_an_image_is_a_text(folder: Path, collect, text: str) -> None:
+    (folder / "0.txt").write_text(text)
+    manifest = collect()
+    assert captions(manifest)["0.png"] == text
+    assert len(manifest.rows) == 3
+
+
+def test_the_json_that_a_downloader_writes_is_a_sidecar(folder: Path, collect) -> None:
+    as_jsonl(folder)
+    (folder / "0.json").write_text(json.dumps({"url": "https://x.org", "caption": "a  fox"}))
+    (folder / "2.json").write_text(json.dumps({"width": 512}))
+    (folder / "deep" / "1.json").write_text("{half")
+    manifest = collect()
+    assert captions(manifest) == {
+        "0.png": "a  fox",
+        "2.png": TEXTS["2.png"],
+        "deep/1.png": TEXTS["deep/1.png"],
+    }
+    assert [(each.subject, each.reason) for each in manifest.rejected] == [
+        ("deep/1.json", "sidecar_refused")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +144,7 @@ def test_a_sidecar_that_leads_out_of_the_folder_is_not_read(
         '"text"',
         "{}",
         '{"file_name": 7}',
+        '{"file_name": "0.png", "te',
         '{"file_name": "../secret.png", "text": "x"}',
         '{"file_name": "/etc/passwd", "text": "x"}',
         '{"file_name": "0.png", "text": "\\ud83d"}',

@@ -180,6 +180,23 @@ def test_a_page_under_many_sessions_is_read_once(workspace: Workspace, tmp_path:
         assert sum(site.asked[path] for path in answers) == 1
 
 
+def test_another_session_is_no_news(workspace: Workspace, tmp_path: Path) -> None:
+    def routes(session: str) -> dict[str, Route]:
+        return {
+            "/": page(
+                f'<a class=item href="/a?x=1&PHPSESSID={session}">x</a><a class=item href=/b>'
+            ),
+            f"/a?x=1&PHPSESSID={session}": page(f"<img src=/p.png?PHPSESSID={session}>"),
+            "/p.png": image(),
+        }
+
+    with serving(routes("0123456789abcdef")) as site:
+        first = run([site_source(site.url)], workspace, tmp_path)
+        site.routes = routes("fedcba9876543210")
+        assert run([site_source(site.url)], workspace, tmp_path) == first
+    assert first.facts == {"found": 2, "kept": 1, "rejected_http_404": 1}
+
+
 def test_images_of_a_page_that_opts_out_are_counted(workspace: Workspace, tmp_path: Path) -> None:
     routes: dict[str, Route] = {
         "/": page('<a class="item" href="/a">a</a><a class="item" href="/b">b</a>'),
@@ -346,3 +363,15 @@ def test_a_bad_selector_is_refused_before_anything_is_asked(
         with pytest.raises(StyleFileError, match="image"):
             run([site_source(site.url, image="img[")], workspace, tmp_path)
         assert not site.asked
+
+
+def test_an_image_without_an_address_is_counted(workspace: Workspace, tmp_path: Path) -> None:
+    lazy = (
+        '<img src="data:image/gif;base64,R0lGODlh" data-hires=1.png><img alt=none><img src=2.png>'
+    )
+    routes: dict[str, Route] = {"/": page(f"<h1>G</h1>{lazy}"), "/2.png": image()}
+    with serving(routes) as site:
+        stated = NearImage(text="CC BY 4.0")
+        manifest = run([site_source(site.url, item_link=None, licence=stated)], workspace, tmp_path)
+    assert manifest.facts == {"found": 3, "kept": 1, "rejected_no_url": 2}
+    assert [row.origin.licence for row in manifest.rows] == ["CC BY 4.0"]

@@ -32,3 +32,22 @@ def test_the_declared_type_is_believed_unless_it_is_a_page(
     body: bytes, declared: str, expected: str
 ) -> None:
     assert image_type(body, declared) == expected
+
+
+@pytest.mark.parametrize("text", [b"BMW M3, red", b"GIF89a is old\n", b"BM \xe2\x80\x93 \xc3\xa9"])
+def test_a_text_that_begins_like_an_image_is_none(text: bytes) -> None:
+    assert image_type(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\x00\x00\x00\x18ftypmsf1", "image/heif"),
+        (b"\x00\x00\x00\x18ftyphevc", "image/heic"),
+        (b"\x00\x00\x00\x18ftypheis", "image/heic"),
+        (b"II+\x00\x08\x00\x00\x00", "image/tiff"),
+        (b"MM\x00+\x00\x08\x00\x00", "image/tiff"),
+    ],
+)
+def test_every_beginning_that_a_decoder_knows_is_an_image(head: bytes, expected: str) -> None:
+    assert image_type(head + bytes(100)) == expected

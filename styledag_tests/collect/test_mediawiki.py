@@ -188,11 +188,13 @@ def test_a_missing_page_is_counted(workspace: Workspace) -> None:
     data = fruit()
     data.pages["Bare"] = "no image"
     with serving_wiki(data) as site:
-        found = collect(site, workspace, pages=("Plum", "Nowhere", "Bare"))
+        found = collect(site, workspace, pages=("Plum", "Nowhere", "Bare", "w:Fox"))
     assert {row.subject: row.reason for row in found.rejected} == {
         "Nowhere": "page_missing",
         "Bare": "no_image_on_page",
+        "w:Fox": "page_missing",
     }
+    assert "on another wiki" in notes(workspace)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -68,11 +68,12 @@ class WikiSite(Site):
         self.data = data
         self.version = tuple(map(int, version.split(".")))
         self.questions: list[Mapping[str, str]] = []
+        self.below = ""
 
     def answer(self, path: str) -> Reply:
         """Return what the wiki answers to a path."""
         parts = urlsplit(path)
-        if parts.path != "/api.php":
+        if parts.path != f"{self.below}/api.php":
             return super().answer(path)
         question = {
             name: values[0]
@@ -132,7 +133,7 @@ class _Answer:
             "14": {"id": 14, name: self._data.language, "canonical": "Category"},
         }
         alias = {"id": 6, "alias" if self._new else "*": "Image"}
-        general = {"mainpage": "Main Page", "articlepath": "/wiki/$1"}
+        general = {"mainpage": "Main Page", "articlepath": f"{self._site.below}/wiki/$1"}
         return {"general": general, "namespaces": spaces, "namespacealiases": [alias]}
 
     def _all_categories(self) -> list[Json]:
@@ -147,6 +148,9 @@ class _Answer:
             return self._generated()
         titles = []
         for asked in self._ask["titles"].split("|"):
+            if asked.startswith("w:"):
+                query.setdefault("interwiki", []).append({"title": asked, "iw": "w"})
+                continue
             title = asked.replace("_", " ")
             if title != asked:
                 query.setdefault("normalized", []).append({"from": asked, "to": title})

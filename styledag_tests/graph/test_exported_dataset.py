@@ -61,6 +61,19 @@ def test_trainers_get_the_settings_of_the_style_file(tmp_path: Path, starter: Pa
     assert (settings.epochs, settings.batch_size, settings.lora_rank) == (2, 8, None)
 
 
+def test_trainers_get_the_adapters_of_a_recipe_and_its_microsteps(
+    tmp_path: Path, starter: Path
+) -> None:
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    path = project.styles_folder / f"{STYLE}.yaml"
+    recipe = "lora: {rank: 8, alpha: 4}\n    gradient_accumulation: 3\n    epochs: 2"
+    path.write_text(path.read_text("utf-8").replace("epochs: 2", recipe), "utf-8")
+
+    settings = trainer_settings(Catalogue(project), STYLE)
+
+    assert (settings.lora_rank, settings.alpha, settings.gradient_accumulation) == (8, 4.0, 3)
+
+
 @pytest.mark.parametrize(
     ("kind", "known_as"),
     [

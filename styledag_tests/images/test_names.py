@@ -30,6 +30,12 @@ def test_an_image_is_found_by_each_of_its_names() -> None:
     assert list(found.values()) == [[ONE], [TWO], [ONE], [ONE], [ONE], [ONE], []]
 
 
+def test_blanks_around_a_name_mean_nothing_unless_the_file_has_them() -> None:
+    lead = image("four", "deep/ lead.png")
+    found = find_named([" lead.png", " red fox.png ", "lead.png"], [TWO, lead])
+    assert found == {" lead.png": [lead], " red fox.png ": [TWO], "lead.png": []}
+
+
 def test_an_address_comes_before_a_file_name_and_several_are_all_found() -> None:
     clash = image("three", "copy.png")
     found = find_named(["copy.png", "red fox.png"], [ONE, TWO, clash])

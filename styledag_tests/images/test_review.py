@@ -25,6 +25,11 @@ SETTINGS = CurationSettings(embedding="pixels")
         ('\ufeffimage,note,verdict\r\na.png,"x, y",KEEP \r\n', Review(("a.png",))),
         ("verdict,image\ndrop,a.png\n,a.png\ndrop,a.png\n", Review((), ("a.png",))),
         ("verdict,image\n,\n", Review()),
+        (
+            '\ufeffverdict;image;now\r\nkeep;"a,b.png";kept\r\ndrop;c.png;\r\n',
+            Review(("a,b.png",), ("c.png",)),
+        ),
+        ("verdict\timage\nkeep\ta.png\n", Review(("a.png",))),
     ],
 )
 def test_verdicts_are_read(text: str, expected: Review, tmp_path: Path) -> None:

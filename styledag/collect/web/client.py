@@ -22,12 +22,12 @@ from styledag.collect.web.turns import HostTurns
 from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s, retry_after_s
 from styledag.errors import FetchError, is_transient
 from styledag.store.store import Store
-from styledag.store.workspace import LOOKING, Workspace
+from styledag.store.workspace import Workspace
 
 logger = logging.getLogger("styledag.collect")
 
 MOST_REDIRECTS = 8
-PAGES, QUESTIONS, IMAGES = "pages", LOOKING, "downloads"
+PAGES, QUESTIONS, IMAGES = "pages", "questions", "downloads"
 _ACCEPT = {
     PAGES: "text/html,*/*;q=0.5",
     QUESTIONS: "application/json,text/plain,*/*;q=0.5",

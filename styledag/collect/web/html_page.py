@@ -82,14 +82,15 @@ class HtmlPage:
         if not isinstance(of, NearImage):
             return self.text(of)
         element = image.element if of.near is None else _nearest(of.near, image)
-        if element is None:
-            return ""
-        return (
-            _text(element) if of.attribute is None else one_line(_attribute(element, of.attribute))
-        )
+        found = ""
+        if element is not None and of.attribute is not None:
+            found = one_line(_attribute(element, of.attribute))
+        elif element is not None and of.near is not None:
+            found = _text(element)
+        return found or of.text
 
     def images(self, selector: str) -> list[ImageOnPage]:
-        """Return the selected images, the largest version of each."""
+        """Return the selected images that have an address, the largest version of each."""
         found = [(element, _image_url(element)) for element in self._tree.css(selector)]
         shown = [(element, self._absolute(url)) for element, url in found if url]
         around: defaultdict[int, set[str]] = defaultdict(set)
@@ -105,6 +106,10 @@ class HtmlPage:
             )
             for element, url in shown
         ]
+
+    def without_address(self, selector: str) -> int:
+        """Return how many selected images name no address, or only pixels inside the page."""
+        return sum(not _image_url(element) for element in self._tree.css(selector))
 
     def _absolute(self, link: str) -> str:
         try:

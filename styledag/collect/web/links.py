@@ -3,6 +3,7 @@
 import re
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
+import idna
 from requests.utils import requote_uri
 
 from styledag.collect.web.encoding import query_codec
@@ -12,8 +13,9 @@ _CONTROLS = "".join(map(chr, range(0x21)))
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.IGNORECASE | re.DOTALL)
 _STRAY_PERCENT = re.compile(r"%(?![0-9a-f]{2})", re.IGNORECASE)
 _SESSION = re.compile(
-    r"(?:phpsessid|jsessionid|aspsessionid\w*|cfid|cftoken|sessionid|session_id|sessid|sid)="
-    r"[\w,.-]{8,}",
+    r"(?:phpsessid|jsessionid|aspsessionid\w*|cfid|cftoken|sessionid|session_id|sessid)=[\w,.-]{8,}"
+    # A story's or a series' id is called so too, but is no digest.
+    r"|sid=(?:[\da-f]{16}|[\da-f]{32}|[\da-f]{40}|[\da-f]{64})",
     re.IGNORECASE,
 )
 _SESSION_IN_PATH = re.compile(r";jsessionid=[\w.!-]+$", re.IGNORECASE)
@@ -34,6 +36,8 @@ def absolute_url(base: str, link: str, *, encoding: str = "utf-8") -> str:
     """
     text = re.sub(r"[\t\n\r]", "", link.strip(_CONTROLS)).partition("#")[0]
     path, mark, query = text.partition("?")
+    # Browsers take %2e for the dot that it is, also in "..".
+    path = re.sub("%2e", ".", path, flags=re.IGNORECASE)
     try:
         asked = quote(query, safe=_KEPT, encoding=query_codec(encoding), errors="xmlcharrefreplace")
         url = urljoin(base, _slashes(path, urlsplit(base).scheme) + mark + asked)
@@ -49,6 +53,21 @@ def without_session(url: str) -> str:
     path, mark, query = url.partition("?")
     kept = [each for each in query.split("&") if not _SESSION.fullmatch(each)]
     return _SESSION_IN_PATH.sub("", path) + (mark + "&".join(kept) if query and kept else "")
+
+
+def ascii_host(name: str) -> str:
+    """Return a host's name as DNS spells it: ``xn--bcher-kva.example`` for ``bücher.example``.
+
+    Raises:
+        ValueError: If it is no name (WHATWG URL standard, domain to ASCII).
+    """
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode()
+    except idna.IDNAError:
+        # Emoji and other signs are names for browsers, and for the older standard.
+        return name.encode("idna").decode()
 
 
 def header_url(value: str) -> str:
@@ -82,7 +101,7 @@ def _one_spelling(url: str) -> str:
     is_ip6 = ":" in parts.hostname
     if not is_ip6 and _FORBIDDEN_IN_HOST & set(name):
         raise ValueError(f"{name!r} is no host")
-    host = f"[{name}]" if is_ip6 else name
+    host = f"[{name}]" if is_ip6 else ascii_host(name)
     port = "" if parts.port in (None, _WEB[parts.scheme]) else f":{parts.port}"
     path = quote(parts.path or "/", safe=_KEPT)
     return urlunsplit((parts.scheme, host + port, path, parts.query, ""))

@@ -22,7 +22,7 @@ def header_opt_outs(robots_tags: Iterable[str], usages: Iterable[str]) -> frozen
     found: set[str] = set()
     for line in robots_tags:
         ours = True
-        for part in line.lower().split(","):
+        for part in re.split("[,;]", line.lower()):
             name, colon, rule = (each.strip() for each in part.partition(":"))
             if colon and not name.startswith(("unavailable_after", "max-")):
                 ours = name in (AGENT, "*")
@@ -40,7 +40,7 @@ def meta_opt_outs(metas: Iterable[tuple[str, str]]) -> frozenset[str]:
         word
         for name, content in metas
         if name.strip().lower() in _NAMES
-        for word in re.split(r"[\s,]+", content.lower())
+        for word in re.split(r"[\s,;]+", content.lower())
     )
     return frozenset(_IMPLIED.get(word, word) for word in words if word)
 

@@ -62,8 +62,13 @@ def one_line(text: str) -> str:
 
 
 def cell_text(row: Mapping[str, Any], column: str) -> str:
-    """Return a cell of a table's row on one line; empty without a value or such a column."""
+    """Return a cell of a table's row on one line; empty without a value or such a column.
+
+    Of several texts, such as the captions of one image by several people, the first counts.
+    """
     value = row.get(column)
+    if isinstance(value, list):
+        value = next((each for each in value if each), None)
     return "" if value is None else one_line(str(value))
 
 

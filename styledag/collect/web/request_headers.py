@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from styledag import __version__
 from styledag.collect.settings import AGENT, FetchSettings
+from styledag.collect.web.links import ascii_host
 from styledag.errors import StyleFileError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -32,7 +33,7 @@ class RequestHeaders:
         contact = f" (+{settings.contact})" if settings.contact else ""
         self._agent = settings.user_agent or f"{AGENT}/{__version__}{contact}"
         self._uses_referer = settings.referer
-        self._hosts = {host.lower() for host in hosts}
+        self._hosts = {_spelt(host) for host in hosts}
         self._own = {name: _filled_in(name, value) for name, value in settings.headers.items()}
         self._cookies = None if settings.cookies is None else _read(project / settings.cookies)
 
@@ -52,7 +53,15 @@ class RequestHeaders:
         return headers
 
     def _is_own(self, host: str) -> bool:
-        return any(host == own or host.endswith(f".{own}") for own in self._hosts)
+        name = _spelt(host)
+        return any(name == own or name.endswith(f".{own}") for own in self._hosts)
+
+
+def _spelt(host: str) -> str:
+    try:
+        return ascii_host(host.lower())
+    except ValueError:
+        return host
 
 
 def _filled_in(name: str, value: str) -> str:

@@ -1,5 +1,6 @@
 """What a site's robots.txt lets us ask, how fast, and for what use."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ MOST_ROBOTS_BYTES = 500 * 1_024
 
 MOST_CRAWL_DELAY_S = 300.0
 
+_NO_RULES = re.compile("http_[234]")
+_OUR_VERSION = re.compile(rf"^([ \t]*user[- ]?agent[ \t]*:[ \t]*{AGENT})/[^\r\n]*", re.I | re.M)
+"""What follows a product token is no part of it (RFC 9309, section 2.2.1)."""
 _UNAVAILABLE = ("redirect_loop", "too_many_redirects")
 
 
@@ -77,8 +81,9 @@ class Robots:
         try:
             text = robots_text(self._read(url))
         except FetchError as exc:
-            # No robots.txt, or none for us: nothing is forbidden (RFC 9309, section 2.3.1.3).
-            is_missing = exc.reason.startswith("http_4") and exc.reason != "http_429"
+            # No robots.txt, or none for us: nothing is forbidden (RFC 9309, section 2.3.1.3); so
+            # does an empty answer, such as 204, and a redirect that leads nowhere.
+            is_missing = _NO_RULES.match(exc.reason) and exc.reason != "http_429"
             if not is_missing and exc.reason not in _UNAVAILABLE:
                 return FetchError(exc.reason, f"robots.txt cannot be read: {exc.detail}")
             text = ""
@@ -91,4 +96,4 @@ def robots_text(body: bytes) -> str:
     if len(body) > MOST_ROBOTS_BYTES:
         # The line that the limit cuts could forbid more, or less, than its whole.
         text = text.rpartition("\n")[0]
-    return text
+    return _OUR_VERSION.sub(r"\1", text)

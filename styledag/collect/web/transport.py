@@ -26,6 +26,9 @@ CHUNK_BYTES = 65_536
 _PLAIN = (OSError, ValueError)
 """What ``requests`` lets through unmapped: it parses even a redirect that it shall not follow."""
 
+_WITH_BODY = (200, 203)
+"""203 is a proxy's 200 (RFC 9110, section 15.3.4)."""
+
 _NETWORK = frozenset(
     getattr(errno, name)
     for name in (
@@ -49,7 +52,7 @@ _MACHINE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, e
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a server answered; ``body`` is read for status 200 alone."""
+    """What a server answered; ``body`` is read for status 200, and 203 counts as such."""
 
     status: int
     headers: HTTPHeaderDict
@@ -112,7 +115,7 @@ class Transport:
         ) as response:
             # Unlike ``requests``' own, these keep apart the lines of one name.
             received = response.raw.headers
-            if response.status_code != 200:
+            if response.status_code not in _WITH_BODY:
                 return Answer(status=response.status_code, headers=received)
             body = self._read(response, max_bytes, is_cut=is_cut)
             return Answer(status=200, headers=received, body=body)
@@ -133,6 +136,8 @@ class Transport:
                 raise self._timeout()
         if self._dialler.deadline.expired:
             raise self._timeout()
+        if _breaks_off(response.raw):
+            raise FetchError("connection_broken", "the answer broke off inside its compression")
         return bytes(body)
 
     def _timeout(self) -> FetchError:
@@ -164,6 +169,20 @@ class Transport:
         if isinstance(exc, ValueError | urllib3.exceptions.LocationValueError):
             return FetchError("invalid_url", f"not a URL that can be asked: {exc}")
         return FetchError("request_failed", f"{type(exc).__name__}: {_innermost(exc)}")
+
+
+def _breaks_off(raw: Any) -> bool:
+    """Return whether a compressed body that only the connection's end delimits has no end.
+
+    Length and chunks show the end of every other; urllib3's decoders do not ask for it.
+    """
+    if {"content-length", "transfer-encoding"} & {name.lower() for name in raw.headers}:
+        return False
+    decoder = getattr(raw, "_decoder", None)
+    stream = getattr(decoder, "_obj", None)
+    # What comes after a whole gzip may be anything.
+    is_first = not getattr(decoder, "_state", 0)
+    return bool(raw.tell() and is_first and not getattr(stream, "eof", True))
 
 
 _NOT_HTTP = (http.client.HTTPException,)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.captions.chat import EXTRA, missing_packages
+from styledag.captions.endpoint import ask_endpoint
+from styledag.captions.find import check_captioner
+from styledag.captions.overrides import read_overrides
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
@@ -20,6 +23,7 @@ from styledag.graph.checking.training_check import check_training
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
+from styledag.images.review import Review, read_review
 from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
 from styledag.models.files import SMALL_FILES
@@ -65,7 +69,7 @@ def require_ready(
         _raise_for(failed)  # before the Hub is asked
     failed += _failed(_check_models(catalogue, style, declared, reads_values=False))
     failed += _failed(_check_sources(catalogue, style, declared, asks=False))
-    failed += _failed(_check_text_reader(style, declared))
+    failed += _failed(_check_curation(catalogue, style, declared, assets))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not assets or "merged_unet" in assets:
         failed += _failed(_check_blends(catalogue, style, declared))
@@ -92,7 +96,7 @@ def _unready_images(
 ) -> list[Finding]:
     used = dict(_uses(catalogue, name, style, assets))
     failed = list(_failed(_check_others(catalogue, name, used, reads_values=False)))
-    failed += _failed(_check_text_reader(name, style))
+    failed += _failed(_check_curation(catalogue, name, style, assets))
     return [*failed, *_failed(_check_sources(catalogue, name, style, asks=False))]
 
 
@@ -119,8 +123,8 @@ def check_style(
 ) -> Iterator[Finding]:
     """Yield all checks of a style: its file, models, prompts, memory, disk and sources.
 
-    All weights are read and searched for NaN, and each source is asked one question. The training
-    of ``recipes`` is checked; of all of them when empty.
+    All weights are read and searched for NaN, and each source is asked one question, as is an
+    endpoint. The training of ``recipes`` is checked; of all of them when empty.
     """
     try:
         style = catalogue.style(name)
@@ -135,8 +139,11 @@ def check_style(
     yield from models
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
+    endpoint = style.captions.endpoint
+    if endpoint is not None:
+        yield checked(f"{name}: captioner", lambda: ask_endpoint(endpoint))
     yield from _check_sources(catalogue, name, style, asks=True)
-    yield from _check_text_reader(name, style)
+    yield from _check_curation(catalogue, name, style, ())
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
         yield from _check_blends(catalogue, name, style)
@@ -156,6 +163,8 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
             ),
         ),
     }
+    for logger in dict.fromkeys(name for each in recipes for name in each.loggers):
+        needed[logger] = (logger, f"logger {logger}", True)
     for package, (extra, setting, is_needed) in needed.items():
         if is_needed and find_spec(package) is None:
             detail = f"{name}: {setting} needs {package}: pip install 'styledag[{extra}]'"
@@ -296,10 +305,26 @@ def _check_ip_adapter(
     yield Finding(subject, True, f"{adapter.model}/{adapter.weights}; {weights}")
 
 
-def _check_text_reader(name: str, style: Style) -> Iterator[Finding]:
-    """Yield whether text over images can be read, if curation asks for it."""
-    if style.curation.max_letters is not None:
-        yield checked(f"{name}: overlaid text", reader_version)
+def _check_curation(
+    catalogue: Catalogue, name: str, style: Style, assets: Collection[str]
+) -> Iterator[Finding]:
+    """Yield whether text over images can be read, and what a person has written of them."""
+    root = catalogue.project.root
+    review, overrides = style.curation.review, style.captions.overrides
+    if not assets or "curated_images" in assets:
+        if style.curation.max_letters is not None:
+            yield checked(f"{name}: overlaid text", reader_version)
+        if review is not None:
+            yield checked(f"{name}: {review}", lambda: _counted(read_review(root / review)))
+    if overrides is not None and (not assets or "captions" in assets):
+        yield checked(
+            f"{name}: {overrides}",
+            lambda: f"{len(read_overrides(root / overrides).captions)} captions",
+        )
+
+
+def _counted(review: Review) -> str:
+    return f"{len(review.keep)} to keep, {len(review.drop)} to drop"
 
 
 def _check_sources(
@@ -333,6 +358,12 @@ def _check_fit(
         yield from found
         return
     yield Finding(subject, True, "prompts, blocks, sizes and sampler")
+    captioner = style.captions.captioner
+    if captioner is not None and "captioner" in style.captions.sources:
+        yield checked(
+            f"{name}: describes images",
+            lambda: check_captioner(catalogue.configurations(captioner)),
+        )
     for recipe in recipes or tuple(style.recipes):
         yield from check_training(catalogue, Partition(name, recipe), compute)
 

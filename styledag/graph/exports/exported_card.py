@@ -81,6 +81,7 @@ def export_with_card(
         StorageError: If ``to`` contains something else or cannot be written.
     """
     from styledag.sampling.grid import GRID
+    from styledag.sampling.provenance import with_provenance
 
     in_folder = form == "diffusers"
     card = to / CARD_FILE if in_folder else to.with_suffix(".md")
@@ -93,7 +94,9 @@ def export_with_card(
     with storage_errors(str(card)):
         card.write_text(text, encoding="utf-8")
         if source.grid is not None:
-            grid.write_bytes((source.grid.folder / GRID).read_bytes())
+            sheet = (source.grid.folder / GRID).read_bytes()
+            drawn_by = {"model_version": source.model.version}
+            grid.write_bytes(with_provenance(sheet, drawn_by))
     return facts
 
 

@@ -10,6 +10,7 @@ from styledag.graph.checkpoint_unets import LORA, whole_unet
 from styledag.graph.exports.exportable import Exportable
 from styledag.publishing.hub.settings import ModelFormat
 from styledag.publishing.model_file import DType, ModelDescription, check_file_name
+from styledag.sampling.provenance import PREFIX
 from styledag.store.artifact import Facts
 
 
@@ -42,9 +43,12 @@ def export_model(
         license=licence,
         tags=("styledag",),
     )
+    provenance = {f"{PREFIX}{model.asset}": model.version}
     if form == "lora":
-        return export_lora(model.folder / LORA, to, description, base=base, dtype=dtype)
-    beside = to.absolute().parent
+        return export_lora(
+            model.folder / LORA, to, description, base=base, dtype=dtype, provenance=provenance
+        )
+    denoiser, beside = find_base(base).parts.denoiser, to.absolute().parent
     beside.mkdir(parents=True, exist_ok=True)
     with own_parts(source, beside) as replaced:
         if form == "single-file":
@@ -52,12 +56,14 @@ def export_model(
                 base,
                 to,
                 description,
-                denoiser=replaced[find_base(base).parts.denoiser],
+                denoiser=replaced[denoiser],
                 vae=source.vae,
                 dtype=dtype,
-                provenance={f"styledag.{model.asset}": model.version},
+                provenance=provenance,
             )
-        return export_pipeline(base, to, replaced=replaced, dtype=dtype)
+        return export_pipeline(
+            base, to, replaced=replaced, dtype=dtype, provenance={denoiser: provenance}
+        )
 
 
 @contextmanager

@@ -24,10 +24,12 @@ class Entry:
     Attributes:
         tag: Number of the field.
         values: Its values, as far as they lie within the bytes.
+        at: Where the field begins.
     """
 
     tag: int
     values: tuple[int, ...]
+    at: int = 0
 
 
 def directory(tiff: bytes) -> Iterator[Entry]:
@@ -45,7 +47,7 @@ def directory(tiff: bytes) -> Iterator[Entry]:
     (count,) = struct.unpack_from(f"{order}H", tiff, start)
     for at in range(start + 2, min(start + 2 + 12 * count, len(tiff) - 11), 12):
         tag, kind, values = struct.unpack_from(f"{order}HHL", tiff, at)
-        yield Entry(tag, _values(tiff, at + 8, order, kind, values))
+        yield Entry(tag, _values(tiff, at + 8, order, kind, values), at)
 
 
 def exif_orientation(exif: bytes) -> int:

@@ -21,6 +21,7 @@ class Parts:
         frames: Images in the file, or 0 where their number cannot be read.
         orientation: EXIF orientation, 1 to 8; 0 if the file states none that can be read.
         icc_profile: The colour profile, if there is one and it can be unpacked.
+        is_negative: Whether ``content`` is the image's negative.
         notes: Reasons for what was ignored.
     """
 
@@ -30,6 +31,7 @@ class Parts:
     frames: int = 1
     orientation: int = 0
     icc_profile: bytes | None = None
+    is_negative: bool = False
     notes: tuple[str, ...] = ()
 
     def noting(self, *reasons: str) -> "Parts":

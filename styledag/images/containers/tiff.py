@@ -89,6 +89,19 @@ def stated_samples(tags: Mapping[int, Any]) -> Samples:
     )
 
 
+def with_black_at_zero(content: bytes) -> bytes | None:
+    """Return a TIFF whose samples are stated to be black at 0, if they are white at 0; else None.
+
+    Pillow opens more kinds of those; its pixels are then the image's negative.
+    """
+    for entry in directory(content):
+        if entry.tag == _PHOTOMETRIC and entry.values == (_WHITE_IS_ZERO,):
+            # The value is a SHORT at the left of the field's last four bytes.
+            low = entry.at + (8 if content[:2] == b"II" else 9)
+            return content[:low] + b"\x01" + content[low + 1 :]
+    return None
+
+
 def refused_tiff(content: bytes) -> ImageError | None:
     """Return why a TIFF that no decoder opens is refused, or ``None`` if its tags are unreadable.
 

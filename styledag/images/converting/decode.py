@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
 
-from PIL import Image, ImageColor, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageColor, ImageFile, UnidentifiedImageError
 
 from styledag.errors import ImageError
 from styledag.images.containers.exif import ORIENTATION
 from styledag.images.containers.parts import Parts, Size
 from styledag.images.containers.read import file_parts
+from styledag.images.containers.tiff import with_black_at_zero
 from styledag.images.converting.colour import to_srgb
-from styledag.images.converting.formats import opened_formats, refusal, register_optional_formats
+from styledag.images.converting.formats import formats_for, refusal
 from styledag.images.converting.limits import decoding_limits
 from styledag.images.converting.transparency import composite, scale_key_colour, split_alpha
 
@@ -102,10 +103,9 @@ def decode_image(
 def _decode(
     content: bytes, background: str, max_pixels: int, scale_of: ScaleOf | None
 ) -> DecodedImage:
-    register_optional_formats(content)
     parts = file_parts(content)
     if parts is None:
-        parts = _parts_by_decoder(content)
+        parts = _parts_of_any(content)
     if parts.canvas is not None and parts.canvas[0] * parts.canvas[1] > max_pixels:
         raise Image.DecompressionBombError
     with _open(parts.content) as file:
@@ -117,6 +117,8 @@ def _decode(
         if format_name in _TURNED_BY_DECODER:
             size = file.size
         colours, alpha = split_alpha(file)
+        if parts.is_negative:
+            colours = ImageChops.invert(colours)
     rgb, colour_notes = to_srgb(colours, parts.icc_profile)
     rgb, alpha = _on_canvas(rgb, alpha, parts)
     opaque = composite(rgb, alpha, ImageColor.getrgb(background))
@@ -130,7 +132,18 @@ def _decode(
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
-    return Image.open(io.BytesIO(content), formats=opened_formats())
+    return Image.open(io.BytesIO(content), formats=formats_for(content))
+
+
+def _parts_of_any(content: bytes) -> Parts:
+    """Return the parts of a file as its decoder sees them, or of the negative that it can open."""
+    try:
+        return _parts_by_decoder(content)
+    except UnidentifiedImageError:
+        negative = with_black_at_zero(content)
+        if negative is None:
+            raise
+        return replace(_parts_by_decoder(negative), is_negative=True)
 
 
 def _parts_by_decoder(content: bytes) -> Parts:

@@ -49,17 +49,20 @@ def opened_formats() -> tuple[str, ...]:
     return (*_ALWAYS, *avif, *(name for name, module in _OPTIONAL.items() if find_spec(module)))
 
 
-def register_optional_formats(content: bytes) -> None:
-    """Let Pillow open a format of the optional packages, if the bytes are of one.
+def formats_for(content: bytes) -> tuple[str, ...]:
+    """Return the formats that Pillow is to try some bytes as.
 
-    The packages are imported by the first image that needs them.
+    One of the optional packages' is among them, and its package imported, only if the bytes begin
+    like it: Pillow knows no format whose package is not imported.
     """
+    usual = tuple(name for name in opened_formats() if name not in _OPTIONAL)
     name = _optional_name(content)
     if name is None or not find_spec(_OPTIONAL[name]):
-        return
+        return usual
     module = import_module(_OPTIONAL[name])
     if name == "HEIF":
         module.register_heif_opener()
+    return (*usual, name)
 
 
 def refusal(content: bytes) -> ImageError:

@@ -48,6 +48,7 @@ def write_ai_toolkit(
         )
     written = write_sidecars(rows, folder, with_variants=False)
     samples = written.images["train"] * settings.repeats
+    step_images = settings.batch_size * settings.gradient_accumulation
     process: dict[str, Any] = {
         "type": "sd_trainer",
         "training_folder": str(target / "output"),
@@ -67,7 +68,8 @@ def write_ai_toolkit(
         ],
         "train": {
             "batch_size": settings.batch_size,
-            "steps": settings.epochs * math.ceil(samples / settings.batch_size),
+            "gradient_accumulation": settings.gradient_accumulation,
+            "steps": settings.epochs * math.ceil(samples / step_images),
             "lr": settings.learning_rate,
             "noise_scheduler": "flowmatch" if settings.family in _FLOW else "ddpm",
             "train_unet": True,
@@ -82,8 +84,11 @@ def write_ai_toolkit(
         },
     }
     if settings.lora_rank is not None:
-        rank = settings.lora_rank
-        process["network"] = {"type": "lora", "linear": rank, "linear_alpha": rank}
+        process["network"] = {
+            "type": "lora",
+            "linear": settings.lora_rank,
+            "linear_alpha": settings.alpha,
+        }
     job = {
         "job": "extension",
         "config": {"name": settings.name, "process": [process]},

@@ -35,6 +35,8 @@ _LORA_SCRIPTS: dict[Family, str] = {
     "z-image": "train_dreambooth_lora_z_image",
     "sana": "train_dreambooth_lora_sana",
 }
+_WITH_ALPHA: tuple[Family, ...] = ("flux2-klein", "z-image", "sana")
+"""Families whose scripts have ``--lora_alpha``, 4 when left out; in the others it is the rank."""
 
 
 def write_diffusers(
@@ -47,7 +49,8 @@ def write_diffusers(
     caption an image, so variants are left out and counted.
 
     Raises:
-        DataError: If no script trains the family, or none trains the whole denoiser.
+        DataError: If no script trains the family, none trains the whole denoiser, or the script
+            cannot be told the alpha of the LoRA.
     """
     scripts = _SCRIPTS if settings.lora_rank is None else _LORA_SCRIPTS
     if settings.family not in scripts:
@@ -57,6 +60,7 @@ def write_diffusers(
             f"{settings.family}: export for another trainer"
         )
     script = scripts[settings.family]
+    alpha = _alpha(script, settings)
     one_caption = script.startswith("train_dreambooth")
     written = Written()
     with ExitStack() as stack:
@@ -77,7 +81,7 @@ def write_diffusers(
             else:
                 written.variants += len(row.variants)
     data = _captioned(target, settings) if one_caption else _text_to_image(target, settings)
-    written.command = _command(script, [*data, *_common(target, settings)])
+    written.command = _command(script, [*data, *_common(target, settings), *alpha])
     text = f"#!/bin/sh\nexec {written.command}\n"
     (folder / COMMAND_FILE).write_text(text, encoding="utf-8", newline="\n")
     return written
@@ -108,6 +112,7 @@ def _common(target: Path, settings: TrainerSettings) -> list[str]:
         "--caption_column=text",
         f"--resolution={settings.resolution_px}",
         f"--train_batch_size={settings.batch_size}",
+        f"--gradient_accumulation_steps={settings.gradient_accumulation}",
         f"--learning_rate={settings.learning_rate}",
         "--lr_scheduler=constant",
         f"--seed={settings.seed}",
@@ -118,6 +123,25 @@ def _common(target: Path, settings: TrainerSettings) -> list[str]:
     if settings.lora_rank is not None:
         arguments.append(f"--rank={settings.lora_rank}")
     return arguments
+
+
+def _alpha(script: str, settings: TrainerSettings) -> list[str]:
+    """Return the argument that gives a LoRA its alpha.
+
+    Raises:
+        DataError: If the script has none for it.
+    """
+    if settings.lora_rank is None:
+        return []
+    if settings.family in _WITH_ALPHA and settings.alpha.is_integer():
+        return [f"--lora_alpha={int(settings.alpha)}"]
+    if settings.alpha == settings.lora_rank:
+        return []
+    known = "whole numbers alone" if settings.family in _WITH_ALPHA else "the rank alone"
+    raise DataError(
+        f"{script}.py has {known} as a LoRA's alpha, but the recipe's is {settings.alpha:g}: "
+        "export for another trainer, or leave lora.alpha out"
+    )
 
 
 def _command(script: str, arguments: list[str]) -> str:

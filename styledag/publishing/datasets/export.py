@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from styledag.dataset.read import DatasetRow, read_dataset
+from styledag.errors import DataError
 from styledag.publishing.datasets.ai_toolkit import write_ai_toolkit
 from styledag.publishing.datasets.diffusers import write_diffusers
 from styledag.publishing.datasets.kohya import write_kohya
@@ -45,9 +46,14 @@ def export_dataset(
 
     Raises:
         DataError: If the dataset cannot be read, a caption would be misread, or the trainer does
-            not train the base's family.
+            not train the base's family, or with a denoiser of its own.
         StorageError: If the target contains anything else, or cannot be written.
     """
+    if settings.denoiser and trainer != "webdataset":
+        raise DataError(
+            f"the style trains {settings.base} with the denoiser of {settings.denoiser}, which a "
+            f"configuration for {trainer} would leave out: export for webdataset"
+        )
     target = target.absolute()
     with target_folder(target) as partial:
         written = WRITERS[trainer](read_dataset(dataset), partial, target, settings)

@@ -52,6 +52,9 @@ def write_kohya(
         "batch_size": settings.batch_size,
         "enable_bucket": True,
         "bucket_no_upscale": True,
+        # sd-scripts refuse a resolution outside of these, which are 256 and 1024 if left out.
+        "min_bucket_reso": min(256, settings.resolution_px),
+        "max_bucket_reso": max(1024, settings.resolution_px),
     }
     subset: dict[str, Value] = {
         "image_dir": str(target / "train"),
@@ -76,13 +79,14 @@ def write_kohya(
         "save_precision": "fp16",
         "mixed_precision": "bf16",
         "max_train_epochs": settings.epochs,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
         "learning_rate": settings.learning_rate,
         "lr_scheduler": "constant",
         "seed": settings.seed,
     }
     if settings.lora_rank is not None:
         training |= {"network_module": module, "network_dim": settings.lora_rank}
-        training |= {"network_alpha": settings.lora_rank, "network_train_unet_only": True}
+        training |= {"network_alpha": settings.alpha, "network_train_unet_only": True}
     elif full == "train_db.py":
         training["stop_text_encoder_training"] = -1  # sdxl_train.py trains none unless asked
     _write(folder / TRAINING_FILE, toml_lines(training))

@@ -55,6 +55,7 @@ def write_onetrainer(
         "resolution": str(settings.resolution_px),
         "aspect_ratio_bucketing": True,
         "batch_size": settings.batch_size,
+        "gradient_accumulation_steps": settings.gradient_accumulation,
         "epochs": settings.epochs,
         "learning_rate": settings.learning_rate,
         **_text_encoders(settings),
@@ -62,7 +63,7 @@ def write_onetrainer(
         "concepts": [_concept(split, target, settings) for split in sorted(written.images)],
     }
     if settings.lora_rank is not None:
-        config |= {"lora_rank": settings.lora_rank, "lora_alpha": float(settings.lora_rank)}
+        config |= {"lora_rank": settings.lora_rank, "lora_alpha": settings.alpha}
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
     written.command = (

@@ -16,6 +16,7 @@ class TrainerSettings:
     __pydantic_config__ = STRICT
 
     base: str = setting(help="Hub id or folder of the base model.", min_length=1)
+    denoiser: str = setting("", help="File that replaces the base's denoiser; empty for none.")
     family: Family = setting(
         help="Family of the base; sd2 predicts noise at 512 pixels, sd2-v predicts v at 768."
     )
@@ -27,12 +28,21 @@ class TrainerSettings:
         0.1, ge=0, le=1, help="Share of the samples that are trained without their caption."
     )
     epochs: int = setting(10, ge=1, help="Passes over the images.")
-    batch_size: int = setting(1, ge=1, help="Images in one step.")
+    batch_size: int = setting(1, ge=1, help="Images in one microstep.")
+    gradient_accumulation: int = setting(1, ge=1, help="Microsteps in one optimiser step.")
     learning_rate: float = setting(1e-5, gt=0, help="Learning rate, constant.")
     lora_rank: int | None = setting(
         None, ge=1, help="Rank of a LoRA; the whole denoiser is trained when left out."
+    )
+    lora_alpha: float | None = setting(
+        None, gt=0, help="The LoRA is scaled by alpha over rank; the rank when left out."
     )
     seed: int = setting(0, ge=0, help="Seed of the run.")
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def alpha(self) -> float:
+        """Alpha of the LoRA; 0 if there is none."""
+        return float(self.lora_alpha or self.lora_rank or 0)

@@ -130,6 +130,8 @@ GALLERY = """
         (NearImage(near="figcaption"), ["A red fox", "An owl", "", "", ""]),
         (NearImage(attribute="alt"), ["first", "", "", "", ""]),
         (NearImage(near="a", attribute="title"), ["One", "", "", "", ""]),
+        (NearImage(text="CC0"), ["CC0"] * 5),
+        (NearImage(near="a", attribute="title", text="Some"), ["One", *["Some"] * 4]),
     ],
 )
 def test_a_text_may_be_the_images_own(of: TextOf, expected: list[str]) -> None:

@@ -42,6 +42,13 @@ BASE = "https://example.org/wiki/list?page=1"
         ('a?q="x"&r=<y>', "https://example.org/wiki/a?q=%22x%22&r=%3Cy%3E"),
         ("pic.php?id=5&region=eu&copy=2", "https://example.org/wiki/pic.php?id=5&region=eu&copy=2"),
         ("http://[2001:DB8::1]:80/a", "http://[2001:db8::1]/a"),
+        ("http://Bücher.example/ü", "http://xn--bcher-kva.example/%C3%BC"),
+        ("//faß.example:8080/", "https://xn--fa-hia.example:8080/"),
+        ("http://b%C3%BCcher.example/", "http://xn--bcher-kva.example/"),
+        ("http://例え。テスト/", "http://xn--r8jz45g.xn--zckzah/"),
+        ("http://\N{HEAVY BLACK HEART}.example/", "http://xn--qei.example/"),
+        ("http://a_b.example/", "http://a_b.example/"),
+        ("%2e%2E/a%2epng", "https://example.org/a.png"),
         ("mailto:a@b", "mailto:a@b"),
         ("javascript:void(0)", "javascript:void(0)"),
     ],
@@ -59,7 +66,15 @@ def test_a_query_is_in_the_pages_encoding_and_a_path_in_utf_8() -> None:
 
 @pytest.mark.parametrize(
     "link",
-    ["http://[bad/a", "http://a:b/", "http://a:99999/", "http:a b", "http://a%2Fb/", "http:\x080"],
+    [
+        "http://[bad/a",
+        "http://a:b/",
+        "http://a:99999/",
+        "http:a b",
+        "http://a%2Fb/",
+        "http:\x080",
+        "http://ü..x/",
+    ],
 )
 def test_what_is_no_address_is_refused(link: str) -> None:
     with pytest.raises(FetchError, match="invalid_url"):
@@ -79,6 +94,8 @@ def test_a_location_header_is_utf_8_where_it_can_be() -> None:
         ("http://x/a;jsessionid=0A1B.node1?p=2", "http://x/a?p=2"),
         ("http://x/a?sid=0123456789abcdef", "http://x/a"),
         ("http://x/a?sid=5", "http://x/a?sid=5"),
+        ("http://x/a?sid=20240131-2", "http://x/a?sid=20240131-2"),
+        ("http://x/a?sid=507f1f77bcf86cd799439011", "http://x/a?sid=507f1f77bcf86cd799439011"),
         ("http://x/a?q=sid&p=1", "http://x/a?q=sid&p=1"),
         ("http://x/a", "http://x/a"),
     ],

@@ -31,6 +31,7 @@ def test_robots_rules_hold_also_where_a_redirect_leads(
         b"User-agent: *\rDisallow: /",
         b"user-agent : styledag\r\ndisallow:/a.png # all",
         b"# caf\xe9\nUser-agent: *\nDisallow: /",
+        b"User-agent: StyleDag/2.0 (any)\nDisallow: /",
         b"#" * 400_000 + b"\nUser-agent: *\nDisallow: /\n" + b"#" * 6_000_000,
     ],
 )
@@ -43,11 +44,21 @@ def test_robots_are_read_as_bytes(workspace: Workspace, sleeper: Sleeper, robots
     assert site.asked == {"/robots.txt": 1}
 
 
+@pytest.mark.parametrize("status", [204, 302, 403, 410])
+def test_a_robots_txt_that_holds_nothing_forbids_nothing(
+    workspace: Workspace, sleeper: Sleeper, status: int
+) -> None:
+    routes: dict[str, Route] = {"/robots.txt": Reply(b"", status), "/a.png": image()}
+    with serving(routes) as site, client(workspace, sleeper) as http:
+        assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
+
+
 OPT_OUTS: list[tuple[Mapping[str, str], str]] = [
     ({"X-Robots-Tag": "noai"}, "noai"),
     ({"x-robots-tag": "noarchive, NoImageAI"}, "noimageai"),
     ({"X-Robots-Tag": "none"}, "noindex"),
     ({"X-Robots-Tag": "styledag: noimageindex"}, "noimageindex"),
+    ({"X-Robots-Tag": "noarchive; noai"}, "noai"),
     ({"Content-Usage": "search=y, train-ai=n"}, "content-usage"),
 ]
 

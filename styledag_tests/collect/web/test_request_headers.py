@@ -78,3 +78,10 @@ def test_the_user_agent_and_the_referer_can_be_set(tmp_path: Path) -> None:
     assert other["Referer"] == "https://example.org/"
     quiet = headers(tmp_path, referer=False, user_agent="Mine/1").of("http://x.org/", referer=page)
     assert quiet == {"User-Agent": "Mine/1"}
+
+
+def test_a_host_is_the_sources_own_however_it_is_spelt(tmp_path: Path) -> None:
+    settings = FetchSettings(headers={"X": "1"})
+    made = RequestHeaders(settings, hosts=["bücher.example"], project=tmp_path)
+    for url in ("https://bücher.example/", "https://xn--bcher-kva.example/a.png"):
+        assert made.of(url)["X"] == "1"

@@ -1,6 +1,7 @@
 """TLS to an address that was checked: the name in the URL is what counts for SNI and trust."""
 
 import errno
+import gzip
 import http.client
 import shutil
 import socket
@@ -8,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +22,7 @@ import urllib3
 
 from styledag.collect.web.transport import Transport
 from styledag.errors import FetchError, is_transient
+from styledag_tests.collect.servers import Reply, serving
 
 HOST = "wiki.test"
 
@@ -183,3 +186,38 @@ def test_a_machine_without_sockets_stops_the_source(transport: Transport) -> Non
     found = transport._error(error)
     assert not isinstance(found, FetchError)
     assert str(found) == "this machine cannot ask any address: Too many open files"
+
+
+def compressed(kind: str, body: bytes) -> bytes:
+    return gzip.compress(body) if kind == "gzip" else zlib.compress(body)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "deflate"])
+@pytest.mark.parametrize("after", [b"", b"\x00", b"junk"])
+def test_a_body_that_ends_inside_its_compression_broke_off(kind: str, after: bytes) -> None:
+    body = bytes(range(256)) * 9
+    whole = compressed(kind, body)
+
+    def delimited_by_its_end(content: bytes) -> Reply:
+        return Reply(headers={"Content-Encoding": kind}, stream=lambda out: out.write(content))
+
+    routes = {
+        "/whole": delimited_by_its_end(whole + after),
+        "/cut": delimited_by_its_end(whole[:-20]),
+        "/empty": delimited_by_its_end(b""),
+    }
+    with serving(dict(routes)) as site:
+        transport = Transport(timeout_s=5, private_hosts=("127.0.0.1",))
+        assert transport.get(f"{site.url}/whole", {}, max_bytes=9_999).body == body
+        assert transport.get(f"{site.url}/empty", {}, max_bytes=9_999).body == b""
+        with pytest.raises(FetchError, match="connection_broken"):
+            transport.get(f"{site.url}/cut", {}, max_bytes=9_999)
+        transport.close()
+
+
+def test_what_a_proxy_has_transformed_is_an_answer() -> None:
+    with serving({"/": Reply(b"page", 203)}) as site:
+        transport = Transport(timeout_s=5, private_hosts=("127.0.0.1",))
+        answer = transport.get(f"{site.url}/", {}, max_bytes=99)
+        transport.close()
+    assert (answer.status, answer.body) == (200, b"page")

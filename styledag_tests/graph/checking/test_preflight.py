@@ -99,6 +99,10 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "single file": (single_file, "model.safetensors contains no unet.*name a whole checkpoint"),
     "pickled file": (pickled_file, r"all\.ckpt is no \.safetensors file.*convert it"),
     "scorer": (broken_scorer, "scorer holds no model"),
+    "captioner": (
+        lambda root: edit(root, r"(captioner: \{model: \S*)/blip", r"\1/clip"),
+        "captioner .*/clip is a clip, which describes no images: name a BLIP",
+    ),
     "label": (
         lambda root: edit(root, "label: twemoji", "label: nonesuch"),
         r"scores\.classifier\.label .*nonesuch.*twemoji",
@@ -266,6 +270,18 @@ def test_a_missing_reader_of_text_is_named_before_a_run_of_the_images(
         require_ready(Catalogue(catalogue.project), STYLE, [], CPU, assets=images)
 
 
+def test_what_a_person_wrote_is_read_before_the_run(catalogue: Catalogue) -> None:
+    root = catalogue.project.root
+    edit(root, r"curation: \{", "curation: {review: data/review.csv, ")
+    images = ("raw_images", "jpeg_images")
+    require_ready(Catalogue(catalogue.project), STYLE, [], CPU, assets=images)
+    for assets in ((), (*images, "curated_images")):
+        with pytest.raises(StyledagError, match=r"review\.csv: the review cannot be read"):
+            require_ready(Catalogue(catalogue.project), STYLE, [], CPU, assets=assets)
+    (root / "data" / "review.csv").write_text("verdict;image\nkeep;a.png\n", "utf-8")
+    require_ready(Catalogue(catalogue.project), STYLE, [], CPU)
+
+
 def test_an_unchanged_style_is_checked_once_and_a_changed_one_again(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +316,7 @@ def test_doctor_finds_nan_by_its_tensor_and_an_unreachable_source(
         ("lora: {rank: 2}", "peft"),
         ("lora: {rank: 2, base_bits: 8}", "bitsandbytes"),
         ("optimizer: adamw_8bit", "bitsandbytes"),
+        ("loggers: [tensorboard, trackio]", "trackio"),
     ],
 )
 def test_a_missing_package_is_named_before_any_model_is_looked_at(
@@ -310,6 +327,27 @@ def test_a_missing_package_is_named_before_any_model_is_looked_at(
     shutil.rmtree(catalogue.project.root / "base")
     with pytest.raises(StyledagError, match=rf"{package}: pip install 'styledag\["):
         require_ready(catalogue, STYLE, (), CPU)
+
+
+def test_an_endpoint_that_does_not_answer_is_found_by_doctor(catalogue: Catalogue) -> None:
+    endpoint = "endpoint: {url: 'http://127.0.0.1:1/v1', model: x}"
+    edit(catalogue.project.root, r"captioner: \{model: \S*/blip\}", endpoint)
+    (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
+    assert finding.subject == f"{STYLE}: captioner"
+    assert "does not answer" in finding.detail
+
+
+@pytest.mark.parametrize("assets", [(), ("raw_images", "captions")], ids=["all", "some"])
+def test_a_file_that_a_style_names_and_that_is_not_there_is_refused_at_the_start(
+    catalogue: Catalogue, assets: tuple[str, ...]
+) -> None:
+    edit(catalogue.project.root, "(?m)^captions:$", "captions:\n  overrides: absent.csv")
+    with pytest.raises(
+        StyledagError, match=r"absent\.csv: the captions cannot be read.*or write the CSV"
+    ):
+        require_ready(catalogue, STYLE, (), CPU, assets=assets)
+    (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
+    assert finding.subject == f"{STYLE}: absent.csv"
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, AttributeError])

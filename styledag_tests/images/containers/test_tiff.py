@@ -38,6 +38,19 @@ def test_twelve_bits_reach_white() -> None:
     assert levels(content) == [0, round(2048 / 4095 * 255), 255, round(1000 / 4095 * 255)]
 
 
+@pytest.mark.parametrize(
+    ("rows", "bits", "order", "expected"),
+    [
+        (packed([0, 2048, 4095], 12), (12,), "<", [255, 255 - round(2048 / 4095 * 255), 0]),
+        (struct.pack(">3H", 0, 32896, 65535), (16,), ">", [255, 127, 0]),
+    ],
+)
+def test_white_at_zero_is_read_where_pillow_opens_only_black_at_zero(
+    rows: bytes, bits: tuple[int, ...], order: str, expected: list[int]
+) -> None:
+    assert levels(tiff(rows, (3, 1), bits, 0, order=order)) == expected
+
+
 def test_thirty_two_unsigned_bits_reach_white() -> None:
     content = tiff(struct.pack("<3L", 0, 2**31, 2**32 - 1), (3, 1), (32,), 1)
     assert levels(content) == [0, 128, 255]
@@ -65,7 +78,7 @@ def test_samples_without_an_agreed_range_are_refused_by_name(
 
 @pytest.mark.parametrize(
     ("bits", "photometric", "words"),
-    [((12,), 0, "white-is-zero grey with 12 bits"), ((32, 32, 32), 2, "RGB with 32[+]32[+]32")],
+    [((16, 16), 0, "white-is-zero grey with 16[+]16"), ((32, 32, 32), 2, "RGB with 32[+]32[+]32")],
 )
 def test_what_no_decoder_opens_is_named(
     bits: tuple[int, ...], photometric: int, words: str

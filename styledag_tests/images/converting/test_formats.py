@@ -3,6 +3,7 @@ import io
 import pytest
 from PIL import Image
 
+from styledag.errors import ImageError
 from styledag.images.converting import formats
 from styledag_tests.images.containers.files import RED, decode
 from styledag_tests.images.images import plain
@@ -55,3 +56,19 @@ def test_an_optional_format_is_opened_upright(
     found = decode(file.getvalue())
     assert found.size == ((64, 48) if orientation == 1 else (48, 64))
     assert found.image.getpixel((4, 4) if orientation == 1 else (43, 4))[0] > 240
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"<!doctype html><p>no", "not_an_image"), (b"8BPS\x00\x01", "unsupported_format")],
+)
+def test_with_the_packages_other_files_keep_their_reason(
+    content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda _module: object())
+    # As in a process that has opened none of their images yet.
+    for name in formats._OPTIONAL:
+        monkeypatch.delitem(Image.OPEN, name, raising=False)
+    with pytest.raises(ImageError) as raised:
+        decode(content)
+    assert raised.value.reason == reason

@@ -64,14 +64,19 @@ def test_families_are_named(
     target = tmp_path / "export"
 
     export_dataset(
-        example.folder, target, "ai-toolkit", replace(settings, family=family, lora_rank=16)
+        example.folder,
+        target,
+        "ai-toolkit",
+        replace(settings, family=family, lora_rank=16, lora_alpha=8.0, gradient_accumulation=2),
     )
 
     process, _ = parse(target / "config.yaml")
     assert process["model"]["arch"] == arch
     assert process["model"]["is_v_pred"] is (family == "sd2-v")
     assert process["train"]["noise_scheduler"] == scheduler
-    assert process["network"] == {"type": "lora", "linear": 16, "linear_alpha": 16}
+    assert process["network"] == {"type": "lora", "linear": 16, "linear_alpha": 8.0}
+    assert process["train"]["gradient_accumulation"] == 2
+    assert process["train"]["steps"] == 5 * -(-3 * len(example.splits["train"]) // 8)
 
 
 def test_a_family_that_is_not_trained_is_refused(

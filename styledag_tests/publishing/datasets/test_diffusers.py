@@ -36,6 +36,8 @@ def parse(command: str) -> argparse.Namespace:
         "--num_train_epochs",
         "--seed",
         "--rank",
+        "--lora_alpha",
+        "--gradient_accumulation_steps",
         "--repeats",
     ):
         parser.add_argument(name, type=int)
@@ -59,6 +61,7 @@ def test_the_script_reads_the_folder(
     assert arguments.pretrained_model_name_or_path == settings.base
     assert (arguments.resolution, arguments.random_flip) == (768, True)
     assert arguments.num_train_epochs == 15
+    assert arguments.gradient_accumulation_steps == 1
     assert arguments.learning_rate == 2e-5
     # As the script loads it.
     files = {"train": f"{arguments.train_data_dir}/**"}
@@ -103,6 +106,8 @@ def test_the_scripts_of_flow_matching_read_one_caption_an_image(
     arguments = parse(facts["command"])
     assert arguments.script == script
     assert (arguments.rank, arguments.repeats, arguments.num_train_epochs) == (rank, 3, 5)
+    # 4 when left out, in the scripts that have it.
+    assert arguments.lora_alpha == (None if family == "sd3" else rank)
     # As the scripts load it: by the folder's name alone.
     read = load_dataset(arguments.dataset_name, cache_dir=str(tmp_path / "cache"))
     assert set(read) == {"train", "validation"}
@@ -122,3 +127,17 @@ def test_a_whole_denoiser_without_a_script_is_refused(
         export_dataset(
             example.folder, tmp_path / "to", "diffusers", replace(settings, family="z-image")
         )
+
+
+@pytest.mark.parametrize(
+    ("family", "alpha", "known"),
+    [("sd1", 4.0, "the rank alone"), ("z-image", 4.5, "whole numbers alone")],
+)
+def test_an_alpha_that_the_script_has_no_argument_for_is_refused(
+    example: Example, settings: TrainerSettings, tmp_path: Path, family, alpha, known
+) -> None:
+    lora = replace(settings, family=family, lora_rank=8, lora_alpha=alpha)
+    with pytest.raises(
+        DataError, match=f"{known} as a LoRA's alpha, but the recipe's is {alpha:g}"
+    ):
+        export_dataset(example.folder, tmp_path / "to", "diffusers", lora)

@@ -54,3 +54,15 @@ def test_captions_that_would_be_misread_are_refused(
 def test_settings_are_checked(settings: TrainerSettings) -> None:
     with pytest.raises(ValueError, match="resolution_px is 8"):
         replace(settings, resolution_px=8)
+
+
+@pytest.mark.parametrize("trainer", sorted(WRITERS))
+def test_a_base_with_a_denoiser_of_its_own_is_not_exported_as_the_base_alone(
+    trainer, example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    own = replace(settings, denoiser="models/own.safetensors")
+    if trainer == "webdataset":  # has no configuration, so it names no base
+        assert export_dataset(example.folder, tmp_path / "to", trainer, own)["images"] == 12
+        return
+    with pytest.raises(DataError, match=r"denoiser of models/own\.safetensors.*leave out"):
+        export_dataset(example.folder, tmp_path / "to", trainer, own)

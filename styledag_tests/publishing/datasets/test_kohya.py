@@ -84,7 +84,7 @@ def test_the_training_configuration_names_base_and_dataset(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
     target = tmp_path / "export"
-    lora = replace(settings, family="sd2-v", lora_rank=8)
+    lora = replace(settings, family="sd2-v", lora_rank=8, lora_alpha=4.0, gradient_accumulation=2)
 
     facts = export_dataset(example.folder, target, "kohya", lora)
 
@@ -93,9 +93,21 @@ def test_the_training_configuration_names_base_and_dataset(
     assert config["pretrained_model_name_or_path"] == settings.base
     assert config["v2"] is config["v_parameterization"] is True
     assert (config["network_module"], config["network_dim"]) == ("networks.lora", 8)
+    assert (config["network_alpha"], config["gradient_accumulation_steps"]) == (4.0, 2)
     assert (config["learning_rate"], config["max_train_epochs"]) == (2e-5, 5)
     assert config["network_train_unet_only"] is True
     assert facts["command"].startswith("accelerate launch train_network.py --config_file ")
+
+
+@pytest.mark.parametrize("resolution_px", [64, 512, 1536])
+def test_the_resolution_is_within_the_limits_of_the_buckets(
+    example: Example, settings: TrainerSettings, tmp_path: Path, resolution_px: int
+) -> None:
+    """sd-scripts assert it, and the limits are 256 and 1024 if they are left out."""
+    sized = replace(settings, resolution_px=resolution_px)
+    export_dataset(example.folder, tmp_path / "export", "kohya", sized)
+    (subset,) = parse(tmp_path / "export" / "dataset.toml")
+    assert subset["min_bucket_reso"] <= resolution_px <= subset["max_bucket_reso"]
 
 
 def test_a_whole_denoiser_is_trained_without_the_text_encoder(

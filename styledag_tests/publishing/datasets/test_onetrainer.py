@@ -21,6 +21,7 @@ TRAIN_CONFIG = {
     "learning_rate": float,
     "epochs": int,
     "batch_size": int,
+    "gradient_accumulation_steps": int,
     "resolution": str,
     "text_encoder": dict,
     "text_encoder_2": dict,
@@ -98,11 +99,15 @@ def test_a_lora_is_stated(example: Example, settings: TrainerSettings, tmp_path:
     target = tmp_path / "export"
 
     facts = export_dataset(
-        example.folder, target, "onetrainer", replace(settings, lora_rank=4, family="z-image")
+        example.folder,
+        target,
+        "onetrainer",
+        replace(settings, lora_rank=4, lora_alpha=2.0, family="z-image"),
     )
 
     config, _ = parse(target / "config.json")
     assert (config["training_method"], config["lora_rank"]) == ("LORA", 4)
+    assert config["lora_alpha"] == 2.0
     assert config["model_type"] == "Z_IMAGE"
     assert config["text_encoder"]["dropout_probability"] == 0.0  # OneTrainer stops at another
     assert facts["command"] == f"python scripts/train.py --config-path {target / 'config.json'}"
