@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 from itertools import pairwise
+from ssl import create_default_context
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import requests
@@ -21,7 +23,7 @@ WEBHOOK, SLACK, MAIL, SMTP, UI = (
     f"STYLEDAG_ALERTS_{name}" for name in ("WEBHOOK", "SLACK", "MAIL", "SMTP", "UI")
 )
 """Names of environment variables: an address for JSON, one of Slack's incoming webhooks, a mail
-address with the SMTP host that takes its mail, and where the web UI is."""
+address with the SMTP server that takes its mail, and where the web UI is."""
 _UI_URL = "http://127.0.0.1:3000"
 _TIMEOUT_S = 20
 _SENSOR = "alerts"
@@ -156,7 +158,8 @@ def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], N
         if address := environment.get(name):
             try:
                 receiver(address)
-            except (OSError, smtplib.SMTPException) as exc:
+            # A ValueError is a port that is no number.
+            except (OSError, ValueError, smtplib.SMTPException) as exc:
                 # The text of a connection's error contains its address.
                 report(f"the alert could not be sent to {name}: {type(exc).__name__}")
 
@@ -173,10 +176,26 @@ def _post(to: str, content: Mapping[str, str]) -> None:
     requests.post(to, json=content, timeout=_TIMEOUT_S).raise_for_status()
 
 
-def _mail(to: str, host: str, alert: Alert) -> None:
+def _mail(to: str, server: str, alert: Alert) -> None:
+    """Send a mail by ``HOST[:PORT]``, ``smtp://USER:PASSWORD@HOST[:PORT]`` or ``smtps://...``.
+
+    A password is sent over TLS alone: by STARTTLS, or from the beginning with ``smtps``.
+    """
+    by = urlsplit(server if "://" in server else f"smtp://{server}")
+    user, password = (unquote(each or "") for each in (by.username, by.password))
     message = EmailMessage()
-    message["From"] = message["To"] = to
+    message["From"] = user if "@" in user else to
+    message["To"] = to
     message["Subject"] = f"styledag: {alert.kind}"
     message.set_content(f"{alert.text}\n\n{alert.link}\n")
-    with smtplib.SMTP(host, timeout=_TIMEOUT_S) as server:
-        server.send_message(message)
+    host, tls = by.hostname or "localhost", create_default_context()
+    with (
+        smtplib.SMTP_SSL(host, by.port or 0, timeout=_TIMEOUT_S, context=tls)
+        if by.scheme == "smtps"
+        else smtplib.SMTP(host, by.port or 0, timeout=_TIMEOUT_S)
+    ) as connection:
+        if user and by.scheme != "smtps":
+            connection.starttls(context=tls)
+        if user:
+            connection.login(user, password)
+        connection.send_message(message)

@@ -1,6 +1,10 @@
 """Each run that ends is reported once, to whom the environment names, without their addresses."""
 
+import base64
 import json
+import socketserver
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -197,3 +201,92 @@ def test_a_caption_in_a_message_mentions_nobody_in_slack(
     assert received == [
         {"text": "*check* half have the caption '&lt;!channel&gt; a &amp; b' <http://ui/runs/1>"}
     ]
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """Takes mail over STARTTLS from whoever logs in, and notes what it was told."""
+
+    def __init__(self, tls: ssl.SSLContext, *, offers_tls: bool) -> None:
+        self.tls, self.offers_tls, self.told = tls, offers_tls, list[str]()
+        super().__init__(("127.0.0.1", 0), _Mail)
+
+
+class _Mail(socketserver.StreamRequestHandler):
+    server: MailServer
+
+    def handle(self) -> None:
+        self._say("220 ready")
+        while line := self.rfile.readline().decode().strip():
+            self.server.told.append(line)
+            match line.split()[0].upper():
+                case "EHLO":
+                    offered = "STARTTLS" if self.server.offers_tls else "AUTH PLAIN"
+                    self._say("250-here", f"250 {offered}")
+                case "STARTTLS":
+                    self._say("220 go on")
+                    wrapped = self.server.tls.wrap_socket(self.connection, server_side=True)
+                    self.rfile = wrapped.makefile("rb")
+                    self.wfile = wrapped.makefile("wb")
+                    self.request = wrapped  # what the server closes in the end
+                    self.server.offers_tls = False
+                case "AUTH":
+                    self._say("235 welcome")
+                case "DATA":
+                    self._say("354 go on")
+                    while (part := self.rfile.readline().decode().rstrip("\r\n")) != ".":
+                        self.server.told.append(part)
+                    self._say("250 taken")
+                case "QUIT":
+                    self._say("221 bye")
+                    self.request.close()
+                    return
+                case _:
+                    self._say("250 fine")
+
+    def _say(self, *lines: str) -> None:
+        self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+        self.wfile.flush()
+
+
+@pytest.fixture
+def mail_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    with MailServer(tls, offers_tls=True) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def mail(server: MailServer, user: str) -> list[str]:
+    reported: list[str] = []
+    address = f"smtp://{user}localhost:{server.server_address[1]}"
+    environment = {MAIL: "team@example.org", "STYLEDAG_ALERTS_SMTP": address}
+    send(Alert("failure", "it failed", "http://ui/runs/1"), environment, reported.append)
+    return reported
+
+
+def test_mail_goes_to_a_server_that_asks_for_a_password_over_tls(mail_server: MailServer) -> None:
+    assert mail(mail_server, "me%40example.org:a%3Ab@") == []
+    login = base64.b64encode(b"\0me@example.org\0a:b").decode()
+    told = mail_server.told
+    assert told.index("STARTTLS") < told.index(f"AUTH PLAIN {login}")
+    assert "From: me@example.org" in told
+    assert {"To: team@example.org", "it failed"} <= set(told)
+
+
+def test_no_password_is_sent_to_a_server_without_tls(mail_server: MailServer) -> None:
+    mail_server.offers_tls = False
+    assert mail(mail_server, "me:secret@") == [
+        f"the alert could not be sent to {MAIL}: SMTPNotSupportedError"
+    ]
+    assert not [line for line in mail_server.told if line.startswith("AUTH")]
+    assert mail(mail_server, "") == []
+    assert "it failed" in mail_server.told
