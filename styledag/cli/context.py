@@ -1,16 +1,40 @@
 """What every command shares: the project, and the terminal to write to."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from styledag.project import Project
 
 UI_PORT = 3000
 """Where `styledag ui` opens the web UI unless it is told otherwise; its pages are on the next."""
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return text that only prints: names and captions from elsewhere may command a terminal."""
+    return _CONTROLS.sub(" ", text)
+
+
+class Terminal(Console):
+    """Rich's console, whose text is only printed; styles and bars are its own."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield the segments of what is printed, without control characters in their text."""
+        for segment in super().render(renderable, options):
+            if segment.control is None:
+                yield Segment(printable(segment.text), segment.style)
+            else:
+                yield segment
 
 
 @dataclass
@@ -25,7 +49,7 @@ class Session:
 
     folder: Path | None
     store_url: str | None
-    console: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
+    console: Console = field(default_factory=lambda: Terminal(highlight=False, soft_wrap=True))
 
     @cached_property
     def project(self) -> Project:

@@ -17,13 +17,21 @@ from styledag.cli.context import Session, pass_session
     help="Training states too, from which a recipe with more epochs would continue.",
 )
 @click.option(
+    "--undeclared",
+    is_flag=True,
+    help="Also what no style file here declares any more: of styles and recipes that were removed, "
+    "and epochs and weights that were taken out. Not in a store that other projects share.",
+)
+@click.option(
     "--history-days",
     default=30.0,
     show_default=True,
     help="Runs that are older, and made nothing that is shown today, leave the history.",
 )
 @pass_session
-def gc(session: Session, *, delete: bool, states: bool, history_days: float) -> None:
+def gc(
+    session: Session, *, delete: bool, states: bool, undeclared: bool, history_days: float
+) -> None:
     """List what can be removed: old versions, abandoned work, old runs.
 
     What is current stays, with all that it came from and every checkpoint that a model lists.
@@ -34,7 +42,10 @@ def gc(session: Session, *, delete: bool, states: bool, history_days: float) -> 
     from styledag.graph.garbage import find_garbage, remove_garbage
 
     catalogue, console = Catalogue(session.project), session.console
-    garbage = [each for each in find_garbage(catalogue) if states or each.kind != "training state"]
+    asked = {"training state": (states, "--states"), "undeclared": (undeclared, "--undeclared")}
+    spared = {kind: option for kind, (is_asked, option) in asked.items() if not is_asked}
+    found = find_garbage(catalogue)
+    garbage = [each for each in found if each.kind not in spared]
     table = Table("kind", "asset", "partition", "version or key", "size", box=None)
     for each in garbage:
         name = each.name.rpartition("/")[2][:12]
@@ -48,6 +59,9 @@ def gc(session: Session, *, delete: bool, states: bool, history_days: float) -> 
             remove_garbage(catalogue, garbage)
             for run in runs:
                 instance.delete_run(run)
+    for kind, option in spared.items():
+        if sizes := [each.size_bytes for each in found if each.kind == kind]:
+            console.print(f"{kind}: {decimal(sum(sizes))} in {len(sizes)} folders, with {option}")
     size = decimal(sum(each.size_bytes for each in garbage))
     what = f"{size} in {len(garbage)} folders, and {len(runs)} old runs"
     console.print(f"removed {what}" if delete else f"{what} can be removed: --delete removes them")

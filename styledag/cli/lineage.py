@@ -49,7 +49,8 @@ def lineage(
     """Show what a model, one of its checkpoints or one of its blends came from.
 
     Of a PNG that was drawn, or a safetensors file that was made, it shows what the file itself
-    states, and all else if the project's store has its model.
+    states, and all else if the project's store has its model. A file that states nothing, as a
+    labelled grid or a checkpoint, is known by its content where the store has it.
 
     Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15, fox.png,
     twemoji.full:both, twemoji.full@3 --why twemoji.full@8
@@ -75,9 +76,11 @@ def lineage(
             missing = name if artifact is None else other
             raise LineageError(f"the store has not the model of {missing}: nothing to compare")
         store = Catalogue(session.project).store
-        _show_difference(
-            session, asdict(explain_difference(store, artifact, second)), as_json=as_json
-        )
+        difference = asdict(explain_difference(store, artifact, second))
+        if as_json:
+            click.echo(json.dumps(difference, indent=2, ensure_ascii=False))
+        else:
+            _show_difference(session.console, f"{name} and {other}", difference)
         return
     described: dict[str, Any] = {"file": dict(marks)} if marks else {}
     if artifact is not None:
@@ -102,18 +105,26 @@ def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | N
     """Return what a file states, and the artifact that it or a name stands for."""
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.tracing.ancestry import find_artifact
-    from styledag.graph.tracing.marked_files import SUFFIXES, find_marked, read_marks
+    from styledag.graph.tracing.marked_files import SUFFIXES, find_file, find_marked, read_marks
 
     path = Path(name)
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         return {}, find_artifact(Catalogue(session.project).store, name)
     marks = read_marks(path)
     try:
         project = session.project
-    except StyledagError:
+    except StyledagError as exc:
         # A lone file is enough for what it states itself.
+        if not marks:
+            raise LineageError(f"{path} states nothing of its origin, and {exc}") from exc
         return marks, None
-    return marks, find_marked(Catalogue(project).store, marks)
+    store = Catalogue(project).store
+    artifact = find_marked(store, marks) or find_file(store, path)
+    if not marks and artifact is None:
+        raise LineageError(
+            f"{path} states nothing of its origin, and the store here has no such file"
+        )
+    return marks, artifact
 
 
 def _write_bill(session: Session, model: "Artifact", to: Path, *, images: bool) -> None:
@@ -144,16 +155,12 @@ def _write_events(session: Session, artifact: "Artifact", to: Path) -> None:
     click.echo(f"wrote {to}")
 
 
-def _show_difference(session: Session, difference: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(difference, indent=2, ensure_ascii=False))
-        return
-    console = session.console
-    tree = Tree("[bold]what differs[/bold]")
+def _show_difference(console: Console, of: str, difference: Mapping[str, Any]) -> None:
+    tree = Tree(f"[bold]what differs in what led to {escape(of)}[/bold]")
     data = ", ".join(f"{count} {what}" for what, count in difference["data"].items())
     tree.add(f"data: {data or 'the same images'}")
     tree.add(f"captions: {difference['captions']} of images in both")
-    tree.add(f"settings before training: {', '.join(difference['settings']) or 'the same'}")
+    tree.add(f"settings of other stages: {', '.join(difference['settings']) or 'the same'}")
     for what, label in (("recipe", "recipe"), ("code", "code"), ("models", "models")):
         changes = difference[what]
         branch = tree.add(label if changes else f"{label}: the same")

@@ -8,7 +8,7 @@ import click
 from styledag import __version__
 from styledag.cli.captions import captions
 from styledag.cli.compare import compare
-from styledag.cli.context import Session
+from styledag.cli.context import Session, printable
 from styledag.cli.diff import diff
 from styledag.cli.export import export
 from styledag.cli.gc import gc
@@ -65,5 +65,5 @@ def main() -> None:
         click.echo("\ninterrupted; the same command goes on from here", err=True)
         sys.exit(130)
     except StyledagError as exc:
-        click.echo(f"error: {exc}", err=True)
+        click.echo(printable(f"error: {exc}"), err=True)
         sys.exit(1)

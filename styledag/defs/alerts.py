@@ -8,9 +8,13 @@ import smtplib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from itertools import pairwise
+from ssl import create_default_context
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import requests
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from styledag.defs.history import newest_materialisations, partitions_of
 from styledag.graph.freshness.retraining import MODEL
@@ -19,10 +23,12 @@ WEBHOOK, SLACK, MAIL, SMTP, UI = (
     f"STYLEDAG_ALERTS_{name}" for name in ("WEBHOOK", "SLACK", "MAIL", "SMTP", "UI")
 )
 """Names of environment variables: an address for JSON, one of Slack's incoming webhooks, a mail
-address with the SMTP host that takes its mail, and where the web UI is."""
+address with the SMTP server that takes its mail, and where the web UI is."""
 _UI_URL = "http://127.0.0.1:3000"
 _TIMEOUT_S = 20
 _SENSOR = "alerts"
+_OUTSIDE = "This run has been marked as failed from outside the execution context."
+"""Dagster's sentence of a process that was killed; the event before it has the reason."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +79,23 @@ def alerts_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[Aler
         if entry.is_dagster_event
     ]
     partition = partitions_of(run)
-    failed_checks = False
+    stopped_by_check: set[str | None] = set()
     for event in events:
         if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             found = event.asset_check_evaluation_data
             if not found.passed:
-                failed_checks = True
-                what = f"{found.asset_key.to_user_string()} of {partition}"
-                yield Alert("check", f"{what}: {found.check_name}: {found.description}", link)
+                if found.blocking and found.severity == dg.AssetCheckSeverity.ERROR:
+                    stopped_by_check.add(event.step_key)
+                yield Alert("check", _check_sentence(found, partition), link)
         elif event.is_step_materialization and event.asset_key is not None:
             yield from _news(instance, event, link)
-    if run.status == dg.DagsterRunStatus.FAILURE and not failed_checks:
-        yield Alert("failure", f"{partition}: {_sentence(events)}", link)
+    if run.status == dg.DagsterRunStatus.FAILURE:
+        # What a check stopped was reported with the check.
+        failed = [each for each in events if each.is_step_failure]
+        others = [each for each in failed if each.step_key not in stopped_by_check]
+        if others or not failed:
+            of = f"{partition}: " if partition else ""
+            yield Alert("failure", f"{of}{_sentence(others or events)}", link)
 
 
 def _news(instance: dg.DagsterInstance, event: dg.DagsterEvent, link: str) -> Iterator[Alert]:
@@ -107,6 +118,12 @@ def _news(instance: dg.DagsterInstance, event: dg.DagsterEvent, link: str) -> It
             )
 
 
+def _check_sentence(found: AssetCheckEvaluation, partition: str) -> str:
+    of = found.partition or partition
+    what = found.asset_key.to_user_string() + (f" of {of}" if of else "")
+    return ": ".join([what, found.check_name, *filter(None, [found.description])])
+
+
 def _sentence(events: list[dg.DagsterEvent]) -> str:
     for event in events:
         if event.is_step_failure:
@@ -115,6 +132,10 @@ def _sentence(events: list[dg.DagsterEvent]) -> str:
                 return str(failure.user_failure_data.description)
             if failure.error is not None:
                 return f"{event.step_key} failed: {failure.error.message.strip()}"
+    # Of a run that lost its process no step has failed.
+    for before, end in pairwise(events):
+        if end.is_run_failure and end.message:
+            return str(before.message if end.message == _OUTSIDE else end.message)
     return "the run failed; its log has the reason"
 
 
@@ -128,26 +149,53 @@ def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], N
     """
     receivers: Mapping[str, Callable[[str], None]] = {
         WEBHOOK: lambda to: _post(to, {"kind": alert.kind, "text": alert.text, "link": alert.link}),
-        SLACK: lambda to: _post(to, {"text": f"*{alert.kind}* {alert.text} <{alert.link}>"}),
+        SLACK: lambda to: _post(
+            to, {"text": f"*{alert.kind}* {_escaped(alert.text)} <{alert.link}>"}
+        ),
         MAIL: lambda to: _mail(to, environment.get(SMTP, "localhost"), alert),
     }
     for name, receiver in receivers.items():
         if address := environment.get(name):
             try:
                 receiver(address)
-            except (OSError, smtplib.SMTPException) as exc:
+            # A ValueError is a port that is no number.
+            except (OSError, ValueError, smtplib.SMTPException) as exc:
                 # The text of a connection's error contains its address.
                 report(f"the alert could not be sent to {name}: {type(exc).__name__}")
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which Slack finds no link and no mention: captions may be part of it.
+
+    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _post(to: str, content: Mapping[str, str]) -> None:
     requests.post(to, json=content, timeout=_TIMEOUT_S).raise_for_status()
 
 
-def _mail(to: str, host: str, alert: Alert) -> None:
+def _mail(to: str, server: str, alert: Alert) -> None:
+    """Send a mail by ``HOST[:PORT]``, ``smtp://USER:PASSWORD@HOST[:PORT]`` or ``smtps://...``.
+
+    A password is sent over TLS alone: by STARTTLS, or from the beginning with ``smtps``.
+    """
+    by = urlsplit(server if "://" in server else f"smtp://{server}")
+    user, password = (unquote(each or "") for each in (by.username, by.password))
     message = EmailMessage()
-    message["From"] = message["To"] = to
+    message["From"] = user if "@" in user else to
+    message["To"] = to
     message["Subject"] = f"styledag: {alert.kind}"
     message.set_content(f"{alert.text}\n\n{alert.link}\n")
-    with smtplib.SMTP(host, timeout=_TIMEOUT_S) as server:
-        server.send_message(message)
+    host, tls = by.hostname or "localhost", create_default_context()
+    with (
+        smtplib.SMTP_SSL(host, by.port or 0, timeout=_TIMEOUT_S, context=tls)
+        if by.scheme == "smtps"
+        else smtplib.SMTP(host, by.port or 0, timeout=_TIMEOUT_S)
+    ) as connection:
+        if user and by.scheme != "smtps":
+            connection.starttls(context=tls)
+        if user:
+            connection.login(user, password)
+        connection.send_message(message)

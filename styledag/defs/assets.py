@@ -116,7 +116,7 @@ def _check_specs(
                 each.name,
                 asset=key,
                 description=each.description,
-                blocking=each.blocks,
+                blocking=True,  # Dagster asks the severity as well, which the style file decides
                 partitions_def=partitions,
             )
             for each in checks_of(stage)
@@ -142,7 +142,9 @@ def _by_hand(
             if not outcome.passed:
                 wrong.append(outcome.why)
         return dg.AssetCheckResult(
-            passed=not wrong, metadata={"partitions": looked_at, "wrong": wrong}
+            passed=not wrong,
+            description="; ".join(wrong) or f"{looked_at} partitions are sound",
+            metadata={"partitions": looked_at, "wrong": wrong},
         )
 
     return look

@@ -16,19 +16,21 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
 
-from styledag.defs.history import newest_materialisations
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.freshness.due import due_builds
-from styledag.graph.freshness.retraining import MODEL, TRAINING, Decision, decide_retraining
+from styledag.graph.freshness.due import due_builds, stopped_builds
+from styledag.graph.freshness.retraining import (
+    IMAGES,
+    MODEL,
+    TRAINING,
+    Decision,
+    decide_retraining,
+)
 from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
 
 SENSOR = "keep_fresh"
-_NEWEST = 20
-"""Materialisations of a model that are looked at for the last that really trained it."""
-_S_PER_DAY = 86_400
 _TICKS = 64
 
 
@@ -102,7 +104,8 @@ def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
             SENSOR,
             target=dg.AssetSelection.all(),
             use_user_code_server=True,
-            emit_backfills=False,
+            # The blends of a model in one run, which loads the base once.
+            emit_backfills=True,
             description="Builds what is out of date of the styles that are refreshed, in order.",
         )
 
@@ -129,7 +132,7 @@ class DueNow:
         for style in self._switched_on(instance):
             try:
                 due = due_builds(now, style)
-                waiting = self._waiting(instance, due)
+                waiting = self._waiting(instance, due) | self._stopped(now, due, warn)
             except StyledagError as exc:
                 warn(f"style {style} is left alone: {exc}")
                 continue
@@ -141,6 +144,20 @@ class DueNow:
         styles = self._catalogue.project.style_paths
         return [style for style in styles if schedule_name(style) in running]
 
+    def _stopped(
+        self, now: Catalogue, due: Mapping[tuple[str, str], str], warn: Callable[[str], None]
+    ) -> set[tuple[str, str]]:
+        """Return the builds of models, and publishings, that a failed check stops.
+
+        The images' own stages go on, so that the decision about training names the check.
+        """
+        builds = [each for each in due if now.stages[each[0]].group not in (IMAGES, TRAINING)]
+        stopped = set()
+        for (asset, key), sentence in stopped_builds(now, builds):
+            warn(f"{asset} of {key} is stopped by {sentence}")
+            stopped.add((asset, key))
+        return stopped
+
     def _waiting(
         self, instance: dg.DagsterInstance, due: Mapping[tuple[str, str], str]
     ) -> set[tuple[str, str]]:
@@ -150,7 +167,7 @@ class DueNow:
         worth: dict[str, bool] = {}
         for key in {key for _, key in training}:
             model = Partition.parse(key)
-            age_days = _age_days(instance, model)
+            age_days = _age_days(self._catalogue, model)
             decision = decide_retraining(self._catalogue, model, age_days=age_days)
             _observe(instance, model, decision)
             worth[key] = decision.is_worth
@@ -197,13 +214,15 @@ class Due(dg.AutomationCondition):
         return dg.AutomationResult(context, subset, cursor=json.dumps(remembered))
 
 
-def _age_days(instance: dg.DagsterInstance, model: Partition) -> float:
-    """Return how long ago a model was trained, in days; 0 if that is in no record."""
-    for record in newest_materialisations(instance, dg.AssetKey(MODEL), model.key, _NEWEST):
-        made = record.asset_materialization
-        if made is not None and not made.metadata["cached"].value:
-            return (datetime.now(UTC).timestamp() - record.timestamp) / _S_PER_DAY
-    return 0.0
+def _age_days(catalogue: Catalogue, model: Partition) -> float:
+    """Return how long ago a model was trained, in days; 0 if it never was.
+
+    The store tells: Dagster's records may be removed, or be of runs that found the model there.
+    """
+    trained = catalogue.store.current(MODEL, model.stored_as)
+    if trained is None:
+        return 0.0
+    return (datetime.now(UTC) - catalogue.store.published_at(trained)) / timedelta(days=1)
 
 
 def _observe(instance: dg.DagsterInstance, model: Partition, decision: Decision) -> None:

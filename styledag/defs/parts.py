@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from styledag.dataset.markdown import escape_markdown
 from styledag.defs.history import newest_materialisations
 from styledag.defs.logged import materialisation
 from styledag.defs.metadata import built_metadata, lineage_links, name_tags, recipe_metadata
@@ -15,8 +16,9 @@ from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.names import Partition
 from styledag.graph.plan import Plan, listed_parts
 from styledag.graph.stage import Stage
+from styledag.graph.tracing.difference import since_previous
 from styledag.store.artifact import Artifact
-from styledag.store.store import Built
+from styledag.store.store import Built, Store
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,12 @@ class PartsLog:
         """Return what the web UI shows of an artifact; the recipe, which is long, last."""
         store, artifact = self.catalogue.store, built.artifact
         links = lineage_links(self.pages_url, store, artifact, self.placement)
-        return {**built_metadata(stage, built, links), **recipe_metadata(store, artifact)}
+        changes = {} if stage.publishes is None or built.cached else _changes(store, artifact)
+        return {
+            **built_metadata(stage, built, links),
+            **changes,
+            **recipe_metadata(store, artifact),
+        }
 
     def _declared_parts(self, plan: Plan) -> list[Partition]:
         """Return the partitions that a style file declares of what a stage publishes."""
@@ -111,3 +118,16 @@ class PartsLog:
         records = newest_materialisations(self.context.instance, key, partition.key)
         tags = records[0].event_log_entry.tags if records else None
         return (tags or {}).get(DATA_VERSION_TAG)
+
+
+def _changes(store: Store, model: Artifact) -> dict[str, dg.MetadataValue]:
+    """Return why a model is another one than that before it; nothing of a first one."""
+    previous, sentences = since_previous(store, model)
+    if not previous:
+        return {}
+    return {
+        "changed_since": dg.MetadataValue.text(previous),
+        "changes": dg.MetadataValue.md(
+            "\n".join(f"- {escape_markdown(each)}" for each in sentences)
+        ),
+    }

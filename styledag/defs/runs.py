@@ -101,6 +101,8 @@ def run_step(
         asset_selection=frozenset(assets),
     )
     if _is_interrupted(result):
+        # Dagster counts it as a failure, since nobody had asked its records for the end.
+        instance.report_run_canceled(result.dagster_run, "interrupted in the terminal")
         raise KeyboardInterrupt
     if not result.success:
         raise RunFailedError(_sentence(result))

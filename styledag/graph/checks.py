@@ -71,20 +71,22 @@ class Check:
         name: Its name, by which a style file makes it an error.
         description: What it looks at, for a reader of the web UI.
         look: Returns what is found.
-        blocks: Whether its failure, if it is an error, stops what follows.
         by_hand: Whether it is made only when somebody asks for it, of all partitions at once.
     """
 
     name: CheckName
     description: str
     look: Callable[[Checked], Outcome]
-    blocks: bool = False
     by_hand: bool = False
 
 
 def failed_errors(checks: tuple[Check, ...], checked: Checked) -> list[str]:
-    """Return a sentence for each check that stops what follows."""
-    errors = [each for each in checks if each.blocks and each.name in checked.style.checks.errors]
+    """Return a sentence for each check that stops what follows: one that the style names an error.
+
+    Checks that are made by hand are not looked at.
+    """
+    named = checked.style.checks.errors
+    errors = [each for each in checks if not each.by_hand and each.name in named]
     outcomes = {check.name: check.look(checked) for check in errors}
     return [f"{name}: {found.why}" for name, found in outcomes.items() if not found.passed]
 
@@ -300,37 +302,31 @@ NOTHING_LOST = Check(
     name="nothing_lost",
     description="found = kept + the sum of the rejected by reason.",
     look=_nothing_lost,
-    blocks=True,
 )
 CAPTIONS_VARY = Check(
     name="captions_vary",
     description="The captioner does not repeat one caption for most of the images.",
     look=_captions_vary,
-    blocks=True,
 )
 CAPTIONS_FIT = Check(
     name="captions_fit",
     description="Few captions are longer than the base reads.",
     look=_captions_fit,
-    blocks=True,
 )
 CAPTIONS_LANGUAGE = Check(
     name="captions_language",
     description="Captions are in the language that the base reads.",
     look=_captions_language,
-    blocks=True,
 )
 DATASET_NOT_SHRUNK = Check(
     name="dataset_not_shrunk",
     description="No more images are gone since the last training than the style file allows.",
     look=_dataset_not_shrunk,
-    blocks=True,
 )
 LOSS_FINITE = Check(
     name="loss_finite",
     description="Loss and gradient are finite in every optimiser step.",
     look=_loss_finite,
-    blocks=True,
 )
 LOSS_FALLS = Check(
     name="loss_falls",
@@ -341,7 +337,6 @@ AVERAGE_IS_ITS_OWN = Check(
     name="average_is_its_own",
     description="The average is neither the base nor the weights of the last step.",
     look=_average_is_its_own,
-    blocks=True,
 )
 COPYING_WITHIN_LIMIT = Check(
     name="copying_within_limit",

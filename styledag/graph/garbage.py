@@ -1,13 +1,13 @@
 """What of a store nothing that is kept came from, and the room that its removal frees."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from styledag.errors import ArtifactMissingError, StyledagError
-from styledag.graph.catalogue import Catalogue
+from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.freshness.retraining import MODEL
 from styledag.graph.names import Partition
 from styledag.graph.plan import listed_parts, plan_build
@@ -16,7 +16,10 @@ from styledag.store.files import storage_errors
 from styledag.store.store import Store
 
 _DIGEST_LENGTH = 64
-Kind = Literal["artifact", "abandoned work", "training state"]
+Kind = Literal["artifact", "undeclared", "abandoned work", "training state"]
+
+
+_ARTIFACTS: tuple[Kind, ...] = ("artifact", "undeclared")
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,11 @@ class Garbage:
     """One folder, or one file that was cut off, that can be removed.
 
     Attributes:
-        kind: ``artifact``: a version that nothing current came from. ``abandoned work``: what a
-            build left that no run would continue. ``training state``: that of a finished
-            training, from which one with more epochs would continue.
+        kind: ``artifact``: a version that nothing current came from. ``undeclared``: one that is
+            current, or that such a one came from, of a style, recipe, epoch or blend that no style
+            file declares any more. ``abandoned work``: what a build left that no run would
+            continue. ``training state``: that of a finished training, from which one with more
+            epochs would continue.
         asset: The asset.
         partition: The partition's key; empty for a file that was cut off.
         name: Where it is below the store's root, or below its local cache.
@@ -43,9 +48,9 @@ class Garbage:
 def find_garbage(catalogue: Catalogue) -> list[Garbage]:
     """Return what can be removed from a store, artifacts first.
 
-    The current artifact of every partition is kept, with everything that it came from and with all
-    checkpoints that it lists; so are images and the results by item, which are small beside the
-    weights and cost a download or a computation to have again.
+    The current artifact of every partition that a style file declares is kept, with everything that
+    it came from and with all checkpoints that it lists; so are images and the results by item,
+    which are small beside the weights and cost a download or a computation to have again.
     """
     store = catalogue.store
     return [*_artifacts(catalogue), *_work(catalogue), *_cut_off(store), *_training_states(store)]
@@ -60,20 +65,22 @@ def remove_garbage(catalogue: Catalogue, garbage: list[Garbage]) -> None:
     """
     store = catalogue.store
     with store.at_rest():
-        removed = {each.name for each in garbage if each.kind == "artifact"}
+        removed = {each.name for each in garbage if each.kind in _ARTIFACTS}
         # The records first: what is still found must be whole.
         for name, build in list(store.builds()):
             if Artifact(build, store.files).name in removed:
                 store.files.remove(name)
         for each in garbage:
-            if each.kind == "artifact":
+            if each.kind in _ARTIFACTS:
                 store.files.remove_folder(each.name)
             else:
                 _remove_local(store.files.cache / each.name)
 
 
 def _artifacts(catalogue: Catalogue) -> Iterator[Garbage]:
-    kept = {artifact.name for artifact in _kept(catalogue)}
+    heads = list(catalogue.store.heads())
+    kept = {artifact.name for artifact in _kept(catalogue, heads)}
+    declared = {artifact.name for artifact in _kept(catalogue, _declared(catalogue, heads))}
     sizes: dict[str, int] = {}
     for name, size_bytes in catalogue.store.files.sizes("artifacts").items():
         # artifacts/ASSET/PARTITION/VERSION/FILE; a partition may have a folder of its own.
@@ -84,16 +91,39 @@ def _artifacts(catalogue: Catalogue) -> Iterator[Garbage]:
         folder = "/".join(parts[: depth + 1])
         sizes[folder] = sizes.get(folder, 0) + size_bytes
     for folder, size_bytes in sorted(sizes.items()):
-        if folder not in kept:
+        if folder not in declared:
             _, asset, *partition, _ = folder.split("/")
             key = Partition.from_store("/".join(partition)).key
-            yield Garbage("artifact", asset, key, folder, size_bytes)
+            kind: Kind = "undeclared" if folder in kept else "artifact"
+            yield Garbage(kind, asset, key, folder, size_bytes)
 
 
-def _kept(catalogue: Catalogue) -> Iterator[Artifact]:
-    """Yield every current artifact and all that it came from or lists, each once."""
+def _declared(catalogue: Catalogue, heads: Iterable[Artifact]) -> Iterator[Artifact]:
+    """Yield the current artifacts that a style file declares, or may declare once it is mended."""
+    declared: set[tuple[str, str]] = set()
+    unreadable: set[str] = set()
+    now = catalogue.at_once()
+    for name in catalogue.project.style_paths:
+        try:
+            style = now.style(name)
+            declared |= {(stage.name, each.stored_as) for stage, each in now.walk(name)}
+        except StyledagError:
+            unreadable.add(name)
+            continue
+        for published in now.publisher_of:
+            for model in partitions_of(style, Partition(name), "model"):
+                parts = partitions_of(style, model, now.stages[published].grain)
+                declared |= {(published, each.stored_as) for each in parts}
+    for head in heads:
+        style_name = Partition.from_store(head.partition).style
+        if style_name in unreadable or (head.asset, head.partition) in declared:
+            yield head
+
+
+def _kept(catalogue: Catalogue, heads: Iterable[Artifact]) -> Iterator[Artifact]:
+    """Yield current artifacts and all that they came from or list, each once."""
     store, seen = catalogue.store, set[str]()
-    waiting = list(store.heads())
+    waiting = list(heads)
     while waiting:
         artifact = waiting.pop()
         if artifact.name in seen:
@@ -138,6 +168,9 @@ def _is_continued(catalogue: Catalogue, asset: str, partition: Partition, key: s
     if partition.style not in catalogue.project.style_paths:
         return False
     try:
+        recipes = catalogue.style(partition.style).recipes
+        if partition.recipe and partition.recipe not in recipes:
+            return False
         return plan_build(catalogue, asset, partition).target.key == key
     except StyledagError:
         return True

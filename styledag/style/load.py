@@ -157,8 +157,15 @@ def _keys_beside(location: Location) -> list[str]:
     """Return the valid keys of the settings in which pydantic found an unknown one."""
     holder: Any = Style
     for part in location[:-1]:
-        holder = _inner(holder, part)
+        holder = _given(_inner(holder, part))
     return _field_names(holder)
+
+
+def _given(holder: Any) -> Any:
+    """Return the type of a setting that may be left out as ``None``; any other as it is."""
+    args = [each for each in typing.get_args(holder) if each is not types.NoneType]
+    is_union = typing.get_origin(holder) in (types.UnionType, typing.Union)
+    return args[0] if is_union and len(args) == 1 else holder
 
 
 def _field_names(holder: Any) -> list[str]:

@@ -29,6 +29,19 @@ def test_it_lists_and_then_removes(made: MadeProject, call: Call) -> None:
     assert call("gc").startswith("0 bytes in 0 folders")
 
 
+def test_models_that_are_declared_no_more_stay_unless_they_are_asked_for(
+    made: MadeProject, call: Call
+) -> None:
+    path = made.root / "data" / "styles" / "small.yaml"
+    path.write_text(path.read_text("utf-8").replace("\n  full:\n", "\n  other:\n"), "utf-8")
+    told = call("gc", "--delete")
+    assert "undeclared: " in told
+    assert "folders, with --undeclared" in told
+    assert Path(made.model.location).is_dir()
+    call("gc", "--delete", "--undeclared")
+    assert not Path(made.model.location).exists()
+
+
 def test_training_states_stay_unless_they_are_asked_for(made: MadeProject, call: Call) -> None:
     state = made.catalogue.store.files.cache / "kept" / "ema_unet" / "small.full" / "run"
     state.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """`styledag lineage` of names and of lone files, and why two models differ."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from PIL import Image
 
 from styledag.cli.main import cli
 from styledag.errors import LineageError
+from styledag.sampling.grid import GRID
 from styledag.sampling.provenance import png_with_provenance
 from styledag.store.store import Target
+from styledag.tensors.delta import DELTA_FILE
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject
 from styledag_tests.whole.small_project import MODEL
@@ -38,6 +41,17 @@ def test_an_image_leads_to_the_data_behind_its_model(
     assert "a fox" in call("lineage", drawn)
 
 
+def test_a_file_from_elsewhere_commands_no_terminal(
+    call: Call, made: MadeProject, tmp_path: Path
+) -> None:
+    path = tmp_path / "fox.png"
+    marks = {"model_version": made.model.version, "prompt": "a \x1b[31mred\x9b2J fox"}
+    path.write_bytes(png_with_provenance(Image.new("RGB", (4, 4)), marks))
+    shown = call("lineage", path)
+    assert "prompt: a  [31mred 2J fox" in shown
+    assert not {"\x1b", "\x9b"} & set(shown)
+
+
 def test_a_lone_file_tells_what_it_states_without_a_project(
     drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +74,26 @@ def test_a_file_of_another_program_is_refused(call: Call, tmp_path: Path) -> Non
     Image.new("RGB", (4, 4)).save(path)
     with pytest.raises(LineageError, match="states nothing of its origin"):
         call("lineage", path)
+
+
+@pytest.mark.parametrize(
+    ("asset", "partition", "file", "named"),
+    [
+        ("sample_grid", f"{MODEL}/0.50", GRID, "grid.PNG"),
+        ("checkpoint", f"{MODEL}/e001", f"unet/{DELTA_FILE}", "e001.safetensors"),
+    ],
+)
+def test_a_file_that_states_nothing_is_known_by_its_content(
+    call: Call, made: MadeProject, tmp_path: Path, asset: str, partition: str, file: str, named: str
+) -> None:
+    stored = made.catalogue.store.require(asset, partition)
+    lone = tmp_path / "elsewhere" / named
+    lone.parent.mkdir()
+    shutil.copy(stored.folder / file, lone)
+
+    described = json.loads(call("lineage", lone, "--json"))
+    assert (described["asset"], described["partition"]) == (asset, partition)
+    assert described["dataset_versions"] == [made.dataset.version]
 
 
 def test_two_models_are_compared_in_data_recipe_and_base(call: Call, made: MadeProject) -> None:
@@ -85,7 +119,9 @@ def test_two_models_are_compared_in_data_recipe_and_base(call: Call, made: MadeP
     assert found["code"]["ema_unet"] == ["1", "2"]
     assert found["models"] == {}
     shown = call("lineage", MODEL, "--why", "small.other")
+    assert f"what differs in what led to {MODEL} and small.other" in shown
     assert "2 added, 1 removed" in shown
+    assert "settings of other stages: the same" in shown
     assert "epochs: 2 is 5" in shown
 
 

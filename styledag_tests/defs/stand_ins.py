@@ -6,6 +6,7 @@ upstream versions.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from styledag.errors import DataError, SourceError
 from styledag.graph.names import epoch_key
-from styledag.graph.snapshots import StoredSnapshot, write_snapshots
+from styledag.graph.snapshots import TRAINING_LOG, StoredSnapshot, write_json, write_snapshots
 from styledag.graph.stage import Inputs, Stage
 from styledag.graph.stages import read_stages
 from styledag.images.settings import CurationSettings
@@ -29,6 +30,8 @@ DOWN = "down"
 BROKEN = "broken-stage"
 """While a project has such a file, the stage that it names fails."""
 IMAGES = "images.json"
+DIVERGES = 0.5
+"""Learning rate from which on a training's loss is not finite."""
 
 
 def stand_in_stages() -> list[Stage]:
@@ -107,6 +110,8 @@ def _trained(inputs: Inputs, workspace: Workspace) -> Facts:
         )
     write_snapshots(snapshots, snapshots[-1].epoch, workspace.folder)
     workspace.work["steps"] += snapshots[-1].epoch
+    loss = math.nan if recipe.learning_rate >= DIVERGES else 1.0
+    write_json(workspace.folder / TRAINING_LOG, [{"step": 1, "loss": loss, "grad_norm": 1.0}])
     return _made(inputs, workspace)
 
 

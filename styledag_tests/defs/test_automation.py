@@ -3,127 +3,28 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from styledag.defs.automation import keep_fresh_sensor
-from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import RunFailedError, Step, open_history, run_step
+from styledag.defs.automation import SENSOR, keep_fresh_sensor
+from styledag.defs.runs import RunFailedError
 from styledag.defs.switches import project_switches
-from styledag.graph import catalogue as catalogues
-from styledag.graph.build import build_planned
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.names import Partition
-from styledag.graph.plan import plan_build
-from styledag.models.compute import Compute, ComputeSettings
-from styledag.progress import SilentProgress
-from styledag.project import Project
-from styledag_tests.defs.stand_ins import BROKEN, DOWN, NEWS, add_images, stand_in_stages
+from styledag.store.digest import RECORD_FILE
+from styledag_tests.defs.life import Life, living
+from styledag_tests.defs.stand_ins import BROKEN, DIVERGES, DOWN, NEWS, add_images
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 
-Requests = set[tuple[str, str]]
 CHECKS = "checks: {max_shrink_share: 0.5}\n"
 
 IMAGES = ["jpeg_images", "curated_images", "captions", "image_dataset"]
 SHOWN = ["denoising, evolution, sample_grid", "scores", "model_report"]
 TRAINED = ["ema_unet", "denoising, evolution, merged_unet", "sample_grid", "scores", "model_report"]
-
-
-@dataclass
-class Life:
-    """A project whose automation is looked at tick by tick."""
-
-    project: Project
-    instance: dg.DagsterInstance
-    cursor: Any = None
-    definitions: dg.Definitions = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reload()
-
-    def reload(self) -> None:
-        """Load the code location anew, as after a style file was added."""
-        self.definitions = build_definitions(
-            self.project,
-            progress_of=lambda _: SilentProgress(),
-            compute=ComputeSettings(device="cpu"),
-            retry_delays_s=(),
-            checks_first=False,
-        )
-
-    @property
-    def root(self) -> Path:
-        return self.project.root
-
-    def switch_on(self, style: str = STYLE) -> None:
-        project_switches(Catalogue(self.project), self.instance).switch_on(style)
-
-    def tick(self) -> Requests:
-        """Return what the automation asks for now."""
-        result = dg.evaluate_automation_conditions(
-            self.definitions, self.instance, dg.AssetSelection.all(), cursor=self.cursor
-        )
-        self.cursor = result.cursor
-        return {
-            (key.to_user_string(), str(partition))
-            for key in self.definitions.resolve_asset_graph().materializable_asset_keys
-            for partition in result.get_requested_partitions(key)
-        }
-
-    def build(self, asset: str, partition: str) -> None:
-        """Build as a run does, without the run."""
-        catalogue = Catalogue(self.project)
-        build_planned(
-            plan_build(catalogue, asset, Partition.parse(partition)),
-            catalogue.store,
-            no_device,
-            progress=SilentProgress(),
-            on_part=lambda _plan, _built: None,
-        )
-
-    def run(self, asset: str, partition: str) -> None:
-        """Build in a run, which Dagster's records contain."""
-        run_step(self.definitions, self.instance, Step((asset,), partition))
-
-    def go_on(self) -> list[str]:
-        """Build what is due until nothing is, and return the assets that each tick asked for."""
-        ticks = []
-        while requests := self.tick():
-            for asset, partition in sorted(requests):
-                self.build(asset, partition)
-            ticks.append(", ".join(sorted({asset for asset, _ in requests})))
-        return ticks
-
-    def refresh(self) -> list[str]:
-        """Ask the sources, as the schedule does, and return what follows."""
-        self.build("raw_images", STYLE)
-        return self.go_on()
-
-    def edit(self, find: str, replace: str, style: str = STYLE) -> None:
-        path = self.project.styles_folder / f"{style}.yaml"
-        text = path.read_text("utf-8")
-        assert find in text
-        path.write_text(text.replace(find, replace), "utf-8")
-
-    def decision(self) -> str:
-        """Return the newest decision about the model."""
-        (record,) = self.instance.fetch_observations(dg.AssetKey("ema_unet"), limit=1).records
-        assert record.asset_observation is not None
-        return str(record.asset_observation.metadata["why"].value)
-
-    def decisions(self) -> int:
-        return len(self.instance.fetch_observations(dg.AssetKey("ema_unet"), limit=100).records)
-
-
-def no_device() -> Compute:
-    raise AssertionError("a stand-in computes nothing")
 
 
 @pytest.fixture(scope="module")
@@ -142,19 +43,6 @@ def born(tmp_path_factory: pytest.TempPathFactory, starter: Path) -> Path:
     text = text.replace("[0.0, 0.5, 1.0]", "[1.0]").replace("family_cap: 3", "family_cap: 5")
     path.write_text(f"{text}refresh: 0 3 * * *\nretrain: {{min_changed_images: 2}}\n{CHECKS}")
     return root
-
-
-@contextmanager
-def living(root: Path) -> Iterator[Life]:
-    """Open a project whose stages do a stand-in of their work."""
-    before = Path.cwd()
-    os.chdir(root)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogues, "read_stages", stand_in_stages)
-        patch.delenv("DAGSTER_HOME", raising=False)
-        with open_history(root) as instance:
-            yield Life(Project.at(root), instance)
-    os.chdir(before)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +96,20 @@ def test_news_are_carried_through_and_training_waits_for_enough(grown: Life) -> 
     assert grown.decision().startswith("2 of 4 images changed")
 
 
+def test_an_old_model_is_trained_after_any_change(grown: Life) -> None:
+    grown.edit("min_changed_images: 2", "min_changed_images: 9, max_age_days: 30")
+    add_images(grown.root, "animal-owl")
+    grown.refresh()
+    assert grown.decision().endswith("or an age of 30 days: waiting")
+
+    model = Catalogue(grown.project).store.require("ema_unet", MODEL)
+    long_ago = time.time() - 31 * 86_400
+    os.utime(model.folder / RECORD_FILE, (long_ago, long_ago))
+
+    assert grown.go_on() == ["encoded_dataset", *TRAINED]
+    assert ", 31.0 days ago" in grown.decision()
+
+
 def test_images_that_are_gone_count_as_news(grown: Life) -> None:
     for name in ("animal-cat", "animal-dog"):
         (grown.root / NEWS / f"{name}.txt").unlink()
@@ -228,6 +130,34 @@ def test_a_dataset_that_shrank_stops_training_until_the_style_file_allows_it(gro
         grown.run("image_dataset", STYLE)
     grown.edit("max_shrink_share: 0.5", "max_shrink_share: 0.8")
     assert grown.refresh()[:2] == ["encoded_dataset, style", "ema_unet"]
+
+
+def test_nothing_follows_a_model_that_an_error_is_found_in(grown: Life) -> None:
+    grown.edit("epochs: 2", f"epochs: 2\n    learning_rate: {DIVERGES}")
+    assert grown.go_on() == ["ema_unet, style"]
+    with pytest.raises(RunFailedError, match="ema_unet does not pass loss_finite"):
+        grown.run("ema_unet", MODEL)
+    grown.edit(CHECKS, CHECKS.replace("{", "{errors: [], "))
+    assert grown.go_on() == [f"{TRAINED[1]}, style", *TRAINED[2:]]
+
+
+# Dagster's own, where a sensor's requests are looked at.
+@pytest.mark.filterwarnings("ignore:Function `AssetSelection.keys` is deprecated")
+def test_the_blends_of_a_model_are_asked_for_at_once(grown: Life) -> None:
+    grown.edit("[1.0]", "[0.25, 0.5, 1.0]")
+    grown.reload()
+    repository = grown.definitions.get_repository_def()
+    context = dg.build_sensor_context(instance=grown.instance, repository_def=repository)
+    requests = repository.get_sensor_def(SENSOR).evaluate_tick(context).run_requests or ()
+    asked = [each.asset_graph_subset for each in requests if each.requires_backfill_daemon()]
+    (subset,) = (each for each in asked if each is not None)
+    assert {
+        (each.asset_key.to_user_string(), each.partition_key)
+        for each in subset.iterate_asset_partitions()
+    } == {
+        ("merged_unet", f"{MODEL}@0.25"),
+        ("merged_unet", f"{MODEL}@0.50"),
+    }
 
 
 def test_captions_edited_by_hand_count_as_news(grown: Life) -> None:

@@ -112,6 +112,8 @@ def test_an_interrupt_ends_the_wait_at_once_and_leaves_the_queue(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert time.monotonic() - interrupted_at[0] < 2.0
+    cancelled = dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED])
+    assert len(instance.get_runs(cancelled)) == 1
     info = instance.event_log_storage.get_concurrency_info("gpu")
     assert info.active_run_ids == {run.run_id}
     assert {step.run_id for step in info.pending_steps} == {run.run_id}

@@ -131,6 +131,9 @@ def test_only_errors_stop_what_follows(store: Store, style: Style) -> None:
     assert "raise checks.max_shrink_share" in sentence
     repeated = made(store, "captions", {"commonest_caption_share": 0.9, "kept": 9})
     assert failed_errors((checks.CAPTIONS_VARY,), Checked(repeated, style, store)) == []
+    limits = replace(style.checks, errors=("captions_vary",))
+    named = Checked(repeated, style.model_copy(update={"checks": limits}), store)
+    assert len(failed_errors((checks.CAPTIONS_VARY,), named)) == 1
 
 
 def trained(

@@ -51,6 +51,32 @@ def test_a_version_that_nothing_came_from_is_removed_and_no_other(made: MadeProj
     assert find_garbage(made.catalogue) == []
 
 
+def test_what_no_style_file_declares_any_more_is_a_kind_of_its_own(made: MadeProject) -> None:
+    path = made.root / "data" / "styles" / f"{STYLE}.yaml"
+    text = path.read_text("utf-8")
+    renamed = text.replace("\n  full:\n", "\n  other:\n")
+    assert renamed != text
+    path.write_text(renamed, "utf-8")
+    found = find_garbage(made.catalogue)
+    assert {each.kind for each in found} == {"undeclared"}
+    assert {each.partition.partition("@")[0] for each in found} == {MODEL}
+    # Nobody knows what a file that is half saved declares.
+    path.write_text("base: [", "utf-8")
+    assert find_garbage(made.catalogue) == []
+    path.write_text(renamed, "utf-8")
+    remove_garbage(made.catalogue, found)
+    assert find_garbage(made.catalogue) == []
+    assert made.catalogue.store.current("ema_unet", MODEL) is None
+    made.dataset.verify()
+
+
+def test_work_for_a_recipe_that_is_gone_is_abandoned(made: MadeProject) -> None:
+    folder = made.catalogue.store.files.cache / "work" / "ema_unet" / f"{STYLE}.gone" / ("0" * 64)
+    (folder / "scratch").mkdir(parents=True)
+    (garbage,) = find_garbage(made.catalogue)
+    assert (garbage.kind, garbage.partition) == ("abandoned work", f"{STYLE}.gone")
+
+
 def plan_like(made: MadeProject, key: str) -> object:
     class Target:
         asset, partition = "image_dataset", STYLE

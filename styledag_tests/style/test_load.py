@@ -89,6 +89,7 @@ def test_mirror_images_are_copies_where_any_recipe_flips(
             "sources.0: name categories, pages, files or search",
         ),
         ("scores:", "scorse:", 14, "scorse: unknown key; did you mean 'scores'?"),
+        ("scores:", "publish: {licnce: x}\nscores:", 14, "key; did you mean 'licence'?"),
         (
             "scorer: {model: data/starter/clip}",
             "scorer: {model: c}\n  classifier: {model: j, label: x, prompts: [a cow]}",

@@ -45,13 +45,18 @@ def train(project: Project) -> None:
             run_step(definitions, instance, step)
 
 
-def announced(project: Project) -> str:
+def newest(project: Project, asset: str, partition: str) -> dg.AssetMaterialization:
     with open_history(project.root) as instance:
         record = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=dg.AssetKey("checkpoint"), asset_partitions=[KEY]),
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition]),
             limit=1,
         ).records[0]
-    return str((record.event_log_entry.tags or {})["dagster/data_version"])
+    assert record.asset_materialization is not None
+    return record.asset_materialization
+
+
+def announced(project: Project) -> str:
+    return str((newest(project, "checkpoint", KEY).tags or {})["dagster/data_version"])
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -105,6 +110,7 @@ def test_checkpoints_of_an_earlier_training_are_marked_when_another_begins(
         monkeypatch.chdir(project.root)
         first, second = f"{MODEL}@e001", f"{MODEL}@e002"
         earlier = {key: current(project, key) for key in (first, second)}
+        before = Catalogue(project).store.require("ema_unet", MODEL).version
         train(project)
         assert observed(project) == {}
         edit(project, "    epochs: 2\n", "    epochs: 2\n    seed: 1\n")
@@ -123,6 +129,9 @@ def test_checkpoints_of_an_earlier_training_are_marked_when_another_begins(
         assert current(project, second) == earlier[second]
         train(project)
         assert current(project, second) != earlier[second]
+        changed = newest(project, "ema_unet", MODEL).metadata
+        assert changed["changed_since"].value == before
+        assert changed["changes"].value == "- seed\\: 0 is now 1"
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -12,6 +12,8 @@ from styledag.graph.plan import plan_as_recorded
 from styledag.graph.status import declared_changes
 from styledag.store.artifact import Artifact
 
+IMAGES = "images"
+"""Group of the stages that make the images and the dataset."""
 TRAINING = "training"
 """Group of the stages that wait until a training is worth it."""
 MODEL = "ema_unet"

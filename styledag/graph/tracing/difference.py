@@ -22,7 +22,7 @@ class Difference:
         data: Images by what became of them: ``added``, ``removed``, ``replaced``, ``moved``.
         captions: How many images are captioned otherwise.
         recipe: Settings of the trainings, by name.
-        settings: Stages before the training whose settings differ.
+        settings: Stages other than the training whose settings differ, such as that of a blend.
         code: Code versions by asset.
         models: Versions of models from outside, by role.
     """

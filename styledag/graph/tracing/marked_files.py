@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from styledag.errors import LineageError, ModelError, StorageError
+from PIL import UnidentifiedImageError
+
+from styledag.errors import ModelError, StorageError
 from styledag.sampling.provenance import PREFIX, read_provenance
 from styledag.store.artifact import Artifact
+from styledag.store.digest import file_digest
 from styledag.store.store import Store
 
 SUFFIXES = (".png", ".safetensors")
@@ -17,17 +20,26 @@ _OWN_FIRST = ("model_version", "merged_unet", "ema_unet", "checkpoint", "tuned")
 def read_marks(path: Path) -> Mapping[str, str]:
     """Return what a PNG or a safetensors file states of its origin; nothing else is needed for it.
 
+    Empty if it states nothing, as a labelled grid, a whole checkpoint, or another program's file.
+
     Raises:
         StorageError: If the file cannot be read.
-        LineageError: If it states nothing, as a file of another program does.
+        ModelError: If it is no safetensors file.
     """
     try:
-        marks = _png_marks(path) if path.suffix == ".png" else _header_marks(path)
+        return _png_marks(path) if path.suffix.lower() == ".png" else _header_marks(path)
+    except UnidentifiedImageError as exc:
+        raise StorageError(f"{path} cannot be read: it is no PNG") from exc
     except OSError as exc:
-        raise StorageError(f"{path} cannot be read: {exc}") from exc
-    if not marks:
-        raise LineageError(f"{path} states nothing of its origin: styledag did not write it")
-    return marks
+        raise StorageError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+
+
+def find_file(store: Store, path: Path) -> Artifact | None:
+    """Return the artifact of a store that has a file of this very content, if there is one."""
+    digest = file_digest(path)
+    found = (build for _, build in store.builds() if digest in build.files.values())
+    build = next(found, None)
+    return None if build is None else Artifact(build, store.files)
 
 
 def find_marked(store: Store, marks: Mapping[str, str]) -> Artifact | None:

@@ -1,5 +1,6 @@
 """What differs between two datasets: images and captions."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def diff_text(diff: DatasetDiff, *, most_lines: int = _MOST_LINES) -> str:
             for before, after in diff.recaptioned
             for line in (
                 f"~ {_line(before)}",
-                f"  {' ' * 12}  {_printable(' | '.join((after.text, *after.variants)))}",
+                f"  {' ' * 12}  {_shown(after)}",
             )
         ],
         [f"> {_line(before)} ({before.split} to {after.split})" for before, after in diff.moved],
@@ -133,7 +134,15 @@ def _captions(image: DatasetImage) -> tuple[str, ...]:
 
 
 def _line(image: DatasetImage) -> str:
-    return f"{image.id[:12]}  {_printable(' | '.join(_captions(image)))}"
+    return f"{image.id[:12]}  {_shown(image)}"
+
+
+def _shown(image: DatasetImage) -> str:
+    """Return the captions; one that is there several times, for its weight, once with the count."""
+    counts = Counter(_captions(image))
+    return _printable(
+        " | ".join(text if count == 1 else f"{text} ({count}x)" for text, count in counts.items())
+    )
 
 
 def _printable(text: str) -> str:

@@ -48,6 +48,15 @@ def test_every_kind_of_change_is_found(workspace: Workspace, tmp_path: Path) -> 
     assert backwards.added == diff.removed
 
 
+def test_a_caption_of_some_weight_is_shown_once(workspace: Workspace, tmp_path: Path) -> None:
+    image = captioned_image(workspace, 0)
+    weighted = replace(image, variants=("another", "another", "another"))
+    first = build_dataset(workspace, tmp_path / "a", [image])
+    second = build_dataset(workspace, tmp_path / "b", [weighted])
+    text = diff_text(diff_datasets(first, second))
+    assert text.endswith(f"{image.caption} | another (3x)")
+
+
 def test_an_image_that_moves_to_another_split_is_found(
     workspace: Workspace, tmp_path: Path
 ) -> None:
