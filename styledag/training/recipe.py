@@ -1,10 +1,8 @@
 """A recipe: what is trained, for how long and with which average. Standard library only."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Literal
 
 from styledag.bases.flow_objective import FlowSettings
 from styledag.errors import TrainingError
@@ -305,54 +303,12 @@ def recipe_from_json(text: str, name: str) -> Recipe:
     Raises:
         TrainingError: If it is no such object, or a key or value is not the recipe's.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        recipe: Recipe = _read(Recipe, json.loads(text), "the recipe")
-    except (ValueError, TypeError) as exc:
-        raise TrainingError(f"{name} is no recipe: {exc}") from exc
-    return recipe
-
-
-def _read(hint: Any, value: Any, key: str) -> Any:
-    """Return a value of JSON as its annotation has it; no type is taken for another."""
-    kind, choices = get_origin(hint), get_args(hint)
-    if kind in (Union, UnionType):
-        return None if value is None else _read(choices[0], value, key)
-    if is_dataclass(hint):
-        return _read_settings(hint, _checked(Mapping, value, key), key)
-    if kind is Literal:
-        if value not in choices or type(value) is not type(choices[0]):
-            raise ValueError(f"{key} is {value!r}, but must be one of {choices}")
-        return value
-    if kind is tuple:
-        if choices[-1] is not Ellipsis and len(_checked(list, value, key)) != len(choices):
-            raise ValueError(f"{key} is {value!r}, but must have {len(choices)} values")
-        return tuple(_read(choices[0], each, key) for each in _checked(list, value, key))
-    if kind is Mapping:
-        found = _checked(Mapping, value, key)
-        return {name: _read(choices[1], each, f"{key}[{name!r}]") for name, each in found.items()}
-    return float(_checked(float, value, key)) if hint is float else _checked(hint, value, key)
-
-
-def _read_settings(kind: Any, plain: Mapping[str, Any], key: str) -> Any:
-    hints = get_type_hints(kind)
-    unknown = sorted(plain.keys() - hints.keys())
-    if unknown:
-        raise ValueError(f"{key} has no key {unknown[0]!r}: choose of {', '.join(hints)}")
-    return kind(**{name: _read(hints[name], each, name) for name, each in plain.items()})
-
-
-def _checked(kind: type, value: Any, key: str) -> Any:
-    accepted = (int, float) if kind is float else kind
-    if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
-        raise ValueError(f"{key} is {value!r}, but must be {_KINDS[kind]}")
-    return value
-
-
-_KINDS: Mapping[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    list: "a list",
-    Mapping: "an object",
-}
+        return TypeAdapter(Recipe).validate_json(text)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        found = f" (found {first['input']!r})" if key else ""
+        raise TrainingError(f"{name} is no recipe: {key or 'it'}: {first['msg']}{found}") from exc
