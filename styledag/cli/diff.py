@@ -2,7 +2,7 @@
 
 import click
 
-from styledag.cli.context import Session, pass_session, printable
+from styledag.cli.context import Session, pass_session
 
 
 @click.command()
@@ -24,4 +24,4 @@ def diff(session: Session, style: str, before: str, after: str) -> None:
     first = find_dataset(store, style, before) if before else find_previous_dataset(store, style)
     second = find_dataset(store, style, after)
     click.echo(f"{first.version[:12]} to {second.version[:12]}: ", nl=False)
-    click.echo(printable(diff_text(diff_datasets(first.folder, second.folder))))
+    click.echo(diff_text(diff_datasets(first.folder, second.folder)))

@@ -119,7 +119,7 @@ class GraphRun:
             plan.declared,
         )
         parts = PartsLog(context, self.catalogue, self.placement, self.on_built, self.pages_url)
-        parts.mark_earlier(plan)
+        parts.mark_earlier(plan, style)
         build = partial(
             build_planned,
             plan,

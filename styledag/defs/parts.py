@@ -19,6 +19,7 @@ from styledag.graph.stage import Stage
 from styledag.graph.tracing.difference import since_previous
 from styledag.store.artifact import Artifact
 from styledag.store.store import Built, Store
+from styledag.style.model import Style
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,22 @@ class PartsLog:
     on_built: Callable[[Built], None]
     pages_url: str
 
-    def mark_earlier(self, plan: Plan) -> None:
+    def mark_earlier(self, plan: Plan, style: Style) -> None:
         """Mark the parts of an earlier build, which stay until this one has published its own.
 
         A training that is cut leaves both: some checkpoints are its own, the rest the last one's.
+
+        Args:
+            plan: Of a build that is about to begin.
+            style: As it was when the build was planned.
         """
-        if plan.plan_part is None or self.catalogue.store.find(plan.target) is not None:
+        publishes = plan.stage.publishes
+        if publishes is None or plan.plan_part is None:
             return
-        for partition in self._declared_parts(plan):
+        if self.catalogue.store.find(plan.target) is not None:
+            return
+        grain = self.catalogue.stages[publishes.asset].grain
+        for partition in partitions_of(style, plan.inputs.partition, grain):
             planned = plan.plan_part(partition.part)
             current = self.catalogue.store.current(planned.stage.name, partition.stored_as)
             if current is not None and current.build.key != planned.target.key:
@@ -91,14 +100,6 @@ class PartsLog:
             **recipe_metadata(store, artifact),
         }
 
-    def _declared_parts(self, plan: Plan) -> list[Partition]:
-        """Return the partitions that a style file declares of what a stage publishes."""
-        if plan.stage.publishes is None:
-            return []
-        owner = plan.inputs.partition
-        grain = self.catalogue.stages[plan.stage.publishes.asset].grain
-        return partitions_of(self.catalogue.style(owner.style), owner, grain)
-
     def _log(self, stage: Stage, partition: Partition, built: Built) -> None:
         build = built.artifact.build
         self.context.log_event(
@@ -121,8 +122,11 @@ class PartsLog:
 
 
 def _changes(store: Store, model: Artifact) -> dict[str, dg.MetadataValue]:
-    """Return why a model is another one than that before it; nothing of a first one."""
-    previous, sentences = since_previous(store, model)
+    """Return why a model is another one than that before it; nothing of a first one.
+
+    Nor in a remote store, from which all images of both datasets would be copied.
+    """
+    previous, sentences = since_previous(store, model) if store.files.is_local else ("", ())
     if not previous:
         return {}
     return {

@@ -85,8 +85,8 @@ def blends_of(style: "Style", model: Partition) -> list[Blend]:
 def mixed_with(style: "Style", partition: Partition) -> list[Partition]:
     """Return the further models of the graph that a blend of several is made of; else none."""
     shares = style.blends.mixed.get(partition.part, {})
-    outside = {partition.model_key, *style.blends.foreign}
-    return [Partition.parse(each) for each in shares if each not in outside]
+    known = {partition.model_key, *style.blends.foreign}
+    return [Partition.parse(each) for each in shares if each not in known]
 
 
 def amount_of(unet: Path) -> float:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from styledag.errors import ModelError
 
+_TOO_MANY, _SERVER_ERROR = 429, 500
+
 
 @contextmanager
 def hub_errors(model: str, revision: str | None) -> Iterator[None]:
@@ -58,7 +60,9 @@ def _explained(model: str, error: BaseException) -> str:
             return "it has no such revision: name a branch, a tag or a commit"
         case HfHubHTTPError():
             status = error.response.status_code
-            return f"HTTP {status} ({error.server_message or kind}): try again later"
+            passes = status == _TOO_MANY or status >= _SERVER_ERROR
+            advice = "try again later" if passes else "check its name, its files and the token"
+            return f"HTTP {status} ({error.server_message or kind}): {advice}"
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return (
                 f"no space is left in its cache, {constants.HF_HUB_CACHE}: free some, or set "

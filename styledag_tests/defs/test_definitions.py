@@ -62,9 +62,16 @@ def definitions(tmp_path: Path, starter: Path) -> dg.Definitions:
 def test_it_loads_whatever_single_styles_ask_for(tmp_path: Path, starter: Path) -> None:
     project = make_project(tmp_path, starter, "http://127.0.0.1:1")
     plain = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
-    asked = plain.replace("blends: {", "publish: {to: folder, model: out}\nblends: {sweep: [0.3], ")
+    further = "publish: {to: folder, models: out}\nblends: {sweep: [0.3], "
+    asked = plain.replace("blends: {", further)
     (project.styles_folder / "asked.yaml").write_text(asked, "utf-8")
-    dg.Definitions.validate_loadable(build_definitions(project))
+    definitions = build_definitions(project)
+    dg.Definitions.validate_loadable(definitions)
+    graph = definitions.resolve_asset_graph()
+    for asset in ("sweep", "published_model"):
+        declared = graph.get(dg.AssetKey(asset)).partitions_def
+        assert declared is not None
+        assert declared.get_partition_keys() == ["asked.full"]
 
 
 def test_the_graph_has_the_edges_of_the_design(definitions: dg.Definitions) -> None:

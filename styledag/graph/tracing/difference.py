@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from styledag.errors import LineageError
+from styledag.errors import DataError, LineageError
 from styledag.graph.lineage import find_ancestor, trace
 from styledag.publishing.datasets.diff import diff_datasets
 from styledag.store.artifact import Artifact
@@ -92,6 +92,8 @@ def since_previous(store: Store, model: Artifact) -> tuple[str, tuple[str, ...]]
         sentences = explain_difference(store, previous, model).sentences
     except LineageError:
         sentences = ("what the former version came from is no longer in the store",)
+    except DataError as exc:
+        sentences = (f"not known: {exc}",)
     return previous.version, sentences or ("nothing: the same inputs gave other weights",)
 
 

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,52 +13,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from styledag.demo.wiki import DemoWiki, serve_wiki
+from styledag.demo.wiki import DemoWiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking import preflight
 from styledag.graph.checking.preflight import check_style, require_ready
 from styledag.graph.exported_dataset import trainer_settings
 from styledag.images import overlaid_text
-from styledag.models.compute import ComputeSettings
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.bases.families import tiny_families
-from styledag_tests.bases.tiny_ip_adapter import IMAGE_ENCODER, WEIGHTS, Layout, write_ip_adapter
-from styledag_tests.whole.small_project import CATEGORIES, STYLE, make_project
+from styledag_tests.graph.checking.conftest import CPU, edit, line_of
+from styledag_tests.whole.small_project import STYLE
 
-CPU = ComputeSettings(device="cpu")
 FAMILIES = tiny_families()
 LONG = ("cat " * 159).strip()
-
-
-@pytest.fixture(scope="module")
-def wiki() -> Iterator[DemoWiki]:
-    with serve_wiki(port=0, categories=CATEGORIES) as site:
-        yield site
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path, starter: Path, base: Path, wiki: DemoWiki) -> Catalogue:
-    """A style on a copy of the tiny base, in the project's folder ``base``."""
-    project = make_project(tmp_path / "project", starter, wiki.url)
-    shutil.copytree(base, project.root / "base")
-    edit(project.root, rf"{re.escape(str(starter))}/stable-diffusion", "base")
-    return Catalogue(project)
-
-
-def edit(root: Path, find: str, replace: str) -> None:
-    path = root / "data" / "styles" / f"{STYLE}.yaml"
-    text = path.read_text(encoding="utf-8")
-    changed = re.sub(find, replace, text)
-    assert changed != text
-    path.write_text(changed, encoding="utf-8")
-
-
-def line_of(root: Path, text: str) -> int:
-    lines = (root / "data" / "styles" / f"{STYLE}.yaml").read_text(encoding="utf-8").splitlines()
-    return next(number for number, line in enumerate(lines, start=1) if text in line)
 
 
 def family(root: Path) -> None:
@@ -193,70 +163,6 @@ def test_what_does_not_fit_the_base_is_refused_with_its_line(
     root = catalogue.project.root
     edit(root, find, replace)
     with pytest.raises(StyledagError, match=rf"small\.yaml:{line_of(root, key)}: {message}"):
-        require_ready(catalogue, STYLE, [], CPU)
-
-
-def with_adapter(root: Path, layout: Layout = "plain") -> Path:
-    """Name an IP-Adapter that fits in the style file, and return its folder."""
-    edit(
-        root,
-        "  loss_images: 3",
-        f"  loss_images: 3\n  ip_adapter: {{model: adapter, weights: {WEIGHTS}, "
-        f"image_encoder: {IMAGE_ENCODER}}}",
-    )
-    return write_ip_adapter(root / "adapter", root / "base" / "unet", layout)
-
-
-@pytest.mark.parametrize("layout", ["plain", "plus"])
-def test_an_ip_adapter_that_fits_is_found(catalogue: Catalogue, layout: Layout) -> None:
-    with_adapter(catalogue.project.root, layout)
-    findings = {each.subject: each for each in check_style(catalogue, STYLE, [], CPU)}
-    found = findings[f"{STYLE}: IP-Adapter"]
-    assert found.is_fine, found.detail
-    assert found.detail == f"adapter/{WEIGHTS}; its weights are whole and finite"
-
-
-def widened(adapter: Path) -> None:
-    tensors = load_file(adapter / WEIGHTS)
-    save_file(
-        {name: torch.cat([each, each], dim=-1) for name, each in tensors.items()}, adapter / WEIGHTS
-    )
-
-
-def damaged(adapter: Path) -> None:
-    (adapter / WEIGHTS).write_bytes((adapter / WEIGHTS).read_bytes()[:-1])
-
-
-def other_family(adapter: Path) -> None:
-    base = adapter.parent / "base"
-    shutil.rmtree(base)
-    FAMILIES["sana"].write(base, base)
-
-
-BAD_ADAPTERS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no weights": (lambda adapter: (adapter / WEIGHTS).unlink(), f"has no file '{WEIGHTS}'"),
-    "no image encoder": (
-        lambda adapter: shutil.rmtree(adapter / IMAGE_ENCODER),
-        f"has no folder '{IMAGE_ENCODER}'",
-    ),
-    "damaged": (damaged, f"{WEIGHTS} is no whole safetensors file"),
-    "another width": (widened, "made for text states of width"),
-    "another family": (other_family, "is a Sana, for which styledag loads no IP-Adapter"),
-}
-
-
-@pytest.mark.parametrize("what", BAD_ADAPTERS)
-def test_an_ip_adapter_that_does_not_fit_is_refused_with_its_line(
-    catalogue: Catalogue, what: str
-) -> None:
-    root = catalogue.project.root
-    adapter = with_adapter(root)
-    spoil, message = BAD_ADAPTERS[what]
-    spoil(adapter)
-    line = line_of(root, "ip_adapter:")
-    with pytest.raises(
-        StyledagError, match=rf"small\.yaml:{line}: scores\.ip_adapter does not fit: .*{message}"
-    ):
         require_ready(catalogue, STYLE, [], CPU)
 
 
