@@ -81,8 +81,8 @@ class Robots:
         try:
             text = robots_text(self._read(url))
         except FetchError as exc:
-            # No robots.txt, or none for us: nothing is forbidden (RFC 9309, section 2.3.1.3); so
-            # does an empty answer, such as 204, and a redirect that leads nowhere.
+            # No robots.txt, or none for us: nothing is forbidden (RFC 9309, section 2.3.1.3). Nor
+            # by an empty answer, such as 204, or a redirect that leads nowhere.
             is_missing = _NO_RULES.match(exc.reason) and exc.reason != "http_429"
             if not is_missing and exc.reason not in _UNAVAILABLE:
                 return FetchError(exc.reason, f"robots.txt cannot be read: {exc.detail}")
