@@ -147,10 +147,12 @@ def _compile(settings: ComputeSettings, device: "torch.device") -> bool | None:
 def has_bfloat16(device: "torch.device") -> bool:
     """Return whether a device computes in bfloat16 by itself: CUDA from compute capability 8.0.
 
-    Older ones emulate it, many times slower, and not in all kernels.
+    Older ones emulate it, many times slower, and not in all kernels. MPS does from macOS 14.
     """
     import torch
 
+    if device.type == "mps":
+        return torch.backends.mps.is_macos_or_newer(14, 0)
     return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 

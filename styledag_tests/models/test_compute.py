@@ -109,6 +109,21 @@ def test_a_device_without_bfloat16_computes_in_float32(monkeypatch: pytest.Monke
     assert in_pass_dtype(found, Recipe(weights="bfloat16")).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("macos", [13, 14])
+def test_bfloat16_is_refused_on_a_mac_that_is_too_old(
+    macos: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mps = torch.backends.mps
+    monkeypatch.setattr(mps, "is_available", lambda: True)
+    monkeypatch.setattr(mps, "is_macos_or_newer", lambda major, _minor: macos >= major)
+    settings = ComputeSettings(device="mps", dtype="bfloat16")
+    if macos > 13:
+        assert resolve_compute(settings).dtype == torch.bfloat16
+        return
+    with pytest.raises(DeviceError, match="mps:0 has no bfloat16: set dtype to float32"):
+        resolve_compute(settings)
+
+
 def test_a_device_that_does_not_compute_is_refused_with_what_torch_is_built_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
