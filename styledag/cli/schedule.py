@@ -56,7 +56,7 @@ def list_all(session: Session) -> None:
 
 @contextmanager
 def _switches(session: Session) -> "Iterator[Switches]":
-    from styledag.defs.runs import open_history
+    from styledag.defs.opened_history import open_history
     from styledag.defs.switches import project_switches
     from styledag.graph.catalogue import Catalogue
 

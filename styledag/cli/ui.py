@@ -37,7 +37,7 @@ def ui(session: Session, port: int) -> None:
     """
     from styledag.cli.page_server import LOOPBACK
     from styledag.cli.reloading import reloading
-    from styledag.defs.runs import open_history, risky_settings
+    from styledag.defs.opened_history import open_history, risky_settings
 
     root = session.project.root
     os.chdir(root)

@@ -1,37 +1,20 @@
 """Runs of the graph in this process, recorded in the same history as the web UI's."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.execute_in_process import core_execute_in_process
-from dagster._core.instance.ref import InstanceRef
 
-from styledag.defs.run_processes import end_dead_runs, process_tags
+from styledag.defs.run_processes import process_tags
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
-from styledag.project import MARK
-
-_UNCAPTURED = {
-    "compute_logs": {
-        "module": "dagster._core.storage.noop_compute_log_manager",
-        "class": "NoOpComputeLogManager",
-    }
-}
-"""Runs in a terminal keep their output there: captured, no bar would move."""
-
-
-POOLS = frozenset(("gpu",))
-"""Pools of the stages that compute."""
 
 
 class RunFailedError(StyledagError):
@@ -120,53 +103,6 @@ def run_step(
         for event in result.get_asset_materialization_events()
         if event.asset_key is not None
     ]
-
-
-@contextmanager
-def open_history(root: Path) -> Iterator[dg.DagsterInstance]:
-    """Open Dagster's records: those of ``DAGSTER_HOME``, else those of the project.
-
-    Runs whose process is gone (killed, or lost to a power cut) are marked as failed, and the
-    pools that they held are set free.
-
-    Raises:
-        StyledagError: If ``DAGSTER_HOME`` names no folder.
-    """
-    reference = InstanceRef.from_dir(str(_home(root)), overrides=_UNCAPTURED)
-    with dg.DagsterInstance.from_ref(reference) as instance:
-        end_dead_runs(instance)
-        yield instance
-
-
-def risky_settings(instance: dg.DagsterInstance) -> Iterator[str]:
-    """Yield a sentence for each setting of the history that a project's has and this has not."""
-    of = Path(instance.root_directory) / MARK
-    storage, pools = instance.event_log_storage, instance.get_concurrency_config().pool_config
-    limited = {each.name for each in storage.get_pool_limits()}
-    if pools.default_pool_limit is None and not limited >= POOLS:
-        yield (
-            f"{of} has no concurrency.pools.default_limit: several stages may compute on one GPU "
-            "at a time"
-        )
-    launcher = instance.run_launcher
-    if not (instance.run_monitoring_enabled and launcher.supports_check_run_worker_health):
-        yield (
-            f"{of} has no run_monitoring, or a run_launcher that it cannot ask: a run that is "
-            "killed keeps the pool until `styledag ui` starts again"
-        )
-
-
-def _home(root: Path) -> Path:
-    named = os.environ.get("DAGSTER_HOME")
-    if not named:
-        return root
-    home = Path(named).expanduser()
-    if not home.is_absolute() or not home.is_dir():
-        raise StyledagError(
-            f"DAGSTER_HOME is {named!r}: expected the full path of a folder that is there; unset "
-            f"it, and the history is this project's, by {root / MARK}"
-        )
-    return home
 
 
 def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from styledag.cli.main import cli
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag.errors import StyleFileError
 from styledag_tests.whole.small_project import STYLE, make_project
 

@@ -11,7 +11,8 @@ import pytest
 
 from styledag.defs import materialise
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import RunFailedError, Step, open_history, run_step
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import RunFailedError, Step, run_step
 from styledag.project import Project
 from styledag_tests.whole.small_project import STYLE, make_project
 
