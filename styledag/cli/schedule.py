@@ -67,8 +67,8 @@ def _switches(session: Session) -> "Iterator[Switches]":
 
 
 def _report(session: Session, switches: "Switches", style: str) -> None:
-    state = next(each for each in switches.states() if each.style == style)
-    if state.is_on:
+    state = next((each for each in switches.states() if each.style == style), None)
+    if state is not None and state.is_on:
         session.console.print(
             f"{style} is refreshed at {state.cron} (UTC) while `styledag ui` runs; after a change "
             "of `refresh` or a new style, reload its definitions there"
