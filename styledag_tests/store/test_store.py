@@ -172,6 +172,17 @@ def test_two_processes_cannot_build_the_same_target_at_once(store: Store) -> Non
     assert not store.build(target(), meet_another).cached
 
 
+def test_a_file_system_without_locks_is_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(StorageError, match=r"\.lock cannot be locked: No locks available; put"):
+        store.build(target(), write_greeting)
+
+
 def _killed_while_building(url: str) -> None:
     def die(workspace: Workspace) -> dict[str, int]:
         (workspace.folder / "half.txt").write_text("half")
