@@ -230,17 +230,17 @@ class Store:
             version: self._record(asset, partition, version)
             for version in self.files.names(f"artifacts/{asset}/{partition}")
         }
-        there = [version for version, path in records.items() if self.files.fs.exists(path)]
-        return sorted(there, key=lambda version: self.files.fs.modified(records[version]))
+        there = [version for version, name in records.items() if self.files.exists(name)]
+        return sorted(there, key=lambda version: self.files.modified(records[version]))
 
     def published_at(self, artifact: Artifact) -> datetime:
         """Return when an artifact was published, in UTC."""
-        record = self._record(artifact.asset, artifact.partition, artifact.version)
-        published: datetime = self.files.fs.modified(record)
-        return published
+        return self.files.modified(
+            self._record(artifact.asset, artifact.partition, artifact.version)
+        )
 
     def _record(self, asset: str, partition: str, version: str) -> str:
-        return f"{self.files.root}/{artifact_name(asset, partition, version)}/{RECORD_FILE}"
+        return f"{artifact_name(asset, partition, version)}/{RECORD_FILE}"
 
     def make_current(self, artifact: Artifact) -> None:
         """Make an artifact that the store holds the current one of its partition."""
