@@ -155,8 +155,8 @@ def _left_out(source: DatasetSource, rows: Any, folder: Path) -> list[Rejection]
     if missing <= 0 or any(folder.rglob("*.zip")):
         return []
     detail = (
-        f"{missing} images of the folder are in no split, for names such as train.png or a_test.png "
-        "decide what is: a source of type folder reads all"
+        f"{missing} images of the folder are in no split, for names such as train.png or "
+        "a_test.png decide what is: a source of type folder reads all"
     )
     return [Rejection(subject=source.path, reason="in_no_split", detail=detail)]
 
