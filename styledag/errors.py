@@ -55,6 +55,8 @@ _TRANSIENT = {
     "host_not_resolved",
     "host_given_up",
     "over_max_minutes",
+    "challenged",
+    "http_202",
     "http_408",
     "http_425",
     "http_429",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from styledag.collect.settings import CONTENT_USAGE, FetchSettings
 from styledag.collect.web.addresses import checked_url
+from styledag.collect.web.challenge import challenge_by
 from styledag.collect.web.links import absolute_url, header_url
 from styledag.collect.web.opt_outs import header_opt_outs, refusal_detail
 from styledag.collect.web.received import Received, ReceivedBodies
@@ -291,6 +292,7 @@ class Client:
                     raise
                 why = exc.detail
             else:
+                self._refuse_challenge(host, answer, question)
                 asked_s = retry_after_s(answer.headers.get("Retry-After"))
                 is_busy = is_transient(f"http_{answer.status}")
                 asks_too_much = is_busy and (asked_s or 0) > MOST_WAIT_S
@@ -298,10 +300,29 @@ class Client:
                     self._turns.note(host, has_failed=is_busy, is_final=asks_too_much)
                     return answer
                 why = f"the server answers {answer.status}"
-            wait_s = backoff_s(url, attempt) if asked_s is None else asked_s
+            # Many say 0, or a time that is past, and mean nothing by it.
+            wait_s = asked_s or backoff_s(url, attempt)
             logger.info("%s: %s; trying again in %.1f s", url, why, wait_s)
             self.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
+
+    def _refuse_challenge(self, host: str, answer: Answer, question: _Question) -> None:
+        """Refuse an answer that asks for a browser, and give its host up: so would be the next.
+
+        A robots.txt that cannot be had forbids nothing.
+
+        Raises:
+            FetchError: ``challenged``.
+        """
+        guard = "" if question.is_cut else challenge_by(answer.status, answer.headers, answer.body)
+        if guard:
+            self._turns.note(host, has_failed=True, is_final=True)
+            raise FetchError(
+                "challenged",
+                f"{host} shows a challenge of {guard} to programs: ask its owner, ask less often "
+                "(fetch.delay_s), or give what a browser was let in with (fetch.cookies and "
+                "fetch.user_agent)",
+            )
 
     def _transport(self) -> Transport:
         """Return the connections of the thread that asks."""

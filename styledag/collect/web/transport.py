@@ -1,5 +1,6 @@
 """One exchange over HTTP: dialled to a checked address, limited in bytes and in seconds."""
 
+import contextlib
 import errno
 import functools
 import http.client
@@ -22,6 +23,7 @@ from styledag.collect.web.deadline import Deadline
 from styledag.errors import FetchError, SourceError
 
 CHUNK_BYTES = 65_536
+_ERROR_BYTES = 16_384
 
 _PLAIN = (OSError, ValueError)
 """What ``requests`` lets through unmapped: it parses even a redirect that it shall not follow."""
@@ -52,7 +54,11 @@ _MACHINE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, e
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a server answered; ``body`` is read for status 200, and 203 counts as such."""
+    """What a server answered; 203 counts as 200.
+
+    Attributes:
+        body: All of it for status 200; of an error, what has arrived of its first bytes.
+    """
 
     status: int
     headers: HTTPHeaderDict
@@ -116,7 +122,8 @@ class Transport:
             # Unlike ``requests``' own, these keep apart the lines of one name.
             received = response.raw.headers
             if response.status_code not in _WITH_BODY:
-                return Answer(status=response.status_code, headers=received)
+                said = _first_bytes(response)
+                return Answer(status=response.status_code, headers=received, body=said)
             body = self._read(response, max_bytes, is_cut=is_cut)
             return Answer(status=200, headers=received, body=body)
 
@@ -169,6 +176,20 @@ class Transport:
         if isinstance(exc, ValueError | urllib3.exceptions.LocationValueError):
             return FetchError("invalid_url", f"not a URL that can be asked: {exc}")
         return FetchError("request_failed", f"{type(exc).__name__}: {_innermost(exc)}")
+
+
+def _first_bytes(response: requests.Response) -> bytes:
+    """Return the first bytes of an error's page, as far as they can be had; none of a file."""
+    body = b""
+    if "html" not in response.headers.get("Content-Type", "html"):
+        return body
+    with contextlib.suppress(urllib3.exceptions.HTTPError, *_PLAIN, *_NOT_HTTP):
+        while len(body) < _ERROR_BYTES:
+            chunk = response.raw.read1(CHUNK_BYTES, decode_content=True)
+            if not chunk:
+                break
+            body += chunk
+    return body
 
 
 def _breaks_off(raw: Any) -> bool:

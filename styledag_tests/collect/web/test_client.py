@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from styledag.errors import is_transient
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.clients import Sleeper, client, first_then, refusal
 from styledag_tests.collect.servers import PNG, Reply, Site, image, serving
@@ -29,7 +30,7 @@ def test_user_agent_is_honest_and_no_cookie_comes_back(
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [("3", 3.0), ("1.5", 1.5), ("3, 7", 7.0), ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0)],
+    [("3", 3.0), ("1.5", 1.5), ("3, 7", 7.0)],
 )
 def test_429_is_tried_again_when_the_server_says(
     workspace: Workspace, sleeper: Sleeper, header: str, expected: float
@@ -41,6 +42,44 @@ def test_429_is_tried_again_when_the_server_says(
     ):
         assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
     assert sleeper.slept == [expected]
+
+
+@pytest.mark.parametrize("header", ["0", "0.0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_wait_of_nothing_is_no_advice(
+    workspace: Workspace, sleeper: Sleeper, header: str
+) -> None:
+    busy = Reply(b"", 429, headers={"Retry-After": header})
+    with serving({"/a.png": busy}) as site, client(workspace, sleeper) as http:
+        assert refusal(http.image, f"{site.url}/a.png").reason == "http_429"
+    first, second = sleeper.slept
+    assert 0.25 <= first <= 0.5 <= second <= 1.0
+
+
+CHALLENGE = b"<!doctype html><script>window._cf_chl_opt = {};</script>"
+
+
+@pytest.mark.parametrize("status", [200, 403, 503])
+def test_a_challenge_is_neither_a_page_nor_a_refusal_of_one_image(
+    workspace: Workspace, sleeper: Sleeper, status: int
+) -> None:
+    routes: dict[str, Any] = {"/a.png": image(), "/b.png": Reply(CHALLENGE, status)}
+    with serving(routes) as site, client(workspace, sleeper) as http:
+        http.image(f"{site.url}/a.png")
+        error = refusal(http.image, f"{site.url}/b.png")
+        assert refusal(http.image, f"{site.url}/c.png").reason == "host_given_up"
+        assert (site.asked["/b.png"], site.asked["/c.png"]) == (1, 0)
+    assert error.reason == "challenged"
+    assert is_transient(error.reason)
+    assert "Cloudflare" in error.detail
+    assert not sleeper.slept
+
+
+def test_a_challenge_in_place_of_a_robots_txt_forbids_nothing(
+    workspace: Workspace, sleeper: Sleeper
+) -> None:
+    routes: dict[str, Any] = {"/a.png": image(), "/robots.txt": Reply(CHALLENGE, 403)}
+    with serving(routes) as site, client(workspace, sleeper) as http:
+        assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
 
 
 def test_a_host_that_asks_for_hours_is_not_asked_again(
