@@ -11,7 +11,7 @@ import pytest
 from styledag.collect.collect import NOTES, collect_images
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FetchSettings, MediaWikiSource
-from styledag.errors import SourceError
+from styledag.errors import SourceError, may_pass
 from styledag.manifest import Manifest
 from styledag.store.digest import LOG_FOLDER
 from styledag.store.workspace import Workspace
@@ -356,12 +356,72 @@ def test_a_lagging_wiki_is_asked_again(workspace: Workspace) -> None:
     assert len(site.questions) > 4
 
 
+@pytest.mark.parametrize("code", ["maxlag", "internal_api_error_DBQueryError", "readonly"])
+def test_what_may_pass_is_asked_again_and_then_said_to(workspace: Workspace, code: str) -> None:
+    def failing(questions: list[Mapping[str, str]], reply: Reply) -> Any:
+        return {"error": {"code": code, "info": "later"}}
+
+    with serving_odd(failing) as site, pytest.raises(SourceError, match=f"{code}: later") as caught:
+        collect(site, workspace)
+    assert len(site.questions) == FETCH.retries + 1
+    assert may_pass(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dirt",
+    [
+        b"%s\xef\xbb\xbf",
+        b"\xef\xbb\xbf\n%s",
+        b"<br />\n<b>Warning</b>: {x} in <b>/w/LocalSettings.php</b> on line <b>3</b><br />\n%s",
+    ],
+)
+def test_what_php_writes_around_an_answer_is_passed_over(workspace: Workspace, dirt: bytes) -> None:
+    def dirty(questions: list[Mapping[str, str]], reply: Reply) -> Any:
+        return Reply(dirt.replace(b"%s", reply.body), content_type="text/html")
+
+    with serving_odd(dirty) as site, pytest.raises(SourceError, match=r"no image could be taken"):
+        # The odd wiki serves no files; its lists are read nevertheless.
+        collect(site, workspace)
+
+
+def test_an_answer_without_anything_may_be_an_empty_list(workspace: Workspace) -> None:
+    def old(questions: list[Mapping[str, str]], reply: Reply) -> Any:
+        return [] if questions[-1].get("gcmtype") == "page" else reply
+
+    with serving_odd(old) as site, pytest.raises(SourceError, match=r"no image could be taken"):
+        collect(site, workspace)
+
+
+def test_a_file_that_is_hidden_or_lost_is_called_so(workspace: Workspace) -> None:
+    files = {f"{name}.png": file(name) for name in ("A", "filehidden", "filemissing")}
+    data = WikiData(files=files, categories={"Fruit": Category(files=tuple(files))}, limit=50)
+
+    class Lossy(WikiSite):
+        def answer(self, path: str) -> Reply:
+            reply = super().answer(path)
+            found = json.loads(reply.body) if path.startswith("/api.php") else {}
+            for each in found.get("query", {}).get("pages", ()):
+                name = each["title"][5:-4]
+                if name in ("filehidden", "filemissing") and "imageinfo" in each:
+                    each["imageinfo"] = [{name: True}]
+            return Reply(json.dumps(found).encode()) if found else reply
+
+    routes: dict[str, Any] = {"/images/A.png": Reply(PNG, content_type="image/png")}
+    with serving(routes, Lossy(data, "1.43")) as site:
+        manifest = collect(site, workspace)
+    assert [row.detail for row in manifest.rejected] == [
+        "the wiki hides its newest version",
+        "the wiki has a page for it, but has lost the file",
+    ]
+
+
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
+        ({"error": {"code": "readapidenied", "info": "no"}}, "readapidenied: no .give the cookies"),
         ({"error": {"code": "badvalue", "info": "Unrecognized value"}}, "badvalue: Unrecognized"),
         (page("<p>hello"), "not JSON: give the address of the wiki's api.php"),
-        ([], "does not answer as MediaWiki"),
+        ([1], "does not answer as MediaWiki"),
         ({"query": []}, "does not answer as MediaWiki"),
         (Reply(b"", 404), "cannot be read: .*http_404"),
         (Reply(b"[" * 100_000, content_type="application/json"), "not JSON"),
