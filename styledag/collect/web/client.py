@@ -295,6 +295,10 @@ class Client:
                 self._refuse_challenge(host, answer, question)
                 asked_s = retry_after_s(answer.headers.get("Retry-After"))
                 is_busy = is_transient(f"http_{answer.status}")
+                if last and _is_lost_thumbnail(answer):
+                    self._turns.note(host, has_failed=False)
+                    detail = "the wiki cannot draw this thumbnail, however often it is asked"
+                    raise FetchError("thumbnail_failed", detail)
                 asks_too_much = is_busy and (asked_s or 0) > MOST_WAIT_S
                 if last or not is_busy or asks_too_much:
                     self._turns.note(host, has_failed=is_busy, is_final=asks_too_much)
@@ -339,6 +343,16 @@ class Client:
         question = _Question(QUESTIONS, MOST_ROBOTS_BYTES, obeys_robots=False, is_cut=True)
         received, answer = self._fetch(url, question)
         return self._bodies.body(received) if answer is None else answer.body
+
+
+def _is_lost_thumbnail(answer: Answer) -> bool:
+    """Return whether MediaWiki's thumb.php gives up on one file, which says nothing of the server.
+
+    It answers 500 each time, and 429 once it has failed too often.
+    """
+    failed = b"Error generating thumbnail" in answer.body
+    too_often = b"too many recent failed attempts" in answer.body
+    return failed and (answer.status == 500 or (answer.status == 429 and too_often))
 
 
 @contextmanager

@@ -74,6 +74,26 @@ def test_a_challenge_is_neither_a_page_nor_a_refusal_of_one_image(
     assert not sleeper.slept
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "reason"),
+    [
+        (500, b"Error creating thumbnail: convert: out of memory", "thumbnail_failed"),
+        (429, b"There have been too many recent failed attempts (4 or more)", "thumbnail_failed"),
+        (429, b"You've exceeded your rate limit", "http_429"),
+    ],
+)
+def test_a_thumbnail_that_a_wiki_cannot_draw_says_nothing_of_its_server(
+    workspace: Workspace, sleeper: Sleeper, status: int, words: bytes, reason: str
+) -> None:
+    body = b"<html><head><title>Error generating thumbnail</title></head><body>%s" % words
+    routes: dict[str, Any] = {f"/{n}.png": Reply(body, status) for n in range(6)}
+    with serving(routes) as site, client(workspace, sleeper, retries=1) as http:
+        reasons = [refusal(http.image, f"{site.url}/{n}.png").reason for n in range(6)]
+    assert reasons[0] == reason
+    assert reasons[5] == (reason if reason == "thumbnail_failed" else "host_given_up")
+    assert site.asked["/0.png"] == 2
+
+
 def test_a_challenge_in_place_of_a_robots_txt_forbids_nothing(
     workspace: Workspace, sleeper: Sleeper
 ) -> None:
