@@ -36,11 +36,13 @@ class Find:
         origin: Where it was found.
         sha1: Of its bytes, if the source says so.
         refusal: Why it isn't worth asking for, if the source has said so much of it.
+        signed_url: The address to ask, where the origin's lacks a signature that expires.
     """
 
     origin: Origin
     sha1: str = ""
     refusal: FetchError | None = None
+    signed_url: str = ""
 
 
 def rejection(subject: str, error: FetchError) -> Rejection:
@@ -129,7 +131,10 @@ def _taken(find: Find, client: Client) -> Callable[[], RawImage]:
     """Fetch an image; return what keeps it."""
     if find.refusal is not None:
         raise find.refusal
-    keep = client.ask_image(find.origin.url, sha1=find.sha1, referer=find.origin.page_url)
+    url = find.origin.url
+    keep = client.ask_image(
+        find.signed_url or url, known_as=url, sha1=find.sha1, referer=find.origin.page_url
+    )
 
     def take() -> RawImage:
         received = keep()

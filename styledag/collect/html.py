@@ -15,6 +15,7 @@ from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.collect.web.links import without_session
 from styledag.collect.web.opt_outs import refusal_detail
 from styledag.collect.web.originals import original_url
+from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
@@ -210,13 +211,16 @@ class _Crawl:
         for image in page.images(source.image):
             texts = {name: page.text_of(getattr(source, name), image) for name in _TEXTS}
             # The next run has another session; the image and its page are the same.
-            url = without_session(image.url)
+            asked = without_session(image.url)
+            asked = original_url(asked) if source.originals else asked
+            url = without_signature(asked)
             yield Find(
                 origin=Origin(
-                    url=original_url(url) if source.originals else url,
+                    url=url,
                     page_url=without_session(page.url),
                     alt=image.alt,
                     **{**texts, "licence": texts["licence"] or UNKNOWN_LICENCE},
                 ),
                 refusal=FetchError("opted_out", refused) if refused else None,
+                signed_url="" if url == asked else asked,
             )

@@ -17,6 +17,7 @@ from styledag.collect.settings import UrlsSource
 from styledag.collect.sources import collects
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
+from styledag.collect.web.signatures import without_signature
 from styledag.collect.written_texts import cell_text, encoding_of
 from styledag.edited_csv import SURPLUS, edited_csv
 from styledag.errors import FetchError, SourceError
@@ -95,9 +96,10 @@ def _find(source: UrlsSource, url: str, row: Row) -> Find:
         url = absolute_url("", url)
     except FetchError as exc:
         refusal = exc
+    lasting = without_signature(url)
     return Find(
         origin=Origin(
-            url=url,
+            url=lasting,
             page_url=cell_text(row, source.page_url),
             title=cell_text(row, source.title),
             alt=cell_text(row, source.alt),
@@ -106,6 +108,7 @@ def _find(source: UrlsSource, url: str, row: Row) -> Find:
             author=cell_text(row, source.author_column) or source.author,
         ),
         refusal=refusal,
+        signed_url="" if lasting == url else url,
     )
 
 

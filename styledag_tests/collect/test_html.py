@@ -1,6 +1,7 @@
 """A web site is read page by page, and nothing of it is lost silently."""
 
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -373,3 +374,26 @@ def test_an_image_without_an_address_is_counted(workspace: Workspace, tmp_path: 
         manifest = run([site_source(site.url, item_link=None, licence=stated)], workspace, tmp_path)
     assert manifest.facts == {"found": 3, "kept": 1, "rejected_no_url": 2}
     assert [row.origin.licence for row in manifest.rows] == ["CC BY 4.0"]
+
+
+def test_another_signature_is_no_news(workspace: Workspace, tmp_path: Path) -> None:
+    visits = itertools.count()
+
+    def start(site: Site) -> Reply:
+        signed = f"/{{n}}.png?X-Amz-Date={next(visits)}&X-Amz-Signature=abc"
+        return page("<h1>G</h1>" + "".join(f'<img src="{signed.format(n=n)}">' for n in range(2)))
+
+    class Bucket(Site):
+        def answer(self, path: str) -> Reply:
+            if "X-Amz-Signature=abc" not in path:
+                return super().answer(path)
+            known = self.last_headers[path].get("If-None-Match") == '"1"'
+            return Reply(b"", 304) if known else image(ETag='"1"')
+
+    with serving({"/": start}, Bucket({})) as site:
+        source = site_source(site.url, item_link=None)
+        first = run([source], workspace, tmp_path)
+        assert [row.origin.url for row in first.rows] == [f"{site.url}/{n}.png" for n in range(2)]
+        workspace.work.clear()
+        assert run([source], workspace, tmp_path) == first
+    assert workspace.work == {"pages": 1}

@@ -18,6 +18,7 @@ from styledag.collect.web.opt_outs import header_opt_outs, refusal_detail
 from styledag.collect.web.received import Received, ReceivedBodies
 from styledag.collect.web.request_headers import RequestHeaders
 from styledag.collect.web.robots import MOST_ROBOTS_BYTES, Robots
+from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.transport import Answer, Transport
 from styledag.collect.web.turns import HostTurns
 from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s, retry_after_s
@@ -163,26 +164,34 @@ class Client:
         """
         return self.ask_image(url, sha1=sha1, referer=referer)()
 
-    def ask_image(self, url: str, *, sha1: str = "", referer: str = "") -> Callable[[], Received]:
+    def ask_image(
+        self, url: str, *, sha1: str = "", referer: str = "", known_as: str = ""
+    ) -> Callable[[], Received]:
         """Ask for an image; return what hashes, keeps and checks it, as :meth:`image` does.
 
         So the next image can be asked for meanwhile.
 
+        Args:
+            url: Its address, as it is asked.
+            sha1: As for :meth:`image`.
+            referer: As for :meth:`image`.
+            known_as: Its lasting address, if the one to ask is signed for a while.
+
         Raises:
             FetchError: With the reason for which it can't be had.
         """
-        known = self._bodies.find(url)
+        name = known_as or url
+        known = self._bodies.find(name)
         if known is not None and self._needs_no_asking(known, sha1.lower()):
             self._note_unchanged()
             return partial(self._checked, known)
-        answered = self._answered(
-            url, _Question(IMAGES, self.settings.max_image_bytes, referer=referer)
-        )
+        question = _Question(IMAGES, self.settings.max_image_bytes, referer=referer)
+        answered = self._answered(url, question, known)
 
         def keep() -> Received:
             if isinstance(answered, Received):
                 return self._checked(answered)
-            return self._checked(self._kept(url, IMAGES, *answered))
+            return self._checked(self._kept(name, IMAGES, *answered))
 
         return keep
 
@@ -211,18 +220,20 @@ class Client:
 
     def _fetch(self, url: str, question: _Question) -> tuple[Received, Answer | None]:
         """Return a body's record, and its answer unless the known body is unchanged."""
-        answered = self._answered(url, question)
+        answered = self._answered(url, question, self._bodies.find(url))
         if isinstance(answered, Received):
             return answered, None
         return self._kept(url, question.kind, *answered), answered[1]
 
-    def _answered(self, url: str, question: _Question) -> Received | tuple[str, Answer]:
+    def _answered(
+        self, url: str, question: _Question, known: Received | None
+    ) -> Received | tuple[str, Answer]:
         """Return what answered after redirects, with its answer; the known body if unchanged."""
-        known = self._bodies.find(url)
+        answered_before = "" if known is None else without_signature(known.final_url)
         hop, seen = url, {url}
         for _ in range(MOST_REDIRECTS + 1):
             headers = {"Accept": _ACCEPT[question.kind]}
-            if known is not None and known.final_url == hop:
+            if known is not None and answered_before == without_signature(hop):
                 headers |= known.validators
             answer = self._ask(hop, headers, question)
             if answer.status == 304 and known is not None:
