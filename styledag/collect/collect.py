@@ -21,6 +21,7 @@ logger = logging.getLogger("styledag.collect")
 
 CODE_VERSION = "4"
 _HOW_STATED = {"html": ", such as licence: {text: CC BY 4.0}"}
+_MANY_OF_ONE = 5
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
 
@@ -123,6 +124,7 @@ def _notes(source: SourceSettings, harvest: Harvest) -> list[str]:
     kept, left_out = len(harvest.images), len(harvest.rejected)
     counts = f"; left out: {_counts(harvest.rejected)}" if left_out else ""
     lines = [f"{source.name}: {kept} of {kept + left_out} taken{counts}", *harvest.notes]
+    lines += _same_bytes(source, harvest)
     unknown = sum(image.origin.licence == UNKNOWN_LICENCE for image in harvest.images)
     nobody = sum(not image.origin.author for image in harvest.images)
     if unknown or nobody:
@@ -134,6 +136,20 @@ def _notes(source: SourceSettings, harvest: Harvest) -> list[str]:
     for line in lines:
         logger.info("%s", line)
     return lines
+
+
+def _same_bytes(source: SourceSettings, harvest: Harvest) -> list[str]:
+    """Return a line if many addresses of a site gave one file: what it shows in place of others."""
+    counts = Counter(image.sha256 for image in harvest.images)
+    [(sha256, count)] = counts.most_common(1)
+    if harvest.inside or count < _MANY_OF_ONE:
+        return []
+    first = next(image for image in harvest.images if image.sha256 == sha256)
+    return [
+        f"{source.name}: {count} addresses gave the very same file, first {first.origin.url}: if it "
+        "is a placeholder, take it out under curation.drop, and see whether the site wants a "
+        "referer, cookies or another user agent (fetch)"
+    ]
 
 
 def _write_notes(lines: Sequence[str], folder: Path) -> None:

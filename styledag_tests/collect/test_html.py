@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from styledag.collect.collect import collect_images
+from styledag.collect.collect import NOTES, collect_images
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FetchSettings, HtmlSource, NearImage
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.errors import SourceError, StyleFileError
 from styledag.manifest import Manifest
+from styledag.store.digest import LOG_FOLDER
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
@@ -397,3 +398,14 @@ def test_another_signature_is_no_news(workspace: Workspace, tmp_path: Path) -> N
         workspace.work.clear()
         assert run([source], workspace, tmp_path) == first
     assert workspace.work == {"pages": 1}
+
+
+def test_one_file_at_many_addresses_is_noted(workspace: Workspace, tmp_path: Path) -> None:
+    shown = "".join(f'<img src="/{n}.png">' for n in range(7))
+    routes: dict[str, Route] = {f"/{n}.png": image() for n in range(1, 7)}
+    routes |= {"/": page(shown), "/0.png": image(PNG + b"0")}
+    with serving(routes) as site:
+        manifest = run([site_source(site.url, item_link=None)], workspace, tmp_path)
+    assert len(manifest.rows) == 7
+    notes = (workspace.folder / LOG_FOLDER / NOTES).read_text()
+    assert f"6 addresses gave the very same file, first {site.url}/1.png" in notes
