@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from styledag.captions.settings import CaptionSettings, EndpointSettings
+from styledag.captions.thinking import answer_after_thought, unfinished_thought
 from styledag.errors import ModelError
 
 if TYPE_CHECKING:
@@ -71,13 +72,20 @@ class EndpointCaptioner:
     def _ask(self, image: "Image", settings: CaptionSettings) -> tuple[str, Mapping[str, Any]]:
         answer = self._sent(_question(image, self._endpoint.model, settings))
         try:
-            content = answer["choices"][0]["message"]["content"] or ""
-            return str(content).strip(), answer.get("usage") or {}
+            message = answer["choices"][0]["message"]
+            content = str(message["content"] or "")
+            thought = message.get("reasoning_content") or message.get("reasoning")
+            ended = answer["choices"][0].get("finish_reason")
+            usage = answer.get("usage") or {}
         except (LookupError, TypeError, AttributeError) as exc:
             raise ModelError(
                 f"{self._endpoint.url} answers in another form than OpenAI's chat completions: "
                 f"{str(answer)[:200]}"
             ) from exc
+        name = f"{self._endpoint.model} at {self._endpoint.url}"
+        if thought and not content.strip() and ended == "length":
+            raise unfinished_thought(name)
+        return answer_after_thought(content, captioner=name), usage
 
     def _sent(self, question: Mapping[str, Any]) -> Any:
         wait_s = self._backoff_s

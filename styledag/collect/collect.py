@@ -146,8 +146,8 @@ def _same_bytes(source: SourceSettings, harvest: Harvest) -> list[str]:
         return []
     first = next(image for image in harvest.images if image.sha256 == sha256)
     return [
-        f"{source.name}: {count} addresses gave the very same file, first {first.origin.url}: if it "
-        "is a placeholder, take it out under curation.drop, and see whether the site wants a "
+        f"{source.name}: {count} addresses gave the very same file, first {first.origin.url}: if "
+        "it is a placeholder, take it out under curation.drop, and see whether the site wants a "
         "referer, cookies or another user agent (fetch)"
     ]
 

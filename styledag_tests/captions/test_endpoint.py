@@ -183,6 +183,33 @@ def test_another_form_of_answer_is_named(server: Server, answer: bytes) -> None:
         asked(server, concurrency=1)
 
 
+def chat_answer(finish: str, **message: str | None) -> bytes:
+    return json.dumps({"choices": [{"message": message, "finish_reason": finish}]}).encode()
+
+
+def test_a_thought_is_no_caption(server: Server) -> None:
+    said = chat_answer("stop", content="<think>A fox?</think>A fox", reasoning_content=None)
+    server.trouble = lambda _: (200, said, {})
+    assert asked(server, images=IMAGES[:1]) == ["A fox"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "reasoning_content": "Okay, the user"},
+        {"content": "", "reasoning": "Okay, the user"},
+        {"content": "<think>Okay, the user"},
+    ],
+)
+def test_a_thought_that_uses_up_all_tokens_is_named(
+    server: Server, message: dict[str, str | None]
+) -> None:
+    said = chat_answer("length", **message)
+    server.trouble = lambda _: (200, said, {})
+    with pytest.raises(ModelError, match=r"captioner tiny at http.* thinks before it answers"):
+        asked(server, images=IMAGES[:1])
+
+
 def test_an_empty_answer_is_an_empty_caption(server: Server) -> None:
     body = b'{"choices": [{"message": {"content": null}}]}'
     server.trouble = lambda _: (200, body, {})
