@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from styledag.collect.web.client import Client, Page
 from styledag.collect.web.waiting import backoff_s
-from styledag.errors import FetchError, SourceDownError, SourceError
+from styledag.errors import FetchError, SourceDownError, SourceError, WikiRefusedError
 
 logger = logging.getLogger("styledag.collect")
 
@@ -118,11 +118,11 @@ class MediaWikiApi:
         code = str(error.get("code"))
         detail = f"{self.url} refuses the question: {code}: {error.get('info', '')}"
         if code in _CLOSED:
-            return SourceError(
+            return WikiRefusedError(
                 f"{detail} (give the cookies or headers of somebody who may read the wiki, under "
                 "fetch.cookies or fetch.headers in the style file)"
             )
-        return (SourceDownError if _WAIT_AND_RETRY.fullmatch(code) else SourceError)(detail)
+        return (SourceDownError if _WAIT_AND_RETRY.fullmatch(code) else WikiRefusedError)(detail)
 
     def _page(self, url: str) -> Page:
         limit = self._client.settings.max_pages

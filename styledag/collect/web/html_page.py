@@ -70,6 +70,10 @@ class HtmlPage:
         found = (attribute(link, "href") for link in self._tree.css(selector))
         return list(dict.fromkeys(self._absolute(link) for link in found if link))
 
+    def has(self, selector: str) -> bool:
+        """Return whether the page has an element that a selector matches."""
+        return self._tree.css_first(selector) is not None
+
     def text(self, selector: str | None) -> str:
         """Return the first selected element's text on one line; empty if there is none."""
         element = self._tree.css_first(selector) if selector else None
