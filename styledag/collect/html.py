@@ -1,5 +1,6 @@
 """Any web site, read page by page with CSS selectors."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,8 @@ from styledag.store.workspace import Workspace
 
 MOST_BARREN_LISTS = 20
 """List pages in a row that lead to nothing new, after which their chain is a trap."""
+_MANY_TO_ONE = 3
+"""Links to image pages that are redirected to one and the same, which is then none of theirs."""
 
 
 @collects(HtmlSource)
@@ -164,14 +167,26 @@ class _Crawl:
                 self._reject(link, exc)
             advance(1)
 
+        led_to: dict[str, str] = {}
+
         def fetch(at: int) -> Callable[[], list[Find]]:
-            return partial(self._read_page, self._client.page(admitted[at]))
+            page = self._client.page(admitted[at])
+            led_to[admitted[at]] = without_session(page.url)
+            return partial(self._read_page, page)
 
         finds: list[Find] = []
         results = fetch_by_host(admitted, fetch, lambda: advance(1))
+        shared = Counter(url for link, url in led_to.items() if url != without_session(link))
         for link, result in zip(admitted, results, strict=True):
+            others = shared[led_to.get(link, "")]
             if isinstance(result, FetchError):
                 self._reject(link, result)
+            elif others >= _MANY_TO_ONE and led_to[link] != without_session(link):
+                detail = (
+                    f"leads to {led_to[link]}, as {others} links do: a login, or what the site "
+                    "shows in place of pages that are gone"
+                )
+                self._reject(link, FetchError("redirected", detail))
             else:
                 finds += result
         return finds

@@ -409,3 +409,20 @@ def test_one_file_at_many_addresses_is_noted(workspace: Workspace, tmp_path: Pat
     assert len(manifest.rows) == 7
     notes = (workspace.folder / LOG_FOLDER / NOTES).read_text()
     assert f"6 addresses gave the very same file, first {site.url}/1.png" in notes
+
+
+def test_a_page_that_many_links_are_redirected_to_is_none_of_theirs(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    links = "".join(f'<a class=item href="/p/{n}">{n}</a>' for n in range(7))
+    login = Reply(b"", 302, headers={"Location": "/login?next=1"})
+    alias = Reply(b"", 302, headers={"Location": "/p/0"})
+    routes: dict[str, Route] = {f"/p/{n}": login for n in range(2, 7)}
+    routes |= {"/": page(links), "/p/0": page("<h1>0</h1><img src=/0.png>"), "/p/1": alias}
+    routes |= {"/login?next=1": page("<img src=/logo.png>"), "/logo.png": image(PNG + b"logo")}
+    routes |= {"/0.png": image()}
+    with serving(routes) as site:
+        manifest = run([site_source(site.url)], workspace, tmp_path)
+    assert [row.origin.url for row in manifest.rows] == [f"{site.url}/0.png"]
+    assert manifest.facts == {"found": 6, "kept": 1, "rejected_redirected": 5}
+    assert "/login?next=1, as 5 links do" in manifest.rejected[0].detail
