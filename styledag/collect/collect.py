@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from styledag.collect.harvest import Harvest
+from styledag.collect.harvest import MANY_OF_ONE, Harvest
 from styledag.collect.records import UNKNOWN_LICENCE, RawImage
 from styledag.collect.settings import FetchSettings, SourceSettings
 from styledag.collect.sources import collector_of
@@ -21,7 +21,6 @@ logger = logging.getLogger("styledag.collect")
 
 CODE_VERSION = "4"
 _HOW_STATED = {"html": ", such as licence: {text: CC BY 4.0}"}
-_MANY_OF_ONE = 5
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
 
@@ -142,7 +141,7 @@ def _same_bytes(source: SourceSettings, harvest: Harvest) -> list[str]:
     """Return a line if many addresses of a site gave one file: what it shows in place of others."""
     counts = Counter(image.sha256 for image in harvest.images)
     [(sha256, count)] = counts.most_common(1)
-    if harvest.inside or count < _MANY_OF_ONE:
+    if harvest.inside or count < MANY_OF_ONE:
         return []
     first = next(image for image in harvest.images if image.sha256 == sha256)
     return [

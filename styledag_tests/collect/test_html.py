@@ -426,3 +426,21 @@ def test_a_page_that_many_links_are_redirected_to_is_none_of_theirs(
     assert [row.origin.url for row in manifest.rows] == [f"{site.url}/0.png"]
     assert manifest.facts == {"found": 6, "kept": 1, "rejected_redirected": 5}
     assert "/login?next=1, as 5 links do" in manifest.rejected[0].detail
+
+
+def test_an_image_that_many_addresses_are_redirected_to_is_none_of_theirs(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    shown = "".join(f'<img src="/{n}.png">' for n in range(9))
+    gone = Reply(b"", 302, headers={"Location": "/removed.png"})
+    moved = Reply(b"", 301, headers={"Location": "/new.png"})
+    routes: dict[str, Route] = {f"/{n}.png": gone for n in range(2, 9)}
+    routes |= {"/": page(shown), "/0.png": image(), "/1.png": moved}
+    routes |= {"/removed.png": image(PNG + b"removed"), "/new.png": image(PNG + b"new")}
+    with serving(routes) as site:
+        source = site_source(site.url, item_link=None)
+        manifest = run([source], workspace, tmp_path)
+        assert run([source], workspace, tmp_path) == manifest
+    assert [row.origin.url for row in manifest.rows] == [f"{site.url}/{n}.png" for n in range(2)]
+    assert manifest.facts == {"found": 9, "kept": 2, "rejected_redirected": 7}
+    assert "/removed.png, as 7 addresses do" in manifest.rejected[0].detail
