@@ -210,6 +210,34 @@ def test_the_connection_goes_to_the_address_that_was_checked(
     assert looked_up == ["rebind.test", "rebind.test"]
 
 
+def test_a_family_of_addresses_that_leads_nowhere_costs_one_turn(
+    workspace: Workspace, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, tried = socket.socket.connect, []
+    addresses = [(socket.AF_INET6, ("::1", 0, 0, 0)), (socket.AF_INET6, ("::2", 0, 0, 0))]
+
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        found = [*addresses, (socket.AF_INET, ("127.0.0.1", port))]
+        return [(family, socket.SOCK_STREAM, 6, "", address) for family, address in found]
+
+    def connected(self: socket.socket, address: Any) -> None:
+        tried.append((address[0], self.gettimeout()))
+        if ":" in address[0]:
+            raise TimeoutError
+        connect(self, address)
+
+    routes: dict[str, Any] = {"/a.png": image(), "/b.png": image()}
+    with serving(routes) as site, client(workspace, sleeper, retries=0) as http:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        monkeypatch.setattr(socket.socket, "connect", connected)
+        http.image(f"{site.url}/a.png")
+        first = tried.copy()
+        tried.clear()
+        http.image(f"{site.url}/b.png")
+    assert first[:2] == [("::1", 2.0), ("127.0.0.1", 2.0)]
+    assert {address for address, _ in tried} == {"127.0.0.1"}
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
