@@ -52,7 +52,13 @@ def collect_images(
             continue
         rejected += harvest.rejected
         notes += _notes(source, harvest)
-        for image in _named_apart(harvest, images):
+        named = _named_apart(harvest, images)
+        known = sum(image.key in images for image in named)
+        if known:
+            notes.append(
+                f"{source.name}: {known} images are in an earlier source too, whose words count"
+            )
+        for image in named:
             images.setdefault(image.key, image)
     if failed:
         raise SourceError("; ".join(str(error) for error in failed)) from failed[0]

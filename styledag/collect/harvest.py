@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from styledag.collect.records import Origin, RawImage
+from styledag.collect.records import UNKNOWN_LICENCE, Origin, RawImage
 from styledag.collect.web.client import Client
 from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError
@@ -61,7 +61,8 @@ def take_images(finds: Iterable[Find], client: Client, workspace: Workspace) -> 
     which answers first: the budgets go to the first images, in the order of their pages.
 
     Args:
-        finds: In any order; of the pages that show one image, the first by address counts.
+        finds: In any order; of the pages that show one image, the one that says most of it counts,
+            and of equals the first by address. If one refuses its use, that holds.
         client: Fetches and keeps them.
         workspace: Shows the progress.
 
@@ -70,7 +71,7 @@ def take_images(finds: Iterable[Find], client: Client, workspace: Workspace) -> 
         ``max_total_bytes``, or that many addresses are redirected to: it is none of theirs.
     """
     first: dict[str, Find] = {}
-    for find in sorted(finds, key=lambda find: find.origin.page_url):
+    for find in sorted(finds, key=_order):
         first.setdefault(find.origin.url, find)
     waiting = list(first.values())
     budget = _Budget(client)
@@ -89,6 +90,13 @@ def take_images(finds: Iterable[Find], client: Client, workspace: Workspace) -> 
             advance(1)
     images, stand_ins = _without_stand_ins(budget.images, led_to)
     return Harvest(tuple(images), (*budget.rejected, *stand_ins))
+
+
+def _order(find: Find) -> tuple[bool, int, str]:
+    origin = find.origin
+    said = (origin.caption, origin.author, origin.description, origin.title, origin.alt)
+    count = sum(map(bool, said)) + (origin.licence != UNKNOWN_LICENCE)
+    return (find.refusal is None, -count, origin.page_url)
 
 
 def _without_stand_ins(

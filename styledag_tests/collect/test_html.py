@@ -146,6 +146,30 @@ def test_a_image_on_two_pages_counts_once_for_the_first(
     assert manifest.rows[0].origin.title == "A"
 
 
+def test_of_two_pages_the_one_that_says_most_of_an_image_counts(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    said = "<figure><img src=/p.png><figcaption>A fox</figcaption></figure><i>CC0</i>"
+    robots = "<meta name=robots content=noai>"
+    routes: dict[str, Route] = {
+        "/": page("".join(f'<a class="item" href="/{n}">{n}</a>' for n in "abcd")),
+        "/a": page("<h1>A</h1><img src=/p.png><img src=/q.png>"),
+        "/b": page(f"<h1>B</h1>{said}"),
+        "/c": page(f"<h1>C</h1><img src=/p.png>{robots}".replace("/p.png", "/q.png")),
+        "/d": page("<h1>D</h1><img src=/p.png>"),
+        "/p.png": image(),
+        "/q.png": image(PNG + b"q"),
+    }
+    with serving(routes) as site:
+        manifest = run([site_source(site.url, licence="i")], workspace, tmp_path)
+    [row] = manifest.rows
+    assert row.origin.page_url == f"{site.url}/b"
+    assert (row.origin.title, row.origin.caption, row.origin.licence) == ("B", "A fox", "CC0")
+    assert [(each.subject, each.reason) for each in manifest.rejected] == [
+        (f"{site.url}/q.png", "opted_out")
+    ]
+
+
 @pytest.mark.timeout(20)
 def test_pagination_that_runs_in_a_circle_ends(workspace: Workspace, tmp_path: Path) -> None:
     routes: dict[str, Route] = {

@@ -157,3 +157,14 @@ def test_a_missing_text_is_empty_and_tags_are_one_caption(tmp_path: Path) -> Non
 def test_a_missing_list_is_named(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no-list\.csv cannot be read"):
         collect(tmp_path / "no-list.csv", workspace)
+
+
+def test_an_image_of_two_sources_is_noted(workspace: Workspace, tmp_path: Path) -> None:
+    with serving({"/0.png": image()}) as site:
+        for name in ("a.csv", "b.csv"):
+            (tmp_path / name).write_text(f"url,caption\n{site.url}/0.png,{name}\n")
+        sources = [UrlsSource(type="urls", path=name, fetch=FETCH) for name in ("a.csv", "b.csv")]
+        [row] = collect_images(sources, workspace, project=tmp_path).rows
+    assert row.origin.caption == "a.csv"
+    notes = (workspace.folder / LOG_FOLDER / NOTES).read_text()
+    assert "b.csv: 1 images are in an earlier source too, whose words count" in notes
