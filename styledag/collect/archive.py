@@ -29,6 +29,7 @@ from styledag.store.workspace import Workspace
 
 MOST_TEXT_BYTES = 100_000
 _TEXTS = (".txt", ".caption", ".json")
+_NAMED_IN_UTF_8 = 0x800
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
@@ -259,7 +260,7 @@ def _members(path: Path) -> Iterator[_Member]:
         with zipfile.ZipFile(path) as packed:
             for entry in packed.infolist():
                 if not entry.is_dir():
-                    name = _printable(entry.filename)
+                    name = _printable(_zip_name(entry))
                     yield _Member(name, entry.file_size, partial(packed.open, entry))
         return
     # As a stream: a compressed archive cannot be read in any other order.
@@ -301,6 +302,16 @@ class _Entry(tarfile.TarInfo):
 
 def _regular(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
     return tape.extractfile(member) if member.isreg() else None
+
+
+def _zip_name(entry: zipfile.ZipInfo) -> str:
+    """Return a member's name; macOS and others write UTF-8 without the flag that says so."""
+    if entry.flag_bits & _NAMED_IN_UTF_8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode()
+    except UnicodeError:
+        return entry.filename
 
 
 def _printable(name: str) -> str:

@@ -21,6 +21,8 @@ from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
 SVG = "image/svg+xml"
+_NOT_OPENED = frozenset(("image/vnd.djvu", "image/x.djvu", "image/x-djvu", "image/x-xcf"))
+"""What a wiki calls images and no decoder opens: whole books, and layers of drawings."""
 _RENDERING = {"prop": "imageinfo", "iiprop": "url|size|mime"}
 
 
@@ -141,6 +143,8 @@ def _refusal(source: MediaWikiSource, file: WikiFile, rendering: str) -> FetchEr
     if mime == SVG:
         detail = "the wiki offers no PNG rendering of this SVG"
         return None if rendering else FetchError("unsupported_format", detail)
+    if mime in _NOT_OPENED:
+        return FetchError("unsupported_format", f"the wiki says it is {mime}")
     if mime and not mime.startswith("image/"):
         return FetchError("not_an_image", f"the wiki says it is {mime}")
     max_bytes = source.fetch.max_image_bytes

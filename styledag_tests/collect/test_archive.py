@@ -28,6 +28,7 @@ MEMBERS: Mapping[str, bytes] = {
     "../../escape.png": PNG + b"3",
     "/absolute.png": PNG + b"4",
 }
+TABLE = "file_name,text\nfix\u00e9.png,a fox\n"
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tar.xz", ".tar.bz2")
 
 
@@ -262,3 +263,17 @@ def test_names_are_found_in_another_case_and_unicode_form(
         "a.png": "small",
         "A.png": "",
     }
+
+
+def test_a_zip_without_the_flag_of_utf_8_has_its_names(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    write(tmp_path / "x.zip", {"fix\u00e9.png": PNG, "metadata.csv": TABLE.encode()})
+    body = (tmp_path / "x.zip").read_bytes()
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = body.index(mark) + at
+        assert body[start : start + 2] == b"\x00\x08"
+        body = body[:start] + b"\x00\x00" + body[start + 2 :]
+    (tmp_path / "x.zip").write_bytes(body)
+    [row] = collect("x.zip", workspace, tmp_path).rows
+    assert (row.origin.url, row.origin.caption) == ("fix\u00e9.png", "a fox")

@@ -243,17 +243,19 @@ def test_what_the_wiki_says_of_a_file_spares_asking_for_it(workspace: Workspace)
             "song.ogg": WikiFile(mime="application/ogg"),
             "huge.png": WikiFile(info={"size": 10**9}),
             "drawn.svg": WikiFile(mime="image/svg+xml", info={"thumburl": ""}),
+            "book.djvu": WikiFile(mime="image/vnd.djvu"),
         },
-        categories={"Fruit": Category(files=("a.png", "song.ogg", "huge.png", "drawn.svg"))},
     )
+    data.categories["Fruit"] = Category(files=tuple(data.files))
     with serving_wiki(data) as site:
         facts = collect(site, workspace).facts
+        assert not site.asked["/images/book.djvu"]
     assert facts == {
-        "found": 4,
+        "found": 5,
         "kept": 1,
         "rejected_not_an_image": 1,
         "rejected_too_large": 1,
-        "rejected_unsupported_format": 1,
+        "rejected_unsupported_format": 2,
     }
 
 
