@@ -193,6 +193,13 @@ def test_a_thought_is_no_caption(server: Server) -> None:
     assert asked(server, images=IMAGES[:1]) == ["A fox"]
 
 
+def test_answers_that_the_most_tokens_cut_off_are_counted(server: Server) -> None:
+    work: Counter[str] = Counter()
+    server.trouble = lambda at: (200, chat_answer("length" if at == 1 else "stop", content="A"), {})
+    assert asked(server, work, images=IMAGES[:3], concurrency=1) == ["A"] * 3
+    assert work["answers_cut_off"] == 1
+
+
 @pytest.mark.parametrize(
     "message",
     [
