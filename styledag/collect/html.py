@@ -1,6 +1,6 @@
 """Any web site, read page by page with CSS selectors."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -64,7 +64,7 @@ class _ListPage:
     url: str
     items: tuple[str, ...]
     finds: tuple[Find, ...]
-    next_page: str | None
+    following: tuple[str, ...]
 
     @property
     def leads_to(self) -> frozenset[str]:
@@ -80,6 +80,7 @@ class _Crawl:
         self._client = client
         self._read: set[str] = set()
         self._item_links = 0
+        self._is_full = False
 
     def finds(self, workspace: Workspace) -> list[Find]:
         """Read all pages and return the images they show."""
@@ -113,13 +114,14 @@ class _Crawl:
 
     def _list_pages(self) -> Iterator[_ListPage]:
         for start in self._source.start:
-            url: str | None = start
+            waiting = deque([start])
             known: set[str] = set()
             barren = 0
-            while url is not None and self._is_new(url):
-                page = self._list_page(url, is_start=url == start)
+            while waiting and not self._is_full:
+                url = waiting.popleft()
+                page = self._list_page(url, is_start=url == start) if self._is_new(url) else None
                 if page is None:
-                    break
+                    continue
                 yield page
                 barren = barren + 1 if page.leads_to <= known else 0
                 known |= page.leads_to
@@ -130,7 +132,8 @@ class _Crawl:
                     )
                     self._reject(page.url, FetchError("list_trap", detail))
                     break
-                url = page.next_page
+                # A selector may match the link back too, whose chain may have no end: so in turn.
+                waiting.extend(page.following)
 
     def _list_page(self, url: str, *, is_start: bool) -> _ListPage | None:
         """Read a list page; a start page has to be had, any other is counted."""
@@ -146,12 +149,12 @@ class _Crawl:
                 f"{url} cannot be read: {exc.detail} ({exc.reason}); check the address in the "
                 "style file, the network, and whether the site allows it, then run again"
             ) from exc
-        following = page.links(source.next_page) if source.next_page else []
+        links = page.links(source.next_page) if source.next_page else []
         return _ListPage(
             url=page.url,
             items=tuple(page.links(source.item_link)) if source.item_link else (),
             finds=() if source.item_link else tuple(self._finds_on(page)),
-            next_page=following[0] if following else None,
+            following=tuple(link for link in links if link.startswith(("http://", "https://"))),
         )
 
     def _finds_behind(self, links: Sequence[str], advance: Advance) -> list[Find]:
@@ -209,6 +212,7 @@ class _Crawl:
         """
         limit = self._client.settings.max_pages
         if len(self._read) >= limit:
+            self._is_full = True
             raise FetchError("over_max_pages", f"max_pages is {limit}")
         self._read.add(without_session(url))
 

@@ -468,3 +468,27 @@ def test_an_image_that_many_addresses_are_redirected_to_is_none_of_theirs(
     assert [row.origin.url for row in manifest.rows] == [f"{site.url}/{n}.png" for n in range(2)]
     assert manifest.facts == {"found": 9, "kept": 2, "rejected_redirected": 7}
     assert "/removed.png, as 7 addresses do" in manifest.rejected[0].detail
+
+
+def test_of_the_pages_that_next_page_matches_each_is_read_once(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    def listed(number: int) -> Reply:
+        links = ("#top", "javascript:void(0)", f"/?page={number - 1}", f"/?page={number + 1}")
+        following = "".join(f'<a class=next href="{link}">x</a>' for link in links)
+        return page(f'<img src="/{number}.png">{following}')
+
+    class Clock(Site):
+        def answer(self, path: str) -> Reply:
+            # What is before the first page is the first page again.
+            return page("<img src=/1.png>") if path == "/?page=-1" else super().answer(path)
+
+    routes: dict[str, Route] = {f"/?page={n}": listed(n) for n in range(1, 5)}
+    routes |= {f"/{n}.png": image(PNG + bytes([n])) for n in range(1, 5)}
+    routes["/?page=0"] = page('<img src="/1.png"><a class=next href="/?page=-1">x</a>')
+    routes["/"] = page('<img src="/1.png"><a class=next href="/?page=2">2</a>')
+    with serving(routes, Clock({})) as site:
+        manifest = run([site_source(site.url, item_link=None)], workspace, tmp_path)
+        assert max(site.asked.values()) == 1
+    assert len(manifest.rows) == 4
+    assert [each.subject for each in manifest.rejected] == [f"{site.url}/?page=5"]
