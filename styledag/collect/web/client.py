@@ -16,7 +16,7 @@ from styledag.collect.web.challenge import challenge_by
 from styledag.collect.web.links import absolute_url, header_url
 from styledag.collect.web.opt_outs import header_opt_outs, refusal_detail
 from styledag.collect.web.received import Received, ReceivedBodies
-from styledag.collect.web.request_headers import RequestHeaders
+from styledag.collect.web.request_headers import PassingCookies, RequestHeaders
 from styledag.collect.web.robots import MOST_ROBOTS_BYTES, Robots
 from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.transport import Answer, Transport
@@ -231,8 +231,9 @@ class Client:
         """Return what answered after redirects, with its answer; the known body if unchanged."""
         answered_before = "" if known is None else without_signature(known.final_url)
         hop, seen = url, {url}
+        cookies = PassingCookies()
         for _ in range(MOST_REDIRECTS + 1):
-            headers = {"Accept": _ACCEPT[question.kind]}
+            headers = {"Accept": _ACCEPT[question.kind], **cookies.of(hop)}
             if known is not None and answered_before == without_signature(hop):
                 headers |= known.validators
             answer = self._ask(hop, headers, question)
@@ -246,8 +247,9 @@ class Client:
                 later = f" and asks to wait {asked_s:g} s" if asked_s else ""
                 detail = f"the server answers {answer.status}{later}"
                 raise FetchError(f"http_{answer.status}", detail)
-            hop = absolute_url(hop, header_url(answer.headers["Location"]))
-            if hop in seen:
+            answered_by, hop = hop, absolute_url(hop, header_url(answer.headers["Location"]))
+            is_told_more = cookies.take(answered_by, answer.headers.getlist("Set-Cookie"))
+            if hop in seen and not is_told_more:
                 raise FetchError("redirect_loop", f"redirects come back to {hop}")
             seen.add(hop)
         raise FetchError("too_many_redirects", f"more than {MOST_REDIRECTS} redirects")
@@ -285,7 +287,9 @@ class Client:
         delay_s = self.settings.delay_s
         if question.obeys_robots:
             delay_s = max(delay_s, self._robots.delay_s(url))
-        headers = {**headers, **self._headers.of(url, referer=question.referer)}
+        own = self._headers.of(url, referer=question.referer)
+        both = [each["Cookie"] for each in (own, headers) if "Cookie" in each]
+        headers = {**headers, **own, **({"Cookie": "; ".join(both)} if both else {})}
         for attempt in range(self.settings.retries + 1):
             if time.monotonic() > self._ends_at_s:
                 minutes = self.settings.max_minutes

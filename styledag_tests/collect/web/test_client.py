@@ -290,6 +290,27 @@ def test_redirects_that_lead_nowhere_are_refused(
         assert refusal(http.image, f"{site.url}/a.png").reason == reason
 
 
+def test_a_site_that_asks_whether_cookies_come_back_is_answered_and_they_are_forgotten(
+    workspace: Workspace, sleeper: Sleeper
+) -> None:
+    def gate(site: Site) -> Reply:
+        if "seen=1" in site.last_headers["/a.png"].get("Cookie", ""):
+            return image()
+        cookie = {"Location": "/a.png", "Set-Cookie": "seen=1; path=/; HttpOnly"}
+        return Reply(b"", 302, headers=cookie)
+
+    with serving({"/a.png": gate, "/b.png": image()}) as site:
+        port = site.url.rpartition(":")[2]
+        elsewhere = {"Location": f"http://localhost:{port}/b.png", "Set-Cookie": "secret=1"}
+        site.routes["/c.png"] = Reply(b"", 302, headers=elsewhere)
+        with client(workspace, sleeper, allow_private_hosts=("127.0.0.1", "localhost")) as http:
+            assert http.image(f"{site.url}/a.png").size_bytes == len(PNG)
+            http.image(f"{site.url}/b.png")
+            assert "Cookie" not in site.last_headers["/b.png"]
+            http.image(f"{site.url}/c.png")
+            assert "Cookie" not in site.last_headers["/b.png"]
+
+
 def test_endless_redirects_end(workspace: Workspace, sleeper: Sleeper) -> None:
     routes = {f"/{n}": Reply(b"", 302, headers={"Location": f"/{n + 1}"}) for n in range(40)}
     with serving(dict(routes)) as site, client(workspace, sleeper) as http:
