@@ -1,11 +1,13 @@
 """Tables of images and their captions, as ``datasets``' ImageFolder reads them.
 
-They have the columns ``file_name``, relative to the table, and ``text``.
+They have the columns ``file_name``, relative to the table, and ``text``; other trainers call them
+``image`` and ``prompt``.
 """
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +19,10 @@ from styledag.collect.written_texts import decoded_text, text_of
 from styledag.edited_csv import SURPLUS, edited_csv
 
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-_FILE, _TEXTS = "file_name", ("text", "caption")
+_FILES = ("file_name", "image", "image_path", "filename")
+_TEXTS = ("text", "caption")
+_TEXTS_OF_ROWS = (*_TEXTS, "prompt")
+_DRIVE = re.compile("[A-Za-z]:/")
 
 NamedText = tuple[PurePosixPath, str]
 """A file relative to the table, and its caption."""
@@ -45,31 +50,39 @@ def read_table(name: str, content: bytes) -> Iterator[NamedText | ValueError]:
         raise ValueError(str(exc).partition("\n")[0]) from exc
 
 
-def caption_in(fields: Any) -> str:
+def caption_in(fields: Any, keys: Sequence[str] = _TEXTS) -> str:
     """Return the caption that a table's row, or the object of a JSON file, states.
+
+    Args:
+        fields: The row or the object; anything else has no caption.
+        keys: What a caption may be called, the likeliest first.
 
     Raises:
         ValueError: If it is no text.
     """
     found = fields if isinstance(fields, Mapping) else {}
-    text = next((text for text in (text_of(found.get(key)) for key in _TEXTS) if text), "")
+    text = next((text for text in (text_of(found.get(key)) for key in keys) if text), "")
     _check_unicode(text)
     return text.strip()
 
 
 def _named_text(row: Any) -> NamedText:
-    name = row.get(_FILE) if isinstance(row, Mapping) else None
-    if not isinstance(name, str) or not name:
+    names = (row.get(key) for key in _FILES) if isinstance(row, Mapping) else iter(())
+    name = next((each for each in names if each and isinstance(each, str)), "")
+    if not name:
         raise ValueError(
-            f"it is no JSON or has no {_FILE}" if row is None else f"it has no {_FILE}"
+            "it is no JSON or has no file_name" if row is None else "it has no file_name"
         )
     if None in row:
         raise ValueError(SURPLUS)
     path = PurePosixPath(name.replace("\\", "/"))
+    if _DRIVE.match(path.as_posix()):
+        # A whole path on the machine that the table was made on.
+        path = PurePosixPath(path.name)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name!r} leads out of the folder")
     _check_unicode(name)
-    return path, caption_in(row)
+    return path, caption_in(row, _TEXTS_OF_ROWS)
 
 
 def _check_unicode(text: str) -> None:
@@ -93,9 +106,18 @@ def _csv_rows(content: bytes) -> Iterable[Any]:
 
 def _parquet_rows(content: bytes) -> Iterable[Any]:
     with pq.ParquetFile(BytesIO(content)) as table:
-        wanted = [name for name in (_FILE, *_TEXTS) if name in table.schema_arrow.names]
+        wanted = [
+            each.name
+            for each in table.schema_arrow
+            if each.name in _TEXTS_OF_ROWS or (each.name in _FILES and _is_text(each.type))
+        ]
         rows: list[Any] = table.read(columns=wanted).to_pylist()
         return rows
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    # A column of whole images is called image too.
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 _READERS: Mapping[str, Callable[[bytes], Iterable[Any]]] = {

@@ -30,6 +30,9 @@ MOST_TITLES_CHARS = 4_000
 
 _WAIT_AND_RETRY = re.compile("maxlag|ratelimited|readonly|internal_api_error.*")
 """Codes of what may pass: a lagging or locked database, too many questions, an error inside."""
+_CONTACT = (
+    "; many wikis refuse programs that do not say whose they are: set fetch.contact to your address"
+)
 _CLOSED = ("readapidenied", "mwoauth-invalid-authorization", "assertuserfailed")
 _ANSWER = re.compile(
     r'\{\s*"(?:batchcomplete|continue|error|limits|query|query-continue|warnings)"\s*:'
@@ -135,9 +138,12 @@ class MediaWikiApi:
         try:
             return self._client.page(url, obey_robots=False, max_bytes=MOST_ANSWER_BYTES)
         except FetchError as exc:
+            settings = self._client.settings
+            is_nameless = not (settings.contact or settings.user_agent)
+            hint = _CONTACT if is_nameless and exc.reason in ("http_403", "http_429") else ""
             raise SourceError(
                 f"{self.url} cannot be read: {exc.detail} ({exc.reason}); check the address in "
-                "the style file and the network, then run again"
+                f"the style file and the network, then run again{hint}"
             ) from exc
 
     def _parsed(self, page: Page) -> Mapping[str, Any]:

@@ -213,6 +213,16 @@ def test_a_sidecar_is_that_of_the_image_spelt_so(folder: Path, collect) -> None:
     assert captions(collect())["a.png"] == "small"
 
 
+@pytest.mark.parametrize("name", ["0.png", "C:\\\\me\\\\images\\\\0.png", ".\\\\0.png"])
+def test_a_table_may_name_its_columns_and_files_as_others_do(
+    folder: Path, collect, name: str
+) -> None:
+    (folder / "metadata.csv").write_text(f"image,prompt\n{name},a fox\n".replace("\\\\", "\\"))
+    manifest = collect()
+    assert captions(manifest)["0.png"] == "a fox"
+    assert not manifest.rejected
+
+
 def test_a_table_may_be_divided_by_semicolons(folder: Path, collect) -> None:
     (folder / "metadata.csv").write_text("file_name;text\n0.png;a fox, sitting\n")
     assert captions(collect())["0.png"] == "a fox, sitting"

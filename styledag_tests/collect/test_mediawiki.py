@@ -426,6 +426,7 @@ def test_a_file_that_is_hidden_or_lost_is_called_so(workspace: Workspace) -> Non
         ([1], "does not answer as MediaWiki"),
         ({"query": []}, "does not answer as MediaWiki"),
         (Reply(b"", 404), "cannot be read: .*http_404"),
+        (Reply(b"Please set a user-agent", 403), "http_403.* set fetch.contact to your address"),
         (Reply(b"[" * 100_000, content_type="application/json"), "not JSON"),
         ({"batchcomplete": True}, "no image found in http://.*the wiki lists none"),
     ],

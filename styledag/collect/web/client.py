@@ -201,7 +201,8 @@ class Client:
             raise FetchError("opted_out", refused)
         if not received.image_type:
             said = received.content_type or "no content type"
-            raise FetchError("not_an_image", f"the answer is no image ({said})")
+            what = "is no image" if received.size_bytes else "has no bytes"
+            raise FetchError("not_an_image", f"the answer {what} ({said})")
         return received
 
     def _needs_no_asking(self, known: Received, sha1: str) -> bool:
