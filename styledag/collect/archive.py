@@ -8,6 +8,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -191,13 +192,20 @@ class _Reading:
 
     def _by_names_meant(self, named: AlikeNames) -> dict[str, dict[str, str]]:
         """Return the texts by what they are named after, and reject those that cannot be read."""
+        samples = Counter(_sample(name) for name in self._images)
+
+        def target(stem: str) -> str | None:
+            found = named.find(stem)
+            # In a WebDataset, 0001.input.jpg and 0001.output.txt are one sample.
+            return _sample(stem) if found is None and samples[_sample(stem)] == 1 else found
+
         for stem, refused in self._refused.items():
-            self.rejected += refused if named.find(stem) is not None else []
+            self.rejected += refused if target(stem) is not None else []
         meant: dict[str, dict[str, str]] = {}
-        for stem in sorted(self._texts, key=lambda stem: named.find(stem) != stem):
-            target = named.find(stem)
-            if target is not None:
-                meant[target] = {**self._texts[stem], **meant.get(target, {})}
+        for stem in sorted(self._texts, key=lambda stem: target(stem) != stem):
+            key = target(stem)
+            if key is not None:
+                meant[key] = {**self._texts[stem], **meant.get(key, {})}
         return meant
 
 
@@ -211,10 +219,13 @@ def _caption(name: str, texts: Mapping[str, Mapping[str, str]]) -> str:
 
 def _keys(name: str) -> tuple[str, ...]:
     """Return what the texts of an image may be named after, the likeliest first."""
+    return (_stem(name), PurePosixPath(name).as_posix(), _sample(name))
+
+
+def _sample(name: str) -> str:
+    """Return WebDataset's key of a sample, which ends at the first dot."""
     path = PurePosixPath(name)
-    # WebDataset's key of a sample ends at the first dot: 0001.input.jpg goes with 0001.txt.
-    key = path.parent / path.name.partition(".")[0]
-    return (_stem(name), path.as_posix(), key.as_posix())
+    return (path.parent / path.name.partition(".")[0]).as_posix()
 
 
 def _stem(name: str) -> str:

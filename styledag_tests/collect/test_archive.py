@@ -152,6 +152,9 @@ def test_texts_are_found_as_trainers_and_webdatasets_name_them(
     members = {
         "s/0001.input.jpg": PNG + b"0",
         "s/0001.txt": b"a sample",
+        "s/0002.input.jpg": PNG + b"5",
+        "s/0002.output.txt": b"its output",
+        "v1.9.txt": b"of no image",
         "./fox.png": PNG + b"1",
         "./fox.png.txt": b"a fox",
         "v1.2.png": PNG + b"2",
@@ -166,6 +169,7 @@ def test_texts_are_found_as_trainers_and_webdatasets_name_them(
     }
     assert found == {
         "s/0001.input.jpg": "a sample",
+        "s/0002.input.jpg": "its output",
         "./fox.png": "a fox",
         "v1.2.png": "version two",
         "v1.3.png": "",
