@@ -39,6 +39,7 @@ STAGE = Stage(
     code_version=report.CODE_VERSION,
     run=write_page,
     settings=_settings,
+    former_by="ema_unet",
     reads=(
         Reads("ema_unet", with_ancestors=True),
         Reads("merged_unet"),
