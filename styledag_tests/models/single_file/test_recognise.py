@@ -12,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from styledag.errors import ModelError
 from styledag.models.single_file.configurations import V1, V2, V2_V, XL, write_configuration
 from styledag.models.single_file.names import IN_PROJECTIONS, model_name, original_name
-from styledag.models.single_file.recognise import Recognised, recognise
+from styledag.models.single_file.recognise import Recognised, recognise, stated_training
 from styledag.publishing.single_file.parts import read_configs
 
 
@@ -62,6 +62,7 @@ V_PREDICTION = {"prediction_type": "v_prediction"}
         (V2, (), {"architecture": V2_V}, Recognised(V2_V)),
         (V2, (), {"prediction_type": "epsilon"}, Recognised(V2)),
         (V2, (), {"prediction_type": "v"}, Recognised(V2_V)),
+        (V2, ("v_pred",), {}, Recognised(V2_V)),
         (XL, (), {}, Recognised(XL)),
         (
             XL,
@@ -76,6 +77,14 @@ def test_each_architecture_is_known_by_its_tensors(
 ) -> None:
     tensors = {**shapes[of], **dict.fromkeys(further, ())}
     assert recognise(reader(tensors, **metadata)) == expected
+
+
+def test_an_architecture_that_is_named_keeps_what_the_file_states(shapes) -> None:
+    marked = reader({**shapes[XL], "v_pred": (), "ztsnr": ()})
+    zero_snr = {"rescale_betas_zero_snr": True}
+    assert stated_training(marked, XL) == {**V_PREDICTION, **zero_snr}
+    assert stated_training(marked, V2) == zero_snr  # its name decides what it predicts
+    assert stated_training(reader(shapes[V1], prediction_type="v"), V1) == V_PREDICTION
 
 
 def test_a_second_generation_that_states_nothing_is_asked_about(shapes) -> None:
