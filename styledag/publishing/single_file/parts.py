@@ -65,11 +65,13 @@ class PipelineParts:
     def technical(self) -> dict[str, str]:
         """Return what a header states beside title and description."""
         unet, vae = self.configs["unet"], self.configs["vae"]
-        size_px = int(unet["sample_size"]) << (len(vae["block_out_channels"]) - 1)
+        size = unet.get("sample_size") or (128 if names.is_xl(self.configs) else 64)
+        height, width = (size, size) if isinstance(size, int) else size
+        factor = 1 << (len(vae["block_out_channels"]) - 1)
         return {
             "modelspec.architecture": architecture_of(self.configs),
             "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
-            "modelspec.resolution": f"{size_px}x{size_px}",
+            "modelspec.resolution": f"{width * factor}x{height * factor}",
             "modelspec.prediction_type": "v" if predicts_v(self.configs) else "epsilon",
         }
 
