@@ -21,6 +21,7 @@ from styledag.models.hub_errors import hub_errors
 from styledag.models.single_file.denoiser import (
     check_denoiser,
     check_denoiser_file,
+    check_denoiser_training,
     denoiser_folder,
 )
 from styledag.models.single_file.load import single_file_folder
@@ -31,11 +32,12 @@ from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 
+_SCHEDULER = "scheduler/scheduler_config.json"
 _CONFIGURATIONS = (
     PIPELINE_FILE,
     CONFIG_FILE,
     f"*/{CONFIG_FILE}",
-    "*/scheduler_config.json",
+    _SCHEDULER,
     *(f"tokenizer*/*{end}" for end in SMALL_FILES),
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -225,7 +227,11 @@ def check_model(
     if replaced is not None:
         config = f"{replaced}/{CONFIG_FILE}"
         path = _hub_file(reference, config) if folder is None else folder / config
-        check_denoiser(project / str(reference.denoiser), path.parent)
+        denoiser = project / str(reference.denoiser)
+        check_denoiser(denoiser, path.parent)
+        if _SCHEDULER in listing.names:
+            path = _hub_file(reference, _SCHEDULER) if folder is None else folder / _SCHEDULER
+            check_denoiser_training(denoiser, path)
     if folder is not None:
         check_weights(folder, parts, variant=reference.variant, values=values, without=replaced)
     files_read(listing, parts, variant=reference.variant, without=replaced)

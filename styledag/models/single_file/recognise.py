@@ -42,12 +42,7 @@ def check_whole(reader: "TensorReader", *, xl: bool) -> None:
         raise ModelError(
             f"{reader.path} is a LoRA, which changes a base and is none: name the whole checkpoint"
         )
-    continuous = next((name for name in _CONTINUOUS if name in reader.specs), None)
-    if continuous is not None:
-        raise ModelError(
-            f"{reader.path} was trained on a continuous noise level (tensor {continuous!r}), as "
-            "CosXL is, and not on a schedule of timesteps: name another base"
-        )
+    check_discrete(reader)
     prefixes: dict[str, tuple[str, ...]] = {
         "unet": (names.UNET_PREFIX,),
         "vae": (names.VAE_PREFIX,),
@@ -65,6 +60,20 @@ def check_whole(reader: "TensorReader", *, xl: bool) -> None:
         raise ModelError(
             f"{reader.path} contains no {', '.join(missing)} under the names of Stable Diffusion's "
             "original checkpoints: name a whole checkpoint, or a folder in diffusers' layout"
+        )
+
+
+def check_discrete(reader: "TensorReader") -> None:
+    """Check that a file's UNet was not trained on a continuous noise level.
+
+    Raises:
+        ModelError: If it was.
+    """
+    continuous = next((name for name in _CONTINUOUS if name in reader.specs), None)
+    if continuous is not None:
+        raise ModelError(
+            f"{reader.path} was trained on a continuous noise level (tensor {continuous!r}), as "
+            "CosXL is, and not on a schedule of timesteps: name another base"
         )
 
 
@@ -140,7 +149,7 @@ def check_marked_training(reader: "TensorReader", scheduler: Mapping[str, Any], 
         if scheduler.get(key) != value:
             raise ModelError(
                 f"{reader.path} states {key} {value!r} by its marking tensors, but {where} states "
-                f"{scheduler.get(key)!r}: write {key} {value!r} there, or name another"
+                f"{scheduler.get(key)!r}: name a scheduler that states {key} {value!r} too"
             )
 
 
