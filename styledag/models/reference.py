@@ -40,6 +40,9 @@ _CONFIGURATIONS = (
     _SCHEDULER,
     *(f"tokenizer*/*{end}" for end in SMALL_FILES),
 )
+_DESCRIPTION = re.compile(
+    rf"{re.escape(PIPELINE_FILE)}|(text_encoder\w*|transformer|unet|vae)/{re.escape(CONFIG_FILE)}"
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -155,7 +158,8 @@ def resolve_model(
         raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")
     if folder is None and not fetch:
         folder = _cached(reference, files)
-    folder = folder or _download(reference, [*files, PIPELINE_FILE])
+    descriptions = _descriptions(listing)
+    folder = folder or _download(reference, [*files, *descriptions])
     paths = {plain_name: folder / name for name, plain_name in files.items()}
     is_linked = reference.variant is not None
     if replaced is not None and f"{replaced}/{CONFIG_FILE}" in paths:
@@ -164,10 +168,18 @@ def resolve_model(
         is_linked = True
     version = content_version({name: _digest(path, items) for name, path in paths.items()})
     if is_linked:
-        if PIPELINE_FILE in listing.names:
-            paths[PIPELINE_FILE] = folder / PIPELINE_FILE
+        described = {name: folder / name for name in descriptions}
+        paths |= {name: path for name, path in described.items() if path.is_file()}
         folder = linked_folder(paths, version)
     return ResolvedModel(reference, folder, version)
+
+
+def _descriptions(listing: Listing) -> list[str]:
+    """Return the files that tell what a pipeline's parts are, whichever of them are read.
+
+    A base is asked for the shape of its latents also where its autoencoder is not read.
+    """
+    return sorted(name for name in listing.names if _DESCRIPTION.fullmatch(name))
 
 
 def configuration_folder(reference: ModelReference, *, project: Path) -> Path:

@@ -86,6 +86,8 @@ def test_a_variant_is_read_by_plain_names_and_has_the_version_of_its_content(
         WEIGHTS_FILE,
     ]
     assert (chosen.folder / "model_index.json").is_file()
+    # Training asks for the shape of latents, and reads no weights of the autoencoder.
+    assert [path.name for path in (chosen.folder / "vae").iterdir()] == ["config.json"]
 
 
 def test_hidden_files_have_no_part_in_the_version(project: Path, store: Store) -> None:

@@ -56,6 +56,29 @@ def reference_to(base: Path, path: Path) -> ModelReference:
     return ModelReference(model=str(base), denoiser=str(path))
 
 
+@pytest.mark.parametrize("name", CONVERTED)
+def test_training_knows_the_parts_whose_weights_it_does_not_read(
+    folder_of: Callable[[str], Path],
+    community: Callable[[str, str], Path],
+    store: Store,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """It asks a base for the shapes of latents and texts, after hours of encoding."""
+    own = folder_of(name)
+    parts = find_base(own).parts.training
+    reference = reference_to(own, community(name, ""))
+    resolved = resolve_model(reference, project=tmp_path, items=store.items, parts=parts)
+    base, whole = find_base(resolved.folder), find_base(own)
+    assert base.latents == whole.latents
+    shapes, expected = (
+        {name: each.shape for name, each in found.meta_conditioning(1).tensors.items()}
+        for found in (base, whole)
+    )
+    assert shapes == expected
+    assert not list((resolved.folder / "vae").glob("*.safetensors"))
+
+
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
 @pytest.mark.parametrize("name", CONVERTED)
 def test_the_base_has_the_files_denoiser(
