@@ -64,15 +64,20 @@ Source = tuple[str, str]
 
 
 def read_names(names: Iterable[str]) -> dict[str, str]:
-    """Return the tensors of a file that are weights of a part: today's name, and that in the file.
+    """Return the tensors of a file that are weights of a part: original name, and that in the file.
 
     Left out is what else community files contain: another average of the UNet, the tables of a
-    noise schedule, position ids. Files from before transformers 4 write CLIP's names without
-    ``text_model.``.
+    noise schedule, position ids. Some write CLIP's names without ``text_model.``, as before
+    transformers 4, and some the autoencoder's attention as diffusers calls it.
     """
     found = {}
     for name in names:
         if not name.startswith(_PARTS) or name.endswith("position_ids"):
+            continue
+        if name.startswith(VAE_PREFIX) and ".mid.attn_1." in name:
+            stem, _, layer = name.partition(".mid.attn_1.")
+            layer, _, kind = layer.rpartition(".")
+            found[f"{stem}.mid.attn_1.{_VAE_ATTENTION.get(layer, layer)}.{kind}"] = name
             continue
         prefix = next((each for each in _CLIPS if name.startswith(each)), "")
         rest = name.removeprefix(prefix)

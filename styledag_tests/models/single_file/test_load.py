@@ -116,14 +116,22 @@ def test_what_is_not_read_may_hold_infinity(first_pipeline: Path, tmp_path: Path
     find_base(folder_of(path, first_pipeline))
 
 
-def test_names_from_before_text_model_are_read(first_pipeline: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "in_file"),
+    [
+        (".transformer.text_model.", ".transformer."),  # before transformers 4
+        (".mid.attn_1.q.", ".mid.attn_1.to_q."),  # as EveryDream2 wrote them
+        (".mid.attn_1.proj_out.", ".mid.attn_1.to_out.0."),
+    ],
+)
+def test_names_of_other_trainers_are_read(
+    first_pipeline: Path, tmp_path: Path, name: str, in_file: str
+) -> None:
     path = exported(first_pipeline, tmp_path / "model.safetensors")
-    old = {
-        k.replace(".transformer.text_model.", ".transformer."): v
-        for k, v in load_file(path).items()
-    }
-    old["cond_stage_model.transformer.embeddings.position_ids"] = torch.arange(77)[None]
-    save_file(old, path)
+    renamed = {key.replace(name, in_file): tensor for key, tensor in load_file(path).items()}
+    assert renamed.keys() != load_file(path).keys()
+    renamed["cond_stage_model.transformer.embeddings.position_ids"] = torch.arange(77)[None]
+    save_file(renamed, path)
 
     read = state_of(DiffusionPipeline.from_pretrained(folder_of(path, first_pipeline)))
 
