@@ -2,18 +2,21 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding
-from styledag.graph.checking.planned_training import planned_training
+from styledag.graph.checking.planned_training import ASSUMED, planned_training
+from styledag.graph.checks import not_its_own
 from styledag.graph.names import Partition
 from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 
 if TYPE_CHECKING:
     from styledag.training.estimating.estimate import Estimate, PlannedTraining
+    from styledag.training.recipe import Recipe
 
 _GB, _MB, _SMALL = 1e9, 1e6, 1e8
 
@@ -27,7 +30,7 @@ def check_training(
 
     try:
         resolved = resolve_compute(compute)
-        planned, _ = planned_training(catalogue, model, resolved)
+        planned, source = planned_training(catalogue, model, resolved)
         if needs_bitsandbytes(planned.recipe):
             try_bitsandbytes(planned.recipe, planned.compute)
         estimate = estimate_training(planned)
@@ -35,9 +38,30 @@ def check_training(
     except StyledagError as exc:
         yield Finding(f"{model}: training", False, str(exc))
         return
+    if source != ASSUMED:
+        yield from _average(catalogue, model, planned.recipe, estimate.steps)
     yield _memory(model, planned, estimate)
     yield encoders
     yield _disk(catalogue, model, estimate)
+
+
+def _average(
+    catalogue: Catalogue, model: Partition, recipe: "Recipe", steps: int
+) -> Iterator[Finding]:
+    """Yield what a check of the trained model will find fault with, where that is an error."""
+    from styledag.training.averaging.ema import base_share, ema_decay
+
+    ema = recipe.ema
+    is_error = "average_is_its_own" in catalogue.style(model.style).checks.errors
+    if ema.mode == "none" or recipe.stopping is not None or not is_error:
+        return
+    shares = {
+        "base": base_share(ema, steps, total_steps=steps),
+        "newest weights": 1 - ema_decay(ema, steps, total_steps=steps),
+    }
+    why = not_its_own(asdict(ema), shares)
+    if why:
+        yield Finding(f"{model}: average", False, f"{model}: after {steps} steps {why}")
 
 
 def _memory(model: Partition, planned: "PlannedTraining", estimate: "Estimate") -> Finding:
