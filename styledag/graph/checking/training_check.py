@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.errors import StyledagError
+from styledag.errors import StyledagError, TrainingError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding
 from styledag.graph.checking.planned_training import ASSUMED, planned_training
@@ -16,7 +16,6 @@ from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 
 if TYPE_CHECKING:
     from styledag.training.estimating.estimate import Estimate, PlannedTraining
-    from styledag.training.recipe import Recipe
 
 _GB, _MB, _SMALL = 1e9, 1e6, 1e8
 
@@ -30,7 +29,7 @@ def check_training(
 
     try:
         resolved = resolve_compute(compute)
-        planned, source = planned_training(catalogue, model, resolved)
+        planned, _ = planned_training(catalogue, model, resolved)
         if needs_bitsandbytes(planned.recipe):
             try_bitsandbytes(planned.recipe, planned.compute)
         estimate = estimate_training(planned)
@@ -38,30 +37,42 @@ def check_training(
     except StyledagError as exc:
         yield Finding(f"{model}: training", False, str(exc))
         return
-    if source != ASSUMED:
-        yield from _average(catalogue, model, planned.recipe, estimate.steps)
+    try:
+        require_average(catalogue, model, compute)
+    except StyledagError as exc:
+        yield Finding(f"{model}: average", False, str(exc))
     yield _memory(model, planned, estimate)
     yield encoders
     yield _disk(catalogue, model, estimate)
 
 
-def _average(
-    catalogue: Catalogue, model: Partition, recipe: "Recipe", steps: int
-) -> Iterator[Finding]:
-    """Yield what a check of the trained model will find fault with, where that is an error."""
+def require_average(catalogue: Catalogue, model: Partition, compute: ComputeSettings) -> None:
+    """Check that a model's average will be one, as a check of the trained model asks.
+
+    Its steps are known once the images are counted; before that, and where the check is no error,
+    nothing is refused.
+
+    Raises:
+        StyledagError: If nearly all of it would be the base, or the newest weights.
+    """
     from styledag.training.averaging.ema import base_share, ema_decay
 
+    recipe = catalogue.declaration(model).recipe
     ema = recipe.ema
     is_error = "average_is_its_own" in catalogue.style(model.style).checks.errors
     if ema.mode == "none" or recipe.stopping is not None or not is_error:
         return
+    planned, source = planned_training(catalogue, model, resolve_compute(compute))
+    if source == ASSUMED:
+        return
+    steps = planned.steps
     shares = {
         "base": base_share(ema, steps, total_steps=steps),
         "newest weights": 1 - ema_decay(ema, steps, total_steps=steps),
     }
     why = not_its_own(asdict(ema), shares)
     if why:
-        yield Finding(f"{model}: average", False, f"{model}: after {steps} steps {why}")
+        raise TrainingError(f"{model}: after {steps} steps {why}")
 
 
 def _memory(model: Partition, planned: "PlannedTraining", estimate: "Estimate") -> Finding:

@@ -337,7 +337,6 @@ def test_an_average_that_would_be_none_is_refused_once_the_images_are_counted(
     require_ready(catalogue, STYLE, (), CPU)  # how many steps there are is not known
 
     make_dataset(catalogue, range(6))
-    edit(catalogue.project.root, r"decay: 0\.9999", "decay: 0.99991")
     with pytest.raises(StyledagError, match=r"after 2 steps 100\.0% of the average are the base"):
         require_ready(catalogue, STYLE, (), CPU)
     edit(catalogue.project.root, r"\nblends:", "\nchecks: {errors: [nothing_lost]}\nblends:")
