@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
+from styledag.models.files import assets_folder
 from styledag.models.single_file.names import UNET_PREFIX, unet_name
 from styledag.models.single_file.recognise import check_discrete, check_marked_training
 from styledag.store.files import storage_errors
@@ -89,7 +90,6 @@ def denoiser_folder(path: Path, config: Path) -> Path:
         ModelError: If it does not fit the base, is damaged, or holds NaN.
         StorageError: If the folder cannot be written.
     """
-    from huggingface_hub import cached_assets_path
     from safetensors.torch import save_file
 
     from styledag.tensors.finite import is_finite
@@ -99,7 +99,7 @@ def denoiser_folder(path: Path, config: Path) -> Path:
     stat = path.stat()
     state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
     key = item_key(code=_CODE, file=state, config=read_config(config / CONFIG_FILE))
-    folder: Path = cached_assets_path("styledag", namespace="denoisers", subfolder=key)
+    folder = assets_folder("denoisers", key)
     whole = folder / WEIGHTS_FILE
     if whole.is_file():
         return folder

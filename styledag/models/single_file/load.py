@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
-from styledag.models.files import PIPELINE_FILE, SMALL_FILES
+from styledag.models.files import PIPELINE_FILE, SMALL_FILES, assets_folder
 from styledag.models.quiet import quiet_diffusers, quiet_transformers
 from styledag.models.single_file import names
 from styledag.models.single_file.configurations import ARCHITECTURES, write_configuration
@@ -56,8 +56,6 @@ def single_file_folder(path: Path, *, config: str | None, project: Path) -> Path
             configurations, or contains NaN; with the remedy.
         StorageError: If the folder cannot be written.
     """
-    from huggingface_hub import cached_assets_path
-
     if path.suffix.lower() != _SUFFIX:
         is_gguf = path.suffix.lower() == ".gguf"
         raise ModelError(
@@ -69,7 +67,7 @@ def single_file_folder(path: Path, *, config: str | None, project: Path) -> Path
         )
     given = _given(config, project)
     key = item_key(code=_CODE, file=_state([path]), config=config, given=_state(_small(given)))
-    assets: Path = cached_assets_path("styledag", namespace="single_files", subfolder=key)
+    assets = assets_folder("single_files", key)
     folder = assets / _FOLDER
     if not folder.is_dir():
         with (
