@@ -20,6 +20,9 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 """Name of the weights that styledag itself writes, which diffusers finds in a part's folder."""
 
+TRANSFORMERS_WEIGHTS_FILE = "model.safetensors"
+"""The same of a model that transformers loads."""
+
 _STEMS = ("diffusion_pytorch_model", "model")
 _SHARD = r"-\d{5}-of-\d{5}"
 _OTHER_FORMATS = (
@@ -155,6 +158,6 @@ def _why_missing(names: Collection[str], where: str, variant: str | None) -> str
         if suffix in others:
             return f"{where} has only {others[suffix][0]}, which is not read: {_CONVERT}"
     return (
-        f"{where} has no weights ({WEIGHTS_FILE} or model.safetensors): fetch or copy the model "
-        "again, or name another"
+        f"{where} has no weights ({WEIGHTS_FILE} or {TRANSFORMERS_WEIGHTS_FILE}): fetch or copy "
+        "the model again, or name another"
     )

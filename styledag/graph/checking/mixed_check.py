@@ -5,9 +5,9 @@ from typing import Any
 
 from styledag.bases.base import Base
 from styledag.errors import StyledagError
+from styledag.graph.blended_models import denoiser_part
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.graph.swept_blends import denoiser_part
 from styledag.models.config import read_config
 from styledag.models.reference import check_model
 from styledag.style.base_check import Mismatch
@@ -50,11 +50,13 @@ def outside_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterato
         StyledagError: If the style's own base cannot be found.
     """
     own = catalogue.base(style.base)
+    beside = [part for part in style.blends.parts if part in own.parts.beside_denoiser]
     for location, reference in style.blends.outside.items():
         try:
             other = catalogue.base(reference)
             why = _why_unlike(own, other, name, "names")
-            check_model(reference, project=catalogue.project.root, parts=denoiser_part(other.parts))
+            parts = (*denoiser_part(other.parts), *beside)
+            check_model(reference, project=catalogue.project.root, parts=parts)
         except StyledagError as exc:
             why = f"cannot be blended with: {exc}"
         if why:
