@@ -117,9 +117,13 @@ def stated_training(reader: "TensorReader", architecture: str) -> Mapping[str, A
         architecture: One of :data:`~styledag.models.single_file.configurations.ARCHITECTURES`.
             Those of 2.x state by themselves what the UNet predicts.
     """
-    stated = marked_training(reader)
+    stated = dict(marked_training(reader))
     if reader.metadata.get("modelspec.prediction_type", "").startswith("v"):
-        stated = {"prediction_type": "v_prediction", **stated}
+        stated["prediction_type"] = "v_prediction"
+    if "rescale_betas_zero_snr" in stated:
+        # Drawing begins with noise alone, which only the last timestep is (Lin et al. 2024,
+        # "Common Diffusion Noise Schedules and Sample Steps are Flawed").
+        stated["timestep_spacing"] = "trailing"
     own = "prediction_type" if architecture in (V2, V2_V) else None
     return {key: value for key, value in stated.items() if key != own}
 

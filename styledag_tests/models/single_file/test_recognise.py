@@ -51,6 +51,7 @@ def reader(tensors: Mapping[str, tuple[int, ...]], **metadata: str) -> SimpleNam
 
 
 V_PREDICTION = {"prediction_type": "v_prediction"}
+ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ V_PREDICTION = {"prediction_type": "v_prediction"}
             XL,
             ("v_pred", "ztsnr"),
             {},
-            Recognised(XL, {**V_PREDICTION, "rescale_betas_zero_snr": True}),
+            Recognised(XL, {**V_PREDICTION, **ZERO_SNR}),
         ),
     ],
 )
@@ -81,9 +82,8 @@ def test_each_architecture_is_known_by_its_tensors(
 
 def test_an_architecture_that_is_named_keeps_what_the_file_states(shapes) -> None:
     marked = reader({**shapes[XL], "v_pred": (), "ztsnr": ()})
-    zero_snr = {"rescale_betas_zero_snr": True}
-    assert stated_training(marked, XL) == {**V_PREDICTION, **zero_snr}
-    assert stated_training(marked, V2) == zero_snr  # its name decides what it predicts
+    assert stated_training(marked, XL) == {**V_PREDICTION, **ZERO_SNR}
+    assert stated_training(marked, V2) == ZERO_SNR  # its name decides what it predicts
     assert stated_training(reader(shapes[V1], prediction_type="v"), V1) == V_PREDICTION
 
 
