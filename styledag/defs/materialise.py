@@ -111,6 +111,10 @@ class GraphRun:
         if AUTOMATION_CONDITION_TAG not in context.run.tags:
             self._check(partition, compute.settings)
         style = self.catalogue.style(partition.style)
+        if stage.name == "ema_unet":  # the images that it is trained on are counted by now
+            from styledag.graph.checking.training_check import require_average
+
+            require_average(self.catalogue, partition, compute.settings)
         plan = plan_build(self.catalogue, stage.name, partition)
         settings = observe_settings(
             context.instance,

@@ -14,6 +14,8 @@ from styledag.style.base_check import Mismatch
 from styledag.style.model import Style
 from styledag.tensors.layout import CONFIG_FILE
 
+_TRAINED_AS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
+"""What a scheduler's configuration states of a denoiser's training, by its default."""
 _FREE_OF_WEIGHTS = ("sample_size", "_name_or_path", "_diffusers_version")
 """Keys of a configuration that no weight depends on."""
 
@@ -106,7 +108,21 @@ def _why_unlike(own: Base, other: Base, name: str, verb: str) -> str:
                 f"{verb} a base whose denoiser is of another shape: {key!r} is {config[key]!r}, "
                 f"but {own_config[key]!r} in that of {name}"
             )
+    own_schedule, schedule = _schedule(own), _schedule(other)
+    for key in _TRAINED_AS:
+        if own_schedule[key] != schedule[key]:
+            return (
+                f"{verb} a base whose {key} is {schedule[key]!r}, but {own_schedule[key]!r} in "
+                f"that of {name}, by which a blend is drawn and exported: both must be trained "
+                "alike"
+            )
     return ""
+
+
+def _schedule(base: Base) -> Mapping[str, Any]:
+    path = base.folder / "scheduler" / "scheduler_config.json"
+    stated = read_config(path) if path.is_file() else {}
+    return {key: stated.get(key, usual) for key, usual in _TRAINED_AS.items()}
 
 
 def _config(base: Base) -> Mapping[str, Any]:
