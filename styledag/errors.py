@@ -113,6 +113,10 @@ class ArtifactBusyError(StorageError):
     """Another process is building the same artifact right now."""
 
 
+class HistoryError(StyledagError):
+    """Dagster's records cannot be read or written; the machine's owner can act."""
+
+
 class LineageError(StyledagError):
     """A question about lineage names nothing that is known."""
 
