@@ -21,7 +21,8 @@ from rich.console import Console
 
 from styledag.cli.bars import BarsProgress
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import open_history, run_step, steps_of
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import run_step, steps_of
 from styledag.demo.wiki import shared_wiki
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checkpoint_unets import denoiser_of

@@ -27,7 +27,7 @@ from typing import Any
 
 from benchmarks.large_store import RECIPE, CheapCatalogue, Size, fill_store, write_project
 from styledag.defs.materialise import checks_of
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag.graph.checks import Checked
 
 LARGE = Size(styles=200, checkpoints=1_000, images=50_000)

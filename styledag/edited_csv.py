@@ -3,6 +3,10 @@
 import csv
 from typing import TextIO
 
+SURPLUS = (
+    "it has more cells than the first line has names: put texts that hold the sign between cells "
+    "in double quotes"
+)
 _DELIMITERS = ",;\t"
 
 

@@ -17,6 +17,10 @@ class SourceDownError(SourceError):
     """A source gave only a part because a server failed; it may give the rest later."""
 
 
+class WikiRefusedError(SourceError):
+    """A wiki understands a question, and does not answer it; its operator knows why."""
+
+
 class FetchError(SourceError):
     """One address did not give what it was asked for; the source counts it and goes on.
 
@@ -55,6 +59,8 @@ _TRANSIENT = {
     "host_not_resolved",
     "host_given_up",
     "over_max_minutes",
+    "challenged",
+    "http_202",
     "http_408",
     "http_425",
     "http_429",
@@ -105,6 +111,10 @@ class ArtifactMissingError(StorageError):
 
 class ArtifactBusyError(StorageError):
     """Another process is building the same artifact right now."""
+
+
+class HistoryError(StyledagError):
+    """Dagster's records cannot be read or written; the machine's owner can act."""
 
 
 class LineageError(StyledagError):

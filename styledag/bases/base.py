@@ -35,6 +35,11 @@ class Parts:
     encoding: tuple[str, ...]
 
     @property
+    def beside_denoiser(self) -> tuple[str, ...]:
+        """The other models: the autoencoder and the text encoders."""
+        return tuple(part for part in self.encoding if part not in self.tokenizers)
+
+    @property
     def sampling(self) -> tuple[str, ...]:
         """All that drawing an image reads."""
         return (*self.encoding, *self.training)

@@ -12,6 +12,7 @@ from styledag.bases.parts import (
     load_tokenizer,
     load_transformers,
 )
+from styledag.errors import ModelError
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 STATES = "text_states"
 """Name of the hidden states in a conditioning. # [texts, tokens, width]"""
 
+_WORDS = 49408
+"""Tokens that CLIP embeds, where the configuration does not state it."""
 _POSITIONS = 77
 """Tokens that CLIP reads, which configurations of its first versions leave out."""
 
@@ -86,7 +89,17 @@ class ClipTokens:
     def _tokenizer(self) -> Any:
         from transformers import CLIPTokenizer
 
-        return load_tokenizer(CLIPTokenizer, self._folder)
+        tokenizer = load_tokenizer(CLIPTokenizer, self._folder)
+        path = self._base / self._text_encoder / "config.json"
+        embedded = int(read_config(path).get("vocab_size", _WORDS)) if path.is_file() else _WORDS
+        highest = max(tokenizer.get_vocab().values())
+        if highest >= embedded:
+            raise ModelError(
+                f"{self._folder} has tokens up to id {highest}, but {path.parent} embeds "
+                f"{embedded} tokens: save the text encoder with the embeddings of the tokens that "
+                "were added, or restore the tokenizer"
+            )
+        return tokenizer
 
 
 class ClipTextEncoder:

@@ -1,12 +1,14 @@
 """The objective of bases that predict noise or velocity on a schedule of discrete timesteps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from styledag.bases.latents import LatentsShape
 from styledag.bases.parts import model_errors
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler
@@ -21,10 +23,34 @@ def training_schedule(folder: Path) -> "DDPMScheduler":
     """
     from diffusers import DDPMScheduler
 
+    config = schedule_config(folder)
     with model_errors(folder):
-        config = DDPMScheduler.load_config(folder, local_files_only=True)
         known = {name for name in DDPMScheduler().config if not name.startswith("_")}
         return DDPMScheduler(**{name: config[name] for name in known if name in config})
+
+
+def schedule_config(folder: Path) -> Mapping[str, Any]:
+    """Return the configuration of a base's scheduler, with what its class has where none is stated.
+
+    Samplers of other classes are made from it, whose defaults are others.
+
+    Raises:
+        ModelError: If it is missing or damaged, or has no schedule of betas, as that of bases that
+            were trained by flow matching or on a continuous noise level.
+    """
+    import diffusers
+
+    config = read_config(folder / "scheduler_config.json")
+    name = str(config.get("_class_name"))
+    kind = getattr(diffusers, name, None) if name.endswith("Scheduler") else None
+    usual = {} if kind is None else signature(kind.__init__).parameters
+    if "beta_schedule" not in {*usual, *config}:
+        raise ModelError(
+            f"the scheduler of {folder.parent} is a {name}, which has no schedule of betas: name a "
+            "base that was trained to predict noise or v on one"
+        )
+    defaults = {key: each.default for key, each in usual.items() if each.default is not each.empty}
+    return {**defaults, **config}
 
 
 class DiffusionObjective:
@@ -40,8 +66,8 @@ class DiffusionObjective:
         count: Number of timesteps.
 
     Raises:
-        ModelError: If the base predicts something else than noise or velocity, or predicts noise
-            at a timestep where the input is nothing but noise.
+        ModelError: If the base predicts something else than noise or velocity, predicts noise at a
+            timestep where the input is nothing but noise, or contradicts itself.
     """
 
     def __init__(
@@ -58,6 +84,11 @@ class DiffusionObjective:
                 "only 'epsilon' and 'v_prediction' can be trained"
             )
         alphas_cumprod = noise_scheduler.alphas_cumprod.to(torch.float32)
+        if len(alphas_cumprod) != self.count:
+            raise ModelError(
+                f"the base's scheduler states num_train_timesteps {self.count}, but trained_betas "
+                f"of {len(alphas_cumprod)}: restore it, or name another base"
+            )
         if self.prediction_type == "epsilon" and float(alphas_cumprod.min()) <= 0:
             raise ModelError(
                 "the base's scheduler has zero-terminal SNR with prediction_type 'epsilon', where "

@@ -4,8 +4,8 @@ Ye et al. 2023, "IP-Adapter: Text Compatible Image Prompt Adapter for Text-to-Im
 Models", arXiv 2308.06721.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -17,7 +17,7 @@ from styledag.bases.conditioning import Conditioning
 from styledag.bases.parts import load_transformers, model_errors
 from styledag.errors import ModelError
 from styledag.models.config import read_config
-from styledag.models.quiet import quiet_transformers
+from styledag.models.quiet import quiet_diffusers, quiet_transformers
 from styledag.tensors.layout import CONFIG_FILE
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def load_ip_adapter(unet: Any, adapter: IpAdapter) -> ImagePrompt:
         image_encoder=encoder,
         requires_safety_checker=False,
     )
-    with model_errors(adapter.weights), quiet_transformers(), _quiet_diffusers():
+    with model_errors(adapter.weights), quiet_transformers(), quiet_diffusers():
         pipeline.load_ip_adapter(
             str(adapter.weights.parent),
             subfolder="",
@@ -203,16 +203,3 @@ def added_images(conditioning: Conditioning) -> dict[str, Any]:
     """Return what a UNet of diffusers' is given of images in a conditioning; empty without any."""
     embeds = conditioning.tensors.get(IMAGE_EMBEDS)
     return {} if embeds is None else {IMAGE_EMBEDS: [embeds]}
-
-
-@contextmanager
-def _quiet_diffusers() -> Iterator[None]:
-    """Keep diffusers from warning of a cast of modules that no UNet has."""
-    from diffusers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)

@@ -19,7 +19,7 @@ from styledag.bases.ip_adapter import (
 )
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
-from styledag.bases.parts import load_diffusers
+from styledag.bases.parts import load_diffusers, model_errors
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 
@@ -62,8 +62,12 @@ class StableDiffusion:
         "addition_embed_type": None,
         "class_embed_type": None,
         "encoder_hid_dim_type": None,
+        "num_class_embeds": None,
+        "time_cond_proj_dim": None,
     }
     """What the UNet's configuration must state about inputs beside latents, timestep, caption."""
+    usual_sample_size = 64
+    """Side of latents where the UNet's configuration states none, as in the pipeline."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,7 +81,7 @@ class StableDiffusion:
     @property
     def size_px(self) -> tuple[int, int]:
         """Width and height of the images that it was made for."""
-        size = self._unet_config["sample_size"]
+        size = self._unet_config.get("sample_size") or self.usual_sample_size
         height, width = (size, size) if isinstance(size, int) else size
         factor = self.latents.factor_px
         return factor * int(width), factor * int(height)
@@ -178,11 +182,14 @@ class StableDiffusion:
         self, name: str, num_inference_steps: int, shape: LatentsShape
     ) -> "DiffusersSchedule":
         """Return ``ddim``, ``dpm++``, ``euler`` or ``euler_a``."""
+        from styledag.bases.diffusion_objective import schedule_config
         from styledag.bases.samplers import diffusion_sampler
 
         del shape
-        config = read_config(self.folder / "scheduler" / "scheduler_config.json")
-        return diffusion_sampler(name, config, num_inference_steps)
+        folder = self.folder / "scheduler"
+        config = schedule_config(folder)
+        with model_errors(folder):
+            return diffusion_sampler(name, config, num_inference_steps)
 
     def modules_to_compile(self, denoiser: "nn.Module") -> "list[nn.Module]":
         """Return residual and transformer blocks.
@@ -216,7 +223,12 @@ class StableDiffusion:
 
     @cached_property
     def _unet_config(self) -> Mapping[str, Any]:
-        return read_config(self.folder / self.parts.denoiser / "config.json")
+        path = self.folder / self.parts.denoiser / "config.json"
+        config = read_config(path)
+        for key in ("block_out_channels", "cross_attention_dim"):
+            if config.get(key) is None:
+                raise ModelError(f"{path} states no {key}: restore it, or name another base")
+        return config
 
     @property
     def _text_width(self) -> int:

@@ -63,6 +63,8 @@ class StableDiffusionXL(StableDiffusion):
         "addition_embed_type": "text_time",
     }
 
+    usual_sample_size = 128
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.tokens = LongerTokens(pair_tokens(folder))

@@ -22,6 +22,7 @@ from styledag.captions.rules import (
 )
 from styledag.captions.settings import CaptionSettings
 from styledag.captions.template import CAPTION, named_fields
+from styledag.captions.thinking import is_thought
 from styledag.collector import many_objects
 from styledag.images.records import CuratedImage
 from styledag.images.stored_jpeg import read_jpeg
@@ -230,7 +231,9 @@ def _ask(
     }
     known = workspace.items.get_many_json(ITEMS, list(keys.values()))
     captions = {
-        sha256: known[key] for sha256, key in keys.items() if isinstance(known.get(key), str)
+        sha256: known[key]
+        for sha256, key in keys.items()
+        if isinstance(known.get(key), str) and not is_thought(known[key])
     }
     # By size: a chat model's prompt grows with the image, and a batch is padded to its longest.
     by_size = sorted(images, key=lambda image: (image.width_px * image.height_px, image.width_px))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.captions.captioner import LocalCaptioner, decoding_settings
 from styledag.captions.settings import CaptionSettings
+from styledag.captions.thinking import answer_after_thought
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 from styledag.tensors.layout import CONFIG_FILE
@@ -65,14 +66,18 @@ class ChatCaptioner(LocalCaptioner):
         """Return one raw caption for each RGB image.
 
         Raises:
-            ModelError: If the folder holds no whole model, or its processor has no chat template.
+            ModelError: If the folder holds no whole model, its processor has no chat template, or
+                the model's thoughts leave no room for an answer.
             DeviceError: If the batch does not fit into the device's memory.
         """
         model, processor = self.loaded
         content = [{"type": "image"}, {"type": "text", "text": settings.prompt}]
         conversation = [{"role": "user", "content": content}]
         try:
-            text = processor.apply_chat_template(conversation, add_generation_prompt=True)
+            # A template that knows no enable_thinking has no use for it.
+            text = processor.apply_chat_template(
+                conversation, add_generation_prompt=True, enable_thinking=False
+            )
         except ValueError as exc:
             raise ModelError(
                 f"captioner {self.folder} has no chat template ({exc}): name a chat model"
@@ -95,4 +100,7 @@ class ChatCaptioner(LocalCaptioner):
         )
         answers = tokens[:, inputs["input_ids"].shape[1] :]
         texts = processor.batch_decode(answers, skip_special_tokens=True)
-        return [str(caption).strip() for caption in texts]
+        return [
+            answer_after_thought(str(answer), captioner=str(self.folder), prompt=text)
+            for answer in texts
+        ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from styledag.captions.settings import CaptionSettings, EndpointSettings
+from styledag.captions.thinking import answer_after_thought, unfinished_thought
 from styledag.errors import ModelError
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class EndpointCaptioner:
 
     Args:
         endpoint: Where it is, and how it is asked.
-        work: Counts what was asked: ``endpoint_requests`` and, as the server states them,
-            ``prompt_tokens`` and ``completion_tokens``.
+        work: Counts what was asked: ``endpoint_requests``, ``answers_cut_off`` by the most tokens
+            and, as the server states them, ``prompt_tokens`` and ``completion_tokens``.
         backoff_s: Seconds before the first further try; doubled before each next one.
     """
 
@@ -63,21 +64,32 @@ class EndpointCaptioner:
         """
         with ThreadPoolExecutor(self._endpoint.concurrency) as executor:
             answers = list(executor.map(lambda image: self._ask(image, settings), images))
-        for _, usage in answers:
+        for _, usage, is_cut in answers:
             self._work.update({name: int(usage.get(name) or 0) for name in _USAGE})
+            self._work.update({"answers_cut_off": 1} if is_cut else {})
         self._work["endpoint_requests"] += len(answers)
-        return [caption for caption, _ in answers]
+        return [caption for caption, _, _ in answers]
 
-    def _ask(self, image: "Image", settings: CaptionSettings) -> tuple[str, Mapping[str, Any]]:
+    def _ask(
+        self, image: "Image", settings: CaptionSettings
+    ) -> tuple[str, Mapping[str, Any], bool]:
+        """Return the caption, what it cost, and whether max_new_tokens cut it off."""
         answer = self._sent(_question(image, self._endpoint.model, settings))
         try:
-            content = answer["choices"][0]["message"]["content"] or ""
-            return str(content).strip(), answer.get("usage") or {}
+            message = answer["choices"][0]["message"]
+            content = str(message["content"] or "")
+            thought = message.get("reasoning_content") or message.get("reasoning")
+            is_cut = answer["choices"][0].get("finish_reason") == "length"
+            usage = answer.get("usage") or {}
         except (LookupError, TypeError, AttributeError) as exc:
             raise ModelError(
                 f"{self._endpoint.url} answers in another form than OpenAI's chat completions: "
                 f"{str(answer)[:200]}"
             ) from exc
+        name = f"{self._endpoint.model} at {self._endpoint.url}"
+        if thought and not content.strip() and is_cut:
+            raise unfinished_thought(name)
+        return answer_after_thought(content, captioner=name), usage, is_cut
 
     def _sent(self, question: Mapping[str, Any]) -> Any:
         wait_s = self._backoff_s

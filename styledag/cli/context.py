@@ -1,7 +1,9 @@
 """What every command shares: the project, and the terminal to write to."""
 
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +26,21 @@ def printable(text: str) -> str:
 
 
 class Terminal(Console):
-    """Rich's console, whose text is only printed; styles and bars are its own."""
+    """Rich's console, whose text is only printed; styles and bars are its own.
+
+    What is printed to nobody any more (a closed terminal or pipe, a log on a full disk) is lost,
+    and nothing else is: a training does not end with its terminal.
+    """
+
+    def _write_buffer(self) -> None:
+        try:
+            super()._write_buffer()
+        except OSError:
+            self._buffer.clear()
+            self.quiet = True
+            # Or Python complains at its end that what is left could not be written.
+            with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.file.fileno())
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

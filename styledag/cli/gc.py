@@ -37,7 +37,7 @@ def gc(
     What is current stays, with all that it came from and every checkpoint that a model lists.
     """
     from styledag.defs.history import old_runs
-    from styledag.defs.runs import open_history
+    from styledag.defs.opened_history import open_history
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.garbage import find_garbage, remove_garbage
 

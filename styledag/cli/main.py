@@ -1,5 +1,7 @@
 """The `styledag` command. Loads no stage before one is asked for."""
 
+import io
+import os
 import sys
 from pathlib import Path
 
@@ -55,6 +57,10 @@ for command in (
 
 def main() -> None:
     """Run the command line; every error that styledag raises on purpose is one clear sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        # A title in letters that the terminal's encoding does not have is no failure.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         # Returned and not exited with, as only the standalone mode does that.
         sys.exit(cli.main(standalone_mode=False))
@@ -66,4 +72,11 @@ def main() -> None:
         sys.exit(130)
     except StyledagError as exc:
         click.echo(printable(f"error: {exc}"), err=True)
+        sys.exit(1)
+    except OSError as exc:
+        # Of a file of the user's: those of the store are storage errors already.
+        if exc.filename is None:
+            raise
+        reason = f"cannot use {os.fsdecode(exc.filename)}: {os.strerror(exc.errno or 0)}"
+        click.echo(printable(f"error: {reason}"), err=True)
         sys.exit(1)

@@ -76,7 +76,9 @@ def _declared(project: Project, before: Declared) -> Declared:
 
 def _reload(url: str) -> bool:
     try:
-        answer = requests.post(f"{url}/graphql", json={"query": _RELOAD}, timeout=_TIMEOUT_S)
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy stands before the loopback
+            answer = session.post(f"{url}/graphql", json={"query": _RELOAD}, timeout=_TIMEOUT_S)
         answer.raise_for_status()
         reloaded = answer.json()["data"]["reloadWorkspace"]
     except (requests.RequestException, ValueError, KeyError, TypeError) as exc:

@@ -118,7 +118,8 @@ def bring_up_to_date(
     from styledag.cli.bars import BarsProgress
     from styledag.cli.page_server import LOOPBACK
     from styledag.defs.code_location import build_definitions
-    from styledag.defs.runs import open_history, run_step, steps_of
+    from styledag.defs.opened_history import open_history
+    from styledag.defs.runs import run_step, steps_of
     from styledag.graph.catalogue import Catalogue
     from styledag.graph.checking.preflight import require_ready
     from styledag.models.compute import ComputeSettings

@@ -56,7 +56,7 @@ def list_all(session: Session) -> None:
 
 @contextmanager
 def _switches(session: Session) -> "Iterator[Switches]":
-    from styledag.defs.runs import open_history
+    from styledag.defs.opened_history import open_history
     from styledag.defs.switches import project_switches
     from styledag.graph.catalogue import Catalogue
 
@@ -67,8 +67,8 @@ def _switches(session: Session) -> "Iterator[Switches]":
 
 
 def _report(session: Session, switches: "Switches", style: str) -> None:
-    state = next(each for each in switches.states() if each.style == style)
-    if state.is_on:
+    state = next((each for each in switches.states() if each.style == style), None)
+    if state is not None and state.is_on:
         session.console.print(
             f"{style} is refreshed at {state.cron} (UTC) while `styledag ui` runs; after a change "
             "of `refresh` or a new style, reload its definitions there"

@@ -79,7 +79,7 @@ def _show_next(
     as_json: bool,
 ) -> None:
     from styledag.defs.history import recorded_seconds
-    from styledag.defs.runs import open_history
+    from styledag.defs.opened_history import open_history
     from styledag.graph.freshness.next_run import next_run
 
     os.chdir(session.project.root)

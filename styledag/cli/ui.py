@@ -1,17 +1,24 @@
 """`styledag ui`: the web UI over the project's history, with the demo's wiki beside it."""
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import click
+from rich.markup import escape
 
 from styledag.cli.context import UI_PORT, Session, pass_session
 from styledag.cli.run import DEMO_STYLE
 from styledag.errors import StyledagError
+from styledag.store.files import storage_errors
 
 _PATIENCE_S = 20
 """Seconds that the web UI's processes have to end after Ctrl-C before they are killed."""
@@ -28,29 +35,96 @@ def ui(session: Session, port: int) -> None:
     Contact sheets, reports and grids that it links to are served on the next port. New styles,
     recipes and weights appear by themselves.
     """
+    from styledag.cli.page_server import LOOPBACK
     from styledag.cli.reloading import reloading
-    from styledag.defs.runs import open_history
+    from styledag.defs.opened_history import open_history, risky_settings
 
     root = session.project.root
     os.chdir(root)
+    url = f"http://{LOOPBACK}:{port}"
+    _require_port(LOOPBACK, port)
     with ExitStack() as stack:
+        # Opening the history ends runs whose process is gone.
+        instance = stack.enter_context(open_history(root))
+        lock = stack.enter_context(only_ui(Path(instance.storage_directory()).parent))
+        for sentence in risky_settings(instance):
+            session.console.print(escape(sentence))
         if (session.project.styles_folder / f"{DEMO_STYLE}.yaml").is_file():
             _serve_demo_wiki(session, stack)
         pages = _serve_pages(session, stack, port + 1)
-        # Opening the history ends runs whose process is gone.
-        stack.enter_context(open_history(root))
         command = [sys.executable, "-W", _ADVERTISEMENT, "-m", "dagster", "dev"]
-        command += ["--host", "127.0.0.1", "--port", str(port)]
+        command += ["--host", LOOPBACK, "--port", str(port)]
         environment = {"DAGSTER_HOME": str(root)} | os.environ | {"STYLEDAG_PAGES": pages}
-        stack.enter_context(reloading(session.project, f"http://127.0.0.1:{port}"))
-        # In a group of its own, so that Ctrl-C reaches it once: through this process.
-        process = subprocess.Popen(command, env=environment, process_group=0)
+        stack.enter_context(reloading(session.project, url))
+        # In a group of its own, so that Ctrl-C reaches it once: through this process. It keeps the
+        # lock, as it would go on for itself if this process were killed.
+        process = subprocess.Popen(
+            command,
+            env=environment | _safe_path(environment, root),
+            process_group=0,
+            pass_fds=[lock.fileno()],
+        )
+        lock.write(f"at {url}, in process {process.pid}")
+        lock.flush()
         status = _wait(process)
     if status not in (0, -signal.SIGINT, -signal.SIGTERM):
         raise StyledagError(
-            f"the web UI ended with status {status}: its output above has the reason; is port "
-            f"{port} in use? `styledag ui --port` takes another"
+            f"the web UI ended with status {status}: its output above has the reason"
         )
+
+
+def _require_port(host: str, port: int) -> None:
+    """Check that a port is free: on one that is not, Dagster would stay, and serve nothing."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as exc:
+            reason = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno else exc
+            raise StyledagError(
+                f"port {port} of {host} cannot be used: {reason}; `styledag ui --port` takes "
+                "another"
+            ) from exc
+
+
+@contextmanager
+def only_ui(folder: Path) -> Iterator[IO[str]]:
+    """Hold the lock of the web UI on a history, and yield its file, which is to say where it is.
+
+    Two would run each schedule and each queued run twice.
+
+    Raises:
+        StyledagError: If there is one already.
+    """
+    with storage_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "ui.lock").open("a+", encoding="utf-8")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            file.seek(0)
+            raise StyledagError(
+                f"the web UI on this history is open already, {file.read() or 'a moment ago'}: "
+                "use that one, or end it first"
+            ) from exc
+        except OSError:  # a file system without locks
+            pass
+        file.truncate(0)
+        yield file
+
+
+def _safe_path(environment: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Return variables by which no module of the project's folder is taken for another's.
+
+    A ``random.py`` or ``datasets.py`` beside ``dagster.yaml`` would be imported in place of the
+    one that is meant, as Dagster starts its processes by ``python -m`` there.
+    """
+    safe = {"PYTHONSAFEPATH": "1"}
+    if paths := environment.get("PYTHONPATH"):
+        # Dagster removes what it takes for the script's folder: the first (its issue 29906).
+        safe["PYTHONPATH"] = os.pathsep.join([str(root / "data" / "styles"), paths])
+    return safe
 
 
 def _serve_demo_wiki(session: Session, stack: ExitStack) -> None:
@@ -95,10 +169,10 @@ def _wait(process: "subprocess.Popen[bytes]") -> int:
         return process.wait()
     except KeyboardInterrupt:
         try:
-            return process.wait(_PATIENCE_S)
+            process.wait(_PATIENCE_S)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             left = signal.SIGKILL
-            return -signal.SIGINT
+        return -signal.SIGINT
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, left)

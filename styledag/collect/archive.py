@@ -8,25 +8,29 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tarfile import HeaderError, ReadError
 from typing import IO, Self
 
+from styledag.collect.caption_tables import TABLES, caption_in, read_table
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import ArchiveSource
 from styledag.collect.sources import collects
 from styledag.collect.stored import stored_image
-from styledag.collect.web.rendered_text import cell_text, one_line
+from styledag.collect.web.rendered_text import one_line
+from styledag.collect.written_texts import AlikeNames, decoded_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
 MOST_TEXT_BYTES = 100_000
 _TEXTS = (".txt", ".caption", ".json")
+_NAMED_IN_UTF_8 = 0x800
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
@@ -105,17 +109,24 @@ class _Reading:
         self._workspace = workspace
         self._images: dict[str, RawImage] = {}
         self._texts: dict[str, dict[str, str]] = {}
+        self._refused: dict[str, list[Rejection]] = {}
+        self._listed: dict[str, str] = {}
 
     def take(self, member: _Member) -> None:
-        """Read a member, as a text or as an image."""
+        """Read a member, as a text, as a table of captions, or as an image."""
+        path = PurePosixPath(member.name)
+        max_bytes = self._source.max_image_bytes
         try:
-            suffix = PurePosixPath(member.name).suffix.lower()
-            if suffix in _TEXTS:
-                self._texts.setdefault(_stem(member.name), {})[suffix] = _text(member, suffix)
+            if any(part.startswith(".") and part != ".." for part in path.parts):
+                raise FetchError("hidden", "a name in its path begins with a dot")
+            if path.name in TABLES:
+                self._read_table(path, _read(member, max_bytes))
+                return
+            if path.suffix.lower() in _TEXTS:
+                self._take_text(member)
                 return
             if member.name in self._images:
                 raise FetchError("duplicate_name", "the archive holds an earlier file of this name")
-            max_bytes = self._source.max_image_bytes
             origin = Origin(
                 url=member.name, licence=self._source.licence, author=self._source.author
             )
@@ -126,25 +137,95 @@ class _Reading:
             self.rejected.append(rejection(member.name, exc))
 
     def captioned(self, inside: str) -> list[RawImage]:
-        """Return the images with their captions, under names inside all the archives."""
+        """Return the images with their captions, under names inside all the archives.
+
+        Texts of an image that cannot be read, and rows of tables without a file, are rejected.
+        """
+        named = {key for name in self._images for key in _keys(name)}
+        texts = self._by_names_meant(AlikeNames(named))
+        images = AlikeNames(self._images)
+        found = {images.find(name): text for name, text in reversed(self._listed.items())}
+        self.rejected += [
+            Rejection(
+                subject=name,
+                reason="file_missing",
+                detail="a table of captions names it, but it is not there",
+            )
+            for name in self._listed
+            if images.find(name) is None
+        ]
         return [
             replace(
                 image,
-                origin=replace(image.origin, url=f"{inside}{name}", caption=self._caption(name)),
+                origin=replace(
+                    image.origin,
+                    url=f"{inside}{name}",
+                    caption=_caption(name, texts) or found.get(name, ""),
+                ),
             )
             for name, image in self._images.items()
         ]
 
-    def _caption(self, name: str) -> str:
-        path = PurePosixPath(name)
-        # WebDataset's key of a sample ends at the first dot: 0001.input.jpg goes with 0001.txt.
-        key = path.parent / path.name.partition(".")[0]
-        for named in (_stem(name), path.as_posix(), key.as_posix()):
-            texts = self._texts.get(named, {})
-            for suffix in _TEXTS:
-                if texts.get(suffix):
-                    return texts[suffix]
-        return ""
+    def _take_text(self, member: _Member) -> None:
+        stem, suffix = _stem(member.name), PurePosixPath(member.name).suffix.lower()
+        try:
+            self._texts.setdefault(stem, {})[suffix] = _text(member, suffix)
+        except (ValueError, RecursionError) as exc:
+            refused = Rejection(subject=member.name, reason="sidecar_refused", detail=str(exc))
+            self._refused.setdefault(stem, []).append(refused)
+
+    def _read_table(self, path: PurePosixPath, content: bytes) -> None:
+        number = 0
+        try:
+            for number, row in enumerate(read_table(path.name, content), start=1):
+                if isinstance(row, ValueError):
+                    self._refuse_table(path, f"row {number}: {row}")
+                else:
+                    self._listed.setdefault((path.parent / row[0]).as_posix(), row[1])
+        except ValueError as exc:
+            self._refuse_table(path, f"after row {number}: {exc}" if number else str(exc))
+
+    def _refuse_table(self, path: PurePosixPath, detail: str) -> None:
+        self.rejected.append(
+            Rejection(subject=path.as_posix(), reason="metadata_refused", detail=detail)
+        )
+
+    def _by_names_meant(self, named: AlikeNames) -> dict[str, dict[str, str]]:
+        """Return the texts by what they are named after, and reject those that cannot be read."""
+        samples = Counter(_sample(name) for name in self._images)
+
+        def target(stem: str) -> str | None:
+            found = named.find(stem)
+            # In a WebDataset, 0001.input.jpg and 0001.output.txt are one sample.
+            return _sample(stem) if found is None and samples[_sample(stem)] == 1 else found
+
+        for stem, refused in self._refused.items():
+            self.rejected += refused if target(stem) is not None else []
+        meant: dict[str, dict[str, str]] = {}
+        for stem in sorted(self._texts, key=lambda stem: target(stem) != stem):
+            key = target(stem)
+            if key is not None:
+                meant[key] = {**self._texts[stem], **meant.get(key, {})}
+        return meant
+
+
+def _caption(name: str, texts: Mapping[str, Mapping[str, str]]) -> str:
+    for key in _keys(name):
+        for suffix in _TEXTS:
+            if texts.get(key, {}).get(suffix):
+                return texts[key][suffix]
+    return ""
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    """Return what the texts of an image may be named after, the likeliest first."""
+    return (_stem(name), PurePosixPath(name).as_posix(), _sample(name))
+
+
+def _sample(name: str) -> str:
+    """Return WebDataset's key of a sample, which ends at the first dot."""
+    path = PurePosixPath(name)
+    return (path.parent / path.name.partition(".")[0]).as_posix()
 
 
 def _stem(name: str) -> str:
@@ -154,15 +235,16 @@ def _stem(name: str) -> str:
 
 
 def _text(member: _Member, suffix: str) -> str:
-    text = _read(member, MOST_TEXT_BYTES)[:MOST_TEXT_BYTES].decode("utf-8-sig", errors="replace")
-    if suffix != ".json":
-        return one_line(text)
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return ""
-    fields = found if isinstance(found, dict) else {}
-    return cell_text(fields, "caption") or cell_text(fields, "text")
+    """Return the caption in a text.
+
+    Raises:
+        ValueError: If it is too large, or cannot be read as what its name says.
+    """
+    content = _read(member, MOST_TEXT_BYTES)
+    if len(content) > MOST_TEXT_BYTES:
+        raise ValueError(f"it has more than {MOST_TEXT_BYTES} bytes")
+    text = decoded_text(content)
+    return one_line(caption_in(json.loads(text)) if suffix == ".json" else text)
 
 
 def _read(member: _Member, max_bytes: int) -> bytes:
@@ -189,7 +271,7 @@ def _members(path: Path) -> Iterator[_Member]:
         with zipfile.ZipFile(path) as packed:
             for entry in packed.infolist():
                 if not entry.is_dir():
-                    name = _printable(entry.filename)
+                    name = _printable(_zip_name(entry))
                     yield _Member(name, entry.file_size, partial(packed.open, entry))
         return
     # As a stream: a compressed archive cannot be read in any other order.
@@ -231,6 +313,16 @@ class _Entry(tarfile.TarInfo):
 
 def _regular(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
     return tape.extractfile(member) if member.isreg() else None
+
+
+def _zip_name(entry: zipfile.ZipInfo) -> str:
+    """Return a member's name; macOS and others write UTF-8 without the flag that says so."""
+    if entry.flag_bits & _NAMED_IN_UTF_8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode()
+    except UnicodeError:
+        return entry.filename
 
 
 def _printable(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from styledag.collect.harvest import Harvest
+from styledag.collect.harvest import MANY_OF_ONE, Harvest
 from styledag.collect.records import UNKNOWN_LICENCE, RawImage
 from styledag.collect.settings import FetchSettings, SourceSettings
 from styledag.collect.sources import collector_of
@@ -19,7 +19,7 @@ from styledag.store.workspace import Workspace
 
 logger = logging.getLogger("styledag.collect")
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 _HOW_STATED = {"html": ", such as licence: {text: CC BY 4.0}"}
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
@@ -52,7 +52,13 @@ def collect_images(
             continue
         rejected += harvest.rejected
         notes += _notes(source, harvest)
-        for image in _named_apart(harvest, images):
+        named = _named_apart(harvest, images)
+        known = sum(image.key in images for image in named)
+        if known:
+            notes.append(
+                f"{source.name}: {known} images are in an earlier source too, whose words count"
+            )
+        for image in named:
             images.setdefault(image.key, image)
     if failed:
         raise SourceError("; ".join(str(error) for error in failed)) from failed[0]
@@ -123,6 +129,7 @@ def _notes(source: SourceSettings, harvest: Harvest) -> list[str]:
     kept, left_out = len(harvest.images), len(harvest.rejected)
     counts = f"; left out: {_counts(harvest.rejected)}" if left_out else ""
     lines = [f"{source.name}: {kept} of {kept + left_out} taken{counts}", *harvest.notes]
+    lines += _same_bytes(source, harvest)
     unknown = sum(image.origin.licence == UNKNOWN_LICENCE for image in harvest.images)
     nobody = sum(not image.origin.author for image in harvest.images)
     if unknown or nobody:
@@ -134,6 +141,20 @@ def _notes(source: SourceSettings, harvest: Harvest) -> list[str]:
     for line in lines:
         logger.info("%s", line)
     return lines
+
+
+def _same_bytes(source: SourceSettings, harvest: Harvest) -> list[str]:
+    """Return a line if many addresses of a site gave one file: what it shows in place of others."""
+    counts = Counter(image.sha256 for image in harvest.images)
+    [(sha256, count)] = counts.most_common(1)
+    if harvest.inside or count < MANY_OF_ONE:
+        return []
+    first = next(image for image in harvest.images if image.sha256 == sha256)
+    return [
+        f"{source.name}: {count} addresses gave the very same file, first {first.origin.url}: if "
+        "it is a placeholder, take it out under curation.drop, and see whether the site wants a "
+        "referer, cookies or another user agent (fetch)"
+    ]
 
 
 def _write_notes(lines: Sequence[str], folder: Path) -> None:

@@ -4,17 +4,19 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from styledag.collect.folder import count_images
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import DatasetSource
 from styledag.collect.sources import collects
 from styledag.collect.stored import stored_image
-from styledag.collect.web.rendered_text import cell_text
+from styledag.collect.written_texts import cell_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -30,16 +32,11 @@ def collect_dataset(source: DatasetSource, workspace: Workspace, *, project: Pat
     images: list[RawImage] = []
     rejected: list[Rejection] = []
     rows = _rows(source, project)
-    with _Files() as files, workspace.progress.task("images", len(rows)) as advance:
+    folder = project / source.path
+    with _Files(folder) as files, workspace.progress.task("images", len(rows)) as advance:
         for at, row in enumerate(_read(source, rows)):
             name = _name(source, row, at)
-            origin = Origin(
-                url=name,
-                page_url="" if source.revision is None else _page(source),
-                caption=cell_text(row, source.caption),
-                licence=cell_text(row, source.licence_column) or source.licence,
-                author=cell_text(row, source.author_column) or source.author,
-            )
+            origin = _origin(source, row, name)
             try:
                 if at >= source.max_images:
                     raise FetchError("over_max_images", f"max_images is {source.max_images}")
@@ -52,7 +49,22 @@ def collect_dataset(source: DatasetSource, workspace: Workspace, *, project: Pat
             advance(1)
     if not images and not rejected:
         raise SourceError(f"no image found: split {source.split} of {source.name} is empty")
-    return Harvest(tuple(images), tuple(rejected), inside=source.path)
+    rejected += _left_out(source, rows, folder)
+    notes = tuple(_notes(source, rows))
+    return Harvest(tuple(images), tuple(rejected), inside=source.path, notes=notes)
+
+
+def _origin(source: DatasetSource, row: Mapping[str, Any], name: str) -> Origin:
+    try:
+        return Origin(
+            url=name,
+            page_url="" if source.revision is None else _page(source),
+            caption=cell_text(row, source.caption),
+            licence=cell_text(row, source.licence_column) or source.licence,
+            author=cell_text(row, source.author_column) or source.author,
+        )
+    except ValueError as exc:
+        raise SourceError(f"dataset {source.name}: {name}: {exc}") from exc
 
 
 def _rows(source: DatasetSource, project: Path) -> Any:
@@ -68,7 +80,7 @@ def _rows(source: DatasetSource, project: Path) -> Any:
         )
     try:
         if is_local and (folder / "dataset_dict.json").is_file():
-            rows = datasets.load_from_disk(str(folder))[source.split]
+            rows = _split_of(datasets.load_from_disk(str(folder)), source.split)
         elif is_local and (folder / "state.json").is_file():
             rows = datasets.load_from_disk(str(folder))
         else:
@@ -78,15 +90,75 @@ def _rows(source: DatasetSource, project: Path) -> Any:
                 split=source.split,
                 revision=None if is_local else source.revision,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as exc:
-        raise SourceError(f"dataset {source.name} cannot be loaded: {exc}") from exc
-    if source.image not in rows.column_names:
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as exc:
         raise SourceError(
-            f"dataset {source.name} has no column {source.image!r}, only "
-            f"{', '.join(rows.column_names)}: name the one of images under image"
-        )
+            f"dataset {source.name} cannot be loaded: {_first_words(exc)}; the style file names "
+            f"split: {source.split}" + (f", config: {source.config}" if source.config else "")
+        ) from exc
+    for key in ("image", "caption", "licence_column", "author_column"):
+        name = getattr(source, key)
+        is_named = key == "image" or name != _DEFAULTS[key]
+        if is_named and name and name not in rows.column_names:
+            raise SourceError(
+                f"dataset {source.name} has no column {name!r}, only "
+                f"{', '.join(rows.column_names)}: name the one of {_CONTENTS[key]} under {key}"
+            )
     with _column_errors(source):
         return rows.cast_column(source.image, datasets.Image(decode=False))
+
+
+_DEFAULTS = {each.name: each.default for each in fields(DatasetSource)}
+_CONTENTS = {
+    "image": "images",
+    "caption": "captions",
+    "licence_column": "licences",
+    "author_column": "authors",
+}
+
+
+def _split_of(splits: Any, name: str) -> Any:
+    if name not in splits:
+        raise ValueError(f"it has no split {name!r}, only {', '.join(splits)}")
+    return splits[name]
+
+
+def _first_words(exc: Exception) -> str:
+    """Return an error of ``datasets`` without its example of Python."""
+    return " ".join(str(exc).partition("Example of usage")[0].split()).rstrip(".")
+
+
+def _notes(source: DatasetSource, rows: Any) -> list[str]:
+    """Return what the author of a source wants to know of what is not read."""
+    used = {source.image, source.caption, source.licence_column, source.author_column, "file_name"}
+    unread = [name for name in rows.column_names if name not in used]
+    notes = [f"{source.name}: column {name!r} is not read" for name in unread]
+    if source.caption and source.caption not in rows.column_names:
+        notes.append(f"{source.name}: there is no column {source.caption!r} of captions")
+    others = rows.info.splits or {}
+    notes += [
+        f"{source.name}: split {name} is not read: {split.num_examples} rows"
+        for name, split in others.items()
+        if name != source.split
+    ]
+    return notes
+
+
+def _left_out(source: DatasetSource, rows: Any, folder: Path) -> list[Rejection]:
+    """Return images of a folder that ``datasets`` puts into no split, as one rejection.
+
+    It goes by names: beside a ``train.png``, other images are in no split.
+    """
+    if rows.info.builder_name != "imagefolder" or not folder.is_dir():
+        return []
+    taken = sum(split.num_examples for split in (rows.info.splits or {}).values())
+    missing = count_images(folder) - taken
+    if missing <= 0 or any(folder.rglob("*.zip")):
+        return []
+    detail = (
+        f"{missing} images of the folder are in no split, for names such as train.png or "
+        "a_test.png decide what is: a source of type folder reads all"
+    )
+    return [Rejection(subject=source.path, reason="in_no_split", detail=detail)]
 
 
 @contextmanager
@@ -128,9 +200,10 @@ def _page(source: DatasetSource) -> str:
 
 
 class _Files:
-    """Reads the files that rows name; the zips that they are in stay open."""
+    """Reads the files that rows name, relative to the dataset; zips that hold them stay open."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._zips: dict[str, zipfile.ZipFile] = {}
 
     def __enter__(self) -> "_Files":
@@ -149,7 +222,7 @@ class _Files:
         inside, _, packed = path.partition("::")
         try:
             if not packed or not inside.startswith("zip://"):
-                with Path(path).open("rb") as file:
+                with (self._folder / path).open("rb") as file:
                     return file.read(max_bytes + 1)
             if packed not in self._zips:
                 self._zips[packed] = zipfile.ZipFile(packed)

@@ -1,8 +1,8 @@
 """A source from an address alone: a wiki by its API, a category or page of it, or a web site."""
 
+import logging
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from styledag.collect.web.addresses import checked_addresses, checked_url
 from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.html_page import HtmlPage
 from styledag.collect.wiki_listing import CATEGORY, FILE, Namespaces
-from styledag.errors import FetchError, SourceError
+from styledag.errors import FetchError, SourceDownError, SourceError, WikiRefusedError
+
+logger = logging.getLogger("styledag.collect")
 
 _TIMEOUT_S = 20.0
 _API = ("api.php", "w/api.php")
 """Where a wiki's API is, below its address, if no page says so."""
 _ARTICLE = re.compile(r"/(?:wiki/|index\.php)")
+_MADE_BY_MEDIAWIKI = "meta[name=generator][content^=MediaWiki], body.mediawiki"
 _CATEGORIES_ASKED = "500"
 _CATEGORIES_SHOWN = 12
 
@@ -100,8 +103,13 @@ def _asked(address: str, client: Client) -> Discovered:
     except FetchError as exc:
         refused = exc
     for api in _apis(address, page):
-        with suppress(SourceError):
+        try:
             return _wiki(api, address, client)
+        except (SourceDownError, WikiRefusedError):
+            # There is a wiki: its pages as a visitor sees them would be those of a login.
+            raise
+        except SourceError as exc:
+            logger.debug("%s: %s", api, exc)
     if page is None:
         raise refused or FetchError("invalid_url", "there is no page")
     if not page.images("img"):
@@ -115,7 +123,9 @@ def _asked(address: str, client: Client) -> Discovered:
 def _apis(address: str, page: HtmlPage | None) -> list[str]:
     """Return where the API may be: where MediaWiki's pages say, or else where it usually is."""
     if page is not None:
-        return [link.partition("?")[0] for link in page.links("link[rel=EditURI]")]
+        stated = [link.partition("?")[0] for link in page.links("link[rel=EditURI]")]
+        if stated or not page.has(_MADE_BY_MEDIAWIKI):
+            return stated
     parts = urlsplit(address)
     # A wiki in another language may be below a folder: example.org/de/wiki/Fuchs.
     folder = _ARTICLE.split(parts.path, maxsplit=1)[0] if _ARTICLE.search(parts.path) else ""

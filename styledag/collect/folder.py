@@ -80,12 +80,15 @@ def escaped_name(path: Path, root: Path) -> str:
 
 
 def _files_below(root: Path) -> Iterator[Path]:
-    """Yield the files, and hidden folders in place of what is in them."""
-    # os.walk does not enter linked folders.
+    """Yield the files, and hidden and linked folders in place of what is in them."""
     for folder, folders, names in os.walk(root):
-        hidden = [name for name in folders if name.startswith(".")]
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(folder) / name for name in (*names, *hidden))
+        closed = [name for name in folders if name.startswith(".") or _is_link(folder, name)]
+        folders[:] = [name for name in folders if name not in closed]
+        yield from (Path(folder) / name for name in (*names, *closed))
+
+
+def _is_link(folder: str, name: str) -> bool:
+    return (Path(folder) / name).is_symlink()
 
 
 def _check_place(path: Path, root: Path) -> None:
@@ -96,6 +99,9 @@ def _check_place(path: Path, root: Path) -> None:
     """
     if path.name.startswith("."):
         raise FetchError("hidden", "its name begins with a dot")
+    if path.is_symlink() and path.is_dir():
+        detail = "linked folders are not entered: name it as a source of its own"
+        raise FetchError("link_refused", detail)
     if leads_out(path, root):
         raise FetchError("link_refused", "the file is a link that leads out of the folder")
     if not path.is_file():

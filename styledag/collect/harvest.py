@@ -1,14 +1,18 @@
 """What a source yields: images found on pages, then taken host by host."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from styledag.collect.records import Origin, RawImage
+from styledag.collect.records import UNKNOWN_LICENCE, Origin, RawImage
 from styledag.collect.web.client import Client
 from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
+
+MANY_OF_ONE = 5
+"""Addresses of one file from which on it is probably none of theirs."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,13 @@ class Find:
         origin: Where it was found.
         sha1: Of its bytes, if the source says so.
         refusal: Why it isn't worth asking for, if the source has said so much of it.
+        signed_url: The address to ask, where the origin's lacks a signature that expires.
     """
 
     origin: Origin
     sha1: str = ""
     refusal: FetchError | None = None
+    signed_url: str = ""
 
 
 def rejection(subject: str, error: FetchError) -> Rejection:
@@ -55,31 +61,67 @@ def take_images(finds: Iterable[Find], client: Client, workspace: Workspace) -> 
     which answers first: the budgets go to the first images, in the order of their pages.
 
     Args:
-        finds: In any order; of the pages that show one image, the first by address counts.
+        finds: In any order; of the pages that show one image, the one that says most of it counts,
+            and of equals the first by address. If one refuses its use, that holds.
         client: Fetches and keeps them.
         workspace: Shows the progress.
 
     Returns:
-        The images, and those that could not be had or were over ``max_images`` or
-        ``max_total_bytes``.
+        The images, and those that could not be had, were over ``max_images`` or
+        ``max_total_bytes``, or that many addresses are redirected to: it is none of theirs.
     """
     first: dict[str, Find] = {}
-    for find in sorted(finds, key=lambda find: find.origin.page_url):
+    for find in sorted(finds, key=_order):
         first.setdefault(find.origin.url, find)
     waiting = list(first.values())
     budget = _Budget(client)
+    led_to: dict[str, str] = {}
     with workspace.progress.task("images", len(first)) as shown:
         advance = one_at_a_time(shown)
         client.on_wait = lambda seconds: advance(0, waiting_s=seconds)
         while waiting and budget.room:
             # No more at once than there is room for, so that nothing is fetched to be dropped.
             now, waiting = waiting[: budget.room], waiting[budget.room :]
-            for find, result in zip(now, _fetched(now, client, lambda: advance(1)), strict=True):
+            results = _fetched(now, client, led_to, lambda: advance(1))
+            for find, result in zip(now, results, strict=True):
                 budget.spend(find.origin, result)
         for find in waiting:
             budget.spend(find.origin, budget.refusal())
             advance(1)
-    return Harvest(tuple(budget.images), tuple(budget.rejected))
+    images, stand_ins = _without_stand_ins(budget.images, led_to)
+    return Harvest(tuple(images), (*budget.rejected, *stand_ins))
+
+
+def _order(find: Find) -> tuple[bool, int, str]:
+    origin = find.origin
+    said = (origin.caption, origin.author, origin.description, origin.title, origin.alt)
+    count = sum(map(bool, said)) + (origin.licence != UNKNOWN_LICENCE)
+    return (find.refusal is None, -count, origin.page_url)
+
+
+def _without_stand_ins(
+    images: Sequence[RawImage], led_to: Mapping[str, str]
+) -> tuple[list[RawImage], list[Rejection]]:
+    """Return the images without those that a server shows in place of what is gone.
+
+    Args:
+        images: What was taken.
+        led_to: Where their addresses were redirected to, if they were.
+    """
+    shared = Counter(led_to.get(image.key) for image in images)
+    kept: list[RawImage] = []
+    rejected: list[Rejection] = []
+    for image in images:
+        where = led_to.get(image.key)
+        if where is None or shared[where] < MANY_OF_ONE:
+            kept.append(image)
+            continue
+        detail = (
+            f"leads to {where}, as {shared[where]} addresses do: what the server shows in place "
+            "of images that are gone"
+        )
+        rejected.append(Rejection(subject=image.key, reason="redirected", detail=detail))
+    return kept, rejected
 
 
 class _Budget:
@@ -117,22 +159,27 @@ class _Budget:
 
 
 def _fetched(
-    finds: Sequence[Find], client: Client, done: Callable[[], None]
+    finds: Sequence[Find], client: Client, led_to: dict[str, str], done: Callable[[], None]
 ) -> Sequence[RawImage | FetchError]:
     def fetch(at: int) -> Callable[[], RawImage]:
-        return _taken(finds[at], client)
+        return _taken(finds[at], client, led_to)
 
     return fetch_by_host([find.origin.url for find in finds], fetch, done)
 
 
-def _taken(find: Find, client: Client) -> Callable[[], RawImage]:
-    """Fetch an image; return what keeps it."""
+def _taken(find: Find, client: Client, led_to: dict[str, str]) -> Callable[[], RawImage]:
+    """Fetch an image; return what keeps it, and notes where it was redirected to."""
     if find.refusal is not None:
         raise find.refusal
-    keep = client.ask_image(find.origin.url, sha1=find.sha1, referer=find.origin.page_url)
+    url = find.origin.url
+    keep = client.ask_image(
+        find.signed_url or url, known_as=url, sha1=find.sha1, referer=find.origin.page_url
+    )
 
     def take() -> RawImage:
         received = keep()
+        if received.final_url not in (url, find.signed_url):
+            led_to[url] = received.final_url
         return RawImage(
             origin=find.origin,
             sha256=received.sha256,

@@ -1,5 +1,6 @@
 """Any web site, read page by page with CSS selectors."""
 
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.collect.web.links import without_session
 from styledag.collect.web.opt_outs import refusal_detail
 from styledag.collect.web.originals import original_url
+from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
@@ -23,6 +25,8 @@ from styledag.store.workspace import Workspace
 
 MOST_BARREN_LISTS = 20
 """List pages in a row that lead to nothing new, after which their chain is a trap."""
+_MANY_TO_ONE = 3
+"""Links to image pages that are redirected to one and the same, which is then none of theirs."""
 
 
 @collects(HtmlSource)
@@ -60,7 +64,7 @@ class _ListPage:
     url: str
     items: tuple[str, ...]
     finds: tuple[Find, ...]
-    next_page: str | None
+    following: tuple[str, ...]
 
     @property
     def leads_to(self) -> frozenset[str]:
@@ -76,6 +80,7 @@ class _Crawl:
         self._client = client
         self._read: set[str] = set()
         self._item_links = 0
+        self._is_full = False
 
     def finds(self, workspace: Workspace) -> list[Find]:
         """Read all pages and return the images they show."""
@@ -109,13 +114,14 @@ class _Crawl:
 
     def _list_pages(self) -> Iterator[_ListPage]:
         for start in self._source.start:
-            url: str | None = start
+            waiting = deque([start])
             known: set[str] = set()
             barren = 0
-            while url is not None and self._is_new(url):
-                page = self._list_page(url, is_start=url == start)
+            while waiting and not self._is_full:
+                url = waiting.popleft()
+                page = self._list_page(url, is_start=url == start) if self._is_new(url) else None
                 if page is None:
-                    break
+                    continue
                 yield page
                 barren = barren + 1 if page.leads_to <= known else 0
                 known |= page.leads_to
@@ -126,7 +132,8 @@ class _Crawl:
                     )
                     self._reject(page.url, FetchError("list_trap", detail))
                     break
-                url = page.next_page
+                # A selector may match the link back too, whose chain may have no end: so in turn.
+                waiting.extend(page.following)
 
     def _list_page(self, url: str, *, is_start: bool) -> _ListPage | None:
         """Read a list page; a start page has to be had, any other is counted."""
@@ -142,12 +149,12 @@ class _Crawl:
                 f"{url} cannot be read: {exc.detail} ({exc.reason}); check the address in the "
                 "style file, the network, and whether the site allows it, then run again"
             ) from exc
-        following = page.links(source.next_page) if source.next_page else []
+        links = page.links(source.next_page) if source.next_page else []
         return _ListPage(
             url=page.url,
             items=tuple(page.links(source.item_link)) if source.item_link else (),
             finds=() if source.item_link else tuple(self._finds_on(page)),
-            next_page=following[0] if following else None,
+            following=tuple(link for link in links if link.startswith(("http://", "https://"))),
         )
 
     def _finds_behind(self, links: Sequence[str], advance: Advance) -> list[Find]:
@@ -163,14 +170,26 @@ class _Crawl:
                 self._reject(link, exc)
             advance(1)
 
+        led_to: dict[str, str] = {}
+
         def fetch(at: int) -> Callable[[], list[Find]]:
-            return partial(self._read_page, self._client.page(admitted[at]))
+            page = self._client.page(admitted[at])
+            led_to[admitted[at]] = without_session(page.url)
+            return partial(self._read_page, page)
 
         finds: list[Find] = []
         results = fetch_by_host(admitted, fetch, lambda: advance(1))
+        shared = Counter(url for link, url in led_to.items() if url != without_session(link))
         for link, result in zip(admitted, results, strict=True):
+            others = shared[led_to.get(link, "")]
             if isinstance(result, FetchError):
                 self._reject(link, result)
+            elif others >= _MANY_TO_ONE and led_to[link] != without_session(link):
+                detail = (
+                    f"leads to {led_to[link]}, as {others} links do: a login, or what the site "
+                    "shows in place of pages that are gone"
+                )
+                self._reject(link, FetchError("redirected", detail))
             else:
                 finds += result
         return finds
@@ -193,6 +212,7 @@ class _Crawl:
         """
         limit = self._client.settings.max_pages
         if len(self._read) >= limit:
+            self._is_full = True
             raise FetchError("over_max_pages", f"max_pages is {limit}")
         self._read.add(without_session(url))
 
@@ -210,13 +230,16 @@ class _Crawl:
         for image in page.images(source.image):
             texts = {name: page.text_of(getattr(source, name), image) for name in _TEXTS}
             # The next run has another session; the image and its page are the same.
-            url = without_session(image.url)
+            asked = without_session(image.url)
+            asked = original_url(asked) if source.originals else asked
+            url = without_signature(asked)
             yield Find(
                 origin=Origin(
-                    url=original_url(url) if source.originals else url,
+                    url=url,
                     page_url=without_session(page.url),
                     alt=image.alt,
                     **{**texts, "licence": texts["licence"] or UNKNOWN_LICENCE},
                 ),
                 refusal=FetchError("opted_out", refused) if refused else None,
+                signed_url="" if url == asked else asked,
             )

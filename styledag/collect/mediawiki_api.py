@@ -7,13 +7,15 @@ then is a page what it is (MediaWiki's ``ApiContinuationManager`` and ``ApiQuery
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from styledag.collect.web.client import Client, Page
 from styledag.collect.web.waiting import backoff_s
-from styledag.errors import FetchError, SourceError
+from styledag.errors import FetchError, SourceDownError, SourceError, WikiRefusedError
 
 logger = logging.getLogger("styledag.collect")
 
@@ -26,7 +28,16 @@ MOST_TITLES = 50
 MOST_TITLES_CHARS = 4_000
 """Keeps the URL of a question shorter than servers refuse."""
 
-_WAIT_AND_RETRY = {"maxlag", "ratelimited", "readonly"}
+_WAIT_AND_RETRY = re.compile("maxlag|ratelimited|readonly|internal_api_error.*")
+"""Codes of what may pass: a lagging or locked database, too many questions, an error inside."""
+_CONTACT = (
+    "; many wikis refuse programs that do not say whose they are: set fetch.contact to your address"
+)
+_CLOSED = ("readapidenied", "mwoauth-invalid-authorization", "assertuserfailed")
+_ANSWER = re.compile(
+    r'\{\s*"(?:batchcomplete|continue|error|limits|query|query-continue|warnings)"\s*:'
+)
+"""How an answer begins, unlike any other JSON in a page."""
 
 
 class MediaWikiApi:
@@ -36,6 +47,10 @@ class MediaWikiApi:
         self.url = url
         self._client = client
         self._asked = 0
+
+    def at(self, url: str) -> "MediaWikiApi":
+        """Return the API of another wiki, asked by the same client."""
+        return MediaWikiApi(url, self._client)
 
     def pages(self, **question: str) -> Iterator[Mapping[str, Any]]:
         """Yield each page once, whole, under its own title.
@@ -96,13 +111,21 @@ class MediaWikiApi:
             error = answer.get("error", {})
             if not error:
                 return answer
-            if error.get("code") not in _WAIT_AND_RETRY:
+            if not _WAIT_AND_RETRY.fullmatch(str(error.get("code"))):
                 break
-            asked_s = page.retry_after_s
-            self._client.sleep(backoff_s(url, attempt) if asked_s is None else asked_s)
-        raise SourceError(
-            f"{self.url} refuses the question: {error.get('code')}: {error.get('info', '')}"
-        )
+            if attempt < self._client.settings.retries:
+                self._client.sleep(page.retry_after_s or backoff_s(url, attempt))
+        raise self._refusal(error)
+
+    def _refusal(self, error: Mapping[str, Any]) -> SourceError:
+        code = str(error.get("code"))
+        detail = f"{self.url} refuses the question: {code}: {error.get('info', '')}"
+        if code in _CLOSED:
+            return WikiRefusedError(
+                f"{detail} (give the cookies or headers of somebody who may read the wiki, under "
+                "fetch.cookies or fetch.headers in the style file)"
+            )
+        return (SourceDownError if _WAIT_AND_RETRY.fullmatch(code) else WikiRefusedError)(detail)
 
     def _page(self, url: str) -> Page:
         limit = self._client.settings.max_pages
@@ -115,22 +138,45 @@ class MediaWikiApi:
         try:
             return self._client.page(url, obey_robots=False, max_bytes=MOST_ANSWER_BYTES)
         except FetchError as exc:
+            settings = self._client.settings
+            is_nameless = not (settings.contact or settings.user_agent)
+            hint = _CONTACT if is_nameless and exc.reason in ("http_403", "http_429") else ""
             raise SourceError(
                 f"{self.url} cannot be read: {exc.detail} ({exc.reason}); check the address in "
-                "the style file and the network, then run again"
+                f"the style file and the network, then run again{hint}"
             ) from exc
 
     def _parsed(self, page: Page) -> Mapping[str, Any]:
         try:
-            answer = json.loads(page.body)
+            answer = _json_in(page.body)
         except (ValueError, RecursionError) as exc:
             raise SourceError(
                 f"{self.url} answers {page.content_type or 'no content type'}, not JSON: give the "
                 "address of the wiki's api.php"
             ) from exc
+        if answer == []:
+            # How an answer without anything comes before 1.25.
+            return {}
         if not isinstance(answer, dict) or not isinstance(answer.get("query", {}), dict):
             raise SourceError(f"{self.url} does not answer as MediaWiki's api.php does")
         return answer
+
+
+def _json_in(body: bytes) -> Any:
+    """Return the JSON of an answer, without what PHP writes around it: warnings, blanks, marks.
+
+    Raises:
+        ValueError: If there is none that is MediaWiki's.
+    """
+    try:
+        return json.loads(body)
+    except ValueError:
+        text = body.decode(errors="replace")
+        for start in _ANSWER.finditer(text):
+            with suppress(ValueError):
+                answer, _end = json.JSONDecoder().raw_decode(text, start.start())
+                return answer
+        raise
 
 
 class _Batch:

@@ -93,11 +93,12 @@ def _urls(source: UrlsSource, project: Path) -> str:
     try:
         if first.refusal is not None:
             raise first.refusal
+        asked = first.signed_url or first.origin.url
         found = _asked(
-            first.origin.url,
+            asked,
             source.fetch,
             project,
-            lambda client: client.image(first.origin.url, referer=first.origin.page_url).image_type,
+            lambda client: client.image(asked, referer=first.origin.page_url).image_type,
         )
     except FetchError as exc:
         # One address is not the source: that it cannot be had is counted in a run.

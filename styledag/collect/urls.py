@@ -3,8 +3,9 @@
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -16,7 +17,9 @@ from styledag.collect.settings import UrlsSource
 from styledag.collect.sources import collects
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
-from styledag.collect.web.rendered_text import cell_text
+from styledag.collect.web.signatures import without_signature
+from styledag.collect.written_texts import cell_text, encoding_of
+from styledag.edited_csv import SURPLUS, edited_csv
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -32,12 +35,13 @@ def collect_urls(source: UrlsSource, workspace: Workspace, *, project: Path) -> 
         SourceError: If the list cannot be read, has no column of addresses, or names no image.
     """
     finds, rejected = listed_images(source, project)
+    notes = [f"{source.path}: column {name!r} is not read" for name in _unread(source, project)]
     hosts = {urlsplit(find.origin.url).hostname or "" for find in finds}
     # A secret goes to the one host that a list is about, and nowhere if it is about several.
     own = hosts if len(hosts) == 1 else ()
     with Client(source.fetch, workspace, hosts=own, project=project) as client:
         harvest = take_images(finds, client, workspace)
-    return Harvest(harvest.images, (*rejected, *harvest.rejected))
+    return Harvest(harvest.images, (*rejected, *harvest.rejected), notes=tuple(notes))
 
 
 def listed_images(source: UrlsSource, project: Path) -> tuple[list[Find], list[Rejection]]:
@@ -49,15 +53,41 @@ def listed_images(source: UrlsSource, project: Path) -> tuple[list[Find], list[R
     finds: list[Find] = []
     rejected: list[Rejection] = []
     for at, row in enumerate(_rows(source, project / source.path), start=1):
-        url = cell_text(row, source.url)
-        if url:
-            finds.append(_find(source, url, row))
-        else:
-            subject = f"{source.path}: row {at}"
+        subject = f"{source.path}: row {at}"
+        if None in row:
+            rejected.append(Rejection(subject=subject, reason="row_refused", detail=SURPLUS))
+            continue
+        try:
+            url = cell_text(row, source.url)
+            find = _find(source, url, row) if url else None
+        except ValueError as exc:
+            raise SourceError(f"{subject}: {exc}") from exc
+        if find is None:
             rejected.append(Rejection(subject=subject, reason="no_url", detail="its url is empty"))
+        else:
+            finds.append(find)
     if not finds:
         raise SourceError(f"no image found: {source.path} names no address")
     return finds, rejected
+
+
+def _unread(source: UrlsSource, project: Path) -> list[str]:
+    """Return the columns of the first row, and so of most lists, that no setting names."""
+    names = {getattr(source, key) for key in _CONTENTS}
+    first: Row = next(_rows(source, project / source.path), {})
+    return [str(name) for name in first if name is not None and name not in names]
+
+
+_DEFAULTS = {each.name: each.default for each in fields(UrlsSource)}
+_CONTENTS = {
+    "url": "addresses",
+    "caption": "captions",
+    "title": "titles",
+    "alt": "alternative texts",
+    "page_url": "pages",
+    "licence_column": "licences",
+    "author_column": "authors",
+}
 
 
 def _find(source: UrlsSource, url: str, row: Row) -> Find:
@@ -66,9 +96,10 @@ def _find(source: UrlsSource, url: str, row: Row) -> Find:
         url = absolute_url("", url)
     except FetchError as exc:
         refusal = exc
+    lasting = without_signature(url)
     return Find(
         origin=Origin(
-            url=url,
+            url=lasting,
             page_url=cell_text(row, source.page_url),
             title=cell_text(row, source.title),
             alt=cell_text(row, source.alt),
@@ -77,6 +108,7 @@ def _find(source: UrlsSource, url: str, row: Row) -> Find:
             author=cell_text(row, source.author_column) or source.author,
         ),
         refusal=refusal,
+        signed_url="" if lasting == url else url,
     )
 
 
@@ -90,27 +122,57 @@ def _rows(source: UrlsSource, path: Path) -> Iterator[Row]:
     is_checked = False
     try:
         for row in read(path):
-            if not is_checked and source.url not in row:
-                raise SourceError(
-                    f"{source.path} has no column {source.url!r}, only {', '.join(map(str, row))}: "
-                    "name the one of addresses under url in the style file"
-                )
+            if not is_checked:
+                _check_columns(source, row)
             is_checked = True
             yield row
-    except (OSError, ValueError, csv.Error, pa.ArrowException) as exc:
+    except (OSError, ValueError, pa.ArrowException) as exc:
         raise SourceError(f"{source.path} cannot be read: {exc}") from exc
 
 
-def _delimited(delimiter: str) -> Callable[[Path], Iterator[Row]]:
-    def read(path: Path) -> Iterator[Row]:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file, delimiter=delimiter, strict=True)
+def _check_columns(source: UrlsSource, row: Row) -> None:
+    """Check that a list has a column of addresses, and those that the style file names."""
+    names = [str(name) for name in row if name is not None]
+    # JSON leaves out what a row has not.
+    is_sparse = source.path.lower().endswith(".jsonl")
+    for key, content in _CONTENTS.items():
+        name = getattr(source, key)
+        is_named = key == "url" or (name != _DEFAULTS[key] and not is_sparse)
+        if is_named and name and name not in row:
+            raise SourceError(
+                f"{source.path} has no column {name!r}, only {', '.join(names)}: "
+                f"name the one of {content} under {key} in the style file"
+            )
 
-    return read
+
+def _csv(path: Path) -> Iterator[Row]:
+    with _opened(path) as file:
+        yield from _table(edited_csv(file))
+
+
+def _tsv(path: Path) -> Iterator[Row]:
+    with _opened(path) as file:
+        yield from _table(csv.DictReader(file, delimiter="\t", strict=True))
+
+
+def _opened(path: Path) -> TextIO:
+    with path.open("rb") as file:
+        encoding = encoding_of(file.read(2))
+    return path.open(encoding=encoding, newline="")
+
+
+def _table(reader: "csv.DictReader[str]") -> Iterator[Row]:
+    try:
+        yield from reader
+    except csv.Error as exc:
+        raise ValueError(
+            f"line {reader.reader.line_num}: {exc}: put texts that hold quotes in double quotes, "
+            "and double the quotes in them"
+        ) from exc
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -130,15 +192,15 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 
 def _plain(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
+    with _opened(path) as file:
         for line in file:
             if line.strip() and not line.startswith("#"):
                 yield {"url": line.strip()}
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
-    ".csv": _delimited(","),
-    ".tsv": _delimited("\t"),
+    ".csv": _csv,
+    ".tsv": _tsv,
     ".jsonl": _json_lines,
     ".parquet": _parquet,
     ".txt": _plain,

@@ -85,7 +85,7 @@ def _schedule(style: str, cron: str) -> dg.ScheduleDefinition:
     def refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         asking = dg.RunsFilter(
             job_name=REFRESH,
-            statuses=list(IN_PROGRESS_RUN_STATUSES),
+            statuses=[*IN_PROGRESS_RUN_STATUSES, dg.DagsterRunStatus.QUEUED],
             tags={PARTITION_NAME_TAG: style},
         )
         if context.instance.get_runs(asking, limit=1):
@@ -141,7 +141,8 @@ class DueNow:
     def _switched_on(self, instance: dg.DagsterInstance) -> list[str]:
         schedules = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
         running = {each.instigator_name for each in schedules if each.is_running}
-        styles = self._catalogue.project.style_paths
+        # A style whose file lost its `refresh:` has no schedule that could be switched off.
+        styles = refreshed_styles(self._catalogue)
         return [style for style in styles if schedule_name(style) in running]
 
     def _stopped(

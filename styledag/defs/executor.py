@@ -22,6 +22,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from styledag.defs.history import partitions_of
+from styledag.defs.run_locks import run_lock
 from styledag.defs.run_processes import end_dead_runs
 
 OnWait = Callable[[str], None]
@@ -62,7 +63,7 @@ class WaitingExecutor(InProcessExecutor):
         process = EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute)
         message = f"Executing steps in process (pid: {os.getpid()})"
         yield DagsterEvent.engine_event(plan_context, message, event_specific_data=process)
-        yield from ExecuteRunWithPlanIterable(
+        steps = ExecuteRunWithPlanIterable(
             execution_plan=execution_plan,
             iterator=self._steps,
             execution_context_manager=PlanExecutionContextManager(
@@ -77,6 +78,8 @@ class WaitingExecutor(InProcessExecutor):
                 step_dependency_config=self.step_dependency_config,
             ),
         )
+        with run_lock(plan_context.instance, plan_context.dagster_run.run_id):
+            yield from steps
 
     def _steps(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.tags import AUTOMATION_CONDITION_TAG
 
-from styledag.defs.history import SECONDS
+from styledag.defs.history import SECONDS, partitions_of
 from styledag.defs.interrupts import lasting_interrupts
 from styledag.defs.logged import input_tags, logged_result, materialisation
 from styledag.defs.metadata import check_result, name_tags
@@ -86,7 +86,7 @@ class GraphRun:
         # What torch compiles in one run is there in the next.
         compiled = self.catalogue.store.files.cache / "compiled"
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
-        partitions = [Partition.parse(key) for key in context.partition_keys]
+        partitions = _partitions(context)
         context.instance.add_run_tags(context.run.run_id, name_tags(partitions))
         with lasting_interrupts():
             if len(partitions) > 1:
@@ -111,6 +111,10 @@ class GraphRun:
         if AUTOMATION_CONDITION_TAG not in context.run.tags:
             self._check(partition, compute.settings)
         style = self.catalogue.style(partition.style)
+        if stage.name == "ema_unet":  # the images that it is trained on are counted by now
+            from styledag.graph.checking.training_check import require_average
+
+            require_average(self.catalogue, partition, compute.settings)
         plan = plan_build(self.catalogue, stage.name, partition)
         settings = observe_settings(
             context.instance,
@@ -193,6 +197,21 @@ class GraphRun:
             recipes = [partition.recipe] if partition.recipe else []
             require_ready(self.catalogue, partition.style, recipes, compute)
             self._checked.add(of)
+
+
+def _partitions(context: dg.AssetExecutionContext) -> list[Partition]:
+    """Return what a run is to make.
+
+    Raises:
+        dagster.Failure: If a partition went with its style, recipe or weight while the run was
+            queued.
+    """
+    try:
+        return [Partition.parse(key) for key in context.partition_keys]
+    except dg.DagsterInvalidInvocationError as exc:
+        raise dg.Failure(
+            f"no style file declares {partitions_of(context.run)} any more", allow_retries=False
+        ) from exc
 
 
 def checks_of(stage: Stage) -> list[Check]:

@@ -11,8 +11,11 @@ from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.dagster_run import RunRecord
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from styledag.defs.run_locks import is_left, remove_left
+
 _PID_TAG, _HOST_TAG = "styledag/pid", "styledag/host"
 _UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -30,10 +33,13 @@ def process_tags() -> dict[str, str]:
 def end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Mark runs whose process is gone as ended, and free the pool slots that they hold.
 
-    Runs of the command line and of the web UI alike; those of other machines are left alone. One
-    that was being cancelled is cancelled: Dagster retries what failed without an error of its own.
+    Runs of the command line and of the web UI alike; those of another machine if their lock is
+    free and has not been touched for minutes. One that was being cancelled is cancelled: Dagster
+    retries what failed without an error of its own.
     """
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
+    records = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED))
+    remove_left(instance, [record.dagster_run.run_id for record in records])
+    for record in records:
         if _is_gone(instance, record):
             if record.dagster_run.status == dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceled(record.dagster_run, _GONE)
@@ -63,10 +69,14 @@ class LocalRunLauncher(DefaultRunLauncher):
 
 
 def _is_gone(instance: dg.DagsterInstance, record: RunRecord) -> bool:
-    """Return whether a run had a process on this machine that is no longer there.
+    """Return whether a run had a process that is no longer there.
 
-    A run that has not reported its process yet, or that runs elsewhere, counts as alive.
+    A run that has not reported its process yet, or that runs elsewhere without a lock, counts as
+    alive.
     """
+    left = is_left(instance, record.dagster_run.run_id)
+    if left is not None:
+        return left
     tags = record.dagster_run.tags
     if _PID_TAG in tags:
         if tags.get(_HOST_TAG) != socket.gethostname():

@@ -1,32 +1,20 @@
 """Runs of the graph in this process, recorded in the same history as the web UI's."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.execute_in_process import core_execute_in_process
-from dagster._core.instance.ref import InstanceRef
 
-from styledag.defs.run_processes import end_dead_runs, process_tags
+from styledag.defs.run_processes import process_tags
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
-
-_UNCAPTURED = {
-    "compute_logs": {
-        "module": "dagster._core.storage.noop_compute_log_manager",
-        "class": "NoOpComputeLogManager",
-    }
-}
-"""Runs in a terminal keep their output there: captured, no bar would move."""
 
 
 class RunFailedError(StyledagError):
@@ -115,20 +103,6 @@ def run_step(
         for event in result.get_asset_materialization_events()
         if event.asset_key is not None
     ]
-
-
-@contextmanager
-def open_history(root: Path) -> Iterator[dg.DagsterInstance]:
-    """Open Dagster's records: those of ``DAGSTER_HOME``, else those of the project.
-
-    Runs whose process is gone (killed, or lost to a power cut) are marked as failed, and the
-    pools that they held are set free.
-    """
-    home = os.environ.get("DAGSTER_HOME") or str(root)
-    reference = InstanceRef.from_dir(home, overrides=_UNCAPTURED)
-    with dg.DagsterInstance.from_ref(reference) as instance:
-        end_dead_runs(instance)
-        yield instance
 
 
 def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:

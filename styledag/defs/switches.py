@@ -4,9 +4,11 @@ import warnings
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_representation.external import RemoteRepository
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._core.remote_representation.handle import RepositoryHandle
+from dagster._core.scheduler.instigation import InstigatorState
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from styledag.defs.automation import SENSOR, refreshed_styles, schedule_name
@@ -61,11 +63,18 @@ class Switches:
         """Stop a style's schedule, and the sensor with the last of them.
 
         Raises:
-            StyleFileError: If the style is missing or broken, or has no ``refresh:``.
+            StyleFileError: If the style is not switched on, and is missing or broken or has no
+                ``refresh:``.
         """
-        self._check(style)
-        schedule = self.repository.get_schedule(schedule_name(style))
-        self.instance.stop_schedule(schedule.get_remote_origin_id(), schedule.selector_id, schedule)
+        left = self._left_on(style)
+        if left is None:
+            self._check(style)
+            schedule = self.repository.get_schedule(schedule_name(style))
+            self.instance.stop_schedule(
+                schedule.get_remote_origin_id(), schedule.selector_id, schedule
+            )
+        else:
+            self.instance.stop_schedule(left.instigator_origin_id, left.selector_id, None)
         if not any(each.is_on for each in self.states()):
             sensor = self.repository.get_sensor(SENSOR)
             self.instance.stop_sensor(sensor.get_remote_origin_id(), sensor.selector_id, sensor)
@@ -76,6 +85,14 @@ class Switches:
             schedule.get_remote_origin_id(), schedule.selector_id
         )
         return bool(schedule.get_current_instigator_state(state).is_running)
+
+    def _left_on(self, style: str) -> InstigatorState | None:
+        """Return the state of a schedule that is on and that no style file asks for any more."""
+        if style in refreshed_styles(self.catalogue):
+            return None
+        states = self.instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+        name = schedule_name(style)
+        return next((each for each in states if each.is_running and each.name == name), None)
 
     def _check(self, style: str) -> None:
         if self.catalogue.style(style).refresh is None:

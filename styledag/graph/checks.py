@@ -181,12 +181,24 @@ def _average_is_its_own(checked: Checked) -> Outcome:
     if recipe.get("ema", {}).get("mode") == "none":
         return Outcome(True, "the recipe averages nothing")
     shares = {"base": facts.get("base_share", 0.0), "newest weights": facts.get("newest_share", 0)}
+    why = not_its_own(recipe.get("ema", {}), shares)
+    if why:
+        return Outcome(False, why, {"share": max(shares.values())})
+    return Outcome(True, ", ".join(f"{share:.1%} {name}" for name, share in shares.items()), shares)
+
+
+def not_its_own(ema: Mapping[str, Any], shares: Mapping[str, float]) -> str:
+    """Return why an average is none, and which setting makes it one; empty if it is its own.
+
+    Args:
+        ema: The recipe's settings of the average.
+        shares: How much of it are the ``base`` and the ``newest weights``.
+    """
     for name, share in shares.items():
         if share >= _MIXED:
-            remedy = _remedy(recipe.get("ema", {}), is_base=name == "base")
-            why = f"{share:.1%} of the average are the {name}: {remedy}"
-            return Outcome(False, why, {"share": share})
-    return Outcome(True, ", ".join(f"{share:.1%} {name}" for name, share in shares.items()), shares)
+            remedy = _remedy(ema, is_base=name == "base")
+            return f"{share:.1%} of the average are the {name}: {remedy}"
+    return ""
 
 
 def _remedy(ema: Mapping[str, Any], *, is_base: bool) -> str:

@@ -10,6 +10,7 @@ from styledag.store.workspace import Workspace
 from styledag.tensors.values import weights_version
 
 if TYPE_CHECKING:
+    from styledag.models.reference import ResolvedModel
     from styledag.sampling.sampler import Sampler, TunedVae
 
 MERGED_VAE = "merged_vae"
@@ -53,8 +54,9 @@ def sampler_of(
     *,
     known_as: str | None,
     vae: "TunedVae | None" = None,
+    base: "ResolvedModel | None" = None,
 ) -> "Sampler":
-    """Return the sampler of a UNet in the style's base.
+    """Return the sampler of a UNet in the style's base, or in another one.
 
     Args:
         inputs: A stage's inputs, with the base and the settings of samples.
@@ -62,11 +64,12 @@ def sampler_of(
         unet: Folder of the UNet.
         known_as: Version of what contains the folder; ``None`` if it has none yet.
         vae: The autoencoder to decode with; the base's own when left out.
+        base: The other base.
     """
     from styledag.sampling.sampler import Sampler
     from styledag.sampling.weights import Weights
 
-    base = inputs.models["base"]
+    base = base or inputs.models["base"]
     return Sampler(
         base.folder,
         inputs.settings.of(SampleSettings),

@@ -69,20 +69,29 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
         StyleFileError: If there is no such style or recipe.
         ModelError: If the base's configurations cannot be read.
     """
-    from styledag.publishing.single_file.parts import architecture_of, read_configs
+    from styledag.publishing.single_file.parts import (
+        architecture_of,
+        has_zero_snr,
+        predicts_v,
+        read_configs,
+    )
 
     declared = catalogue.style(style)
     recipe = recipe or next(iter(declared.recipes))
     training = catalogue.declaration(Partition(style, recipe)).recipe
     base = catalogue.base(declared.base)
     family = _FAMILIES.get(base.family)
-    if family is None:
-        family = _ARCHITECTURES[architecture_of(read_configs(base.folder))]
+    schedule = {}
+    if family in (None, "sdxl"):
+        configs = read_configs(base.folder)
+        family = family or _ARCHITECTURES[architecture_of(configs)]
+        schedule = {"predicts_v": predicts_v(configs), "zero_snr": has_zero_snr(configs)}
     is_here = catalogue.path(declared.base.model).exists()
     return TrainerSettings(
         base=str(base.folder.absolute()) if is_here else declared.base.model,
         denoiser=declared.base.denoiser or "",
         family=family,
+        **schedule,
         name=style,
         resolution_px=declared.images.size_px,
         flip=training.horizontal_flip,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from styledag.errors import LineageError
+from styledag.graph.blended_base import MERGED_PARTS, blended_base, has_parts
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.drawing import MERGED_VAE, WHOLE_BASE, has_decoder
 from styledag.graph.exports.exportable import Exportable, blend_key, check_base
@@ -51,7 +52,11 @@ def _base_of(catalogue: Catalogue, model: Artifact) -> Path:
     style = catalogue.style(Partition.from_store(model.partition).style)
     uses = catalogue.stages[model.asset].uses[0]  # a stage names the base first
     check_base(model, catalogue.used_model(style, uses, style.base).version, style.base.model)
-    return catalogue.used_model(style, WHOLE_BASE, style.base).folder
+    base = catalogue.used_model(style, WHOLE_BASE, style.base)
+    declaration = catalogue.declaration(Partition.from_store(model.partition))
+    is_drawn_with_own = model.asset == "merged_unet" and has_parts(declaration)
+    merged = catalogue.store.require(MERGED_PARTS, model.partition) if is_drawn_with_own else None
+    return blended_base(base, merged).folder
 
 
 def _made_of(

@@ -5,7 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from styledag.errors import ModelNotFetchedError, StyleFileError
+from styledag.errors import (
+    ArtifactMissingError,
+    LineageError,
+    ModelNotFetchedError,
+    StyleFileError,
+)
 from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
@@ -17,6 +22,8 @@ from styledag.store.store import Target
 
 ANCESTORS = "ancestors"
 """Where a build's record names what its stage sees behind the artifacts that it reads."""
+FORMER = "former"
+"""Where it names the version of its former artifact, which is no ancestor that would be kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,11 +165,16 @@ class _Planner:
         roles = [each.role for each in stage.uses_of(declaration) if each.role in self.models]
         models = {role: self.models[role] for role in roles}
         files = _files(catalogue, stage, declaration)
+        former = self._former(stage, upstream)
         target = Target(
             asset=stage.name,
             partition=declaration.partition.stored_as,
             code_version=stage.code_version,
-            settings={**settings.identity, **_ancestors_identity(ancestors)},
+            settings={
+                **settings.identity,
+                **_ancestors_identity(ancestors),
+                **({FORMER: former} if former else {}),
+            },
             inputs=(
                 *(artifact.as_input() for artifact in upstream.values()),
                 *(model.as_input(role) for role, model in models.items()),
@@ -178,6 +190,7 @@ class _Planner:
             files={each.name: catalogue.path(each.partition) for each in files},
             root=catalogue.project.root,
             ancestors=ancestors,
+            former=self._trace_former(stage, former),
         )
         return Plan(
             stage=stage,
@@ -216,6 +229,28 @@ class _Planner:
         for ancestor in (each for ancestors in traced for each in ancestors):
             once.setdefault(ancestor.input.identity, ancestor)
         return tuple(once.values())
+
+    def _former(self, stage: Stage, upstream: Mapping[str, Artifact]) -> str:
+        """Return the version of the partition's former artifact; empty if there is none."""
+        if stage.former_by is None:
+            return ""
+        current = self.catalogue.store.current(stage.name, self.declaration.partition.stored_as)
+        if current is None:
+            return ""
+        read = {each.name: each.version for each in current.build.inputs}
+        if read.get(stage.former_by) != upstream[stage.former_by].version:
+            return current.version
+        before: str = current.build.settings.get(FORMER, "")
+        return before
+
+    def _trace_former(self, stage: Stage, version: str) -> tuple[Ancestor, ...]:
+        if not version or self.recorded is not None:
+            return ()
+        store, partition = self.catalogue.store, self.declaration.partition.stored_as
+        try:
+            return tuple(trace(store, store.by_version(stage.name, partition, version)))
+        except (ArtifactMissingError, LineageError):  # gc has removed it
+            return ()
 
     def _resolve(self, stage: Stage) -> None:
         for uses in stage.uses_of(self.declaration):

@@ -212,6 +212,8 @@ class Inputs:
         files: Files of the project by name.
         root: Folder that the paths of ``sources`` are relative to.
         ancestors: What upstream artifacts came from, each once, if the stage asked for it.
+        former: The former artifact of the stage with all that it came from, nearest first, if the
+            stage asked for it; empty if there is none, or no longer all of it.
         compute: Finds the device.
         publish: Publishes a part while the stage runs, such as a checkpoint.
         find: Returns a part as an earlier build of the very same part published it.
@@ -225,6 +227,7 @@ class Inputs:
     files: Mapping[str, Path]
     root: Path
     ancestors: "tuple[Ancestor, ...]" = ()
+    former: "tuple[Ancestor, ...]" = ()
     compute: GetCompute = _no_compute
     publish: Publish = _no_publish
     find: Find = _find_nothing
@@ -268,6 +271,8 @@ class Stage:
         uses: Models from outside the graph.
         further_uses: Returns those that a single declaration names, such as one blend's.
         files: Returns files of the project, by name, that decide its content.
+        former_by: Name of one of the upstream assets. The last artifact of the partition that was
+            made of another version of that is its former one: it decides the content too.
         depends_on_outside: Whether something outside decides the content too, as a web site does.
             Then the function runs every time, and leaves it to its items to do no work twice.
         publishes: The asset whose partitions it publishes while it runs.
@@ -289,6 +294,7 @@ class Stage:
     uses: tuple[Uses, ...] = ()
     further_uses: Callable[[Declaration], Sequence[Uses]] = lambda _: ()
     files: Callable[[Declaration], Mapping[str, str]] = field(default=lambda _: {})
+    former_by: str | None = None
     depends_on_outside: bool = False
     publishes: Publishes | None = None
     pool: str | None = None

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from styledag.graph.blended_models import denoiser_part, uses_of_parts
 from styledag.graph.checkpoint_unets import denoiser_of
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Uses
@@ -13,8 +14,6 @@ from styledag.merging.settings import BlendSettings
 from styledag.store.items import item_key
 
 if TYPE_CHECKING:
-    from styledag.bases.base import Parts
-    from styledag.models.reference import ModelReference
     from styledag.sampling.frozen_parts import FrozenParts
     from styledag.sampling.weights import Weights
 
@@ -26,24 +25,10 @@ def has_sweep(declared: Declaration) -> bool:
     return bool(declared.style.blends.sweep)
 
 
-def denoiser_part(parts: "Parts") -> tuple[str, ...]:
-    """Return the part of a base that is blended."""
-    return (parts.denoiser,)
-
-
-def blended_denoisers(models: "Mapping[str, ModelReference]") -> list[Uses]:
-    """Return the uses of models from outside the graph whose denoisers are blended, by role."""
-
-    def uses(role: str, model: "ModelReference") -> Uses:
-        return Uses(role, lambda _: model, denoiser_part)
-
-    return [uses(role, model) for role, model in models.items()]
-
-
 def swept_denoisers(declared: Declaration) -> list[Uses]:
     """Return the uses of the further models that the style's merge method reads in a sweep."""
     models = declared.style.blends.method.models() if has_sweep(declared) else {}
-    return blended_denoisers(models)
+    return uses_of_parts(models, denoiser_part)
 
 
 READS_SWEEP = Reads(SWEEP, when=has_sweep)

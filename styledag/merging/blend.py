@@ -11,7 +11,7 @@ from styledag.bases.blocks import is_in, prefix_of
 from styledag.errors import ModelError
 from styledag.merging.method import MergeSettings, Method, Parents, method_of
 from styledag.merging.methods.lerp import Lerp
-from styledag.merging.parents import common_config, common_specs, finite_rows
+from styledag.merging.parents import Parent, common_config, common_specs, finite_rows
 from styledag.merging.write import write_folder
 from styledag.settings import canonical_json, settings_identity
 from styledag.store.artifact import Facts
@@ -19,11 +19,17 @@ from styledag.store.artifact import Facts
 if TYPE_CHECKING:
     import torch
 
-    from styledag.tensors.reader import TensorReader, TensorSpec
+    from styledag.tensors.reader import TensorSpec
 
 CODE_VERSION = "1"
 _FREE_OF_WEIGHTS = ("sample_size",)
 """Keys of a configuration in which another base may differ, since no weight depends on them."""
+_OF_TRANSFORMERS = (
+    *("architectures", "dtype", "torch_dtype", "transformers_version", "initializer_factor"),
+    *("initializer_range", "attention_dropout", "dropout", "projection_dim", "use_cache"),
+    *("bos_token_id", "eos_token_id", "pad_token_id"),
+)
+"""The same of a text encoder, which each release of transformers writes in its own way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +184,13 @@ class Blending:
             raise ValueError(f"method {method.type!r} merges one fine-tune, not {len(tuned)}")
         self.whole_tensors = self._method.whole_tensors
         with ExitStack() as opened:
-            self._base, *self._tuned = (
-                opened.enter_context(open_tensors(folder)) for folder in (base, *tuned)
-            )
-            self._others = {
-                role: opened.enter_context(open_tensors(folder)) for role, folder in others.items()
-            }
+            self._base = Parent(opened.enter_context(open_tensors(base)))
+
+            def parent(folder: Path) -> Parent:
+                return Parent(opened.enter_context(open_tensors(folder)), self._base)
+
+            self._tuned = [parent(folder) for folder in tuned]
+            self._others = {role: parent(folder) for role, folder in others.items()}
             self.specs = _widest_specs(self._base, [*self._tuned, *self._others.values()])
             names = [spec.name for spec in self.specs]
             method.check_names(names)
@@ -217,7 +224,7 @@ class Blending:
         # Then one look at the blend is one at all parents: three would be a third of the work.
         spreads_nan = self._method.spreads_nan and all(0 < share < 1 for share in shares)
 
-        def rows(parent: "TensorReader") -> "torch.Tensor":
+        def rows(parent: Parent) -> "torch.Tensor":
             if spreads_nan:
                 read = parent.read(spec.name, start, stop)
             else:
@@ -244,13 +251,13 @@ class Blending:
 def _config(base: Path, tuned: Sequence[Path], others: Mapping[str, Path]) -> Mapping[str, Any]:
     """Return the configuration of what is blended into: the last other model's, or the base's."""
     for folder in tuned:
-        config = common_config(base, folder)
+        config = common_config(base, folder, except_for=_OF_TRANSFORMERS)
     for folder in others.values():
-        config = common_config(folder, base, except_for=_FREE_OF_WEIGHTS)
+        config = common_config(folder, base, except_for=(*_FREE_OF_WEIGHTS, *_OF_TRANSFORMERS))
     return config
 
 
-def _widest_specs(base: "TensorReader", others: "Sequence[TensorReader]") -> "list[TensorSpec]":
+def _widest_specs(base: Parent, others: Sequence[Parent]) -> "list[TensorSpec]":
     """Return all tensors, each in the widest of its dtypes."""
     import torch
 
@@ -271,9 +278,7 @@ def _computable(rows: "torch.Tensor", spec: "TensorSpec", method: Method) -> "to
     return rows.to(torch.promote_types(spec.dtype, torch.float32))
 
 
-def _common_integers(
-    pieces: Parents, base: "TensorReader", tuned: "Sequence[TensorReader]"
-) -> "torch.Tensor":
+def _common_integers(pieces: Parents, base: Parent, tuned: Sequence[Parent]) -> "torch.Tensor":
     for theirs, parent in zip(pieces.tuned, tuned, strict=True):
         if not theirs.equal(pieces.base):
             raise ModelError(

@@ -1,8 +1,9 @@
 """The folders that are merged: compared by tensors, shapes and configuration, and read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
@@ -15,7 +16,60 @@ if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader, TensorSpec
 
 
-def finite_rows(parent: "TensorReader", name: str, start: int, stop: int) -> "torch.Tensor":
+class Tensors(Protocol):
+    """What a parent's tensors are read from: a reader of its files, or a :class:`Parent`."""
+
+    @property
+    def path(self) -> Path:
+        """The file, or the folder."""
+
+    @property
+    def specs(self) -> "Mapping[str, TensorSpec]":
+        """Tensors by name."""
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> "torch.Tensor":
+        """Return a tensor, or its rows ``start`` to ``stop``."""
+
+
+class Parent:
+    """The weights of a model under the names that the base has for them.
+
+    transformers 5 saves CLIP's text encoder without the prefix that releases before it wrote, and
+    reads both. Some of those wrote the positions of a text's tokens too, which are counted and no
+    weights.
+
+    Args:
+        reader: Of the model's files.
+        base: The base; ``None`` if it is the base.
+    """
+
+    def __init__(self, reader: "TensorReader", base: "Parent | None" = None) -> None:
+        self._reader = reader
+        self.path = reader.path
+        by_plain_name = {} if base is None else {_plain(name): name for name in base.specs}
+        self._own_names = {
+            by_plain_name.get(_plain(name), name): name
+            for name in reader.specs
+            if not name.endswith("position_ids")
+        }
+        self.specs: Mapping[str, TensorSpec] = {
+            name: replace(reader.specs[own], name=name) for name, own in self._own_names.items()
+        }
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> "torch.Tensor":
+        """Return a tensor, or its rows ``start`` to ``stop``.
+
+        Raises:
+            ModelError: If the file is damaged.
+        """
+        return self._reader.read(self._own_names[name], start, stop)
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("text_model.")
+
+
+def finite_rows(parent: Tensors, name: str, start: int, stop: int) -> "torch.Tensor":
     """Return rows of a parent's tensor.
 
     Raises:
@@ -32,7 +86,7 @@ def finite_rows(parent: "TensorReader", name: str, start: int, stop: int) -> "to
     return rows
 
 
-def common_specs(base: "TensorReader", other: "TensorReader") -> "list[TensorSpec]":
+def common_specs(base: Tensors, other: Tensors) -> "list[TensorSpec]":
     """Return the tensors of two parents, each in the wider of its two dtypes.
 
     Raises:

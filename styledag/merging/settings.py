@@ -79,7 +79,14 @@ class BlendSettings:
     foreign: Mapping[str, ModelReference] = setting(
         default_factory=dict,
         help="Fine-tunes made elsewhere of a base of the same family, by the names that mixed has "
-        "for them, such as {photo: {model: photo.safetensors}}. Their denoisers are blended.",
+        "for them, such as {photo: {model: photo.safetensors}}. Their denoisers are blended, and "
+        "what parts names.",
+    )
+    parts: Mapping[str, float] = setting(
+        default_factory=dict,
+        help="What is blended beside the denoiser where foreign or add_difference brings models "
+        "from elsewhere: shares of the weights by part, 0 to 1, such as {text_encoder: 1}. Parts "
+        "that are left out stay the base's.",
     )
     mixed: Mapping[str, Mapping[str, float]] = setting(
         default_factory=dict,
@@ -105,11 +112,27 @@ class BlendSettings:
                 )
         if list(self.lengths) != sorted(set(self.lengths)):
             raise ValueError(f"lengths {list(self.lengths)} must rise, each once")
+        self._check_parts()
         for name in self.foreign:
             if not re.fullmatch(_FOREIGN_NAME, name):
                 raise ValueError(f"foreign has {name!r}, which is no name: match {_FOREIGN_NAME}")
         for name, shares in self.mixed.items():
             self._check_mixed(name, shares)
+
+    def _check_parts(self) -> None:
+        for part, share in self.parts.items():
+            if not 0 < share <= 1:
+                raise ValueError(f"parts[{part!r}] is {share!r}, but must be above 0, at most 1")
+        if self.parts and not self.outside:
+            raise ValueError(
+                "parts blends the text encoders and autoencoders of models from elsewhere, but "
+                "none is named: name one in foreign, or in onto of add_difference"
+            )
+        if self.parts and self.sweep and self.method.models():
+            raise ValueError(
+                "sweep draws with the base's own text encoders and autoencoder: leave out parts, "
+                "or write the weights of sweep into weights"
+            )
 
     def _check_mixed(self, name: str, shares: Mapping[str, float]) -> None:
         if not re.fullmatch(MIXED_NAME, name):
@@ -148,10 +171,12 @@ class BlendSettings:
         Empty for linear interpolation of all blocks alike. A mixed blend has weight 1.
         """
         by_block = {"block_weights": dict(self.block_weights)} if weight else {}
-        return {
-            **({} if self.method == Lerp() else {"method": settings_identity(self.method)}),
-            **(by_block if self.block_weights else {}),
-        }
+        return {**self.method_identity, **(by_block if self.block_weights else {})}
+
+    @property
+    def method_identity(self) -> dict[str, Any]:
+        """What decides a blend by its method, for a cache key; empty for linear interpolation."""
+        return {} if self.method == Lerp() else {"method": settings_identity(self.method)}
 
 
 def _check_weights(name: str, weights: Sequence[float]) -> None:

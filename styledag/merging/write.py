@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
-from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
+from styledag.tensors.layout import CONFIG_FILE, TRANSFORMERS_WEIGHTS_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorSpec
@@ -27,7 +27,7 @@ def write_folder(
 
     Args:
         output: Folder to write; made if it is not there.
-        config: Content of ``config.json``.
+        config: Content of ``config.json``; it says whether diffusers or transformers reads it.
         specs: All tensors.
         metadata: Strings for the header of the weights.
         make: Makes each piece.
@@ -39,7 +39,8 @@ def write_folder(
     from styledag.tensors.writer import in_file_order, write_tensors
 
     ordered = in_file_order(specs)
-    write_tensors(output / WEIGHTS_FILE, ordered, metadata, make, whole_tensors=whole_tensors)
+    weights = TRANSFORMERS_WEIGHTS_FILE if "model_type" in config else WEIGHTS_FILE
+    write_tensors(output / weights, ordered, metadata, make, whole_tensors=whole_tensors)
     with storage_errors(str(output)):
         (output / CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return {

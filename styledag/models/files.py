@@ -153,6 +153,32 @@ def denoiser_part(listing: Listing) -> str | None:
     return next((part for part in parts if f"{part}/{CONFIG_FILE}" in listing.names), None)
 
 
+def assets_folder(kind: str, key: str) -> Path:
+    """Return a folder in the assets of the Hub's cache, made if it is not there.
+
+    Args:
+        kind: What it holds.
+        key: Its name.
+
+    Raises:
+        StorageError: If it cannot be made.
+    """
+    from huggingface_hub import cached_assets_path, constants
+
+    from styledag.store.files import storage_errors
+
+    cache = constants.HF_ASSETS_CACHE
+    where = f"the Hub's cache, {cache} (HF_HOME names another)"
+    with storage_errors(where):
+        try:
+            folder: Path = cached_assets_path(
+                "styledag", namespace=kind, subfolder=key, assets_dir=cache
+            )
+        except ValueError as exc:  # a file lies in its place
+            raise NotADirectoryError(str(exc)) from exc
+    return folder
+
+
 def linked_folder(files: Mapping[str, Path], version: str) -> Path:
     """Return a folder of links in which all files of a model have their plain names.
 
@@ -166,11 +192,9 @@ def linked_folder(files: Mapping[str, Path], version: str) -> Path:
     Raises:
         StorageError: If the links cannot be made.
     """
-    from huggingface_hub import cached_assets_path
-
     from styledag.store.files import storage_errors
 
-    view: Path = cached_assets_path("styledag", namespace="models", subfolder=version)
+    view = assets_folder("models", version)
     with storage_errors(str(view)):
         for name, path in files.items():
             link, target = view / name, path.resolve()

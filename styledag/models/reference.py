@@ -21,6 +21,7 @@ from styledag.models.hub_errors import hub_errors
 from styledag.models.single_file.denoiser import (
     check_denoiser,
     check_denoiser_file,
+    check_denoiser_training,
     denoiser_folder,
 )
 from styledag.models.single_file.load import single_file_folder
@@ -31,12 +32,16 @@ from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 
+_SCHEDULER = "scheduler/scheduler_config.json"
 _CONFIGURATIONS = (
     PIPELINE_FILE,
     CONFIG_FILE,
     f"*/{CONFIG_FILE}",
-    "*/scheduler_config.json",
+    _SCHEDULER,
     *(f"tokenizer*/*{end}" for end in SMALL_FILES),
+)
+_DESCRIPTION = re.compile(
+    rf"{re.escape(PIPELINE_FILE)}|(text_encoder\w*|transformer|unet|vae)/{re.escape(CONFIG_FILE)}"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -153,7 +158,8 @@ def resolve_model(
         raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")
     if folder is None and not fetch:
         folder = _cached(reference, files)
-    folder = folder or _download(reference, [*files, PIPELINE_FILE])
+    descriptions = _descriptions(listing)
+    folder = folder or _download(reference, [*files, *descriptions])
     paths = {plain_name: folder / name for name, plain_name in files.items()}
     is_linked = reference.variant is not None
     if replaced is not None and f"{replaced}/{CONFIG_FILE}" in paths:
@@ -162,10 +168,18 @@ def resolve_model(
         is_linked = True
     version = content_version({name: _digest(path, items) for name, path in paths.items()})
     if is_linked:
-        if PIPELINE_FILE in listing.names:
-            paths[PIPELINE_FILE] = folder / PIPELINE_FILE
+        described = {name: folder / name for name in descriptions}
+        paths |= {name: path for name, path in described.items() if path.is_file()}
         folder = linked_folder(paths, version)
     return ResolvedModel(reference, folder, version)
+
+
+def _descriptions(listing: Listing) -> list[str]:
+    """Return the files that tell what a pipeline's parts are, whichever of them are read.
+
+    A base is asked for the shape of its latents also where its autoencoder is not read.
+    """
+    return sorted(name for name in listing.names if _DESCRIPTION.fullmatch(name))
 
 
 def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
@@ -225,7 +239,11 @@ def check_model(
     if replaced is not None:
         config = f"{replaced}/{CONFIG_FILE}"
         path = _hub_file(reference, config) if folder is None else folder / config
-        check_denoiser(project / str(reference.denoiser), path.parent)
+        denoiser = project / str(reference.denoiser)
+        check_denoiser(denoiser, path.parent)
+        if _SCHEDULER in listing.names:
+            path = _hub_file(reference, _SCHEDULER) if folder is None else folder / _SCHEDULER
+            check_denoiser_training(denoiser, path)
     if folder is not None:
         check_weights(folder, parts, variant=reference.variant, values=values, without=replaced)
     files_read(listing, parts, variant=reference.variant, without=replaced)

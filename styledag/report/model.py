@@ -179,6 +179,23 @@ class LineageStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FormerModel:
+    """The version of a model that was trained before.
+
+    Attributes:
+        version: sha256 of its weights.
+        changes: What differs between what the two came from, a short sentence each.
+        shown: The scores of its recommended checkpoint or blend, or else of its last one.
+        training_images: How many images it was trained on.
+    """
+
+    version: str
+    changes: tuple[str, ...]
+    shown: ScoreRow
+    training_images: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelReport:
     """Everything that the page about one model shows.
 
@@ -209,6 +226,7 @@ class ModelReport:
         copy_similarity: Cosine from which a sample counts as a copy.
         recipe: The recipe as in the style file; values may be mappings themselves.
         lineage: Artifacts from the sources to the model.
+        former: The model that this one follows; ``None`` for a first one.
 
     Raises:
         ValueError: If what is recommended is neither among the blends nor the snapshots.
@@ -240,6 +258,7 @@ class ModelReport:
     copy_similarity: float | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     lineage: tuple[LineageStep, ...] = ()
+    former: FormerModel | None = None
 
     def __post_init__(self) -> None:
         if self.recommended is not None and self._recommended_section is None:

@@ -33,6 +33,7 @@ def render(report: ModelReport, stills: Album, animations: Album) -> str:
         snapshots=snapshots,
         snapshot_start=shown.first_shown(snapshots),
         best_score=_best_score(report),
+        compared=shown.compared_versions(report),
         base_share=next((s.base_share for s in reversed(report.snapshots)), None),
         loss_chart=loss_chart(report.loss, report.snapshots),
         losses_not_finite=not_finite(report.loss),

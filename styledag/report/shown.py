@@ -8,6 +8,7 @@ from styledag.report.images import Source, Wanted
 from styledag.report.model import BlendSection, ModelReport, Samples
 from styledag.report.score_chart import row_key
 from styledag.report.wording import number, percent, plain
+from styledag.scoring.records import ScoreRow, shown_row
 from styledag.training.recipe import Recipe
 
 MAX_NEAREST = 24
@@ -44,6 +45,45 @@ class RecipeRow:
     key: str
     value: Any
     help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedVersion:
+    """One of the two versions of a model that are compared.
+
+    Attributes:
+        version: Which of them, for a person.
+        recommended: Name of the checkpoint or blend that is recommended of it; empty for none.
+        score: The scores of that, or of the last that was trained; ``None`` without scores.
+        training_images: How many images it was trained on; ``None`` if that is not known.
+    """
+
+    version: str
+    recommended: str
+    score: ScoreRow | None
+    training_images: int | None
+
+
+def compared_versions(report: ModelReport) -> tuple[ComparedVersion, ...]:
+    """Return the model before this one, and this one; nothing for a first one."""
+    former = report.former
+    if former is None:
+        return ()
+    row = next((row for row in report.scores if report.is_recommended(row.name)), None)
+    return (
+        ComparedVersion(
+            version="The last",
+            recommended=former.shown.name if former.shown.recommended else "",
+            score=former.shown,
+            training_images=former.training_images,
+        ),
+        ComparedVersion(
+            version="This one",
+            recommended="" if row is None else row.name,
+            score=row or (shown_row(report.scores) if report.scores else None),
+            training_images=report.data.training_images,
+        ),
+    )
 
 
 def weight_stops(report: ModelReport) -> tuple[Stop, ...]:

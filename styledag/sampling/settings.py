@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from styledag.settings import STRICT, check_settings, setting
 
+_SEEDS = 1 << 63
+"""Seeds are stored beside images as integers of 64 bits with a sign."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSettings:
@@ -44,3 +47,6 @@ class SampleSettings:
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} holds a value twice")
+        large = next((seed for seed in self.seeds if not -_SEEDS <= seed < _SEEDS), None)
+        if large is not None:
+            raise ValueError(f"seed {large} has more than 64 bits: choose a smaller one")

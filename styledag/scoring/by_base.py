@@ -59,7 +59,7 @@ def scores_by_base(candidates: Sequence[Candidate], by: JudgedBy) -> Mapping[str
             )
             continue
         told = [replace(each, text=_told(candidate, each.text, losses.tokens)) for each in images]
-        found = losses.of(candidate.weights, told)
+        found = _losses(candidate, losses).of(candidate.weights, told)
         split = len(heldout)
         scores[candidate.name] = BaseScores(
             style_learned=_estimate(
@@ -70,6 +70,11 @@ def scores_by_base(candidates: Sequence[Candidate], by: JudgedBy) -> Mapping[str
             ),
         )
     return scores
+
+
+def _losses(candidate: Candidate, losses: DenoisingLosses) -> DenoisingLosses:
+    own = candidate.base
+    return losses if own is None else losses.with_base(own.parts, own.base_version)
 
 
 def _told(candidate: Candidate, text: str, tokens: Tokens) -> str:

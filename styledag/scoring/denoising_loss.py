@@ -66,6 +66,10 @@ class DenoisingLosses:
         self._workspace = workspace
         self._batch_size = batch_size
 
+    def with_base(self, parts: "FrozenParts", base_version: str) -> "DenoisingLosses":
+        """Return the losses of denoisers of another base."""
+        return DenoisingLosses(parts, base_version, self._workspace, self._batch_size)
+
     @property
     def tokens(self) -> "Tokens":
         """Counts a text's tokens as the base does."""

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from styledag.sampling.index import Pair
 from styledag.sampling.weights import Weights
+
+if TYPE_CHECKING:
+    from styledag.sampling.sampler import Sampler
 
 Kind = Literal["blend", "checkpoint", "prompt", "ip_adapter"]
 UNTRAINED = ("prompt", "ip_adapter")
@@ -36,6 +39,7 @@ class Candidate:
         length: Relative length of a blend that is a reconstructed average; its weight is 1.
         style_prompt: What is added to every prompt and caption.
         is_stored: Whether its weights are in the store; those of a sweep are not.
+        base: Draws with its own text encoders and autoencoder; ``None`` if they are the base's.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Candidate:
     length: float | None = None
     style_prompt: str = ""
     is_stored: bool = True
+    base: "Sampler | None" = None
 
     def told(self, text: str) -> str:
         """Return a caption or prompt as this candidate is told it."""

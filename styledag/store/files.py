@@ -3,9 +3,11 @@
 import errno
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from styledag.errors import StorageError
@@ -32,6 +34,9 @@ class Files:
             self.fs, root = fsspec.core.url_to_fs(url)
         except (ValueError, ImportError) as exc:
             raise StorageError(f"store {url!r} cannot be opened: {exc}") from exc
+        # Another machine may publish and remove: a listing that is remembered hides both.
+        self.fs.dircache.use_listings_cache = False
+        self.fs.invalidate_cache()
         self.root = root.rstrip("/")
         self.is_local = isinstance(self.fs, LocalFileSystem)
         self.cache = Path(self.root) if self.is_local else cache
@@ -57,7 +62,8 @@ class Files:
         by_path = {self._at(name): name for name in names}
         if not by_path:
             return {}
-        contents = self.fs.cat(list(by_path), on_error="omit", recursive=False)
+        with storage_errors(self.root):
+            contents = self.fs.cat(list(by_path), on_error="omit", recursive=False)
         if isinstance(contents, bytes):
             contents = {next(iter(by_path)): contents}
         return {by_path[path]: content for path, content in contents.items()}
@@ -65,17 +71,22 @@ class Files:
     def exists(self, name: str) -> bool:
         """Return whether the file is there."""
         path = self._at(name)
-        # Not pathlib: its objects would take longer than the question, here and in read.
-        return os.path.exists(path) if self.is_local else bool(self.fs.exists(path))  # noqa: PTH110
+        if self.is_local:
+            # Not pathlib: its objects would take longer than the question, here and in read.
+            return os.path.exists(path)  # noqa: PTH110
+        with storage_errors(path):
+            return bool(self.fs.exists(path))
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names directly below a folder; empty if it is not there."""
-        try:
-            if self.is_local:
-                return sorted(os.listdir(self._at(folder)))  # noqa: PTH208
-            paths = self.fs.ls(self._at(folder), detail=False, refresh=True)
-        except FileNotFoundError:
-            return []
+        path = self._at(folder)
+        with storage_errors(path):
+            try:
+                if self.is_local:
+                    return sorted(os.listdir(path))  # noqa: PTH208
+                paths = self.fs.ls(path, detail=False, refresh=True)
+            except FileNotFoundError:
+                return []
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
     def write(self, name: str, content: bytes) -> None:
@@ -104,10 +115,12 @@ class Files:
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the bytes of every file below a folder, by its name from the root."""
-        try:
-            found = self.fs.find(self._at(folder), detail=True)
-        except FileNotFoundError:
-            return {}
+        path = self._at(folder)
+        with storage_errors(path):
+            try:
+                found = self.fs.find(path, detail=True)
+            except FileNotFoundError:
+                return {}
         return {
             path.removeprefix(f"{self.root}/"): int(each["size"]) for path, each in found.items()
         }
@@ -176,6 +189,13 @@ class Files:
         """Return the full path or URL of a name, for a person."""
         return self._at(name) if self.is_local else str(self.fs.unstrip_protocol(self._at(name)))
 
+    def modified(self, name: str) -> datetime:
+        """Return when a file was written, in UTC."""
+        path = self._at(name)
+        with storage_errors(path):
+            written: datetime = self.fs.modified(path)
+        return written
+
     def _at(self, name: str) -> str:
         return f"{self.root}/{name}"
 
@@ -185,7 +205,7 @@ def storage_errors(path: str) -> Iterator[None]:
     """Turn the operating system's errors into ones that say what to do.
 
     Raises:
-        StorageError: In place of any ``OSError``.
+        StorageError: In place of any ``OSError``, and what stands for one with a remote store.
     """
     try:
         yield
@@ -197,6 +217,24 @@ def storage_errors(path: str) -> Iterator[None]:
             ) from exc
         reason = os.strerror(exc.errno) if exc.errno else str(exc)
         raise StorageError(f"cannot use {path}: {reason}") from exc
+    except _loaded(_REMOTE_ERRORS) as exc:
+        raise StorageError(f"cannot use {path}: {exc}") from exc
+
+
+_REMOTE_ERRORS = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("aiohttp", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("azure.core.exceptions", "AzureError"),
+)
+"""What the packages behind fsspec raise that is no ``OSError``, by module and name."""
+
+
+def _loaded(errors: Sequence[tuple[str, str]]) -> tuple[type[Exception], ...]:
+    """Return those classes of errors whose package is in use."""
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in errors if module in sys.modules
+    )
 
 
 @contextmanager

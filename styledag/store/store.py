@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from styledag.errors import ArtifactBusyError, ArtifactMissingError
+from styledag.errors import ArtifactBusyError, ArtifactMissingError, StorageError
 from styledag.progress import Progress, SilentProgress
 from styledag.settings import canonical_json, json_digest
 from styledag.store.artifact import Artifact, Build, Facts, Input, artifact_name
@@ -199,7 +200,8 @@ class Store:
         """
         with ExitStack() as stack:
             for lock in sorted((self.files.cache / "work").rglob("*.lock")):
-                handle = stack.enter_context(lock.open("a"))
+                with storage_errors(str(lock)):
+                    handle = stack.enter_context(lock.open("a"))
                 _lock(handle, lock.parent.relative_to(self.files.cache / "work").as_posix())
             yield
 
@@ -228,17 +230,17 @@ class Store:
             version: self._record(asset, partition, version)
             for version in self.files.names(f"artifacts/{asset}/{partition}")
         }
-        there = [version for version, path in records.items() if self.files.fs.exists(path)]
-        return sorted(there, key=lambda version: self.files.fs.modified(records[version]))
+        there = [version for version, name in records.items() if self.files.exists(name)]
+        return sorted(there, key=lambda version: self.files.modified(records[version]))
 
     def published_at(self, artifact: Artifact) -> datetime:
         """Return when an artifact was published, in UTC."""
-        record = self._record(artifact.asset, artifact.partition, artifact.version)
-        published: datetime = self.files.fs.modified(record)
-        return published
+        return self.files.modified(
+            self._record(artifact.asset, artifact.partition, artifact.version)
+        )
 
     def _record(self, asset: str, partition: str, version: str) -> str:
-        return f"{self.files.root}/{artifact_name(asset, partition, version)}/{RECORD_FILE}"
+        return f"{artifact_name(asset, partition, version)}/{RECORD_FILE}"
 
     def make_current(self, artifact: Artifact) -> None:
         """Make an artifact that the store holds the current one of its partition."""
@@ -332,6 +334,11 @@ def _lock(handle: IO[str], what: str) -> None:
     except BlockingIOError as exc:
         raise ArtifactBusyError(
             f"another process is building {what}: wait for it to end, then run again"
+        ) from exc
+    except OSError as exc:
+        raise StorageError(
+            f"{handle.name} cannot be locked: {os.strerror(exc.errno or 0)}; put the store on a "
+            "file system with locks, or mount this one with them"
         ) from exc
 
 

@@ -42,6 +42,7 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
     for name, recipe in style.recipes.items():
         yield from _recipe(("recipes", name), recipe, base)
     yield from _blocks(("blends", "block_weights"), style.blends.block_weights, base)
+    yield from _parts(style, base)
     yield from _sizes(style, base)
     samples = style.samples
     own = base.latents.shape(width_px=base.size_px[0], height_px=base.size_px[1])
@@ -62,6 +63,25 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
                 location,
                 f"is {count} tokens long without a caption, but the base reads {limit}: shorten it",
             )
+
+
+def _parts(style: Style, base: Base) -> Iterator[Mismatch]:
+    there = base.parts.beside_denoiser
+    for part in style.blends.parts:
+        if part not in there:
+            yield Mismatch(
+                ("blends", "parts", part),
+                f"is no part of the base that can be blended beside its {base.parts.denoiser}: "
+                f"name {' or '.join(there)}",
+            )
+        elif part == base.parts.autoencoder:
+            for name, recipe in style.recipes.items():
+                if recipe.decoder is not None:
+                    yield Mismatch(
+                        ("blends", "parts", part),
+                        f"is the autoencoder, whose decoder recipe {name} tunes: leave out one of "
+                        "the two",
+                    )
 
 
 def _prompts(style: Style, tokens: Tokens) -> Mapping[Location, str]:

@@ -69,6 +69,8 @@ _CRON_FIELDS = (
 )
 _CRON_ITEM = re.compile(r"^(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?$")
 
+_LONGEST_MONTHS = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
+
 
 def check_cron(text: str) -> None:
     """Refuse what is no cron string of five fields of numbers, ``*``, ranges, steps and lists.
@@ -88,8 +90,25 @@ def check_cron(text: str) -> None:
                 f"{found!r} is no {name}: expected *, or numbers from {least} to {most}, with "
                 "ranges as 1-5, steps as */2 and lists as 1,3"
             )
-    if fields[3] == "2" and fields[2] in ("30", "31"):
-        raise ValueError(f"the second month has no day {fields[2]}")
+    days, months = (_cron_numbers(field, most) for field, (_, _, most) in _dated(fields))
+    # With a day of the week too, the scheduler fails all the same.
+    if min(days) > max(_LONGEST_MONTHS.get(month, 31) for month in months):
+        raise ValueError(f"the month {fields[3]} has no day {fields[2]}")
+
+
+def _dated(fields: list[str]) -> list[tuple[str, tuple[str, int, int]]]:
+    """Return the fields of the day and the month, and what they may be."""
+    return list(zip(fields, _CRON_FIELDS, strict=True))[2:4]
+
+
+def _cron_numbers(field: str, most: int) -> set[int]:
+    """Return the numbers that a field of a day or a month stands for."""
+    numbers: set[int] = set()
+    for item in field.split(","):
+        first, last, step = _CRON_ITEM.match(item).groups()  # type: ignore[union-attr]
+        end = most if first is None or (step and not last) else int(last or first)
+        numbers.update(range(int(first or 1), end + 1, int(step or 1)))
+    return numbers
 
 
 def _is_cron_item(item: str, least: int, most: int) -> bool:

@@ -2,7 +2,9 @@
 
 diffusers and transformers save ``STEM[.VARIANT].safetensors``, or, above a size, shards
 ``STEM[.VARIANT]-00001-of-00002.safetensors`` beside an index
-``STEM.safetensors.index[.VARIANT].json`` whose ``weight_map`` names the shard of each tensor.
+``STEM.safetensors.index[.VARIANT].json`` whose ``weight_map`` names the shard of each tensor. Of
+diffusers 0.29 and 0.30, shards end in ``-00001-of-00002.VARIANT.safetensors``, and their index may
+be ``STEM.safetensors.VARIANT.index.json``.
 """
 
 import json
@@ -17,6 +19,9 @@ from styledag.errors import ModelError
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 """Name of the weights that styledag itself writes, which diffusers finds in a part's folder."""
+
+TRANSFORMERS_WEIGHTS_FILE = "model.safetensors"
+"""The same of a model that transformers loads."""
 
 _STEMS = ("diffusion_pytorch_model", "model")
 _SHARD = r"-\d{5}-of-\d{5}"
@@ -83,7 +88,7 @@ def choose_weights(
 def is_weights(name: str) -> bool:
     """Return whether a file's name is one of weights, or of their index, in whichever format."""
     name = PurePosixPath(name).name
-    index = re.search(r"\.(safetensors|bin|h5|msgpack)\.index(\.\w+)?\.json$", name)
+    index = re.search(r"\.(safetensors|bin|h5|msgpack)(\.\w+)?\.index(\.\w+)?\.json$", name)
     return name.endswith((".safetensors", *_OTHER_FORMATS)) or index is not None
 
 
@@ -92,18 +97,19 @@ def variants(names: Collection[str]) -> dict[str, str]:
     found = {}
     for stem in _STEMS:
         for name in sorted(names):
-            match = re.fullmatch(rf"{stem}\.(\w+)(?:{_SHARD})?\.safetensors", name)
+            match = re.fullmatch(rf"{stem}(?:{_SHARD})?\.(\w+)(?:{_SHARD})?\.safetensors", name)
             if match:
                 found[match[1]] = name
     return found
 
 
-def _preferred(stem: str, variant: str | None) -> tuple[str, str]:
+def _preferred(stem: str, variant: str | None) -> tuple[str, ...]:
     """Return the names to look for, the one that the stem's library prefers first."""
     suffix = f".{variant}" if variant else ""
     single, index = f"{stem}{suffix}.safetensors", f"{stem}.safetensors.index{suffix}.json"
+    indices = dict.fromkeys((index, f"{stem}.safetensors{suffix}.index.json"))
     # Where both are there, diffusers reads the shards and transformers the single file.
-    return (index, single) if stem == _STEMS[0] else (single, index)
+    return (*indices, single) if stem == _STEMS[0] else (single, *indices)
 
 
 def _shards(index: str, names: Collection[str], where: str, content: bytes) -> tuple[str, ...]:
@@ -152,6 +158,6 @@ def _why_missing(names: Collection[str], where: str, variant: str | None) -> str
         if suffix in others:
             return f"{where} has only {others[suffix][0]}, which is not read: {_CONVERT}"
     return (
-        f"{where} has no weights ({WEIGHTS_FILE} or model.safetensors): fetch or copy the model "
-        "again, or name another"
+        f"{where} has no weights ({WEIGHTS_FILE} or {TRANSFORMERS_WEIGHTS_FILE}): fetch or copy "
+        "the model again, or name another"
     )

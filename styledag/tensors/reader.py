@@ -234,8 +234,27 @@ class _MappedFile:
             return safe_open(self.path, framework=framework)
         except SafetensorError as exc:
             raise ModelError(
-                f"{self.path} is no whole safetensors file ({exc}): fetch or copy it again"
+                f"{self.path} is no whole safetensors file ({exc}): {_remedy(self.path)}"
             ) from exc
         except OSError as exc:
             reason = exc.strerror or str(exc).partition(":")[0]
             raise ModelError(f"{self.path} cannot be read: {reason}") from exc
+
+
+_OTHERS = {
+    b"version https://git-lfs": "it is a pointer of Git LFS: run `git lfs pull` in its folder",
+    b"<": "it is a web page, which a site sends in place of it: log in there and download it again",
+    b"PK": "it is a pickle under that name: convert it to safetensors, or name another file",
+    b"\x80": "it is a pickle under that name: convert it to safetensors, or name another file",
+    b"GGUF": "it is a GGUF under that name: name the model that it was made from",
+}
+"""What to do about a file, by the first bytes of what people have in place of safetensors."""
+
+
+def _remedy(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(64)
+    return next(
+        (remedy for first, remedy in _OTHERS.items() if start.startswith(first)),
+        "fetch or copy it again",
+    )

@@ -110,7 +110,7 @@ class PriorSettings:
     class_prompt: str = setting(min_length=1, help="What the base is asked for, such as a drawing.")
     images: int = setting(100, ge=1, help="How many the base draws, once.")
     loss_weight: float = setting(1.0, gt=0, help="Their loss's weight beside the style's.")
-    num_inference_steps: int = setting(25, ge=1, help="Denoising steps of each.")
+    num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of each.")
     guidance_scale: float = setting(7.5, ge=0, help="Classifier-free guidance of each.")
 
     def __post_init__(self) -> None:

@@ -206,11 +206,9 @@ class UnetRun:
         """Return the log of a step, once it has been computed."""
         loss, grad_norm = launched.figures.read()
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            kept = f"epoch {self._snapshots[-1].epoch}" if self._snapshots else "none yet"
-            raise TrainingError(
+            raise self._diverged(
                 f"optimiser step {launched.step} (epoch {launched.epoch}) has loss {loss} and "
-                f"gradient norm {grad_norm}: lower learning_rate or raise lr_warmup_steps; "
-                f"snapshots that stay: up to {kept}"
+                f"gradient norm {grad_norm}"
             )
         self._work["steps"] += 1
         logged = StepLog(
@@ -223,6 +221,13 @@ class UnetRun:
         )
         self._log.append(logged)
         return logged
+
+    def _diverged(self, what: str) -> TrainingError:
+        kept = f"epoch {self._snapshots[-1].epoch}" if self._snapshots else "none yet"
+        return TrainingError(
+            f"{what}: lower learning_rate or raise lr_warmup_steps; snapshots that stay: up to "
+            f"{kept}"
+        )
 
     def _save(self, logged: StepLog, on_snapshot: OnSnapshot, loggers: Loggers) -> None:
         """Save a snapshot, where the step ends an epoch that has one, or a state."""
@@ -252,6 +257,11 @@ class UnetRun:
     def _snapshot(self, epoch: int) -> Snapshot:
         optimisation = self._optimisation
         bands = optimisation.averaged_losses(self._batches.validation_batches())
+        if not all(map(math.isfinite, bands.values())):
+            raise self._diverged(
+                f"the validation loss after epoch {epoch} is {sum(bands.values()) / len(bands)}, "
+                "so its steps have ruined the weights"
+            )
         steps = [each for each in self._log if each.epoch == epoch]
         samples = sum(each.samples for each in steps)
         snapshot = self._files.snapshot(

@@ -1,6 +1,9 @@
+import json
+from pathlib import Path
+
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, LCMScheduler
 from diffusers.training_utils import compute_snr
 
 from styledag.bases.diffusion_objective import DiffusionObjective, training_schedule
@@ -40,6 +43,44 @@ def test_noisy_latents_and_velocity_follow_the_definition() -> None:
     torch.testing.assert_close(
         objective.target(latents, noise, TIMESTEPS), alpha * noise - sigma * latents
     )
+
+
+def write_schedule(folder: Path, **config: object) -> Path:
+    folder.mkdir()
+    (folder / "scheduler_config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"_class_name": "EDMEulerScheduler", "sigma_data": 1.0, "prediction_type": "v_prediction"},
+        {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0},
+        {"_class_name": "TheirOwnScheduler", "num_train_timesteps": 1000},
+        {"num_train_timesteps": 1000},
+    ],
+    ids=["continuous", "flow", "unknown", "none"],
+)
+def test_what_has_no_schedule_of_betas_is_refused(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    """diffusers would make one of its own defaults, on which the base was never trained."""
+    with pytest.raises(ModelError, match="which has no schedule of betas"):
+        training_schedule(write_schedule(tmp_path / "scheduler", **config))
+
+
+def test_what_is_not_stated_is_as_in_the_class_that_is_named(tmp_path: Path) -> None:
+    """LCM's betas are scaled linearly where none are stated, DDPM's are not."""
+    folder = write_schedule(tmp_path / "scheduler", _class_name="LCMScheduler")
+    expected = LCMScheduler().alphas_cumprod
+    assert torch.equal(training_schedule(folder).alphas_cumprod, expected)
+    custom = write_schedule(tmp_path / "custom", _class_name="TheirOwnScheduler", **SCHEDULE)
+    assert torch.equal(training_schedule(custom).alphas_cumprod, scheduler().alphas_cumprod)
+
+
+def test_trained_betas_of_another_number_are_refused() -> None:
+    with pytest.raises(ModelError, match="num_train_timesteps 1000, but trained_betas of 3"):
+        DiffusionObjective(scheduler(trained_betas=[0.1, 0.2, 0.3]))
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])

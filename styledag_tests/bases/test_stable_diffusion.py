@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTokenizer
 
 from styledag.bases.blocks import is_in
 from styledag.bases.clip import STATES
@@ -97,6 +98,9 @@ def test_a_block_is_told_from_its_like() -> None:
     [
         ({"in_channels": 9}, "reads 9 channels and returns 4"),
         ({"class_embed_type": "timestep"}, "class_embed_type 'timestep'"),
+        ({"num_class_embeds": 10}, "num_class_embeds 10"),
+        # Distilled with guidance, as LCM: it computes without, and draws something else.
+        ({"time_cond_proj_dim": 8}, "time_cond_proj_dim 8"),
     ],
 )
 def test_a_unet_that_reads_more_is_refused(
@@ -119,6 +123,40 @@ def test_float16_is_not_for_the_autoencoder(base: Path) -> None:
 def test_an_unknown_sampler_is_refused_with_those_that_there_are(base: Path) -> None:
     with pytest.raises(StyleFileError, match=r"no sampler 'plms'.*ddim, dpm\+\+, euler, euler_a"):
         find_base(base).sampler("plms", 4, (4, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"beta_schedule": "laplace"},
+        {"use_karras_sigmas": True, "use_exponential_sigmas": True},
+    ],
+)
+def test_a_scheduler_that_makes_no_sampler_is_named(copy: Path, changed: dict[str, object]) -> None:
+    change(copy / "scheduler" / "scheduler_config.json", **changed)
+    with pytest.raises(ModelError, match="scheduler cannot be loaded"):
+        find_base(copy).sampler("dpm++", 4, (4, 8, 8))
+
+
+def test_a_size_that_is_not_stated_is_the_pipelines(copy: Path) -> None:
+    for stated in (None, ...):
+        change(copy / "unet" / "config.json", sample_size=stated)
+        assert find_base(copy).size_px == (128, 128)
+    change(copy / "unet" / "config.json", cross_attention_dim=...)
+    with pytest.raises(ModelError, match=r"unet/config\.json states no cross_attention_dim"):
+        find_base(copy).meta_conditioning(1)
+
+
+def test_a_token_that_the_text_encoder_does_not_embed_is_refused(copy: Path) -> None:
+    """As a textual inversion leaves it whose embeddings were saved elsewhere."""
+    tokenizer = CLIPTokenizer.from_pretrained(copy / "tokenizer")
+    count = len(tokenizer)
+    tokenizer.add_tokens(["<my-toy>"])
+    tokenizer.save_pretrained(copy / "tokenizer")
+    with pytest.raises(ModelError, match=rf"tokens up to id {count}, but .* embeds {count} tokens"):
+        find_base(copy).tokens.count("a cat")
+    change(copy / "text_encoder" / "config.json", vocab_size=count + 1)
+    assert find_base(copy).tokens.count("a <my-toy>") == find_base(copy).tokens.count("a a")
 
 
 def test_an_unknown_token_limit_is_the_text_encoders(copy: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.large_store import CheapCatalogue
 from benchmarks.scale import QUICK, measure, prepare
+from styledag.defs.opened_history import open_history
 from styledag.defs.placement import Placement
-from styledag.defs.runs import open_history
 from styledag.defs.settings_nodes import changed_settings
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.status import AssetStatus, style_status

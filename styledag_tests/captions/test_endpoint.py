@@ -183,6 +183,40 @@ def test_another_form_of_answer_is_named(server: Server, answer: bytes) -> None:
         asked(server, concurrency=1)
 
 
+def chat_answer(finish: str, **message: str | None) -> bytes:
+    return json.dumps({"choices": [{"message": message, "finish_reason": finish}]}).encode()
+
+
+def test_a_thought_is_no_caption(server: Server) -> None:
+    said = chat_answer("stop", content="<think>A fox?</think>A fox", reasoning_content=None)
+    server.trouble = lambda _: (200, said, {})
+    assert asked(server, images=IMAGES[:1]) == ["A fox"]
+
+
+def test_answers_that_the_most_tokens_cut_off_are_counted(server: Server) -> None:
+    work: Counter[str] = Counter()
+    server.trouble = lambda at: (200, chat_answer("length" if at == 1 else "stop", content="A"), {})
+    assert asked(server, work, images=IMAGES[:3], concurrency=1) == ["A"] * 3
+    assert work["answers_cut_off"] == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": None, "reasoning_content": "Okay, the user"},
+        {"content": "", "reasoning": "Okay, the user"},
+        {"content": "<think>Okay, the user"},
+    ],
+)
+def test_a_thought_that_uses_up_all_tokens_is_named(
+    server: Server, message: dict[str, str | None]
+) -> None:
+    said = chat_answer("length", **message)
+    server.trouble = lambda _: (200, said, {})
+    with pytest.raises(ModelError, match=r"captioner tiny at http.* thinks before it answers"):
+        asked(server, images=IMAGES[:1])
+
+
 def test_an_empty_answer_is_an_empty_caption(server: Server) -> None:
     body = b'{"choices": [{"message": {"content": null}}]}'
     server.trouble = lambda _: (200, body, {})

@@ -197,3 +197,14 @@ def test_a_check_that_fails_is_in_the_exit_code(root: Path, styledag: Command) -
     ended = styledag("doctor", STYLE)
     assert "FAIL" in ended.stdout
     assert ended.returncode == 1
+
+
+def test_a_file_of_the_user_that_cannot_be_written_is_one_sentence(
+    root: Path, styledag: Command
+) -> None:
+    styles = root / "data" / "styles"
+    shutil.rmtree(styles)
+    styles.write_text("no folder")
+    ended = styledag("new", "other", "--base", "starter")
+    assert ended.returncode == 1
+    assert ended.stderr == f"error: cannot use {styles}: File exists\n"

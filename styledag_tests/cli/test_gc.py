@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from styledag.defs.history import old_runs
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject
 

@@ -87,7 +87,13 @@ def test_new_styles_and_weights_are_loaded_and_prompts_are_not(project: Project)
     assert all("reloadWorkspace" in each for each in server.asked)
 
 
-def test_a_web_ui_that_does_not_answer_yet_is_asked_again(project: Project) -> None:
+def test_a_web_ui_that_does_not_answer_yet_is_asked_again_and_by_no_proxy(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
     with serving(refusals=2) as server, reloading(project, server.url, interval_s=INTERVAL_S):
         sleep(20 * INTERVAL_S)
         edit(project, "    epochs: 2", "    epochs: 3")

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from styledag.cli.main import cli
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag.errors import StyleFileError
 from styledag_tests.whole.small_project import STYLE, make_project
 
@@ -54,3 +54,20 @@ def test_a_style_without_refresh_is_refused(root: Path) -> None:
     path.write_text(path.read_text().replace("refresh: 0 3 * * *\n", ""))
     with pytest.raises(StyleFileError, match="has no refresh: write one into its file"):
         schedule("on", STYLE)
+
+
+@pytest.mark.parametrize("lost", ["refresh", "style"])
+def test_what_was_on_is_switched_off_though_no_file_asks_for_it_any_more(
+    root: Path, lost: str
+) -> None:
+    schedule("on", STYLE)
+    path = root / "data" / "styles" / f"{STYLE}.yaml"
+    if lost == "refresh":
+        path.write_text(path.read_text().replace("refresh: 0 3 * * *\n", ""))
+    else:
+        path.unlink()
+    assert running(root) == {f"refresh_{STYLE}", "keep_fresh"}
+    assert "no longer" in schedule("off", STYLE).output
+    assert running(root) == set()
+    with pytest.raises(StyleFileError):
+        schedule("off", STYLE)

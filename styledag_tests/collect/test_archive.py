@@ -28,6 +28,7 @@ MEMBERS: Mapping[str, bytes] = {
     "../../escape.png": PNG + b"3",
     "/absolute.png": PNG + b"4",
 }
+TABLE = "file_name,text\nfix\u00e9.png,a fox\n"
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tar.xz", ".tar.bz2")
 
 
@@ -151,6 +152,9 @@ def test_texts_are_found_as_trainers_and_webdatasets_name_them(
     members = {
         "s/0001.input.jpg": PNG + b"0",
         "s/0001.txt": b"a sample",
+        "s/0002.input.jpg": PNG + b"5",
+        "s/0002.output.txt": b"its output",
+        "v1.9.txt": b"of no image",
         "./fox.png": PNG + b"1",
         "./fox.png.txt": b"a fox",
         "v1.2.png": PNG + b"2",
@@ -165,6 +169,7 @@ def test_texts_are_found_as_trainers_and_webdatasets_name_them(
     }
     assert found == {
         "s/0001.input.jpg": "a sample",
+        "s/0002.input.jpg": "its output",
         "./fox.png": "a fox",
         "v1.2.png": "version two",
         "v1.3.png": "",
@@ -185,3 +190,94 @@ def test_a_file_of_another_kind_is_called_so(workspace: Workspace, tmp_path: Pat
     (tmp_path / "x.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(600))
     with pytest.raises(SourceError, match=r"x\.7z .* that of no zip and no tar"):
         collect("x.7z", workspace, tmp_path)
+
+
+def test_a_table_of_image_folder_gives_the_captions_of_an_archive(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    table = '{"file_name": "0.png", "text": "a fox"}\n{"file_name": "9.png", "text": "x"}\n{'
+    members = {
+        "s/0.png": PNG + b"0",
+        "s/1.png": PNG + b"1",
+        "s/1.txt": "an owl".encode("utf-16"),
+        "s/metadata.jsonl": table.encode(),
+    }
+    write(tmp_path / "x.zip", members)
+    manifest = collect("x.zip", workspace, tmp_path)
+    assert [row.origin.caption for row in manifest.rows] == ["a fox", "an owl"]
+    assert {(each.subject, each.reason) for each in manifest.rejected} == {
+        ("s/9.png", "file_missing"),
+        ("s/metadata.jsonl", "metadata_refused"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("0.json", b'{"caption": {"en": "a fox"}}'),
+        ("0.json", b"{half"),
+        ("0.txt", b"caf\xe9"),
+        ("0.txt", b"x" * 100_001),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_counted_and_costs_no_image(
+    workspace: Workspace, tmp_path: Path, name: str, content: bytes
+) -> None:
+    write(tmp_path / "x.zip", {"0.png": PNG, name: content, f"other{name}": content})
+    manifest = collect("x.zip", workspace, tmp_path)
+    assert [row.origin.caption for row in manifest.rows] == [""]
+    assert [(each.subject, each.reason) for each in manifest.rejected] == [
+        (name, "sidecar_refused")
+    ]
+
+
+def test_what_macos_and_other_systems_hide_is_counted(workspace: Workspace, tmp_path: Path) -> None:
+    members = {
+        "0.png": PNG,
+        "__MACOSX/._0.png": b"\x00\x05\x16\x07",
+        ".thumbnails/0.png": PNG + b"small",
+    }
+    write(tmp_path / "x.zip", members)
+    assert collect("x.zip", workspace, tmp_path).facts == {
+        "found": 3,
+        "kept": 1,
+        "rejected_hidden": 2,
+    }
+
+
+def test_names_are_found_in_another_case_and_unicode_form(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    members = {
+        "Cafe\u0301.png": PNG + b"0",
+        "Caf\u00e9.txt": b"a cafe",
+        "IMG_1.JPG": PNG + b"1",
+        "img_1.txt": b"an owl",
+        "a.png": PNG + b"2",
+        "A.png": PNG + b"3",
+        "a.txt": b"small",
+    }
+    write(tmp_path / "x.zip", members)
+    found = {
+        row.origin.url: row.origin.caption for row in collect("x.zip", workspace, tmp_path).rows
+    }
+    assert found == {
+        "Cafe\u0301.png": "a cafe",
+        "IMG_1.JPG": "an owl",
+        "a.png": "small",
+        "A.png": "",
+    }
+
+
+def test_a_zip_without_the_flag_of_utf_8_has_its_names(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    write(tmp_path / "x.zip", {"fix\u00e9.png": PNG, "metadata.csv": TABLE.encode()})
+    body = (tmp_path / "x.zip").read_bytes()
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = body.index(mark) + at
+        assert body[start : start + 2] == b"\x00\x08"
+        body = body[:start] + b"\x00\x00" + body[start + 2 :]
+    (tmp_path / "x.zip").write_bytes(body)
+    [row] = collect("x.zip", workspace, tmp_path).rows
+    assert (row.origin.url, row.origin.caption) == ("fix\u00e9.png", "a fox")

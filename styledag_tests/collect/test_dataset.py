@@ -10,11 +10,12 @@ import datasets
 import pytest
 from PIL import Image
 
-from styledag.collect.collect import collect_images
+from styledag.collect.collect import NOTES, collect_images
 from styledag.collect.records import RawImage
 from styledag.collect.settings import DatasetSource
 from styledag.errors import SourceError
 from styledag.manifest import Manifest
+from styledag.store.digest import LOG_FOLDER
 from styledag.store.workspace import Workspace
 
 
@@ -119,7 +120,8 @@ def test_what_is_over_the_budgets_or_damaged_is_counted(
     [
         ({"path": "owner/name"}, "if it is on the Hub, name its revision"),
         ({"image": "picture"}, "no column 'picture', only image, text: name the one of images"),
-        ({"split": "test"}, "dataset data cannot be loaded"),
+        ({"split": "test"}, "dataset data cannot be loaded: Unknown split .*names split: test"),
+        ({"caption": "words"}, "no column 'words', only image, text: name the one of captions"),
     ],
 )
 def test_what_is_wrong_with_a_dataset_is_said(
@@ -145,4 +147,58 @@ def test_a_dataset_of_a_script_is_refused(workspace: Workspace, tmp_path: Path) 
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "data.py").write_text("")
     with pytest.raises(SourceError, match="scripts are no longer supported"):
+        collect(workspace, tmp_path)
+
+
+def test_a_split_that_a_saved_dataset_has_not_is_named(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    as_saved_splits(tmp_path / "data")
+    with pytest.raises(SourceError, match="it has no split 'test', only train"):
+        collect(workspace, tmp_path, split="test")
+
+
+def test_images_are_found_by_paths_relative_to_the_dataset(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "0.bin").write_bytes(BODIES[0])
+    found = datasets.Dataset.from_dict({"image": ["0.bin", "1.bin"], "text": CAPTIONS[:2]})
+    found.to_parquet(tmp_path / "data" / "x.parquet")
+    manifest = collect(workspace, tmp_path)
+    assert [row.origin.caption for row in manifest.rows] == ["A red square"]
+    assert manifest.facts["rejected_unreadable"] == 1
+
+
+def test_images_that_no_split_takes_are_counted(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name, body in zip(("train.jpg", "fox.jpg", "owl.jpg"), BODIES, strict=True):
+        (tmp_path / "data" / name).write_bytes(body)
+    manifest = collect(workspace, tmp_path)
+    assert len(manifest.rows) == 1
+    [rejection] = manifest.rejected
+    assert (rejection.reason, rejection.detail[:8]) == ("in_no_split", "2 images")
+
+
+def test_what_is_not_read_is_noted(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for split in ("train", "test"):
+        found = rows().rename_column("text", "caption_en")
+        found.to_parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet")
+    collect(workspace, tmp_path)
+    notes = (workspace.folder / LOG_FOLDER / NOTES).read_text()
+    assert "data: column 'caption_en' is not read" in notes
+    assert "data: there is no column 'text' of captions" in notes
+    assert "data: split test is not read: 3 rows" in notes
+
+
+@pytest.mark.parametrize("column", [[{"en": "a fox"}] * 3, [b"\xff\xff"] * 3])
+def test_a_column_of_no_texts_is_named(
+    workspace: Workspace, tmp_path: Path, column: list[Any]
+) -> None:
+    (tmp_path / "data").mkdir()
+    found = rows().remove_columns("text").add_column("text", column)
+    found.to_parquet(tmp_path / "data" / "x.parquet")
+    with pytest.raises(SourceError, match=r"column 'text': .* name a column of texts"):
         collect(workspace, tmp_path)

@@ -1,12 +1,13 @@
 """An address alone leads to a source that can be read as it is."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from styledag.collect.discover import discover_source
 from styledag.errors import SourceError
-from styledag_tests.collect.servers import PNG, Reply, image, page, serving
+from styledag_tests.collect.servers import PNG, Reply, Site, image, page, serving
 from styledag_tests.collect.wikis import VERSIONS, Category, WikiData, WikiFile, serving_wiki
 
 MANNERS = {"delay_s": 0, "allow_private_hosts": ["127.0.0.1"]}
@@ -114,3 +115,24 @@ def test_a_page_without_images_and_a_missing_one_are_refused(tmp_path: Path) -> 
             discover_source(f"{site.url}/text", project=tmp_path)
         with pytest.raises(SourceError, match="http_404"):
             discover_source(f"{site.url}/nowhere", project=tmp_path)
+
+
+@pytest.mark.parametrize("code", ["readapidenied", "maxlag"])
+def test_a_wiki_that_does_not_answer_now_is_no_other_site(tmp_path: Path, code: str) -> None:
+    error = json.dumps({"error": {"code": code, "info": "no"}}).encode()
+    routes = {"/wiki/Fox": wiki_page("/api.php")}
+
+    class Closed(Site):
+        def answer(self, path: str) -> Reply:
+            return Reply(error) if path.startswith("/api.php") else super().answer(path)
+
+    with serving(routes, Closed({})) as site, pytest.raises(SourceError, match=f"{code}: no"):
+        discover_source(f"{site.url}/wiki/Fox", project=tmp_path)
+
+
+def test_a_wiki_whose_pages_do_not_name_the_api_is_known_by_its_generator(tmp_path: Path) -> None:
+    with serving_wiki(data()) as site:
+        made_by = '<meta name="generator" content="MediaWiki 1.39.4"><img src="/logo.png">'
+        site.routes["/wiki/Category:Foxes"] = page(made_by)
+        found = discover_source(f"{site.url}/wiki/Category:Foxes", project=tmp_path)
+    assert (found.source["type"], found.source["categories"]) == ("mediawiki", ["Category:Foxes"])

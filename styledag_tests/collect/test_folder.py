@@ -77,14 +77,16 @@ def test_links_out_of_the_folder_and_other_oddities_are_counted(
     manifest = collect(tmp_path, workspace, max_image_bytes=4_000)
     assert [row.origin.url for row in manifest.rows] == ["b.png", "deep/er/a.PNG", "inside.png"]
     assert manifest.facts == {
-        "found": 12,
+        "found": 13,
         "kept": 3,
         "rejected_hidden": 2,
-        "rejected_link_refused": 1,
+        "rejected_link_refused": 2,
         "rejected_not_an_image": 3,
         "rejected_too_large": 1,
         "rejected_unreadable": 2,
     }
+    details = {row.subject: row.detail for row in manifest.rejected}
+    assert details["linked"].endswith("name it as a source of its own")
 
 
 def test_two_folders_with_equal_names_keep_both_images(

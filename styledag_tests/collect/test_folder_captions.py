@@ -194,6 +194,68 @@ def test_a_row_without_its_file_is_counted(folder: Path, collect) -> None:
     assert captions(manifest)["0.png"] == "a fox"
 
 
+def test_names_are_found_in_another_case_and_unicode_form(folder: Path, collect) -> None:
+    (folder / "Cafe\u0301.PNG").write_bytes(PNG + b"8")
+    (folder / "Caf\u00e9.txt").write_text("a cafe")
+    (folder / "Zu\u0308rich.png").write_bytes(PNG + b"9")
+    (folder / "metadata.csv").write_text("file_name,text\nz\u00fcrich.png,a lake\n")
+    manifest = collect()
+    assert captions(manifest)["Cafe\u0301.PNG"] == "a cafe"
+    assert captions(manifest)["Zu\u0308rich.png"] == "a lake"
+    assert not manifest.rejected
+
+
+def test_a_sidecar_is_that_of_the_image_spelt_so(folder: Path, collect) -> None:
+    (folder / "A.png").write_bytes(PNG + b"8")
+    (folder / "a.png").write_bytes(PNG + b"9")
+    (folder / "a.txt").write_text("small")
+    assert {captions(collect())[name] for name in ("A.png",)} == {""}
+    assert captions(collect())["a.png"] == "small"
+
+
+@pytest.mark.parametrize("name", ["0.png", "C:\\\\me\\\\images\\\\0.png", ".\\\\0.png"])
+def test_a_table_may_name_its_columns_and_files_as_others_do(
+    folder: Path, collect, name: str
+) -> None:
+    (folder / "metadata.csv").write_text(f"image,prompt\n{name},a fox\n".replace("\\\\", "\\"))
+    manifest = collect()
+    assert captions(manifest)["0.png"] == "a fox"
+    assert not manifest.rejected
+
+
+def test_a_table_may_be_divided_by_semicolons(folder: Path, collect) -> None:
+    (folder / "metadata.csv").write_text("file_name;text\n0.png;a fox, sitting\n")
+    assert captions(collect())["0.png"] == "a fox, sitting"
+
+
+def test_a_row_with_surplus_cells_is_counted_and_its_caption_is_not_cut(
+    folder: Path, collect
+) -> None:
+    (folder / "metadata.csv").write_text("file_name,text\n0.png,a fox, sitting\n2.png,owl\n")
+    manifest = collect()
+    assert captions(manifest) == {"0.png": "", "2.png": "owl", "deep/1.png": ""}
+    [rejection] = manifest.rejected
+    assert rejection.detail.startswith("row 1: it has more cells")
+
+
+@pytest.mark.parametrize(
+    ("written", "caption"),
+    [
+        ({"caption": ["1girl", "solo", "red hair"]}, "1girl, solo, red hair"),
+        ({"caption": ["A red fox in snow.", "A fox."]}, "A red fox in snow."),
+        ({"text": None, "caption": "a fox"}, "a fox"),
+        ({"caption": float("nan")}, ""),
+    ],
+)
+def test_json_gives_the_caption_that_is_meant(
+    folder: Path, collect, written: dict[str, object], caption: str
+) -> None:
+    (folder / "0.json").write_text(json.dumps(written))
+    manifest = collect()
+    assert captions(manifest)["0.png"] == caption
+    assert not manifest.rejected
+
+
 @pytest.mark.parametrize("write", [as_jsonl, as_csv, as_parquet])
 def test_a_table_of_random_damage_costs_no_image(folder: Path, write) -> None:
     write(folder)

@@ -1,8 +1,6 @@
 """A wiki of any version gives each of its files once, whole, and says where the others are."""
 
 import json
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from styledag.errors import SourceError
 from styledag.manifest import Manifest
 from styledag.store.digest import LOG_FOLDER
 from styledag.store.workspace import Workspace
-from styledag_tests.collect.servers import PNG, Reply, Site, page, serving
+from styledag_tests.collect.servers import PNG, Reply, Site, serving
 from styledag_tests.collect.wikis import (
     VERSIONS,
     Category,
@@ -243,17 +241,19 @@ def test_what_the_wiki_says_of_a_file_spares_asking_for_it(workspace: Workspace)
             "song.ogg": WikiFile(mime="application/ogg"),
             "huge.png": WikiFile(info={"size": 10**9}),
             "drawn.svg": WikiFile(mime="image/svg+xml", info={"thumburl": ""}),
+            "book.djvu": WikiFile(mime="image/vnd.djvu"),
         },
-        categories={"Fruit": Category(files=("a.png", "song.ogg", "huge.png", "drawn.svg"))},
     )
+    data.categories["Fruit"] = Category(files=tuple(data.files))
     with serving_wiki(data) as site:
         facts = collect(site, workspace).facts
+        assert not site.asked["/images/book.djvu"]
     assert facts == {
-        "found": 4,
+        "found": 5,
         "kept": 1,
         "rejected_not_an_image": 1,
         "rejected_too_large": 1,
-        "rejected_unsupported_format": 1,
+        "rejected_unsupported_format": 2,
     }
 
 
@@ -310,73 +310,27 @@ def test_a_gallerys_caption_counts_wherever_else_the_file_is_listed(
     assert manifest.facts == {"found": 2, "kept": 2}
 
 
-class OddWiki(WikiSite):
-    """Answers as a function of the questions so far."""
+def test_a_file_that_is_hidden_or_lost_is_called_so(workspace: Workspace) -> None:
+    files = {f"{name}.png": file(name) for name in ("A", "filehidden", "filemissing")}
+    data = WikiData(files=files, categories={"Fruit": Category(files=tuple(files))}, limit=50)
 
-    def __init__(self, answers: Any) -> None:
-        super().__init__(fruit(), "1.43")
-        self.answers = answers
+    class Lossy(WikiSite):
+        def answer(self, path: str) -> Reply:
+            reply = super().answer(path)
+            found = json.loads(reply.body) if path.startswith("/api.php") else {}
+            for each in found.get("query", {}).get("pages", ()):
+                name = each["title"][5:-4]
+                if name in ("filehidden", "filemissing") and "imageinfo" in each:
+                    each["imageinfo"] = [{name: True}]
+            return Reply(json.dumps(found).encode()) if found else reply
 
-    def answer(self, path: str) -> Reply:
-        reply = super().answer(path)
-        if not path.startswith("/api.php"):
-            return reply
-        found = self.answers(self.questions, reply)
-        if isinstance(found, Reply):
-            return found
-        return Reply(json.dumps(found).encode(), content_type="application/json")
-
-
-def serving_odd(answers: Any) -> Any:
-    return serving({"/robots.txt": Reply(b"")}, OddWiki(answers))
-
-
-def test_a_repeated_continuation_publishes_nothing(workspace: Workspace) -> None:
-    def endless(questions: list[Mapping[str, str]], reply: Reply) -> Any:
-        if "gcmtype" not in questions[-1]:
-            return reply
-        return {"continue": {"gcmcontinue": "same"}, "query": {"pages": []}}
-
-    with serving_odd(endless) as site, pytest.raises(SourceError, match="repeats the continuation"):
-        collect(site, workspace)
-    assert len(site.questions) == 4
-
-
-def test_a_lagging_wiki_is_asked_again(workspace: Workspace) -> None:
-    def lagging(questions: list[Mapping[str, str]], reply: Reply) -> Any:
-        if len(questions) > 1:
-            return reply
-        error = {"code": "maxlag", "info": "Waiting for 10.0.0.1: 6 seconds lagged", "lag": 6}
-        body = json.dumps({"error": error}).encode()
-        return Reply(body, content_type="application/json", headers={"Retry-After": "0"})
-
-    with serving_odd(lagging) as site, pytest.raises(SourceError, match=r"in part|no image could"):
-        # The odd wiki serves no files; its lists are read nevertheless.
-        collect(site, workspace)
-    assert len(site.questions) > 4
-
-
-@pytest.mark.parametrize(
-    ("reply", "expected"),
-    [
-        ({"error": {"code": "badvalue", "info": "Unrecognized value"}}, "badvalue: Unrecognized"),
-        (page("<p>hello"), "not JSON: give the address of the wiki's api.php"),
-        ([], "does not answer as MediaWiki"),
-        ({"query": []}, "does not answer as MediaWiki"),
-        (Reply(b"", 404), "cannot be read: .*http_404"),
-        (Reply(b"[" * 100_000, content_type="application/json"), "not JSON"),
-        ({"batchcomplete": True}, "no image found in http://.*the wiki lists none"),
-    ],
-)
-def test_what_is_wrong_with_an_api_is_said(workspace: Workspace, reply: Any, expected: str) -> None:
-    def answers(questions: list[Mapping[str, str]], usual: Reply) -> Any:
-        return reply
-
-    with (
-        serving_odd(answers) as site,
-        pytest.raises(SourceError, match=re.compile(expected)),
-    ):
-        collect(site, workspace)
+    routes: dict[str, Any] = {"/images/A.png": Reply(PNG, content_type="image/png")}
+    with serving(routes, Lossy(data, "1.43")) as site:
+        manifest = collect(site, workspace)
+    assert [row.detail for row in manifest.rejected] == [
+        "the wiki hides its newest version",
+        "the wiki has a page for it, but has lost the file",
+    ]
 
 
 def test_a_source_that_names_nothing_is_refused() -> None:

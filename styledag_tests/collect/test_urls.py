@@ -7,11 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from styledag.collect.collect import collect_images
+from styledag.collect.collect import NOTES, collect_images
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FetchSettings, UrlsSource
+from styledag.collect.urls import listed_images
 from styledag.errors import SourceError
 from styledag.manifest import Manifest
+from styledag.store.digest import LOG_FOLDER
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.servers import PNG, Route, image, serving
 
@@ -82,7 +84,9 @@ def test_plain_lines_and_other_columns(workspace: Workspace, tmp_path: Path) -> 
     ("name", "content", "message"),
     [
         ("list.csv", "link\nx\n", r"no column 'url', only link: name the one"),
-        ("list.csv", 'url\n"x\n', r"list.csv cannot be read: unexpected end of data"),
+        ("list.csv", 'url\n"x\n', r"list.csv cannot be read: line 2: unexpected end of data"),
+        ("list.csv", 'url,caption\nx,"a "red" fox"\n', "line 2: .* double the quotes"),
+        ("list.jsonl", '{"url": {"en": "x"}}', "row 1: column 'url': it is no text, but an object"),
         ("list.csv", "", "names no address"),
         ("list.jsonl", '{"url": "x"}\n{', "line 2 is not JSON"),
         ("list.jsonl", '["x"]', "line 1 is not an object"),
@@ -98,6 +102,69 @@ def test_what_is_wrong_with_a_list_is_said(
         collect(tmp_path / name, workspace)
 
 
+def test_a_list_is_divided_and_encoded_as_spreadsheets_do(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    text = "url;caption;width\nhttp://127.0.0.1:1/0.png;a fox, red;512\n"
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "list.csv").write_text(text, encoding=encoding)
+        source = UrlsSource(type="urls", path="list.csv")
+        [find], rejected = listed_images(source, tmp_path)
+        assert (find.origin.caption, rejected) == ("a fox, red", [])
+
+
+def test_a_row_with_surplus_cells_is_counted_and_its_caption_is_not_cut(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    with serving({"/0.png": image(), "/1.png": image()}) as site:
+        lines = f"url,caption\n{site.url}/0.png,a fox, red\n{site.url}/1.png,an owl\n"
+        (tmp_path / "list.csv").write_text(lines)
+        manifest = collect(tmp_path / "list.csv", workspace)
+    assert [row.origin.caption for row in manifest.rows] == ["an owl"]
+    [rejection] = manifest.rejected
+    assert (rejection.subject, rejection.reason) == ("list.csv: row 1", "row_refused")
+    assert "double quotes" in rejection.detail
+
+
+def test_columns_that_are_not_read_are_noted(workspace: Workspace, tmp_path: Path) -> None:
+    with serving({"/0.png": image()}) as site:
+        (tmp_path / "list.csv").write_text(f"url,TEXT\n{site.url}/0.png,an owl\n")
+        collect(tmp_path / "list.csv", workspace)
+        with pytest.raises(SourceError, match=r"no column 'words', only url, TEXT: .* of captions"):
+            collect(tmp_path / "list.csv", workspace, caption="words")
+    notes = (workspace.folder / LOG_FOLDER / NOTES).read_text()
+    assert "list.csv: column 'TEXT' is not read" in notes
+
+
+def test_a_missing_text_is_empty_and_tags_are_one_caption(tmp_path: Path) -> None:
+    rows = [
+        {"url": "http://a.org/0.png", "caption": float("nan"), "licence": float("nan")},
+        {"url": "http://a.org/1.png", "caption": ["1girl", "solo", "red hair"]},
+        {"url": "http://a.org/2.png", "caption": [None, "a red fox in snow", "a fox"]},
+        {"url": float("nan"), "caption": None},
+    ]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    finds, [rejected] = listed_images(UrlsSource(type="urls", path="list.jsonl"), tmp_path)
+    assert [find.origin.caption for find in finds] == [
+        "",
+        "1girl, solo, red hair",
+        "a red fox in snow",
+    ]
+    assert finds[0].origin.licence == "unknown"
+    assert (rejected.subject, rejected.reason) == ("list.jsonl: row 4", "no_url")
+
+
 def test_a_missing_list_is_named(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no-list\.csv cannot be read"):
         collect(tmp_path / "no-list.csv", workspace)
+
+
+def test_an_image_of_two_sources_is_noted(workspace: Workspace, tmp_path: Path) -> None:
+    with serving({"/0.png": image()}) as site:
+        for name in ("a.csv", "b.csv"):
+            (tmp_path / name).write_text(f"url,caption\n{site.url}/0.png,{name}\n")
+        sources = [UrlsSource(type="urls", path=name, fetch=FETCH) for name in ("a.csv", "b.csv")]
+        [row] = collect_images(sources, workspace, project=tmp_path).rows
+    assert row.origin.caption == "a.csv"
+    notes = (workspace.folder / LOG_FOLDER / NOTES).read_text()
+    assert "b.csv: 1 images are in an earlier source too, whose words count" in notes

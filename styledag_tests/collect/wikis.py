@@ -21,13 +21,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class WikiFile:
-    """A file, and the wikitext of its page; its older versions come after it, or by themselves."""
+    """A file, and the wikitext of its page; its older versions come after it, or by themselves.
+
+    One of a shared repository has no page here.
+    """
 
     body: bytes = PNG
     text: str = ""
     mime: str = "image/png"
     metadata: Mapping[str, str] = field(default_factory=dict)
     older: int = 0
+    repository: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -48,6 +52,7 @@ class WikiData:
         pages: Wikitext by title; ``[[File:..]]`` and gallery lines are found by ``shows``.
         shows: Files on each page.
         redirects: Titles that lead to others.
+        repositories: Addresses of shared repositories' APIs, by name.
         limit: Most pages a generator gives, and most properties' items in one answer.
     """
 
@@ -56,6 +61,7 @@ class WikiData:
     pages: dict[str, str] = field(default_factory=dict)
     shows: dict[str, tuple[str, ...]] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
+    repositories: dict[str, str] = field(default_factory=dict)
     limit: int = 2
     language: str = "Category"
 
@@ -112,6 +118,12 @@ class _Answer:
     def whole(self) -> Json:
         if self._ask.get("meta") == "siteinfo":
             return {"query": self._siteinfo()}
+        if self._ask.get("meta") == "filerepoinfo":
+            repos = [{"name": "local", "local": True}]
+            repos += [
+                {"name": name, "apiurl": url} for name, url in self._data.repositories.items()
+            ]
+            return {"query": {"repos": repos}}
         if self._ask.get("list") == "allcategories":
             return {"query": {"allcategories": self._all_categories()}}
         query: Json = {}
@@ -190,7 +202,8 @@ class _Answer:
         space = {"File": 6, "Category": 14}.get(title.partition(":")[0], 0)
         page: Json = {"ns": space, "title": title}
         name = title.partition(":")[2]
-        known = {0: self._data.pages, 6: self._data.files, 14: self._data.categories}[space]
+        own = {name: each for name, each in self._data.files.items() if not each.repository}
+        known = {0: self._data.pages, 6: own, 14: self._data.categories}[space]
         if (title if space == 0 else name) in known:
             page["pageid"] = int(hashlib.sha1(title.encode()).hexdigest()[:6], 16)
         else:
@@ -216,7 +229,7 @@ class _Answer:
                 page["imagerepository"] = ""
                 continue
             done += 1
-            page["imagerepository"] = "local"
+            page["imagerepository"] = file.repository or "local"
             page["imageinfo"] = [self._version(title, file, self._ask.get("iistart"))]
             if file.older and len(titles) == 1 and self._ask.get("iistart") != "2000":
                 self._left["imageinfo"] = {"iistart": "2000"}
@@ -262,7 +275,7 @@ class _Answer:
         for title, page in zip(titles, pages, strict=True):
             file = self._data.files.get(title.partition(":")[2])
             text = self._data.pages.get(title) if file is None else file.text
-            if text is not None:
+            if text is not None and not (file and file.repository):
                 content = {key: text}
                 has_slots = self._site.version >= (1, 32) and "rvslots" in self._ask
                 page["revisions"] = [{"slots": {"main": content}} if has_slots else content]

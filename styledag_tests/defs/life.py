@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import Step, open_history, run_step
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import Step, run_step
 from styledag.defs.switches import project_switches
 from styledag.graph import catalogue as catalogues
 from styledag.graph.build import build_planned

@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.test_utils import create_run_for_test
 
 from styledag.defs.automation import SENSOR, keep_fresh_sensor
@@ -275,6 +278,14 @@ def test_a_style_that_is_switched_off_is_left_alone(grown: Life) -> None:
     assert grown.tick() == set()
 
 
+def test_a_style_whose_file_lost_its_refresh_is_left_alone(grown: Life) -> None:
+    grown.edit("refresh: 0 3 * * *\n", "")
+    grown.edit("batch_size: 8", "batch_size: 4")
+    assert grown.tick() == set()
+    grown.reload()
+    assert grown.tick() == set()
+
+
 def test_training_by_hand_is_never_asked_for(grown: Life) -> None:
     grown.edit("retrain: {min_changed_images: 2}", "retrain: {by_hand: true}")
     grown.edit("batch_size: 8", "batch_size: 4")
@@ -292,11 +303,26 @@ def test_automation_is_off_until_it_is_switched_on(life: Life) -> None:
     context = dg.build_schedule_context(instance=life.instance, repository_def=repository)
     requested = schedule.evaluate_tick(context)
     assert [each.partition_key for each in requested.run_requests or ()] == [STYLE]
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+def test_sources_are_not_asked_twice_at_a_time(life: Life, status: dg.DagsterRunStatus) -> None:
+    repository = life.definitions.get_repository_def()
+    (schedule,) = repository.schedule_defs
+    context = dg.build_schedule_context(instance=life.instance, repository_def=repository)
+    located = project_switches(Catalogue(life.project), life.instance).repository
     create_run_for_test(
         life.instance,
         job_name="refresh",
-        status=dg.DagsterRunStatus.STARTED,
+        status=status,
         tags={"dagster/partition": STYLE},
+        remote_job_origin=located.get_full_job("refresh").get_remote_origin(),
+        job_code_origin=JobPythonOrigin(
+            "refresh",
+            RepositoryPythonOrigin(
+                sys.executable, ModuleCodePointer("styledag.definitions", "defs")
+            ),
+        ),
     )
     skipped = schedule.evaluate_tick(context)
     assert not skipped.run_requests

@@ -23,7 +23,8 @@ EDGES = {
     "merged_unet": {"ema_unet", "checkpoint"},
     "vae_decoder": {"encoded_dataset", "image_dataset"},
     "merged_vae": {"vae_decoder"},
-    "sample_grid": {"merged_unet", "merged_vae"},
+    "merged_parts": set(),
+    "sample_grid": {"merged_unet", "merged_parts", "merged_vae"},
     "sweep": {"ema_unet", "merged_vae"},
     "evolution": {"ema_unet", "checkpoint", "merged_vae"},
     "denoising": {"ema_unet", "merged_vae"},
@@ -31,6 +32,7 @@ EDGES = {
         "ema_unet",
         "checkpoint",
         "merged_unet",
+        "merged_parts",
         "sample_grid",
         "sweep",
         "evolution",
@@ -40,6 +42,7 @@ EDGES = {
     "model_report": {
         "ema_unet",
         "merged_unet",
+        "merged_parts",
         "merged_vae",
         "sample_grid",
         "sweep",
@@ -48,7 +51,14 @@ EDGES = {
         "scores",
     },
     "published_dataset": {"image_dataset"},
-    "published_model": {"ema_unet", "merged_unet", "merged_vae", "sample_grid", "scores"},
+    "published_model": {
+        "ema_unet",
+        "merged_unet",
+        "merged_parts",
+        "merged_vae",
+        "sample_grid",
+        "scores",
+    },
 }
 PUBLISHED = "checkpoint"
 GROUPS = {"images", "training", "blends", "results", "publishing", "style_file"}

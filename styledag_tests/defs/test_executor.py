@@ -14,8 +14,9 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from styledag.defs.code_location import build_definitions
+from styledag.defs.opened_history import open_history
 from styledag.defs.run_processes import process_tags
-from styledag.defs.runs import Step, open_history, run_step
+from styledag.defs.runs import Step, run_step
 from styledag.errors import StyledagError
 from styledag.project import Project
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project

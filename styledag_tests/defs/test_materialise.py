@@ -11,7 +11,8 @@ import pytest
 
 from styledag.defs import materialise
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import RunFailedError, Step, open_history, run_step
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import RunFailedError, Step, run_step
 from styledag.project import Project
 from styledag_tests.whole.small_project import STYLE, make_project
 
@@ -95,3 +96,18 @@ def test_a_cancelled_run_is_not_tried_again(
             signal.signal(signal.SIGTERM, before)
         assert len(warnings_of(instance)) == 1
     assert slept_s == [50.0]
+
+
+def test_a_run_whose_style_went_while_it_was_queued_says_so(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the daemon starts what was queued: by its tags alone.
+    queued = {"dagster/partition": "gone"}
+    monkeypatch.setattr(
+        dg.JobDefinition, "get_tags_for_partition_key", lambda *_, **__: dict(queued)
+    )
+    with (
+        open_history(project.root) as instance,
+        pytest.raises(RunFailedError, match=r"^no style file declares gone any more$"),
+    ):
+        run_step(build_definitions(project), instance, COLLECT)

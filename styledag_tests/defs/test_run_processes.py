@@ -158,3 +158,12 @@ def test_run_monitoring_is_told_by_the_shipped_settings(
     alive, dead = run_of_ui(instance, living_pid), run_of_ui(instance, dead_pid)
     assert launcher.check_run_worker_health(alive).status == WorkerStatus.RUNNING
     assert launcher.check_run_worker_health(dead).status == WorkerStatus.FAILED
+
+
+def test_a_run_that_ended_before_it_began_is_not_in_progress_for_ever(
+    instance: dg.DagsterInstance, dead_pid: int
+) -> None:
+    tags = {"styledag/pid": str(dead_pid), "styledag/host": socket.gethostname()}
+    run = create_run_for_test(instance, status=dg.DagsterRunStatus.NOT_STARTED, tags=tags)
+    end_dead_runs(instance)
+    assert status(instance, run) == dg.DagsterRunStatus.FAILURE

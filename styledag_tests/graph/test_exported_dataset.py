@@ -13,6 +13,7 @@ from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
 from styledag_tests.bases.families import tiny_families
+from styledag_tests.bases.tiny_parts import change
 from styledag_tests.whole.small_project import STYLE, make_project
 
 
@@ -95,3 +96,17 @@ def test_every_family_is_one_for_trainers_too(
     path.write_text(text, "utf-8")
 
     assert trainer_settings(Catalogue(project), STYLE).family == known_as
+
+
+@pytest.mark.parametrize("kind", ["stable_diffusion", "stable_diffusion_xl"])
+def test_trainers_are_told_what_the_base_predicts(tmp_path: Path, starter: Path, kind: str) -> None:
+    project = make_project(tmp_path, starter, "http://127.0.0.1:1")
+    base = tiny_families()[kind].write(tmp_path / kind, starter / "stable-diffusion" / "tokenizer")
+    path = project.styles_folder / f"{STYLE}.yaml"
+    text = path.read_text("utf-8").replace(str(starter / "stable-diffusion"), str(base))
+    path.write_text(text, "utf-8")
+    scheduler = base / "scheduler" / "scheduler_config.json"
+    for zero_snr in (False, True):
+        change(scheduler, prediction_type="v_prediction", rescale_betas_zero_snr=zero_snr)
+        settings = trainer_settings(Catalogue(project), STYLE)
+        assert (settings.v_prediction, settings.zero_snr) == (True, zero_snr)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import open_history, run_step, steps_of
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import run_step, steps_of
 from styledag.graph import stages
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.stage import Reads

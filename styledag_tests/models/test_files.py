@@ -190,3 +190,24 @@ def test_a_part_without_the_variant_is_read_without_it() -> None:
     assert "vae/diffusion_pytorch_model.safetensors" in files_read(
         listing(names), ["vae"], variant="fp16"
     )
+
+
+@pytest.mark.parametrize(
+    ("shard", "index"),
+    [
+        ("diffusion_pytorch_model.fp16-{}", "diffusion_pytorch_model.safetensors.index.fp16.json"),
+        ("diffusion_pytorch_model-{}.fp16", "diffusion_pytorch_model.safetensors.index.fp16.json"),
+        ("diffusion_pytorch_model-{}.fp16", "diffusion_pytorch_model.safetensors.fp16.index.json"),
+    ],
+    ids=["now", "diffusers 0.30", "diffusers 0.29"],
+)
+def test_shards_of_a_variant_are_read_however_diffusers_named_them(shard: str, index: str) -> None:
+    shards = [shard.format(f"{at:05}-of-00002") + ".safetensors" for at in (1, 2)]
+    names = ["unet/config.json", f"unet/{index}", *(f"unet/{each}" for each in shards)]
+    whole = ["unet/diffusion_pytorch_model.safetensors"]
+    weight_map = {"weight_map": dict(zip("ab", shards, strict=True))}
+
+    read = files_read(listing(names + whole, index=weight_map), ["unet"], variant="fp16")
+
+    assert read.keys() == set(names)
+    assert read[f"unet/{index}"] == "unet/diffusion_pytorch_model.safetensors.index.json"

@@ -99,16 +99,13 @@ def test_a_commit_that_is_in_the_cache_is_not_asked_for_again(tmp_path: Path) ->
 def test_a_variant_is_downloaded_in_place_of_the_main_files(tmp_path: Path) -> None:
     with running_hub(FILES) as hub:
         model = resolved(tmp_path, hub.url, "unet", variant="fp16")
-    assert sorted(hub.downloads) == [
-        "model_index.json",
-        "unet/config.json",
-        "unet/diffusion_pytorch_model.fp16.safetensors",
-    ]
-    assert model["files"] == [
-        "model_index.json",
-        "unet/config.json",
-        "unet/diffusion_pytorch_model.safetensors",
-    ]
+    described = ["text_encoder/config.json", "unet/config.json", "vae/config.json"]
+    assert sorted(hub.downloads) == sorted(
+        ["model_index.json", *described, "unet/diffusion_pytorch_model.fp16.safetensors"]
+    )
+    assert model["files"] == sorted(
+        ["model_index.json", *described, "unet/diffusion_pytorch_model.safetensors"]
+    )
 
 
 def test_shards_are_downloaded_with_their_index(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from styledag.errors import ModelError
+from styledag.errors import ModelError, StorageError
 from styledag.models.reference import ModelReference, resolve_model
 from styledag.store.store import Store
 from styledag.tensors.layout import WEIGHTS_FILE
@@ -86,6 +86,21 @@ def test_a_variant_is_read_by_plain_names_and_has_the_version_of_its_content(
         WEIGHTS_FILE,
     ]
     assert (chosen.folder / "model_index.json").is_file()
+    # Training asks for the shape of latents, and reads no weights of the autoencoder.
+    assert [path.name for path in (chosen.folder / "vae").iterdir()] == ["config.json"]
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    project: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "file").write_text("no folder")
+    unet = project / "model" / "unet"
+    (unet / WEIGHTS_FILE).rename(unet / "diffusion_pytorch_model.fp16.safetensors")
+    reference = ModelReference(model="model", variant="fp16")
+    for cache in ("/proc/no/assets", str(project / "file")):
+        monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", cache)
+        with pytest.raises(StorageError, match=rf"the Hub's cache, {cache} \(HF_HOME names"):
+            resolve_model(reference, project=project, items=store.items, parts=["unet"])
 
 
 def test_hidden_files_have_no_part_in_the_version(project: Path, store: Store) -> None:

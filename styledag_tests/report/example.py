@@ -13,6 +13,7 @@ from PIL import Image
 from styledag.report.data import CaptionSample, DataSection, Family, SourceCount, StageCount
 from styledag.report.model import (
     BlendSection,
+    FormerModel,
     LineageStep,
     LossLog,
     ModelReport,
@@ -101,6 +102,12 @@ def example_report(folder: Path, size_px: int = 24) -> ModelReport:
         denoising={prompt: gif(folder, f"den{i}") for i, prompt in enumerate(PROMPTS)},
         loss=LossLog(steps=(1, 2, 3, 4), losses=(0.3, 0.25, 0.22, 0.2), steps_per_epoch=2),
         scores=example_scores(),
+        former=FormerModel(
+            version=version("former"),
+            changes=("12 images added", "<b>epochs</b>: 1 is now 2"),
+            shown=replace(example_scores()[2], style_learned=Estimate(0.15, 0.14, 0.16)),
+            training_images=340,
+        ),
         scorer="data/starter/clip",
         nearest=(
             NearestPair(

@@ -4,11 +4,14 @@ import errno
 import multiprocessing
 import os
 import signal
+import sys
 import uuid
 from pathlib import Path
+from types import ModuleType
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from styledag.errors import ArtifactBusyError, ArtifactMissingError, StorageError
 from styledag.store.artifact import Artifact, Input
@@ -172,6 +175,17 @@ def test_two_processes_cannot_build_the_same_target_at_once(store: Store) -> Non
     assert not store.build(target(), meet_another).cached
 
 
+def test_a_file_system_without_locks_is_named(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(StorageError, match=r"\.lock cannot be locked: No locks available; put"):
+        store.build(target(), write_greeting)
+
+
 def _killed_while_building(url: str) -> None:
     def die(workspace: Workspace) -> dict[str, int]:
         (workspace.folder / "half.txt").write_text("half")
@@ -271,3 +285,75 @@ def test_a_file_of_the_work_folder_that_cannot_be_used_is_a_storage_error(store:
 
     with pytest.raises(StorageError, match=r"cannot use .*work.*: No such file"):
         store.build(target(), write)
+
+
+class _Listing(MemoryFileSystem):
+    """Remembers listings, as those of S3 and GCS do."""
+
+    protocol = "listing"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("listing:/")))
+
+    def exists(self, path: str, **options: object) -> bool:
+        name = self._strip_protocol(path)
+        while (parent := self._parent(name)) != name:
+            if parent in self.dircache:
+                if name not in (each["name"] for each in self.dircache[parent]):
+                    return False
+                break
+            name = parent
+        found: bool = super().exists(path, **options)
+        return found
+
+    def ls(self, path: str, detail: bool = True, **_: object) -> list[object]:
+        self.dircache[self._strip_protocol(path)] = super().ls(path, detail=True)
+        listed: list[object] = super().ls(path, detail=detail)
+        return listed
+
+
+def test_what_another_machine_publishes_is_seen(tmp_path: Path) -> None:
+    fsspec.register_implementation("listing", _Listing, clobber=True)
+    ours = Store("listing://store", cache=tmp_path / "ours")
+    ours.build(target(), write_greeting)
+    theirs = Store("memory://store", cache=tmp_path / "theirs")
+    for folder in ("", "artifacts", "artifacts/jpeg_images/twemoji", "builds", "heads"):
+        ours.files.names(folder)
+    made = theirs.build(target(code_version="2"), lambda _: {}).artifact
+    found = ours.current("jpeg_images", "twemoji")
+    assert found is not None
+    assert found.version == made.version
+    assert made.version in ours.versions("jpeg_images", "twemoji")
+
+
+class _UnreachableError(Exception):
+    pass
+
+
+def test_a_remote_store_that_is_not_reached_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(f"memory://{uuid.uuid4().hex}", cache=tmp_path)
+    package = ModuleType("botocore.exceptions")
+    package.BotoCoreError = _UnreachableError  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "botocore.exceptions", package)
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise _UnreachableError("could not connect to the endpoint")
+
+    for method in ("cat_file", "cat", "exists", "ls", "find", "pipe_file", "modified"):
+        monkeypatch.setattr(MemoryFileSystem, method, unreachable)
+    files = store.files
+    for question in (
+        lambda: files.read("a"),
+        lambda: files.read_many(["a"]),
+        lambda: files.exists("a"),
+        lambda: files.names("a"),
+        lambda: files.sizes("a"),
+        lambda: files.write("a", b""),
+        lambda: files.modified("a"),
+        lambda: store.current("jpeg_images", "twemoji"),
+    ):
+        with pytest.raises(StorageError, match=r"cannot use /.*: could not connect"):
+            question()

@@ -11,7 +11,14 @@ from styledag.style.freshness import RetrainSettings, check_cron
 from styledag.style.load import load_style
 from styledag_tests.whole.small_project import STYLE, make_project
 
-GOOD = ["0 3 * * *", "*/15 * * * *", "0 0-6/2 1,15 * 1-5", "59 23 31 12 7", "0 3 28-30 2 *"]
+GOOD = [
+    "0 3 * * *",
+    "*/15 * * * *",
+    "0 0-6/2 1,15 * 1-5",
+    "59 23 31 12 7",
+    "0 3 28-30 2 *",
+    "0 3 31 2,3 *",
+]
 BAD = [
     "",
     "0 3 * *",
@@ -24,6 +31,11 @@ BAD = [
     "5-1 * * * *",
     "*/0 * * * *",
     "0 3 31 2 *",
+    "0 3 30,31 2 *",
+    "0 3 30/1 2 *",
+    "0 3 31 4,6 *",
+    "0 3 31 4 1",
+    "0 3 31 4,9-11/2 *",
     "nightly",
     "1,, * * * *",
 ]

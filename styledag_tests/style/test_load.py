@@ -96,6 +96,7 @@ def test_mirror_images_are_copies_where_any_recipe_flips(
             14,
             "classifier is asked about 'a cow', but samples.prompts has no such prompt",
         ),
+        ("[a cat, a dog]", "[a cat]\n  seeds: [9223372036854775808]", 12, "more than 64 bits"),
         ("[a cat, a dog]", "[a cat, a cat]", 12, "prompts holds a value twice"),
         ("epochs: 2", "trained: unets", 11, "found \"unets\"; did you mean 'unet'?"),
         ("epochs: 2", "epochs: 2\n    epochs: 3", 12, "key 'epochs' is given twice"),

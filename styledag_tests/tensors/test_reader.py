@@ -102,6 +102,23 @@ def test_a_truncated_file_is_refused_by_name(tmp_path: Path, kept_bytes: int) ->
         open_tensors(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"PK\x03\x04" + bytes(99), "pickle"),
+        (b"GGUF" + bytes(99), "GGUF"),
+    ],
+)
+def test_what_people_have_in_place_of_a_file_is_named(
+    tmp_path: Path, content: bytes, remedy: str
+) -> None:
+    (tmp_path / "x.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=rf"no whole safetensors file .*{remedy}"):
+        open_tensors(tmp_path / "x.safetensors").__enter__()
+
+
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"x\.safetensors cannot be read: No such file"):
         open_tensors(tmp_path / "x.safetensors")

@@ -226,6 +226,19 @@ def test_float16_is_refused(base: Path, encode: Encode, tmp_path: Path) -> None:
         train(encode(2), base, tmp_path, compute=dataclasses.replace(CPU, dtype=torch.float16))
 
 
+def test_a_snapshot_whose_validation_loss_is_not_finite_is_none(
+    base: Path, encode: Encode, tmp_path: Path
+) -> None:
+    """As of weights that the last step ruined, whose own loss was of the weights before it."""
+    encoded = encode(3, validation=2)
+    states = encoded.conditioning[STATES].clone()
+    states[[each.captions[0] for each in encoded.validation]] = float("nan")
+    poisoned = dataclasses.replace(encoded, conditioning=Conditioning({STATES: states}))
+    with pytest.raises(TrainingError, match=r"validation loss after epoch 2 is nan.* up to none"):
+        train(poisoned, base, tmp_path)
+    assert not list((tmp_path / "snapshots").rglob("*.safetensors"))
+
+
 def test_diverging_run_names_the_step_and_keeps_its_snapshots(
     base: Path, encode: Encode, tmp_path: Path
 ) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import Materialised, open_history, run_step, steps_of
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import Materialised, run_step, steps_of
 from styledag.graph.catalogue import Catalogue
 from styledag.models.compute import ComputeSettings
 from styledag.progress import SilentProgress

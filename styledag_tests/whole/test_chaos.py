@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from styledag.cli.main import cli
-from styledag.defs.runs import open_history, steps_of
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import steps_of
 from styledag.demo.wiki import DemoWiki
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.garbage import find_garbage, remove_garbage

@@ -10,7 +10,8 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import Step, open_history, run_step, steps_of
+from styledag.defs.opened_history import open_history
+from styledag.defs.runs import Step, run_step, steps_of
 from styledag.demo.wiki import DemoWiki
 from styledag.errors import StorageError, StyledagError
 from styledag.graph.catalogue import Catalogue

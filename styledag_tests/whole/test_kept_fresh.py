@@ -16,7 +16,7 @@ from PIL import Image
 
 from styledag.cli.main import cli
 from styledag.dataset.read import read_captions
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.lineage import find_ancestor
 from styledag.graph.status import style_status

@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
 from styledag.bases.base import TextEncoder
 from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag.models.compute import ComputeSettings
 from styledag.project import Project
 from styledag_tests.whole.conftest import Undisturbed, copied

@@ -31,6 +31,7 @@ from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag.store.artifact import Artifact
 from styledag.tensors.layout import WEIGHTS_FILE
+from styledag_tests.bases.tiny_parts import change
 from styledag_tests.whole.small_project import MODEL, STYLE, make_project
 
 BLENDS = "blends: {weights: [0.0, 0.5, 1.0]}\n"
@@ -189,8 +190,15 @@ def test_a_checkpoint_that_does_not_fit_is_refused_before_anything_runs(
     damaged = tmp_path / "damaged" / "base"
     shutil.copytree(starter / "stable-diffusion", damaged)
     os.truncate(damaged / "unet" / WEIGHTS_FILE, 1000)
+    (tmp_path / "v").mkdir()
+    predicts_v = tmp_path / "v" / "base"
+    shutil.copytree(starter / "stable-diffusion", predicts_v)
+    scheduler = predicts_v / "scheduler" / "scheduler_config.json"
+    scheduler.chmod(0o644)
+    change(scheduler, prediction_type="v_prediction")
     for model, why in (
         (other, "names a base whose denoiser is of another shape: 'cross_attention_dim' is"),
+        (predicts_v, "names a base whose prediction_type is 'v_prediction', but 'epsilon' in"),
         ("nowhere", "cannot be blended with: model 'nowhere' is no folder or file"),
         (damaged, f"cannot be blended with: .*{WEIGHTS_FILE}"),
     ):

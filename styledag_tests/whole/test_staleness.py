@@ -10,7 +10,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.stages import read_stages
 from styledag.graph.status import style_status

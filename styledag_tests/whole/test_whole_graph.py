@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from styledag.defs.code_location import build_definitions
-from styledag.defs.runs import open_history
+from styledag.defs.opened_history import open_history
 from styledag.demo.wiki import DemoWiki
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.lineage import trace

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from styledag.collect.settings import CONTENT_USAGE, FetchSettings
 from styledag.collect.web.addresses import checked_url
+from styledag.collect.web.challenge import challenge_by
 from styledag.collect.web.links import absolute_url, header_url
 from styledag.collect.web.opt_outs import header_opt_outs, refusal_detail
 from styledag.collect.web.received import Received, ReceivedBodies
-from styledag.collect.web.request_headers import RequestHeaders
+from styledag.collect.web.request_headers import PassingCookies, RequestHeaders
 from styledag.collect.web.robots import MOST_ROBOTS_BYTES, Robots
+from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.transport import Answer, Transport
 from styledag.collect.web.turns import HostTurns
 from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s, retry_after_s
@@ -162,26 +164,34 @@ class Client:
         """
         return self.ask_image(url, sha1=sha1, referer=referer)()
 
-    def ask_image(self, url: str, *, sha1: str = "", referer: str = "") -> Callable[[], Received]:
+    def ask_image(
+        self, url: str, *, sha1: str = "", referer: str = "", known_as: str = ""
+    ) -> Callable[[], Received]:
         """Ask for an image; return what hashes, keeps and checks it, as :meth:`image` does.
 
         So the next image can be asked for meanwhile.
 
+        Args:
+            url: Its address, as it is asked.
+            sha1: As for :meth:`image`.
+            referer: As for :meth:`image`.
+            known_as: Its lasting address, if the one to ask is signed for a while.
+
         Raises:
             FetchError: With the reason for which it can't be had.
         """
-        known = self._bodies.find(url)
+        name = known_as or url
+        known = self._bodies.find(name)
         if known is not None and self._needs_no_asking(known, sha1.lower()):
             self._note_unchanged()
             return partial(self._checked, known)
-        answered = self._answered(
-            url, _Question(IMAGES, self.settings.max_image_bytes, referer=referer)
-        )
+        question = _Question(IMAGES, self.settings.max_image_bytes, referer=referer)
+        answered = self._answered(url, question, known)
 
         def keep() -> Received:
             if isinstance(answered, Received):
                 return self._checked(answered)
-            return self._checked(self._kept(url, IMAGES, *answered))
+            return self._checked(self._kept(name, IMAGES, *answered))
 
         return keep
 
@@ -191,7 +201,8 @@ class Client:
             raise FetchError("opted_out", refused)
         if not received.image_type:
             said = received.content_type or "no content type"
-            raise FetchError("not_an_image", f"the answer is no image ({said})")
+            what = "is no image" if received.size_bytes else "has no bytes"
+            raise FetchError("not_an_image", f"the answer {what} ({said})")
         return received
 
     def _needs_no_asking(self, known: Received, sha1: str) -> bool:
@@ -210,18 +221,21 @@ class Client:
 
     def _fetch(self, url: str, question: _Question) -> tuple[Received, Answer | None]:
         """Return a body's record, and its answer unless the known body is unchanged."""
-        answered = self._answered(url, question)
+        answered = self._answered(url, question, self._bodies.find(url))
         if isinstance(answered, Received):
             return answered, None
         return self._kept(url, question.kind, *answered), answered[1]
 
-    def _answered(self, url: str, question: _Question) -> Received | tuple[str, Answer]:
+    def _answered(
+        self, url: str, question: _Question, known: Received | None
+    ) -> Received | tuple[str, Answer]:
         """Return what answered after redirects, with its answer; the known body if unchanged."""
-        known = self._bodies.find(url)
+        answered_before = "" if known is None else without_signature(known.final_url)
         hop, seen = url, {url}
+        cookies = PassingCookies()
         for _ in range(MOST_REDIRECTS + 1):
-            headers = {"Accept": _ACCEPT[question.kind]}
-            if known is not None and known.final_url == hop:
+            headers = {"Accept": _ACCEPT[question.kind], **cookies.of(hop)}
+            if known is not None and answered_before == without_signature(hop):
                 headers |= known.validators
             answer = self._ask(hop, headers, question)
             if answer.status == 304 and known is not None:
@@ -234,8 +248,9 @@ class Client:
                 later = f" and asks to wait {asked_s:g} s" if asked_s else ""
                 detail = f"the server answers {answer.status}{later}"
                 raise FetchError(f"http_{answer.status}", detail)
-            hop = absolute_url(hop, header_url(answer.headers["Location"]))
-            if hop in seen:
+            answered_by, hop = hop, absolute_url(hop, header_url(answer.headers["Location"]))
+            is_told_more = cookies.take(answered_by, answer.headers.getlist("Set-Cookie"))
+            if hop in seen and not is_told_more:
                 raise FetchError("redirect_loop", f"redirects come back to {hop}")
             seen.add(hop)
         raise FetchError("too_many_redirects", f"more than {MOST_REDIRECTS} redirects")
@@ -273,7 +288,9 @@ class Client:
         delay_s = self.settings.delay_s
         if question.obeys_robots:
             delay_s = max(delay_s, self._robots.delay_s(url))
-        headers = {**headers, **self._headers.of(url, referer=question.referer)}
+        own = self._headers.of(url, referer=question.referer)
+        both = [each["Cookie"] for each in (own, headers) if "Cookie" in each]
+        headers = {**headers, **own, **({"Cookie": "; ".join(both)} if both else {})}
         for attempt in range(self.settings.retries + 1):
             if time.monotonic() > self._ends_at_s:
                 minutes = self.settings.max_minutes
@@ -291,17 +308,41 @@ class Client:
                     raise
                 why = exc.detail
             else:
+                self._refuse_challenge(host, answer, question)
                 asked_s = retry_after_s(answer.headers.get("Retry-After"))
                 is_busy = is_transient(f"http_{answer.status}")
+                if last and _is_lost_thumbnail(answer):
+                    self._turns.note(host, has_failed=False)
+                    detail = "the wiki cannot draw this thumbnail, however often it is asked"
+                    raise FetchError("thumbnail_failed", detail)
                 asks_too_much = is_busy and (asked_s or 0) > MOST_WAIT_S
                 if last or not is_busy or asks_too_much:
                     self._turns.note(host, has_failed=is_busy, is_final=asks_too_much)
                     return answer
                 why = f"the server answers {answer.status}"
-            wait_s = backoff_s(url, attempt) if asked_s is None else asked_s
+            # Many say 0, or a time that is past, and mean nothing by it.
+            wait_s = asked_s or backoff_s(url, attempt)
             logger.info("%s: %s; trying again in %.1f s", url, why, wait_s)
             self.sleep(wait_s)
         raise AssertionError("the last attempt returns or raises")
+
+    def _refuse_challenge(self, host: str, answer: Answer, question: _Question) -> None:
+        """Refuse an answer that asks for a browser, and give its host up: so would be the next.
+
+        A robots.txt that cannot be had forbids nothing.
+
+        Raises:
+            FetchError: ``challenged``.
+        """
+        guard = "" if question.is_cut else challenge_by(answer.status, answer.headers, answer.body)
+        if guard:
+            self._turns.note(host, has_failed=True, is_final=True)
+            raise FetchError(
+                "challenged",
+                f"{host} shows a challenge of {guard} to programs: ask its owner, ask less often "
+                "(fetch.delay_s), or give what a browser was let in with (fetch.cookies and "
+                "fetch.user_agent)",
+            )
 
     def _transport(self) -> Transport:
         """Return the connections of the thread that asks."""
@@ -318,6 +359,16 @@ class Client:
         question = _Question(QUESTIONS, MOST_ROBOTS_BYTES, obeys_robots=False, is_cut=True)
         received, answer = self._fetch(url, question)
         return self._bodies.body(received) if answer is None else answer.body
+
+
+def _is_lost_thumbnail(answer: Answer) -> bool:
+    """Return whether MediaWiki's thumb.php gives up on one file, which says nothing of the server.
+
+    It answers 500 each time, and 429 once it has failed too often.
+    """
+    failed = b"Error generating thumbnail" in answer.body
+    too_often = b"too many recent failed attempts" in answer.body
+    return failed and (answer.status == 500 or (answer.status == 429 and too_often))
 
 
 @contextmanager

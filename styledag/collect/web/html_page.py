@@ -10,17 +10,15 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 from styledag.collect.settings import NearImage, TextOf
 from styledag.collect.web.client import Page
 from styledag.collect.web.encoding import decode_page
+from styledag.collect.web.image_address import attribute, image_addresses
 from styledag.collect.web.links import absolute_url
 from styledag.collect.web.opt_outs import meta_opt_outs
 from styledag.collect.web.rendered_text import one_line, rendered_text
-from styledag.collect.web.srcset import Size, candidates, largest
 from styledag.errors import FetchError, StyleFileError
 
 MOST_OPEN_TAGS = 5_000
 """A page that leaves more tags of one name open is not parsed: that takes quadratic time."""
 
-_SETS = ("srcset", "data-srcset", "data-lazy-srcset")
-_SOURCES = ("data-src", "data-original", "data-lazy-src", "src", "content", "href")
 _TAG = re.compile(
     r"<(/?)(div|span|b|i|u|s|a|font|em|strong|table|ul|ol|section|article|svg|g)\b", re.I
 )
@@ -61,16 +59,20 @@ class HtmlPage:
         self.url = self._base = page.url
         metas = self._tree.css("meta[name][content]")
         self.opt_outs = page.opt_outs | meta_opt_outs(
-            (_attribute(meta, "name"), _attribute(meta, "content")) for meta in metas
+            (attribute(meta, "name"), attribute(meta, "content")) for meta in metas
         )
         base = self._tree.css_first("base[href]")
         if base is not None:
-            self._base = self._absolute(_attribute(base, "href"))
+            self._base = self._absolute(attribute(base, "href"))
 
     def links(self, selector: str) -> list[str]:
         """Return where the selected links lead, each once, in the page's order."""
-        found = (_attribute(link, "href") for link in self._tree.css(selector))
+        found = (attribute(link, "href") for link in self._tree.css(selector))
         return list(dict.fromkeys(self._absolute(link) for link in found if link))
+
+    def has(self, selector: str) -> bool:
+        """Return whether the page has an element that a selector matches."""
+        return self._tree.css_first(selector) is not None
 
     def text(self, selector: str | None) -> str:
         """Return the first selected element's text on one line; empty if there is none."""
@@ -84,14 +86,15 @@ class HtmlPage:
         element = image.element if of.near is None else _nearest(of.near, image)
         found = ""
         if element is not None and of.attribute is not None:
-            found = one_line(_attribute(element, of.attribute))
+            found = one_line(attribute(element, of.attribute))
         elif element is not None and of.near is not None:
             found = _text(element)
         return found or of.text
 
     def images(self, selector: str) -> list[ImageOnPage]:
         """Return the selected images that have an address, the largest version of each."""
-        found = [(element, _image_url(element)) for element in self._tree.css(selector)]
+        elements = self._tree.css(selector)
+        found = zip(elements, image_addresses(elements), strict=True)
         shown = [(element, self._absolute(url)) for element, url in found if url]
         around: defaultdict[int, set[str]] = defaultdict(set)
         for element, url in shown:
@@ -100,7 +103,7 @@ class HtmlPage:
         return [
             ImageOnPage(
                 url=url,
-                alt=one_line(_attribute(element, "alt")),
+                alt=one_line(attribute(element, "alt")),
                 element=element,
                 alone_in=[each for each in _outwards(element) if len(around[each.mem_id]) == 1],
             )
@@ -109,7 +112,7 @@ class HtmlPage:
 
     def without_address(self, selector: str) -> int:
         """Return how many selected images name no address, or only pixels inside the page."""
-        return sum(not _image_url(element) for element in self._tree.css(selector))
+        return image_addresses(self._tree.css(selector)).count("")
 
     def _absolute(self, link: str) -> str:
         try:
@@ -165,30 +168,5 @@ def _nearest(selector: str, image: ImageOnPage) -> LexborNode | None:
 
 def _text(element: LexborNode) -> str:
     if element.tag == "meta":
-        return one_line(_attribute(element, "content"))
+        return one_line(attribute(element, "content"))
     return rendered_text(element)
-
-
-def _image_url(element: LexborNode) -> str:
-    """Return the largest image an element offers; a link's target if it is a link."""
-    elements = [element]
-    around = element.parent
-    if around is not None and around.tag == "picture":
-        elements += around.css("source")
-    offered: list[tuple[str, Size]] = []
-    for each in elements:
-        for name in _SETS:
-            offered += candidates(_attribute(each, name))
-    url = largest(each for each in offered if not each[0].startswith("data:"))
-    if url is not None:
-        return url
-    for name in _SOURCES:
-        own = _attribute(element, name)
-        # Inline pixels in an attribute are a placeholder until a script has run.
-        if own and not own.startswith("data:"):
-            return own
-    return ""
-
-
-def _attribute(element: LexborNode, name: str) -> str:
-    return (element.attributes.get(name) or "").strip()

@@ -1,8 +1,6 @@
 """The text of an element as a reader sees it, on one line (``innerText`` of the HTML standard)."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -59,17 +57,6 @@ def plain_text(html: str) -> str:
 def one_line(text: str) -> str:
     """Return text with single spaces in place of all white space."""
     return " ".join(text.split())
-
-
-def cell_text(row: Mapping[str, Any], column: str) -> str:
-    """Return a cell of a table's row on one line; empty without a value or such a column.
-
-    Of several texts, such as the captions of one image by several people, the first counts.
-    """
-    value = row.get(column)
-    if isinstance(value, list):
-        value = next((each for each in value if each), None)
-    return "" if value is None else one_line(str(value))
 
 
 def _children(node: LexborNode) -> list["LexborNode | str"]:

@@ -3,7 +3,7 @@
 import os
 import re
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -55,6 +55,36 @@ class RequestHeaders:
     def _is_own(self, host: str) -> bool:
         name = _spelt(host)
         return any(name == own or name.endswith(f".{own}") for own in self._hosts)
+
+
+class PassingCookies:
+    """Cookies of one chain of redirects, by host: a site may ask whether they come back.
+
+    They are forgotten with the chain, and go to no other host.
+    """
+
+    def __init__(self) -> None:
+        self._by_origin: dict[str, dict[str, str]] = {}
+
+    def of(self, url: str) -> Mapping[str, str]:
+        """Return the header for a request; empty without cookies for its host."""
+        cookies = self._by_origin.get(_origin(url), {})
+        text = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        return {"Cookie": text} if text else {}
+
+    def take(self, url: str, lines: Sequence[str]) -> bool:
+        """Take the cookies that an answer sets; return whether one of them is new."""
+        known = self._by_origin.setdefault(_origin(url), {})
+        before = dict(known)
+        for line in lines:
+            name, sign, value = line.partition(";")[0].partition("=")
+            if sign and name.strip() and f"{name}{value}".isprintable():
+                known[name.strip()] = value.strip()
+        return known != before
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
 
 
 def _spelt(host: str) -> str:

@@ -52,6 +52,9 @@ class Robots:
         if not rules.can_fetch(url, AGENT):
             raise FetchError("robots_refused", "robots.txt forbids it")
         delay_s = float(rules.crawl_delay(AGENT) or 0.0)
+        rate = rules.request_rate(AGENT)
+        if rate is not None and rate.requests > 0:
+            delay_s = max(delay_s, rate.seconds / rate.requests)
         if delay_s > MOST_CRAWL_DELAY_S:
             raise FetchError(
                 "robots_refused", f"robots.txt asks for {delay_s:g} s between two requests"

@@ -1,13 +1,15 @@
 """One exchange over HTTP: dialled to a checked address, limited in bytes and in seconds."""
 
+import contextlib
 import errno
 import functools
 import http.client
 import socket
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from itertools import zip_longest
 from typing import Any
 
 import requests
@@ -17,11 +19,14 @@ from urllib3 import HTTPHeaderDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from styledag.collect.web.addresses import checked_addresses
+from styledag.collect.web.addresses import SocketAddress, checked_addresses
 from styledag.collect.web.deadline import Deadline
 from styledag.errors import FetchError, SourceError
 
 CHUNK_BYTES = 65_536
+_ERROR_BYTES = 16_384
+_TURN_S = 2.0
+"""Seconds after which the next address of a host is tried."""
 
 _PLAIN = (OSError, ValueError)
 """What ``requests`` lets through unmapped: it parses even a redirect that it shall not follow."""
@@ -52,7 +57,11 @@ _MACHINE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, e
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a server answered; ``body`` is read for status 200, and 203 counts as such."""
+    """What a server answered; 203 counts as 200.
+
+    Attributes:
+        body: All of it for status 200; of an error, what has arrived of its first bytes.
+    """
 
     status: int
     headers: HTTPHeaderDict
@@ -116,7 +125,8 @@ class Transport:
             # Unlike ``requests``' own, these keep apart the lines of one name.
             received = response.raw.headers
             if response.status_code not in _WITH_BODY:
-                return Answer(status=response.status_code, headers=received)
+                said = _first_bytes(response)
+                return Answer(status=response.status_code, headers=received, body=said)
             body = self._read(response, max_bytes, is_cut=is_cut)
             return Answer(status=200, headers=received, body=body)
 
@@ -171,6 +181,20 @@ class Transport:
         return FetchError("request_failed", f"{type(exc).__name__}: {_innermost(exc)}")
 
 
+def _first_bytes(response: requests.Response) -> bytes:
+    """Return the first bytes of an error's page, as far as they can be had; none of a file."""
+    body = b""
+    if "html" not in response.headers.get("Content-Type", "html"):
+        return body
+    with contextlib.suppress(urllib3.exceptions.HTTPError, *_PLAIN, *_NOT_HTTP):
+        while len(body) < _ERROR_BYTES:
+            chunk = response.raw.read1(CHUNK_BYTES, decode_content=True)
+            if not chunk:
+                break
+            body += chunk
+    return body
+
+
 def _breaks_off(raw: Any) -> bool:
     """Return whether a compressed body that only the connection's end delimits has no end.
 
@@ -223,24 +247,50 @@ def _innermost(exc: BaseException) -> str:
 
 @dataclass
 class _Dialler:
+    """Connects to the addresses of hosts, each after the one before has had its time.
+
+    Attributes:
+        private_hosts: Hosts on private addresses that may be asked.
+        deadline: Of the exchange that is under way.
+        answered: The address that answered, by host.
+    """
+
     private_hosts: Collection[str]
     deadline: Deadline = field(default_factory=lambda: Deadline(0))
+    answered: dict[str, SocketAddress] = field(default_factory=dict)
 
     def dial(self, host: str, port: int, timeout: Any) -> socket.socket:
         """Connect to the first address that answers, of those that were checked."""
+        addresses = _by_turns(checked_addresses(host, port, private_hosts=self.private_hosts))
+        if self.answered.get(host) in addresses:
+            addresses.insert(0, self.answered[host])
         failed: OSError | None = None
-        for family, address in checked_addresses(host, port, private_hosts=self.private_hosts):
+        for at, (family, address) in enumerate(addresses, start=1):
             connected = socket.socket(family, socket.SOCK_STREAM)
+            limit_s = float(timeout) if isinstance(timeout, int | float) else None
             try:
-                connected.settimeout(timeout if isinstance(timeout, int | float) else None)
+                # Nothing comes back through a broken IPv6, and the whole time would go on it.
+                is_last = at == len(addresses)
+                connected.settimeout(limit_s if is_last else min(limit_s or _TURN_S, _TURN_S))
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connected.connect(address)
+                connected.settimeout(limit_s)
             except OSError as exc:
                 connected.close()
                 failed = exc
             else:
+                self.answered[host] = (family, address)
                 return connected
         raise failed or OSError(f"host {host} has no address")
+
+
+def _by_turns(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
+    """Return addresses so that their families take turns (RFC 8305, section 4)."""
+    families: dict[int, list[SocketAddress]] = {}
+    for each in addresses:
+        families.setdefault(each[0], []).append(each)
+    turns = zip_longest(*families.values())
+    return [each for turn in turns for each in turn if each is not None]
 
 
 class _CheckedConnection(HTTPConnection):

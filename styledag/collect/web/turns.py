@@ -48,7 +48,8 @@ class HostTurns:
         """
         if self._failures[host] >= MOST_FAILURES:
             raise FetchError(
-                "host_given_up", f"{host} did not answer several requests in a row, or asks to wait"
+                "host_given_up",
+                f"{host} did not answer several requests in a row, asks to wait, or for a browser",
             )
 
 

@@ -5,15 +5,17 @@ from typing import Any
 
 from styledag.bases.base import Base
 from styledag.errors import StyledagError
+from styledag.graph.blended_models import denoiser_part
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.graph.swept_blends import denoiser_part
 from styledag.models.config import read_config
 from styledag.models.reference import check_model
 from styledag.style.base_check import Mismatch
 from styledag.style.model import Style
 from styledag.tensors.layout import CONFIG_FILE
 
+_TRAINED_AS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
+"""What a scheduler's configuration states of a denoiser's training, by its default."""
 _FREE_OF_WEIGHTS = ("sample_size", "_name_or_path", "_diffusers_version")
 """Keys of a configuration that no weight depends on."""
 
@@ -48,11 +50,13 @@ def outside_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterato
         StyledagError: If the style's own base cannot be found.
     """
     own = catalogue.base(style.base)
+    beside = [part for part in style.blends.parts if part in own.parts.beside_denoiser]
     for location, reference in style.blends.outside.items():
         try:
             other = catalogue.base(reference)
             why = _why_unlike(own, other, name, "names")
-            check_model(reference, project=catalogue.project.root, parts=denoiser_part(other.parts))
+            parts = (*denoiser_part(other.parts), *beside)
+            check_model(reference, project=catalogue.project.root, parts=parts)
         except StyledagError as exc:
             why = f"cannot be blended with: {exc}"
         if why:
@@ -104,7 +108,21 @@ def _why_unlike(own: Base, other: Base, name: str, verb: str) -> str:
                 f"{verb} a base whose denoiser is of another shape: {key!r} is {config[key]!r}, "
                 f"but {own_config[key]!r} in that of {name}"
             )
+    own_schedule, schedule = _schedule(own), _schedule(other)
+    for key in _TRAINED_AS:
+        if own_schedule[key] != schedule[key]:
+            return (
+                f"{verb} a base whose {key} is {schedule[key]!r}, but {own_schedule[key]!r} in "
+                f"that of {name}, by which a blend is drawn and exported: both must be trained "
+                "alike"
+            )
     return ""
+
+
+def _schedule(base: Base) -> Mapping[str, Any]:
+    path = base.folder / "scheduler" / "scheduler_config.json"
+    stated = read_config(path) if path.is_file() else {}
+    return {key: stated.get(key, usual) for key, usual in _TRAINED_AS.items()}
 
 
 def _config(base: Base) -> Mapping[str, Any]:

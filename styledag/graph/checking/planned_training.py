@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ASSUMED_IMAGES = 800
 """Images of a style of which nothing has been collected yet."""
+ASSUMED = "assumed, since nothing has been collected"
+"""Where their number is from."""
 
 
 def planned_training(
@@ -68,7 +70,7 @@ def _facts(catalogue: Catalogue, model: Partition) -> tuple[Mapping[str, Any], s
         artifact = catalogue.store.current(asset, partition)
         if artifact is not None and _images(artifact.facts):
             return artifact.facts, f"as counted in {asset}"
-    return {"kept": ASSUMED_IMAGES}, "assumed, since nothing has been collected"
+    return {"kept": ASSUMED_IMAGES}, ASSUMED
 
 
 def _images(facts: Mapping[str, Any]) -> int:

@@ -20,7 +20,7 @@ from styledag.graph.checking.mixed_check import (
     outside_mismatches,
 )
 from styledag.graph.checking.publication_check import check_publication
-from styledag.graph.checking.training_check import check_training
+from styledag.graph.checking.training_check import check_training, require_average
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
@@ -76,6 +76,8 @@ def require_ready(
     if not assets or "scores" in assets:
         failed += _check_other_styles(catalogue, style, declared)
     if not failed:
+        for recipe in recipes or declared.recipes:
+            require_average(catalogue, Partition(style, recipe), compute)
         key = _passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
             failed += _failed(_check_models(catalogue, style, declared, reads_values=True))

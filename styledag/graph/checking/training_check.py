@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from styledag.errors import StyledagError
+from styledag.errors import StyledagError, TrainingError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding
-from styledag.graph.checking.planned_training import planned_training
+from styledag.graph.checking.planned_training import ASSUMED, planned_training
+from styledag.graph.checks import not_its_own
 from styledag.graph.names import Partition
 from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 
@@ -35,9 +37,42 @@ def check_training(
     except StyledagError as exc:
         yield Finding(f"{model}: training", False, str(exc))
         return
+    try:
+        require_average(catalogue, model, compute)
+    except StyledagError as exc:
+        yield Finding(f"{model}: average", False, str(exc))
     yield _memory(model, planned, estimate)
     yield encoders
     yield _disk(catalogue, model, estimate)
+
+
+def require_average(catalogue: Catalogue, model: Partition, compute: ComputeSettings) -> None:
+    """Check that a model's average will be one, as a check of the trained model asks.
+
+    Its steps are known once the images are counted; before that, and where the check is no error,
+    nothing is refused.
+
+    Raises:
+        StyledagError: If nearly all of it would be the base, or the newest weights.
+    """
+    from styledag.training.averaging.ema import base_share, ema_decay
+
+    recipe = catalogue.declaration(model).recipe
+    ema = recipe.ema
+    is_error = "average_is_its_own" in catalogue.style(model.style).checks.errors
+    if ema.mode == "none" or recipe.stopping is not None or not is_error:
+        return
+    planned, source = planned_training(catalogue, model, resolve_compute(compute))
+    if source == ASSUMED:
+        return
+    steps = planned.steps
+    shares = {
+        "base": base_share(ema, steps, total_steps=steps),
+        "newest weights": 1 - ema_decay(ema, steps, total_steps=steps),
+    }
+    why = not_its_own(asdict(ema), shares)
+    if why:
+        raise TrainingError(f"{model}: after {steps} steps {why}")
 
 
 def _memory(model: Partition, planned: "PlannedTraining", estimate: "Estimate") -> Finding:

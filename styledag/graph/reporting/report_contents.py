@@ -9,18 +9,20 @@ from typing import Any
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
 from styledag.graph.blends import Blend, amount_of
-from styledag.graph.lineage import Ancestor, sources_first
+from styledag.graph.lineage import Ancestor, nearest, sources_first, trace_among
 from styledag.graph.reporting.report_data import data_section
 from styledag.graph.reporting.reported_samples import samples_by_name
 from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
 from styledag.graph.stage import Inputs
 from styledag.graph.swept_blends import SWEEP, base_share_of
+from styledag.graph.tracing.difference import changes_between
 from styledag.manifest import Manifest, read_rows
 from styledag.merging.blend import blend_amount
 from styledag.merging.settings import BlendSettings
 from styledag.report.model import (
     BlendSection,
     DrawnFamily,
+    FormerModel,
     LineageStep,
     LossLog,
     ModelReport,
@@ -86,7 +88,27 @@ def model_report(inputs: Inputs, workspace: Workspace) -> ModelReport:
         nearest=_nearest(inputs, workspace, scores),
         copy_similarity=summary["copying_threshold"],
         recipe=recipe,
+        former=_former(inputs),
         lineage=tuple(_step(each) for each in sources_first(inputs.ancestors)),
+    )
+
+
+def _former(inputs: Inputs) -> FormerModel | None:
+    """Return the model that this one follows; ``None`` for a first one."""
+    if not inputs.former:
+        return None
+    model, scores = (nearest(inputs.former, asset) for asset in ("ema_unet", "scores"))
+    ours = trace_among(inputs.ancestors, inputs.upstream["ema_unet"])
+    # A remote store would have all images of both datasets copied.
+    changes: tuple[str, ...] = ("not compared in a remote store",)
+    if model.files.is_local:
+        changes = changes_between(trace_among(inputs.former, model), ours)
+    summary = read_summary(scores.folder)
+    return FormerModel(
+        version=model.version,
+        changes=changes,
+        shown=records.shown_row(read_rows(scores.folder / SCORES, records.ScoreRow)),
+        training_images=summary["training_images"],
     )
 
 

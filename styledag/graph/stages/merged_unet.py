@@ -6,15 +6,18 @@ average of that share of the run, reconstructed from what the checkpoints keep. 
 versions, the method and the real amount of fine-tune are in the header.
 """
 
-from typing import Any
-
-from styledag.errors import StyleFileError
+from styledag.graph.blended_models import (
+    denoiser_part,
+    foreign_role,
+    outside_of,
+    shares_of,
+    uses_of_parts,
+)
 from styledag.graph.blends import mixed_with
 from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.graph.stored_averages import reconstruct_average
-from styledag.graph.swept_blends import blended_denoisers, denoiser_part
 from styledag.merging import blend
 from styledag.models.reference import ResolvedModel
 from styledag.store.artifact import Artifact, Facts
@@ -36,7 +39,7 @@ def blend_model(inputs: Inputs, workspace: Workspace) -> Facts:
     found = find_base(base.folder)
     denoiser = found.parts.denoiser
     trained = {inputs.partition.model_key: tuned, **inputs.every("ema_unet")}
-    foreign = {name: inputs.models[_role(name)] for name in blends.foreign_in(weights)}
+    foreign = {name: inputs.models[foreign_role(name)] for name in blends.foreign_in(weights)}
     models: dict[str, Artifact | ResolvedModel] = {**trained, **foreign}
     fine_tunes = [
         FineTune(
@@ -71,33 +74,13 @@ def _settings(declared: Declaration) -> Settings:
     blend, blends = declared.blend, declared.style.blends
     if blend.length is not None:
         return Settings(length=blend.length)
-    if blend.mixed is None:
-        stated: dict[str, Any] = {"weight": blend.weight}
-        weights = {declared.partition.model_key: blend.weight}
-    elif blend.mixed in blends.mixed:
-        weights = dict(sorted(blends.mixed[blend.mixed].items()))
-        stated = {"mixed": weights}
-    else:
-        raise StyleFileError(
-            f"style {declared.partition.style!r} has no blend {blend.mixed!r}: name it in its "
-            "section blends.mixed"
-        )
+    stated, weights = shares_of(declared)
     identity = blends.identity(blend.weight)
     return Settings(**stated, length=None, **identity).beside(blends=blends, weights=weights)
 
 
-def _role(foreign: str) -> str:
-    return f"foreign.{foreign}"
-
-
 def _outside(declared: Declaration) -> list[Uses]:
-    """Return the uses of the models from outside the graph that one blend reads beside the base."""
-    blend, blends = declared.blend, declared.style.blends
-    if blend.length is not None:
-        return []
-    foreign = blends.foreign_in(blends.mixed.get(blend.mixed or "", {}))
-    named = {_role(name): reference for name, reference in foreign.items()}
-    return blended_denoisers({**blends.method.models(), **named})
+    return uses_of_parts(outside_of(declared), denoiser_part)
 
 
 def _mixed_with(declared: Declaration) -> list[Partition]:

@@ -1,5 +1,6 @@
 """One self-contained page about a model, one a model: images, scores, data, lineage."""
 
+from styledag.graph.blended_base import READS_PARTS
 from styledag.graph.checks import REPORT_OPENS
 from styledag.graph.drawing import READS_DECODER
 from styledag.graph.reporting.report_contents import model_report
@@ -38,9 +39,11 @@ STAGE = Stage(
     code_version=report.CODE_VERSION,
     run=write_page,
     settings=_settings,
+    former_by="ema_unet",
     reads=(
         Reads("ema_unet", with_ancestors=True),
         Reads("merged_unet"),
+        Reads(READS_PARTS.asset, READS_PARTS.when, with_ancestors=True),
         Reads("sample_grid"),
         READS_SWEEP,
         Reads("evolution"),

@@ -4,6 +4,7 @@ The fine-tune, or the blend that `publish.blend` names, in one commit under a ta
 Only what changed is uploaded; a version that is there is left alone.
 """
 
+from styledag.graph.blended_base import MERGED_PARTS, blended_base, has_parts
 from styledag.graph.blends import Blend
 from styledag.graph.drawing import MERGED_VAE, READS_DECODER, WHOLE_BASE
 from styledag.graph.exports.exportable import Exportable, blend_key, check_base
@@ -34,10 +35,11 @@ def _exportable(inputs: Inputs) -> Exportable:
     check_base(tuned, base.version, base.reference.model)
     model = tuned if blend is None else inputs.every("merged_unet")[Blend.parse(blend).key]
     vae = inputs.upstream.get(MERGED_VAE)
+    parts = None if blend is None else inputs.every(MERGED_PARTS).get(Blend.parse(blend).key)
     return Exportable(
         model=model,
         traced=trace_among(inputs.ancestors, model),
-        base=inputs.models["base"].folder,
+        base=blended_base(inputs.models["base"], parts).folder,
         root=inputs.root,
         vae=None if vae is None else vae.folder,
         grid=inputs.every("sample_grid").get(blend_key(model)),
@@ -50,6 +52,10 @@ def _exportable(inputs: Inputs) -> Exportable:
 def _is_asked_for(declared: Declaration) -> bool:
     publish = declared.style.publish
     return publish is not None and publish.models is not None
+
+
+def _publishes_blend(declared: Declaration) -> bool:
+    return bool(declared.style.publish and declared.style.publish.blend)
 
 
 def _settings(declared: Declaration) -> Settings:
@@ -76,8 +82,11 @@ STAGE = Stage(
         Reads("ema_unet", with_ancestors=True),
         Reads(
             "merged_unet",
-            when=lambda declared: bool(declared.style.publish and declared.style.publish.blend),
+            when=_publishes_blend,
             with_ancestors=True,
+        ),
+        Reads(
+            MERGED_PARTS, when=lambda declared: _publishes_blend(declared) and has_parts(declared)
         ),
         Reads("sample_grid"),
         Reads("scores"),

@@ -1,5 +1,6 @@
 """Prompts by seeds of one blend, labelled; an image follows from prompt and seed alone."""
 
+from styledag.graph.blended_base import MERGED_PARTS, READS_PARTS, blended_base
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.drawing import READS_DECODER, WHOLE_BASE, sampler_of, samples_of, tuned_vae
 from styledag.graph.previews import image_of
@@ -21,6 +22,7 @@ def draw_grid(inputs: Inputs, workspace: Workspace) -> Facts:
         merged.folder,
         known_as=merged.version,
         vae=tuned_vae(inputs, workspace),
+        base=blended_base(inputs.models["base"], inputs.upstream.get(MERGED_PARTS)),
     )
     title = f"{partition.model_key} at {blend.name}"
     facts = draw_sample_grid(sampler, workspace, title=title)
@@ -43,7 +45,7 @@ STAGE = Stage(
     code_version=grid.CODE_VERSION,
     run=draw_grid,
     settings=lambda declared: Settings(samples_of(declared)),
-    reads=(Reads("merged_unet"), READS_DECODER),
+    reads=(Reads("merged_unet"), READS_PARTS, READS_DECODER),
     uses=(WHOLE_BASE,),
     pool="gpu",
     preview=image_of(grid.GRID),

@@ -6,6 +6,7 @@ stand beside it.
 
 from typing import TYPE_CHECKING
 
+from styledag.graph.blended_base import MERGED_PARTS, READS_PARTS, blended_base
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
 from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_LEARNED
@@ -128,11 +129,12 @@ def judged_by(inputs: Inputs, sampler: "Sampler", workspace: Workspace) -> "Judg
 
 def blend_candidates(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
     """Return the stored blends of a model."""
-    merged = inputs.every("merged_unet")
-    candidates = []
+    merged, parts = inputs.every("merged_unet"), inputs.every(MERGED_PARTS)
+    base, candidates = inputs.models["base"], []
     for key, grid in inputs.every("sample_grid").items():
         blend, unet = Blend.parse(key), merged[key].folder
         version = weights_version(unet, known_as=merged[key].version, items=workspace.items)
+        own = blended_base(base, parts.get(key))
         candidates.append(
             Candidate(
                 name=blend.name,
@@ -142,6 +144,9 @@ def blend_candidates(inputs: Inputs, workspace: Workspace) -> list[Candidate]:
                 weights=Weights.stored(version, unet),
                 weight=None if blend.mixed else blend.weight,
                 length=blend.length,
+                base=None
+                if own is base
+                else sampler_of(inputs, workspace, unet, known_as=merged[key].version, base=own),
             )
         )
     return candidates
@@ -207,6 +212,7 @@ STAGE = Stage(
         Reads("ema_unet"),
         Reads("checkpoint"),
         Reads("merged_unet"),
+        READS_PARTS,
         Reads("sample_grid"),
         READS_SWEEP,
         Reads("evolution"),

@@ -1,11 +1,11 @@
 """Why two models differ: data, captions, recipe, code and base, each compared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from styledag.errors import DataError, LineageError
-from styledag.graph.lineage import find_ancestor, trace
+from styledag.graph.lineage import Ancestor, nearest, trace
 from styledag.publishing.datasets.diff import diff_datasets
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
@@ -37,10 +37,9 @@ class Difference:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What differs, a short sentence each; none if nothing does."""
-        recaptioned = [f"{self.captions} images captioned otherwise"] if self.captions else []
+        images = {**self.data, "captioned otherwise": self.captions}
         return (
-            *(f"{count} images {what}" for what, count in self.data.items()),
-            *recaptioned,
+            *(f"{_images(count)} {what}" for what, count in images.items() if count),
             *(f"settings of {asset} changed" for asset in self.settings),
             *(f"{key}: {before} is now {after}" for key, (before, after) in self.recipe.items()),
             *(f"code of {asset}: {one} is now {two}" for asset, (one, two) in self.code.items()),
@@ -54,15 +53,23 @@ def explain_difference(store: Store, one: Artifact, other: Artifact) -> Differen
     Raises:
         LineageError: If a build that one of them came from is no longer in the store.
     """
-    before, after = (find_ancestor(store, each, "image_dataset") for each in (one, other))
-    diff = diff_datasets(before.folder, after.folder)
+    return traced_difference(trace(store, one), trace(store, other))
+
+
+def traced_difference(one: Sequence[Ancestor], other: Sequence[Ancestor]) -> Difference:
+    """Return the same of two artifacts that are traced already, nearest first.
+
+    Raises:
+        LineageError: If one of them came from no dataset.
+    """
+    diff = diff_datasets(*(nearest(each, "image_dataset").folder for each in (one, other)))
     images = {
         "added": len(diff.added),
         "removed": len(diff.removed),
         "replaced": len(diff.replaced),
         "moved": len(diff.moved),
     }
-    old, new = (_builds(store, each) for each in (one, other))
+    old, new = _builds(one), _builds(other)
     return Difference(
         data={name: count for name, count in images.items() if count},
         captions=len(diff.recaptioned),
@@ -89,18 +96,32 @@ def since_previous(store: Store, model: Artifact) -> tuple[str, tuple[str, ...]]
         return "", ()
     previous = store.by_version(model.asset, model.partition, before[-1])
     try:
-        sentences = explain_difference(store, previous, model).sentences
+        return previous.version, changes_between(trace(store, previous), trace(store, model))
     except LineageError:
-        sentences = ("what the former version came from is no longer in the store",)
+        return previous.version, ("what the former version came from is no longer in the store",)
+
+
+def changes_between(former: Sequence[Ancestor], model: Sequence[Ancestor]) -> tuple[str, ...]:
+    """Return what differs between two versions of a model, a short sentence each; never none.
+
+    Raises:
+        LineageError: If one of them came from no dataset.
+    """
+    try:
+        sentences = traced_difference(former, model).sentences
     except DataError as exc:
         sentences = (f"not known: {exc}",)
-    return previous.version, sentences or ("nothing: the same inputs gave other weights",)
+    return sentences or ("nothing: the same inputs gave other weights",)
 
 
-def _builds(store: Store, artifact: Artifact) -> dict[str, Artifact]:
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
+def _builds(traced: Sequence[Ancestor]) -> dict[str, Artifact]:
     """Return what an artifact came from, and itself, by asset; the nearest of each."""
     found: dict[str, Artifact] = {}
-    for ancestor in trace(store, artifact):
+    for ancestor in traced:
         if ancestor.artifact is not None:
             found.setdefault(ancestor.input.name, ancestor.artifact)
     return found

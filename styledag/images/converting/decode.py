@@ -44,6 +44,8 @@ _UPRIGHT_BY = {
     8: _TURN.ROTATE_90,
 }
 _TURNED_BY_DECODER = frozenset({"TIFF"})
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_FILLINGS = (b"\x55" * 64, b"\xaa" * 64)
 _SHRUNK_BY_DECODER = frozenset({"JPEG"})
 
 ScaleOf = Callable[[Size], float]
@@ -108,6 +110,16 @@ def _decode(
         parts = _parts_of_any(content)
     if parts.canvas is not None and parts.canvas[0] * parts.canvas[1] > max_pixels:
         raise Image.DecompressionBombError
+    try:
+        return _decoded(parts, background, scale_of)
+    except OSError:
+        whole = _with_end(parts)
+        if whole is None:
+            raise
+        return _decoded(whole, background, scale_of)
+
+
+def _decoded(parts: Parts, background: str, scale_of: ScaleOf | None) -> DecodedImage:
     with _open(parts.content) as file:
         size, format_name = parts.canvas or file.size, str(file.format)
         if scale_of is not None and format_name in _SHRUNK_BY_DECODER:
@@ -129,6 +141,26 @@ def _decode(
         parts.frames or 1,
         (*parts.notes, *colour_notes),
     )
+
+
+def _with_end(parts: Parts) -> Parts | None:
+    """Return a JPEG whose end marker alone is missing with it; ``None`` for any other file.
+
+    What is read for pixels that are missing would come from the bytes put in their place, so the
+    pixels are all there if they are the same whatever those bytes are.
+    """
+    if not parts.content.startswith(_JPEG_START):
+        return None
+    pixels = []
+    for filling in _FILLINGS:
+        try:
+            with _open(parts.content + filling + _JPEG_END) as file:
+                pixels.append(file.tobytes())
+        except _DECODER_ERRORS:
+            return None
+    if pixels[0] != pixels[1]:
+        return None
+    return replace(parts, content=parts.content + _JPEG_END).noting("end_missing")
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:

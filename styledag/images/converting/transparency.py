@@ -37,7 +37,10 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         mode = "PA" if image.has_transparency_data else "RGBX"
     if mode in _WITH_ALPHA:
         *colours, alpha = image.convert(_WITH_ALPHA[mode]).split()
-        return Image.merge("L" if len(colours) == 1 else "RGB", colours), alpha
+        merged = Image.merge("L" if len(colours) == 1 else "RGB", colours)
+        # A BMP's alpha is often a byte that its writer left at 0; browsers show such opaque.
+        is_unused = image.format == "BMP" and alpha.getextrema() == (0, 0)
+        return merged, None if is_unused else alpha
     if mode == "CMYK":
         return image, None
     if mode.startswith("I"):

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
-from styledag.models.single_file.names import UNET_PREFIX
+from styledag.models.files import assets_folder
+from styledag.models.single_file.names import UNET_PREFIX, unet_name
+from styledag.models.single_file.recognise import check_discrete, check_marked_training
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
@@ -57,6 +59,23 @@ def check_denoiser(path: Path, config: Path) -> None:
         _converted(reader, config, meta=True)
 
 
+def check_denoiser_training(path: Path, scheduler: Path) -> None:
+    """Check that a file's denoiser was not trained otherwise than a base's scheduler states.
+
+    Args:
+        path: A safetensors file.
+        scheduler: The scheduler's configuration.
+
+    Raises:
+        ModelError: If its marking tensors contradict the scheduler.
+    """
+    from styledag.tensors.reader import open_tensors
+
+    with open_tensors(path) as reader:
+        check_discrete(reader)
+        check_marked_training(reader, read_config(scheduler), f"the base's {scheduler}")
+
+
 def denoiser_folder(path: Path, config: Path) -> Path:
     """Return a folder with a file's denoiser under diffusers' names, made once and kept.
 
@@ -71,7 +90,6 @@ def denoiser_folder(path: Path, config: Path) -> Path:
         ModelError: If it does not fit the base, is damaged, or holds NaN.
         StorageError: If the folder cannot be written.
     """
-    from huggingface_hub import cached_assets_path
     from safetensors.torch import save_file
 
     from styledag.tensors.finite import is_finite
@@ -81,7 +99,7 @@ def denoiser_folder(path: Path, config: Path) -> Path:
     stat = path.stat()
     state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
     key = item_key(code=_CODE, file=state, config=read_config(config / CONFIG_FILE))
-    folder: Path = cached_assets_path("styledag", namespace="denoisers", subfolder=key)
+    folder = assets_folder("denoisers", key)
     whole = folder / WEIGHTS_FILE
     if whole.is_file():
         return folder
@@ -135,6 +153,10 @@ def _converted(reader: "TensorReader", config: Path, *, meta: bool) -> "dict[str
         # Of all converters, that of UNets alone demands the prefix.
         named = {UNET_PREFIX + name: each for name, each in own.items()} if "UNet" in kind else own
         try:
+            if "UNet" in kind:
+                further = named.keys() - {unet_name(name, settings) for name in expected}
+                if further:  # which the converter would drop
+                    raise KeyError(f"{min(further)!r} is no layer of the base's UNet")
             converted = dict(stated["checkpoint_mapping_fn"](checkpoint=named, config=settings))
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as exc:
             raise _misfit(reader, config, kind, f"{type(exc).__name__}: {exc}") from exc

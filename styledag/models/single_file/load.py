@@ -9,22 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
-from styledag.models.files import PIPELINE_FILE, SMALL_FILES
-from styledag.models.quiet import quiet_transformers
+from styledag.models.config import read_config
+from styledag.models.files import PIPELINE_FILE, SMALL_FILES, assets_folder
+from styledag.models.quiet import quiet_diffusers, quiet_transformers
 from styledag.models.single_file import names
 from styledag.models.single_file.configurations import ARCHITECTURES, write_configuration
-from styledag.models.single_file.recognise import check_whole, recognise
+from styledag.models.single_file.recognise import (
+    check_marked_training,
+    check_whole,
+    recognise,
+    stated_training,
+)
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.tensors.layout import CONFIG_FILE, is_weights
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from styledag.tensors.reader import TensorReader
 
-_CODE = 1
+_CODE = 2
 """Raise it when the same file gives another folder."""
 _SUFFIX = ".safetensors"
 _FOLDER = "pipeline"
+_SCHEDULER = "scheduler/scheduler_config.json"
 _PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 _XL_PIPELINE = "StableDiffusionXLPipeline"
 
@@ -47,16 +56,18 @@ def single_file_folder(path: Path, *, config: str | None, project: Path) -> Path
             configurations, or contains NaN; with the remedy.
         StorageError: If the folder cannot be written.
     """
-    from huggingface_hub import cached_assets_path
-
-    if path.suffix != _SUFFIX:
+    if path.suffix.lower() != _SUFFIX:
+        is_gguf = path.suffix.lower() == ".gguf"
         raise ModelError(
-            f"{path} is no {_SUFFIX} file, and pickled checkpoints are not read, since they can "
-            "run code: convert it to safetensors, or name a folder in diffusers' layout"
+            f"{path} is no {_SUFFIX} file, and GGUF's quantised weights are not read: name the "
+            "model that it was made from"
+            if is_gguf
+            else f"{path} is no {_SUFFIX} file, and pickled checkpoints are not read, since they "
+            "can run code: convert it to safetensors, or name a folder in diffusers' layout"
         )
     given = _given(config, project)
     key = item_key(code=_CODE, file=_state([path]), config=config, given=_state(_small(given)))
-    assets: Path = cached_assets_path("styledag", namespace="single_files", subfolder=key)
+    assets = assets_folder("single_files", key)
     folder = assets / _FOLDER
     if not folder.is_dir():
         with (
@@ -108,38 +119,41 @@ def _write(path: Path, folder: Path, config: str | None, given: Path | None) -> 
                 copy = folder / each.relative_to(given)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(each, copy)
+            scheduler = read_config(folder / _SCHEDULER)
+            check_marked_training(reader, scheduler, str(given / _SCHEDULER))
         elif config is not None:
-            write_configuration(config, folder)
+            write_configuration(config, folder, scheduler=stated_training(reader, config))
         else:
             found = recognise(reader)
             write_configuration(found.architecture, folder, scheduler=found.scheduler)
         index = json.loads((folder / PIPELINE_FILE).read_bytes())
         is_xl = index.get("_class_name") == _XL_PIPELINE
         check_whole(reader, xl=is_xl)
-        with _misfits(path, config), quiet_transformers():
-            _check_complete(reader, folder)
-            _check_finite(reader)
-            parts = _loaded(path, folder, xl=is_xl)
-    for name, part in parts.items():
-        kept = {each: each.read_bytes() for each in (folder / name).glob("*.json")}
-        part.save_pretrained(folder / name, safe_serialization=True)
-        # Ours, which do not change with the version of diffusers that saves.
-        for each, content in kept.items():
-            each.write_bytes(content)
+        with _misfits(path, config), quiet_transformers(), quiet_diffusers():
+            read = names.read_names(reader.specs)
+            _check_complete(reader, read, folder)
+            tensors = {name: reader.read(file_name) for name, file_name in read.items()}
+            _check_finite(reader, tensors)
+            parts = _loaded(tensors, folder, xl=is_xl)
+        with quiet_transformers():
+            for name, part in parts.items():
+                kept = {each: each.read_bytes() for each in (folder / name).glob("*.json")}
+                part.save_pretrained(folder / name, safe_serialization=True)
+                # Ours, which do not change with the version of diffusers that saves.
+                for each, content in kept.items():
+                    each.write_bytes(content)
 
 
-def _loaded(path: Path, folder: Path, *, xl: bool) -> Mapping[str, Any]:
-    """Return the models of a file, by part.
+def _loaded(tensors: "dict[str, Tensor]", folder: Path, *, xl: bool) -> Mapping[str, Any]:
+    """Return the models of a file's tensors, by part.
 
     Each by itself, and not by a pipeline: that would judge the scheduler too.
     """
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
-    from safetensors.torch import load_file
     from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-    tensors = load_file(path)
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     options = {
         "config": str(folder),
@@ -174,8 +188,13 @@ def _misfits(path: Path, config: str | None) -> Iterator[None]:
         ) from exc
 
 
-def _check_complete(reader: "TensorReader", folder: Path) -> None:
-    """Check that a file has every tensor of the configured models: a loader may pass over one."""
+def _check_complete(reader: "TensorReader", read: Mapping[str, str], folder: Path) -> None:
+    """Check that a file has every tensor of the configured models, and no other of the UNet.
+
+    A loader may pass over either. A text encoder has layers that are not read, an old autoencoder
+    its loss; but what a UNet has besides decides what it predicts: guidance that it was distilled
+    with, or layers between its images.
+    """
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -191,23 +210,33 @@ def _check_complete(reader: "TensorReader", folder: Path) -> None:
         "text_encoder": lambda config: CLIPTextModel(CLIPTextConfig(**config)),
         "text_encoder_2": lambda config: CLIPTextModelWithProjection(CLIPTextConfig(**config)),
     }
+    known = set()
     for part, config in configs.items():
         with torch.device("meta"):
             tensors = made[part](config).state_dict()
         for file_name in tensors:
             name = names.model_name(part, file_name)
             original = None if name is None else names.original_name(part, name, configs)
-            if original is not None and original not in reader.specs:
+            known.add(original)
+            if original is not None and original not in read:
                 raise ModelError(
                     f"{reader.path} lacks tensor {original!r} of the {part}: fetch or copy the "
                     "file again, or give a folder with configurations that fit it under config"
                 )
+    further = sorted(name for name in read.keys() - known if name.startswith(names.UNET_PREFIX))
+    if further:
+        raise ModelError(
+            f"{reader.path} has tensor {further[0]!r} ({len(further)} such tensors in all), which "
+            "the UNet of its architecture has not: it is of another kind (distilled, or with "
+            "layers of an extension): name another base, or give a folder with configurations "
+            "that fit it under config"
+        )
 
 
-def _check_finite(reader: "TensorReader") -> None:
+def _check_finite(reader: "TensorReader", tensors: "Mapping[str, Tensor]") -> None:
     from styledag.tensors.finite import is_finite
 
-    bad = next((name for name in reader.specs if not is_finite(reader.read(name))), None)
+    bad = next((name for name, each in tensors.items() if not is_finite(each)), None)
     if bad is not None:
         raise ModelError(
             f"{reader.path}: tensor {bad!r} holds NaN or infinity: fetch or copy the file again, "

@@ -7,7 +7,7 @@ Stability-AI/stablediffusion (2.x, ``FrozenOpenCLIPEmbedder``) and Stability-AI/
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,11 @@ CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
 XL_CLIP_PREFIX = "conditioner.embedders.0.transformer."
 XL_OPEN_CLIP_PREFIX = "conditioner.embedders.1.model."
+_CLIPS = (CLIP_PREFIX, XL_CLIP_PREFIX)
+_SINCE_TEXT_MODEL = ("embeddings.", "encoder.", "final_layer_norm.")
+_PARTS = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.")
+V_PREDICTION, ZERO_SNR = "v_pred", "ztsnr"
+"""Empty tensors by which community files, ComfyUI, Forge and A1111 state how a UNet was trained."""
 TEXT_PROJECTION = "text_projection.weight"
 """CLIP's projection, of which OpenCLIP stores the transpose."""
 IN_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
@@ -56,6 +61,29 @@ _OPEN_CLIP_LAYER = {
 
 Source = tuple[str, str]
 """A part and the name of one of its tensors in today's model."""
+
+
+def read_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the tensors of a file that are weights of a part: original name, and that in the file.
+
+    Left out is what else community files contain: another average of the UNet, the tables of a
+    noise schedule, position ids. Some write CLIP's names without ``text_model.``, as before
+    transformers 4, and some the autoencoder's attention as diffusers calls it.
+    """
+    found = {}
+    for name in names:
+        if not name.startswith(_PARTS) or name.endswith("position_ids"):
+            continue
+        if name.startswith(VAE_PREFIX) and ".mid.attn_1." in name:
+            stem, _, layer = name.partition(".mid.attn_1.")
+            layer, _, kind = layer.rpartition(".")
+            found[f"{stem}.mid.attn_1.{_VAE_ATTENTION.get(layer, layer)}.{kind}"] = name
+            continue
+        prefix = next((each for each in _CLIPS if name.startswith(each)), "")
+        rest = name.removeprefix(prefix)
+        is_old = prefix and rest.startswith(_SINCE_TEXT_MODEL)
+        found[f"{prefix}text_model.{rest}" if is_old else name] = name
+    return found
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _CONTEXT = f"{names.UNET_PREFIX}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 _WIDTH_V1 = 768
-_V_PREDICTION, _ZERO_SNR = "v_pred", "ztsnr"
-"""Empty tensors by which community files of XL state how they were trained."""
+_CONTINUOUS = ("edm_mean", "edm_vpred.sigma_max")
+"""Tensors of files whose UNet was trained on a continuous noise level (CosXL, Playground 2.5)."""
 _READ = "Stable Diffusion 1.x, 2.x and XL are read as single files"
 
 
@@ -42,6 +42,7 @@ def check_whole(reader: "TensorReader", *, xl: bool) -> None:
         raise ModelError(
             f"{reader.path} is a LoRA, which changes a base and is none: name the whole checkpoint"
         )
+    check_discrete(reader)
     prefixes: dict[str, tuple[str, ...]] = {
         "unet": (names.UNET_PREFIX,),
         "vae": (names.VAE_PREFIX,),
@@ -62,6 +63,20 @@ def check_whole(reader: "TensorReader", *, xl: bool) -> None:
         )
 
 
+def check_discrete(reader: "TensorReader") -> None:
+    """Check that a file's UNet was not trained on a continuous noise level.
+
+    Raises:
+        ModelError: If it was.
+    """
+    continuous = next((name for name in _CONTINUOUS if name in reader.specs), None)
+    if continuous is not None:
+        raise ModelError(
+            f"{reader.path} was trained on a continuous noise level (tensor {continuous!r}), as "
+            "CosXL is, and not on a schedule of timesteps: name another base"
+        )
+
+
 def recognise(reader: "TensorReader") -> Recognised:
     """Return what a single file is.
 
@@ -78,7 +93,8 @@ def recognise(reader: "TensorReader") -> Recognised:
     check_whole(reader, xl=kind == "xl_base")
     stated = reader.metadata.get("modelspec.architecture", "")
     predicts = reader.metadata.get("modelspec.prediction_type", "")
-    is_v = predicts.startswith("v") or _V_PREDICTION in reader.specs
+    if names.V_PREDICTION in reader.specs:
+        predicts = "v"
     if kind == "xl_base" or stated == XL:
         architecture = XL
     elif kind == "v2" or stated in (V2, V2_V):
@@ -90,10 +106,55 @@ def recognise(reader: "TensorReader") -> Recognised:
             f"{reader.path} has neither the size of Stable Diffusion 1.x, 2.x nor XL, and its "
             "header names none of them: give a folder with its configurations under config"
         )
-    scheduler = {"prediction_type": "v_prediction"} if is_v and architecture != V2_V else {}
-    if _ZERO_SNR in reader.specs:
-        return Recognised(architecture, {**scheduler, "rescale_betas_zero_snr": True})
-    return Recognised(architecture, scheduler)
+    return Recognised(architecture, stated_training(reader, architecture))
+
+
+def stated_training(reader: "TensorReader", architecture: str) -> Mapping[str, Any]:
+    """Return what a file states of its training that differs from its architecture's scheduler.
+
+    Args:
+        reader: The file.
+        architecture: One of :data:`~styledag.models.single_file.configurations.ARCHITECTURES`.
+            Those of 2.x state by themselves what the UNet predicts.
+    """
+    stated = dict(marked_training(reader))
+    if reader.metadata.get("modelspec.prediction_type", "").startswith("v"):
+        stated["prediction_type"] = "v_prediction"
+    if "rescale_betas_zero_snr" in stated:
+        # Drawing begins with noise alone, which only the last timestep is (Lin et al. 2024,
+        # "Common Diffusion Noise Schedules and Sample Steps are Flawed").
+        stated["timestep_spacing"] = "trailing"
+    own = "prediction_type" if architecture in (V2, V2_V) else None
+    return {key: value for key, value in stated.items() if key != own}
+
+
+def marked_training(reader: "TensorReader") -> Mapping[str, Any]:
+    """Return what a file's marking tensors state of the scheduler that it was trained with."""
+    stated: dict[str, Any] = {}
+    if names.V_PREDICTION in reader.specs:
+        stated["prediction_type"] = "v_prediction"
+    if names.ZERO_SNR in reader.specs:
+        stated["rescale_betas_zero_snr"] = True
+    return stated
+
+
+def check_marked_training(reader: "TensorReader", scheduler: Mapping[str, Any], where: str) -> None:
+    """Check that a scheduler's configuration is not another than a file's tensors state.
+
+    Args:
+        reader: The file.
+        scheduler: The configuration.
+        where: Where it is, for the error.
+
+    Raises:
+        ModelError: If it is; training would teach the UNet something else than it predicts.
+    """
+    for key, value in marked_training(reader).items():
+        if scheduler.get(key) != value:
+            raise ModelError(
+                f"{reader.path} states {key} {value!r} by its marking tensors, but {where} states "
+                f"{scheduler.get(key)!r}: name a scheduler that states {key} {value!r} too"
+            )
 
 
 def _second(reader: "TensorReader", stated: str, predicts: str) -> str:

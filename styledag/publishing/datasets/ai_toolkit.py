@@ -39,12 +39,17 @@ def write_ai_toolkit(
     and not epochs.
 
     Raises:
-        DataError: If ai-toolkit does not train the family.
+        DataError: If ai-toolkit does not train the family, or not on the base's schedule.
     """
     if settings.family not in _ARCHITECTURES:
         raise DataError(
             f"ai-toolkit trains {', '.join(_ARCHITECTURES)}, but the base's family is "
             f"{settings.family}: export for another trainer"
+        )
+    if settings.zero_snr:
+        raise DataError(
+            "the base's schedule has zero terminal SNR, which ai-toolkit neither reads from it nor "
+            "has a key for: export for kohya or onetrainer"
         )
     written = write_sidecars(rows, folder, with_variants=False)
     samples = written.images["train"] * settings.repeats
@@ -80,7 +85,7 @@ def write_ai_toolkit(
         "model": {
             "name_or_path": settings.base,
             "arch": _ARCHITECTURES[settings.family],
-            "is_v_pred": settings.family == "sd2-v",
+            "is_v_pred": settings.v_prediction,
         },
     }
     if settings.lora_rank is not None:

@@ -26,7 +26,7 @@ _SCRIPTS: dict[Family, tuple[str, str, str]] = {
 }
 _FAMILY_KEYS: dict[Family, dict[str, Value]] = {
     "sd2": {"v2": True},
-    "sd2-v": {"v2": True, "v_parameterization": True},
+    "sd2-v": {"v2": True},
 }
 
 
@@ -72,6 +72,9 @@ def write_kohya(
     training: dict[str, Value] = {
         "pretrained_model_name_or_path": settings.base,
         **_FAMILY_KEYS.get(settings.family, {}),
+        # sd-scripts read neither from the base.
+        **({"v_parameterization": True} if settings.v_prediction else {}),
+        **({"zero_terminal_snr": True} if settings.zero_snr else {}),
         "dataset_config": str(target / DATASET_FILE),
         "output_dir": str(target / "output"),
         "output_name": settings.name,

@@ -62,6 +62,9 @@ def write_onetrainer(
         "validation": written.images["validation"] > 0,
         "concepts": [_concept(split, target, settings) for split in sorted(written.images)],
     }
+    if settings.zero_snr:
+        # OneTrainer reads from the base what is predicted, but not that its schedule is rescaled.
+        config["rescale_noise_scheduler_to_zero_terminal_snr"] = True
     if settings.lora_rank is not None:
         config |= {"lora_rank": settings.lora_rank, "lora_alpha": settings.alpha}
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"

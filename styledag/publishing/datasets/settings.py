@@ -20,6 +20,12 @@ class TrainerSettings:
     family: Family = setting(
         help="Family of the base; sd2 predicts noise at 512 pixels, sd2-v predicts v at 768."
     )
+    predicts_v: bool = setting(
+        False, help="Whether the base predicts v; sd2-v does, whatever this is."
+    )
+    zero_snr: bool = setting(
+        False, help="Whether nothing of the image is left at the base's last timestep."
+    )
     name: str = setting(help="Name of the model that is trained, for its file.", min_length=1)
     resolution_px: int = setting(512, ge=64, help="Side of the square that images are sized to.")
     repeats: int = setting(1, ge=1, help="How often an epoch contains each image.")
@@ -41,6 +47,11 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def v_prediction(self) -> bool:
+        """Whether the denoiser predicts v, and not the noise."""
+        return self.predicts_v or self.family == "sd2-v"
 
     @property
     def alpha(self) -> float:

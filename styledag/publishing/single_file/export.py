@@ -73,6 +73,5 @@ def export_single_file(
 def _cast(
     tensor: OriginalTensor, parts: PipelineParts | Transformer, dtype: "torch.dtype"
 ) -> "Iterator[torch.Tensor]":
-    part, name = tensor.sources[0]
     for piece in parts.pieces(tensor):
-        yield cast_finite(piece, dtype, f"{part}.{name}")
+        yield cast_finite(piece, dtype, ".".join(tensor.sources[0]))

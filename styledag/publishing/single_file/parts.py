@@ -50,7 +50,7 @@ class PipelineParts:
             for name, sources in sorted(stacked.items())
         ]
         check_names(tensors, self.configs)
-        return tensors
+        return [*tensors, *(OriginalTensor(name, (0,), ()) for name in self._markers())]
 
     def pieces(self, tensor: OriginalTensor) -> "Iterator[torch.Tensor]":
         """Yield a tensor's elements in order, flattened, a few megabytes at a time."""
@@ -65,13 +65,22 @@ class PipelineParts:
     def technical(self) -> dict[str, str]:
         """Return what a header states beside title and description."""
         unet, vae = self.configs["unet"], self.configs["vae"]
-        size_px = int(unet["sample_size"]) << (len(vae["block_out_channels"]) - 1)
+        size = unet.get("sample_size") or (128 if names.is_xl(self.configs) else 64)
+        height, width = (size, size) if isinstance(size, int) else size
+        factor = 1 << (len(vae["block_out_channels"]) - 1)
         return {
             "modelspec.architecture": architecture_of(self.configs),
             "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
-            "modelspec.resolution": f"{size_px}x{size_px}",
+            "modelspec.resolution": f"{width * factor}x{height * factor}",
             "modelspec.prediction_type": "v" if predicts_v(self.configs) else "epsilon",
         }
+
+    def _markers(self) -> Iterator[str]:
+        """Yield the names of the empty tensors without which readers suppose the usual training."""
+        if predicts_v(self.configs) and names.is_xl(self.configs):
+            yield names.V_PREDICTION  # a 2.x is known to predict v by its weights
+        if has_zero_snr(self.configs):
+            yield names.ZERO_SNR
 
     def _original_name(self, source: Source) -> str:
         part, name = source
@@ -110,6 +119,11 @@ def read_configs(pipeline: Path) -> dict[str, Mapping[str, Any]]:
 def predicts_v(configs: Mapping[str, Mapping[str, Any]]) -> bool:
     """Return whether the UNet predicts v, and not the noise."""
     return bool(configs["scheduler"].get("prediction_type") == "v_prediction")
+
+
+def has_zero_snr(configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether nothing of the image is left at the last timestep of the schedule."""
+    return bool(configs["scheduler"].get("rescale_betas_zero_snr"))
 
 
 def architecture_of(configs: Mapping[str, Mapping[str, Any]]) -> str:

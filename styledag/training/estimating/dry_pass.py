@@ -1,6 +1,7 @@
 """One microstep without weights: its FLOPs and its memory, counted on the meta device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from styledag.bases.base import Base
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentsShape
+from styledag.errors import ModelError
 from styledag.training.estimating.autocast_dtypes import DeviceDtypes
 from styledag.training.estimating.flops import Flops
 from styledag.training.estimating.live_bytes import LiveBytes
@@ -74,7 +76,8 @@ def dry_pass(
         batch_size: Images in the microstep.
 
     Raises:
-        ModelError: If the denoiser's configuration is missing or damaged.
+        ModelError: If the denoiser's configuration is missing or damaged, or does not fit those
+            of the other parts.
         TrainingError: If the recipe trains a part that the base has not, or peft is missing.
     """
     config = base / find_base(base).parts.denoiser / "config.json"
@@ -120,7 +123,8 @@ def _dry_pass(
         # A second microstep finds the first one's gradients there.
         for _ in range(recipe.gradient_accumulation):
             counted.total = 0
-            prediction = _predict(unet, found, dtypes, latents_shape, batch_size)
+            with _fitting(base[0]):
+                prediction = _predict(unet, found, dtypes, latents_shape, batch_size)
             flops_forward = counted.total
             with dtypes:
                 torch.autograd.backward(prediction.float().square().mean())
@@ -136,6 +140,18 @@ def _dry_pass(
         flops_forward=flops_forward,
         flops=counted.total,
     )
+
+
+@contextmanager
+def _fitting(base: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, LookupError) as exc:
+        raise ModelError(
+            f"the parts of {base} do not fit each other, so that its denoiser cannot read what "
+            f"the others make ({type(exc).__name__}: {exc}): restore the folder, or name another "
+            "base"
+        ) from exc
 
 
 def _prepare(unet: Any, base: Base, recipe: Recipe) -> list[nn.Parameter]:

@@ -78,6 +78,13 @@ class PlannedTraining:
         return sum(self.latents.values())
 
     @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        recipe = self.recipe
+        microsteps = sum(math.ceil(count / recipe.batch_size) for count in self.latents.values())
+        return math.ceil(microsteps / recipe.gradient_accumulation) * recipe.epochs
+
+    @property
     def largest(self) -> LatentsShape:
         """The shape of most latents, for which memory must suffice."""
         return max(self.latents, key=math.prod)
@@ -168,7 +175,6 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
     mirrored = 2 if recipe.horizontal_flip else 1
     images = planned.train + planned.validation
     captions = planned.captions + 1
-    microsteps = sum(math.ceil(count / recipe.batch_size) for count in planned.latents.values())
     return Estimate(
         parameters=microstep.parameters,
         trained=microstep.trained,
@@ -182,7 +188,7 @@ def estimate_training(planned: PlannedTraining) -> Estimate:
         validated=planned.validation * BANDS * snapshots,
         encoded=images * mirrored,
         captions=captions,
-        steps=math.ceil(microsteps / recipe.gradient_accumulation) * recipe.epochs,
+        steps=planned.steps,
         moved_bytes=2 * (2 * microstep.gradients_bytes + moments + average)
         + 2 * _trained_bytes(recipe, microstep),
         snapshots=snapshots,

@@ -70,6 +70,67 @@ def test_a_placeholder_is_no_image() -> None:
     assert parsed('<img src="data:image/gif;base64,AA"><img>').images("img") == []
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        'data-lazy="a.png"',
+        'data-image="/wiki/a.png?w=800"',
+        'data-thumb="s.png" data-orig-file="a.png"',
+        'data-full-url="//example.org/wiki/a.png"',
+        'data-srcset-webp="s.png 1x, a.png 2x"',
+        'data-bg="url(a.png)"',
+        "style=\"background: #fff url('a.png') no-repeat\"",
+        "><noscript><img src=a.png></noscript",
+    ],
+)
+@pytest.mark.parametrize("stand_in", ["src=/blank.gif", "src=1x1.png", "src='data:,x'", ""])
+def test_the_image_behind_a_stand_in_is_found(stand_in: str, hidden: str) -> None:
+    [found] = parsed(f"<img {stand_in} class=x {hidden}>").images("img.x")
+    assert found.url.partition("?")[0] == "https://example.org/wiki/a.png"
+
+
+def test_an_address_that_several_share_stands_for_what_they_offer_besides() -> None:
+    html = "".join(f"<figure><img src=logo.png data-x={n}.png></figure>" for n in range(3))
+    assert [image.url for image in parsed(html).images("img")] == [
+        f"https://example.org/wiki/{n}.png" for n in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img src="a.png" data-page="https://example.org/page">',
+        '<img src="a.png" data-hover="b.png">',
+        '<img src="a.png" data-hover="b.png"><img src="a.png" data-hover="b.png">',
+        '<img src="a.png" style="background: url(b.png)">',
+        '<svg><image xlink:href="a.png"/></svg>',
+        '<video poster="a.png" src="data:,x"></video>',
+    ],
+)
+def test_what_is_shown_counts_before_what_is_hidden(html: str) -> None:
+    images = parsed(html).images("img, image, video")
+    assert {image.url for image in images} == {"https://example.org/wiki/a.png"}
+
+
+def test_a_stand_in_takes_no_caption_from_the_image_behind_it() -> None:
+    html = (
+        "<figure><img src=blank.gif class=x><noscript><img src=a.png></noscript>"
+        "<figcaption>A fox</figcaption></figure>"
+    )
+    page = parsed(html)
+    found = {
+        (each.url, page.text_of(NearImage(near="figcaption"), each)) for each in page.images("img")
+    }
+    assert found == {("https://example.org/wiki/a.png", "A fox")}
+
+
+def test_an_element_may_show_its_image_as_background() -> None:
+    html = "<div class=t style=\"background: url('a.png')\"></div><div class=t data-bg=b.png></div>"
+    page = parsed(html)
+    assert [image.url[-5:] for image in page.images("div.t")] == ["a.png", "b.png"]
+    assert page.without_address("div.t") == 0
+
+
 def test_texts_are_on_one_line_and_unescaped() -> None:
     page = parsed(
         "<h1>  Red\n <i>Apple</i> &amp; co </h1><meta name=description content=' a  fruit '>"

@@ -121,10 +121,11 @@ def test_unreadable_robots_forbid_everything(workspace: Workspace, sleeper: Slee
     assert site.asked["/a.png"] == 0
 
 
-def test_the_larger_of_delay_and_crawl_delay_is_kept(
-    workspace: Workspace, sleeper: Sleeper
+@pytest.mark.parametrize("rule", [b"Crawl-delay: 7", b"Request-rate: 2/14"])
+def test_the_larger_of_delay_and_that_of_robots_txt_is_kept(
+    workspace: Workspace, sleeper: Sleeper, rule: bytes
 ) -> None:
-    robots = Reply(b"User-agent: styledag\nCrawl-delay: 7\n", content_type="text/plain")
+    robots = Reply(b"User-agent: styledag\n%s\n" % rule, content_type="text/plain")
     with (
         serving({"/robots.txt": robots, "/a.png": image()}) as site,
         client(workspace, sleeper, delay_s=2) as http,

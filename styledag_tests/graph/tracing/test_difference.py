@@ -37,7 +37,7 @@ def test_the_version_before_is_found_and_every_change_named(tmp_path: Path, star
     assert previous == made.model.version
     assert changes == (
         "2 images added",
-        "1 images removed",
+        "1 image removed",
         "epochs: 2 is now 5",
         f"code of image_dataset: {range(6)} is now {range(1, 8)}",
     )

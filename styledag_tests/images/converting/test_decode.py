@@ -330,3 +330,36 @@ def test_a_photographs_second_image_is_a_frame() -> None:
     image = decode(file.getvalue())
     assert image.frames == 2
     assert image.image.getpixel((3, 3))[1] < 10
+
+
+@pytest.mark.parametrize(
+    ("alphas", "expected"),
+    [((0, 0), [(200, 20, 10)] * 2), ((0, 255), [(255, 255, 255), (200, 20, 10)])],
+)
+def test_an_alpha_that_a_bmp_does_not_use_hides_nothing(
+    alphas: tuple[int, int], expected: list[tuple[int, int, int]]
+) -> None:
+    pixels = b"".join(bytes((10, 20, 200, alpha)) for alpha in alphas)
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII4I", 124, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0, *masks)
+    header += bytes(124 - len(header))
+    content = b"BM" + struct.pack("<IHHI", 138 + 8, 0, 0, 138) + header + pixels
+    found = decode_image(content, background="#ffffff", max_pixels=100).image
+    assert [found.getpixel((x, 0)) for x in range(2)] == expected
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(200, 200), (61, 35)])
+def test_a_jpeg_whose_end_marker_alone_is_missing_is_whole(
+    progressive: bool, size: tuple[int, int]
+) -> None:
+    file = io.BytesIO()
+    noisy(3, size).save(file, "JPEG", progressive=progressive, quality=90)
+    content = file.getvalue()
+    whole = decode_image(content, background="#ffffff", max_pixels=10**6)
+    found = decode_image(content[:-2], background="#ffffff", max_pixels=10**6)
+    assert found.image.tobytes() == whole.image.tobytes()
+    # Of a small one, the decoder itself has all pixels before it misses the marker.
+    assert found.notes in ((), ("end_missing",))
+    for cut in (8, 40, 400):
+        assert refused(content[:-cut]).reason == "damaged"

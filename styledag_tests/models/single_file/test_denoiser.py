@@ -56,6 +56,29 @@ def reference_to(base: Path, path: Path) -> ModelReference:
     return ModelReference(model=str(base), denoiser=str(path))
 
 
+@pytest.mark.parametrize("name", CONVERTED)
+def test_training_knows_the_parts_whose_weights_it_does_not_read(
+    folder_of: Callable[[str], Path],
+    community: Callable[[str, str], Path],
+    store: Store,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    """It asks a base for the shapes of latents and texts, after hours of encoding."""
+    own = folder_of(name)
+    parts = find_base(own).parts.training
+    reference = reference_to(own, community(name, ""))
+    resolved = resolve_model(reference, project=tmp_path, items=store.items, parts=parts)
+    base, whole = find_base(resolved.folder), find_base(own)
+    assert base.latents == whole.latents
+    shapes, expected = (
+        {name: each.shape for name, each in found.meta_conditioning(1).tensors.items()}
+        for found in (base, whole)
+    )
+    assert shapes == expected
+    assert not list((resolved.folder / "vae").glob("*.safetensors"))
+
+
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
 @pytest.mark.parametrize("name", CONVERTED)
 def test_the_base_has_the_files_denoiser(
@@ -115,6 +138,32 @@ def test_a_unet_of_a_whole_checkpoint_is_read(
     own, read = (load_file(each / "unet" / WEIGHTS) for each in (first_pipeline, resolved.folder))
     assert own.keys() == read.keys()
     assert all(torch.equal(read[name], own[name]) for name in own)
+
+
+@pytest.mark.parametrize(
+    ("further", "why"),
+    [
+        ({"v_pred": torch.zeros(0)}, "states prediction_type 'v_prediction'.*'epsilon'"),
+        ({"edm_vpred.sigma_max": torch.tensor(120.0)}, "continuous noise level"),
+        (
+            {"model.diffusion_model.time_embed.cond_proj.weight": torch.ones(8, 16)},
+            "cond_proj.weight' is no layer of the base's UNet",
+        ),
+    ],
+    ids=["v", "continuous", "distilled"],
+)
+def test_a_unet_that_was_trained_otherwise_than_the_base_is_refused(
+    first_pipeline: Path,  # noqa: F811
+    tmp_path: Path,
+    further: dict[str, torch.Tensor],
+    why: str,
+) -> None:
+    """It has the base's shapes, and would be taught to predict something else than it does."""
+    path = tmp_path / "file.safetensors"
+    export_single_file(first_pipeline, path, ModelDescription(title="A file"), dtype="float32")
+    save_file(load_file(path) | further, path)
+    with pytest.raises(ModelError, match=rf"file\.safetensors .*{why}"):
+        check_model(reference_to(first_pipeline, path), project=tmp_path)
 
 
 def test_the_bases_own_denoiser_is_not_needed(

@@ -15,6 +15,7 @@ from styledag.models.single_file.load import single_file_folder
 from styledag.publishing.model_file import DType, ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag.store.store import Store
+from styledag_tests.bases.tiny_parts import change
 from styledag_tests.publishing.pipelines import state_of, without_weights
 
 BIAS = "model.diffusion_model.input_blocks.0.0.bias"
@@ -105,8 +106,64 @@ def test_what_community_files_contain_besides_is_ignored(
     assert all(torch.equal(read[name], tensor) for name, tensor in expected.items())
 
 
+def test_what_is_not_read_may_hold_infinity(first_pipeline: Path, tmp_path: Path) -> None:
+    """Tables of a schedule with zero terminal SNR do, and averages that were never updated."""
+    path = exported(first_pipeline, tmp_path / "model.safetensors")
+    bad = torch.tensor([1.0, torch.inf])
+    further = {"sqrt_recip_alphas_cumprod": bad, "model_ema.diffusion_modelout2bias": -bad}
+    save_file(load_file(path) | further, path)
+
+    find_base(folder_of(path, first_pipeline))
+
+
+@pytest.mark.parametrize(
+    ("name", "in_file"),
+    [
+        (".transformer.text_model.", ".transformer."),  # before transformers 4
+        (".mid.attn_1.q.", ".mid.attn_1.to_q."),  # as EveryDream2 wrote them
+        (".mid.attn_1.proj_out.", ".mid.attn_1.to_out.0."),
+    ],
+)
+def test_names_of_other_trainers_are_read(
+    first_pipeline: Path, tmp_path: Path, name: str, in_file: str
+) -> None:
+    path = exported(first_pipeline, tmp_path / "model.safetensors")
+    renamed = {key.replace(name, in_file): tensor for key, tensor in load_file(path).items()}
+    assert renamed.keys() != load_file(path).keys()
+    renamed["cond_stage_model.transformer.embeddings.position_ids"] = torch.arange(77)[None]
+    save_file(renamed, path)
+
+    read = state_of(DiffusionPipeline.from_pretrained(folder_of(path, first_pipeline)))
+
+    expected = state_of(DiffusionPipeline.from_pretrained(first_pipeline))
+    assert read.keys() == expected.keys()
+    assert all(torch.equal(read[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_configuration_that_the_file_contradicts_is_refused(
+    xl_pipeline: Path, tmp_path: Path
+) -> None:
+    """A UNet that predicts v would be taught to predict noise, and nothing would fail."""
+    path = exported(xl_pipeline, tmp_path / "model.safetensors")
+    marks = {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
+    save_file(load_file(path) | marks, path)
+    config = without_weights(xl_pipeline, tmp_path / "config")
+    scheduler = config / "scheduler" / "scheduler_config.json"
+
+    with pytest.raises(ModelError, match=r"states prediction_type 'v_prediction'.*'epsilon'"):
+        folder_of(path, config)
+    change(scheduler, prediction_type="v_prediction")
+    with pytest.raises(ModelError, match=r"states rescale_betas_zero_snr True.*False"):
+        folder_of(path, config)
+    change(scheduler, rescale_betas_zero_snr=True)
+    assert find_base(folder_of(path, config)).objective().prediction_type == "v_prediction"
+
+
 def test_halves_stay_halves(first_pipeline: Path, tmp_path: Path) -> None:
     path = exported(first_pipeline, tmp_path / "model.safetensors", "float16")
+    position_ids = "cond_stage_model.transformer.text_model.embeddings.position_ids"
+    tables = {"alphas_cumprod": torch.ones(1000), position_ids: torch.arange(77.0)[None]}
+    save_file(load_file(path) | tables, path)
 
     folder = folder_of(path, first_pipeline)
 
@@ -126,6 +183,14 @@ def eight_bits(tensors: Tensors) -> Tensors:
     return {**tensors, BIAS: tensors[BIAS].to(torch.float8_e4m3fn)}
 
 
+def distilled(tensors: Tensors) -> Tensors:
+    return {**tensors, "model.diffusion_model.time_embed.cond_proj.weight": torch.ones(8, 16)}
+
+
+def continuous(tensors: Tensors) -> Tensors:
+    return {**tensors, "edm_vpred.sigma_max": torch.tensor(120.0)}
+
+
 def lora(_: Tensors) -> Tensors:
     return {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": torch.ones(4, 4)}
 
@@ -141,9 +206,11 @@ def lora(_: Tensors) -> Tensors:
         (without(BIAS), rf"lacks tensor '{BIAS}' of the unet"),
         (with_nan, rf"tensor '{BIAS}' holds NaN or infinity"),
         (eight_bits, "dtype is F8_E4M3"),
+        (distilled, r"time_embed\.cond_proj\.weight' .*which the UNet .* has not"),
+        (continuous, r"a continuous noise level \(tensor 'edm_vpred\.sigma_max'\)"),
         (lora, "is a LoRA"),
     ],
-    ids=["no autoencoder", "no layer", "no tensor", "nan", "8 bits", "lora"],
+    ids=["no autoencoder", "no layer", "no tensor", "nan", "8 bits", "lcm", "cosxl", "lora"],
 )
 def test_what_cannot_be_a_base_is_refused_by_file_and_tensor(
     first_pipeline: Path,
@@ -162,10 +229,13 @@ def test_what_cannot_be_a_base_is_refused_by_file_and_tensor(
     assert not list(assets.rglob("*.safetensors"))
 
 
-@pytest.mark.parametrize("name", ["model.ckpt", "model.pt", "model.gguf"])
-def test_other_formats_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("model.ckpt", "can run code"), ("model.pt", "can run code"), ("model.gguf", "quantised")],
+)
+def test_other_formats_are_refused(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / name).write_bytes(b"\x80\x02")
-    with pytest.raises(ModelError, match=r"no \.safetensors file.*can run code"):
+    with pytest.raises(ModelError, match=rf"no \.safetensors file.*{reason}"):
         folder_of(tmp_path / name)
 
 

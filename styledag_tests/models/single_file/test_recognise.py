@@ -12,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from styledag.errors import ModelError
 from styledag.models.single_file.configurations import V1, V2, V2_V, XL, write_configuration
 from styledag.models.single_file.names import IN_PROJECTIONS, model_name, original_name
-from styledag.models.single_file.recognise import Recognised, recognise
+from styledag.models.single_file.recognise import Recognised, recognise, stated_training
 from styledag.publishing.single_file.parts import read_configs
 
 
@@ -51,6 +51,7 @@ def reader(tensors: Mapping[str, tuple[int, ...]], **metadata: str) -> SimpleNam
 
 
 V_PREDICTION = {"prediction_type": "v_prediction"}
+ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
 
 @pytest.mark.parametrize(
@@ -62,12 +63,13 @@ V_PREDICTION = {"prediction_type": "v_prediction"}
         (V2, (), {"architecture": V2_V}, Recognised(V2_V)),
         (V2, (), {"prediction_type": "epsilon"}, Recognised(V2)),
         (V2, (), {"prediction_type": "v"}, Recognised(V2_V)),
+        (V2, ("v_pred",), {}, Recognised(V2_V)),
         (XL, (), {}, Recognised(XL)),
         (
             XL,
             ("v_pred", "ztsnr"),
             {},
-            Recognised(XL, {**V_PREDICTION, "rescale_betas_zero_snr": True}),
+            Recognised(XL, {**V_PREDICTION, **ZERO_SNR}),
         ),
     ],
 )
@@ -76,6 +78,13 @@ def test_each_architecture_is_known_by_its_tensors(
 ) -> None:
     tensors = {**shapes[of], **dict.fromkeys(further, ())}
     assert recognise(reader(tensors, **metadata)) == expected
+
+
+def test_an_architecture_that_is_named_keeps_what_the_file_states(shapes) -> None:
+    marked = reader({**shapes[XL], "v_pred": (), "ztsnr": ()})
+    assert stated_training(marked, XL) == {**V_PREDICTION, **ZERO_SNR}
+    assert stated_training(marked, V2) == ZERO_SNR  # its name decides what it predicts
+    assert stated_training(reader(shapes[V1], prediction_type="v"), V1) == V_PREDICTION
 
 
 def test_a_second_generation_that_states_nothing_is_asked_about(shapes) -> None:

@@ -79,6 +79,18 @@ def test_families_are_named(
     assert process["train"]["steps"] == 5 * -(-3 * len(example.splits["train"]) // 8)
 
 
+def test_what_the_base_predicts_is_stated(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    xl = replace(settings, family="sdxl", predicts_v=True)
+    export_dataset(example.folder, tmp_path / "v", "ai-toolkit", xl)
+    process, _ = parse(tmp_path / "v" / "config.yaml")
+    assert process["model"]["is_v_pred"] is True
+
+    with pytest.raises(DataError, match="zero terminal SNR, which ai-toolkit neither"):
+        export_dataset(example.folder, tmp_path / "z", "ai-toolkit", replace(xl, zero_snr=True))
+
+
 def test_a_family_that_is_not_trained_is_refused(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:

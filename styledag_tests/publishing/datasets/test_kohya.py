@@ -99,6 +99,25 @@ def test_the_training_configuration_names_base_and_dataset(
     assert facts["command"].startswith("accelerate launch train_network.py --config_file ")
 
 
+def test_what_the_base_predicts_is_stated(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    """sd-scripts suppose noise and a schedule that keeps something of the image."""
+    for at, (stated, keys) in enumerate(
+        [
+            ({}, set()),
+            ({"predicts_v": True}, {"v_parameterization"}),
+            ({"predicts_v": True, "zero_snr": True}, {"v_parameterization", "zero_terminal_snr"}),
+        ]
+    ):
+        target = tmp_path / str(at)
+        xl = replace(settings, family="sdxl", **stated)
+        export_dataset(example.folder, target, "kohya", xl)
+        config = tomllib.loads((target / "training.toml").read_text(encoding="utf-8"))
+        assert {"v_parameterization", "zero_terminal_snr"} & config.keys() == keys
+        assert all(config[key] is True for key in keys)
+
+
 @pytest.mark.parametrize("resolution_px", [64, 512, 1536])
 def test_the_resolution_is_within_the_limits_of_the_buckets(
     example: Example, settings: TrainerSettings, tmp_path: Path, resolution_px: int

@@ -12,6 +12,7 @@ TRAIN_CONFIG = {
     "training_method": {"FINE_TUNE", "LORA"},
     "model_type": {"STABLE_DIFFUSION_15", "STABLE_DIFFUSION_XL_10_BASE", "Z_IMAGE"},
     "workspace_dir": str,
+    "rescale_noise_scheduler_to_zero_terminal_snr": bool,
     "cache_dir": str,
     "validation": bool,
     "base_model_name": str,
@@ -111,6 +112,18 @@ def test_a_lora_is_stated(example: Example, settings: TrainerSettings, tmp_path:
     assert config["model_type"] == "Z_IMAGE"
     assert config["text_encoder"]["dropout_probability"] == 0.0  # OneTrainer stops at another
     assert facts["command"] == f"python scripts/train.py --config-path {target / 'config.json'}"
+
+
+def test_zero_terminal_snr_is_stated(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    """OneTrainer takes betas and the kind of prediction from the base, and no rescaling."""
+    xl = replace(settings, family="sdxl", predicts_v=True, zero_snr=True)
+
+    export_dataset(example.folder, tmp_path / "export", "onetrainer", xl)
+
+    config, _ = parse(tmp_path / "export" / "config.json")
+    assert config["rescale_noise_scheduler_to_zero_terminal_snr"] is True
 
 
 def test_no_text_encoder_is_trained(

@@ -10,9 +10,12 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditio
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from styledag.bases.find import find_base
 from styledag.errors import ModelError
+from styledag.models.single_file.load import single_file_folder
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
+from styledag_tests.bases.tiny_parts import change
 from styledag_tests.publishing.pipelines import state_of, without_weights, write_pipeline
 
 DESCRIPTION = ModelDescription(title="A style", tags=("style", "emoji"))
@@ -141,6 +144,31 @@ def test_the_header_follows_modelspec(pipeline: Path, tmp_path: Path) -> None:
         "modelspec.prediction_type": "v" if second else "epsilon",
         "modelspec.hash_sha256": "0x" + hashlib.sha256(body).hexdigest(),
     }
+
+
+def test_a_file_states_how_its_unet_was_trained(
+    xl_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ComfyUI, Forge and A1111 go by empty tensors, without which they draw noise."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
+    pipeline = tmp_path / "pipeline"
+    shutil.copytree(xl_pipeline, pipeline)
+    change(
+        pipeline / "scheduler" / "scheduler_config.json",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+    )
+
+    export(pipeline, tmp_path / "v.safetensors")
+    export(xl_pipeline, tmp_path / "noise.safetensors")
+
+    tensors, usual = (load_file(tmp_path / f"{each}.safetensors") for each in ("v", "noise"))
+    assert {name: tensor.numel() for name, tensor in tensors.items() if name not in usual} == {
+        "v_pred": 0,
+        "ztsnr": 0,
+    }
+    folder = single_file_folder(tmp_path / "v.safetensors", config=str(pipeline), project=tmp_path)
+    assert find_base(folder).objective().prediction_type == "v_prediction"
 
 
 def test_a_replaced_unet_and_vae_are_written(

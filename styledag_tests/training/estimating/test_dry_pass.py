@@ -126,3 +126,9 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     write_index(tmp_path)
     with pytest.raises(ModelError, match="unet"):
         counted(tmp_path)
+
+
+def test_a_denoiser_that_does_not_fit_the_other_parts_is_named(base: Path, tmp_path: Path) -> None:
+    """As one whose autoencoder was replaced by one with other latents."""
+    with pytest.raises(ModelError, match=r"do not fit each other.*Invalid channel dimensions"):
+        dry_pass(base, Recipe(), (16, 8, 8), device="cpu", dtype=torch.float32, batch_size=1)

@@ -1,0 +1,126 @@
+"""Where an element's image really is: pages show a stand-in until a script has run."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from selectolax.lexbor import LexborNode
+
+from styledag.collect.web.srcset import Size, candidates, largest
+
+_SETS = ("srcset", "data-srcset", "data-lazy-srcset")
+_SOURCES = ("data-src", "data-original", "data-lazy-src", "src", "content", "href")
+_FURTHER_SOURCES = ("xlink:href", "poster")
+_WORD = re.compile(r"[a-z]+|\d+", re.IGNORECASE)
+_STAND_INS = frozenset(
+    _WORD.findall(
+        "blank placeholder spacer transparent loading loader spinner preloader lazy lazyload dummy "
+        "pixel clear empty grey gray"
+    )
+)
+_BESIDE_THEM = frozenset(_WORD.findall("img image default bg load x px gif png"))
+_IMAGE = re.compile(
+    r"[^\s{}<>\"]+\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:[?#]\S*)?", re.IGNORECASE
+)
+_ANY_ADDRESS = re.compile(r"(?:https?:)?//\S+", re.IGNORECASE)
+_OF_IMAGES = re.compile("src|img|image|orig|full|large|background|-bg|lazy|photo", re.IGNORECASE)
+_SMALLER = re.compile("thumb|small|avatar|icon|hover|preview|low", re.IGNORECASE)
+_CSS_URL = re.compile(r"url\(\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s)\"']+))\s*\)", re.IGNORECASE)
+
+
+def image_addresses(elements: Sequence[LexborNode]) -> list[str]:
+    """Return the address of each element's image, as the page writes it; empty if it has none.
+
+    Of what an element offers, the largest of its sets counts, then what its usual attributes name.
+    A stand-in is passed over where anything else is offered: an address that several elements
+    share though they offer different others, or one that is called so, as ``blank.gif``.
+
+    Args:
+        elements: Images, or links to them, of one page.
+    """
+    offers = [list(dict.fromkeys(_offers(element))) for element in elements]
+    rest: dict[str, set[tuple[str, ...]]] = {}
+    for offered in filter(None, offers):
+        rest.setdefault(offered[0], set()).add(tuple(offered[1:]))
+    shared = {first for first, others in rest.items() if len(others - {()}) > 1}
+
+    def is_stand_in(url: str) -> bool:
+        return url in shared or _is_called_stand_in(url)
+
+    return [
+        next((url for url in offered if not is_stand_in(url)), next(iter(offered), ""))
+        for offered in offers
+    ]
+
+
+def _is_called_stand_in(url: str) -> bool:
+    """Return whether a file's name says no more than that something else is to come: 1x1.gif."""
+    stem = url.partition("?")[0].rpartition("/")[2].partition(".")[0].lower()
+    words = _WORD.findall(stem)
+    others = {word for word in words if not word.isdecimal()} - _STAND_INS - _BESIDE_THEM
+    return not others and (bool(_STAND_INS.intersection(words)) or stem == "1x1")
+
+
+def _offers(element: LexborNode) -> Iterator[str]:
+    """Yield the addresses that an element offers, the likeliest first.
+
+    Inline pixels are a stand-in until a script has run.
+    """
+    for url in (*_named(element), *_hidden(element)):
+        if url and not url.startswith(("data:", "blob:", "about:", "javascript:")):
+            yield url
+
+
+def _named(element: LexborNode) -> Iterator[str]:
+    elements = [element]
+    around = element.parent
+    if around is not None and around.tag == "picture":
+        elements += around.css("source")
+    offered: list[tuple[str, Size]] = []
+    for each in elements:
+        for name in _SETS:
+            offered += candidates(attribute(each, name))
+    yield largest(each for each in offered if not each[0].startswith("data:")) or ""
+    for name in _SOURCES:
+        yield attribute(element, name)
+
+
+def _hidden(element: LexborNode) -> Iterator[str]:
+    """Yield addresses from where scripts keep them, and browsers without scripts find them."""
+    for name in _FURTHER_SOURCES:
+        yield attribute(element, name)
+    yield from _css_urls(attribute(element, "style"))
+    # The smaller versions last, else in the order of the page.
+    names = (name for name in element.attributes if name.startswith("data-"))
+    for name in sorted(names, key=lambda name: bool(_SMALLER.search(name))):
+        value = attribute(element, name)
+        if "srcset" in name:
+            yield largest(candidates(value)) or ""
+        elif _IMAGE.fullmatch(value) or (_OF_IMAGES.search(name) and _ANY_ADDRESS.fullmatch(value)):
+            yield value
+        else:
+            yield from _css_urls(value)
+    for around in (element, element.parent):
+        twin = None if around is None else _without_script(around)
+        if twin is not None:
+            yield from _named(twin)
+
+
+def _without_script(element: LexborNode) -> LexborNode | None:
+    """Return the only image of the ``noscript`` behind an element."""
+    behind = element.next
+    while behind is not None and not behind.is_element_node:
+        behind = behind.next
+    if behind is None or behind.tag != "noscript":
+        return None
+    images = behind.css("img")
+    return images[0] if len(images) == 1 else None
+
+
+def _css_urls(style: str) -> Iterator[str]:
+    for match in _CSS_URL.finditer(style):
+        yield (match[1] or match[2] or match[3] or "").strip()
+
+
+def attribute(element: LexborNode, name: str) -> str:
+    """Return an attribute without the blanks around it; empty if there is none."""
+    return (element.attributes.get(name) or "").strip()
