@@ -159,8 +159,8 @@ def _change_torch(device: PretendedDevice) -> None:
     }
     for name, value in above.items():
         setattr(torch.cuda, name, value)
-    # It has names of its own for what it imports.
-    torch.cuda.memory.is_initialized = above["is_initialized"]
+    memory: Any = torch.cuda.memory  # which has a name of its own for what it imports
+    memory.is_initialized = above["is_initialized"]
 
 
 def _index(at: object) -> int:
