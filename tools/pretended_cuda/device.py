@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
+_HEADER = _SOURCE.with_name("pinned_memory.h")
 _BUILD = Path(__file__).parents[2] / "build" / "pretended_cuda"
 _TOTAL_BYTES = 80 << 30
 _NAMES = ("live_bytes", "peak_bytes", "reset_peak", "waits", "refuse_waits")
@@ -49,7 +50,8 @@ def build() -> Path:
         SystemExit: If there is no compiler, or torch has another interface.
     """
     torch = _torch_folder()
-    library = _BUILD / f"{importlib.metadata.version('torch')}-{_SOURCE.stat().st_mtime_ns}.so"
+    changed_ns = max(each.stat().st_mtime_ns for each in (_SOURCE, _HEADER))
+    library = _BUILD / f"{importlib.metadata.version('torch')}-{changed_ns}.so"
     if library.exists():
         return library
     compiler = shutil.which("g++")
