@@ -12,6 +12,10 @@ from styledag.store.workspace import Workspace
 from styledag_tests.tiny_base import base  # noqa: F401 - a fixture
 from tools.starter.init import init_starter
 
+# torch reads it at the first matrix product on a GPU, which may be that of another test than the
+# ones with deterministic kernels.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that take longest first, so that no worker waits for another at the end."""

@@ -42,6 +42,7 @@ class Bench:
         work: Folder for everything that is made.
         peer: The peer's script, if there is one.
         ends_at_s: By :func:`time.monotonic`, when the last process must have ended.
+        uncompiled_losses: Those of the contest's recipe without compiling, once it was run.
     """
 
     scale: Scale
@@ -50,6 +51,7 @@ class Bench:
     work: Path
     peer: Path | None
     ends_at_s: float = math.inf
+    uncompiled_losses: list[float] = field(default_factory=list, init=False)
     _runs: int = field(default=0, init=False)
 
     @property

@@ -1,6 +1,7 @@
 """The device, dtype and memory that computing stages run with."""
 
 import logging
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _GIB = 1 << 30
-_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+_NVIDIA_DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/usr/lib/wsl/lib/libcuda.so.1"))
+"""Files that are there with a driver: on Linux, and in Windows' subsystem for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,8 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
     """
     import torch
 
+    if settings.deterministic:
+        use_deterministic_cublas()
     device = resolve_device(settings.device)
     if device.type == "cuda":
         check_cuda(device)
@@ -119,6 +123,15 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
     )
 
 
+def use_deterministic_cublas() -> None:
+    """Have cuBLAS give the same bits again, by its only switch: the process's environment.
+
+    torch reads it at its first matrix product in the process, whatever that product is for, and
+    later refuses deterministic ones if it was not set then.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the larger of its two choices
+
+
 def _compile(settings: ComputeSettings, device: "torch.device") -> bool | None:
     if device.type == "cuda":
         why = why_no_kernels()
@@ -134,10 +147,12 @@ def _compile(settings: ComputeSettings, device: "torch.device") -> bool | None:
 def has_bfloat16(device: "torch.device") -> bool:
     """Return whether a device computes in bfloat16 by itself: CUDA from compute capability 8.0.
 
-    Older ones emulate it, many times slower, and not in all kernels.
+    Older ones emulate it, many times slower, and not in all kernels. MPS does from macOS 14.
     """
     import torch
 
+    if device.type == "mps":
+        return torch.backends.mps.is_macos_or_newer(14, 0)
     return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
@@ -192,12 +207,25 @@ def check_cuda(device: "torch.device") -> None:
     try:
         torch.ones(1, device=device).add_(1).item()
     except RuntimeError as exc:
+        first_line = str(exc).splitlines()[0]
+        if isinstance(exc, torch.OutOfMemoryError) or "out of memory" in first_line:
+            raise DeviceError(
+                f"{device_name(device)} has no memory left ({first_line}): end other programs "
+                "that use it, or name the device cpu"
+            ) from exc
         built_for = " ".join(torch.cuda.get_arch_list())
         raise DeviceError(
-            f"{device_name(device)} does not compute ({str(exc).splitlines()[0]}): torch "
-            f"{torch.__version__} is built for CUDA {torch.version.cuda} and {built_for}; install "
+            f"{device_name(device)} does not compute ({first_line}): torch "
+            f"{torch.__version__} is built for {_platform()} and {built_for}; install "
             "a build of torch for this device and its driver, or name the device cpu"
         ) from exc
+
+
+def _platform() -> str:
+    """Return what torch calls CUDA: NVIDIA's, or AMD's ROCm under the same name."""
+    import torch
+
+    return f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
 
 
 @cache
@@ -205,7 +233,7 @@ def why_no_cuda() -> str:
     """Return why torch does not see the NVIDIA GPU that the machine has; empty if it has none."""
     import torch
 
-    if torch.cuda.is_available() or not _NVIDIA_DRIVER.exists():
+    if torch.cuda.is_available() or not any(each.exists() for each in _NVIDIA_DRIVERS):
         return ""
     if torch.version.cuda is None:
         why = "is built without CUDA: install a build with it"

@@ -82,13 +82,13 @@ class Denoiser:
         latents = noise.to(compute.device)
         yield latents
         latents = schedule.start(latents)
-        for timestep in schedule.timesteps:
+        # Copied once: each copy would wait for all steps before.
+        on_device = schedule.timesteps.to(compute.device)
+        for at, timestep in enumerate(schedule.timesteps):
             seen = schedule.denoiser_input(latents, timestep).to(compute.dtype)
             if guided:
                 seen = torch.cat([seen, seen])
-            predicted = base.predict(
-                self.model, seen, timestep.to(compute.device), conditioning
-            ).float()
+            predicted = base.predict(self.model, seen, on_device[at], conditioning).float()
             if guided:
                 without, towards = predicted.chunk(2)
                 predicted = without + settings.guidance_scale * (towards - without)

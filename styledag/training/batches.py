@@ -56,7 +56,7 @@ class Batch:
         timesteps: As the objective draws them. # B
         conditioning: What the denoiser reads of each sample's caption.
         weights: What each sample's loss counts in the mean over an optimiser step. # B
-        dropped: Whether each sample's caption is the empty one. # B
+        dropped: Rows of the samples whose caption is the empty one, rising. # at most B
     """
 
     latents: Tensor
@@ -242,7 +242,10 @@ class Batches:
             timesteps=self._objective.timesteps(timestep_shares, shape),
             conditioning=self._conditioning(samples, captions),
             weights=torch.tensor(weights),
-            dropped=torch.tensor([caption == self._encoded.empty_caption for caption in captions]),
+            dropped=torch.tensor(
+                [at for at, each in enumerate(captions) if each == self._encoded.empty_caption],
+                dtype=torch.int64,
+            ),
         )
 
 

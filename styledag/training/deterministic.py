@@ -1,14 +1,11 @@
 """Training with the same bits again on the same GPU."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from styledag.models.compute import Compute
-
-_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+from styledag.models.compute import Compute, use_deterministic_cublas
 
 
 @contextmanager
@@ -21,8 +18,7 @@ def deterministic_kernels(compute: Compute) -> Iterator[None]:
     if not compute.deterministic:
         yield
         return
-    # cuBLAS reads it when it is first used; ":4096:8" is the larger of its two choices.
-    os.environ.setdefault(_CUBLAS, ":4096:8")
+    use_deterministic_cublas()
     before = torch.are_deterministic_algorithms_enabled()
     benchmark = torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)

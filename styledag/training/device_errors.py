@@ -9,7 +9,11 @@ from styledag.errors import DeviceError, TrainingError
 from styledag.training.recipe import Recipe
 
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
-_FAILED = ("CUDA error", "CUDNN_STATUS_", "CUBLAS_STATUS_", "NCCL error")
+_FAILED = (
+    *("CUDA error", "CUDNN_STATUS_", "CUBLAS_STATUS_", "NCCL error"),
+    *("HIP error", "HIPBLAS_STATUS_", "miopenStatus"),
+)
+"""What the libraries of NVIDIA's GPUs say, and those of AMD's."""
 
 
 @contextmanager
@@ -62,7 +66,7 @@ def lower_settings(recipe: Recipe) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _names(error: BaseException, words: tuple[str, ...]) -> bool:

@@ -4,7 +4,8 @@ Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,29 +95,27 @@ class LoraAdapters:
         self._quantised = tuple(f"{name.replace(_BASE_LAYER, '')}.weight" for name in names)
         self._whole = open_tensors(base.folder / base.parts.denoiser)
 
-    def folded(self, averages: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def folded(self, averages: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return all weights of a plain UNet, with adapters added to those they stand beside.
+
+        Each is made when it is read: all at once would be a second denoiser on the device, in
+        float32.
 
         Args:
             averages: The adapters' weights by name, as in :attr:`parameters`.
         """
-        weights = {
-            name.replace(_BASE_LAYER, ""): tensor
+        plain: dict[str, Callable[[], Tensor]] = {
+            name.replace(_BASE_LAYER, ""): partial(_itself, tensor)
             for name, tensor in self._unet.state_dict().items()
             if ".lora_" not in name
         }
         if self._whole is not None:
-            weights |= {name: self._whole.read(name) for name in self._quantised}
-        for name, down in averages.items():
-            if not name.endswith(_A):
-                continue
-            layer = name.removesuffix(_A)
-            up = averages[layer + _B]
-            weight = weights[f"{layer}.weight"].to(up.device, torch.float32)
-            low_rank = up.float().flatten(1) @ down.float().flatten(1)
-            scale = self._alpha / self._rank
-            weights[f"{layer}.weight"] = weight + scale * low_rank.reshape(weight.shape)
-        return weights
+            plain |= {name: partial(self._whole.read, name) for name in self._quantised}
+        pairs = {
+            f"{layer}.weight": (averages[layer + _A], averages[layer + _B])
+            for layer in (name.removesuffix(_A) for name in averages if name.endswith(_A))
+        }
+        return _FoldedWeights(plain, pairs, self._alpha / self._rank)
 
     def write(self, averages: Mapping[str, Tensor], folder: Path, denoiser: str) -> None:
         """Write the adapters as diffusers and, of a UNet, as kohya's tools name them, at once.
@@ -170,6 +169,42 @@ class LoraAdapters:
             named[f"{kohya}.{half}.weight"] = _half(tensor)
             named[f"{kohya}.alpha"] = torch.tensor(float(self._alpha))
         return named
+
+
+class _FoldedWeights(Mapping[str, Tensor]):
+    """Weights by name, each made when it is read.
+
+    Args:
+        plain: Returns each weight as it is without adapters.
+        pairs: Both matrices of each adapter, by the name of the weight it stands beside.
+        scale: What an adapter is multiplied by.
+    """
+
+    def __init__(
+        self,
+        plain: Mapping[str, Callable[[], Tensor]],
+        pairs: Mapping[str, tuple[Tensor, Tensor]],
+        scale: float,
+    ) -> None:
+        self._plain, self._pairs, self._scale = plain, pairs, scale
+
+    def __getitem__(self, name: str) -> Tensor:
+        weight = self._plain[name]()
+        if name not in self._pairs:
+            return weight
+        down, up = self._pairs[name]
+        low_rank = up.float().flatten(1) @ down.float().flatten(1)
+        return weight.to(up.device, torch.float32) + self._scale * low_rank.reshape(weight.shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plain)
+
+    def __len__(self) -> int:
+        return len(self._plain)
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _half(tensor: Tensor) -> Tensor:

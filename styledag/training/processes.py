@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from styledag.errors import DeviceError
@@ -41,7 +42,13 @@ class Processes:
             return module
         from torch.nn.parallel import DistributedDataParallel
 
-        return DistributedDataParallel(module)
+        # No pass changes a buffer, and a base in few bits is all buffers: the first process would
+        # send it to all others before each pass.
+        known = signature(DistributedDataParallel).parameters
+        # torch 2.13 warns of the older name.
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        switch: dict[str, Any] = {name: False}
+        return DistributedDataParallel(module, **switch)
 
     def unsynchronised(self, module: "nn.Module") -> AbstractContextManager[Any]:
         """Return a context in which a wrapped module only gathers gradients of this process."""
@@ -78,13 +85,16 @@ def joined_processes(device: str) -> Iterator[Processes]:
         device: Where they train: ``auto``, ``cuda``, ``mps`` or ``cpu``.
 
     Raises:
-        DeviceError: If this machine has fewer CUDA devices than processes.
+        DeviceError: If this machine has fewer CUDA devices than processes, or they would train on
+            MPS, whose tensors no library connects.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     import torch
     from torch import distributed
+
+    from styledag.models.compute import resolve_device
 
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if device in ("auto", "cuda") and torch.cuda.is_available():
@@ -97,6 +107,10 @@ def joined_processes(device: str) -> Iterator[Processes]:
         # Before NCCL, which connects the current devices, and before memory is allocated.
         torch.cuda.set_device(local_rank)
         distributed.init_process_group("nccl", device_id=torch.device("cuda", local_rank))
+    elif resolve_device(device).type == "mps":
+        raise DeviceError(
+            "several processes cannot train together on MPS: start one, or name the device cpu"
+        )
     else:
         distributed.init_process_group("gloo")
     try:

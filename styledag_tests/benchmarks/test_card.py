@@ -73,6 +73,43 @@ def test_what_the_time_does_not_suffice_for_is_left_out(tmp_path: Path) -> None:
     assert card.measured("whole", over) == [card.Row("whole", note="not reached in the time")]
 
 
+def on_cuda(work: Path, monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> Bench:
+    """Return a benchmark of a GPU whose every training ends at once with the same losses."""
+    scale = scale_of("cuda", quick=True)
+    bench = Bench(scale=scale, device="cuda", threads=1, work=work, peer=None)
+    found = {"seconds": 9.0, "images_per_s": 100.0, "peak_reserved": 2e9, "losses": losses}
+    monkeypatch.setattr(Bench, "train", lambda *_, **__: found)
+    return bench
+
+
+def test_only_what_was_compiled_before_is_called_warm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    (tmp_path / "compiled").mkdir()
+    made = on_cuda(tmp_path, monkeypatch, [1.0])
+    (cold,) = card.measured("whole", made)
+    assert not (tmp_path / "compiled").exists()
+    (warm,) = card.measured("warm", made)
+    assert (cold.what[-10:], warm.what[-10:]) == ("cold cache", "warm cache")
+    # The goals are for more epochs than a quick run has.
+    assert (cold.goal, cold.note) == ("", "the goal of 120 s is one for 10 epochs")
+
+
+def test_no_speed_of_compiled_code_counts_whose_losses_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = on_cuda(tmp_path, monkeypatch, [1.0, 0.5])
+    card.measured("eager", made)
+    (row,) = card.measured("training", made)
+    assert row.ours == 100.0
+    assert "0.00% from uncompiled code's" in row.note
+    made.uncompiled_losses = [2.0, 0.5]
+    (row,) = card.measured("training", made)
+    assert row.ours is None
+    assert row.note == "compiled code's mean loss is 40.00% off; no speed counts"
+
+
 def test_a_worker_that_does_not_end_in_time_fails(tmp_path: Path) -> None:
     soon = bench(tmp_path, ends_at_s=time.monotonic() + 0.2)
     with pytest.raises(WorkerError, match="did not end within"):

@@ -1,5 +1,6 @@
 """The device: the one that is there, or an error; never quietly another."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,6 +109,21 @@ def test_a_device_without_bfloat16_computes_in_float32(monkeypatch: pytest.Monke
     assert in_pass_dtype(found, Recipe(weights="bfloat16")).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("macos", [13, 14])
+def test_bfloat16_is_refused_on_a_mac_that_is_too_old(
+    macos: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mps = torch.backends.mps
+    monkeypatch.setattr(mps, "is_available", lambda: True)
+    monkeypatch.setattr(mps, "is_macos_or_newer", lambda major, _minor: macos >= major)
+    settings = ComputeSettings(device="mps", dtype="bfloat16")
+    if macos > 13:
+        assert resolve_compute(settings).dtype == torch.bfloat16
+        return
+    with pytest.raises(DeviceError, match="mps:0 has no bfloat16: set dtype to float32"):
+        resolve_compute(settings)
+
+
 def test_a_device_that_does_not_compute_is_refused_with_what_torch_is_built_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -127,6 +143,50 @@ def test_a_device_that_does_not_compute_is_refused_with_what_torch_is_built_for(
     assert "more" not in told
 
 
+def test_a_device_whose_memory_others_have_is_not_called_unfit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    check = compute.check_cuda
+    pretend_cuda(monkeypatch, "RTX 3060", (8, 6))
+
+    def no_memory(*_args: object, **_kwargs: object) -> None:
+        raise torch.AcceleratorError("CUDA error: out of memory\nSearch for it")
+
+    monkeypatch.setattr(torch, "ones", no_memory)
+    told = r"^RTX 3060 .* has no memory left \(CUDA error: out of memory\): end other programs"
+    with pytest.raises(DeviceError, match=told):
+        check(torch.device("cuda", 0))
+
+
+def test_a_build_for_amd_is_named_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = compute.check_cuda
+    pretend_cuda(monkeypatch, "AMD Instinct MI300X", (9, 4))
+
+    def no_kernel(*_args: object, **_kwargs: object) -> None:
+        raise torch.AcceleratorError("HIP error: invalid device function")
+
+    monkeypatch.setattr(torch, "ones", no_kernel)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["gfx90a"])
+    monkeypatch.setattr(torch.version, "hip", "7.1")
+    with pytest.raises(DeviceError, match=r"is built for ROCm 7\.1 and gfx90a"):
+        check(torch.device("cuda", 0))
+
+
+def test_cublas_is_told_to_be_deterministic_before_anything_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = []
+    pretend_cuda(monkeypatch, "H100", (9, 0))
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(
+        compute, "check_cuda", lambda _: told.append(os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
+    )
+    monkeypatch.setattr(compute, "why_no_kernels", lambda: "")
+    resolve_compute(ComputeSettings(device="cuda"))
+    resolve_compute(ComputeSettings(device="cuda", deterministic=True))
+    assert told == [None, ":4096:8"]
+
+
 @pytest.mark.skipif(HAS_GPU, reason="this machine has a GPU")
 @pytest.mark.parametrize(("cuda", "why"), [(None, "built without CUDA"), ("13.0", "too old")])
 def test_a_gpu_that_torch_does_not_see_is_not_passed_over_in_silence(
@@ -140,8 +200,9 @@ def test_a_gpu_that_torch_does_not_see_is_not_passed_over_in_silence(
     assert resolve_compute(ComputeSettings()).device.type == "cpu"
     assert not caplog.records
     compute.why_no_cuda.cache_clear()
-    (tmp_path / "version").touch()
-    monkeypatch.setattr(compute, "_NVIDIA_DRIVER", tmp_path / "version")
+    (tmp_path / "libcuda.so.1").touch()
+    drivers = (tmp_path / "version", tmp_path / "libcuda.so.1")
+    monkeypatch.setattr(compute, "_NVIDIA_DRIVERS", drivers)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     assert resolve_compute(ComputeSettings()).device.type == "cpu"
     assert why in caplog.text

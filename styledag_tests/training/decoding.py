@@ -75,13 +75,16 @@ def main() -> None:
 
     from styledag.training.encoding.dataset import EncodedDataset
     from styledag.training.optimising.optimizers import Optimizer
+    from styledag.training.states import state
 
     import styledag_tests.training.conftest  # isort: skip  # noqa: F401 - needs the store
 
     for name in ABSENT:
         sys.modules[name] = None  # type: ignore[assignment]
     Optimizer.step = dying(Optimizer.step, task["step"])  # type: ignore[method-assign]
-    safetensors.torch.save_file = dying(safetensors.torch.save_file, task["write"])
+    writes: Counter[str] = Counter()
+    for owner, name in ((safetensors.torch, "save_file"), (state, "write_tensors")):
+        setattr(owner, name, dying(getattr(owner, name), task["write"], writes))
     tune(EncodedDataset.open(Path(task["encoded"])), Path(task["base"]), Path(task["scratch"]))
 
 

@@ -33,6 +33,14 @@ CUDA = torch.device("cuda", 1)
             DeviceError,
             "CUDNN_STATUS_EXECUTION_FAILED",
         ),
+        (
+            RuntimeError("CUDA error: HIPBLAS_STATUS_ALLOC_FAILED when calling hipblasCreate"),
+            TrainingError,
+            "ran out of memory",
+        ),
+        (RuntimeError("miopenStatusUnknownError"), DeviceError, "cuda:1 failed"),
+        (RuntimeError("HIP error: unspecified launch failure"), DeviceError, "run again"),
+        (torch.AcceleratorError(""), DeviceError, "AcceleratorError"),
     ],
 )
 def test_an_error_of_the_device_is_a_sentence(

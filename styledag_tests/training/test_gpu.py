@@ -8,6 +8,7 @@ import torch
 
 from styledag.models.compute import Compute
 from styledag.training.encoding.dataset import EncodedDataset
+from styledag.training.optimising.optimisation import Optimisation
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_resume import Interrupting, weights
 from styledag_tests.training.training import train
@@ -57,3 +58,38 @@ def test_switches_of_speed_change_the_loss_by_rounding_only(
     switched = train(encoded, base, tmp_path / "switched", compute=cuda(**switches))
     for ours, theirs in zip(plain.log, switched.log, strict=True):
         assert ours.loss == pytest.approx(theirs.loss, rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {},
+        {"weights": "bfloat16"},
+        {"gradient_checkpointing": True},
+        {"min_snr_gamma": 5.0},
+        {"dropped_captions": "base", "caption_dropout": 0.5},
+    ],
+    ids=str,
+)
+def test_no_step_waits_for_the_device(
+    base: Path,
+    encoded: EncodedDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ways: dict[str, Any],
+) -> None:
+    step, steps = Optimisation.step, 0
+
+    def watched(self: Optimisation, *args: Any, **kwargs: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        # In the first one, the schedule's tables are still copied to the device.
+        torch.cuda.set_sync_debug_mode("error" if steps > 1 else "default")
+        try:
+            return step(self, *args, **kwargs)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(Optimisation, "step", watched)
+    result = train(encoded, base, tmp_path, compute=cuda(), **ways)
+    assert steps == len(result.log) > 1

@@ -12,6 +12,7 @@ from styledag.errors import TrainingError
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
 from styledag.training.recipe import LoraSettings, Recipe
+from styledag.training.snapshots.write import write_unet
 from styledag.training.trainable import Trainable
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.conftest import Encode
@@ -54,6 +55,19 @@ def test_folded_weights_do_what_the_adapters_did(base: Path) -> None:
     adapted = noised(unet)
     assert not torch.allclose(adapted, untouched, atol=1e-3)
     torch.testing.assert_close(noised(plain), adapted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_folded_snapshot_takes_the_memory_of_single_weights(base: Path, tmp_path: Path) -> None:
+    device = torch.device("cuda", 0)
+    unet = load_unet(base).to(device)
+    adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
+    averages = {name: each.detach() for name, each in adapters.parameters.items()}
+    largest = 4 * max(each.numel() for each in unet.parameters())
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    write_unet(unet, adapters.folded(averages), tmp_path / "unet")
+    assert torch.cuda.max_memory_allocated(device) - before < 5 * largest
 
 
 @pytest.mark.parametrize("file", [DIFFUSERS_FILE, KOHYA_FILE])

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import distributed, nn
 
 from styledag.errors import DeviceError
 from styledag.store.workspace import Workspace
 from styledag.training.__main__ import RESULT_FILE, SCRATCH, main
 from styledag.training.optimising.optimisation import Optimisation
-from styledag.training.processes import joined_processes
+from styledag.training.processes import Processes, joined_processes
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import RECIPE
 
@@ -174,3 +175,22 @@ def test_run_that_was_cut_off_is_not_resumed_with_other_inputs(
     (folder / "one more.txt").write_text("other content")
     assert main(command) == 0
     assert len(steps) == 3 + 3
+
+
+def test_no_pass_sends_buffers_to_other_processes() -> None:
+    module = nn.Linear(2, 2)
+    module.register_buffer("weight_in_few_bits", torch.zeros(8, dtype=torch.uint8))
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        wrapped: Any = Processes(rank=0, size=2).wrapped(module)
+        assert not wrapped.will_sync_module_buffers()
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_several_processes_on_mps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    with pytest.raises(DeviceError, match="on MPS: start one"), joined_processes("auto"):
+        pass

@@ -268,7 +268,7 @@ def test_disk_that_fills_up_loses_nothing(
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, unlimited[1]))
     try:
-        with pytest.raises(StorageError, match=r"cannot write .*step-00000004"):
+        with pytest.raises(StorageError, match=r"cannot use .*step-00000004"):
             train(encoded, base, tmp_path / "full")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)

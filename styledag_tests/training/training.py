@@ -90,9 +90,14 @@ def train(
     )
 
 
-def dying(function: Callable[..., Any], at: int) -> Callable[..., Any]:
-    """Return the function, which kills its process instead of being called the n-th time."""
-    calls: Counter[str] = Counter()
+def dying(
+    function: Callable[..., Any], at: int, calls: Counter[str] | None = None
+) -> Callable[..., Any]:
+    """Return the function, which kills its process instead of being called the n-th time.
+
+    Functions that are given the same ``calls`` count together.
+    """
+    calls = Counter() if calls is None else calls
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         calls["so far"] += 1
@@ -118,6 +123,7 @@ def main() -> None:
     from styledag.training.estimating.estimate import PlannedTraining
     from styledag.training.estimating.memory_check import check_memory
     from styledag.training.recipe import Recipe
+    from styledag.training.states import state
 
     import styledag.training.unet_run  # isort: skip  # noqa: F401 - loaded once, before the forks
 
@@ -140,7 +146,9 @@ def main() -> None:
             continue
         die_at = {"microstep": 0, "write": 0, "snapshot": 0} | order["die_at"]
         UNet2DConditionModel.forward = dying(UNet2DConditionModel.forward, die_at["microstep"])
-        safetensors.torch.save_file = dying(safetensors.torch.save_file, die_at["write"])
+        writes: Counter[str] = Counter()
+        for owner, name in ((safetensors.torch, "save_file"), (state, "write_tensors")):
+            setattr(owner, name, dying(getattr(owner, name), die_at["write"], writes))
         train(
             EncodedDataset.open(Path(task["encoded"])),
             Path(task["base"]),

@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+#include "pinned_memory.h"
+
 namespace {
 
 using at::Tensor;
@@ -28,6 +30,13 @@ const c10::DispatchKeySet kKeys(c10::DispatchKey::CUDA);
 constexpr size_t kPage = 512;  // CUDA's allocator rounds up to it.
 
 std::atomic<int64_t> live{0}, peak{0}, waits{0};
+std::atomic<bool> refuses_waits{false};
+
+// The host waits for the device, as torch notices where its debug mode of synchronisation is on.
+void wait() {
+  waits++;
+  TORCH_CHECK(!refuses_waits, "called a synchronizing CUDA operation");
+}
 
 c10::Stream the_stream() { return c10::Stream(c10::Stream::DEFAULT, kDevice); }
 
@@ -84,6 +93,8 @@ struct Allocator final : c10::Allocator {
 };
 Allocator allocator;
 
+PinnedAllocator pinned_allocator;
+
 struct Generator final : c10::GeneratorImpl {
   at::Generator inner = at::make_generator<at::CPUGeneratorImpl>();
 
@@ -121,8 +132,8 @@ struct Hooks : at::CUDAHooksInterface {
   void setCurrentDevice(c10::DeviceIndex) const override {}
   c10::DeviceIndex exchangeDevice(c10::DeviceIndex) const override { return 0; }
   c10::DeviceIndex maybeExchangeDevice(c10::DeviceIndex) const override { return 0; }
-  bool isPinnedPtr(const void*) const override { return false; }
-  c10::Allocator* getPinnedMemoryAllocator() const override { return c10::GetCPUAllocator(); }
+  bool isPinnedPtr(const void* at) const override { return PinnedAllocator::contains(at); }
+  c10::Allocator* getPinnedMemoryAllocator() const override { return &pinned_allocator; }
   c10::Allocator* getCUDADeviceAllocator() const override { return &allocator; }
   c10::Device getDeviceFromPtr(void*) const override { return kDevice; }
   const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
@@ -215,7 +226,7 @@ void run_on_host(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit:
   std::vector<c10::IValue> used;
   std::vector<Tensor> inputs;
   bool has_host = false;
-  if (kWaits.count(name)) waits++;
+  if (kWaits.count(name)) wait();
 
   auto seen = [&](const Tensor& tensor) {
     if (is_ours(tensor)) inputs.push_back(tensor);
@@ -315,7 +326,7 @@ Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, Dtype dtype
 }
 
 Tensor& copy(Tensor& to, const Tensor& from, bool non_blocking) {
-  if (!non_blocking && is_ours(from) && !is_ours(to)) waits++;
+  if (!non_blocking && is_ours(from) != is_ours(to) && from.numel()) wait();
   at::AutoDispatchBelowADInplaceOrView guard;
   on_host(to).copy_(on_host(from));
   return to;
@@ -384,4 +395,5 @@ int64_t pretended_live_bytes() { return live; }
 int64_t pretended_peak_bytes() { return peak; }
 int64_t pretended_reset_peak() { return peak = live.load(); }
 int64_t pretended_waits() { return waits; }
+int64_t pretended_refuse_waits(int64_t refused) { return refuses_waits = refused != 0; }
 }

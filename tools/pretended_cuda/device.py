@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 _SOURCE = Path(__file__).with_suffix(".cpp")
+_HEADER = _SOURCE.with_name("pinned_memory.h")
 _BUILD = Path(__file__).parents[2] / "build" / "pretended_cuda"
 _TOTAL_BYTES = 80 << 30
-_NAMES = ("live_bytes", "peak_bytes", "reset_peak", "waits")
+_NAMES = ("live_bytes", "peak_bytes", "reset_peak", "waits", "refuse_waits")
+_SYNC_ERROR = 2
+"""torch's debug mode of synchronisation in which a wait is an error."""
 
 
 class PretendedDevice:
@@ -26,6 +29,7 @@ class PretendedDevice:
         for name in _NAMES:
             function = getattr(library, f"pretended_{name}")
             function.restype = ctypes.c_int64
+            function.argtypes = [ctypes.c_int64] if name == "refuse_waits" else []
             setattr(self, name, function)
 
     live_bytes: Any
@@ -34,7 +38,9 @@ class PretendedDevice:
     """The most of them since the last ``reset_peak``."""
     reset_peak: Any
     waits: Any
-    """How often the host asked for a number that the device had to compute first."""
+    """How often the host waited: for a number of the device's, or for a copy that is not pinned."""
+    refuse_waits: Any
+    """Whether a wait is an error from now on."""
 
 
 def build() -> Path:
@@ -44,7 +50,8 @@ def build() -> Path:
         SystemExit: If there is no compiler, or torch has another interface.
     """
     torch = _torch_folder()
-    library = _BUILD / f"{importlib.metadata.version('torch')}-{_SOURCE.stat().st_mtime_ns}.so"
+    changed_ns = max(each.stat().st_mtime_ns for each in (_SOURCE, _HEADER))
+    library = _BUILD / f"{importlib.metadata.version('torch')}-{changed_ns}.so"
     if library.exists():
         return library
     compiler = shutil.which("g++")
@@ -104,6 +111,12 @@ def _change_torch(device: PretendedDevice) -> None:
         _index(at)
         device.reset_peak()
 
+    sync_mode = [0]
+
+    def set_sync_mode(mode: int) -> None:
+        sync_mode[0] = mode
+        device.refuse_waits(mode == _SYNC_ERROR)
+
     class Runtime:
         def cudaMemGetInfo(self, at: int) -> tuple[int, int]:  # noqa: N802 - CUDA's own name
             _index(at)
@@ -123,6 +136,8 @@ def _change_torch(device: PretendedDevice) -> None:
         "synchronize": lambda: None,
         "isInBadFork": lambda: False,
         "getCurrentRawStream": lambda _: 0,
+        "set_sync_debug_mode": set_sync_mode,
+        "get_sync_debug_mode": lambda: sync_mode[0],
     }
     for name, function in below.items():
         setattr(torch._C, f"_cuda_{name}", function)
@@ -146,6 +161,8 @@ def _change_torch(device: PretendedDevice) -> None:
     }
     for name, value in above.items():
         setattr(torch.cuda, name, value)
+    memory: Any = torch.cuda.memory  # which has a name of its own for what it imports
+    memory.is_initialized = above["is_initialized"]
 
 
 def _index(at: object) -> int:

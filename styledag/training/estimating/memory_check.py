@@ -1,5 +1,6 @@
 """Whether a run fits the memory that is there; if not, which settings would make it fit."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,6 +64,10 @@ def check_memory(planned: PlannedTraining, *, free: int | None = None) -> dict[s
     device = planned.compute.device
     available = free_bytes(device) if free is None else free
     total = sum(needed.values())
+    if total > available and free is None:
+        # Compiled modules refer to themselves: those of an earlier run may be there still.
+        gc.collect()
+        available = free_bytes(device)
     if total <= available:
         return needed
     items = ", ".join(f"{name} {size / _GB:.2f}" for name, size in needed.items() if size)

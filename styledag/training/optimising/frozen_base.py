@@ -42,7 +42,7 @@ class FrozenBase:
             noisy_latents: The denoiser's input. # BCHW
             batch: The batch that they are of, on the base's device.
         """
-        at = batch.dropped.nonzero()[:, 0]
+        at = batch.dropped
         if not len(at):
             return target
         predicted = self._base.predict(

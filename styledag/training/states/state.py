@@ -14,6 +14,8 @@ from torch import Tensor
 
 from styledag.settings import canonical_json
 from styledag.store.files import link_tree, replaced_folder
+from styledag.tensors.reader import TensorSpec
+from styledag.tensors.writer import in_file_order, write_tensors
 from styledag.training.disk import write_errors
 from styledag.training.records import StepLog
 
@@ -56,10 +58,7 @@ class TrainingStates:
         """
         final = self._folder / f"step-{state.step:08d}"
         with write_errors(final), replaced_folder(final) as partial:
-            safetensors.torch.save_file(
-                {name: tensor.contiguous() for name, tensor in state.tensors.items()},
-                partial / _TENSORS,
-            )
+            _write(state.tensors, partial / _TENSORS)
             record = {
                 "identity": state.identity,
                 "step": state.step,
@@ -131,6 +130,22 @@ class TrainingStates:
         for other in self._folder.iterdir():
             if other != kept:
                 shutil.rmtree(other, ignore_errors=True)
+
+
+def _write(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors, of which two at a time are in host memory and none again on the device.
+
+    ``safetensors`` copies all of them to the host first, and asks for contiguous ones: of weights
+    with their channels innermost a device would hold a second copy of everything.
+    """
+    specs = [TensorSpec(name, each.dtype, tuple(each.shape)) for name, each in tensors.items()]
+    write_tensors(
+        path,
+        in_file_order(specs),
+        {},
+        lambda spec, _start, _stop: tensors[spec.name].detach().cpu(),
+        whole_tensors=True,
+    )
 
 
 def tensors_below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

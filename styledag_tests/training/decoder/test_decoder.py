@@ -299,7 +299,7 @@ def test_a_disk_that_fills_up_is_named(base: Path, encoded: EncodedDataset, tmp_
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, unlimited[1]))
     try:
-        with pytest.raises(StorageError, match=r"cannot write .*step-00000002"):
+        with pytest.raises(StorageError, match=r"cannot use .*step-00000002"):
             tune(encoded, base, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)

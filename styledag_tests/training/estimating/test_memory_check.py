@@ -1,4 +1,6 @@
+import gc
 import shutil
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,26 @@ def test_what_just_does_not_fit_is_refused_with_the_mildest_setting(base: Path) 
     assert "activations" in message
     assert "batch_size: 1, gradient_accumulation: 8 saves" in message
     assert message.endswith("with gradient_checkpointing: true")
+
+
+def test_what_an_earlier_run_compiled_is_let_go_first(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: Any = torch.nn.Linear(2, 2)
+    compiled.called_instead = compiled.forward  # as torch.compile has it
+    earlier = weakref.ref(compiled)
+    run = planned(base)
+    needed = estimate_training(run).needed_bytes
+    monkeypatch.setattr(
+        "styledag.training.estimating.memory_check.free_bytes",
+        lambda _: needed - 1 if earlier() is not None else needed,
+    )
+    gc.disable()
+    try:
+        del compiled
+        assert sum(check_memory(run).values()) == needed
+    finally:
+        gc.enable()
 
 
 def test_the_advice_fits_and_each_setting_saves_what_it_says(base: Path) -> None:
