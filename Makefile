@@ -56,8 +56,8 @@ fuzz: $(READY) ## Fuzz what reads the web, sidecars and image files for ten minu
 	$(BIN)/python -m tools.fuzz --seconds 600
 
 .PHONY: bench-gpu
-bench-gpu: $(READY) ## Measure a GPU in nine minutes, or PARTS such as "whole training warm"; PEER is diffusers' script
-	$(BIN)/python -m benchmarks.card $(PARTS) $(if $(PEER),--peer $(PEER)) --json build/card.json --table build/card.md
+bench-gpu: $(READY) ## Write docs/performance.md in nine minutes, or add PARTS such as "encoding training warm"; PEER is diffusers' script
+	$(BIN)/python -m benchmarks.card $(PARTS) $(if $(PEER),--peer $(PEER)) --json build/card.json
 
 .PHONY: lint
 lint: $(READY) ## ruff, mypy and who may import whom

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.speed.fake import STARTER_BLIP, write_captioner, write_checkpoint, write_images
 from benchmarks.speed.measured import run_worker
@@ -58,6 +58,11 @@ class Bench:
     def base(self) -> Path:
         """The fake base."""
         return self.work / f"base-{self.scale.architecture.size_px}"
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that are left; ``None`` without an end."""
+        return None if math.isinf(self.ends_at_s) else self.ends_at_s - time.monotonic()
 
     def prepare(self) -> None:
         """Make base and images."""
@@ -143,8 +148,13 @@ class Bench:
             work=str(self._folder("encoded", self._contest)),
         )
 
-    def contest(self, rounds: int) -> dict[str, list[Figures]]:
-        """Run ours and the peer by turns, each time in a fresh process."""
+    def contest(self, rounds: int, *, untuned: bool = True) -> dict[str, list[Figures]]:
+        """Run ours and the peer by turns, each time in a fresh process.
+
+        Args:
+            rounds: How often.
+            untuned: Whether the peer is also run as its README says.
+        """
         size_px = self.scale.architecture.size_px
         peers = {
             "peer, tuned": tuned_flags(
@@ -155,6 +165,8 @@ class Bench:
             ),
             "peer, README": readme_flags(device=self.device, size_px=size_px),
         }
+        if not untuned:
+            del peers["peer, README"]
         found: dict[str, list[Figures]] = {}
         for _ in range(rounds):
             found.setdefault("ours", []).append(self.train("contest", compute=self.scale.fast))
@@ -181,12 +193,17 @@ class Bench:
         }
         return {name: self.train("ladder", **settings) for name, settings in rungs.items()}
 
-    def whole(self) -> Figures:
-        """Train on all images with a snapshot after each epoch, and count all of the time."""
+    def whole(self, compiled: Literal["auto", "on"] = "auto") -> Figures:
+        """Train on all images with a snapshot after each epoch, and count all of the time.
+
+        Args:
+            compiled: Whether it is compiled; by itself so short a training is not.
+        """
         scale = self.scale
+        compute = {**scale.fast, "compile": compiled}
         recipe = {"epochs": scale.whole_epochs, "snapshot_every_epochs": 1}
         images = (scale.whole_images, scale.architecture.size_px)
-        return self.train("whole", compute=scale.fast, recipe=recipe, images=images)
+        return self.train("whole", compute=compute, recipe=recipe, images=images)
 
     def lean(self) -> Figures:
         """Train with the least memory, one image a step."""
@@ -288,7 +305,7 @@ class Bench:
             device=self.device,
             threads=self.threads,
             log=self.work / "log.txt",
-            timeout_s=None if math.isinf(self.ends_at_s) else self.ends_at_s - time.monotonic(),
+            timeout_s=self.left_s,
         )
 
     def _float32(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The pieces of ``benchmarks/card.py``, as small as they get."""
 
+import json
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +67,13 @@ def test_a_part_that_fails_is_reported_and_does_not_end_the_rest(
 
     monkeypatch.setitem(card.PARTS, "lean", fails)
     found = card.measured("lean", bench(tmp_path, ends_at_s=math.inf))
-    assert found == [card.Row("lean", note="benchmarks.speed.ours ended with 1")]
+    assert found == [card.Row("lean", note="benchmarks.speed.ours ended with 1", part="lean")]
 
 
 def test_what_the_time_does_not_suffice_for_is_left_out(tmp_path: Path) -> None:
     over = bench(tmp_path, ends_at_s=time.monotonic())
-    assert card.measured("whole", over) == [card.Row("whole", note="not reached in the time")]
+    (row,) = card.measured("whole", over)
+    assert (row.ours, row.note, row.part) == (None, "not reached in the time", "whole")
 
 
 def on_cuda(work: Path, monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> Bench:
@@ -86,14 +89,30 @@ def test_only_what_was_compiled_before_is_called_warm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    (tmp_path / "compiled").mkdir()
     made = on_cuda(tmp_path, monkeypatch, [1.0])
-    (cold,) = card.measured("whole", made)
-    assert not (tmp_path / "compiled").exists()
+    (whole,) = card.measured("whole", made)
+    assert (whole.ours, whole.goal) == (9.0, "120")
     (warm,) = card.measured("warm", made)
-    assert (cold.what[-10:], warm.what[-10:]) == ("cold cache", "warm cache")
-    # The goals are for more epochs than a quick run has.
-    assert (cold.goal, cold.note) == ("", "the goal of 120 s is one for 10 epochs")
+    assert (warm.ours, warm.note) == (None, "nothing was compiled before: name training before it")
+    (tmp_path / "compiled").mkdir()
+    (warm,) = card.measured("warm", made)
+    assert (warm.ours, warm.goal, warm.what[-10:]) == (9.0, "75", "warm cache")
+
+
+def test_parts_that_are_measured_later_join_those_of_the_same_machine(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    first = [card.Row("encoding", 1.0, part="encoding"), card.Row("warm", part="warm")]
+    assert card.with_former(first, path, MACHINE) == first
+    rows = [asdict(row) for row in first]
+    path.write_text(json.dumps({"machine": MACHINE, "rows": rows}))
+    later = [card.Row("warm", 2.0, part="warm"), card.Row("eager", 3.0, part="eager")]
+    found = card.with_former(later, path, MACHINE)
+    assert [(row.part, row.ours) for row in found] == [
+        ("encoding", 1.0),
+        ("eager", 3.0),
+        ("warm", 2.0),
+    ]
+    assert card.with_former(first, path, MACHINE | {"torch": "2.14.0"}) == first
 
 
 def test_no_speed_of_compiled_code_counts_whose_losses_are_others(
