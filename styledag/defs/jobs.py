@@ -40,6 +40,9 @@ PARTS = {
     "draw_sweep": Part(
         "Draw more weights than are stored.", "model", frozenset({"blends"}), optional=True
     ),
+    "blend_parts": Part(
+        "Blend text encoders and autoencoders.", "blend", frozenset({"blends"}), optional=True
+    ),
     "draw": Part("Blend, and draw samples.", "blend", frozenset({"blends"})),
     "show": Part("Score the model and write its report.", "model", frozenset({"results"})),
     "publish_data": Part("Publish the dataset.", "style", frozenset({"publishing"}), optional=True),

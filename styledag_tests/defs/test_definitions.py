@@ -23,7 +23,7 @@ EDGES = {
     "merged_unet": {"ema_unet", "checkpoint"},
     "vae_decoder": {"encoded_dataset", "image_dataset"},
     "merged_vae": {"vae_decoder"},
-    "merged_parts": set(),
+    "merged_parts": {"ema_unet"},
     "sample_grid": {"merged_unet", "merged_parts", "merged_vae"},
     "sweep": {"ema_unet", "merged_vae"},
     "evolution": {"ema_unet", "checkpoint", "merged_vae"},

@@ -51,6 +51,7 @@ def test_a_job_has_the_partitions_of_its_stages(project: Project) -> None:
         "data": {STYLE},
         "train": {model},
         "draw_sweep": set(),
+        "blend_parts": set(),
         "draw": {f"{model}@{weight}" for weight in ("0.00", "0.50", "1.00")},
         "show": {model},
         "publish_data": set(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from styledag.graph.blended_base import MERGED_PARTS, has_parts
 from styledag.graph.blended_models import foreign_role, outside_of, shares_of, uses_of_parts
-from styledag.graph.stage import Declaration, Inputs, Settings, Stage, Uses
+from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
 from styledag.merging import blend
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
@@ -87,5 +87,7 @@ STAGE = Stage(
     run=blend_parts,
     is_asked_for=has_parts,
     settings=_settings,
+    # Nothing of it is read: it is what the other parts belong to, and are made after.
+    reads=(Reads("ema_unet"),),
     further_uses=_uses,
 )
