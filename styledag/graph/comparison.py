@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from styledag.errors import ArtifactMissingError
+from styledag.graph.blending.swept import SWEEP
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.reporting.reported_samples import samples_by_name
-from styledag.graph.swept_blends import SWEEP
 from styledag.graph.tracing.difference import since_previous
 from styledag.manifest import read_rows
 from styledag.report.comparison import ComparedRecipe, Comparison

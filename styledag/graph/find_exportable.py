@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from styledag.errors import LineageError
-from styledag.graph.blended_base import MERGED_PARTS, blended_base, has_parts
+from styledag.graph.blending.base import MERGED_PARTS, blended_base, has_parts
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.drawing import MERGED_VAE, WHOLE_BASE, has_decoder
 from styledag.graph.exports.exportable import Exportable, blend_key, check_base

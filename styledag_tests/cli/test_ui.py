@@ -81,8 +81,8 @@ def test_without_locks_the_web_ui_opens(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with only_ui(tmp_path):
-        pass
+    with only_ui(tmp_path) as first, only_ui(tmp_path) as second:
+        assert first.name == second.name == str(tmp_path / "ui.lock")
 
 
 def test_no_module_of_the_project_s_folder_is_taken_for_another_s(tmp_path: Path) -> None:

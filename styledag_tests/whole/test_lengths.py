@@ -15,13 +15,13 @@ from styledag.cli.main import cli
 from styledag.dataset.read import read_dataset
 from styledag.defs.partitions import read_partitions
 from styledag.errors import ArtifactMissingError, StyleFileError
+from styledag.graph.blending.averages import reconstruct_average
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.comparison import compare_recipes
 from styledag.graph.lineage import trace
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
 from styledag.graph.status import style_status
-from styledag.graph.stored_averages import reconstruct_average
 from styledag.graph.tracing.ancestry import find_artifact, lineage_of
 from styledag.manifest import read_rows
 from styledag.project import Project

@@ -5,7 +5,7 @@ from typing import Any
 
 from styledag.bases.base import Base
 from styledag.errors import StyledagError
-from styledag.graph.blended_models import denoiser_part
+from styledag.graph.blending.models import denoiser_part
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.models.config import read_config

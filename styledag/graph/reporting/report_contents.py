@@ -8,13 +8,13 @@ from typing import Any
 
 from styledag.captions.records import CaptionedImage
 from styledag.collect.records import Origin
+from styledag.graph.blending.swept import SWEEP, base_share_of
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.lineage import Ancestor, nearest, sources_first, trace_among
 from styledag.graph.reporting.report_data import data_section
 from styledag.graph.reporting.reported_samples import samples_by_name
 from styledag.graph.snapshots import TRAINING_LOG, read_snapshots
 from styledag.graph.stage import Inputs
-from styledag.graph.swept_blends import SWEEP, base_share_of
 from styledag.graph.tracing.difference import changes_between
 from styledag.manifest import Manifest, read_rows
 from styledag.merging.blend import blend_amount

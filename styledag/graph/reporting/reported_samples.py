@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from styledag.graph.blending.swept import SWEEP
 from styledag.graph.blends import Blend
-from styledag.graph.swept_blends import SWEEP
 from styledag.sampling.index import read_frames, read_samples, read_swept
 from styledag.store.artifact import Artifact
 

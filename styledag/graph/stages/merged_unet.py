@@ -6,7 +6,8 @@ average of that share of the run, reconstructed from what the checkpoints keep. 
 versions, the method and the real amount of fine-tune are in the header.
 """
 
-from styledag.graph.blended_models import (
+from styledag.graph.blending.averages import reconstruct_average
+from styledag.graph.blending.models import (
     denoiser_part,
     foreign_role,
     outside_of,
@@ -17,7 +18,6 @@ from styledag.graph.blends import mixed_with
 from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
-from styledag.graph.stored_averages import reconstruct_average
 from styledag.merging import blend
 from styledag.models.reference import ResolvedModel
 from styledag.store.artifact import Artifact, Facts

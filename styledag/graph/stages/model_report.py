@@ -1,11 +1,11 @@
 """One self-contained page about a model, one a model: images, scores, data, lineage."""
 
-from styledag.graph.blended_base import READS_PARTS
+from styledag.graph.blending.base import READS_PARTS
+from styledag.graph.blending.swept import READS_SWEEP
 from styledag.graph.checks import REPORT_OPENS
 from styledag.graph.drawing import READS_DECODER
 from styledag.graph.reporting.report_contents import model_report
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
-from styledag.graph.swept_blends import READS_SWEEP
 from styledag.report import report
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace

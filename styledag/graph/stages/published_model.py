@@ -4,7 +4,7 @@ The fine-tune, or the blend that `publish.blend` names, in one commit under a ta
 Only what changed is uploaded; a version that is there is left alone.
 """
 
-from styledag.graph.blended_base import MERGED_PARTS, blended_base, has_parts
+from styledag.graph.blending.base import MERGED_PARTS, blended_base, has_parts
 from styledag.graph.blends import Blend
 from styledag.graph.drawing import MERGED_VAE, READS_DECODER, WHOLE_BASE
 from styledag.graph.exports.exportable import Exportable, blend_key, check_base

@@ -1,6 +1,6 @@
 """Prompts by seeds of one blend, labelled; an image follows from prompt and seed alone."""
 
-from styledag.graph.blended_base import MERGED_PARTS, READS_PARTS, blended_base
+from styledag.graph.blending.base import MERGED_PARTS, READS_PARTS, blended_base
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.drawing import READS_DECODER, WHOLE_BASE, sampler_of, samples_of, tuned_vae
 from styledag.graph.previews import image_of

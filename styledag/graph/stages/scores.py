@@ -6,7 +6,14 @@ stand beside it.
 
 from typing import TYPE_CHECKING
 
-from styledag.graph.blended_base import MERGED_PARTS, READS_PARTS, blended_base
+from styledag.graph.blending.base import MERGED_PARTS, READS_PARTS, blended_base
+from styledag.graph.blending.swept import (
+    READS_SWEEP,
+    SWEEP,
+    base_share_of,
+    swept_blends,
+    swept_denoisers,
+)
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
 from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_LEARNED
@@ -14,13 +21,6 @@ from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
-from styledag.graph.swept_blends import (
-    READS_SWEEP,
-    SWEEP,
-    base_share_of,
-    swept_blends,
-    swept_denoisers,
-)
 from styledag.merging.blend import blend_amount
 from styledag.sampling.index import read_frames, read_samples, read_swept
 from styledag.sampling.weights import Weights

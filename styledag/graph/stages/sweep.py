@@ -4,11 +4,11 @@ A blend that is worth keeping is one more of `blends.weights`. A style without `
 none.
 """
 
+from styledag.graph.blending.swept import SWEEP, has_sweep, swept_blends, swept_denoisers
 from styledag.graph.checkpoint_unets import denoiser_of
 from styledag.graph.drawing import READS_DECODER, WHOLE_BASE, sampler_of, samples_of, tuned_vae
 from styledag.graph.previews import image_of
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
-from styledag.graph.swept_blends import SWEEP, has_sweep, swept_blends, swept_denoisers
 from styledag.merging import blend
 from styledag.sampling import sweep
 from styledag.store.artifact import Facts

@@ -113,7 +113,8 @@ def test_what_is_not_read_may_hold_infinity(first_pipeline: Path, tmp_path: Path
     further = {"sqrt_recip_alphas_cumprod": bad, "model_ema.diffusion_modelout2bias": -bad}
     save_file(load_file(path) | further, path)
 
-    find_base(folder_of(path, first_pipeline))
+    base = find_base(folder_of(path, first_pipeline))
+    assert all(bool(each.isfinite().all()) for each in base.denoiser().state_dict().values())
 
 
 @pytest.mark.parametrize(

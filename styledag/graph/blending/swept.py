@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from styledag.graph.blended_models import denoiser_part, uses_of_parts
+from styledag.graph.blending.models import denoiser_part, uses_of_parts
 from styledag.graph.checkpoint_unets import denoiser_of
 from styledag.graph.snapshots import read_final
 from styledag.graph.stage import Declaration, Inputs, Reads, Uses

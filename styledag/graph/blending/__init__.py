@@ -1,0 +1,1 @@
+"""What blends of a model are made of, stored and swept, and the base that they are drawn with."""
