@@ -21,8 +21,9 @@ from styledag.collect.web.robots import MOST_ROBOTS_BYTES, Robots
 from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.transport import Answer, Transport
 from styledag.collect.web.turns import HostTurns
-from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s, retry_after_s
+from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s
 from styledag.errors import FetchError, is_transient
+from styledag.retry_after import retry_after_s
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 

@@ -16,9 +16,9 @@ from styledag.collect.web.originals import original_url
 from styledag.collect.web.rendered_text import plain_text
 from styledag.collect.web.robots import robots_text
 from styledag.collect.web.srcset import candidates
-from styledag.collect.web.waiting import retry_after_s
 from styledag.collect.wikitext import gallery_captions
 from styledag.errors import FetchError
+from styledag.retry_after import retry_after_s
 
 quickly = settings(
     max_examples=150,
