@@ -1,29 +1,45 @@
 """An OpenAI-compatible endpoint as the captioner: vLLM, Ollama, llama.cpp or a hosted model."""
 
-import base64
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import requests
 
+from styledag.captions.chat_completions import (
+    Answer,
+    address,
+    completions_address,
+    failure_in,
+    other_name,
+    question,
+    read_answer,
+)
 from styledag.captions.settings import CaptionSettings, EndpointSettings
-from styledag.captions.thinking import answer_after_thought, unfinished_thought
+from styledag.captions.thinking import answer_after_thought, only_thought, unfinished_thought
 from styledag.errors import ModelError
+from styledag.retry_after import retry_after_s
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_JPEG_QUALITY = 95
 _LONGEST_WAIT_S = 60.0
+_LONGEST_ASKED_S = 900.0
+"""A server that asks to wait longer is given up; a later run asks only what is left."""
+_LOADING_WAIT_S = 5.0
+_LONGEST_LOADING_S = 900.0
 _GLANCE_S = 10.0
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
-_USAGE = ("prompt_tokens", "completion_tokens")
+_MISREAD = frozenset({400, 422})
+_LOADING = re.compile("loading", re.IGNORECASE)
+_RETRY_DELAY = re.compile(r'"retryDelay": ?"([\d.]+)s"', re.ASCII)
+"""How long Gemini asks to wait; it has no header for it."""
 
 
 class EndpointCaptioner:
@@ -31,8 +47,9 @@ class EndpointCaptioner:
 
     Args:
         endpoint: Where it is, and how it is asked.
-        work: Counts what was asked: ``endpoint_requests``, ``answers_cut_off`` by the most tokens
-            and, as the server states them, ``prompt_tokens`` and ``completion_tokens``.
+        work: Counts what was asked: ``endpoint_requests``, ``answers_cut_off`` by the most tokens,
+            ``answers_refused`` and, as the server states them, ``prompt_tokens`` and
+            ``completion_tokens``.
         backoff_s: Seconds before the first further try; doubled before each next one.
     """
 
@@ -42,6 +59,7 @@ class EndpointCaptioner:
         self._endpoint = endpoint
         self._work = work
         self._backoff_s = backoff_s
+        self._other_names: dict[str, str] = {}
 
     @property
     def version(self) -> str:
@@ -64,62 +82,148 @@ class EndpointCaptioner:
         """
         with ThreadPoolExecutor(self._endpoint.concurrency) as executor:
             answers = list(executor.map(lambda image: self._ask(image, settings), images))
-        for _, usage, is_cut in answers:
-            self._work.update({name: int(usage.get(name) or 0) for name in _USAGE})
-            self._work.update({"answers_cut_off": 1} if is_cut else {})
+        for answer in answers:
+            self._work.update(answer.usage)
+            self._work.update({"answers_cut_off": 1} if answer.is_cut else {})
+            self._work.update({"answers_refused": 1} if answer.is_refused else {})
         self._work["endpoint_requests"] += len(answers)
-        return [caption for caption, _, _ in answers]
+        name = self._name
+        return [answer_after_thought(answer.text, captioner=name) for answer in answers]
 
-    def _ask(
-        self, image: "Image", settings: CaptionSettings
-    ) -> tuple[str, Mapping[str, Any], bool]:
-        """Return the caption, what it cost, and whether max_new_tokens cut it off."""
-        answer = self._sent(_question(image, self._endpoint.model, settings))
+    @property
+    def _name(self) -> str:
+        return f"{self._endpoint.model} at {self._endpoint.url}"
+
+    def _ask(self, image: "Image", settings: CaptionSettings) -> Answer:
+        sent = self._sent(question(image, self._endpoint.model, settings))
         try:
-            message = answer["choices"][0]["message"]
-            content = str(message["content"] or "")
-            thought = message.get("reasoning_content") or message.get("reasoning")
-            is_cut = answer["choices"][0].get("finish_reason") == "length"
-            usage = answer.get("usage") or {}
-        except (LookupError, TypeError, AttributeError) as exc:
+            answer = read_answer(sent)
+        except (LookupError, TypeError, AttributeError, ValueError) as exc:
             raise ModelError(
                 f"{self._endpoint.url} answers in another form than OpenAI's chat completions: "
-                f"{str(answer)[:200]}"
+                f"{str(sent)[:200]}"
             ) from exc
-        name = f"{self._endpoint.model} at {self._endpoint.url}"
-        if thought and not content.strip() and is_cut:
-            raise unfinished_thought(name)
-        return answer_after_thought(content, captioner=name), usage, is_cut
+        if not answer.text and answer.is_cut:
+            raise unfinished_thought(self._name)
+        if not answer.text and answer.has_thought:
+            raise only_thought(self._name)
+        return answer
 
-    def _sent(self, question: Mapping[str, Any]) -> Any:
-        wait_s = self._backoff_s
-        for tries_left in range(self._endpoint.retries, -1, -1):
-            try:
-                response = requests.post(
-                    f"{self._endpoint.url.rstrip('/')}/chat/completions",
-                    json=question,
-                    headers=_headers(self._endpoint),
-                    timeout=self._endpoint.timeout_s,
-                    allow_redirects=False,
-                )
-                if response.status_code == requests.codes.ok:
-                    return response.json()
-                trouble = f"{response.status_code} {response.reason}: {response.text[:200]}"
-                passing = response.status_code in _PASSING
-                asked_s = _seconds(response.headers.get("Retry-After", ""))
-            except requests.JSONDecodeError as exc:
-                raise ModelError(f"{self._endpoint.url} does not answer in JSON ({exc})") from exc
-            except requests.RequestException as exc:
-                trouble, passing, asked_s = f"{type(exc).__name__}: {exc}", True, 0.0
-            if not passing or not tries_left:
-                break
-            time.sleep(min(max(wait_s, asked_s), _LONGEST_WAIT_S))
-            wait_s *= 2
-        raise ModelError(
+    def _sent(self, asked: Mapping[str, Any]) -> Any:
+        """Return what the server answers, asked again after failures that may pass."""
+        wait_s, loading_s, tries_left = self._backoff_s, 0.0, self._endpoint.retries
+        while True:
+            renamed = self._renamed(asked)
+            answer, failure = self._tried(renamed)
+            if failure is None:
+                return answer
+            if failure.status in _MISREAD and (other := other_name(renamed, failure.body)):
+                self._other_names[other[0]] = other[1]
+                continue
+            is_loading = failure.is_loading and loading_s < _LONGEST_LOADING_S
+            if not failure.may_pass or not (tries_left or is_loading):
+                raise self._unanswered(failure)
+            if is_loading:
+                time.sleep(_LOADING_WAIT_S)
+                loading_s += _LOADING_WAIT_S
+            else:
+                time.sleep(max(min(wait_s, _LONGEST_WAIT_S), failure.asked_s))
+                tries_left -= 1
+                wait_s *= 2
+
+    def _tried(self, asked: Mapping[str, Any]) -> "tuple[Any, _Failure | None]":
+        key = _key(self._endpoint)
+        try:
+            response = requests.post(
+                completions_address(self._endpoint.url),
+                json=asked,
+                auth=None if not key else _Bearer(key),
+                timeout=self._endpoint.timeout_s,
+                allow_redirects=False,
+            )
+            if response.status_code != requests.codes.ok:
+                return None, _Failure.of(response)
+            answer = response.json()
+        except requests.JSONDecodeError as exc:
+            raise ModelError(f"{self._endpoint.url} does not answer in JSON ({exc})") from exc
+        except requests.RequestException as exc:
+            return None, _Failure.of_exception(exc)
+        failed = failure_in(answer)
+        return answer, None if failed is None else _Failure(*failed)
+
+    def _renamed(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a question with the parameters that the server has turned out to accept."""
+        names = {name: self._other_names.get(name, name) for name in asked}
+        return {names[name]: value for name, value in asked.items() if names[name]}
+
+    def _unanswered(self, failure: "_Failure") -> ModelError:
+        return ModelError(
             f"captioner {self._endpoint.url} gives no caption by model {self._endpoint.model!r} "
-            f"({trouble}): check captions.endpoint and ${self._endpoint.key_variable}; captions "
-            "that were answered are kept"
+            f"({failure.text}): {failure.advice}check captions.endpoint and "
+            f"${self._endpoint.key_variable}; captions that were answered are kept"
         )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why there is no answer.
+
+    Attributes:
+        status: As of HTTP; 0 if there is none, or nothing would change by asking again.
+        text: For a person.
+        body: What the server sent.
+        asked_s: Seconds that it asks to wait.
+        is_final: Whether asking again is no use.
+        advice: What to do, in front of what is always said.
+    """
+
+    status: int
+    text: str
+    body: str = ""
+    asked_s: float = 0.0
+    is_final: bool = False
+    advice: str = ""
+
+    @classmethod
+    def of(cls, response: requests.Response) -> "_Failure":
+        to = f" to {response.headers['Location']}" if response.is_redirect else ""
+        text = f"{response.status_code} {response.reason}{to}: {response.text[:200]}"
+        asked_s = retry_after_s(response.headers.get("Retry-After")) or 0.0
+        if delay := _RETRY_DELAY.search(response.text):
+            asked_s = max(asked_s, float(delay[1].rstrip(".")))
+        advice = ""
+        if response.status_code == requests.codes.not_found:
+            advice = "most servers answer below /v1, which the url then ends in; "
+        too_long = asked_s > _LONGEST_ASKED_S
+        return cls(response.status_code, text, response.text, asked_s, too_long, advice)
+
+    @classmethod
+    def of_exception(cls, error: requests.RequestException) -> "_Failure":
+        text = f"{type(error).__name__}: {error}"
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            advice = "let REQUESTS_CA_BUNDLE name the file of the server's certificate; "
+            return cls(0, text, is_final=True, advice=advice)
+        # An address or a header that cannot be sent is a ValueError as well.
+        return cls(0 if isinstance(error, ValueError) else 503, text)
+
+    @property
+    def may_pass(self) -> bool:
+        return self.status in _PASSING and not self.is_final
+
+    @property
+    def is_loading(self) -> bool:
+        return self.status == requests.codes.unavailable and bool(_LOADING.search(self.text))
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Sends a key, in place of what a .netrc has for the host."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
 
 
 def ask_endpoint(endpoint: EndpointSettings) -> str:
@@ -128,10 +232,11 @@ def ask_endpoint(endpoint: EndpointSettings) -> str:
     Raises:
         ModelError: If it does not answer within 10 s, or refuses the key.
     """
+    key = _key(endpoint)
     try:
         response = requests.get(
-            f"{endpoint.url.rstrip('/')}/models",
-            headers=_headers(endpoint),
+            address(endpoint.url, "/models"),
+            auth=None if not key else _Bearer(key),
             timeout=_GLANCE_S,
             allow_redirects=False,
         )
@@ -154,28 +259,16 @@ def ask_endpoint(endpoint: EndpointSettings) -> str:
     return f"{endpoint.url} answers, and {lists} {endpoint.model}"
 
 
-def _headers(endpoint: EndpointSettings) -> dict[str, str]:
-    key = os.environ.get(endpoint.key_variable, "")
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def _key(endpoint: EndpointSettings) -> str:
+    """Return the key, without the line break that a file of it often ends in.
 
-
-def _question(image: "Image", model: str, settings: CaptionSettings) -> dict[str, Any]:
-    file = BytesIO()
-    image.save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    url = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    content = [
-        {"type": "image_url", "image_url": {"url": url}},
-        {"type": "text", "text": settings.prompt},
-    ]
-    return {
-        "model": model,
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": settings.max_new_tokens,
-        "temperature": 0,
-        "seed": 0,
-    }
-
-
-def _seconds(retry_after: str) -> float:
-    """Return the seconds that a Retry-After header asks for; 0 where it states a date."""
-    return float(retry_after) if retry_after.strip().isdecimal() else 0.0
+    Raises:
+        ModelError: If no header can contain it; the key itself is not shown.
+    """
+    key = os.environ.get(endpoint.key_variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ModelError(
+            f"${endpoint.key_variable} contains a line break or a letter that no key has: copy the "
+            "key again"
+        )
+    return key

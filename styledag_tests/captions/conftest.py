@@ -1,5 +1,6 @@
 """The stage's function with a captioner of the tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from styledag.captions.caption import caption_images
 from styledag.captions.records import CaptionedImage
 from styledag.manifest import Manifest
 from styledag.store.workspace import Workspace
+from styledag_tests.captions.endpoint_server import Server
 from styledag_tests.captions.narrator import SETTINGS, Narrator
 
 
@@ -26,3 +28,11 @@ def caption(workspace: Workspace, tokens: ClipTokens):
         )
 
     return run
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that answers about images."""
+    server = Server()
+    yield server
+    server.close()

@@ -1,118 +1,13 @@
-import base64
-import io
 import json
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from styledag.captions.endpoint import EndpointCaptioner, ask_endpoint
-from styledag.captions.settings import CaptionSettings, EndpointSettings
+from styledag.captions.settings import EndpointSettings
 from styledag.errors import ModelError
-from styledag_tests.captions.images import COLOURS
-
-IMAGES = [Image.new("RGB", (16, 16), colour) for colour in COLOURS[:6]]
-
-
-class Server:
-    """Answers as OpenAI's chat completions do; ``trouble`` may answer in its place."""
-
-    def __init__(self) -> None:
-        self.questions: list[dict] = []
-        self.keys: list[str | None] = []
-        self.trouble: Callable[[int], tuple[int, bytes, dict[str, str]] | None] = lambda _: None
-        self.at_once = self.most_at_once = 0
-        self.models = 200, b'{"data": [{"id": "tiny"}, {"id": "other"}]}'
-        self._lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                server.keys.append(self.headers.get("Authorization"))
-                status, answer = server.models
-                self.send_response(status if self.path == "/v1/models" else 404)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def do_POST(self) -> None:
-                with server._lock:
-                    server.at_once += 1
-                    server.most_at_once = max(server.most_at_once, server.at_once)
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, answer, headers = server._answer(
-                    self.path, json.loads(body), self.headers.get("Authorization")
-                )
-                time.sleep(0.02)
-                with server._lock:
-                    server.at_once -= 1
-                if status == 0:
-                    self.close_connection = True
-                    return
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
-
-    def _answer(
-        self, path: str, question: dict, key: str | None
-    ) -> tuple[int, bytes, dict[str, str]]:
-        with self._lock:
-            self.questions.append(question)
-            self.keys.append(key)
-            number = len(self.questions)
-        assert path == "/v1/chat/completions"
-        trouble = self.trouble(number)
-        if trouble is not None:
-            return trouble
-        image, text = question["messages"][0]["content"]
-        encoded = image["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
-        shown = Image.open(io.BytesIO(base64.b64decode(encoded)))
-        said = f" {shown.format} {shown.getpixel((3, 3))}, {text['text']}\n"
-        usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
-        answer = {"choices": [{"message": {"content": said}}], "usage": usage}
-        return 200, json.dumps(answer).encode(), {}
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
-
-
-def settings(server: Server, **changes: object) -> CaptionSettings:
-    endpoint = EndpointSettings(**{"url": server.url, "model": "tiny", "timeout_s": 5, **changes})
-    return CaptionSettings(endpoint=endpoint, prompt="what?", max_new_tokens=500)
-
-
-def asked(
-    server: Server, work: Counter[str] | None = None, *, images=IMAGES, **changes: object
-) -> list[str]:
-    style = settings(server, **changes)
-    captioner = EndpointCaptioner(style.endpoint, Counter() if work is None else work, backoff_s=0)
-    return captioner(images, style)
+from styledag_tests.captions.endpoint_server import IMAGES, Server, asked, settings
 
 
 def test_each_image_is_asked_about_and_answered_in_order(server: Server) -> None:
@@ -141,6 +36,30 @@ def test_the_key_comes_from_the_environment(
     server.keys.clear()
     asked(server)
     assert set(server.keys) == {None}
+
+
+def test_a_netrc_does_not_replace_the_key(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password mine\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("OPENAI_API_KEY", "secret\n")
+    asked(server)
+    ask_endpoint(settings(server).endpoint)
+    assert set(server.keys) == {"Bearer secret"}
+
+
+@pytest.mark.parametrize("key", ["sec\nret", "secret…"])
+def test_a_key_that_no_header_can_contain_is_named_and_not_shown(
+    server: Server, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ModelError, match=r"\$OPENAI_API_KEY contains a line break") as raised:
+        asked(server)
+    assert "sec" not in str(raised.value)
+    assert server.questions == []
 
 
 @pytest.mark.parametrize(
@@ -215,6 +134,47 @@ def test_a_thought_that_uses_up_all_tokens_is_named(
     server.trouble = lambda _: (200, said, {})
     with pytest.raises(ModelError, match=r"captioner tiny at http.* thinks before it answers"):
         asked(server, images=IMAGES[:1])
+
+
+def test_a_thought_without_an_answer_is_named(server: Server) -> None:
+    """A server whose reasoning parser takes the answer of a model that does not think."""
+    said = chat_answer("stop", content=None, reasoning_content="A fox")
+    server.trouble = lambda _: (200, said, {})
+    with pytest.raises(ModelError, match=r"tiny at http.* a thought and nothing behind it"):
+        asked(server, images=IMAGES[:1])
+
+
+def test_an_empty_answer_that_the_most_tokens_cut_off_was_a_hidden_thought(server: Server) -> None:
+    said = chat_answer("length", content="")
+    server.trouble = lambda _: (200, said, {})
+    with pytest.raises(ModelError, match=r"raise captions\.max_new_tokens"):
+        asked(server, images=IMAGES[:1])
+
+
+def test_an_answer_in_parts_is_their_text(server: Server) -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "So"}]},
+        {"type": "text", "text": "A "},
+        {"type": "text", "text": "fox"},
+    ]
+    body = json.dumps({"choices": [{"message": {"content": parts}}]}).encode()
+    server.trouble = lambda _: (200, body, {})
+    assert asked(server, images=IMAGES[:1]) == ["A fox"]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": None, "refusal": "I cannot help"}, "finish_reason": "stop"},
+        {"message": {"content": ""}, "finish_reason": "content_filter"},
+    ],
+)
+def test_refusals_are_counted(server: Server, choice: dict) -> None:
+    work: Counter[str] = Counter()
+    body = json.dumps({"choices": [choice]}).encode()
+    server.trouble = lambda _: (200, body, {})
+    assert asked(server, work, images=IMAGES[:2]) == ["", ""]
+    assert work["answers_refused"] == 2
 
 
 def test_an_empty_answer_is_an_empty_caption(server: Server) -> None:

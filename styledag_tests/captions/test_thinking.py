@@ -14,6 +14,9 @@ from styledag.errors import ModelError
         ("Let me see.\n</think>\n\nA red fox.", "assistant\n<think>\n"),
         ("<thinking>So</thinking>A red fox.", ""),
         ("A red fox.", "<think>\n\n</think>\n\n"),
+        ("[THINK]So[/THINK]A red fox.", ""),
+        ("◁think▷So◁/think▷A red fox.", ""),
+        ("<think>So</think><|begin_of_box|>A red fox.<|end_of_box|>", ""),
     ],
 )
 def test_the_answer_follows_the_thought(text: str, prompt: str) -> None:

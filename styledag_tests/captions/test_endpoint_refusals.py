@@ -1,0 +1,106 @@
+"""What servers refuse in ways of their own, and how long they ask to wait."""
+
+import json
+import time
+
+import pytest
+
+from styledag.errors import ModelError
+from styledag_tests.captions.endpoint_server import IMAGES, Server, asked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"message": "Rate limit exceeded", "code": 429}},
+        {"error": {"code": 502}, "choices": [{"message": {"content": None}}]},
+        {"choices": [{"message": {"content": ""}, "error": {"code": 502, "message": "broken"}}]},
+    ],
+)
+def test_trouble_in_an_answer_of_status_200_is_trouble(server: Server, answer: dict) -> None:
+    body = json.dumps(answer).encode()
+    server.trouble = lambda number: (200, body, {}) if number == 1 else None
+    assert asked(server, images=IMAGES[:1]) == ["JPEG (254, 0, 0), what?"]
+    server.trouble = lambda _: (200, b'{"error": "Unexpected endpoint"}', {})
+    with pytest.raises(ModelError, match="Unexpected endpoint"):
+        asked(server, images=IMAGES[:1])
+
+
+def unsupported(name: str, instead: str = "") -> tuple[int, bytes, dict[str, str]]:
+    message = f"Unsupported parameter: '{name}'{instead and f'. Use {instead!r} instead.'}"
+    return 400, json.dumps({"error": {"message": message}}).encode(), {}
+
+
+def test_parameters_that_a_model_refuses_are_renamed_or_left_out(server: Server) -> None:
+    def as_newer_models(number: int):
+        question = server.questions[number - 1]
+        if "max_tokens" in question:
+            return unsupported("max_tokens", "max_completion_tokens")
+        if "temperature" in question:
+            return unsupported("temperature")
+        return (422, b'{"loc": ["body", "seed"]}', {}) if "seed" in question else None
+
+    server.trouble = as_newer_models
+    assert len(asked(server, concurrency=3)) == 6
+    assert server.questions[-1].keys() == {"model", "messages", "max_completion_tokens"}
+    # Each of three at once finds out by itself, and no question after that.
+    assert 6 + 3 <= len(server.questions) <= 6 + 3 * 3
+
+
+@pytest.mark.parametrize("parameter", ["max_tokens", "model"])
+def test_what_cannot_be_left_out_is_a_refusal(server: Server, parameter: str) -> None:
+    server.trouble = lambda _: unsupported(parameter)
+    with pytest.raises(ModelError, match=f"Unsupported parameter: '{parameter}'"):
+        asked(server, images=IMAGES[:1])
+    assert len(server.questions) == 1
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits that were asked for, none of them done; the server's own are not among them."""
+    slept: list[float] = []
+    pause = time.sleep
+
+    def sleep(seconds: float) -> None:
+        if seconds == 0.02:
+            pause(seconds)
+        else:
+            slept.append(seconds)
+
+    monkeypatch.setattr("styledag.captions.endpoint.time.sleep", sleep)
+    return slept
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "wait_s"),
+    [
+        (b"", {"Retry-After": "1.5"}, 1.5),
+        (b"", {"Retry-After": "90"}, 90),
+        (b'[{"error": {"details": [{"retryDelay": "37s"}]}}]', {}, 37),
+    ],
+)
+def test_a_wait_is_as_long_as_the_server_asks(
+    server: Server, waits: list[float], body: bytes, headers: dict[str, str], wait_s: float
+) -> None:
+    server.trouble = lambda number: (429, body, headers) if number == 1 else None
+    asked(server, images=IMAGES[:1])
+    assert waits == [wait_s]
+
+
+def test_a_wait_of_hours_is_not_begun(server: Server, waits: list[float]) -> None:
+    server.trouble = lambda _: (429, b"quota of the day", {"Retry-After": "7200"})
+    with pytest.raises(ModelError, match="quota of the day"):
+        asked(server, images=IMAGES[:1])
+    assert waits == []
+
+
+def test_a_model_that_loads_is_waited_for_beside_the_tries(
+    server: Server, waits: list[float]
+) -> None:
+    loading = 503, b'{"error": {"code": 503, "message": "Loading model"}}', {}
+    server.trouble = lambda number: loading if number <= 40 else None
+    asked(server, images=IMAGES[:1], retries=0)
+    assert waits == [5.0] * 40
+    server.trouble = lambda _: loading
+    with pytest.raises(ModelError, match="Loading model"):
+        asked(server, images=IMAGES[:1], retries=0)
