@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from styledag.captions.rules import clean_text
-from styledag.edited_csv import edited_csv
+from styledag.edited_csv import edited_csv, opened_text
 from styledag.errors import StyleFileError
 from styledag.images.names import find_named
 from styledag.images.records import CuratedImage
@@ -56,16 +56,16 @@ class Overrides:
 
 
 def read_overrides(path: Path) -> Overrides:
-    """Read a CSV in UTF-8 with the columns ``image`` and ``caption``; other columns are notes.
+    """Read a CSV with the columns ``image`` and ``caption``; other columns are notes.
 
-    It may be divided by commas, semicolons or tabs.
+    It may be in UTF-8 or UTF-16, and divided by commas, semicolons or tabs.
 
     Raises:
         StyleFileError: If it cannot be read, or a line lacks its image or caption, has surplus
             cells or names an image again; the message names file and line.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with opened_text(path) as file:
             return Overrides(_captions(path, edited_csv(file)), path)
     except OSError as exc:
         raise StyleFileError(
@@ -73,7 +73,10 @@ def read_overrides(path: Path) -> Overrides:
             "correct captions.overrides in the style file, or write the CSV"
         ) from exc
     except UnicodeDecodeError as exc:
-        raise StyleFileError(f"{path}: byte {exc.start} is not UTF-8: save it as UTF-8") from exc
+        raise StyleFileError(
+            f"{path}: byte {exc.start} is not {exc.encoding.upper()}: save it as UTF-8 (in Excel: "
+            "CSV UTF-8)"
+        ) from exc
 
 
 def _captions(path: Path, reader: "csv.DictReader[str]") -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`styledag captions`: images with their captions, worst first, and a sheet to correct them."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from styledag.captions.review.worst import ReviewedCaption
 
 _SHOWN = 500
+_AT_ONCE_S = 2.0
+"""Nobody reads a sheet in less: the editor goes on by itself, as graphical ones do."""
 
 
 @click.command()
@@ -75,11 +78,19 @@ def _edit(style: str, reviewed: "Sequence[ReviewedCaption]", overrides: Path) ->
         click.echo(f"{sheet} is there from before: it is opened as it is")
     else:
         write_sheet(reviewed, sheet)
+    began = time.monotonic()
     click.edit(filename=str(sheet))
+    took_s = time.monotonic() - began
     changes = read_changes(sheet)
     if changes or not overrides.exists():  # A run refuses a file that is named and not there.
         merge_overrides(changes, overrides, [each.row for each in reviewed])
-    sheet.unlink()
     click.echo(f"{len(changes)} captions changed in {overrides}")
+    if not changes and took_s < _AT_ONCE_S:
+        click.echo(
+            f"the editor ended at once: if it still shows {sheet}, save it there and call this "
+            "again, or name an editor that waits (EDITOR='code --wait'); else remove the sheet"
+        )
+        return
+    sheet.unlink()
     if changes:
         click.echo(f"use them: styledag run {style}")

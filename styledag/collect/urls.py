@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -18,8 +18,8 @@ from styledag.collect.sources import collects
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
 from styledag.collect.web.signatures import without_signature
-from styledag.collect.written_texts import cell_text, encoding_of
-from styledag.edited_csv import SURPLUS, edited_csv
+from styledag.collect.written_texts import cell_text
+from styledag.edited_csv import SURPLUS, edited_csv, opened_text
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -146,19 +146,13 @@ def _check_columns(source: UrlsSource, row: Row) -> None:
 
 
 def _csv(path: Path) -> Iterator[Row]:
-    with _opened(path) as file:
+    with opened_text(path) as file:
         yield from _table(edited_csv(file))
 
 
 def _tsv(path: Path) -> Iterator[Row]:
-    with _opened(path) as file:
+    with opened_text(path) as file:
         yield from _table(csv.DictReader(file, delimiter="\t", strict=True))
-
-
-def _opened(path: Path) -> TextIO:
-    with path.open("rb") as file:
-        encoding = encoding_of(file.read(2))
-    return path.open(encoding=encoding, newline="")
 
 
 def _table(reader: "csv.DictReader[str]") -> Iterator[Row]:
@@ -172,7 +166,7 @@ def _table(reader: "csv.DictReader[str]") -> Iterator[Row]:
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
-    with _opened(path) as file:
+    with opened_text(path) as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -192,7 +186,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 
 def _plain(path: Path) -> Iterator[Row]:
-    with _opened(path) as file:
+    with opened_text(path) as file:
         for line in file:
             if line.strip() and not line.startswith("#"):
                 yield {"url": line.strip()}

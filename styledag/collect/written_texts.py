@@ -1,20 +1,14 @@
 """Texts that people and programs write beside images, in files and in the cells of tables."""
 
-import codecs
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from styledag.collect.web.rendered_text import one_line
+from styledag.edited_csv import encoding_of
 
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MOST_WORDS_OF_A_TAG = 3
 _ARTICLES = frozenset(("a", "an", "the"))
-
-
-def encoding_of(head: bytes) -> str:
-    """Return the encoding of a text by its first bytes: UTF-8, or UTF-16 where a mark states it."""
-    return "utf-16" if head.startswith(_UTF_16) else "utf-8-sig"
 
 
 def decoded_text(content: bytes) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from styledag.edited_csv import edited_csv
+from styledag.edited_csv import edited_csv, meant_cell, opened_text, shown_cell
 from styledag.errors import StyleFileError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest
@@ -61,14 +61,15 @@ def write_review(path: Path, curated: Manifest[CuratedImage]) -> None:
     lines += [(verdict, image, "", "") for image, verdict in verdicts.items() if verdict]
     partial = path.with_name(f"{path.name}.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *lines])
+    # With the mark by which spreadsheets know UTF-8; titles and addresses are from strangers.
+    with partial.open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *(map(shown_cell, line) for line in lines)])
     partial.replace(path)
 
 
 def _verdicts(path: Path) -> dict[str, str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with opened_text(path) as file:
             reader = edited_csv(file)
             missing = {"verdict", "image"} - set(reader.fieldnames or ())
             if missing:
@@ -88,7 +89,7 @@ def _verdicts(path: Path) -> dict[str, str]:
 def _checked(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]]) -> dict[str, str]:
     verdicts: dict[str, str] = {}
     for number, row in rows:
-        image, verdict = row["image"] or "", (row["verdict"] or "").strip().lower()
+        image, verdict = meant_cell(row["image"] or ""), (row["verdict"] or "").strip().lower()
         image = image if image.strip() else ""
         if verdict not in (KEEP, DROP, ""):
             raise StyleFileError(

@@ -72,6 +72,7 @@ def test_a_file_name_of_two_images_is_refused_and_their_urls_are_not(csv) -> Non
         ("file,caption\nx,y\n", "captions.csv:1", "found file, caption"),
         ("image,caption,image\nx,y,z\n", "captions.csv:1", "each once"),
         ("image,caption\na,one\n,two\n", "captions.csv:3", "image is empty"),
+        ("image,caption\n,,\n,two\n", "captions.csv:3", "image is empty"),
         ("image,caption\na\n", "captions.csv:2", "caption is empty"),
         ("image,caption\na, \u200b\n", "captions.csv:2", "caption is empty"),
         ("image,caption\na,a cat, red\n", "captions.csv:2", "double quotes"),

@@ -103,8 +103,15 @@ def test_a_sheet_without_changes_leaves_a_file_that_a_run_reads(
 ) -> None:
     add_overrides(made)
     monkeypatch.setenv("VISUAL", "true")
-    assert "0 captions changed" in call("captions", STYLE, "--edit")
+    said = call("captions", STYLE, "--edit")
+    assert "0 captions changed" in said
     assert read_overrides(made.root / "data" / "own.csv").captions == {}
+    # A window of an editor that does not wait still shows it.
+    assert "the editor ended at once" in said
+    assert (made.root / "data" / "own.sheet.csv").exists()
+    monkeypatch.setattr("styledag.cli.captions._AT_ONCE_S", 0)
+    assert "at once" not in call("captions", STYLE, "--edit")
+    assert not (made.root / "data" / "own.sheet.csv").exists()
 
 
 def test_a_sheet_with_an_error_stays_to_be_mended(

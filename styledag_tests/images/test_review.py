@@ -1,5 +1,6 @@
 """A person's verdicts win over everything, and survive the file's being written anew."""
 
+import codecs
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -99,3 +100,21 @@ def test_the_file_lists_all_images_and_keeps_the_verdicts(
     write_review(path, curated)
     assert read_review(path) == Review(("gone.png",), ("http://images.test/1.png",))
     assert len(path.read_text().splitlines()) == 5
+
+
+def test_no_title_is_a_formula_and_a_spreadsheet_knows_the_encoding(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    row = jpeg_image(noisy(0), "0.png", workspace)
+    row = replace(row, origin=replace(row.origin, url="-größer.png", title="=1+1"))
+    curated = curate_images(Manifest((row,)), SETTINGS, workspace, embed=PixelEmbedder())
+    path = tmp_path / "review.csv"
+    write_review(path, curated)
+    assert path.read_bytes().startswith(codecs.BOM_UTF8)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["image"], line["title"]) == ("'-größer.png", "'=1+1")
+    path.write_text(path.read_text("utf-8-sig").replace("\n,", "\nkeep,"), "utf-16")
+    assert read_review(path) == Review(keep=("-größer.png",))
+    write_review(path, curated)
+    assert read_review(path) == Review(keep=("-größer.png",))

@@ -4,6 +4,7 @@ A cell that a spreadsheet would run as a formula gets an apostrophe in front, wh
 when the sheet is read.
 """
 
+import codecs
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,13 @@ from typing import Any
 from styledag.captions.overrides import COLUMNS, Overrides, read_overrides
 from styledag.captions.records import CaptionedImage
 from styledag.captions.review.worst import ReviewedCaption
+from styledag.edited_csv import edited_csv, encoding_of, meant_cell, opened_text, shown_cell
 from styledag.errors import StyleFileError
 from styledag.images.names import find_named
 from styledag.store.files import storage_errors
 
 _BEFORE = "caption_before"
 _SHEET = (*COLUMNS, "similarity", "repeats", "source", "rule_hits", "raw_caption", _BEFORE)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_sheet(captions: Sequence[ReviewedCaption], path: Path) -> None:
@@ -51,7 +52,7 @@ def write_sheet(captions: Sequence[ReviewedCaption], path: Path) -> None:
                 _BEFORE: row.cleaned_caption,
             }
         )
-    shown = [{name: _shown(cell) for name, cell in row.items()} for row in rows]
+    shown = [{name: shown_cell(cell) for name, cell in row.items()} for row in rows]
     _write(path, _SHEET, shown, encoding="utf-8-sig")
 
 
@@ -64,16 +65,16 @@ def read_changes(path: Path) -> Mapping[str, str]:
         StyleFileError: If it is no such sheet; the message names file and line.
     """
     captions = read_overrides(path).captions
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+    with opened_text(path) as file:
+        reader = edited_csv(file)
         if _BEFORE not in (reader.fieldnames or ()):
             raise StyleFileError(
                 f"{path}:1: column {_BEFORE} is missing: keep the sheet's columns, or remove the "
                 "file to have it written anew"
             )
-        before = {str(row["image"]).strip(): str(row[_BEFORE]) for row in reader}
+        before = {str(row["image"]): str(row[_BEFORE]) for row in reader}
     return {
-        _read(image): _read(caption)
+        meant_cell(image): meant_cell(caption)
         for image, caption in captions.items()
         if caption != before[image]
     }
@@ -84,7 +85,8 @@ def merge_overrides(
 ) -> None:
     """Write changed captions into a style's CSV of overrides; its other lines and columns stay.
 
-    A line that already names the image, by whatever name, gets the new caption.
+    So does what its spreadsheet divides cells by and how it encodes letters. A line that already
+    names the image, by whatever name, gets the new caption.
 
     Args:
         changes: Caption by what the image is called.
@@ -99,13 +101,15 @@ def merge_overrides(
     new = Overrides(changes, path).by_sha256(curated)
     columns: list[str] = list(COLUMNS)
     rows: list[dict[str, Any]] = []
+    encoding, delimiter = "utf-8", ","
     if path.exists():
         names = find_named(read_overrides(path).captions, curated)
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+        with opened_text(path) as file:
+            reader = edited_csv(file)
             columns, rows = list(reader.fieldnames or columns), list(reader)
+            encoding, delimiter = _written_as(path), reader.reader.dialect.delimiter
         for row in rows:
-            for image in names[row["image"].strip()]:
+            for image in names[row["image"]]:
                 row["caption"] = new.get(image.sha256, row["caption"])
         known = {image.sha256 for named in names.values() for image in named}
         new = {sha256: caption for sha256, caption in new.items() if sha256 not in known}
@@ -115,25 +119,30 @@ def merge_overrides(
         for image in named
     }
     rows += [{"image": called[sha256], "caption": caption} for sha256, caption in new.items()]
-    _write(path, columns, rows, encoding="utf-8")
+    _write(path, columns, rows, encoding=encoding, delimiter=delimiter)
+
+
+def _written_as(path: Path) -> str:
+    """Return the encoding of a file, and whether a mark at its beginning states it."""
+    with path.open("rb") as file:
+        start = file.read(len(codecs.BOM_UTF8))
+    is_plain = encoding_of(start) == "utf-8-sig" and start != codecs.BOM_UTF8
+    return "utf-8" if is_plain else encoding_of(start)
 
 
 def _write(
-    path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]], *, encoding: str
+    path: Path,
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, str]],
+    *,
+    encoding: str,
+    delimiter: str = ",",
 ) -> None:
     partial = path.with_name(f"{path.name}.partial")
     with storage_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding=encoding, newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         partial.replace(path)
-
-
-def _shown(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(("'", *_FORMULA)) else cell
-
-
-def _read(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(("'", *_FORMULA)) else cell

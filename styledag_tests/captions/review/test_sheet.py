@@ -1,5 +1,6 @@
 """What a person changes in a sheet becomes overrides, and nothing else does."""
 
+import codecs
 import csv
 from dataclasses import replace
 from pathlib import Path
@@ -135,3 +136,46 @@ def test_a_sheet_that_cannot_be_meant_is_named_by_line(rows, tmp_path: Path) -> 
     sheet.write_text("image,caption\nx,y\n", encoding="utf-8")
     with pytest.raises(StyleFileError, match="column caption_before is missing"):
         read_changes(sheet)
+
+
+def saved(path: Path, table: list[list[str]], *, encoding: str, delimiter: str) -> None:
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(table)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"),
+    [("utf-8-sig", ","), ("utf-8", ","), ("utf-8-sig", ";"), ("utf-16", "\t")],
+)
+def test_sheet_and_overrides_are_read_as_any_spreadsheet_saves_them(
+    rows, tmp_path: Path, encoding: str, delimiter: str
+) -> None:
+    sheet, overrides = tmp_path / "sheet.csv", tmp_path / "captions.csv"
+    write_sheet(reviewed(rows), sheet)
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        table = list(csv.reader(file))
+    table[1][1] = "größer, als er ist"
+    table[2] = [""] * len(table[2])  # a line whose cells were emptied
+    saved(sheet, [*table, [""] * 9], encoding=encoding, delimiter=delimiter)
+    own = [["image", "caption", "note"], ["1.png ", "ä", ""], ["", "", ""]]
+    saved(overrides, own, encoding=encoding, delimiter=delimiter)
+
+    merge_overrides(read_changes(sheet), overrides, rows)
+
+    with overrides.open(encoding=encoding, newline="") as file:
+        written = list(csv.reader(file, delimiter=delimiter))
+    assert written == [*own[:2], [rows[0].image.origin.url, "größer, als er ist", ""]]
+    start = overrides.read_bytes()[:3]
+    assert (start == codecs.BOM_UTF8) == (encoding == "utf-8-sig")
+
+
+def test_a_name_with_blanks_around_it_is_the_image_still(rows, tmp_path: Path) -> None:
+    sheet, overrides = tmp_path / "sheet.csv", tmp_path / "captions.csv"
+    write_sheet(reviewed(rows), sheet)
+    change(sheet, "a fox", "a number 1", "a number 2")
+    sheet.write_text(sheet.read_text("utf-8-sig").replace(rows[0].image.origin.url, " 0.png "))
+    overrides.write_text("image,caption\n0.png ,a dog\n")
+
+    merge_overrides(read_changes(sheet), overrides, rows)
+
+    assert cells(overrides) == [{"image": "0.png ", "caption": "a fox"}]
