@@ -30,10 +30,10 @@ class BlipCaptioner(LocalCaptioner):
         """Return one raw caption for each RGB image, without the prefix.
 
         Raises:
-            ModelError: If the folder holds no whole BLIP.
+            ModelError: If the folder holds no whole BLIP, or it computes NaN.
             DeviceError: If the batch does not fit into the device's memory.
         """
-        model, processor = self.loaded
+        _, processor = self.loaded
         device, dtype = self.compute.device, self.compute.dtype
         pixel_values = processor.image_processor(images=list(images), return_tensors="pt")
         inputs: dict[str, Any] = {
@@ -46,9 +46,6 @@ class BlipCaptioner(LocalCaptioner):
             input_ids = processor.tokenizer(words, return_tensors="pt")
             inputs["input_ids"] = input_ids["input_ids"].to(device)  # [B, prompt and end]
             prompt_length = inputs["input_ids"].shape[1] - 1
-        tokens = self.generated(
-            len(images),
-            lambda: model.generate(**inputs, do_sample=False, **decoding_settings(settings)),
-        )
-        texts = processor.batch_decode(tokens[:, prompt_length:], skip_special_tokens=True)
+        tokens = self.generated(inputs, settings, prompt_length=prompt_length)
+        texts = processor.batch_decode(tokens, skip_special_tokens=True)
         return [str(caption) for caption in texts]

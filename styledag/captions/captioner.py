@@ -1,8 +1,9 @@
 """What writes captions of images: one protocol, and what the models of transformers share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,11 +37,19 @@ class Captioner(Protocol):
 
 @dataclass
 class LocalCaptioner(ABC):
-    """A model of transformers that is loaded when it is first asked."""
+    """A model of transformers that is loaded when it is first asked.
+
+    Attributes:
+        folder: The model.
+        content: Digest of its files.
+        compute: What it computes with.
+        work: Counts ``answers_cut_off`` by the most tokens.
+    """
 
     folder: Path
     content: str
     compute: Compute
+    work: Counter[str] = field(default_factory=Counter)
 
     @property
     def version(self) -> str:
@@ -89,22 +98,79 @@ class LocalCaptioner(ABC):
             )
         return model.to(self.compute.device).eval(), processor
 
-    def generated(self, count: int, generate: Callable[[], Any]) -> Any:
-        """Return what ``generate`` returns, without gradients.
+    def generated(
+        self, inputs: Mapping[str, Any], settings: CaptionSettings, *, prompt_length: int
+    ) -> Any:
+        """Return what the model generates behind its prompt, as tokens of shape [images, length].
+
+        Counts the answers that the most tokens cut off.
+
+        Args:
+            inputs: Of the model, for all images at once.
+            settings: How it is decoded.
+            prompt_length: Tokens in front of the answer that ``generate`` returns with it.
 
         Raises:
+            ModelError: If the model computes NaN, of which any token follows.
             DeviceError: If the batch does not fit into the device's memory.
         """
         import torch
 
+        model, _ = self.loaded
+        watch = _NanWatch()
         try:
             with torch.inference_mode():
-                return generate()
+                tokens = model.generate(
+                    **inputs,
+                    do_sample=False,
+                    logits_processor=[watch],
+                    **decoding_settings(settings),
+                )
         except torch.OutOfMemoryError as exc:
+            count = len(inputs["pixel_values"])
             raise DeviceError(
                 f"captioning {count} images at a time does not fit into the memory of "
                 f"{self.compute.device}: lower captions.batch_size"
             ) from exc
+        if watch.found:
+            raise ModelError(
+                f"captioner {self.folder} computes NaN in {self.compute.dtype} on "
+                f"{self.compute.device}, of which no caption follows: many models overflow in "
+                "float16, so compute with dtype auto; in another dtype, fetch the model again"
+            )
+        answers = tokens[:, prompt_length:]
+        if answers.shape[1] >= settings.max_new_tokens:
+            last = answers[:, -1].tolist()
+            self.work["answers_cut_off"] += sum(token not in self._ends for token in last)
+        return answers
+
+    @cached_property
+    def _ends(self) -> frozenset[int]:
+        """Tokens that an answer ends with."""
+        model, processor = self.loaded
+        tokenizer = processor.tokenizer
+        config = model.generation_config
+        eos = config.eos_token_id
+        ends = [*(eos if isinstance(eos, list) else [eos]), config.pad_token_id]
+        ends += [tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.sep_token_id]
+        return frozenset(end for end in ends if end is not None)
+
+
+class _NanWatch:
+    """Notes whether the logits of any step are NaN, without waiting for the device in each."""
+
+    def __init__(self) -> None:
+        self._found: Any = None
+
+    def __call__(self, _input_ids: Any, scores: Any) -> Any:
+        is_nan = scores.isnan().any()
+        self._found = is_nan if self._found is None else self._found | is_nan
+        return scores
+
+    @property
+    def found(self) -> bool:
+        """Whether any was."""
+        return self._found is not None and bool(self._found)
 
 
 def processor_backend() -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.captions.captioner import LocalCaptioner, decoding_settings
+from styledag.captions.chat_prompt import chat_prompt
 from styledag.captions.settings import CaptionSettings
 from styledag.captions.thinking import answer_after_thought
-from styledag.errors import ModelError
 from styledag.models.config import read_config
 from styledag.tensors.layout import CONFIG_FILE
 
@@ -66,25 +66,17 @@ class ChatCaptioner(LocalCaptioner):
         """Return one raw caption for each RGB image.
 
         Raises:
-            ModelError: If the folder holds no whole model, its processor has no chat template, or
-                the model's thoughts leave no room for an answer.
+            ModelError: If the folder holds no whole model, its processor has no chat template for
+                an image, the model computes NaN, or its thoughts leave no room for an answer.
             DeviceError: If the batch does not fit into the device's memory.
         """
-        model, processor = self.loaded
-        content = [{"type": "image"}, {"type": "text", "text": settings.prompt}]
-        conversation = [{"role": "user", "content": content}]
-        try:
-            # A template that knows no enable_thinking has no use for it.
-            text = processor.apply_chat_template(
-                conversation, add_generation_prompt=True, enable_thinking=False
-            )
-        except ValueError as exc:
-            raise ModelError(
-                f"captioner {self.folder} has no chat template ({exc}): name a chat model"
-            ) from exc
+        _, processor = self.loaded
+        text = chat_prompt(processor, settings.prompt, captioner=str(self.folder))
         # Images of different sizes can have prompts of different lengths; what is generated
         # follows the prompt, so the padding has to be in front of it.
         processor.tokenizer.padding_side = "left"
+        if processor.tokenizer.pad_token is None:  # as of Llama; what pads is masked anyway
+            processor.tokenizer.pad_token = processor.tokenizer.eos_token
         first = processor.tokenizer.bos_token
         inputs = processor(
             text=[text] * len(images),
@@ -94,11 +86,7 @@ class ChatCaptioner(LocalCaptioner):
             # As transformers does: a template that writes the first token gets no second one.
             add_special_tokens=first is None or not text.startswith(first),
         ).to(self.compute.device, dtype=self.compute.dtype)
-        tokens = self.generated(
-            len(images),
-            lambda: model.generate(**inputs, do_sample=False, **decoding_settings(settings)),
-        )
-        answers = tokens[:, inputs["input_ids"].shape[1] :]
+        answers = self.generated(inputs, settings, prompt_length=inputs["input_ids"].shape[1])
         texts = processor.batch_decode(answers, skip_special_tokens=True)
         return [
             answer_after_thought(str(answer), captioner=str(self.folder), prompt=text)

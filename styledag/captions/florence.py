@@ -31,18 +31,15 @@ class FlorenceCaptioner(LocalCaptioner):
         """Return one raw caption for each RGB image.
 
         Raises:
-            ModelError: If the folder holds no whole Florence-2.
+            ModelError: If the folder holds no whole Florence-2, or it computes NaN.
             DeviceError: If the batch does not fit into the device's memory.
         """
-        model, processor = self.loaded
+        _, processor = self.loaded
         inputs = processor(
             text=[f"<{settings.task.upper()}>"] * len(images),
             images=list(images),
             return_tensors="pt",
         ).to(self.compute.device, dtype=self.compute.dtype)
-        tokens = self.generated(
-            len(images),
-            lambda: model.generate(**inputs, do_sample=False, **decoding_settings(settings)),
-        )
+        tokens = self.generated(inputs, settings, prompt_length=1)
         texts = processor.batch_decode(tokens, skip_special_tokens=True)
         return [str(caption).strip() for caption in texts]

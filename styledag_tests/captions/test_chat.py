@@ -1,10 +1,12 @@
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from styledag.captions.chat import ChatCaptioner, missing_packages
 from styledag.captions.settings import CaptionSettings
@@ -83,6 +85,73 @@ def test_a_template_that_begins_the_text_itself_is_not_begun_twice(tmp_path: Pat
     path.write_text(json.dumps(tokenizer))
     captions = ChatCaptioner(folder, "v1", CPU)(IMAGES, SETTINGS)
     assert captions == one_by_one(folder, IMAGES, SETTINGS)
+
+
+def with_template(folder: Path, template: str) -> ChatCaptioner:
+    save_llava(folder)
+    (folder / "chat_template.jinja").write_text(template)
+    return ChatCaptioner(folder, "v1", CPU)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        # The image is placed by nobody, or by the template; a list is no text, or becomes one.
+        "{% for m in messages %}{{ 'user : ' + m['content'] + ' ' }}{% endfor %}assistant : ",
+        "{% for m in messages %}user : {{ m['content'] | trim }} {% endfor %}assistant : ",
+        "{% for m in messages %}user : <image> {{ m['content'] | trim }} {% endfor %}assistant : ",
+    ],
+)
+def test_a_template_that_expects_a_string_gets_one(
+    folder: Path, tmp_path: Path, template: str
+) -> None:
+    """JoyCaption's does."""
+    captions = with_template(tmp_path, template)(IMAGES, SETTINGS)
+    assert captions == one_by_one(folder, IMAGES, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{% for %}", "TemplateSyntaxError"),
+        ("{{ messages | length }} what?", "places no image"),
+    ],
+)
+def test_a_template_that_fits_no_image_is_named(tmp_path: Path, template: str, why: str) -> None:
+    with pytest.raises(ModelError, match=rf"chat template of captioner {tmp_path}.*{why}"):
+        with_template(tmp_path, template)(IMAGES, SETTINGS)
+
+
+def test_a_tokenizer_without_a_token_to_pad_with_is_padded(folder: Path, tmp_path: Path) -> None:
+    path = save_llava(tmp_path) / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    del config["pad_token"]
+    path.write_text(json.dumps(config))
+    captions = ChatCaptioner(tmp_path, "v1", CPU)(IMAGES, SETTINGS)
+    assert captions == one_by_one(folder, IMAGES, SETTINGS)
+
+
+def test_nan_is_no_caption(tmp_path: Path) -> None:
+    """As of a model that overflows in float16."""
+    path = save_llava(tmp_path) / "model.safetensors"
+    tensors = load_file(path)
+    name = next(name for name in tensors if "language" in name and "layers.0.mlp" in name)
+    save_file({**tensors, name: tensors[name] * float("inf")}, path, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"computes NaN in torch\.float32 on cpu.* dtype auto"):
+        ChatCaptioner(tmp_path, "v1", CPU)(IMAGES, SETTINGS)
+
+
+def test_answers_that_the_most_tokens_cut_off_are_counted(folder: Path) -> None:
+    captioner = ChatCaptioner(folder, "v1", CPU)
+    captioner(IMAGES, replace(SETTINGS, max_new_tokens=1))
+    assert captioner.work["answers_cut_off"] == len(IMAGES)
+    _, processor = captioner.loaded
+    last = processor.tokenizer.convert_tokens_to_ids(captioner(IMAGES[:1], SETTINGS)[0].split()[-1])
+    captioner.work.clear()
+    captioner.__dict__["_ends"] = frozenset({last})
+    captioner(IMAGES[:1], SETTINGS)
+    assert captioner.work["answers_cut_off"] == 0
 
 
 def test_prompt_and_decoding_are_its_identity(folder: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -47,12 +48,55 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path, content: str) -> Non
         found(TITLES, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "model_type", ["blip", "florence2", "qwen3_vl", "llava", "smolvlm", "idefics3", "internvl"]
-)
-def test_a_model_that_describes_images_passes(tmp_path: Path, model_type: str) -> None:
+@pytest.mark.parametrize("model_type", ["blip", "florence2"])
+def test_a_captioner_passes(tmp_path: Path, model_type: str) -> None:
     (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
     assert check_captioner(tmp_path) == model_type
+
+
+@pytest.mark.parametrize("model_type", ["qwen3_vl", "llava", "smolvlm", "idefics3", "internvl"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "chat_template.jinja",
+        "chat_template.json",
+        "processor_config.json",
+        "tokenizer_config.json",
+    ],
+)
+def test_a_chat_model_that_sees_images_passes_with_its_template(
+    tmp_path: Path, model_type: str, file: str
+) -> None:
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    with pytest.raises(ModelError, match=f"is a {model_type} without a chat template"):
+        check_captioner(tmp_path)
+    (tmp_path / file).write_text('{"chat_template": "{{ messages }}"}')
+    assert check_captioner(tmp_path) == model_type
+
+
+@pytest.mark.parametrize("model_type", ["blip-2", "git", "vision-encoder-decoder", "paligemma"])
+def test_a_captioner_that_cannot_be_asked_is_refused(tmp_path: Path, model_type: str) -> None:
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="without a chat template"):
+        check_captioner(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "advice"),
+    [
+        ({"model_type": "internvl_chat", "auto_map": {"AutoModel": "m.M"}}, "ends in -hf"),
+        ({"model_type": "minicpmv", "auto_map": {"AutoModel": "m.M"}}, "captions.endpoint"),
+        (
+            {"model_type": "florence2", "text_config": {"model_type": "florence2_language"}},
+            "florence-community",
+        ),
+    ],
+)
+def test_a_model_with_code_of_its_own_is_named(tmp_path: Path, config: dict, advice: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=rf"runs code of its own repository.*{advice}"):
+        check_captioner(tmp_path)
 
 
 @pytest.mark.parametrize("model_type", ["clip", "llama", "bert", "unheard_of"])
