@@ -21,6 +21,14 @@ _IMPLEMENTATIONS = {
     LORA_FILE: "https://github.com/kohya-ss/sd-scripts",
     DIFFUSERS_FILE: "https://github.com/huggingface/diffusers",
 }
+_KOHYA_VERSIONS = {
+    "stable-diffusion-v1": "sd_v1",
+    "stable-diffusion-v2-512": "sd_v2",
+    "stable-diffusion-v2-768-v": "sd_v2_v",
+    "stable-diffusion-xl-v1-base": "sdxl_base_v1-0",
+}
+"""Kohya's names of architectures, by which A1111 decides beside which checkpoints it lists a LoRA;
+without one it takes it for Stable Diffusion 1.x."""
 _DOWN, _ALPHA = ".lora_down.weight", ".alpha"
 _PIECE_ELEMENTS = 1 << 22
 
@@ -37,7 +45,7 @@ def export_lora(
     """Write a LoRA file with ModelSpec's keys in its header and return its facts.
 
     Of a UNet, its tensors are named as by kohya's tools, which A1111, ComfyUI and diffusers'
-    ``load_lora_weights`` read; its header states rank and alpha under their ``ss_*`` keys. Of a
+    ``load_lora_weights`` read; its header states architecture, rank and alpha under their ``ss_*`` keys. Of a
     transformer, they are named as by diffusers.
 
     Args:
@@ -65,16 +73,17 @@ def export_lora(
             "blends contain none; export the model in another format"
         )
     wanted: torch.dtype = getattr(torch, dtype)
+    architecture = _architecture(base)
     with open_tensors(path) as reader:
         specs = in_file_order(
             TensorSpec(spec.name, wanted, spec.shape) for spec in reader.specs.values()
         )
         header = {
             **reader.metadata,
-            **(_kohya_keys(reader) if path.name == LORA_FILE else {}),
+            **(_kohya_keys(reader, architecture) if path.name == LORA_FILE else {}),
             **(provenance or {}),
             **description.keys(),
-            "modelspec.architecture": f"{_architecture(base)}/lora",
+            "modelspec.architecture": f"{architecture}/lora",
             "modelspec.implementation": _IMPLEMENTATIONS[path.name],
         }
         pieces = (
@@ -100,12 +109,15 @@ def _architecture(base: Path) -> str:
     return family.lower().replace(" ", "-")
 
 
-def _kohya_keys(reader: "TensorReader") -> dict[str, str]:
+def _kohya_keys(reader: "TensorReader", architecture: str) -> dict[str, str]:
     downs = [spec for name, spec in reader.specs.items() if name.endswith(_DOWN)]
     alphas = [name for name in reader.specs if name.endswith(_ALPHA)]
     if not downs or not alphas:
         raise ModelError(f"{reader.path} contains no adapters in kohya's layout")
+    version = _KOHYA_VERSIONS[architecture]
     return {
+        "ss_base_model_version": version,
+        "ss_v2": str(version.startswith("sd_v2")),
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(max(spec.shape[0] for spec in downs)),
         "ss_network_alpha": str(float(reader.read(alphas[0]))),

@@ -60,10 +60,32 @@ def test_tensors_are_copied_and_described(
         "modelspec.title": "A style",
         "modelspec.license": "CC-BY-4.0",
         "modelspec.hash_sha256": "0x" + hashlib.sha256(body).hexdigest(),
+        "ss_base_model_version": "sd_v1",
+        "ss_v2": "False",
         "ss_network_module": "networks.lora",
         "ss_network_dim": "2",
         "ss_network_alpha": "1.0",
     }
+
+
+def version_in_a1111(header: dict[str, str]) -> str:
+    """As its ``extensions-builtin/Lora/network.py`` goes by a header; it lists no others."""
+    if header.get("ss_base_model_version", "").startswith("sdxl_"):
+        return "SDXL"
+    return "SD2" if header.get("ss_v2") == "True" else "SD1"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "version"),
+    [("first_pipeline", "SD1"), ("second_pipeline", "SD2"), ("xl_pipeline", "SDXL")],
+)
+def test_a1111_lists_it_beside_checkpoints_of_its_architecture(
+    adapters: Path, tmp_path: Path, request: pytest.FixtureRequest, pipeline: str, version: str
+) -> None:
+    to = tmp_path / "style.safetensors"
+    export_lora(adapters, to, DESCRIPTION, base=request.getfixturevalue(pipeline))
+    with safe_open(to, "pt") as file:
+        assert version_in_a1111(file.metadata()) == version
 
 
 def test_diffusers_loads_the_file(adapters: Path, first_pipeline: Path, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
 
 PART = "transformer"
+_RESOLUTION = "1024x1024"
+"""That all of these families were trained for at last; ModelSpec demands one."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Transformer:
         return {
             "modelspec.architecture": self.names.architecture,
             "modelspec.implementation": self.names.implementation,
+            "modelspec.resolution": _RESOLUTION,
         }
 
     def _shape(self, sources: list[Source]) -> tuple[int, ...]:

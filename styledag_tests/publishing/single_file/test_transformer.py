@@ -119,6 +119,7 @@ def test_names_are_those_of_the_original_code(
     assert not any(each.split(".")[-2:-1] == ["to_q"] for each in names)
     assert header["modelspec.title"] == "A style"
     assert header["modelspec.architecture"]
+    assert header["modelspec.resolution"] == "1024x1024"
 
 
 def test_stacked_and_swapped_tensors_are_worked_out_by_hand(
