@@ -45,8 +45,8 @@ def export_lora(
     """Write a LoRA file with ModelSpec's keys in its header and return its facts.
 
     Of a UNet, its tensors are named as by kohya's tools, which A1111, ComfyUI and diffusers'
-    ``load_lora_weights`` read; its header states architecture, rank and alpha under their ``ss_*`` keys. Of a
-    transformer, they are named as by diffusers.
+    ``load_lora_weights`` read; its header states architecture, rank and alpha under their ``ss_*``
+    keys. Of a transformer, they are named as by diffusers.
 
     Args:
         adapters: Folder with the adapters of a checkpoint, as training writes it.
