@@ -24,7 +24,11 @@ def publish_dataset(
         PublishError: If a licence is denied, the Hub refuses, or the connection fails.
         StorageError: If the target folder cannot be written, or contains something else.
     """
-    from styledag.publishing.cards.dataset_card import dataset_card_with_licence
+    from styledag.publishing.cards.dataset_card import (
+        LICENCE_FILE,
+        dataset_card_with_licence,
+        licence_page,
+    )
     from styledag.publishing.hub.publish import publish_folder
     from styledag.publishing.licences import count_licences
 
@@ -32,8 +36,11 @@ def publish_dataset(
     link_tree(dataset.folder, staging)
     card = (staging / CARD_FILE).read_text(encoding="utf-8")
     (staging / CARD_FILE).unlink()  # not written through the link, into the store
-    text = dataset_card_with_licence(card, count_licences(staging))
+    licences = count_licences(staging)
+    text, page = dataset_card_with_licence(card, licences), licence_page(licences)
     (staging / CARD_FILE).write_text(text, encoding="utf-8")
+    if page is not None:
+        (staging / LICENCE_FILE).write_text(page, encoding="utf-8")
     return publish_folder(
         staging, target, "dataset", settings, dataset=staging, source_revision=dataset.version
     )

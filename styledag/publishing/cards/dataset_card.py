@@ -5,8 +5,12 @@ from typing import Any
 
 import yaml
 
+from styledag.dataset.markdown import escape_markdown
 from styledag.errors import DataError
 from styledag.publishing.cards.hub_licences import HUB_LICENCES
+
+LICENCE_FILE = "LICENSE.md"
+"""Beside a card whose licence is ``other``; the Hub permits a link to no other name."""
 
 _FENCE = "---\n"
 
@@ -30,8 +34,31 @@ def dataset_card_with_licence(card: str, licences: Mapping[str, int]) -> str:
     return f"{_FENCE}{text}{_FENCE}{page}"
 
 
+def licence_page(licences: Mapping[str, int]) -> str | None:
+    """Return what :data:`LICENCE_FILE` contains; ``None`` if the card names all licences itself."""
+    if "license_link" not in _licence(licences):
+        return None
+    rows = [
+        f"| {escape_markdown(name)} | {count} |"
+        for name, count in sorted(licences.items(), key=lambda each: (-each[1], each[0]))
+    ]
+    return "\n".join(
+        [
+            "# Licences",
+            "",
+            "Each image keeps the licence of its source, which its row states in the column",
+            "`licence`. `unknown` is one that the source does not state.",
+            "",
+            "| licence | images |",
+            "| --- | ---: |",
+            *rows,
+            "",
+        ]
+    )
+
+
 def _licence(licences: Mapping[str, int]) -> dict[str, Any]:
     known = {"-".join(name.casefold().split()) for name in licences}
     if known and known <= HUB_LICENCES - {"unknown"}:
         return {"license": min(known) if len(known) == 1 else sorted(known)}
-    return {"license": "other", "license_name": "each-image-its-own", "license_link": "README.md"}
+    return {"license": "other", "license_name": "each-image-its-own", "license_link": LICENCE_FILE}

@@ -1,5 +1,6 @@
 """Write the card of a model."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from styledag.templates import templates
 
 CARD_FILE = "README.md"
 _DIGITS = 4
+_BETWEEN_WORDS = re.compile(r"[^a-z0-9.]+")
 
 
 class Verbatim(str):
@@ -60,7 +62,7 @@ def _front_matter(card: ModelCard) -> str:
     else:
         header |= {
             "license": "other",
-            "license_name": card.licence,
+            "license_name": _identifier(card.licence),
             "license_link": card.licence_url,
         }
     if bases:
@@ -69,6 +71,12 @@ def _front_matter(card: ModelCard) -> str:
     if HUB_ID.fullmatch(card.dataset.name):
         header["datasets"] = [card.dataset.name]
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
+
+
+def _identifier(licence: str) -> str:
+    """Return a licence's name as the Hub wants an identifier, like ``my-license-1.0``."""
+    words = _BETWEEN_WORDS.split(licence.lower())
+    return "-".join(word for word in words if word.strip(".")) or "custom"
 
 
 def _escaped(value: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Literal
 from styledag.errors import PublishError
 
 Relation = Literal["finetune", "adapter", "merge"]
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-"""``owner/name`` on the Hub; anything else is a folder, which no link can lead to."""
+_HUB_NAME = r"\w[\w.-]{0,94}(?<![.-])"
+HUB_ID = re.compile(rf"(?!.*(?:--|\.\.)){_HUB_NAME}/{_HUB_NAME}(?<!\.git)", re.ASCII)
+"""``owner/name`` as the Hub permits it; anything else is a folder, which no link can lead to."""
 
 
 @dataclass(frozen=True, kw_only=True)

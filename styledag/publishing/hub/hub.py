@@ -29,7 +29,8 @@ def publish_to_hub(
     """Publish a release to a repository and return what was done.
 
     The commit names the version and its source, and a tag marks it. Large files are uploaded
-    before the commit, each by its content, so a repeated call sends only what is missing. Files
+    before the commit, each by its content, so a repeated call sends only what is missing. A version
+    from before the newest one is published again, as a commit of its own. Files
     that the version before did not contain stay. The commit is refused if another one came in
     between: nothing of somebody else is overwritten.
 
@@ -76,12 +77,15 @@ def _publish(
         "tag": release.tag,
         "url": f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repo}",
     }
-    if release.tag in repository.tags:
+    newest = _newest_release(api, repo, kind, repository)
+    if newest is not None and newest == repository.tags.get(release.tag):
         nothing = {"uploaded": 0, "uploaded_bytes": 0, "unchanged": len(files), "deleted": 0}
-        return facts | nothing | {"commit": repository.tags[release.tag], "was_there": True}
+        return facts | nothing | {"commit": newest, "was_there": True}
     remote = _remote_files(api, repo, kind, repository.head)
     changed = {name: path for name, path in files.items() if not _is_equal(path, remote.get(name))}
-    gone = sorted(_released(api, repo, kind, repository) & remote.keys() - files.keys())
+    # Of the version before; all others are somebody else's, and .gitattributes the Hub's own.
+    released = _remote_files(api, repo, kind, newest).keys() - {".gitattributes"}
+    gone = sorted(released & remote.keys() - files.keys())
     commit = repository.head
     if changed or gone:
         operations = [CommitOperationDelete(path_in_repo=name) for name in gone]
@@ -98,6 +102,8 @@ def _publish(
             revision=_BRANCH,
             parent_commit=repository.head,
         ).oid
+    if release.tag in repository.tags:  # A version from before, published again.
+        api.delete_tag(repo, tag=release.tag, repo_type=kind)
     api.create_tag(
         repo,
         tag=release.tag,
@@ -145,14 +151,16 @@ def _remote_files(
     }
 
 
-def _released(api: "HfApi", repo: str, kind: Kind, repository: _Repository) -> set[str]:
-    """Return the files of the newest version that was published; all others are somebody else's."""
+def _newest_release(api: "HfApi", repo: str, kind: Kind, repository: _Repository) -> str | None:
+    """Return the commit of the version that was published last; ``None`` if none was.
+
+    An older one may be published again, and is then that of the newest commit with its files.
+    """
     ours = {commit for tag, commit in repository.tags.items() if tag.startswith(TAG_PREFIX)}
-    if not ours:
-        return set()
+    if not ours or repository.head in ours:
+        return repository.head if ours else None
     commits = api.list_repo_commits(repo, repo_type=kind, revision=repository.head)
-    newest = next((each.commit_id for each in commits if each.commit_id in ours), None)
-    return _remote_files(api, repo, kind, newest).keys() - {".gitattributes"}  # the Hub's own
+    return next((each.commit_id for each in commits if each.commit_id in ours), None)
 
 
 def _is_equal(path: Path, remote: tuple[str, str] | None) -> bool:

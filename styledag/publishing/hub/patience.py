@@ -1,11 +1,13 @@
 """What is tried again with the Hub, how long it waits before that, and what is given up."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from styledag.errors import PublishError
+from styledag.retry_after import retry_after_s
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -13,10 +15,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_BACKOFF_S = 120.0
+_XET_TROUBLE = re.compile(
+    r"network|connection|time[d ]|CAS|reqwest|request|status 5", re.IGNORECASE
+)
+"""In what hf_xet says as a mere RuntimeError, or without a cause of its own."""
 
 _ADVICE = {
+    400: "correct what it names, in `publish` of the style file or in the options",
     401: "the Hub does not accept the access token (expired, revoked or mistyped): log in by "
     "`hf auth login`, or set HF_TOKEN",
+    402: "the owner's plan does not include this: see https://huggingface.co/pricing",
     403: "the access token may not write here: use a token with write permission for its owner",
     404: "there is no such repository, or the access token may not see it",
     409: "the repository's state does not permit this",
@@ -24,6 +32,7 @@ _ADVICE = {
     "history and publish again",
     429: "the Hub asks to wait: publish again later; what was uploaded is not sent again",
 }
+_STORAGE = "free storage of the owner, make the repository public, or extend the owner's plan"
 _AGAIN = "publish again: what was uploaded is not sent again"
 
 
@@ -76,14 +85,18 @@ def _cause(error: BaseException) -> BaseException:
 def _wait_s(error: BaseException, attempt: int) -> float | None:
     """Return the seconds to wait before trying again; ``None`` if the error will not pass."""
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    if isinstance(error, OfflineModeIsEnabled):
+        return None
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         if status != 429 and status < 500:
             return None
         return _asked_wait_s(error) or _backoff_s(attempt)
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
+        return _backoff_s(attempt)
+    if type(error) is RuntimeError and _XET_TROUBLE.search(str(error)):
         return _backoff_s(attempt)
     return None
 
@@ -95,8 +108,7 @@ def _asked_wait_s(error: "HfHubHTTPError") -> float | None:
     limit = parse_ratelimit_headers(headers)
     if error.response.status_code == 429 and limit is not None and limit.remaining == 0:
         return float(limit.reset_in_seconds)
-    asked = headers.get("Retry-After", "")
-    return float(asked) if asked.isdecimal() else None
+    return retry_after_s(headers.get("Retry-After"))
 
 
 def _backoff_s(attempt: int) -> float:
@@ -105,11 +117,17 @@ def _backoff_s(attempt: int) -> float:
 
 def _explained(error: BaseException) -> str:
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import DisabledRepoError, HfHubHTTPError, OfflineModeIsEnabled
 
+    if isinstance(error, OfflineModeIsEnabled):
+        return "huggingface_hub is in offline mode: unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE"
+    if isinstance(error, DisabledRepoError):
+        return "the Hub has disabled this repository: name another, or ask its support"
     if isinstance(error, HfHubHTTPError):
-        status = error.response.status_code
-        return f"{error.server_message or f'HTTP {status}'}: {_ADVICE.get(status, _AGAIN)}"
+        status, message = error.response.status_code, error.server_message
+        is_full = status == 403 and "storage" in (message or "").lower()
+        advice = _STORAGE if is_full else _ADVICE.get(status, _AGAIN)
+        return f"{message or f'HTTP {status}'}: {advice}"
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         kind = type(error).__name__
         return f"the connection to the Hub failed ({kind}: {error}): {_AGAIN}"

@@ -47,7 +47,11 @@ class PublishSettings:
     licence: str = setting(
         "unknown", help="Licence under which models are passed on, by the Hub's identifier."
     )
-    licence_url: str = setting("", help="Its text, if the Hub has no identifier for the licence.")
+    licence_url: str = setting(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        help="Address of its text, if the Hub has no identifier for the licence.",
+    )
     private: bool = setting(
         True, identity=False, help="Whether a new repository is private; one that exists stays."
     )

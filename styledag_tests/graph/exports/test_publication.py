@@ -98,7 +98,9 @@ def test_a_dataset_is_published_once(made: MadeProject, hub: Hub, tmp_path: Path
     assert (repo.kind, repo.private) == ("dataset", True)
     assert made.dataset.version in repo.head.description
     assert first.work["uploads"] == first.artifact.facts["uploaded"] > 0
-    assert front_matter(repo.head.files["README.md"])["license"] == "other"
+    header = front_matter(repo.head.files["README.md"])
+    assert (header["license"], header["license_link"]) == ("other", "LICENSE.md")
+    assert b"| licence | images |" in repo.head.files["LICENSE.md"]
     record = json.loads((first.artifact.folder / RECORD).read_text())
     assert repo.tags[record["tag"]] == repo.head.oid
     hub.log.clear()

@@ -4,12 +4,19 @@ from itertools import pairwise
 
 import pytest
 from huggingface_hub import ModelCard as HubCard
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from styledag.errors import PublishError
 from styledag.publishing.cards.model_card import model_card
-from styledag.publishing.cards.records import CardBase, CardDataset, CardScore, ModelCard
+from styledag.publishing.cards.records import (
+    HUB_ID,
+    CardBase,
+    CardDataset,
+    CardScore,
+    ModelCard,
+)
 from styledag_tests.dataset.captioned import HOSTILE
 
 BASE = CardBase(
@@ -95,6 +102,38 @@ def test_a_folder_is_no_base_of_the_hub() -> None:
     assert not {"base_model", "base_model_relation", "datasets"} & data.keys()
     assert "data\\/starter\\/stable\\-diffusion" in card
     assert "a dataset that is not published" in card
+
+
+@pytest.mark.parametrize(
+    ("licence", "identifier"),
+    [
+        ("FLUX.1 [dev] Non-Commercial", "flux.1-dev-non-commercial"),
+        ("Möbel_2", "m-bel-2"),
+        ("私の", "custom"),
+    ],
+)
+def test_a_licence_that_the_hub_does_not_know_gets_an_identifier(
+    licence: str, identifier: str
+) -> None:
+    card = replace(CARD, licence=licence, licence_url="https://example.org/terms")
+    assert HubCard(model_card(card)).data.license_name == identifier
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ada/style", "ada/style.git", "ada/a--b", "ada/a..b", "ada/style-", "ada/-x", "ada/.x"),
+        *("ada/größe", "ada/style.", "ада/x", "ada/x_", "_ada/x", "ada/a b", "ada", "a/b/c", "/a"),
+        *("ada/" + "x" * 90, "ada/" + "x" * 97, "models/style.safetensors", "ada/x.y-z_1", ""),
+    ],
+)
+def test_an_id_is_what_the_hubs_client_permits(name: str) -> None:
+    try:
+        validate_repo_id(name)
+        is_permitted = name.count("/") == 1  # an id without an owner is one of its own
+    except HFValidationError:
+        is_permitted = False
+    assert bool(HUB_ID.fullmatch(name)) == is_permitted
 
 
 def test_another_licence_is_named_and_linked() -> None:

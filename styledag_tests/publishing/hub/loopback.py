@@ -103,6 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._serve()
 
+    def do_DELETE(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         path = unquote(urlsplit(self.path).path)
         request = f"{self.command} {path}"
@@ -161,6 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             (r"GET /api/whoami-v2", lambda _match, _body: self._answer({"name": "ada"})),
             (r"POST /api/validate-yaml", lambda _match, _body: self._answer({})),
             (rf"GET {_REPO}/refs", self._refs),
+            (rf"DELETE {_REPO}/tag/(?P<tag>[^/]+)", self._untag),
             (rf"GET {_REPO}/commits/(?P<revision>[^/]+)", self._commits),
             (rf"GET {_REPO}/tree/(?P<revision>[^/]+)", self._tree),
             (rf"POST {_REPO}/preupload/(?P<revision>[^/]+)", self._preupload),
@@ -279,6 +283,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         repo.tags[wanted["tag"]] = match["revision"]
         repo.tag_messages[wanted["tag"]] = wanted["message"]
+        self._answer({})
+
+    def _untag(self, match: re.Match, _body: bytes) -> None:
+        del self.hub.repos[match["repo"]].tags[match["tag"]]
         self._answer({})
 
     def _answer(self, content: object, status: int = 200, **headers: str) -> None:

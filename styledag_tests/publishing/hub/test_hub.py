@@ -41,6 +41,41 @@ def test_nothing_is_done_when_the_version_is_there(publish: Publisher, hub: Hub)
     assert (second["commit"], second["uploaded"]) == (first["commit"], 0)
 
 
+def test_a_version_from_before_is_published_again(publish: Publisher, hub: Hub) -> None:
+    first, content = publish(), folder_content(publish.folder)
+    (publish.folder / "unet" / "weights-0.safetensors").write_bytes(b"new")
+    (publish.folder / "unet" / "weights-3.safetensors").write_bytes(b"more")
+    second, later = publish(), folder_content(publish.folder)
+    hub.log.clear()
+
+    (publish.folder / "unet" / "weights-3.safetensors").unlink()
+    (publish.folder / "unet" / "weights-0.safetensors").write_bytes(
+        content["unet/weights-0.safetensors"]
+    )
+    again = publish()
+
+    repo = hub.repos[REPO]
+    assert again["tag"] == first["tag"]
+    assert (again["was_there"], again["uploaded"], again["deleted"]) == (False, 1, 1)
+    assert publish.published() == content
+    assert hub.count("^PUT /upload") == 0  # the Hub has its content still
+    assert repo.tags == {first["tag"]: repo.head.oid, second["tag"]: second["commit"]}
+    assert publish()["was_there"] is True
+    for name, each in later.items():
+        (publish.folder / name).write_bytes(each)
+    assert publish()["was_there"] is False
+    assert publish.published() == later
+
+
+def test_a_version_stays_published_when_somebody_else_commits(publish: Publisher, hub: Hub) -> None:
+    first = publish()
+    head = hub.repos[REPO].head
+    hub.repos[REPO].commit("theirs", "", head.files | {"theirs.txt": b"x"}, set(head.lfs))
+    again = publish()
+    assert (again["was_there"], again["commit"]) == (True, first["commit"])
+    assert hub.repos[REPO].head.title == "theirs"
+
+
 def test_only_what_changed_is_sent(publish: Publisher, hub: Hub) -> None:
     publish()
     (publish.folder / "README.md").write_text("---\nlicense: mit\n---\n# Another\n")

@@ -1,6 +1,6 @@
 import httpx2
 import pytest
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import DisabledRepoError, HfHubHTTPError, OfflineModeIsEnabled
 
 from styledag.errors import PublishError
 from styledag.publishing.hub.patience import hub_errors, patiently
@@ -10,6 +10,16 @@ def hub_error(status: int, **headers: str) -> HfHubHTTPError:
     request = httpx2.Request("GET", "https://hub.example/api")
     response = httpx2.Response(status, headers=headers, request=request)
     return HfHubHTTPError("failed", response=response)
+
+
+def said(status: int, message: str) -> HfHubHTTPError:
+    error = hub_error(status)
+    error.server_message = message
+    return error
+
+
+def disabled() -> DisabledRepoError:
+    return DisabledRepoError("disabled", response=hub_error(403).response)
 
 
 def wrapped(cause: Exception) -> RuntimeError:
@@ -38,6 +48,7 @@ def failing(*errors: Exception):
         # The limit is not what refused the request: it has requests left.
         (hub_error(429, RateLimit='"api";r=5;t=40', **{"Retry-After": "3"}), 3),
         (hub_error(503, **{"Retry-After": "8"}), 8),
+        (hub_error(503, **{"Retry-After": "1.5"}), 1.5),
         (wrapped(hub_error(429, **{"Retry-After": "6"})), 6),
     ],
 )
@@ -54,6 +65,8 @@ def test_the_wait_is_what_the_hub_asks_for(error, wait_s, waits: list[float]) ->
         ConnectionResetError("Xet"),
         TimeoutError("Xet"),
         hub_error(500),
+        RuntimeError("Data processing error: CAS service error : Reqwest Error: timed out"),
+        RuntimeError("Network error: connection closed before message completed"),
     ],
 )
 def test_what_may_pass_is_tried_again_after_a_growing_wait(error, waits: list[float]) -> None:
@@ -66,7 +79,14 @@ def test_what_may_pass_is_tried_again_after_a_growing_wait(error, waits: list[fl
 
 
 @pytest.mark.parametrize(
-    "error", [hub_error(401), hub_error(412), RuntimeError("bug"), PermissionError("Xet")]
+    "error",
+    [
+        hub_error(401),
+        hub_error(412),
+        RuntimeError("bug"),
+        PermissionError("Xet"),
+        OfflineModeIsEnabled("offline"),
+    ],
 )
 def test_what_does_not_pass_is_raised_at_once(error, waits: list[float]) -> None:
     with pytest.raises(type(error)):
@@ -85,6 +105,11 @@ def test_what_does_not_pass_is_raised_at_once(error, waits: list[float]) -> None
         (ConnectionResetError("Xet"), "connection to the Hub failed"),
         (PermissionError("Xet says no"), "Xet says no"),
         (ValueError("Invalid metadata in README.md"), "Invalid metadata"),
+        (hub_error(400), "HTTP 400: correct what it names"),
+        (hub_error(402), "plan"),
+        (OfflineModeIsEnabled("offline"), "unset HF_HUB_OFFLINE"),
+        (said(403, "Private repository storage limit reached"), "limit reached: free storage"),
+        (disabled(), "has disabled this repository"),
     ],
 )
 def test_errors_name_the_repository_and_what_to_do(error, message: str) -> None:
