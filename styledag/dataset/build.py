@@ -17,7 +17,7 @@ from styledag.store.artifact import Facts
 from styledag.store.files import storage_errors
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 DATA_FOLDER = "data"
 CARD_FILE = "README.md"
 

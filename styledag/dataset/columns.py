@@ -40,7 +40,8 @@ def dataset_schema() -> "pa.Schema":
     text, number = {"dtype": "string", "_type": "Value"}, {"dtype": "int32", "_type": "Value"}
     features: dict[str, Any] = {IMAGE_COLUMN: {"_type": "Image"}}
     features |= dict.fromkeys(TEXT_COLUMNS, text)
-    features |= {VARIANTS_COLUMN: {"feature": text, "_type": "List"}}
+    # As datasets before 4.0 wrote lists too; a "List" these refuse, and newer ones read either.
+    features |= {VARIANTS_COLUMN: [text]}
     features |= dict.fromkeys(FRAMING_COLUMNS, number)
     types = dict.fromkeys(TEXT_COLUMNS, pa.string()) | dict.fromkeys(FRAMING_COLUMNS, pa.int32())
     types[IMAGE_COLUMN] = pa.struct({"bytes": pa.binary(), "path": pa.string()})

@@ -10,10 +10,14 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+import yaml
+
+from styledag.dataset.markdown import escape_markdown
 from styledag.dataset.read import DatasetRow
 from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.publishing.datasets.sidecars import Written, captions_of, counted
 
+CARD_FILE = "README.md"
 SHARD_BYTES = 500_000_000
 """Most bytes of images in a shard, unless one image alone is larger."""
 
@@ -29,8 +33,9 @@ def write_webdataset(
     """Write ``<split>-000000.tar`` and a list of shards for each split; return the counts.
 
     A sample is ``<id>.jpg``, ``<id>.txt`` (its caption) and ``<id>.json`` (all captions and where
-    the image comes from). ``<split>.json`` lists the shards and their samples as the library's
-    ``wids`` reads them. Tar headers contain neither time nor user: equal datasets are equal bytes.
+    the image comes from). ``README.md`` names the shards of each split, and ``<split>.json`` lists
+    them with their samples as the library's ``wids`` reads them. Tar headers contain neither time
+    nor user: equal datasets are equal bytes.
     """
     del target  # shards are listed by name
     written = Written()
@@ -43,7 +48,19 @@ def write_webdataset(
         index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": settings.name}
         text = json.dumps(index | {"shardlist": shards}, indent=2, ensure_ascii=False) + "\n"
         (folder / f"{split}.json").write_text(text, encoding="utf-8")
+    (folder / CARD_FILE).write_text(_card(settings.name, written), encoding="utf-8")
     return written
+
+
+def _card(name: str, written: Written) -> str:
+    """Return a card that states which files are the dataset, for the Hub and ``load_dataset``.
+
+    Without it they take the lists of shards for the data, which are as many as the shards.
+    """
+    files = [{"split": split, "path": f"{split}-*.tar"} for split in written.images]
+    header = {"configs": [{"config_name": "default", "data_files": files}]}
+    front = yaml.safe_dump(header, sort_keys=False)
+    return f"---\n{front}---\n\n# {escape_markdown(name)}\n\nWebDataset shards.\n"
 
 
 def _shards(rows: Iterable[DatasetRow], shard_bytes: int) -> Iterator[Iterator[DatasetRow]]:

@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from datasets import load_dataset
 
 from styledag.dataset.read import read_dataset
 from styledag.publishing.datasets.export import export_dataset
@@ -55,6 +56,20 @@ def test_samples_are_images_with_captions_and_origins(
             assert facts["captions"] == [image.caption, *image.variants]
             assert facts["licence"] == image.image.origin.licence
             assert facts["page_url"] == image.image.origin.page_url
+
+
+def test_the_folder_is_a_dataset_of_its_images_and_not_of_its_lists(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+    export_dataset(example.folder, target, "webdataset", settings)
+
+    loaded = load_dataset(str(target), cache_dir=str(tmp_path / "cache"))
+
+    assert loaded.keys() == example.splits.keys()
+    for split, images in example.splits.items():
+        captions = dict(zip(loaded[split]["__key__"], loaded[split]["txt"], strict=True))
+        assert captions == {id_: image.caption for id_, image in images.items()}
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves shards open
