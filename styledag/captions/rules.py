@@ -9,8 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from styledag.captions.articles import fit_articles
+from styledag.captions.chatter import (
+    drop_markdown,
+    drop_preface,
+    drop_quotes,
+    drop_refusal,
+    drop_special_tokens,
+)
 
-RULES_VERSION = "3"
+RULES_VERSION = "4"
 
 _BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JOINERS = "\u200c\u200d"
@@ -40,13 +47,18 @@ _NONSENSE = re.compile(
 )
 _PIECE_MARK = re.compile(rf"(?<![^ ])##(?={_LETTER})")
 _ARTICLE_TWICE = re.compile(rf"{_START}{_NOUN_MARK} +({_NOUN_MARK}){_END}", _FLAGS)
+_IMAGE = r"(?:image|picture|photo|photograph|pic|close *-? *up|view)"
+_SHOWS = (
+    r"(?:of|(?:that +)?(?:show|depict|feature|capture|display|present|portray|illustrate|contain|"
+    r"include)s|showing|depicting|featuring|capturing|displaying|portraying|consists +of"
+    rf"|is(?= +{_NOUN_MARK} ))"
+)
 _OPENING = re.compile(
     rf"^(?:"
-    rf"(?:(?:{_NOUN_MARK}|this|that) +)?"
-    rf"(?:close *-? *up +)?(?:image|picture|photo|photograph|pic|close *-? *up|view)"
-    rf" +(?:of|showing|shows|depicting|depicts|that +shows)"
+    rf"(?:(?:{_NOUN_MARK}|this|that) +)?(?:close *-? *up +)?{_IMAGE} +{_SHOWS}"
+    rf"|in +(?:the|this) +{_IMAGE},?(?= +(?:there|we|you|i|one)(?: +can)? +(?:is|are|see))"
     rf"|(?:there|this|that|it|here) +(?:is|are)"
-    rf"|(?:we|you|i) +(?:can +)?see"
+    rf"|(?:we|you|i|one) +(?:can +)?see"
     rf")(?: +|$)",
     _FLAGS,
 )
@@ -77,7 +89,7 @@ class Cleaned:
 
 
 def clean_caption(raw: str) -> Cleaned:
-    """Return what a captioner meant: without stutter, nonsense words and empty openings.
+    """Return what a captioner meant: without stutter, nonsense words, empty openings and refusals.
 
     Args:
         raw: As the captioner said it; the result may be empty.
@@ -196,7 +208,12 @@ _TEXT_RULES: tuple[_Rule, ...] = (
 )
 _CAPTIONER_RULES: tuple[_Rule, ...] = (
     *_TEXT_RULES,
+    ("special_token", drop_special_tokens),
     ("piece_mark", drop_piece_marks),
+    ("markdown", drop_markdown),
+    ("preface", drop_preface),
+    ("quotes", drop_quotes),
+    ("refusal", drop_refusal),
     ("nonsense", drop_nonsense),
     ("opening", drop_openings),
     ("loop", drop_loops),
