@@ -115,14 +115,21 @@ def export_model_command(
     from styledag.graph.exports.exported_card import CardTerms, export_with_card
     from styledag.graph.find_exportable import find_exportable
     from styledag.graph.tracing.ancestry import find_artifact
+    from styledag.publishing.single_file.transformer import PART as TRANSFORMER
 
     catalogue = Catalogue(session.project)
     settings = chosen(catalogue, name, **given)
+    source = find_exportable(catalogue, find_artifact(catalogue.store, name), settings.format)
     facts = export_with_card(
-        find_exportable(catalogue, find_artifact(catalogue.store, name), settings.format),
+        source,
         to,
         settings.format,
         dtype=settings.dtype,
         terms=CardTerms.of(settings, dataset=dataset),
     )
     click.echo(f"wrote {facts['parameters']:,} parameters, {facts['bytes']:,} bytes, to {to}")
+    if settings.format == "single-file" and (source.base / TRANSFORMER).is_dir():
+        click.echo(
+            "it is the transformer alone: ComfyUI reads it from models/diffusion_models (node Load "
+            "Diffusion Model), beside the base's text encoders and autoencoder"
+        )

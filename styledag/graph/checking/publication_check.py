@@ -16,7 +16,7 @@ def check_publication(
 ) -> Iterator[Finding]:
     """Yield whether a style's section ``publish`` fits its recipes and blends, and the Hub's token.
 
-    The Hub is asked whose the token is only where ``asks`` says so.
+    The Hub is asked whose the token is, and what it may write, only where ``asks`` says so.
     """
     publish = style.publish
     if publish is None:
@@ -28,7 +28,8 @@ def check_publication(
                 lambda recipe=recipe: _fits(publish, style, Partition(name, recipe)),  # type: ignore[misc]
             )
     if publish.to == "hub":
-        yield checked(f"{name}: access token of the Hub", lambda: hub_account(asks=asks))
+        targets = [each for each in (publish.dataset, publish.models) if each is not None]
+        yield checked(f"{name}: access token of the Hub", lambda: hub_account(targets, asks=asks))
 
 
 def _fits(publish: PublishSettings, style: Style, model: Partition) -> str:

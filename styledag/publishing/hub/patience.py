@@ -36,6 +36,10 @@ _STORAGE = "free storage of the owner, make the repository public, or extend the
 _AGAIN = "publish again: what was uploaded is not sent again"
 
 
+_XET_STATUS = re.compile(r"HTTP status client error \((4\d\d)")
+"""How hf_xet names a refusal, as a ConnectionError."""
+
+
 def patiently(call: Callable[[], T], tries: int) -> T:
     """Return what ``call`` returns, which is safe to repeat, after failures that may pass.
 
@@ -87,7 +91,8 @@ def _wait_s(error: BaseException, attempt: int) -> float | None:
     import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    if isinstance(error, OfflineModeIsEnabled):
+    refused = _XET_STATUS.search(str(error))
+    if isinstance(error, OfflineModeIsEnabled) or (refused and refused[1] != "429"):
         return None
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
@@ -128,6 +133,8 @@ def _explained(error: BaseException) -> str:
         is_full = status == 403 and "storage" in (message or "").lower()
         advice = _STORAGE if is_full else _ADVICE.get(status, _AGAIN)
         return f"{message or f'HTTP {status}'}: {advice}"
+    if refused := _XET_STATUS.search(str(error)):
+        return f"HTTP {refused[1]}: {_ADVICE.get(int(refused[1]), _AGAIN)}"
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         kind = type(error).__name__
         return f"the connection to the Hub failed ({kind}: {error}): {_AGAIN}"

@@ -63,12 +63,17 @@ class PipelineParts:
                 yield reader.read(name, start, stop)
 
     def technical(self) -> dict[str, str]:
-        """Return what a header states beside title and description."""
+        """Return what a header states beside title and description.
+
+        That of XL says where its autoencoder overflows in float16, which draws black images.
+        """
         unet, vae = self.configs["unet"], self.configs["vae"]
         size = unet.get("sample_size") or (128 if names.is_xl(self.configs) else 64)
         height, width = (size, size) if isinstance(size, int) else size
         factor = 1 << (len(vae["block_out_channels"]) - 1)
+        is_wide = names.is_xl(self.configs) and bool(vae.get("force_upcast"))
         return {
+            **({"modelspec.vae_dtype": "bf16,fp32"} if is_wide else {}),
             "modelspec.architecture": architecture_of(self.configs),
             "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
             "modelspec.resolution": f"{width * factor}x{height * factor}",

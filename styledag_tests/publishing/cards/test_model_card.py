@@ -222,3 +222,5 @@ def test_a_transformer_by_itself_is_put_into_its_bases_pipeline() -> None:
     assert f"base = {CARD.bases[0].name!r}" in code
     assert "SD3Transformer2DModel.from_single_file(" in code
     assert f"{CARD.pipeline}.from_pretrained(base, transformer=transformer)" in code
+    assert "models/diffusion_models" in card
+    assert "models/diffusion_models" not in model_card(replace(CARD, single_file=file))

@@ -5,6 +5,8 @@ from huggingface_hub.errors import DisabledRepoError, HfHubHTTPError, OfflineMod
 from styledag.errors import PublishError
 from styledag.publishing.hub.patience import hub_errors, patiently
 
+XET_REFUSES = "Network error: Request error: HTTP status client error (403 Forbidden), domain: x"
+
 
 def hub_error(status: int, **headers: str) -> HfHubHTTPError:
     request = httpx2.Request("GET", "https://hub.example/api")
@@ -86,6 +88,7 @@ def test_what_may_pass_is_tried_again_after_a_growing_wait(error, waits: list[fl
         RuntimeError("bug"),
         PermissionError("Xet"),
         OfflineModeIsEnabled("offline"),
+        ConnectionError(XET_REFUSES),
     ],
 )
 def test_what_does_not_pass_is_raised_at_once(error, waits: list[float]) -> None:
@@ -107,6 +110,7 @@ def test_what_does_not_pass_is_raised_at_once(error, waits: list[float]) -> None
         (ValueError("Invalid metadata in README.md"), "Invalid metadata"),
         (hub_error(400), "HTTP 400: correct what it names"),
         (hub_error(402), "plan"),
+        (ConnectionError(XET_REFUSES), "HTTP 403: the access token may not write"),
         (OfflineModeIsEnabled("offline"), "unset HF_HUB_OFFLINE"),
         (said(403, "Private repository storage limit reached"), "limit reached: free storage"),
         (disabled(), "has disabled this repository"),
