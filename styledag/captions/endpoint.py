@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -34,6 +35,7 @@ _LONGEST_ASKED_S = 900.0
 _LOADING_WAIT_S = 5.0
 _LONGEST_LOADING_S = 900.0
 _GLANCE_S = 10.0
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 _MISREAD = frozenset({400, 422})
@@ -138,6 +140,7 @@ class EndpointCaptioner:
                 completions_address(self._endpoint.url),
                 json=asked,
                 auth=None if not key else _Bearer(key),
+                proxies=_proxies(self._endpoint.url),
                 timeout=self._endpoint.timeout_s,
                 allow_redirects=False,
             )
@@ -237,6 +240,7 @@ def ask_endpoint(endpoint: EndpointSettings) -> str:
         response = requests.get(
             address(endpoint.url, "/models"),
             auth=None if not key else _Bearer(key),
+            proxies=_proxies(endpoint.url),
             timeout=_GLANCE_S,
             allow_redirects=False,
         )
@@ -254,9 +258,18 @@ def ask_endpoint(endpoint: EndpointSettings) -> str:
         names = [str(each["id"]) for each in response.json()["data"]]
     except (ValueError, LookupError, TypeError):
         return f"{endpoint.url} answers, and lists no models"
-    # Some list the model that they serve under another name, and answer for any.
-    lists = "lists" if endpoint.model in names else "does not list"
+    # Ollama adds what it supposes, and Gemini a kind. Some list the model that they serve under
+    # another name, and answer for any.
+    known = {short for name in names for short in (name, name.removesuffix(":latest"))}
+    known |= {name.removeprefix("models/") for name in names}
+    lists = "lists" if endpoint.model in known else "does not list"
     return f"{endpoint.url} answers, and {lists} {endpoint.model}"
+
+
+def _proxies(url: str) -> dict[str, str] | None:
+    """Return no proxy for a server on this machine, whatever the environment names for the rest."""
+    host = urlsplit(url.strip()).hostname or ""
+    return {"http": "", "https": ""} if host in _LOOPBACK else None
 
 
 def _key(endpoint: EndpointSettings) -> str:

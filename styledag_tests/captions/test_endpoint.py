@@ -51,6 +51,18 @@ def test_a_netrc_does_not_replace_the_key(
     assert set(server.keys) == {"Bearer secret"}
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_server_on_this_machine_is_asked_without_a_proxy(
+    server: Server, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
+    assert len(asked(server, retries=0)) == 6
+    assert "answers" in ask_endpoint(settings(server).endpoint)
+
+
 @pytest.mark.parametrize("key", ["sec\nret", "secret…"])
 def test_a_key_that_no_header_can_contain_is_named_and_not_shown(
     server: Server, monkeypatch: pytest.MonkeyPatch, key: str
@@ -196,6 +208,8 @@ def test_the_address_is_no_part_of_its_identity(server: Server) -> None:
     [
         ("tiny", None, "answers, and lists tiny"),
         ("absent", None, "answers, and does not list absent"),
+        ("llava", (200, b'{"data": [{"id": "llava:latest"}]}'), "answers, and lists llava"),
+        ("gemini", (200, b'{"data": [{"id": "models/gemini"}]}'), "answers, and lists gemini"),
         ("tiny", (404, b"<html>"), "answers, and lists no models"),
         ("tiny", (200, b'{"data": null}'), "answers, and lists no models"),
     ],
