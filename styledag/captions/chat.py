@@ -18,24 +18,38 @@ if TYPE_CHECKING:
 
 EXTRA = "chat"
 _VIDEO_CONFIG, _PROCESSOR_CONFIG = "video_preprocessor_config.json", "processor_config.json"
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def missing_packages(folder: Path) -> list[str]:
     """Return the packages that a model's processor is loaded with and that are not installed.
 
     A processor that can read videos too, as those of Qwen3-VL, SmolVLM and InternVL, is loaded by
-    transformers with torchvision, and SmolVLM's with num2words, whatever it is asked.
+    transformers with torchvision, and SmolVLM's with num2words, whatever it is asked; others, as
+    Pixtral's, state themselves what they need.
 
     Args:
         folder: The model's configurations.
     """
-    config = (
-        read_config(folder / _PROCESSOR_CONFIG) if (folder / _PROCESSOR_CONFIG).exists() else {}
-    )
+    config = _config(folder / _PROCESSOR_CONFIG)
     reads_videos = (folder / _VIDEO_CONFIG).exists() or "video_processor" in config
     model_type = read_config(folder / CONFIG_FILE).get("model_type")
     needed = {"torchvision": reads_videos, "num2words": model_type == "smolvlm"}
+    stated = _backends(config) or _backends(_config(folder / _TOKENIZER_CONFIG))
+    needed |= {name: True for name in stated if name in needed}
     return [name for name, is_needed in needed.items() if is_needed and find_spec(name) is None]
+
+
+def _config(path: Path) -> Mapping[str, Any]:
+    return read_config(path) if path.exists() else {}
+
+
+def _backends(config: Mapping[str, Any]) -> Sequence[str]:
+    """Return the packages without which transformers has a processor's class in name only."""
+    import transformers
+
+    kind = getattr(transformers, str(config.get("processor_class")), None)
+    return tuple(getattr(kind, "_backends", ()))
 
 
 def describes_images(model_type: str) -> bool:

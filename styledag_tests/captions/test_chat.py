@@ -200,6 +200,20 @@ def test_what_a_processor_is_loaded_with_is_known_by_its_configurations(
     assert missing_packages(tmp_path) == missing
 
 
+@pytest.mark.parametrize("file", ["processor_config.json", "tokenizer_config.json"])
+def test_what_a_processors_class_states_itself_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """As Pixtral's, which reads no videos, does where torchvision is not there."""
+    without = type("PixtralProcessor", (), {"_backends": ["torchvision"]})
+    monkeypatch.setattr("transformers.PixtralProcessor", without)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    (tmp_path / "config.json").write_text('{"model_type": "mistral3"}')
+    assert missing_packages(tmp_path) == []
+    (tmp_path / file).write_text('{"processor_class": "PixtralProcessor"}')
+    assert missing_packages(tmp_path) == ["torchvision"]
+
+
 def test_a_processor_whose_package_is_missing_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
