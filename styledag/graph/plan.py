@@ -181,6 +181,7 @@ class _Planner:
                 *files,
             ),
             depends_on_outside=stage.depends_on_outside,
+            acts_outside=stage.acts_outside,
         )
         inputs = Inputs(
             partition=declaration.partition,

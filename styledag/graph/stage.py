@@ -275,6 +275,8 @@ class Stage:
             made of another version of that is its former one: it decides the content too.
         depends_on_outside: Whether something outside decides the content too, as a web site does.
             Then the function runs every time, and leaves it to its items to do no work twice.
+        acts_outside: Whether it changes something outside, as a publication does. Then it runs
+            again where another version was made there since.
         publishes: The asset whose partitions it publishes while it runs.
         pool: Pool whose slots limit how many of these run at once.
         preview: Makes the thumbnail.
@@ -296,6 +298,7 @@ class Stage:
     files: Callable[[Declaration], Mapping[str, str]] = field(default=lambda _: {})
     former_by: str | None = None
     depends_on_outside: bool = False
+    acts_outside: bool = False
     publishes: Publishes | None = None
     pool: str | None = None
     preview: Preview | None = None

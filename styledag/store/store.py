@@ -41,6 +41,8 @@ class Target:
         inputs: What the stage reads.
         depends_on_outside: Whether something beyond the inputs decides the content, as a web site
             does; such a build always runs, and leaves it to its items to do no work twice.
+        acts_outside: Whether the build changes something beyond the store, as a publication does;
+            what an earlier build made there is no more, so it runs again unless it was the last.
     """
 
     asset: str
@@ -49,6 +51,7 @@ class Target:
     settings: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Input] = ()
     depends_on_outside: bool = False
+    acts_outside: bool = False
 
     @property
     def key(self) -> str:
@@ -104,7 +107,8 @@ class Store:
         """
         before = self.current(target.asset, target.partition)
         found = None if target.depends_on_outside else self.find(target)
-        if found is not None:
+        is_undone = target.acts_outside and (before is None or before.build.key != target.key)
+        if found is not None and not is_undone:
             self.make_current(found)
             return Built(found, cached=True, work={})
         # As much again as the last time, or what a first build of anything takes.

@@ -95,6 +95,26 @@ def test_the_log_folder_has_no_part_in_the_version(any_store: Store) -> None:
     assert logged.version == plain.version
 
 
+def test_what_was_done_outside_is_done_again_once_something_else_was(any_store: Store) -> None:
+    done: list[str] = []
+
+    def publish(name: str):
+        def body(workspace: Workspace) -> dict[str, int]:
+            done.append(name)
+            (workspace.folder / "record").write_text(name)
+            return {}
+
+        return any_store.build(target(settings={"name": name}, acts_outside=True), body)
+
+    first = publish("a")
+    assert publish("a").cached
+    publish("b")
+    again = publish("a")
+    assert done == ["a", "b", "a"]
+    assert again.artifact.version == first.artifact.version
+    assert publish("a").cached
+
+
 def test_a_build_that_depends_on_the_world_always_runs(any_store: Store) -> None:
     first = any_store.build(target(depends_on_outside=True), write_greeting)
     again = any_store.build(target(depends_on_outside=True), write_greeting)

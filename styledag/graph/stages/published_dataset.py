@@ -44,5 +44,6 @@ STAGE = Stage(
     run=publish,
     is_asked_for=_is_asked_for,
     settings=_settings,
+    acts_outside=True,
     reads=(Reads("image_dataset"),),
 )

@@ -78,6 +78,7 @@ STAGE = Stage(
     run=publish,
     is_asked_for=_is_asked_for,
     settings=_settings,
+    acts_outside=True,
     reads=(
         Reads("ema_unet", with_ancestors=True),
         Reads(

@@ -91,6 +91,7 @@ def test_a_dataset_is_published_once(made: MadeProject, hub: Hub, tmp_path: Path
     add(made, TO_HUB)
     assert states(made)["published_dataset"] == "never materialised"
 
+    first_dataset = made.dataset
     first = materialise(made, "published_dataset", STYLE)
 
     assert states(made)["published_dataset"] == "image_dataset is outdated"
@@ -117,6 +118,11 @@ def test_a_dataset_is_published_once(made: MadeProject, hub: Hub, tmp_path: Path
         (folder / name).write_bytes(content)
     read = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert read.num_rows == 7
+    made.catalogue.store.make_current(first_dataset)  # as a style file that is taken back does
+    back = materialise(made, "published_dataset", STYLE)
+    assert (back.cached, back.artifact.version) == (False, first.artifact.version)
+    assert repo.tags[record["tag"]] == repo.head.oid
+    assert materialise(made, "published_dataset", STYLE).cached
 
 
 def test_a_model_is_published_with_its_card_and_grid(made: MadeProject, hub: Hub) -> None:
