@@ -19,7 +19,13 @@ from styledag.templates import templates
 
 _MOST_LINES = 20
 _SAMPLES = 5
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
 
 
 def dataset_card(
@@ -75,7 +81,7 @@ def _header(splits: Mapping[Split, int], title: str) -> str:
         "pretty_name": title,
         "task_categories": ["text-to-image"],
         "tags": ["styledag"],
-        "size_categories": [next((name for most, name in _SIZES if count < most), "n>1M")],
+        "size_categories": [next((name for most, name in _SIZES if count < most), "10M<n<100M")],
         "configs": [
             {
                 "config_name": "default",

@@ -45,6 +45,11 @@ def _explained(model: str, error: BaseException) -> str:
     )
 
     kind = type(error).__name__
+    if constants.HF_HUB_OFFLINE:
+        return (
+            f"huggingface_hub is in offline mode, and its cache, {constants.HF_HUB_CACHE}, has not "
+            "all of it: unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or name a folder that does"
+        )
     match error:
         case GatedRepoError():
             return (

@@ -13,7 +13,7 @@ from huggingface_hub.errors import CorruptedCacheException, XetDownloadError
 
 from styledag.errors import ModelError
 from styledag.models.hub_errors import hub_errors
-from styledag.models.reference import ModelReference, resolve_model
+from styledag.models.reference import ModelReference, configuration_folder, resolve_model
 from styledag.store.store import Store
 from styledag_tests.models.hub import COMMIT, REPOSITORY, running_hub
 from styledag_tests.models.test_files import PIPELINE, STABLE_DIFFUSION_1_5
@@ -171,3 +171,10 @@ def test_whatever_a_download_raises_names_the_model(error: Exception, why: str) 
         hub_errors("org/model", "main"),
     ):
         raise error
+
+
+def test_offline_mode_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    reference = ModelReference(model="owner/absent", revision="0123abc")
+    with pytest.raises(ModelError, match=r"in offline mode.*unset HF_HUB_OFFLINE"):
+        configuration_folder(reference, project=tmp_path)
