@@ -40,6 +40,13 @@ _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 _MISREAD = frozenset({400, 422})
 _LOADING = re.compile("loading", re.IGNORECASE)
+_SEES_NOTHING = re.compile(
+    r"(?:image|vision|multimodal)[^.]{0,40} not supported|"
+    r"does(?: not|n't) support (?:image|vision)|unsupported content part type|no endpoints found that support image",
+    re.IGNORECASE,
+)
+"""How llama.cpp, Ollama, OpenRouter and others say that a model reads text alone, often as 500."""
+_NO_QUOTA = re.compile("insufficient_quota|per-day", re.IGNORECASE)
 _RETRY_DELAY = re.compile(r'"retryDelay": ?"([\d.]+)s"', re.ASCII)
 """How long Gemini asks to wait; it has no header for it."""
 
@@ -194,11 +201,13 @@ class _Failure:
         asked_s = retry_after_s(response.headers.get("Retry-After")) or 0.0
         if delay := _RETRY_DELAY.search(response.text):
             asked_s = max(asked_s, float(delay[1].rstrip(".")))
+        is_final = asked_s > _LONGEST_ASKED_S or bool(_NO_QUOTA.search(response.text))
         advice = ""
-        if response.status_code == requests.codes.not_found:
+        if _SEES_NOTHING.search(response.text):
+            is_final, advice = True, "name a model that sees images (llama.cpp wants --mmproj); "
+        elif response.status_code == requests.codes.not_found:
             advice = "most servers answer below /v1, which the url then ends in; "
-        too_long = asked_s > _LONGEST_ASKED_S
-        return cls(response.status_code, text, response.text, asked_s, too_long, advice)
+        return cls(response.status_code, text, response.text, asked_s, is_final, advice)
 
     @classmethod
     def of_exception(cls, error: requests.RequestException) -> "_Failure":

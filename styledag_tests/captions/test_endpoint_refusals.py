@@ -104,3 +104,23 @@ def test_a_model_that_loads_is_waited_for_beside_the_tries(
     server.trouble = lambda _: loading
     with pytest.raises(ModelError, match="Loading model"):
         asked(server, images=IMAGES[:1], retries=0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "advice"),
+    [
+        (500, b'{"message": "image input is not supported by this server"}', "--mmproj"),
+        (500, b'{"message": "Unsupported content part type: \\"image_url\\""}', "sees images"),
+        (400, b'{"error": "this model does not support image input"}', "sees images"),
+        (429, b'{"error": {"code": "insufficient_quota"}}', "insufficient_quota"),
+        (429, b'{"error": {"message": "Rate limit exceeded: free-models-per-day"}}', "per-day"),
+        (404, b"404 page not found", "below /v1"),
+    ],
+)
+def test_what_no_further_try_changes_is_final(
+    server: Server, waits: list[float], status: int, body: bytes, advice: str
+) -> None:
+    server.trouble = lambda _: (status, body, {})
+    with pytest.raises(ModelError, match=advice):
+        asked(server, images=IMAGES[:1])
+    assert (len(server.questions), waits) == (1, [])
