@@ -41,8 +41,10 @@ _REFUSED = frozenset({401, 403})
 _MISREAD = frozenset({400, 422})
 _LOADING = re.compile("loading", re.IGNORECASE)
 _SEES_NOTHING = re.compile(
-    r"(?:image|vision|multimodal)[^.]{0,40} not supported|"
-    r"does(?: not|n't) support (?:image|vision)|unsupported content part type|no endpoints found that support image",
+    r"(?:image|vision|multimodal)[^.]{0,40} not supported"
+    r"|does(?: not|n't) support (?:image|vision)"
+    r"|unsupported content part type"
+    r"|no endpoints found that support image",
     re.IGNORECASE,
 )
 """How llama.cpp, Ollama, OpenRouter and others say that a model reads text alone, often as 500."""

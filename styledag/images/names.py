@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from styledag.collect.records import Origin
+from styledag.collect.written_texts import AlikeNames
 
 
 class NamedImage(Protocol):
@@ -33,7 +34,7 @@ def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[
 
     A name is the sha256 of a JPEG or of its original, an address (of a dropped copy, too), or
     else the last part of an address, percent signs decoded or not; with or without the blanks
-    around it.
+    around it, and, if one alone is alike, whatever its case and Unicode form are.
 
     Args:
         names: Each once.
@@ -50,19 +51,17 @@ def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[
             exact[name].append(image)
         for name in {name for address in addresses for name in _file_names(address)}:
             files[name].append(image)
-    # A name may begin or end with a blank; one that a person typed there means nothing.
-    return {
-        name: next(
-            (
-                named[way]
-                for way in (name, name.strip())
-                for named in (exact, files)
-                if way in named
-            ),
-            [],
-        )
-        for name in wanted
-    }
+    spelt = AlikeNames((*exact, *files))
+
+    def meant(name: str) -> list[Image]:
+        # A name may begin or end with a blank; one that a person typed there means nothing.
+        ways = (name, name.strip())
+        for way in (*ways, *(spelt.find(each) for each in ways)):
+            if way in exact or way in files:
+                return exact.get(way) or files[way]
+        return []
+
+    return {name: meant(name) for name in wanted}
 
 
 def _file_names(address: str) -> set[str]:

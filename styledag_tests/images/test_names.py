@@ -40,3 +40,15 @@ def test_an_address_comes_before_a_file_name_and_several_are_all_found() -> None
     clash = image("three", "copy.png")
     found = find_named(["copy.png", "red fox.png"], [ONE, TWO, clash])
     assert found == {"copy.png": [clash], "red fox.png": [ONE, TWO]}
+
+
+def test_a_name_in_another_case_or_unicode_form_is_found_if_one_alone_is_alike() -> None:
+    """macOS takes letters and accents apart, and Windows forgets the case."""
+    apart = image("apart", "deep/gro\u0308\u00dfe.png")
+    found = find_named(["gr\u00f6\u00dfe.png", "Red Fox.PNG", "red fox.png"], [apart, TWO])
+    assert list(found.values()) == [[apart], [TWO], [TWO]]
+    other = image("other", "deep/Red Fox.png")
+    assert find_named(["RED FOX.png", "Red Fox.png"], [TWO, other]) == {
+        "RED FOX.png": [],
+        "Red Fox.png": [other],
+    }
