@@ -9,6 +9,7 @@ from styledag.captions.captioner import LocalCaptioner, decoding_settings
 from styledag.captions.chat_prompt import chat_prompt
 from styledag.captions.settings import CaptionSettings
 from styledag.captions.thinking import answer_after_thought
+from styledag.errors import ModelError
 from styledag.models.config import read_config
 from styledag.tensors.layout import CONFIG_FILE
 
@@ -81,7 +82,8 @@ class ChatCaptioner(LocalCaptioner):
 
         Raises:
             ModelError: If the folder holds no whole model, its processor has no chat template for
-                an image, the model computes NaN, or its thoughts leave no room for an answer.
+                an image or does not take the images, the model computes NaN, or its thoughts leave
+                no room for an answer.
             DeviceError: If the batch does not fit into the device's memory.
         """
         _, processor = self.loaded
@@ -92,14 +94,21 @@ class ChatCaptioner(LocalCaptioner):
         if processor.tokenizer.pad_token is None:  # as of Llama; what pads is masked anyway
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
         first = processor.tokenizer.bos_token
-        inputs = processor(
-            text=[text] * len(images),
-            images=[[image] for image in images],
-            padding=True,
-            return_tensors="pt",
-            # As transformers does: a template that writes the first token gets no second one.
-            add_special_tokens=first is None or not text.startswith(first),
-        ).to(self.compute.device, dtype=self.compute.dtype)
+        try:
+            inputs = processor(
+                text=[text] * len(images),
+                images=[[image] for image in images],
+                padding=True,
+                return_tensors="pt",
+                # As transformers does: a template that writes the first token gets no second one.
+                add_special_tokens=first is None or not text.startswith(first),
+            ).to(self.compute.device, dtype=self.compute.dtype)
+        except ValueError as exc:  # such as Qwen's for images of less than 28 px on a side
+            sizes = ", ".join(sorted({f"{image.width} x {image.height}" for image in images}))
+            raise ModelError(
+                f"the processor of captioner {self.folder} does not take images of {sizes} px "
+                f"({exc}): take others, or name another captioner"
+            ) from exc
         answers = self.generated(inputs, settings, prompt_length=inputs["input_ids"].shape[1])
         texts = processor.batch_decode(answers, skip_special_tokens=True)
         return [

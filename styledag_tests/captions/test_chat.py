@@ -132,6 +132,18 @@ def test_a_tokenizer_without_a_token_to_pad_with_is_padded(folder: Path, tmp_pat
     assert captions == one_by_one(folder, IMAGES, SETTINGS)
 
 
+def test_images_that_a_processor_does_not_take_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise ValueError("height:14 or width:40 must be larger than factor:28")
+
+    captioner = ChatCaptioner(folder, "v1", CPU)
+    monkeypatch.setattr(type(captioner.loaded[1]), "__call__", refuses)
+    with pytest.raises(ModelError, match=r"images of 40 x 48 px \(height:14.*factor:28"):
+        captioner(IMAGES[:1], SETTINGS)
+
+
 def test_nan_is_no_caption(tmp_path: Path) -> None:
     """As of a model that overflows in float16."""
     path = save_llava(tmp_path) / "model.safetensors"
