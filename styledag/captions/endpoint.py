@@ -35,6 +35,7 @@ _LONGEST_ASKED_S = 900.0
 _LOADING_WAIT_S = 5.0
 _LONGEST_LOADING_S = 900.0
 _GLANCE_S = 10.0
+_AZURE = ".azure.com"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
@@ -230,13 +231,15 @@ class _Failure:
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Sends a key, in place of what a .netrc has for the host."""
+    """Sends a key, in place of what a .netrc has for the host; to Azure as it wants it, too."""
 
     def __init__(self, key: str) -> None:
         self._key = key
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._key}"
+        if (urlsplit(request.url or "").hostname or "").endswith(_AZURE):
+            request.headers["api-key"] = self._key
         return request
 
 

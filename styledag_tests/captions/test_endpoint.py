@@ -3,6 +3,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import requests
 
 from styledag.captions.endpoint import EndpointCaptioner, ask_endpoint
 from styledag.captions.settings import EndpointSettings
@@ -49,6 +50,29 @@ def test_a_netrc_does_not_replace_the_key(
     asked(server)
     ask_endpoint(settings(server).endpoint)
     assert set(server.keys) == {"Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    ("host", "sent"), [("x.openai.azure.com", "secret"), ("azure.com.example.org", None)]
+)
+def test_azure_gets_the_key_in_its_own_header(
+    monkeypatch: pytest.MonkeyPatch, host: str, sent: str | None
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    requests_sent: list[requests.PreparedRequest] = []
+
+    def send(_: requests.Session, request: requests.PreparedRequest, **__: object):
+        requests_sent.append(request)
+        raise requests.ConnectionError("not here")
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    url = f"https://{host}/openai/deployments/d?api-version=1"
+    with pytest.raises(ModelError, match="does not answer"):
+        ask_endpoint(EndpointSettings(url=url, model="d"))
+    (request,) = requests_sent
+    assert request.url == f"https://{host}/openai/deployments/d/models?api-version=1"
+    assert request.headers.get("api-key") == sent
+    assert request.headers["Authorization"] == "Bearer secret"
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
