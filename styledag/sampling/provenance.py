@@ -7,6 +7,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from styledag.sampling.marking import mark_png
+from styledag.sampling.png_texts import texts_of
 
 PREFIX = "styledag."
 
@@ -28,11 +29,9 @@ def with_provenance(png: bytes, provenance: Mapping[str, str]) -> bytes:
 
 
 def read_provenance(png: bytes) -> Mapping[str, str]:
-    """Return what :func:`png_with_provenance` wrote; empty for any other PNG."""
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-        chunks: Mapping[str, str] = getattr(image, "text", {})
-        return {
-            name.removeprefix(PREFIX): str(text)
-            for name, text in chunks.items()
-            if name.startswith(PREFIX)
-        }
+    """Return what :func:`png_with_provenance` wrote; empty for any other PNG.
+
+    Raises:
+        StyledagError: If the content is no PNG.
+    """
+    return {name.removeprefix(PREFIX): text for name, text in texts_of(png, PREFIX)}

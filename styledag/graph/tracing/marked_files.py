@@ -4,9 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import UnidentifiedImageError
-
-from styledag.errors import ModelError, StorageError
+from styledag.errors import ModelError, StorageError, StyledagError
 from styledag.sampling.provenance import PREFIX, read_provenance
 from styledag.store.artifact import Artifact
 from styledag.store.digest import file_digest
@@ -28,8 +26,6 @@ def read_marks(path: Path) -> Mapping[str, str]:
     """
     try:
         return _png_marks(path) if path.suffix.lower() == ".png" else _header_marks(path)
-    except UnidentifiedImageError as exc:
-        raise StorageError(f"{path} cannot be read: it is no PNG") from exc
     except OSError as exc:
         raise StorageError(f"{path} cannot be read: {exc.strerror or exc}") from exc
 
@@ -55,7 +51,11 @@ def find_marked(store: Store, marks: Mapping[str, str]) -> Artifact | None:
 
 
 def _png_marks(path: Path) -> Mapping[str, str]:
-    return read_provenance(path.read_bytes())
+    content = path.read_bytes()
+    try:
+        return read_provenance(content)
+    except StyledagError as exc:
+        raise StorageError(f"{path} cannot be read: it is no PNG") from exc
 
 
 def _header_marks(path: Path) -> Mapping[str, str]:
