@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from styledag.bases.base import Parts, TextEncoder
 from styledag.bases.flow_objective import FlowObjective, FlowSettings, dynamic_shift
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
-from styledag.bases.language_model import LanguageModel, PaddedTokens
+from styledag.bases.language_model import LanguageModel
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import load_diffusers
+from styledag.bases.tokens import TextTokens
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 
@@ -38,7 +39,7 @@ class FlowTransformer:
     autoencoder_kind = KlAutoencoder
     text_model: type[LanguageModel]
     """The text encoder, if it is one language model."""
-    tokens: PaddedTokens
+    tokens: TextTokens
     lists: Mapping[str, str]
     """Names of the denoiser's lists of blocks, by their names in style files."""
     usual_sampler = "euler"
