@@ -7,6 +7,7 @@ from pathlib import Path
 
 from styledag.errors import StorageError
 from styledag.store.artifact import Artifact
+from styledag.store.files import replaced
 
 SNAPSHOTS_FILE = "snapshots.json"
 TRAINING_LOG = "training_log.json"
@@ -80,9 +81,8 @@ class PublishedSnapshots:
     def add(self, epoch: int, checkpoint: Artifact) -> None:
         """Remember a checkpoint, on the disk before this returns."""
         known = {**self._read(), str(epoch): [checkpoint.partition, checkpoint.version]}
-        partial = self._file.with_suffix(".partial")
-        write_json(partial, known)
-        partial.replace(self._file)
+        with replaced(self._file) as partial:
+            write_json(partial, known)
 
     def find(self, epoch: int) -> tuple[str, str]:
         """Return partition and version of the checkpoint of an epoch.
