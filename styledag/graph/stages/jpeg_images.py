@@ -4,7 +4,7 @@ Byte for byte the same on every run. What no decoder can read is rejected by rea
 """
 
 from styledag.collect.records import RawImage
-from styledag.graph.checks import NOTHING_LOST
+from styledag.graph.checks import nothing_lost
 from styledag.graph.previews import first_images
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.images import normalise
@@ -38,5 +38,5 @@ STAGE = Stage(
     settings=_settings,
     reads=(Reads("raw_images"),),
     preview=first_images(JpegImage, lambda row: row.sha256),
-    checks=(NOTHING_LOST,),
+    checks=(nothing_lost,),
 )

@@ -6,7 +6,7 @@ asked on every run; what they have not changed is not sent again.
 
 from styledag.collect import collect
 from styledag.collect.records import RawImage
-from styledag.graph.checks import NOTHING_LOST
+from styledag.graph.checks import nothing_lost
 from styledag.graph.previews import first_images
 from styledag.graph.stage import Declaration, Inputs, Settings, Stage
 from styledag.store.artifact import Facts
@@ -34,5 +34,5 @@ STAGE = Stage(
     settings=_settings,
     depends_on_outside=True,
     preview=first_images(RawImage, lambda row: row.sha256),
-    checks=(NOTHING_LOST,),
+    checks=(nothing_lost,),
 )
