@@ -277,6 +277,16 @@ class Recipe:
     seed: int = setting(0, ge=0, help="Run seed that all of training's randomness follows from.")
 
     @property
+    def base_bits(self) -> Literal[8, 4] | None:
+        """Bits of the frozen base's linear layers; ``None`` where it is not quantised."""
+        return None if self.lora is None else self.lora.base_bits
+
+    @property
+    def needs_bitsandbytes(self) -> bool:
+        """Whether it is trained with kernels of bitsandbytes."""
+        return self.optimizer == "adamw_8bit" or self.base_bits is not None
+
+    @property
     def snapshot_epochs(self) -> list[int]:
         """Epochs after which a checkpoint is kept, unless training stops early."""
         every = self.snapshot_every_epochs

@@ -160,10 +160,7 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
         "bitsandbytes": (
             "adam8bit",
             "optimizer adamw_8bit or lora.base_bits",
-            any(
-                each.optimizer == "adamw_8bit" or (each.lora and each.lora.base_bits)
-                for each in recipes
-            ),
+            any(each.needs_bitsandbytes for each in recipes),
         ),
     }
     for logger in dict.fromkeys(name for each in recipes for name in each.loggers):

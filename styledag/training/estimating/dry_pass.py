@@ -114,8 +114,8 @@ def _dry_pass(
     if recipe.gradient_checkpointing:
         _checkpoint(unet, device, dtype)
     elements = sum(each.numel() for each in unet.parameters())
-    if recipe.lora is not None and recipe.lora.base_bits is not None:
-        quantise(unet, found, recipe.lora.base_bits, device="meta", dtype=dtype)
+    if recipe.base_bits is not None:
+        quantise(unet, found, recipe.base_bits, device="meta", dtype=dtype)
     parameters, buffers = list(unet.parameters()), list(unet.buffers())
     live = LiveBytes([*parameters, *buffers])
     counted = Flops()

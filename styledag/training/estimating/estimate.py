@@ -319,7 +319,7 @@ def _host_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int]:
 
 def _loaded_bytes(recipe: Recipe, microstep: DryPass) -> int:
     """Return the bytes of a base that is loaded to be quantised; 0 of others."""
-    if recipe.lora is None or recipe.lora.base_bits is None:
+    if recipe.base_bits is None:
         return 0
     return microstep.stored * (_HALF if recipe.weights == "bfloat16" else _FLOAT32)
 
