@@ -98,11 +98,7 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
         is_fast = device.type == "cuda" and has_bfloat16(device)
         dtype = torch.bfloat16 if is_fast else torch.float32
     else:
-        dtype = {
-            "float32": torch.float32,
-            "float16": torch.float16,
-            "bfloat16": torch.bfloat16,
-        }[settings.dtype]
+        dtype = getattr(torch, settings.dtype)
     if device.type == "cpu" and dtype == torch.float16:
         raise DeviceError("the CPU has no fast float16: set dtype to float32 or bfloat16")
     if dtype == torch.bfloat16 and not has_bfloat16(device):
