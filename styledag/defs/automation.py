@@ -16,6 +16,7 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
 
+from styledag.defs.history import newest_observation
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
@@ -229,10 +230,8 @@ def _age_days(catalogue: Catalogue, model: Partition) -> float:
 def _observe(instance: dg.DagsterInstance, model: Partition, decision: Decision) -> None:
     """Record a decision as an observation of the model, unless the newest one is the same."""
     key = dg.AssetKey(MODEL)
-    records = instance.fetch_observations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[model.key]), limit=1
-    ).records
-    newest = records[0].asset_observation if records else None
+    record = newest_observation(instance, key, model.key)
+    newest = None if record is None else record.asset_observation
     figures = {
         "decision": decision.kind,
         "changed_images": decision.changed,
