@@ -141,10 +141,9 @@ def _serve_demo_wiki(session: Session, stack: ExitStack) -> None:
 def _serve_pages(session: Session, stack: ExitStack, port: int) -> str:
     """Serve what the web UI links to, and return its address; empty if that cannot be."""
     from styledag.cli.page_server import serve_pages
-    from styledag.graph.catalogue import Catalogue
 
     try:
-        return stack.enter_context(serve_pages(Catalogue(session.project).store, port=port))
+        return stack.enter_context(serve_pages(session.catalogue.store, port=port))
     except StyledagError as exc:
         session.console.print(f"without links to pages: {exc}")
         return ""
