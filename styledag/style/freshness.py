@@ -90,15 +90,11 @@ def check_cron(text: str) -> None:
                 f"{found!r} is no {name}: expected *, or numbers from {least} to {most}, with "
                 "ranges as 1-5, steps as */2 and lists as 1,3"
             )
-    days, months = (_cron_numbers(field, most) for field, (_, _, most) in _dated(fields))
+    dated = zip(fields[2:4], _CRON_FIELDS[2:4], strict=True)
+    days, months = (_cron_numbers(field, most) for field, (_, _, most) in dated)
     # With a day of the week too, the scheduler fails all the same.
     if min(days) > max(_LONGEST_MONTHS.get(month, 31) for month in months):
         raise ValueError(f"the month {fields[3]} has no day {fields[2]}")
-
-
-def _dated(fields: list[str]) -> list[tuple[str, tuple[str, int, int]]]:
-    """Return the fields of the day and the month, and what they may be."""
-    return list(zip(fields, _CRON_FIELDS, strict=True))[2:4]
 
 
 def _cron_numbers(field: str, most: int) -> set[int]:
