@@ -15,6 +15,7 @@ from rich.markup import escape
 from styledag.cli.context import UI_PORT, Session, pass_session
 from styledag.cli.show import IMAGE_ASSETS
 from styledag.errors import ModelError
+from styledag.loopback import LOOPBACK
 from styledag.store.workspace import LOOKING
 
 if TYPE_CHECKING:
@@ -113,7 +114,6 @@ def bring_up_to_date(
             that fails.
     """
     from styledag.cli.bars import BarsProgress
-    from styledag.cli.page_server import LOOPBACK
     from styledag.defs.code_location import build_definitions
     from styledag.defs.opened_history import open_history
     from styledag.defs.runs import run_step, steps_of
