@@ -64,7 +64,6 @@ class Session:
     Attributes:
         folder: The project's folder, as the user named it.
         store_url: The store, as the user named it.
-        console: The terminal.
     """
 
     folder: Path | None

@@ -24,7 +24,6 @@ class RefreshState:
     """Whether a style is refreshed by itself.
 
     Attributes:
-        style: The style.
         cron: When, in UTC.
         is_on: Whether its schedule is switched on.
     """

@@ -38,7 +38,6 @@ class Checked:
     """What a check looks at.
 
     Attributes:
-        artifact: What was made.
         style: The style, with the limits in ``checks``.
         store: Where the artifact lies, and what was made before.
     """

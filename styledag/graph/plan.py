@@ -31,7 +31,6 @@ class Plan:
     """One build with everything that it reads.
 
     Attributes:
-        stage: The stage.
         target: What is built, and everything that decides its content.
         inputs: What the stage's function is given.
         declared: Digest of what the style file alone decides; see :func:`declared_digest`.

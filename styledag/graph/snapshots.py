@@ -20,14 +20,12 @@ class StoredSnapshot:
     """One checkpoint of a model.
 
     Attributes:
-        epoch: Epochs passed.
         step: Optimiser steps taken.
         loss: Mean training loss over the epoch.
         validation_loss: Loss on the validation split; ``None`` without one.
         validation_bands: The same in each equal part of the timesteps, least noise first.
         base_share: Share of the base that the average still holds.
         partition: Partition of ``checkpoint`` in the store.
-        version: Version of the checkpoint.
     """
 
     epoch: int

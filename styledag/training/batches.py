@@ -28,9 +28,7 @@ class Draws:
     """Random numbers that follow from run seed, epoch and sample alone.
 
     Attributes:
-        seed: Run seed.
         epoch: The epoch, or a name of what else is drawn for.
-        sample_id: The sample.
     """
 
     seed: int

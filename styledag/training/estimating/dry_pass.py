@@ -33,7 +33,6 @@ class DryPass:
         parameters: Elements of all weights of the denoiser, adapters included.
         stored: Elements of all that a file of it has: weights without adapters, and buffers.
         trained: Elements of the trained ones.
-        trained_shapes: Shapes of the trained tensors.
         weights_bytes: Bytes of all weights and buffers.
         gradients_bytes: Bytes of all gradients.
         peak_bytes: Most bytes of gradients, activations and intermediate results at any time.

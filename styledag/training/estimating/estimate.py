@@ -115,9 +115,7 @@ class Estimate:
         validated: Images whose validation loss is computed, each time counted.
         encoded: Images to encode, mirrored ones included.
         captions: Captions to encode, the empty one included.
-        steps: Optimiser steps.
         moved_bytes: Memory that one optimiser step reads and writes after the passes.
-        snapshots: Snapshots.
         snapshot_bytes: Bytes of each.
         state_bytes: Bytes of the state to resume from, of which two are there at times.
         encoded_bytes: Bytes of the encoded dataset.
