@@ -21,13 +21,7 @@ from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.freshness.due import due_builds, stopped_builds
-from styledag.graph.freshness.retraining import (
-    IMAGES,
-    MODEL,
-    TRAINING,
-    Decision,
-    decide_retraining,
-)
+from styledag.graph.freshness.retraining import IMAGES, MODEL, TRAINING, Decision, decide_retraining
 from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
 

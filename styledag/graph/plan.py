@@ -5,12 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from styledag.errors import (
-    ArtifactMissingError,
-    LineageError,
-    ModelNotFetchedError,
-    StyleFileError,
-)
+from styledag.errors import ArtifactMissingError, LineageError, ModelNotFetchedError, StyleFileError
 from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition

@@ -14,11 +14,7 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.denoiser_check import check_stored_denoiser
 from styledag.graph.checking.finding import Finding, checked
-from styledag.graph.checking.mixed_check import (
-    missing_styles,
-    mixed_mismatches,
-    outside_mismatches,
-)
+from styledag.graph.checking.mixed_check import missing_styles, mixed_mismatches, outside_mismatches
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training, require_average
 from styledag.graph.names import Partition

@@ -18,15 +18,7 @@ from styledag.graph.snapshots import (
     write_json,
     write_snapshots,
 )
-from styledag.graph.stage import (
-    Declaration,
-    Inputs,
-    Publishes,
-    Reads,
-    Settings,
-    Stage,
-    uses_base,
-)
+from styledag.graph.stage import Declaration, Inputs, Publishes, Reads, Settings, Stage, uses_base
 from styledag.store.artifact import Facts
 from styledag.store.files import link_tree
 from styledag.store.workspace import Workspace
