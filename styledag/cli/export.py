@@ -98,13 +98,7 @@ def export_dataset_command(
 @model_options
 @pass_session
 def export_model_command(
-    session: Session,
-    /,
-    name: str,
-    *,
-    to: Path,
-    dataset: str | None,
-    **given: str | None,
+    session: Session, /, name: str, *, to: Path, dataset: str | None, **given: str | None
 ) -> None:
     """Write a model as a diffusers folder, as a single file or as a LoRA file, with its card.
 

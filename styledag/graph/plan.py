@@ -101,10 +101,7 @@ def listed_parts(catalogue: Catalogue, publisher: str, artifact: Artifact) -> di
 
 
 def declared_digest(
-    catalogue: Catalogue,
-    stage: Stage,
-    declaration: Declaration,
-    ancestors: Sequence[Ancestor] = (),
+    catalogue: Catalogue, stage: Stage, declaration: Declaration, ancestors: Sequence[Ancestor] = ()
 ) -> str:
     """Return the sha256 of all that decides a build and is neither an upstream artifact nor code.
 

@@ -211,11 +211,7 @@ def denoiser_version(path: Path, items: Items) -> str:
 
 
 def check_model(
-    reference: ModelReference,
-    *,
-    project: Path,
-    parts: Sequence[str] = ("",),
-    values: bool = False,
+    reference: ModelReference, *, project: Path, parts: Sequence[str] = ("",), values: bool = False
 ) -> None:
     """Check that a model's weights can be read; of one on the Hub, by its list of files alone.
 

@@ -335,11 +335,7 @@ def _check_sources(
 
 
 def _check_fit(
-    catalogue: Catalogue,
-    name: str,
-    style: Style,
-    recipes: Sequence[str],
-    compute: ComputeSettings,
+    catalogue: Catalogue, name: str, style: Style, recipes: Sequence[str], compute: ComputeSettings
 ) -> Iterator[Finding]:
     """Yield whether the settings fit the base, and training the device and the disk."""
     subject = f"{name}: fits its base"

@@ -177,11 +177,7 @@ def _checkpoint(unet: Any, device: str, dtype: torch.dtype) -> None:
 
 
 def _predict(
-    unet: nn.Module,
-    base: Base,
-    dtypes: DeviceDtypes,
-    latents_shape: LatentsShape,
-    batch_size: int,
+    unet: nn.Module, base: Base, dtypes: DeviceDtypes, latents_shape: LatentsShape, batch_size: int
 ) -> torch.Tensor:
     with dtypes:
         prediction = base.predict(
