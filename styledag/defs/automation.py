@@ -92,9 +92,8 @@ def _schedule(style: str, cron: str) -> dg.ScheduleDefinition:
 
 def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
     """Return the sensor that builds what is due; stopped until a style is switched on."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
         # Own conditions are evaluated in the code server only, which is a beta of Dagster's.
-        warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.AutomationConditionSensorDefinition(
             SENSOR,
             target=dg.AssetSelection.all(),

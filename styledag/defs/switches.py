@@ -123,9 +123,8 @@ def project_switches(catalogue: Catalogue, instance: dg.DagsterInstance) -> Swit
         repository_python_origin=None,
         display_metadata={},
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         # Dagster reads deprecated attributes of its own schedules.
-        warnings.simplefilter("ignore", DeprecationWarning)
         snapshot = RepositorySnap.from_def(repository)
     remote = RemoteRepository(snapshot, handle, auto_materialize_use_sensors=True)
     return Switches(catalogue, instance, remote)
