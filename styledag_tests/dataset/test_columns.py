@@ -4,12 +4,7 @@ import re
 
 from datasets import Features, Image, List, Value
 
-from styledag.dataset.columns import (
-    FRAMING_COLUMNS,
-    TEXT_COLUMNS,
-    VARIANTS_COLUMN,
-    dataset_schema,
-)
+from styledag.dataset.columns import FRAMING_COLUMNS, TEXT_COLUMNS, VARIANTS_COLUMN, dataset_schema
 
 
 def test_schema_means_what_the_datasets_library_would_write() -> None:
