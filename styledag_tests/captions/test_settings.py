@@ -26,8 +26,10 @@ def test_the_captioner_has_a_name_that_gives_no_path_away(settings, name: str) -
     assert CaptionSettings(**settings).captioner_name == name
 
 
-def test_the_example_of_the_documentation_can_be_read() -> None:
+def test_the_examples_of_the_documentation_can_be_read() -> None:
     page = Path(__file__).parents[2] / "docs" / "captions.md"
-    (example,) = re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
-    stated = json.dumps(yaml.safe_load(example)["captions"])
-    assert TypeAdapter(CaptionSettings).validate_json(stated).captioner is not None
+    examples = re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        stated = json.dumps(yaml.safe_load(example)["captions"])
+        assert TypeAdapter(CaptionSettings).validate_json(stated).captioner is not None
