@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from styledag.models.reference import ModelReference
 from styledag.settings import STRICT, check_settings, setting
@@ -44,11 +44,13 @@ class MergeSettings:
 
     Attributes:
         type: The method's name; a subclass allows that one value.
+        reads_names: Whether the settings name tensors, which ``check_names`` then looks for.
     """
 
     __pydantic_config__ = STRICT
 
     type: str = setting(help="The method's name.")
+    reads_names: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_settings(self)

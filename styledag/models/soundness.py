@@ -57,11 +57,20 @@ def part_tensors(
     Raises:
         ModelError: If they are not there, or a file is not whole.
     """
+    with open_part(folder, part, variant=variant) as tensors:
+        return dict(tensors.specs)
+
+
+def open_part(folder: Path, part: str, *, variant: str | None = None) -> "TensorReader":
+    """Return the weights of a pipeline's part, to be closed by a ``with``.
+
+    Raises:
+        ModelError: If they are not there, or a file is not whole.
+    """
     from styledag.tensors.reader import open_tensors
 
     chosen = _chosen_variant(Listing.of_folder(folder), part, variant)
-    with open_tensors(folder / part, chosen) as tensors:
-        return dict(tensors.specs)
+    return open_tensors(folder / part, chosen)
 
 
 def _chosen_variant(listing: Listing, part: str, variant: str | None) -> str | None:

@@ -42,6 +42,7 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
     for name, recipe in style.recipes.items():
         yield from _recipe(("recipes", name), recipe, base)
     yield from _blocks(("blends", "block_weights"), style.blends.block_weights, base)
+    yield from _refused(("blends", "method"), lambda: _check_method(style, base))
     yield from _parts(style, base)
     yield from _sizes(style, base)
     samples = style.samples
@@ -63,6 +64,13 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
                 location,
                 f"is {count} tokens long without a caption, but the base reads {limit}: shorten it",
             )
+
+
+def _check_method(style: Style, base: Base) -> None:
+    """Check the merge method's settings against the denoiser's tensors; most have none to check."""
+    method = style.blends.method
+    if method.reads_names:
+        method.check_names(base.denoiser(device="meta").state_dict())
 
 
 def _parts(style: Style, base: Base) -> Iterator[Mismatch]:
