@@ -1,5 +1,6 @@
 """Whether a style's settings fit its base, known before anything is gathered or trained."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,11 @@ from styledag.scoring.records import styled
 from styledag.style.model import Style
 from styledag.style.yaml_lines import Location
 from styledag.training.recipe import Recipe
+
+_WEB_UI_SYNTAX = re.compile(
+    r"\([^()]*[^()\d\s]\s*:\s*\d*\.\d+\s*\)|<(?:lora|lyco|hypernet|embedding):[^<>]*>",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,13 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
         lambda: base.sampler(samples.scheduler, samples.num_inference_steps, own),
     )
     for location, text in _prompts(style, base.tokens).items():
+        syntax = _WEB_UI_SYNTAX.search(text)
+        if syntax:
+            yield Mismatch(
+                location,
+                f"has {syntax[0]!r}, which web UIs read as a weight or a file to load, and the "
+                "base as words of the prompt: write the words alone",
+            )
         count, limit = base.tokens.count(text), base.tokens.limit
         if count > limit:
             yield Mismatch(
