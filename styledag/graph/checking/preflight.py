@@ -29,6 +29,7 @@ from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
 from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
+from styledag.scoring.classifier import one_label
 from styledag.style.base_check import Mismatch, mismatches
 from styledag.style.load import style_lines
 from styledag.style.model import Style
@@ -277,11 +278,15 @@ def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Find
         labels = read_config(folder / CONFIG_FILE).get("id2label", {}).values()
     except StyledagError:
         return  # the finding of the classifier itself reports it
-    if labels and classifier.label not in labels:
+    fault = None
+    if len(labels) == 1:
+        fault = Mismatch(("scores", "classifier"), f"is of no use: {one_label(classifier.model)}")
+    elif labels and classifier.label not in labels:
         fault = Mismatch(
             ("scores", "classifier", "label"),
             f"is {classifier.label!r}, but {classifier.model} has {', '.join(labels)}: name one",
         )
+    if fault is not None:
         yield Finding(f"{name}: classifier's label", False, _located(catalogue, name, fault))
 
 
