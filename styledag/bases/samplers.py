@@ -109,14 +109,18 @@ def _check_beginning(
     """Check that denoising begins near the last timestep, which alone is nothing but noise.
 
     diffusers spaces ``leading`` timesteps by whole numbers, so that of many steps the first ones
-    are missing: 600 of 1000 begin at timestep 600, and DPM-Solver++ spaces 1000 by 0.
+    are missing: 600 of 1000 begin at timestep 600, and DPM-Solver++ spaces 1000 by 0. With
+    ``steps_offset`` 1, as in Stable Diffusion, 1000 steps begin behind the last one.
     """
     count = int(config.get("num_train_timesteps", 1000))
     first = float(schedule.timesteps[0])
-    if steps > 1 and count - 1 - first > max(1.5 * count / (steps + 1), _MOST_LEFT_OUT * count):
+    left_out = count - 1 - first
+    if left_out < 0 or (
+        steps > 1 and left_out > max(1.5 * count / (steps + 1), _MOST_LEFT_OUT * count)
+    ):
         raise StyleFileError(
             f"{name} in {steps} steps would begin at timestep {first:.0f} of {count}, as the base "
-            "spaces them, where denoising expects a part of the image: take fewer steps, such as 50"
+            f"spaces them, and not at {count - 1}, which is noise alone: take fewer, such as 50"
         )
 
 

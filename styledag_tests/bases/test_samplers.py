@@ -19,7 +19,9 @@ def test_usual_numbers_of_steps_begin_with_noise(name: str, steps: int) -> None:
     assert len(diffusion_sampler(name, SD15, steps).timesteps) == steps
 
 
-@pytest.mark.parametrize(("name", "steps"), [("ddim", 600), ("euler", 400), ("dpm++", 1000)])
+@pytest.mark.parametrize(
+    ("name", "steps"), [("ddim", 600), ("ddim", 1000), ("euler", 400), ("dpm++", 1000)]
+)
 def test_steps_that_would_begin_in_the_middle_are_refused(name: str, steps: int) -> None:
     with pytest.raises(StyleFileError, match=rf"{steps} steps would begin at timestep \d+ of 1000"):
         diffusion_sampler(name, SD15, steps)
