@@ -115,7 +115,7 @@ def _check_beginning(
     count = int(config.get("num_train_timesteps", 1000))
     first = float(schedule.timesteps[0])
     left_out = count - 1 - first
-    if left_out < 0 or (
+    if left_out <= -0.5 or (
         steps > 1 and left_out > max(1.5 * count / (steps + 1), _MOST_LEFT_OUT * count)
     ):
         raise StyleFileError(
