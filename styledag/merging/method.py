@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from styledag.models.reference import ModelReference
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ class Parents:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeSettings:
+class MergeSettings(StrictSettings):
     """Settings of a merge method; the base class of all.
 
     Attributes:
@@ -47,13 +47,8 @@ class MergeSettings:
         reads_names: Whether the settings name tensors, which ``check_names`` then looks for.
     """
 
-    __pydantic_config__ = STRICT
-
     type: str = setting(help="The method's name.")
     reads_names: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def models(self) -> Mapping[str, ModelReference]:
         """Return the further models whose tensors the method reads, by role."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
+from styledag.models.single_file.names import vae_model_name
 from styledag.settings import canonical_json
 from styledag.tensors.layout import CONFIG_FILE
-from styledag.tensors.names import model_name
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ class Parent:
 
 
 def _plain(name: str) -> str:
-    return model_name(name.removeprefix("text_model."))
+    return vae_model_name(name.removeprefix("text_model."))
 
 
 def finite_rows(parent: Tensors, name: str, start: int, stop: int) -> "torch.Tensor":

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from time import monotonic, sleep
 
 import pytest
 
 from styledag.cli.reloading import reloading
+from styledag.loopback import served
 from styledag.project import Project
 from styledag_tests.whole.small_project import STYLE, edit, make_project
 
@@ -47,10 +47,9 @@ class Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(refusals: int = 0) -> Iterator[WebServer]:
-    with WebServer(refusals) as server:
-        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    server = WebServer(refusals)
+    with served(server):
         yield server
-        server.shutdown()
 
 
 @pytest.fixture
