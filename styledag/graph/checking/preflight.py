@@ -1,6 +1,7 @@
 """What can be known to fail before anything is fetched or trained: one list for doctor and run."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 
 from styledag.bases.ip_adapter import ip_adapter_base
@@ -16,7 +17,7 @@ from styledag.graph.checking.mixed_check import missing_styles, mixed_mismatches
 from styledag.graph.checking.parts_check import check_plain, check_stored_parts
 from styledag.graph.checking.passed import passed_key
 from styledag.graph.checking.publication_check import check_publication
-from styledag.graph.checking.training_check import check_training, require_average
+from styledag.graph.checking.training_check import check_steps, check_training
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
@@ -70,8 +71,6 @@ def require_ready(
     if not assets or "scores" in assets:
         failed += _check_other_styles(catalogue, style, declared)
     if not failed:
-        for recipe in recipes or declared.recipes:
-            require_average(catalogue, Partition(style, recipe), compute)
         key = passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
             failed += _failed(_check_models(catalogue, style, declared, reads_values=True))
@@ -137,6 +136,10 @@ def check_style(
     yield from models
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
+        yield from _failed(
+            checked(f"{model}: steps", partial(check_steps, catalogue, model, compute))
+            for model in (Partition(name, recipe) for recipe in recipes or style.recipes)
+        )
     endpoint = style.captions.endpoint
     if endpoint is not None:
         yield checked(f"{name}: captioner", lambda: ask_endpoint(endpoint))

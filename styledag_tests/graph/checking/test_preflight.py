@@ -24,7 +24,6 @@ from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.bases.families import tiny_families
-from styledag_tests.cli.made_project import make_dataset
 from styledag_tests.graph.checking.conftest import CPU, edit, line_of
 from styledag_tests.whole.small_project import STYLE
 
@@ -366,17 +365,3 @@ def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
         require_ready(catalogue, STYLE, (), CPU)
     (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
     assert finding.subject == f"{STYLE}: captioner's packages"
-
-
-def test_an_average_that_would_be_none_is_refused_once_the_images_are_counted(
-    catalogue: Catalogue,
-) -> None:
-    """The check of the trained model would fail it, after all of its steps."""
-    edit(catalogue.project.root, r"base_share: 0\.3", "decay: 0.9999")
-    require_ready(catalogue, STYLE, (), CPU)  # how many steps there are is not known
-
-    make_dataset(catalogue, range(6))
-    with pytest.raises(StyledagError, match=r"after 2 steps 100\.0% of the average are the base"):
-        require_ready(catalogue, STYLE, (), CPU)
-    edit(catalogue.project.root, r"\nblends:", "\nchecks: {errors: [nothing_lost]}\nblends:")
-    require_ready(catalogue, STYLE, (), CPU)
