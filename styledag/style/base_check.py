@@ -148,6 +148,13 @@ def _recipe(location: Location, recipe: Recipe, base: Base) -> Iterator[Mismatch
 
     yield from _blocks((*location, "blocks"), recipe.blocks or (), base)
     yield from _blocks((*location, "block_rates"), recipe.block_rates, base)
+    prior = recipe.prior
+    if prior is not None:
+        own = base.latents.shape(width_px=base.size_px[0], height_px=base.size_px[1])
+        yield from _refused(
+            (*location, "prior", "num_inference_steps"),
+            lambda: base.sampler(base.usual_sampler, prior.num_inference_steps, own),
+        )
     everywhere = replace(recipe, blocks=None, block_rates={})
     yield from _refused((*location, "trained"), lambda: Trainable(base, everywhere))
     yield from _refused(

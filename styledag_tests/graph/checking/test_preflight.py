@@ -191,12 +191,19 @@ def test_what_is_known_to_fail_is_refused_before_a_run(
         ),
         (
             "    batch_size: 8",
+            "    batch_size: 8\n    instance_prompt: a sks drawing\n"
+            "    prior: {class_prompt: a drawing, num_inference_steps: 600}",
+            "prior:",
+            r"recipes\.full\.prior\.num_inference_steps does not fit: \S+ in 600 steps",
+        ),
+        (
+            "    batch_size: 8",
             "    batch_size: 8\n    blocks: [top]",
             "blocks:",
             r"recipes\.full\.blocks\[0\] names block 'top'",
         ),
     ],
-    ids=["prompt", "negative prompt", "weighted", "lora", "steps", "blocks"],
+    ids=["prompt", "negative prompt", "weighted", "lora", "steps", "prior", "blocks"],
 )
 def test_what_does_not_fit_the_base_is_refused_with_its_line(
     catalogue: Catalogue, find: str, replace: str, key: str, message: str
