@@ -172,13 +172,38 @@ def test_what_is_known_to_fail_is_refused_before_a_run(
             r"samples\.negative_prompt is 161 tokens long",
         ),
         (
+            "a rocket",
+            "'a (red fox:1.3) in snow'",
+            "prompts:",
+            r"samples\.prompts\[1\] has '\(red fox:1\.3\)', which web UIs read as a weight",
+        ),
+        (
+            "a rocket",
+            "'a fox <lora:flat_style:0.8>'",
+            "prompts:",
+            r"samples\.prompts\[1\] has '<lora:flat_style:0\.8>'",
+        ),
+        (
+            "num_inference_steps: 4",
+            "num_inference_steps: 600",
+            "scheduler:",
+            r"samples\.scheduler does not fit: ddim in 600 steps would begin at timestep 599",
+        ),
+        (
+            "    batch_size: 8",
+            "    batch_size: 8\n    instance_prompt: a sks drawing\n"
+            "    prior: {class_prompt: a drawing, num_inference_steps: 600}",
+            "prior:",
+            r"recipes\.full\.prior\.num_inference_steps does not fit: \S+ in 600 steps",
+        ),
+        (
             "    batch_size: 8",
             "    batch_size: 8\n    blocks: [top]",
             "blocks:",
             r"recipes\.full\.blocks\[0\] names block 'top'",
         ),
     ],
-    ids=["prompt", "negative prompt", "blocks"],
+    ids=["prompt", "negative prompt", "weighted", "lora", "steps", "prior", "blocks"],
 )
 def test_what_does_not_fit_the_base_is_refused_with_its_line(
     catalogue: Catalogue, find: str, replace: str, key: str, message: str
