@@ -372,9 +372,10 @@ def test_an_unreachable_host_is_named_by_its_failure(
         return resolve(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    with socket.socket() as closed, client(workspace, sleeper, retries=1) as http:
+        # It is nobody else's, and nobody listens.
+        closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with client(workspace, sleeper, retries=1) as http:
         error = refusal(http.image, f"http://127.0.0.1:{port}/a.png")
         unknown = refusal(http.image, "http://no-such-host.invalid/a.png")
     assert error.reason == "connection_failed"
