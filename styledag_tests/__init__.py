@@ -23,6 +23,7 @@ def _forget(environment: MutableMapping[str, str]) -> None:
     for name in list(environment):
         if name in _NAMES or name.startswith(_PREFIXES):
             del environment[name]
+    environment["TERM"] = "xterm-256color"
     for name in ("no_proxy", "NO_PROXY"):
         environment[name] = ",".join(filter(None, (environment.get(name), _LOOPBACK)))
     # Who is logged in to the Hub has a token there.
