@@ -81,6 +81,10 @@ class Tokens(Protocol):
 class TextEncoder(Protocol):
     """A base's text encoders, loaded."""
 
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """Its models, of transformers', by the names of the base's parts."""
+
     def encode(self, texts: Sequence[str]) -> Conditioning:
         """Return what the denoiser reads for each text, on the text encoders' device.
 

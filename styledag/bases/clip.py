@@ -1,6 +1,6 @@
 """CLIP's tokenizer, and its text encoder as bases use it that read its last hidden states."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,11 @@ class ClipTextEncoder:
         self._model = load_transformers(
             CLIPTextModel, base / "text_encoder", device=device, dtype=dtype
         )
+
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """The model, by its part."""
+        return {"text_encoder": self._model}
 
     def encode(self, texts: Sequence[str]) -> Conditioning:
         """Return the last hidden states of texts; see the protocol."""

@@ -51,6 +51,9 @@ class LongerTokens:
 class ClipPair:
     """Both text encoders of a base.
 
+    Attributes:
+        models: Them, by their parts.
+
     Raises:
         ModelError: If one is missing, damaged or incomplete.
     """
@@ -64,10 +67,10 @@ class ClipPair:
         dtype: "torch.dtype | None",
     ) -> None:
         self._tokens = pair_tokens(base)
-        self._models = [
-            load_transformers(kind, base / folder, device=device, dtype=dtype)
-            for kind, folder in zip(kinds, _ENCODERS, strict=True)
-        ]
+        self.models: dict[str, Any] = {
+            part: load_transformers(kind, base / part, device=device, dtype=dtype)
+            for kind, part in zip(kinds, _ENCODERS, strict=True)
+        }
 
     def encode(self, texts: Sequence[str]) -> "tuple[Tensor, list[Any]]":
         """Return the joined penultimate states of texts, and what each model returned."""
@@ -77,6 +80,6 @@ class ClipPair:
             # No attention mask, as in the pipelines: padding is attended to.
             outputs = [
                 model(tokens.padded(texts, model)[0], output_hidden_states=True)
-                for tokens, model in zip(self._tokens, self._models, strict=True)
+                for tokens, model in zip(self._tokens, self.models.values(), strict=True)
             ]
         return torch.cat([each.hidden_states[-2] for each in outputs], dim=-1), outputs

@@ -1,7 +1,7 @@
 """Language models as text encoders: hidden states of a chat's first message."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,6 +112,12 @@ class LanguageModel:
         self._tokens = tokens
         kind = getattr(transformers, self.kind)
         self._model = load_transformers(kind, folder, device=device, dtype=dtype)
+        self._part = folder.name
+
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """The model, by its part."""
+        return {self._part: self._model}
 
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> Conditioning:

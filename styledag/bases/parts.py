@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.errors import ModelError
-from styledag.models.quiet import quiet_transformers
+from styledag.models.quiet import quiet_diffusers, quiet_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def load_diffusers(
             f"{folder} holds no {kind.__name__} (config.json is missing): "
             "name a base in diffusers' layout"
         )
-    with model_errors(folder):
+    with model_errors(folder), quiet_diffusers():
         if torch.device(device).type == "meta":
             config = kind.load_config(folder, local_files_only=True)
             with torch.device("meta"):
@@ -47,6 +47,7 @@ def load_diffusers(
             use_safetensors=True,
             local_files_only=True,
             low_cpu_mem_usage=False,
+            ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
         )
     _check_complete(folder, loading)
@@ -86,10 +87,37 @@ def load_transformers(
             dtype=dtype or torch.float32,
             use_safetensors=True,
             local_files_only=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
         )
     _check_complete(folder, loading)
     return model.to(device).eval()
+
+
+def check_stored(model: Any, folder: Path, *, variant: str | None = None) -> None:
+    """Check that a folder's weights are all that a model's configuration asks for.
+
+    As the library that loads it sees them, under older names too, and without memory for them.
+
+    Args:
+        model: On the meta device, of diffusers or transformers.
+        folder: With ``config.json`` and safetensors.
+        variant: Of the files, such as ``fp16``.
+
+    Raises:
+        ModelError: If they are missing, damaged, or lack a tensor or have one of another shape.
+    """
+    with model_errors(folder), quiet_transformers(), quiet_diffusers():
+        _, loading = type(model).from_pretrained(
+            folder,
+            device_map={"": "meta"},
+            variant=variant,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    _check_complete(folder, loading)
 
 
 def load_tokenizer(kind: Any, folder: Path) -> Any:
@@ -141,11 +169,13 @@ def model_errors(folder: Path) -> Iterator[None]:
 
 
 def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
-    for trouble in ("missing_keys", "mismatched_keys"):
-        names = sorted(str(name) for name in loading.get(trouble, ()))
-        if names:
-            raise ModelError(
-                f"{folder} does not fit its config.json: {trouble.replace('_', ' ')} "
-                f"{', '.join(names[:3])} ({len(names)} in all): restore the folder, "
-                "or name another base"
-            )
+    faults = [f"tensor {name!r} is missing" for name in sorted(loading["missing_keys"])]
+    faults += [
+        f"tensor {name!r} has the shape {list(found)} in place of {list(wanted)}"
+        for name, found, wanted in sorted(loading["mismatched_keys"])
+    ]
+    if faults:
+        raise ModelError(
+            f"{folder} does not fit its config.json: {', '.join(faults[:3])} ({len(faults)} in "
+            "all): restore the folder, or name another base"
+        )

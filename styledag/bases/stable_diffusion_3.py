@@ -218,6 +218,11 @@ class Sd3TextEncoder:
             folder = base / "text_encoder_3"
             self._t5 = load_transformers(T5EncoderModel, folder, device=device, dtype=dtype)
 
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """All models, by their parts."""
+        return self._clips.models | ({} if self._t5 is None else {"text_encoder_3": self._t5})
+
     def encode(self, texts: Sequence[str]) -> Conditioning:
         """Return states and pooled states of texts; see the protocol."""
         import torch

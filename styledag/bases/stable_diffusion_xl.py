@@ -6,7 +6,7 @@ Podell et al. 2023, "SDXL: Improving Latent Diffusion Models for High-Resolution
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts
 from styledag.bases.clip import STATES, text_positions
@@ -169,6 +169,11 @@ class XlTextEncoder:
         kinds = (CLIPTextModel, CLIPTextModelWithProjection)
         self._clips = ClipPair(base, kinds, device=device, dtype=dtype)
         self._zeros_for_empty = zeros_for_empty
+
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """Both models, by their parts."""
+        return self._clips.models
 
     def encode(self, texts: Sequence[str]) -> Conditioning:
         """Return the joined penultimate states and the pooled states of texts; see the protocol."""

@@ -59,9 +59,13 @@ def part_tensors(
     """
     from styledag.tensors.reader import open_tensors
 
-    chosen = _chosen_variant(Listing.of_folder(folder), part, variant)
-    with open_tensors(folder / part, chosen) as tensors:
+    with open_tensors(folder / part, part_variant(folder, part, variant)) as tensors:
         return dict(tensors.specs)
+
+
+def part_variant(folder: Path, part: str, variant: str | None) -> str | None:
+    """Return the variant if a pipeline's part has its weights in it, ``None`` if it has not."""
+    return _chosen_variant(Listing.of_folder(folder), part, variant)
 
 
 def _chosen_variant(listing: Listing, part: str, variant: str | None) -> str | None:

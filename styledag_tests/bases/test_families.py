@@ -124,17 +124,6 @@ def train(
     )
 
 
-def reachable(owner: Any) -> list[Any]:
-    """What an object of this package holds, and what those that it holds do."""
-    held: list[Any] = []
-    for each in vars(owner).values():
-        for one in each if isinstance(each, list) else [each]:
-            held.append(one)
-            if type(one).__module__.startswith("styledag"):
-                held += reachable(one)
-    return held
-
-
 def drawn_latents(base: Base) -> Tensor:
     """Noise of the shape of latents of images of 24 x 16 pixels."""
     shape = base.latents.shape(width_px=24, height_px=16)
@@ -346,8 +335,7 @@ def test_memory_is_that_of_a_real_pass(
 def test_bytes_of_text_encoders_are_those_of_what_is_read(
     folder: Path, base: Base, dtype: torch.dtype
 ) -> None:
-    text_encoder = base.text_encoder(dtype=dtype)
-    models = [each for each in reachable(text_encoder) if isinstance(each, torch.nn.Module)]
+    models = base.text_encoder(dtype=dtype).models.values()
     sizes = {name: each.nbytes for model in models for name, each in model.named_parameters()}
     unread = sum(size for name, size in sizes.items() if name.startswith("text_projection"))
     whole = sum(each.nbytes for model in models for each in model.parameters())

@@ -39,7 +39,7 @@ def content(key: str) -> bytes:
 
 
 def written(path: Path) -> tuple[int, int, int]:
-    """What tells a file from one that was written anew; reading one changes none of it."""
+    """What tells a file from one written anew: reading it changes its time of access alone."""
     found = path.stat()
     return found.st_ino, found.st_mtime_ns, found.st_size
 

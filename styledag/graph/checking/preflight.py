@@ -12,13 +12,13 @@ from styledag.captions.overrides import read_overrides
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.checking.denoiser_check import check_stored_denoiser
 from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import (
     missing_styles,
     mixed_mismatches,
     outside_mismatches,
 )
+from styledag.graph.checking.parts_check import check_plain, check_stored_parts
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training, require_average
 from styledag.graph.names import Partition
@@ -211,6 +211,7 @@ def _check_models(
         found = catalogue.base(style.base)
         parts = found.parts.sampling
         check_model(style.base, project=root, parts=parts, values=reads_values)
+        check_plain(found)
         weights = _weights(catalogue, style.base, reads_values=reads_values)
         return f"{style.base.model} is a {found.family}; {weights}"
 
@@ -361,7 +362,7 @@ def _check_fit(
         yield from found
         return
     yield Finding(subject, True, "prompts, blocks, sizes and sampler")
-    yield from check_stored_denoiser(catalogue, name, style.base)
+    yield from check_stored_parts(catalogue, name, style.base)
     captioner = style.captions.captioner
     if captioner is not None and "captioner" in style.captions.sources:
         yield checked(

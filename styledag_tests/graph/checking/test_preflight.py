@@ -59,13 +59,27 @@ def pickled_file(root: Path) -> None:
 
 
 def changed_unet(change: Callable[[dict[str, torch.Tensor]], object]) -> Callable[[Path], None]:
+    return changed(f"unet/{WEIGHTS_FILE}", change)
+
+
+def changed(
+    file: str, change: Callable[[dict[str, torch.Tensor]], object]
+) -> Callable[[Path], None]:
     def spoil(root: Path) -> None:
-        path = root / "base" / "unet" / WEIGHTS_FILE
+        path = root / "base" / file
         tensors = load_file(path)
         change(tensors)
         save_file(tensors, path)
 
     return spoil
+
+
+def quantised(root: Path) -> None:
+    """State what a repository of quantised weights states, as transformers saves it."""
+    path = root / "base" / "text_encoder" / "config.json"
+    config = json.loads(path.read_bytes())
+    stated = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    path.write_text(json.dumps(config | {"quantization_config": stated}), encoding="utf-8")
 
 
 def nameless(root: Path) -> None:
@@ -92,6 +106,15 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         ),
         r"tensor 'conv_in\.bias' is stored as torch\.int8",
     ),
+    "no tensor of the autoencoder": (
+        changed(f"vae/{WEIGHTS_FILE}", lambda tensors: tensors.pop("decoder.conv_in.bias")),
+        r"base/vae does not fit its config\.json: tensor 'decoder\.conv_in\.bias' is missing",
+    ),
+    "no tensor of the text encoder": (
+        changed("text_encoder/model.safetensors", lambda tensors: tensors.popitem()),
+        r"base/text_encoder does not fit its config\.json: tensor '\S+' is missing",
+    ),
+    "quantised": (quantised, r"text_encoder is quantised \(bitsandbytes\).*base_bits"),
     "nan": (
         changed_unet(lambda tensors: tensors["conv_in.bias"].fill_(torch.nan)),
         r"tensor 'conv_in\.bias' holds NaN",
