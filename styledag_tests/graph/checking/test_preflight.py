@@ -127,7 +127,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "pickled file": (pickled_file, r"all\.ckpt is no \.safetensors file.*convert it"),
     "scorer": (broken_scorer, "scorer holds no model"),
     "captioner": (
-        lambda root: edit(root, r"(captioner: \{model: \S*)/blip", r"\1/clip"),
+        lambda root: edit(root, r"(captioner: \{model: [^}]*)/blip", r"\1/clip"),
         "captioner .*/clip is a clip, which describes no images: name a BLIP",
     ),
     "label": (
