@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import MutableMapping
+from pathlib import Path
 
 _NAMES = {
     *("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
@@ -12,6 +13,7 @@ _NAMES = {
 }
 _PREFIXES = ("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "DIFFUSERS_", "DAGSTER_", "STYLEDAG_")
 _LOOPBACK = "127.0.0.1,localhost"
+_HUB = "styledag-tests-hub-"
 
 
 def _forget(environment: MutableMapping[str, str]) -> None:
@@ -27,8 +29,10 @@ def _forget(environment: MutableMapping[str, str]) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         environment[name] = ",".join(filter(None, (environment.get(name), _LOOPBACK)))
     # Who is logged in to the Hub has a token there.
-    environment["HF_HOME"] = tempfile.mkdtemp(prefix="styledag-tests-hub-")
+    environment["HF_HOME"] = tempfile.mkdtemp(prefix=_HUB)
     atexit.register(shutil.rmtree, environment["HF_HOME"], ignore_errors=True)
 
 
-_forget(os.environ)
+# Not again in the processes that a test starts, which have what it gave them.
+if not Path(os.environ.get("HF_HOME", "")).name.startswith(_HUB):
+    _forget(os.environ)
