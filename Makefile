@@ -92,7 +92,7 @@ schema: $(READY) ## Write the style file's JSON schema anew
 
 .PHONY: readme
 readme: $(READY) ## Write README's table of assets anew
-	$(BIN)/python -m styledag.graph.table README.md
+	$(BIN)/python -m tools.assets_table README.md
 
 .PHONY: screenshots
 screenshots: $(READY) ## Make the docs' images of the web UI anew; needs Debian's chromium

@@ -10,7 +10,12 @@ Result = TypeVar("Result")
 
 
 def made_ahead(
-    make: Callable[[Item], Result], items: Iterable[Item], *, ahead: int, workers: int | None = None
+    make: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    ahead: int,
+    workers: int | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> Generator[Result, None, None]:
     """Yield what is made of each item, in order, while threads make what follows.
 
@@ -21,9 +26,10 @@ def made_ahead(
         items: Taken as results are yielded, not all at once.
         ahead: Most results that wait or are being made; above 0.
         workers: Threads; as many as there are processors, and some, when left out.
+        begin: Called by each thread before it makes anything.
     """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="ahead") as pool:
+    with ThreadPoolExecutor(workers, "ahead", initializer=begin) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(make, item))

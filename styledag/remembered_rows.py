@@ -6,14 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from styledag.manifest import (
-    Manifest,
-    Rejection,
-    Row,
-    StoredRows,
-    arrow_schema,
-    table_of,
-)
+from styledag.manifest import Manifest, Rejection, Row, StoredRows, arrow_schema, table_of
 from styledag.store.files import replaced
 from styledag.store.row_digest import rows_in_json
 

@@ -2,7 +2,7 @@
 
 A field's metadata uses pydantic's words (``ge``, ``gt``, ``le``, ``lt``, ``min_length``,
 ``max_length``, ``pattern``, ``description``), so the style file's model checks and documents it,
-while :func:`check_settings` checks the same bounds where only the standard library is at hand.
+while :class:`StrictSettings` checks the same bounds where only the standard library is at hand.
 """
 
 import hashlib
@@ -11,10 +11,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, field, fields, is_dataclass
-from typing import Any
-
-STRICT = {"extra": "forbid", "strict": True}
-"""``__pydantic_config__`` of a settings class: unknown keys and wrong types are refused."""
+from typing import Any, ClassVar
 
 _BOUNDS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
     "ge": (operator.ge, "at least"),
@@ -50,24 +47,29 @@ def setting(
     return field(default=default, metadata=metadata)
 
 
-def check_settings(settings: Any) -> None:
-    """Check the bounds of one settings object; for a ``__post_init__``.
+class StrictSettings:
+    """Base of dataclasses of settings: pydantic refuses unknown keys and wrong types in them."""
 
-    Raises:
-        ValueError: If a value lies outside its bounds; the message names class, field and bound.
-    """
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if value is None:
-            continue
-        where = f"{type(settings).__name__}.{each.name}"
-        for bound, (holds, words) in _BOUNDS.items():
-            limit = each.metadata.get(bound)
-            if limit is not None and not holds(value, limit):
-                raise ValueError(f"{where} is {value!r}, but must be {words} {limit!r}")
-        pattern = each.metadata.get("pattern")
-        if pattern is not None and not re.search(pattern, value):
-            raise ValueError(f"{where} is {value!r}, but must match {pattern}")
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}
+
+    def __post_init__(self) -> None:
+        """Check the bounds.
+
+        Raises:
+            ValueError: If a value lies outside its bounds; the message names class, field, bound.
+        """
+        for each in fields(self):  # type: ignore[arg-type]  # that a subclass is a dataclass
+            value = getattr(self, each.name)
+            if value is None:
+                continue
+            where = f"{type(self).__name__}.{each.name}"
+            for bound, (holds, words) in _BOUNDS.items():
+                limit = each.metadata.get(bound)
+                if limit is not None and not holds(value, limit):
+                    raise ValueError(f"{where} is {value!r}, but must be {words} {limit!r}")
+            pattern = each.metadata.get("pattern")
+            if pattern is not None and not re.search(pattern, value):
+                raise ValueError(f"{where} is {value!r}, but must match {pattern}")
 
 
 def settings_identity(settings: Any) -> dict[str, Any]:

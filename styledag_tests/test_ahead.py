@@ -48,5 +48,19 @@ def test_an_error_is_raised_where_its_result_was_due() -> None:
         next(results)
 
 
+def test_each_thread_begins_before_it_makes_anything_and_ends_with_the_results() -> None:
+    begun: list[str] = []
+    results = made_ahead(
+        lambda _: threading.current_thread().name,
+        range(1000),
+        ahead=1,
+        workers=1,
+        begin=lambda: begun.append(threading.current_thread().name),
+    )
+    assert [next(results), next(results)] == begun * 2
+    results.close()
+    assert begun[0] not in {each.name for each in threading.enumerate()}
+
+
 def test_nothing_is_made_of_nothing() -> None:
     assert not list(made_ahead(str, [], ahead=1))

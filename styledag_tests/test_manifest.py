@@ -11,15 +11,7 @@ import styledag.manifest
 from styledag.collect.records import Origin, RawImage
 from styledag.errors import DataError
 from styledag.images.records import JpegImage
-from styledag.manifest import (
-    KEPT,
-    Manifest,
-    Rejection,
-    StoredRows,
-    read_rows,
-    table_of,
-    write_rows,
-)
+from styledag.manifest import KEPT, Manifest, Rejection, StoredRows, read_rows, table_of, write_rows
 from styledag.store.digest import folder_digest
 
 

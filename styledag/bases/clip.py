@@ -6,19 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.conditioning import Conditioning
-from styledag.bases.parts import (
-    count_tokens,
-    counting_backend,
-    load_tokenizer,
-    load_transformers,
-)
+from styledag.bases.parts import load_transformers
+from styledag.bases.tokens import TextTokens
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
-    from torch import Tensor
 
 STATES = "text_states"
 """Name of the hidden states in a conditioning. # [texts, tokens, width]"""
@@ -40,57 +34,31 @@ def text_positions(base: Path, text_encoder: str = "text_encoder") -> int:
     return int(config.get("max_position_embeddings", _POSITIONS))
 
 
-class ClipTokens:
-    """The tokens of a base's CLIP tokenizer, which is loaded when first needed."""
+class ClipTokens(TextTokens):
+    """The tokens of a base's CLIP tokenizer."""
+
+    kind = "CLIPTokenizer"
 
     def __init__(
         self, base: Path, *, tokenizer: str = "tokenizer", text_encoder: str = "text_encoder"
     ) -> None:
-        self._base = base
-        self._folder = base / tokenizer
-        self._text_encoder = text_encoder
+        super().__init__(base / tokenizer)
+        self._text_encoder = base / text_encoder
+
+    @property
+    def width(self) -> int:
+        """Tokens of a padded text: as many as the text encoder has positions."""
+        return text_positions(self._text_encoder.parent, self._text_encoder.name)
 
     @cached_property
-    def limit(self) -> int:
+    def limit(self) -> int:  # type: ignore[override]
         """Most tokens that the text encoder reads, the two special ones included."""
-        positions = text_positions(self._base, self._text_encoder)
-        return min(int(self._tokenizer.model_max_length), positions)
-
-    def count(self, text: str) -> int:
-        """Return how many tokens a text has, the two special ones included."""
-        return count_tokens(self._tokenizer, text)
-
-    def backends(self) -> "Sequence[Tokenizer]":
-        """Return what counts a text."""
-        return (counting_backend(self._tokenizer),)
-
-    def padded(self, texts: Sequence[str], model: Any) -> "tuple[Tensor, Tensor]":
-        """Return token ids and attention mask of texts on a text encoder's device: [B, limit] each.
-
-        Of texts that are too long, the start is read. On the device ``meta`` they are shapes, and
-        no tokenizer is read.
-        """
-        import torch
-
-        if model.device.type == "meta":
-            shape = (len(texts), model.config.max_position_embeddings)
-            ids = torch.zeros(shape, dtype=torch.int64, device="meta")
-            return ids, torch.ones_like(ids)
-        tokens = self._tokenizer(
-            list(texts),
-            padding="max_length",
-            max_length=self.limit,
-            truncation=True,
-            return_tensors="pt",
-        )
-        return tokens.input_ids.to(model.device), tokens.attention_mask.to(model.device)
+        return min(int(self._tokenizer.model_max_length), self.width)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import CLIPTokenizer
-
-        tokenizer = load_tokenizer(CLIPTokenizer, self._folder)
-        path = self._base / self._text_encoder / "config.json"
+        tokenizer = super()._tokenizer
+        path = self._text_encoder / "config.json"
         embedded = int(read_config(path).get("vocab_size", _WORDS)) if path.is_file() else _WORDS
         highest = max(tokenizer.get_vocab().values())
         if highest >= embedded:
@@ -133,7 +101,7 @@ class ClipTextEncoder:
         """Return the last hidden states of texts; see the protocol."""
         import torch
 
-        input_ids, mask = self._tokens.padded(texts, self._model)
+        input_ids, mask = self._tokens.padded(texts, self._model.device)
         # As StableDiffusionPipeline does: padding is attended to unless the configuration differs.
         uses_mask = getattr(self._model.config, "use_attention_mask", False)
         with torch.no_grad():

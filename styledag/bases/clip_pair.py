@@ -79,7 +79,7 @@ class ClipPair:
         with torch.no_grad():
             # No attention mask, as in the pipelines: padding is attended to.
             outputs = [
-                model(tokens.padded(texts, model)[0], output_hidden_states=True)
+                model(tokens.padded(texts, model.device)[0], output_hidden_states=True)
                 for tokens, model in zip(self._tokens, self.models.values(), strict=True)
             ]
         return torch.cat([each.hidden_states[-2] for each in outputs], dim=-1), outputs

@@ -30,9 +30,7 @@ class Conditioning:
         return Conditioning({name: each[rows] for name, each in self.tensors.items()})
 
     def to(
-        self,
-        device: "torch.device | None" = None,
-        dtype: "torch.dtype | None" = None,
+        self, device: "torch.device | None" = None, dtype: "torch.dtype | None" = None
     ) -> "Conditioning":
         """Return the tensors on a device; floating-point ones in a dtype, masks and ids as is.
 

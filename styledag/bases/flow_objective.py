@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from styledag.bases.latents import LatentsShape
 from styledag.errors import ModelError
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowSettings:
+class FlowSettings(StrictSettings):
     """How flow matching draws timesteps and weighs errors."""
-
-    __pydantic_config__ = STRICT
 
     timesteps: Literal["logit_normal", "uniform"] = setting(
         "logit_normal",
@@ -42,9 +40,6 @@ class FlowSettings:
     weighting: Literal["none", "cosmap"] = setting(
         "none", help="cosmap weighs errors in the middle more, none all alike."
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class FlowObjective:

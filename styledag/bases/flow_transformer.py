@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, TextEncoder
 from styledag.bases.flow_objective import FlowObjective, FlowSettings, dynamic_shift
-from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
-from styledag.bases.language_model import LanguageModel, PaddedTokens
+from styledag.bases.kl_autoencoder import kl_latents
+from styledag.bases.language_model import LanguageModel
 from styledag.bases.latents import LatentSpace, LatentsShape
-from styledag.bases.parts import load_diffusers
-from styledag.errors import ModelError
+from styledag.bases.stored_base import StoredBase
+from styledag.bases.tokens import TextTokens
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
     from styledag.bases.samplers import DiffusersSchedule
 
 
-class FlowTransformer:
+class FlowTransformer(StoredBase):
     """A base whose denoiser is a transformer over patches of latents."""
 
-    family: str
     parts = Parts(
         denoiser="transformer",
         autoencoder="vae",
@@ -33,20 +31,14 @@ class FlowTransformer:
         training=("transformer", "scheduler"),
         encoding=("vae", "text_encoder", "tokenizer"),
     )
-    kind: str
-    """Name of the denoiser's class in diffusers."""
-    autoencoder_kind = KlAutoencoder
     text_model: type[LanguageModel]
     """The text encoder, if it is one language model."""
-    tokens: PaddedTokens
+    tokens: TextTokens
     lists: Mapping[str, str]
     """Names of the denoiser's lists of blocks, by their names in style files."""
     usual_sampler = "euler"
     even_sigmas = False
     """Whether the pipeline draws with evenly spaced noise levels, and not the scheduler's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
     @cached_property
     def latents(self) -> LatentSpace:
@@ -88,44 +80,6 @@ class FlowTransformer:
         """Return its language model."""
         folder = self.folder / "text_encoder"
         return self.text_model(folder, self.tokens, device=device, dtype=dtype)
-
-    def autoencoder(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> KlAutoencoder:
-        """Return an autoencoder."""
-        folder = folder or self.folder / self.parts.autoencoder
-        return self.autoencoder_kind(folder, device=device, dtype=dtype)
-
-    def denoiser(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> Any:
-        """Return a transformer: its own, or the one in a folder."""
-        import diffusers
-
-        folder = folder or self.folder / self.parts.denoiser
-        model = load_diffusers(getattr(diffusers, self.kind), folder, device=device, dtype=dtype)
-        read, returned = model.config.in_channels, model.config.get("out_channels")
-        if returned not in (None, read):
-            raise ModelError(
-                f"the transformer of {folder} reads {read} channels and returns {returned}: name "
-                "a base that returns as many as it reads (no inpainting)"
-            )
-        return model
-
-    def image_conditioning(
-        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
-    ) -> Mapping[str, tuple[int, ...]]:
-        """Return nothing: the transformer reads none of it."""
-        del original_px, crop_px, size_px
-        return {}
 
     def objective(
         self, *, min_snr_gamma: float | None = None, flow: FlowSettings | None = None

@@ -45,9 +45,6 @@ class KlAutoencoder:
 
     In float32 where float16 is asked for, which overflows in those of Stable Diffusion.
 
-    Attributes:
-        model: The model.
-
     Raises:
         ModelError: If it is missing, damaged or incomplete.
     """

@@ -2,13 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Tokens
 from styledag.bases.conditioning import Conditioning
-from styledag.bases.parts import count_tokens, load_tokenizer, load_transformers
+from styledag.bases.parts import load_transformers
+from styledag.bases.tokens import TextTokens
 
 if TYPE_CHECKING:
     import torch
@@ -18,62 +17,24 @@ if TYPE_CHECKING:
 STATES, MASK = "text_states", "text_mask"
 """Names of a model's states in a conditioning, and of which of them are of the text."""
 
-_TOKENS = 512
-"""Most tokens that the pipelines read."""
 
-
-class PaddedTokens(Tokens, Protocol):
-    """What a language model reads of texts."""
-
-    def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
-        """Return token ids and attention mask of texts: [texts, tokens] each.
-
-        On the device ``meta`` they are shapes, and no tokenizer is read.
-        """
-
-
-class ChatTokens:
-    """The tokens of texts as messages to a Qwen model, whose tokenizer is loaded when first needed.
+class ChatTokens(TextTokens):
+    """The tokens of texts as messages to a Qwen model.
 
     Args:
         folder: The tokenizer's.
         thinks: Whether the model's answer may start with its thoughts, as the template has it.
     """
 
-    limit = _TOKENS
+    kind = "Qwen2TokenizerFast"
+    limit = 512  # as in the pipelines
 
     def __init__(self, folder: Path, *, thinks: bool) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._thinks = thinks
 
-    def count(self, text: str) -> int:
-        """Return how many tokens a text has, those of the chat's template included."""
-        return count_tokens(self._tokenizer, self._message(text))
-
-    def backends(self) -> "Sequence[Tokenizer]":
-        """Return none, as a template makes messages of texts first."""
-        return ()
-
-    def padded(self, texts: Sequence[str], device: "torch.device") -> "tuple[Tensor, Tensor]":
-        """Return token ids and attention mask of texts: [texts, limit] each.
-
-        On the device ``meta`` they are shapes, and no tokenizer is read.
-        """
-        import torch
-
-        if device.type == "meta":
-            ids = torch.zeros((len(texts), _TOKENS), dtype=torch.int64, device=device)
-            return ids, torch.ones_like(ids)
-        tokens = self._tokenizer(
-            [self._message(text) for text in texts],
-            padding="max_length",
-            max_length=_TOKENS,
-            truncation=True,
-            return_tensors="pt",
-        )
-        return tokens.input_ids.to(device), tokens.attention_mask.to(device)
-
-    def _message(self, text: str) -> str:
+    def message(self, text: str) -> str:
+        """Return a text in the chat's template."""
         message: str = self._tokenizer.apply_chat_template(
             [{"role": "user", "content": text}],
             tokenize=False,
@@ -82,11 +43,9 @@ class ChatTokens:
         )
         return message
 
-    @cached_property
-    def _tokenizer(self) -> Any:
-        from transformers import Qwen2TokenizerFast
-
-        return load_tokenizer(Qwen2TokenizerFast, self._folder)
+    def backends(self) -> "Sequence[Tokenizer]":
+        """Return none, as a template makes messages of texts first."""
+        return ()
 
 
 class LanguageModel:
@@ -102,7 +61,7 @@ class LanguageModel:
     def __init__(
         self,
         folder: Path,
-        tokens: PaddedTokens,
+        tokens: TextTokens,
         *,
         device: "torch.device | str",
         dtype: "torch.dtype | None",

@@ -10,7 +10,6 @@ from styledag.models.quiet import quiet_diffusers, quiet_transformers
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
 
 
 def load_diffusers(
@@ -134,20 +133,6 @@ def load_tokenizer(kind: Any, folder: Path) -> Any:
         )
     with model_errors(folder):
         return kind.from_pretrained(folder, local_files_only=True)
-
-
-def count_tokens(tokenizer: Any, text: str) -> int:
-    """Return how many tokens a text has, special ones included."""
-    # Not through the tokenizer's own call, which warns of every text above its limit.
-    return len(counting_backend(tokenizer).encode(text).ids)
-
-
-def counting_backend(tokenizer: Any) -> "Tokenizer":
-    """Return what a tokenizer of transformers' counts by, whatever was padded before."""
-    backend: Tokenizer = tokenizer.backend_tokenizer
-    backend.no_padding()
-    backend.no_truncation()
-    return backend
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder
 from styledag.bases.language_model import MASK, STATES, LanguageModel, meta_states
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
-from styledag.bases.parts import count_tokens, load_tokenizer, model_errors
+from styledag.bases.parts import model_errors
+from styledag.bases.tokens import TextTokens
 from styledag.errors import ModelError, StyleFileError
 from styledag.models.config import read_config
 
@@ -186,17 +187,16 @@ class Sana(FlowTransformer):
         return read_config(self.folder / "scheduler" / "scheduler_config.json")
 
 
-class InstructedTokens:
-    """The tokens of texts in small letters, whose tokenizer is loaded when first needed."""
+class InstructedTokens(TextTokens):
+    """The tokens of texts in small letters."""
 
+    kind = "GemmaTokenizerFast"
     limit = _KEPT - 1
+    width = _KEPT
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def count(self, text: str) -> int:
-        """Return how many tokens a text has, the one that starts it included."""
-        return count_tokens(self._tokenizer, _plain(text))
+    def message(self, text: str) -> str:
+        """Return a text in small letters."""
+        return text.lower().strip()
 
     def backends(self) -> "Sequence[Tokenizer]":
         """Return none, as texts are made plain first."""
@@ -208,35 +208,19 @@ class InstructedTokens:
         Either all texts are empty, or none is. On the device ``meta`` they are shapes, without the
         instruction.
         """
-        import torch
-
         if device.type == "meta":
-            ids = torch.zeros((len(texts), _KEPT), dtype=torch.int64, device=device)
-            return ids, torch.ones_like(ids)
-        instruction, length = "", _KEPT
-        if any(texts):
-            instruction = _instruction()
-            length = count_tokens(self._tokenizer, instruction) + _KEPT - 2
-        tokens = self._tokenizer(
-            [instruction + _plain(text) for text in texts],
-            padding="max_length",
-            max_length=length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        return tokens.input_ids.to(device), tokens.attention_mask.to(device)
+            return super().padded(texts, device)
+        if not any(texts):
+            return self._padded(list(texts), _KEPT, device)
+        instruction = _instruction()
+        tokens = len(self._backend.encode(instruction).ids) + _KEPT - 2
+        return self._padded([instruction + self.message(each) for each in texts], tokens, device)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import GemmaTokenizerFast
-
-        tokenizer = load_tokenizer(GemmaTokenizerFast, self._folder)
+        tokenizer = super()._tokenizer
         tokenizer.padding_side = "right"
         return tokenizer
-
-
-def _plain(text: str) -> str:
-    return text.lower().strip()
 
 
 def _instruction() -> str:

@@ -17,9 +17,10 @@ from styledag.bases.ip_adapter import (
     check_fit,
     load_ip_adapter,
 )
-from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
+from styledag.bases.kl_autoencoder import kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
-from styledag.bases.parts import load_diffusers, model_errors
+from styledag.bases.parts import model_errors
+from styledag.bases.stored_base import StoredBase
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
         "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
     },
 )
-class StableDiffusion:
+class StableDiffusion(StoredBase):
     """A base of Stable Diffusion 1.x or 2.x; members are those of the protocol."""
 
     family = "Stable Diffusion 1.x or 2.x"
@@ -52,6 +53,8 @@ class StableDiffusion:
         training=("unet", "scheduler"),
         encoding=("vae", "text_encoder", "tokenizer"),
     )
+    kind = "UNet2DConditionModel"
+    denoiser_name = "UNet"
     usual_sampler = "dpm++"
     layers: Mapping[str, tuple[str, ...]] = {
         "attention": ("attn1", "attn2"),
@@ -70,7 +73,7 @@ class StableDiffusion:
     """Side of latents where the UNet's configuration states none, as in the pipeline."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.tokens: Tokens = ClipTokens(folder)
 
     @cached_property
@@ -100,32 +103,6 @@ class StableDiffusion:
         """Return its text encoder."""
         return ClipTextEncoder(self.folder, ClipTokens(self.folder), device=device, dtype=dtype)
 
-    def autoencoder(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> KlAutoencoder:
-        """Return an autoencoder, in float32 where float16 is asked for, which overflows in it."""
-        folder = folder or self.folder / self.parts.autoencoder
-        return KlAutoencoder(folder, device=device, dtype=dtype)
-
-    def denoiser(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> Any:
-        """Return a UNet: its own, or the one in a folder."""
-        from diffusers import UNet2DConditionModel
-
-        folder = folder or self.folder / self.parts.denoiser
-        unet = load_diffusers(UNet2DConditionModel, folder, device=device, dtype=dtype)
-        self._check_inputs(unet.config, folder)
-        return unet
-
     def predict(
         self,
         denoiser: "nn.Module",
@@ -150,13 +127,6 @@ class StableDiffusion:
     def load_ip_adapter(self, denoiser: "nn.Module", adapter: IpAdapter) -> ImagePrompt:
         """Add an IP-Adapter to a UNet, in place, and return the adapter's images for it."""
         return load_ip_adapter(denoiser, adapter)
-
-    def image_conditioning(
-        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
-    ) -> Mapping[str, tuple[int, ...]]:
-        """Return nothing: the UNet reads none of it."""
-        del original_px, crop_px, size_px
-        return {}
 
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return text states on the meta device."""
@@ -236,18 +206,9 @@ class StableDiffusion:
         width = self._unet_config["cross_attention_dim"]
         return int(width if isinstance(width, int) else width[0])
 
-    def _check_inputs(self, config: Any, folder: Path) -> None:
-        """Check that a UNet reads what the family gives it, and nothing else.
-
-        Raises:
-            ModelError: If it does not.
-        """
-        if config.in_channels != config.out_channels:
-            raise ModelError(
-                f"the UNet of {folder} reads {config.in_channels} channels and returns "
-                f"{config.out_channels}: name a base that returns as many as it reads "
-                "(no inpainting)"
-            )
+    def check_inputs(self, config: Any, folder: Path) -> None:
+        """Check that a UNet reads what the family gives it, and nothing else."""
+        super().check_inputs(config, folder)
         for name, expected in self.embeddings.items():
             if config.get(name) != expected:
                 raise ModelError(

@@ -14,17 +14,12 @@ from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.parts import (
-    count_tokens,
-    counting_backend,
-    load_tokenizer,
-    load_transformers,
-)
+from styledag.bases.parts import load_transformers
+from styledag.bases.tokens import TextTokens
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
     from torch import Tensor, nn
 
 T5_STATES = "t5_text_states"
@@ -159,39 +154,14 @@ class StableDiffusion3(FlowTransformer):
         return read_config(self.folder / part / "config.json")
 
 
-class T5Tokens:
-    """The tokens of a base's T5 tokenizer, which is loaded when first needed."""
+class T5Tokens(TextTokens):
+    """The tokens of a base's T5 tokenizer."""
 
+    kind = "T5TokenizerFast"
     limit = _T5_TOKENS
 
     def __init__(self, base: Path) -> None:
-        self._base = base
-
-    def count(self, text: str) -> int:
-        """Return how many tokens a text has, the one at its end included."""
-        return count_tokens(self._tokenizer, text)
-
-    def backends(self) -> "Sequence[Tokenizer]":
-        """Return what counts a text."""
-        return (counting_backend(self._tokenizer),)
-
-    def padded(self, texts: Sequence[str]) -> "Tensor":
-        """Return token ids of texts: [texts, limit]."""
-        tokens = self._tokenizer(
-            list(texts),
-            padding="max_length",
-            max_length=self.limit,
-            truncation=True,
-            return_tensors="pt",
-        )
-        ids: Tensor = tokens.input_ids
-        return ids
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        from transformers import T5TokenizerFast
-
-        return load_tokenizer(T5TokenizerFast, self._base / "tokenizer_3")
+        super().__init__(base / "tokenizer_3")
 
 
 class Sd3TextEncoder:
@@ -232,12 +202,7 @@ class Sd3TextEncoder:
         tensors = {STATES: states, POOLED: pooled}
         if self._t5 is not None:
             with torch.no_grad():
-                tensors[T5_STATES] = self._t5(self._t5_ids(texts))[0]
+                ids, _ = self._t5_tokens.padded(texts, self._t5.device)
+                # No attention mask, as in the pipeline: padding is attended to.
+                tensors[T5_STATES] = self._t5(ids)[0]
         return Conditioning(tensors)
-
-    def _t5_ids(self, texts: Sequence[str]) -> "Tensor":
-        import torch
-
-        if self._t5.device.type == "meta":
-            return torch.zeros((len(texts), _T5_TOKENS), dtype=torch.int64, device="meta")
-        return self._t5_tokens.padded(texts).to(self._t5.device)

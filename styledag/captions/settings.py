@@ -6,7 +6,7 @@ from typing import Literal
 
 from styledag.captions.template import check_template
 from styledag.models.reference import ModelReference
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 WordsFrom = Literal["override", "caption", "alt", "title", "description", "captioner"]
 SOURCES: tuple[WordsFrom, ...] = (
@@ -22,10 +22,8 @@ _MOST_WEIGHT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointSettings:
+class EndpointSettings(StrictSettings):
     """A server that answers chat completions about images as OpenAI's does."""
-
-    __pydantic_config__ = STRICT
 
     url: str = setting(
         pattern=r"^https?://",
@@ -46,15 +44,10 @@ class EndpointSettings:
         120.0, gt=0, identity=False, help="Most seconds without a byte of an answer."
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionSettings:
+class CaptionSettings(StrictSettings):
     """Where the words about an image come from, and how they become its caption."""
-
-    __pydantic_config__ = STRICT
 
     sources: tuple[WordsFrom, ...] = setting(
         ("override", "caption", "captioner", "title"),
@@ -134,7 +127,7 @@ class CaptionSettings:
         return f"{self.captioner.model}@{self.captioner.revision}"
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if len(set(self.sources)) < len(self.sources):
             raise ValueError(f"sources names one twice: {', '.join(self.sources)}")
         if "captioner" in self.sources and self.captioner is None and self.endpoint is None:

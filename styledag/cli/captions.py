@@ -33,10 +33,9 @@ def captions(
     """
     from styledag.cli.bars import BarsProgress
     from styledag.graph.caption_review import captions_of, overrides_path, review
-    from styledag.graph.catalogue import Catalogue
     from styledag.models.compute import ComputeSettings, resolve_compute
 
-    catalogue = Catalogue(session.project)
+    catalogue = session.catalogue
     overrides = overrides_path(catalogue, style) if edit else None
     artifact, rows = captions_of(catalogue, style)
     reviewed = review(

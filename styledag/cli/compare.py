@@ -27,12 +27,11 @@ def compare(session: Session, style: str | None) -> None:
     Of each recipe it also shows what has changed since it was trained before. Without STYLE it
     shows all styles.
     """
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.comparison import compare_recipes, compare_styles
     from styledag.report.comparison import write_comparison
     from styledag.report.overview import write_overview
 
-    catalogue, folder = Catalogue(session.project), session.project.root / _SHEETS
+    catalogue, folder = session.catalogue, session.project.root / _SHEETS
     if style is None:
         overview = compare_styles(catalogue)
         _print_table(session, overview.styles)

@@ -7,12 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from styledag.project import Project
+
+if TYPE_CHECKING:
+    from styledag.graph.catalogue import Catalogue
 
 UI_PORT = 3000
 """Where `styledag ui` opens the web UI unless it is told otherwise; its pages are on the next."""
@@ -60,7 +64,6 @@ class Session:
     Attributes:
         folder: The project's folder, as the user named it.
         store_url: The store, as the user named it.
-        console: The terminal.
     """
 
     folder: Path | None
@@ -75,6 +78,13 @@ class Session:
             StyledagError: If there is none here.
         """
         return Project.find((self.folder or Path.cwd()).resolve(), self.store_url)
+
+    @cached_property
+    def catalogue(self) -> "Catalogue":
+        """The project's stages, styles and artifacts."""
+        from styledag.graph.catalogue import Catalogue
+
+        return Catalogue(self.project)
 
     def shown(self, path: Path) -> str:
         """Return a path as it is printed: within the project, if it lies there."""

@@ -16,11 +16,10 @@ def diff(session: Session, style: str, before: str, after: str) -> None:
     BEFORE and AFTER are versions, or their first digits. AFTER is the current version when left
     out, and BEFORE the version before it.
     """
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.exported_dataset import find_dataset, find_previous_dataset
     from styledag.publishing.datasets.diff import diff_datasets, diff_text
 
-    store = Catalogue(session.project).store
+    store = session.catalogue.store
     first = find_dataset(store, style, before) if before else find_previous_dataset(store, style)
     second = find_dataset(store, style, after)
     click.echo(f"{first.version[:12]} to {second.version[:12]}: ", nl=False)

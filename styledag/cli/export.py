@@ -78,11 +78,10 @@ def export_dataset_command(
     session: Session, style: str, *, trainer: str, to: Path, recipe: str, version: str
 ) -> None:
     """Write a style's dataset and a configuration for another trainer."""
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.exported_dataset import find_dataset, trainer_settings
     from styledag.publishing.datasets.export import export_dataset
 
-    catalogue = Catalogue(session.project)
+    catalogue = session.catalogue
     dataset = find_dataset(catalogue.store, style, version)
     settings = trainer_settings(catalogue, style, recipe)
     facts = export_dataset(dataset.folder, to, trainer, settings)  # type: ignore[arg-type]
@@ -99,24 +98,17 @@ def export_dataset_command(
 @model_options
 @pass_session
 def export_model_command(
-    session: Session,
-    /,
-    name: str,
-    *,
-    to: Path,
-    dataset: str | None,
-    **given: str | None,
+    session: Session, /, name: str, *, to: Path, dataset: str | None, **given: str | None
 ) -> None:
     """Write a model as a diffusers folder, as a single file or as a LoRA file, with its card.
 
     Beside a file NAME.safetensors, the card is NAME.md and its sample grid NAME.png.
     """
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.exports.exported_card import CardTerms, export_with_card
     from styledag.graph.find_exportable import find_exportable
     from styledag.graph.tracing.ancestry import find_artifact
 
-    catalogue = Catalogue(session.project)
+    catalogue = session.catalogue
     settings = chosen(catalogue, name, **given)
     facts = export_with_card(
         find_exportable(catalogue, find_artifact(catalogue.store, name), settings.format),

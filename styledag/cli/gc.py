@@ -38,10 +38,9 @@ def gc(
     """
     from styledag.defs.history import old_runs
     from styledag.defs.opened_history import open_history
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.garbage import find_garbage, remove_garbage
 
-    catalogue, console = Catalogue(session.project), session.console
+    catalogue, console = session.catalogue, session.console
     asked = {"training state": (states, "--states"), "undeclared": (undeclared, "--undeclared")}
     spared = {kind: option for kind, (is_asked, option) in asked.items() if not is_asked}
     found = find_garbage(catalogue)

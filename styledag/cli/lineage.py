@@ -55,7 +55,6 @@ def lineage(
     Examples: twemoji.full, twemoji.full@3, twemoji.full:0.50, twemoji.full:ema-0.15, fox.png,
     twemoji.full:both, twemoji.full@3 --why twemoji.full@8
     """
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.lineage import trace
     from styledag.graph.tracing.ancestry import lineage_of
     from styledag.graph.tracing.difference import explain_difference
@@ -66,17 +65,16 @@ def lineage(
         if artifact is None:
             raise LineageError(f"the store has not the model of {name}: nothing is written")
         if bill is not None:
-            _write_bill(session, artifact, bill, images=images)
+            _write(_bill(session, artifact, images=images), bill)
         elif events is not None:
-            _write_events(session, artifact, events)
+            _write(_events(session, artifact), events)
         return
     if other is not None:
         _, second = _find(session, other)
         if artifact is None or second is None:
             missing = name if artifact is None else other
             raise LineageError(f"the store has not the model of {missing}: nothing to compare")
-        store = Catalogue(session.project).store
-        difference = asdict(explain_difference(store, artifact, second))
+        difference = asdict(explain_difference(session.catalogue.store, artifact, second))
         if as_json:
             click.echo(json.dumps(difference, indent=2, ensure_ascii=False))
         else:
@@ -84,8 +82,8 @@ def lineage(
         return
     described: dict[str, Any] = {"file": dict(marks)} if marks else {}
     if artifact is not None:
-        store = Catalogue(session.project).store
-        described |= asdict(lineage_of(trace(store, artifact), images=images))
+        traced = trace(session.catalogue.store, artifact)
+        described |= asdict(lineage_of(traced, images=images))
     if as_json:
         click.echo(json.dumps(described, indent=2, ensure_ascii=False))
         return
@@ -103,22 +101,21 @@ def _require_alone(
 
 def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | None]":
     """Return what a file states, and the artifact that it or a name stands for."""
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.tracing.ancestry import find_artifact
     from styledag.graph.tracing.marked_files import SUFFIXES, find_file, find_marked, read_marks
 
     path = Path(name)
     if path.suffix.lower() not in SUFFIXES:
-        return {}, find_artifact(Catalogue(session.project).store, name)
+        return {}, find_artifact(session.catalogue.store, name)
     marks = read_marks(path)
     try:
-        project = session.project
+        catalogue = session.catalogue
     except StyledagError as exc:
         # A lone file is enough for what it states itself.
         if not marks:
             raise LineageError(f"{path} states nothing of its origin, and {exc}") from exc
         return marks, None
-    store = Catalogue(project).store
+    store = catalogue.store
     artifact = find_marked(store, marks) or find_file(store, path)
     if not marks and artifact is None:
         raise LineageError(
@@ -127,31 +124,29 @@ def _find(session: Session, name: str) -> "tuple[Mapping[str, str], Artifact | N
     return marks, artifact
 
 
-def _write_bill(session: Session, model: "Artifact", to: Path, *, images: bool) -> None:
+def _bill(session: Session, model: "Artifact", *, images: bool) -> str:
     from styledag.cli.export import chosen
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.exports.bill_of_materials import bill_of_materials
     from styledag.graph.exports.exported_card import CardTerms
     from styledag.graph.find_exportable import find_exportable
-    from styledag.store.files import storage_errors
 
-    catalogue = Catalogue(session.project)
+    catalogue = session.catalogue
     terms = CardTerms.of(chosen(catalogue, model.partition))
-    bill = bill_of_materials(find_exportable(catalogue, model, "diffusers"), terms, images=images)
-    with storage_errors(str(to)):
-        to.write_text(bill, encoding="utf-8")
-    click.echo(f"wrote {to}")
+    return bill_of_materials(find_exportable(catalogue, model, "diffusers"), terms, images=images)
 
 
-def _write_events(session: Session, artifact: "Artifact", to: Path) -> None:
-    from styledag.graph.catalogue import Catalogue
+def _events(session: Session, artifact: "Artifact") -> str:
     from styledag.graph.exports.lineage_events import lineage_events
+
+    catalogue = session.catalogue
+    return lineage_events(catalogue.store, artifact, catalogue.stages)
+
+
+def _write(text: str, to: Path) -> None:
     from styledag.store.files import storage_errors
 
-    catalogue = Catalogue(session.project)
-    events = lineage_events(catalogue.store, artifact, catalogue.stages)
     with storage_errors(str(to)):
-        to.write_text(events, encoding="utf-8")
+        to.write_text(text, encoding="utf-8")
     click.echo(f"wrote {to}")
 
 

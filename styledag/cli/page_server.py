@@ -1,7 +1,6 @@
 """A small web server on the loopback for published pages, beside the web UI, which has none."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,11 +9,11 @@ from typing import Any
 from styledag import __version__
 from styledag.errors import StyledagError
 from styledag.graph.pages import read_page
+from styledag.loopback import LOOPBACK, served
 from styledag.store.store import Store
 
 logger = logging.getLogger("styledag.pages")
 
-LOOPBACK = "127.0.0.1"
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -37,15 +36,9 @@ def serve_pages(store: Store, *, port: int) -> Iterator[str]:
         server = ThreadingHTTPServer((LOOPBACK, port), _Handler)
     except (OSError, OverflowError) as exc:
         raise StyledagError(f"port {port} of {LOOPBACK} cannot be used: {exc}") from exc
-    with server:
-        server.RequestHandlerClass = type("_PageHandler", (_Handler,), {"store": store})
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://{LOOPBACK}:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    server.RequestHandlerClass = type("_PageHandler", (_Handler,), {"store": store})
+    with served(server) as url:
+        yield url
 
 
 class _Handler(BaseHTTPRequestHandler):

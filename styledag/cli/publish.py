@@ -45,13 +45,11 @@ def publish(
     What no option says is as the style file's section `publish` has it. The Hub's access token is
     that of `hf auth login`, or HF_TOKEN.
     """
-    from styledag.graph.catalogue import Catalogue
-
     if repo is not None and to is not None:
         raise click.UsageError("name either --repo OWNER/NAME or --to FOLDER")
     if repo is not None or to is not None:
         given["to"] = "folder" if repo is None else "hub"
-    catalogue = Catalogue(session.project)
+    catalogue = session.catalogue
     settings = chosen(
         catalogue,
         name,

@@ -15,7 +15,7 @@ from rich.markup import escape
 from styledag.cli.context import UI_PORT, Session, pass_session
 from styledag.cli.show import IMAGE_ASSETS
 from styledag.errors import ModelError
-from styledag.project import Project
+from styledag.loopback import LOOPBACK
 from styledag.store.workspace import LOOKING
 
 if TYPE_CHECKING:
@@ -47,18 +47,16 @@ def run(session: Session, name: str, to: str | None, only: str | None, device: D
     if to and only:
         raise click.UsageError("give --to or --only, not both")
     style, _, recipe = name.partition(".")
-    assets = _assets(session.project, to, only)
+    assets = _assets(session, to, only)
     bring_up_to_date(session, style, [recipe] if recipe else [], device, assets=assets)
 
 
-def _assets(project: Project, to: str | None, only: str | None) -> frozenset[str]:
+def _assets(session: Session, to: str | None, only: str | None) -> frozenset[str]:
     """Return the assets to make; all if none is named."""
-    from styledag.graph.catalogue import Catalogue
-
     named = to or only
     if named is None:
         return frozenset()
-    catalogue = Catalogue(project)
+    catalogue = session.catalogue
     needed = catalogue.needed_for(named)
     if to:
         return needed
@@ -116,11 +114,9 @@ def bring_up_to_date(
             that fails.
     """
     from styledag.cli.bars import BarsProgress
-    from styledag.cli.page_server import LOOPBACK
     from styledag.defs.code_location import build_definitions
     from styledag.defs.opened_history import open_history
     from styledag.defs.runs import run_step, steps_of
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.checking.preflight import require_ready
     from styledag.models.compute import ComputeSettings
 
@@ -133,7 +129,7 @@ def bring_up_to_date(
         done.append(built)
         _say(console, built)
 
-    catalogue, compute = Catalogue(project), ComputeSettings(device=device)
+    catalogue, compute = session.catalogue, ComputeSettings(device=device)
     steps = [
         replace(step, assets=chosen)
         for step in steps_of(catalogue, style, recipes)

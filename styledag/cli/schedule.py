@@ -58,12 +58,11 @@ def list_all(session: Session) -> None:
 def _switches(session: Session) -> "Iterator[Switches]":
     from styledag.defs.opened_history import open_history
     from styledag.defs.switches import project_switches
-    from styledag.graph.catalogue import Catalogue
 
     root = session.project.root
     os.chdir(root)
     with open_history(root) as instance:
-        yield project_switches(Catalogue(session.project), instance)
+        yield project_switches(session.catalogue, instance)
 
 
 def _report(session: Session, switches: "Switches", style: str) -> None:

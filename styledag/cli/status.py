@@ -44,10 +44,9 @@ def status(session: Session, style: str | None, *, as_json: bool, with_next: boo
     steps, bytes, and time as the newest builds took.
     """
     from styledag.errors import StyledagError, StyleFileError
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.status import AssetStatus, style_status
 
-    catalogue = Catalogue(session.project).at_once()
+    catalogue = session.catalogue.at_once()
     names = [style] if style else list(session.project.style_paths)
     states: dict[str, list[AssetStatus]] = {}
     broken: dict[str, str] = {}
@@ -146,13 +145,12 @@ def doctor(session: Session, name: str | None) -> None:
     """
     from styledag.cli.checks import check_machine
     from styledag.cli.prediction import predict_model
-    from styledag.graph.catalogue import Catalogue
     from styledag.graph.checking.finding import Finding
     from styledag.graph.checking.preflight import check_style
     from styledag.graph.names import Partition
     from styledag.models.compute import ComputeSettings
 
-    catalogue = Catalogue(session.project)
+    catalogue = session.catalogue
     model = Partition.parse_model(name) if name is not None and "." in name else None
     style = name if model is None else model.style
 

@@ -18,6 +18,7 @@ from rich.markup import escape
 from styledag.cli.context import UI_PORT, Session, pass_session
 from styledag.cli.run import DEMO_STYLE
 from styledag.errors import StyledagError
+from styledag.loopback import LOOPBACK
 from styledag.store.files import storage_errors
 
 _PATIENCE_S = 20
@@ -35,7 +36,6 @@ def ui(session: Session, port: int) -> None:
     Contact sheets, reports and grids that it links to are served on the next port. New styles,
     recipes and weights appear by themselves.
     """
-    from styledag.cli.page_server import LOOPBACK
     from styledag.cli.reloading import reloading
     from styledag.defs.opened_history import open_history, risky_settings
 
@@ -141,10 +141,9 @@ def _serve_demo_wiki(session: Session, stack: ExitStack) -> None:
 def _serve_pages(session: Session, stack: ExitStack, port: int) -> str:
     """Serve what the web UI links to, and return its address; empty if that cannot be."""
     from styledag.cli.page_server import serve_pages
-    from styledag.graph.catalogue import Catalogue
 
     try:
-        return stack.enter_context(serve_pages(Catalogue(session.project).store, port=port))
+        return stack.enter_context(serve_pages(session.catalogue.store, port=port))
     except StyledagError as exc:
         session.console.print(f"without links to pages: {exc}")
         return ""

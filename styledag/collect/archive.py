@@ -175,20 +175,12 @@ class _Reading:
             self._refused.setdefault(stem, []).append(refused)
 
     def _read_table(self, path: PurePosixPath, content: bytes) -> None:
-        number = 0
-        try:
-            for number, row in enumerate(read_table(path.name, content), start=1):
-                if isinstance(row, ValueError):
-                    self._refuse_table(path, f"row {number}: {row}")
-                else:
-                    self._listed.setdefault((path.parent / row[0]).as_posix(), row[1])
-        except ValueError as exc:
-            self._refuse_table(path, f"after row {number}: {exc}" if number else str(exc))
-
-    def _refuse_table(self, path: PurePosixPath, detail: str) -> None:
-        self.rejected.append(
-            Rejection(subject=path.as_posix(), reason="metadata_refused", detail=detail)
-        )
+        for row in read_table(path.name, content):
+            if isinstance(row, str):
+                refused = Rejection(subject=path.as_posix(), reason="metadata_refused", detail=row)
+                self.rejected.append(refused)
+            else:
+                self._listed.setdefault((path.parent / row[0]).as_posix(), row[1])
 
     def _by_names_meant(self, named: AlikeNames) -> dict[str, dict[str, str]]:
         """Return the texts by what they are named after, and reject those that cannot be read."""

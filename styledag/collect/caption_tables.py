@@ -28,26 +28,24 @@ NamedText = tuple[PurePosixPath, str]
 """A file relative to the table, and its caption."""
 
 
-def read_table(name: str, content: bytes) -> Iterator[NamedText | ValueError]:
-    """Yield each row's file and caption, or why the row cannot be meant.
+def read_table(name: str, content: bytes) -> Iterator[NamedText | str]:
+    """Yield each row's file and caption, or why the row, or what follows it, cannot be read.
 
     Args:
         name: One of :data:`TABLES`.
         content: The table's bytes.
-
-    Raises:
-        ValueError: If the table, or what is left of it, cannot be read.
     """
+    number = 0
     try:
-        for row in _READERS[PurePosixPath(name).suffix](content):
+        for number, row in enumerate(_READERS[PurePosixPath(name).suffix](content), start=1):
             try:
-                named = _named_text(row)
+                named: NamedText | str = _named_text(row)
             except ValueError as exc:
-                yield exc
-            else:
-                yield named
-    except (csv.Error, pa.ArrowException, OSError, RecursionError) as exc:
-        raise ValueError(str(exc).partition("\n")[0]) from exc
+                named = f"row {number}: {exc}"
+            yield named
+    except (csv.Error, pa.ArrowException, OSError, RecursionError, ValueError) as exc:
+        why = str(exc).partition("\n")[0]
+        yield f"after row {number}: {why}" if number else why
 
 
 def caption_in(fields: Any, keys: Sequence[str] = _TEXTS) -> str:

@@ -101,16 +101,17 @@ class FolderCaptions:
         """Captions by file, of all tables; the first that names a file counts."""
         listed: dict[Path, str] = {}
         for path in sorted(path for path in self._files if self.is_metadata(path)):
-            number = 0
             try:
-                for number, row in enumerate(read_table(path.name, path.read_bytes()), start=1):
-                    if isinstance(row, ValueError):
-                        self._refuse(path, f"row {number}: {row}")
-                        continue
-                    named, text = str(path.parent / row[0]), row[1]
-                    listed.setdefault(Path(self._names.find(named) or named), text)
-            except (OSError, ValueError) as exc:
-                self._refuse(path, f"after row {number}: {exc}" if number else str(exc))
+                content = path.read_bytes()
+            except OSError as exc:
+                self._refuse(path, str(exc))
+                continue
+            for row in read_table(path.name, content):
+                if isinstance(row, str):
+                    self._refuse(path, row)
+                    continue
+                named, text = str(path.parent / row[0]), row[1]
+                listed.setdefault(Path(self._names.find(named) or named), text)
         return listed
 
     def _refuse(self, table: Path, detail: str) -> None:

@@ -20,7 +20,6 @@ class Harvest:
     """Images taken from one source, and what was left out.
 
     Attributes:
-        images: What was taken.
         rejected: What was not, and why.
         inside: Folder or archive that the images' addresses are names in; empty on the web.
         notes: Lines for the person who writes the source: what was found where.
@@ -37,7 +36,6 @@ class Find:
     """An image that a page shows, before it is fetched.
 
     Attributes:
-        origin: Where it was found.
         sha1: Of its bytes, if the source says so.
         refusal: Why it isn't worth asking for, if the source has said so much of it.
         signed_url: The address to ask, where the origin's lacks a signature that expires.

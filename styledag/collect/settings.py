@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 AGENT = "styledag"
 """The name by which robots.txt and pages may address us."""
@@ -14,10 +14,8 @@ CONTENT_USAGE = "content-usage"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchSettings:
+class FetchSettings(StrictSettings):
     """Manners and limits of one source over HTTP."""
-
-    __pydantic_config__ = STRICT
 
     contact: str = setting(
         "",
@@ -83,15 +81,10 @@ class FetchSettings:
         (), identity=False, help="Host names on private or loopback addresses that may be asked."
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class NearImage:
+class NearImage(StrictSettings):
     """A text that belongs to one image of a page, such as a figure's caption, or to all of them."""
-
-    __pydantic_config__ = STRICT
 
     near: str | None = setting(
         None,
@@ -116,10 +109,8 @@ TextOf = str | NearImage | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class HtmlSource:
+class HtmlSource(StrictSettings):
     """Any web site, read page by page: lists of links, their next pages, and image pages."""
-
-    __pydantic_config__ = STRICT
 
     type: Literal["html"] = setting(help="A web site.")
     start: tuple[str, ...] = setting(min_length=1, help="URLs of the pages to begin at.")
@@ -156,10 +147,8 @@ class HtmlSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MediaWikiSource:
+class MediaWikiSource(StrictSettings):
     """A wiki that runs MediaWiki, such as Wikipedia, Commons or a Fandom wiki, by its API."""
-
-    __pydantic_config__ = STRICT
 
     type: Literal["mediawiki"] = setting(help="A MediaWiki site.")
     api: str = setting(help="URL of api.php; on Fandom https://NAME.fandom.com/api.php.")
@@ -189,7 +178,7 @@ class MediaWikiSource:
     fetch: FetchSettings = setting(default_factory=FetchSettings, help="Manners and limits.")
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         named = (self.categories, self.pages, self.files, self.search, self.all_images)
         if not any(named):
             raise ValueError("name categories, pages, files or search, or set all_images: true")
@@ -201,19 +190,14 @@ class MediaWikiSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderSource:
+class FolderSource(StrictSettings):
     """Images that are on the disk already, in any tree of folders."""
-
-    __pydantic_config__ = STRICT
 
     type: Literal["folder"] = setting(help="A folder on the disk.")
     path: str = setting(min_length=1, help="The folder, relative to the project.")
     licence: str = setting("unknown", help="Licence of all the images in it.")
     author: str = setting("", help="Author of all the images in it.")
     max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def name(self) -> str:
@@ -222,10 +206,8 @@ class FolderSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UrlsSource:
+class UrlsSource(StrictSettings):
     """A list of images' addresses in a file: .csv, .tsv, .jsonl, .parquet, or .txt."""
-
-    __pydantic_config__ = STRICT
 
     type: Literal["urls"] = setting(help="A list of images' addresses.")
     path: str = setting(min_length=1, help="The list, relative to the project.")
@@ -249,10 +231,8 @@ class UrlsSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveSource:
+class ArchiveSource(StrictSettings):
     """Images in a zip or tar archive, or in the shards of a WebDataset."""
-
-    __pydantic_config__ = STRICT
 
     type: Literal["archive"] = setting(help="An archive: zip, tar, or WebDataset's shards.")
     path: str = setting(
@@ -262,9 +242,6 @@ class ArchiveSource:
     author: str = setting("", help="Author of all the images in it.")
     max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
     @property
     def name(self) -> str:
         """What messages call it."""
@@ -272,10 +249,8 @@ class ArchiveSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetSource:
+class DatasetSource(StrictSettings):
     """A Hugging Face dataset with a column of images, in a folder or on the Hub."""
-
-    __pydantic_config__ = STRICT
 
     type: Literal["dataset"] = setting(help="A Hugging Face dataset.")
     path: str = setting(
@@ -292,9 +267,6 @@ class DatasetSource:
     author: str = setting("", help="Author of images for which the dataset names none.")
     max_images: int = setting(100_000, ge=1, help="Most images to take.")
     max_image_bytes: int = setting(50_000_000, ge=1, help="An image larger than this is rejected.")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def name(self) -> str:

@@ -30,7 +30,6 @@ class Place:
 
     Attributes:
         url: The page's address.
-        title: The page's title.
         shows_several: Whether it shows further files.
         caption: What a gallery on it says of the file.
     """

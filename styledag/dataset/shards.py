@@ -10,12 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from styledag.dataset.columns import (
-    IMAGE_COLUMN,
-    TEXT_COLUMNS,
-    VARIANTS_COLUMN,
-    dataset_schema,
-)
+from styledag.dataset.columns import IMAGE_COLUMN, TEXT_COLUMNS, VARIANTS_COLUMN, dataset_schema
 from styledag.manifest import field_of
 
 SHARD_BYTES = 500_000_000

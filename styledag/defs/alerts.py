@@ -8,6 +8,7 @@ import smtplib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from html import escape
 from itertools import pairwise
 from ssl import create_default_context
 from urllib.parse import unquote, urlsplit
@@ -150,7 +151,10 @@ def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], N
     receivers: Mapping[str, Callable[[str], None]] = {
         WEBHOOK: lambda to: _post(to, {"kind": alert.kind, "text": alert.text, "link": alert.link}),
         SLACK: lambda to: _post(
-            to, {"text": f"*{alert.kind}* {_escaped(alert.text)} <{alert.link}>"}
+            # So that Slack finds no link and no mention: captions may be part of the text.
+            # https://docs.slack.dev/messaging/formatting-message-text#escaping
+            to,
+            {"text": f"*{alert.kind}* {escape(alert.text, quote=False)} <{alert.link}>"},
         ),
         MAIL: lambda to: _mail(to, environment.get(SMTP, "localhost"), alert),
     }
@@ -162,14 +166,6 @@ def send(alert: Alert, environment: Mapping[str, str], report: Callable[[str], N
             except (OSError, ValueError, smtplib.SMTPException) as exc:
                 # The text of a connection's error contains its address.
                 report(f"the alert could not be sent to {name}: {type(exc).__name__}")
-
-
-def _escaped(text: str) -> str:
-    """Return a text in which Slack finds no link and no mention: captions may be part of it.
-
-    https://docs.slack.dev/messaging/formatting-message-text#escaping
-    """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _post(to: str, content: Mapping[str, str]) -> None:

@@ -87,9 +87,8 @@ def _asset(
     def materialise(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return graph.materialise(context, stage, getattr(context.resources, compute))
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
         # Backfill policies are a beta of Dagster's.
-        warnings.simplefilter("ignore", dg.BetaWarning)
         asset: dg.AssetsDefinition = dg.asset(
             kinds=set(stage.kinds),
             pool=stage.pool if graph.placement.is_own else None,
@@ -108,9 +107,8 @@ def _asset(
 def _check_specs(
     stage: Stage, key: dg.AssetKey, partitions: dg.PartitionsDefinition
 ) -> list[dg.AssetCheckSpec]:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(action="ignore", category=PreviewWarning):
         # Checks with partitions are a preview of Dagster's.
-        warnings.simplefilter("ignore", PreviewWarning)
         return [
             dg.AssetCheckSpec(
                 each.name,
@@ -156,8 +154,7 @@ def _source_code(function: Callable[..., Any]) -> dict[str, Any]:
     if file is None:
         return {}
     line = inspect.getsourcelines(function)[1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
+    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
         reference = dg.LocalFileCodeReference(file_path=file, line_number=line)
         value = dg.CodeReferencesMetadataValue(code_references=[reference])
         return {"dagster/code_references": value}

@@ -16,17 +16,12 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._utils.schedules import schedule_execution_time_iterator
 
+from styledag.defs.history import newest_observation
 from styledag.defs.jobs import REFRESH
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.freshness.due import due_builds, stopped_builds
-from styledag.graph.freshness.retraining import (
-    IMAGES,
-    MODEL,
-    TRAINING,
-    Decision,
-    decide_retraining,
-)
+from styledag.graph.freshness.retraining import IMAGES, MODEL, TRAINING, Decision, decide_retraining
 from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
 
@@ -97,9 +92,8 @@ def _schedule(style: str, cron: str) -> dg.ScheduleDefinition:
 
 def keep_fresh_sensor() -> dg.AutomationConditionSensorDefinition:
     """Return the sensor that builds what is due; stopped until a style is switched on."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
         # Own conditions are evaluated in the code server only, which is a beta of Dagster's.
-        warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.AutomationConditionSensorDefinition(
             SENSOR,
             target=dg.AssetSelection.all(),
@@ -229,10 +223,8 @@ def _age_days(catalogue: Catalogue, model: Partition) -> float:
 def _observe(instance: dg.DagsterInstance, model: Partition, decision: Decision) -> None:
     """Record a decision as an observation of the model, unless the newest one is the same."""
     key = dg.AssetKey(MODEL)
-    records = instance.fetch_observations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[model.key]), limit=1
-    ).records
-    newest = records[0].asset_observation if records else None
+    record = newest_observation(instance, key, model.key)
+    newest = None if record is None else record.asset_observation
     figures = {
         "decision": decision.kind,
         "changed_images": decision.changed,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import dagster as dg
@@ -53,14 +54,10 @@ class StyleScaffolder(Scaffolder[ScaffoldParams]):
             raise StyleFileError("a style needs a defs.yaml of its own: its lines are the style's")
         text = new_style(request.target_path.name, request.params.base)
         text = text[text.index("description:") :]  # what is before it is about a style file
-        indented = "".join(
-            f"    {line}" if line.strip() else line for line in text.splitlines(True)
-        )
+        head = f"type: {request.type_name}\nattributes:\n  style:\n"
         path = request.target_path / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            f"type: {request.type_name}\nattributes:\n  style:\n{indented}", encoding="utf-8"
-        )
+        path.write_text(head + indent(text, "    "), encoding="utf-8")
 
 
 @dg.scaffold_with(StyleScaffolder)

@@ -25,6 +25,14 @@ def newest_materialisations(
     return instance.fetch_materializations(wanted, limit=most).records
 
 
+def newest_observation(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partition: str
+) -> dg.EventLogRecord | None:
+    """Return the newest record of what was observed of a partition."""
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[partition])
+    return next(iter(instance.fetch_observations(wanted, limit=1).records), None)
+
+
 def partitions_of(run: dg.DagsterRun) -> str:
     """Return for a person which partitions a run makes; empty if its tags do not tell."""
     if PARTITION_NAME_TAG in run.tags:

@@ -20,8 +20,6 @@ class Part:
 
     Attributes:
         description: For a reader of the web UI.
-        grain: Of its stages.
-        groups: Of its stages.
         optional: Whether it is of stages that not every style asks for: their partitions are fewer
             than those of the others, so that no job can have both.
     """

@@ -34,7 +34,7 @@ _REMEDIES = {
     "no such column": _MIGRATE,
     "no such table": _MIGRATE,
 }
-_LONGEST = 300
+_LONGEST = 400
 """Characters of Dagster's own text, which goes on with every key that there is."""
 
 
@@ -64,12 +64,15 @@ def _history_errors(home: Path) -> Iterator[None]:
     """Turn errors of the database into one that says what to do.
 
     Raises:
-        HistoryError: In place of any error of SQLAlchemy.
+        HistoryError: In place of any error of SQLAlchemy, and what a storage makes of one.
     """
     try:
         yield
-    except SQLAlchemyError as exc:
-        reason = str(getattr(exc, "orig", None) or exc).partition("\n")[0]
+    except Exception as exc:
+        found = next((each for each in _causes(exc) if isinstance(each, SQLAlchemyError)), None)
+        if found is None:
+            raise
+        reason = str(getattr(found, "orig", None) or found).partition("\n")[0]
         remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in reason)
         remedy = next(remedies, "run again once that is mended")
         raise HistoryError(
@@ -86,9 +89,22 @@ def _settings_errors(file: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (dg.DagsterError, PostProcessingError, CheckError, YAMLError) as exc:
-        lines = " ".join(str(exc).split())
-        raise HistoryError(f"{file} cannot be used: {lines[:_LONGEST]}") from exc
+    except dg.DagsterInvalidConfigError as exc:
+        stated = " ".join(each.message for each in exc.errors)
+        raise HistoryError(f"{file} cannot be used: {_shortened(stated)}") from exc
+    except (dg.DagsterError, PostProcessingError, CheckError, YAMLError, ImportError) as exc:
+        raise HistoryError(f"{file} cannot be used: {_shortened(str(exc))}") from exc
+
+
+def _shortened(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST]
+
+
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__
 
 
 def risky_settings(instance: dg.DagsterInstance) -> Iterator[str]:

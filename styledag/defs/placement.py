@@ -16,8 +16,6 @@ class Placement:
     Attributes:
         key_prefix: Stands before each asset's key.
         group: Group of all assets; each stage's own when left out.
-        owners: Owners of all assets.
-        tags: Tags of all assets.
         is_own: Whether the code location is styledag's own, with its pools, automation and names of
             resources. Another one has its own.
     """

@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import timedelta
-from typing import Any, Protocol, get_type_hints
+from typing import Any, get_type_hints
 
 import dagster as dg
 from pydantic import Field, create_model
@@ -49,11 +49,8 @@ def compute_resource(settings: ComputeSettings) -> ComputeResource:
     return resource(**asdict(settings))
 
 
-class ProgressOf(Protocol):
-    """Returns what shows the progress of a materialisation."""
-
-    def __call__(self, context: dg.AssetExecutionContext) -> Progress:
-        """Return what shows the progress of one materialisation."""
+ProgressOf = Callable[[dg.AssetExecutionContext], Progress]
+"""Returns what shows the progress of a materialisation."""
 
 
 class LogProgress:

@@ -34,7 +34,6 @@ class Materialised:
     """One materialisation that a run logged.
 
     Attributes:
-        asset: Asset's name.
         partition: Dagster's partition key.
         metadata: Plain values as the web UI shows them.
     """

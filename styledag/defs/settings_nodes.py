@@ -15,6 +15,7 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
+from styledag.defs.history import newest_observation
 from styledag.defs.partitions import Partitions
 from styledag.defs.placement import SETTINGS, Placement
 from styledag.errors import StyledagError
@@ -41,10 +42,10 @@ def observe_settings(
     instance: dg.DagsterInstance, key: dg.AssetKey, partition: str, declared: str
 ) -> dict[str, str]:
     """Record the settings of one build, and return the tags by which Dagster compares them."""
-    newest = _newest(instance, key, partition)
+    newest = newest_observation(instance, key, partition)
     if newest is None or _version(newest) != declared:
         instance.report_runless_asset_event(_observation(key, partition, declared))
-        newest = _newest(instance, key, partition)
+        newest = newest_observation(instance, key, partition)
     pointer = "NULL" if newest is None else str(newest.storage_id)
     return {get_input_data_version_tag(key): declared, get_input_event_pointer_tag(key): pointer}
 
@@ -98,16 +99,6 @@ def _observation(key: dg.AssetKey, partition: str, declared: str) -> dg.AssetObs
         partition=partition,
         tags={DATA_VERSION_TAG: declared, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"},
     )
-
-
-def _newest(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str
-) -> dg.EventLogRecord | None:
-    records = instance.fetch_observations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=[partition]),
-        limit=1,
-    ).records
-    return records[0] if records else None
 
 
 def _version(record: dg.EventLogRecord) -> str | None:

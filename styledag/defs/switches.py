@@ -24,7 +24,6 @@ class RefreshState:
     """Whether a style is refreshed by itself.
 
     Attributes:
-        style: The style.
         cron: When, in UTC.
         is_on: Whether its schedule is switched on.
     """
@@ -124,9 +123,8 @@ def project_switches(catalogue: Catalogue, instance: dg.DagsterInstance) -> Swit
         repository_python_origin=None,
         display_metadata={},
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         # Dagster reads deprecated attributes of its own schedules.
-        warnings.simplefilter("ignore", DeprecationWarning)
         snapshot = RepositorySnap.from_def(repository)
     remote = RemoteRepository(snapshot, handle, auto_materialize_use_sensors=True)
     return Switches(catalogue, instance, remote)

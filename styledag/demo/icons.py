@@ -33,7 +33,6 @@ class IconSet:
 
     Attributes:
         package: Its name on the npm registry.
-        version: Its version.
         integrity: Checksum of its archive, as npm states it: sha512, in base 64.
         categories: Only icons of these categories; empty where the set has none.
         without: Subjects that the style's prompts ask for, which are therefore not taught.

@@ -17,10 +17,10 @@ from styledag import __version__
 from styledag.demo.wiki_artwork import twemoji_articles
 from styledag.demo.wiki_site import Answer, WikiSite
 from styledag.errors import StyledagError
+from styledag.loopback import LOOPBACK, served
 
 logger = logging.getLogger("styledag.demo")
 
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8931
 SERVER_NAME = "styledag-wiki"
 
@@ -78,16 +78,10 @@ def serve_wiki(
             f"the demo wiki cannot listen on port {port} of {LOOPBACK}, which {reason}: end what "
             "uses it, or choose another port"
         ) from exc
-    with server:
-        wiki = DemoWiki(WikiSite(articles, extra=extra), f"http://{LOOPBACK}:{server.server_port}")
-        server.RequestHandlerClass = type("_WikiHandler", (_Handler,), {"wiki": wiki})
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield wiki
-        finally:
-            server.shutdown()
-            thread.join()
+    wiki = DemoWiki(WikiSite(articles, extra=extra), f"http://{LOOPBACK}:{server.server_port}")
+    server.RequestHandlerClass = type("_WikiHandler", (_Handler,), {"wiki": wiki})
+    with served(server):
+        yield wiki
 
 
 @contextmanager

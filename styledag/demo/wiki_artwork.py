@@ -53,9 +53,7 @@ class Article:
 
 
 def twemoji_articles(
-    *,
-    categories: Mapping[str, Sequence[str]] | None = None,
-    limit_per_category: int | None = None,
+    *, categories: Mapping[str, Sequence[str]] | None = None, limit_per_category: int | None = None
 ) -> list[Article]:
     """Return the articles about Twemoji's drawings, category by category in Unicode's order.
 

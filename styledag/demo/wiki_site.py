@@ -21,10 +21,8 @@ class Answer:
     """What the wiki answers to a GET.
 
     Attributes:
-        status: HTTP status.
         kind: ``page``, ``image`` or ``robots``.
         content_type: Media type of the body.
-        body: The bytes.
     """
 
     status: int

@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 
 from styledag.captions.language import UNKNOWN
 from styledag.errors import StorageError
@@ -38,7 +38,6 @@ class Checked:
     """What a check looks at.
 
     Attributes:
-        artifact: What was made.
         style: The style, with the limits in ``checks``.
         store: Where the artifact lies, and what was made before.
     """
@@ -80,6 +79,16 @@ class Check:
     by_hand: bool = False
 
 
+def _check(*, by_hand: bool = False) -> Callable[[Callable[[Checked], Outcome]], Check]:
+    """Return a decorator that makes a check of a function, by its name and its docstring."""
+
+    def made(look: Callable[[Checked], Outcome]) -> Check:
+        name = cast("CheckName", look.__name__)
+        return Check(name=name, description=look.__doc__ or "", look=look, by_hand=by_hand)
+
+    return made
+
+
 def failed_errors(checks: tuple[Check, ...], checked: Checked) -> list[str]:
     """Return a sentence for each check that stops what follows: one that the style names an error.
 
@@ -91,7 +100,9 @@ def failed_errors(checks: tuple[Check, ...], checked: Checked) -> list[str]:
     return [f"{name}: {found.why}" for name, found in outcomes.items() if not found.passed]
 
 
-def _nothing_lost(checked: Checked) -> Outcome:
+@_check()
+def nothing_lost(checked: Checked) -> Outcome:
+    """found = kept + the sum of the rejected by reason."""  # noqa: D403 - as the web UI shows it
     facts = checked.artifact.facts
     rejected = sum(count for name, count in facts.items() if name.startswith("rejected_"))
     found, kept = facts["found"], facts["kept"]
@@ -101,7 +112,9 @@ def _nothing_lost(checked: Checked) -> Outcome:
     )
 
 
-def _captions_vary(checked: Checked) -> Outcome:
+@_check()
+def captions_vary(checked: Checked) -> Outcome:
+    """The captioner does not repeat one caption for most of the images."""
     facts = checked.artifact.facts
     share = facts.get("commonest_caption_share", 0.0)
     limit = checked.style.checks.max_repeated_caption_share
@@ -109,14 +122,18 @@ def _captions_vary(checked: Checked) -> Outcome:
     return _at_most(share, limit, why)
 
 
-def _captions_fit(checked: Checked) -> Outcome:
+@_check()
+def captions_fit(checked: Checked) -> Outcome:
+    """Few captions are longer than the base reads."""
     facts = checked.artifact.facts
     cut, kept = facts.get("cut_to_fit", 0), facts["kept"]
     limit = checked.style.checks.max_cut_caption_share
     return _at_most(cut / max(1, kept), limit, f"{cut} of {kept} captions were cut to fit")
 
 
-def _captions_language(checked: Checked) -> Outcome:
+@_check()
+def captions_language(checked: Checked) -> Outcome:
+    """Captions are in the language that the base reads."""
     languages = checked.artifact.facts.get("languages", {})
     wanted = checked.style.checks.caption_language
     others = {where: code for where, code in languages.items() if code not in (wanted, UNKNOWN)}
@@ -127,7 +144,9 @@ def _captions_language(checked: Checked) -> Outcome:
     return Outcome(False, f"{listed}, but checks.caption_language is {wanted}", languages)
 
 
-def _dataset_not_shrunk(checked: Checked) -> Outcome:
+@_check()
+def dataset_not_shrunk(checked: Checked) -> Outcome:
+    """No more images are gone since the last training than the style file allows."""
     style, artifact = checked.style, checked.artifact
     before = 0
     for recipe in style.recipes:
@@ -149,7 +168,9 @@ def _images(dataset: Artifact) -> int:
     return int(dataset.facts.get("train", 0)) + int(dataset.facts.get("validation", 0))
 
 
-def _loss_finite(checked: Checked) -> Outcome:
+@_check()
+def loss_finite(checked: Checked) -> Outcome:
+    """Loss and gradient are finite in every optimiser step."""
     steps = _steps(checked.artifact)
     wrong = [
         step["step"]
@@ -162,7 +183,9 @@ def _loss_finite(checked: Checked) -> Outcome:
     return Outcome(False, f"{why} {wrong[0]}", {"first_step": wrong[0], "steps": len(wrong)})
 
 
-def _loss_falls(checked: Checked) -> Outcome:
+@_check()
+def loss_falls(checked: Checked) -> Outcome:
+    """The loss of the last steps is not above that of the first ones."""
     losses = [step["loss"] for step in _steps(checked.artifact)]
     if len(losses) < _MIN_STEPS or not all(map(math.isfinite, losses)):
         return Outcome(True, f"{len(losses)} steps have no trend")
@@ -176,7 +199,9 @@ def _loss_falls(checked: Checked) -> Outcome:
     return Outcome(end <= begin + noise, why, figures)
 
 
-def _average_is_its_own(checked: Checked) -> Outcome:
+@_check()
+def average_is_its_own(checked: Checked) -> Outcome:
+    """The average is neither the base nor the weights of the last step."""
     facts, recipe = checked.artifact.facts, checked.artifact.build.settings.get("Recipe", {})
     if recipe.get("ema", {}).get("mode") == "none":
         return Outcome(True, "the recipe averages nothing")
@@ -228,7 +253,9 @@ def _recommended(checked: Checked, score: str) -> float | None:
     return None
 
 
-def _copying_within_limit(checked: Checked) -> Outcome:
+@_check()
+def copying_within_limit(checked: Checked) -> Outcome:
+    """The recommended model draws few copies of training images."""
     value = _recommended(checked, "copying")
     if value is None:
         return Outcome(True, "copying was not measured")
@@ -236,7 +263,9 @@ def _copying_within_limit(checked: Checked) -> Outcome:
     return _at_most(value, limit, f"{value:.1%} of the samples are copies")
 
 
-def _style_learned(checked: Checked) -> Outcome:
+@_check()
+def style_learned(checked: Checked) -> Outcome:
+    """The recommended model has learned of the style, as the base's own loss has it."""
     return _at_least(
         _recommended(checked, "style_learned"),
         checked.style.checks.min_style_learned,
@@ -244,7 +273,9 @@ def _style_learned(checked: Checked) -> Outcome:
     )
 
 
-def _base_remembered(checked: Checked) -> Outcome:
+@_check()
+def base_remembered(checked: Checked) -> Outcome:
+    """The recommended model remembers the base, as the base's own loss has it."""
     return _at_least(
         _recommended(checked, "base_remembered"),
         checked.style.checks.min_base_remembered,
@@ -282,7 +313,9 @@ class _Page(HTMLParser):
         self.is_whole = self.is_whole or tag == "html"
 
 
-def _report_opens(checked: Checked) -> Outcome:
+@_check()
+def report_opens(checked: Checked) -> Outcome:
+    """The page is whole, and each of its images can be read without the network."""
     from PIL import Image, UnidentifiedImageError
 
     page = _Page()
@@ -302,77 +335,11 @@ def _report_opens(checked: Checked) -> Outcome:
     return Outcome(page.is_whole, why, {"images": images})
 
 
-def _stored_as_published(checked: Checked) -> Outcome:
+@_check(by_hand=True)
+def stored_as_published(checked: Checked) -> Outcome:
+    """Every stored file has the digest that it was published under."""
     try:
         checked.artifact.verify()
     except StorageError as exc:
         return Outcome(False, str(exc))
     return Outcome(True, "every file is as it was published")
-
-
-NOTHING_LOST = Check(
-    name="nothing_lost",
-    description="found = kept + the sum of the rejected by reason.",
-    look=_nothing_lost,
-)
-CAPTIONS_VARY = Check(
-    name="captions_vary",
-    description="The captioner does not repeat one caption for most of the images.",
-    look=_captions_vary,
-)
-CAPTIONS_FIT = Check(
-    name="captions_fit",
-    description="Few captions are longer than the base reads.",
-    look=_captions_fit,
-)
-CAPTIONS_LANGUAGE = Check(
-    name="captions_language",
-    description="Captions are in the language that the base reads.",
-    look=_captions_language,
-)
-DATASET_NOT_SHRUNK = Check(
-    name="dataset_not_shrunk",
-    description="No more images are gone since the last training than the style file allows.",
-    look=_dataset_not_shrunk,
-)
-LOSS_FINITE = Check(
-    name="loss_finite",
-    description="Loss and gradient are finite in every optimiser step.",
-    look=_loss_finite,
-)
-LOSS_FALLS = Check(
-    name="loss_falls",
-    description="The loss of the last steps is not above that of the first ones.",
-    look=_loss_falls,
-)
-AVERAGE_IS_ITS_OWN = Check(
-    name="average_is_its_own",
-    description="The average is neither the base nor the weights of the last step.",
-    look=_average_is_its_own,
-)
-COPYING_WITHIN_LIMIT = Check(
-    name="copying_within_limit",
-    description="The recommended model draws few copies of training images.",
-    look=_copying_within_limit,
-)
-STYLE_LEARNED = Check(
-    name="style_learned",
-    description="The recommended model has learned of the style, as the base's own loss has it.",
-    look=_style_learned,
-)
-BASE_REMEMBERED = Check(
-    name="base_remembered",
-    description="The recommended model remembers the base, as the base's own loss has it.",
-    look=_base_remembered,
-)
-REPORT_OPENS = Check(
-    name="report_opens",
-    description="The page is whole, and each of its images can be read without the network.",
-    look=_report_opens,
-)
-STORED_AS_PUBLISHED = Check(
-    name="stored_as_published",
-    description="Every stored file has the digest that it was published under.",
-    look=_stored_as_published,
-    by_hand=True,
-)

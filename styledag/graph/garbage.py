@@ -32,7 +32,6 @@ class Garbage:
             file declares any more. ``abandoned work``: what a build left that no run would
             continue. ``training state``: that of a finished training, from which one with more
             epochs would continue.
-        asset: The asset.
         partition: The partition's key; empty for a file that was cut off.
         name: Where it is below the store's root, or below its local cache.
         size_bytes: Bytes that its removal frees.

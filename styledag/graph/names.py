@@ -22,7 +22,6 @@ class Partition:
     """One partition of an asset.
 
     Attributes:
-        style: The style.
         recipe: The recipe; empty for a whole style.
         part: Key of one checkpoint or blend of the model; empty for a whole model.
     """

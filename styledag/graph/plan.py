@@ -5,12 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from styledag.errors import (
-    ArtifactMissingError,
-    LineageError,
-    ModelNotFetchedError,
-    StyleFileError,
-)
+from styledag.errors import ArtifactMissingError, LineageError, ModelNotFetchedError, StyleFileError
 from styledag.graph.catalogue import Catalogue, partitions_of
 from styledag.graph.lineage import Ancestor, trace
 from styledag.graph.names import Partition
@@ -31,7 +26,6 @@ class Plan:
     """One build with everything that it reads.
 
     Attributes:
-        stage: The stage.
         target: What is built, and everything that decides its content.
         inputs: What the stage's function is given.
         declared: Digest of what the style file alone decides; see :func:`declared_digest`.
@@ -107,10 +101,7 @@ def listed_parts(catalogue: Catalogue, publisher: str, artifact: Artifact) -> di
 
 
 def declared_digest(
-    catalogue: Catalogue,
-    stage: Stage,
-    declaration: Declaration,
-    ancestors: Sequence[Ancestor] = (),
+    catalogue: Catalogue, stage: Stage, declaration: Declaration, ancestors: Sequence[Ancestor] = ()
 ) -> str:
     """Return the sha256 of all that decides a build and is neither an upstream artifact nor code.
 

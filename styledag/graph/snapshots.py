@@ -7,6 +7,7 @@ from pathlib import Path
 
 from styledag.errors import StorageError
 from styledag.store.artifact import Artifact
+from styledag.store.files import replaced
 
 SNAPSHOTS_FILE = "snapshots.json"
 TRAINING_LOG = "training_log.json"
@@ -19,14 +20,12 @@ class StoredSnapshot:
     """One checkpoint of a model.
 
     Attributes:
-        epoch: Epochs passed.
         step: Optimiser steps taken.
         loss: Mean training loss over the epoch.
         validation_loss: Loss on the validation split; ``None`` without one.
         validation_bands: The same in each equal part of the timesteps, least noise first.
         base_share: Share of the base that the average still holds.
         partition: Partition of ``checkpoint`` in the store.
-        version: Version of the checkpoint.
     """
 
     epoch: int
@@ -80,9 +79,8 @@ class PublishedSnapshots:
     def add(self, epoch: int, checkpoint: Artifact) -> None:
         """Remember a checkpoint, on the disk before this returns."""
         known = {**self._read(), str(epoch): [checkpoint.partition, checkpoint.version]}
-        partial = self._file.with_suffix(".partial")
-        write_json(partial, known)
-        partial.replace(self._file)
+        with replaced(self._file) as partial:
+            write_json(partial, known)
 
     def find(self, epoch: int) -> tuple[str, str]:
         """Return partition and version of the checkpoint of an epoch.

@@ -125,7 +125,6 @@ class Reads:
     publishes, it is the parts that the artifact of that stage lists, which is read before.
 
     Attributes:
-        asset: The asset's name.
         when: Whether a declaration needs it.
         further: Partitions of it that belong to other models, which may be of other styles. They
             are read as they are in the store: a run does not make them.
@@ -204,7 +203,6 @@ class Inputs:
     """Everything that a stage's function is given, besides its workspace.
 
     Attributes:
-        partition: What is made.
         settings: As they were when the build was planned.
         upstream: Artifacts by asset; by ``asset/part`` where several are read, and by
             ``asset/model`` those of other models.
@@ -278,7 +276,6 @@ class Stage:
         publishes: The asset whose partitions it publishes while it runs.
         pool: Pool whose slots limit how many of these run at once.
         preview: Makes the thumbnail.
-        checks: Checks of what was made.
     """
 
     name: str

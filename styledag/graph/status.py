@@ -21,8 +21,6 @@ class AssetStatus:
     """One partition of one asset.
 
     Attributes:
-        asset: Asset's name.
-        partition: Partition's key.
         state: ``current``; ``outdated`` if the next run would look at it again; ``missing`` if it
             was never made; ``broken`` if its plan cannot be made.
         version: Version that is there, if any.

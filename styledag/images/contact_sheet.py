@@ -45,7 +45,6 @@ class ShownImage:
         name: Its title, or else its address.
         url: Address of the image.
         detail: Why it was left out, or how many copies it stands for.
-        kept: Whether it was kept.
         thumbnail: base64 of a small JPEG.
     """
 

@@ -14,13 +14,7 @@ from styledag.images.contact_sheet import SheetFamily, write_contact_sheet
 from styledag.images.copies import Seen, find_copies, near_by_hash
 from styledag.images.embedding import Embedder
 from styledag.images.families import Counts, Family, find_families
-from styledag.images.looks import (
-    Look,
-    embed_jpegs,
-    measure_looks,
-    open_jpeg,
-    shape_cells,
-)
+from styledag.images.looks import Look, embed_jpegs, measure_looks, open_jpeg, shape_cells
 from styledag.images.names import find_named
 from styledag.images.neighbours import remembered_neighbours
 from styledag.images.overlaid_text import count_letters

@@ -1,6 +1,6 @@
 """What is measured once on each JPEG: hash, contrast, sharpness, colours and embedding."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
+from styledag.batched import batched
 from styledag.collector import many_objects
 from styledag.images.containers.parts import Size
 from styledag.images.converting.resize import padded_box
@@ -118,7 +119,7 @@ class _SeenLook(Look):
 def _looks(keys: Mapping[str, str], workspace: Workspace, *, mirrored: bool) -> Mapping[str, Look]:
     looks: dict[str, Look] = {}
     with workspace.progress.task("perceptual hashes", len(keys)) as advance:
-        for some in _chunks(list(keys), _KNOWN_AT_ONCE):
+        for some in batched(keys, _KNOWN_AT_ONCE):
             with many_objects():
                 known = workspace.items.get_many_json(_LOOKS, [keys[sha256] for sha256 in some])
                 looks |= {each: Look(**known[keys[each]]) for each in some if keys[each] in known}
@@ -172,14 +173,14 @@ def embed_jpegs(
     rows = _Rows(sha256s)
     unknown: list[str] = []
     with workspace.progress.task("embeddings", len(keys)) as advance:
-        for some in _chunks(list(keys), _KNOWN_AT_ONCE):
+        for some in batched(keys, _KNOWN_AT_ONCE):
             known = workspace.items.get_many(_EMBEDDINGS, [keys[sha256] for sha256 in some])
             there = [sha256 for sha256 in some if known.get(keys[sha256])]
             unknown += [sha256 for sha256 in some if not known.get(keys[sha256])]
             content = b"".join(known[keys[sha256]] for sha256 in there)
             rows.put(there, np.frombuffer(content, dtype="<f4").reshape(max(1, len(there)), -1))
             advance(len(known))
-        for batch in _chunks(unknown, _BATCH):
+        for batch in batched(unknown, _BATCH):
             vectors = embed([opened(sha256) for sha256 in batch])
             rows.put(batch, vectors)
             for sha256, vector in zip(batch, vectors, strict=True):
@@ -211,10 +212,6 @@ class _Rows:
     @property
     def array(self) -> Float32:
         return np.zeros((0, 1), dtype=np.float32) if self._array is None else self._array
-
-
-def _chunks(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (names[start : start + size] for start in range(0, len(names), size))
 
 
 def _mirror_key(mirrored: bool) -> dict[str, bool]:

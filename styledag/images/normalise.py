@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from styledag.batched import batched
 from styledag.collect.records import RawImage
 from styledag.collector import many_objects
 from styledag.errors import DataError
@@ -89,7 +89,7 @@ def _found(
     """Return what becomes of raw images, by sha256; their keys are those of the items."""
     found: dict[str, _Found] = {}
     with WorkerPool(settings, images=len(keys)) as pool:
-        for batch in _batches(keys):
+        for batch in map(dict, batched(keys.items(), _BATCH)):
             known = _known(batch, workspace)
             advance(len(known))
             found |= known
@@ -109,12 +109,6 @@ def jpeg_facts(jpegs: Manifest[JpegImage]) -> Facts:
     sizes = zip(table["width_px"].to_pylist(), table["height_px"].to_pylist(), strict=True)
     buckets = Counter(f"{width_px}x{height_px}" for width_px, height_px in sizes)
     return {**jpegs.facts, "buckets": dict(sorted(buckets.items()))}
-
-
-def _batches(keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    pairs = iter(keys.items())
-    while batch := dict(islice(pairs, _BATCH)):
-        yield batch
 
 
 def _known(keys: Mapping[str, str], workspace: Workspace) -> dict[str, _Found]:

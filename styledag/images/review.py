@@ -9,6 +9,7 @@ from styledag.edited_csv import edited_csv
 from styledag.errors import StyleFileError
 from styledag.images.records import CuratedImage
 from styledag.manifest import Manifest
+from styledag.store.files import replaced
 
 COLUMNS = ("verdict", "image", "now", "title")
 KEEP, DROP = "keep", "drop"
@@ -52,6 +53,7 @@ def write_review(path: Path, curated: Manifest[CuratedImage]) -> None:
 
     Raises:
         StyleFileError: If the CSV that is there cannot be read.
+        StorageError: If it cannot be written.
     """
     verdicts = _verdicts(path) if path.is_file() else {}
     rows = [(row.origin.url, "kept", row.origin.title) for row in curated.rows]
@@ -59,11 +61,8 @@ def write_review(path: Path, curated: Manifest[CuratedImage]) -> None:
     lines = [(verdicts.pop(image, ""), image, now, title) for image, now, title in sorted(rows)]
     # Verdicts under other names, or on images that are gone for now.
     lines += [(verdict, image, "", "") for image, verdict in verdicts.items() if verdict]
-    partial = path.with_name(f"{path.name}.partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replaced(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([COLUMNS, *lines])
-    partial.replace(path)
 
 
 def _verdicts(path: Path) -> dict[str, str]:

@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSettings:
+class ImageSettings(StrictSettings):
     """How every image becomes an RGB JPEG of one size, or of one of a few of the same area."""
-
-    __pydantic_config__ = STRICT
 
     size_px: int = setting(512, ge=16, le=4096, multiple_of=8, help="Side of the square JPEG.")
     mode: Literal["pad", "crop", "bucket"] = setting(
@@ -42,7 +40,7 @@ class ImageSettings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.mode != "bucket":
             for name in ("bucket_step_px", "bucket_max_aspect"):
                 if getattr(self, name) is not None:
@@ -54,10 +52,8 @@ class ImageSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurationSettings:
+class CurationSettings(StrictSettings):
     """Which images are left out: copies, surplus members of families, poor quality."""
-
-    __pydantic_config__ = STRICT
 
     copy_hash_distance: int = setting(
         4,
@@ -124,7 +120,7 @@ class CurationSettings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         both = sorted(set(self.keep) & set(self.drop))
         if both:
             raise ValueError(f"keep and drop both name {both[0]!r}: take it out of one")

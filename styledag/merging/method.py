@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from styledag.models.reference import ModelReference
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,19 +39,14 @@ class Parents:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MergeSettings:
+class MergeSettings(StrictSettings):
     """Settings of a merge method; the base class of all.
 
     Attributes:
         type: The method's name; a subclass allows that one value.
     """
 
-    __pydantic_config__ = STRICT
-
     type: str = setting(help="The method's name.")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def models(self) -> Mapping[str, ModelReference]:
         """Return the further models whose tensors the method reads, by role."""

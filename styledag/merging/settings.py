@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from styledag.merging.method import MergeSettings, method_of, settings_classes
 from styledag.merging.methods.lerp import Lerp
 from styledag.models.reference import ModelReference
-from styledag.settings import STRICT, setting, settings_identity
+from styledag.settings import StrictSettings, setting, settings_identity
 from styledag.training.recipe import MAX_POWER_LENGTH
 
 MIXED_NAME = r"(?!e\d+$)[a-z][a-z0-9_]{0,62}"
@@ -39,7 +39,7 @@ else:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BlendSettings:
+class BlendSettings(StrictSettings):
     """How much of the fine-tune is mixed into the base, and over how much of the run it averages.
 
     Attributes:
@@ -48,8 +48,6 @@ class BlendSettings:
         lengths: One more blend each, of a recipe that keeps power-function averages only: all of
             the fine-tune, in the average of that relative length.
     """
-
-    __pydantic_config__ = STRICT
 
     weights: tuple[float, ...] = setting(
         (0.0, 0.25, 0.5, 0.75, 1.0),

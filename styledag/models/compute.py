@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import DeviceError
 from styledag.models.triton import use_torch_kernels, why_no_kernels
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 if TYPE_CHECKING:
     import torch
@@ -21,10 +21,8 @@ _NVIDIA_DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/usr/lib/wsl/lib/l
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComputeSettings:
+class ComputeSettings(StrictSettings):
     """What a machine shall compute with."""
-
-    __pydantic_config__ = STRICT
 
     device: Literal["auto", "cuda", "mps", "cpu"] = setting(
         "auto", help="Device; auto takes CUDA, else MPS, else the CPU."
@@ -48,9 +46,6 @@ class ComputeSettings:
     memory_budget_gib: float | None = setting(
         None, gt=0, help="Most device memory that one process may take; CUDA and MPS only."
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -98,11 +93,7 @@ def resolve_compute(settings: ComputeSettings) -> Compute:
         is_fast = device.type == "cuda" and has_bfloat16(device)
         dtype = torch.bfloat16 if is_fast else torch.float32
     else:
-        dtype = {
-            "float32": torch.float32,
-            "float16": torch.float16,
-            "bfloat16": torch.bfloat16,
-        }[settings.dtype]
+        dtype = getattr(torch, settings.dtype)
     if device.type == "cpu" and dtype == torch.float16:
         raise DeviceError("the CPU has no fast float16: set dtype to float32 or bfloat16")
     if dtype == torch.bfloat16 and not has_bfloat16(device):

@@ -26,7 +26,7 @@ from styledag.models.single_file.denoiser import (
 )
 from styledag.models.single_file.load import single_file_folder
 from styledag.models.soundness import check_weights
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 from styledag.store.artifact import Input
 from styledag.store.digest import content_version, file_digest
 from styledag.store.items import Items, item_key
@@ -47,13 +47,11 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelReference:
+class ModelReference(StrictSettings):
     """A model on the Hugging Face Hub, in a folder of the same layout, or a base in one file.
 
     A base's denoiser may come from a file of its own, as people share transformers.
     """
-
-    __pydantic_config__ = STRICT
 
     model: str = setting(
         identity=False,
@@ -88,9 +86,6 @@ class ModelReference:
         "stable-diffusion-v2-512, stable-diffusion-v2-768-v, stable-diffusion-xl-v1-base, or a "
         "folder in diffusers' layout whose configurations and tokenizers fit it.",
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -216,11 +211,7 @@ def denoiser_version(path: Path, items: Items) -> str:
 
 
 def check_model(
-    reference: ModelReference,
-    *,
-    project: Path,
-    parts: Sequence[str] = ("",),
-    values: bool = False,
+    reference: ModelReference, *, project: Path, parts: Sequence[str] = ("",), values: bool = False
 ) -> None:
     """Check that a model's weights can be read; of one on the Hub, by its list of files alone.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import ModelError
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 from styledag.store.files import storage_errors
 
 if TYPE_CHECKING:
@@ -27,21 +27,16 @@ _HASH_LENGTH = 2 + 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelDescription:
+class ModelDescription(StrictSettings):
     """What the header of a model file states for a person.
 
     A date is left out: the same model is the same file.
     """
 
-    __pydantic_config__ = STRICT
-
     title: str = setting(help="Title that a web UI shows.", min_length=1)
     description: str = setting("", help="Text in Markdown.")
     license: str = setting("", help="Name of the licence, or a link to it.")
     tags: tuple[str, ...] = setting((), help="Labels of the model.")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def keys(self) -> dict[str, str]:
         """Return the header's strings, without those that are empty."""

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 _SEEDS = 1 << 63
 """Seeds are stored beside images as integers of 64 bits with a sign."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleSettings:
+class SampleSettings(StrictSettings):
     """Prompts, seeds and the sampler; one and the same for grids, GIFs and scores."""
-
-    __pydantic_config__ = STRICT
 
     prompts: tuple[str, ...] = setting(
         min_length=1, help="Prompts; some inside the style's subjects, some outside."
@@ -42,7 +40,7 @@ class SampleSettings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         for name in ("prompts", "seeds"):
             values = getattr(self, name)
             if len(set(values)) != len(values):

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 from styledag.models.reference import ModelReference
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierSettings(ModelReference):
     """An image classifier to which the style is one of its labels."""
-
-    __pydantic_config__ = STRICT
 
     label: str = setting(min_length=1, help="The label that stands for the style.")
     prompts: tuple[str, ...] = setting(
@@ -23,8 +21,6 @@ class ClassifierSettings(ModelReference):
 @dataclass(frozen=True, kw_only=True)
 class IpAdapterSettings(ModelReference):
     """An IP-Adapter, which shows the base some of the style's images instead of training it."""
-
-    __pydantic_config__ = STRICT
 
     weights: str = setting(
         pattern=r"\.safetensors$",
@@ -50,10 +46,8 @@ class IpAdapterSettings(ModelReference):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreSettings:
+class ScoreSettings(StrictSettings):
     """How checkpoints and blends are judged."""
-
-    __pydantic_config__ = STRICT
 
     scorer: ModelReference = setting(help="A CLIP, SigLIP or DINOv2 model.")
     classifier: ClassifierSettings | None = setting(
@@ -97,6 +91,3 @@ class ScoreSettings:
         "held-out images is called a copy.",
     )
     batch_size: int = setting(32, ge=1, identity=False, help="Images embedded at a time.")
-
-    def __post_init__(self) -> None:
-        check_settings(self)

@@ -49,7 +49,6 @@ class Build:
         version: sha256 of the content.
         code_version: The stage's own version, raised when its behaviour changes.
         settings: The part of the style file that it read.
-        inputs: What it read.
         facts: What it states of what it made.
         files: sha256 of each file.
     """

@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 LOG_FOLDER = "log"
 """Folder in an artifact that tells how the build went; it has no part in the version."""
 RECORD_FILE = "build.json"
 """File in an artifact that holds its :class:`~styledag.store.artifact.Build`."""
-
-_CHUNK_BYTES = 1 << 20
 
 
 def content_files(folder: Path) -> Mapping[str, Path]:
@@ -37,8 +35,13 @@ def file_digest(path: Path) -> str:
     A Parquet file is digested by its rows, since two writers of the same rows differ in bytes;
     columns that its schema names under ``styledag.volatile`` are left out.
     """
+    if path.suffix != ".parquet":
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    from styledag.store.row_digest import digested_rows
+
     digest = hashlib.sha256()
-    for chunk in _rows(path) if path.suffix == ".parquet" else _chunks(path):
+    for chunk in digested_rows(path):
         digest.update(chunk)
     return digest.hexdigest()
 
@@ -48,15 +51,3 @@ def folder_digest(folder: Path) -> str:
     return content_version(
         {name: file_digest(path) for name, path in content_files(folder).items()}
     )
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
-
-
-def _rows(path: Path) -> Iterator[bytes | memoryview]:
-    from styledag.store.row_digest import digested_rows
-
-    return digested_rows(path)

@@ -4,11 +4,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
+from styledag.batched import batched
 from styledag.store.files import Files, replaced, storage_errors
 from styledag.store.items import Items
 
@@ -80,8 +80,7 @@ class PackedItems(Items):
     def _batches(
         self, namespace: str, pack: "_Pack", keys: Iterable[str]
     ) -> Iterator[pa.RecordBatch]:
-        waiting = iter(keys)
-        while some := list(islice(waiting, _BATCH)):
+        for some in batched(keys, _BATCH):
             contents = pack.contents(some)
             contents |= super().get_many(namespace, [key for key in some if key not in contents])
             yield pa.record_batch([list(contents), list(contents.values())], schema=_SCHEMA)

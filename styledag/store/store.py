@@ -34,7 +34,6 @@ class Target:
     """What shall be built, and everything that decides its content.
 
     Attributes:
-        asset: Asset's name.
         partition: Partition's name in the store, parts joined by ``/``.
         code_version: The stage's own version.
         settings: JSON of the settings that decide content.

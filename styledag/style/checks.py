@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 CheckName = Literal[
     "nothing_lost",
@@ -23,14 +23,12 @@ CheckName = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckSettings:
+class CheckSettings(StrictSettings):
     """Limits of the checks, and which of them are errors.
 
     An error stops what would be made of the asset: no training is wasted on a dataset that lost
     half of its images. All others warn.
     """
-
-    __pydantic_config__ = STRICT
 
     errors: tuple[CheckName, ...] = setting(
         ("nothing_lost", "dataset_not_shrunk", "loss_finite", "average_is_its_own", "report_opens"),
@@ -64,6 +62,3 @@ class CheckSettings:
         ge=0,
         help="Least ratio of the base's loss on its own images to the recommended model's.",
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)

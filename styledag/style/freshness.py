@@ -4,11 +4,11 @@ import math
 import re
 from dataclasses import dataclass
 
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainSettings:
+class RetrainSettings(StrictSettings):
     """When changed images are worth a training; the first condition that holds decides.
 
     A change is an image that is new, gone, or captioned otherwise since the last training. Settings
@@ -17,8 +17,6 @@ class RetrainSettings:
     Attributes:
         min_changed_share: Of the images of the last training.
     """
-
-    __pydantic_config__ = STRICT
 
     by_hand: bool = setting(False, help="Never train by itself.")
     min_changed_images: int | None = setting(
@@ -30,9 +28,6 @@ class RetrainSettings:
     max_age_days: float | None = setting(
         None, gt=0, help="Train after any change when the model is older, in days."
     )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     def worth(self, *, changed: int, images: int, age_days: float) -> bool:
         """Return whether a change is worth a training; any change if no condition is named."""
@@ -90,15 +85,11 @@ def check_cron(text: str) -> None:
                 f"{found!r} is no {name}: expected *, or numbers from {least} to {most}, with "
                 "ranges as 1-5, steps as */2 and lists as 1,3"
             )
-    days, months = (_cron_numbers(field, most) for field, (_, _, most) in _dated(fields))
+    dated = zip(fields[2:4], _CRON_FIELDS[2:4], strict=True)
+    days, months = (_cron_numbers(field, most) for field, (_, _, most) in dated)
     # With a day of the week too, the scheduler fails all the same.
     if min(days) > max(_LONGEST_MONTHS.get(month, 31) for month in months):
         raise ValueError(f"the month {fields[3]} has no day {fields[2]}")
-
-
-def _dated(fields: list[str]) -> list[tuple[str, tuple[str, int, int]]]:
-    """Return the fields of the day and the month, and what they may be."""
-    return list(zip(fields, _CRON_FIELDS, strict=True))[2:4]
 
 
 def _cron_numbers(field: str, most: int) -> set[int]:

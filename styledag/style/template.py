@@ -3,20 +3,19 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-import jinja2
 import yaml
 
 from styledag.errors import StyleFileError
 from styledag.style.load import SUFFIX
 from styledag.style.model import STYLE_NAME
+from styledag.templates import templates
 from styledag.training.recipe import MAX_EPOCHS
 
-_FOLDER, _SUFFIX = "templates", ".yaml.j2"
+_FOLDER, _SUFFIX = Path(__file__).parent / "templates", ".yaml.j2"
 USUAL_IMAGES = 400
 """Number of images that a template's epochs are for, and for which they stay as they are."""
 
@@ -44,14 +43,8 @@ def epochs_for(images: int, usual: int, snapshots: int) -> int:
 
 def base_names() -> tuple[str, ...]:
     """Return the bases that a style file can be written for, such as ``sd15``, sorted."""
-    files = (resources.files("styledag.style") / _FOLDER).iterdir()
-    return tuple(
-        sorted(
-            file.name.removesuffix(_SUFFIX)
-            for file in files
-            if file.name.endswith(_SUFFIX) and not file.name.startswith("_")
-        )
-    )
+    files = _FOLDER.glob(f"[!_]*{_SUFFIX}")
+    return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in files))
 
 
 def write_new_style(
@@ -105,14 +98,9 @@ def new_style(
         raise StyleFileError(f"{name!r} is no style's name: it must match {STYLE_NAME}")
     if base not in base_names():
         raise StyleFileError(f"no template for base {base!r}: choose {', '.join(base_names())}")
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("styledag.style", _FOLDER),
-        autoescape=False,  # YAML, and the name matches STYLE_NAME
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-    )
-    return templates.get_template(f"{base}{_SUFFIX}").render(
+    # Not escaped, as it is YAML and the name matches STYLE_NAME.
+    environment = templates(_FOLDER, autoescape=False, keep_trailing_newline=True)
+    return environment.get_template(f"{base}{_SUFFIX}").render(
         name=name,
         source=source and _in_list(source),
         remarks=remarks,

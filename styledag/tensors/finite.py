@@ -1,7 +1,12 @@
 """Whether a tensor holds NaN or infinity, at the speed of memory."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import torch
+
+from styledag.errors import ModelError
 
 _SIGNED = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -26,3 +31,17 @@ def is_finite(tensor: torch.Tensor) -> bool:
     bits = tensor.contiguous().view(integer).numpy()
     unsigned = _UNSIGNED[tensor.dtype.itemsize]
     return bool(bits.max() < infinity[0] and bits.view(unsigned).max() < infinity.view(unsigned)[1])
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Check that no tensor of a file holds NaN or infinity.
+
+    Raises:
+        ModelError: If one does.
+    """
+    bad = next((name for name, each in tensors.items() if not is_finite(each)), None)
+    if bad is not None:
+        raise ModelError(
+            f"{path}: tensor {bad!r} holds NaN or infinity: fetch or copy the file again, or name "
+            "another"
+        )

@@ -17,9 +17,11 @@ from styledag.tensors.reader import TensorSpec, dtype_name, torch_dtype
 _LENGTH_BYTES = 8
 
 
-def header_bytes(specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> bytes:
+def header_bytes(specs: Iterable[TensorSpec], metadata: Mapping[str, str] | None) -> bytes:
     """Return the header of a file with these tensors in this order."""
-    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    header: dict[str, Any] = {}
+    if metadata is not None:
+        header["__metadata__"] = dict(sorted(metadata.items()))
     offset = 0
     for spec in specs:
         end = offset + spec.nbytes

@@ -61,7 +61,6 @@ class TensorSpec:
 
     Attributes:
         name: Name in the state dict.
-        dtype: Dtype.
         shape: Length of each dimension.
     """
 

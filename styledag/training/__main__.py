@@ -9,7 +9,6 @@ them see together, so the result is that of one process but for float error.
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -24,6 +23,7 @@ from styledag.bases.find import find_base
 from styledag.errors import StyledagError, TrainingError
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.progress import Advance, Progress, SilentProgress
+from styledag.store.digest import folder_digest
 from styledag.store.files import replaced_folder
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.processes import joined_processes
@@ -74,8 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
                 options.base,
                 recipe,
                 inputs={
-                    **{part: _version(options.base / part) for part in parts.training},
-                    "encoded_dataset": _version(options.encoded),
+                    **{part: folder_digest(options.base / part) for part in parts.training},
+                    "encoded_dataset": folder_digest(options.encoded),
                 },
                 compute=resolve_compute(
                     ComputeSettings(device=options.device, dtype=options.dtype)
@@ -92,16 +92,6 @@ def main(arguments: list[str] | None = None) -> int:
     if processes.is_first:
         _finish(result.snapshots, options.out, log=[asdict(each) for each in result.log])
     return 0
-
-
-def _version(folder: Path) -> str:
-    """Return the sha256 of the names and the content of all files below a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def _keep(snapshot: Snapshot, out: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -28,9 +28,7 @@ class Draws:
     """Random numbers that follow from run seed, epoch and sample alone.
 
     Attributes:
-        seed: Run seed.
         epoch: The epoch, or a name of what else is drawn for.
-        sample_id: The sample.
     """
 
     seed: int
@@ -71,25 +69,19 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; from pinned memory, and no other, without waiting."""
-        conditioning = self.conditioning.to(device).to(dtype=torch.float32)
-        tensors = {
-            each.name: getattr(self, each.name)
-            for each in fields(self)
-            if each.name != "conditioning"
-        }
-        moved = {
-            name: each.to(device, non_blocking=each.is_pinned()) for name, each in tensors.items()
-        }
-        return Batch(**moved, conditioning=conditioning)
+        return self._with(
+            self.conditioning.to(device).to(dtype=torch.float32),
+            lambda each: each.to(device, non_blocking=each.is_pinned()),
+        )
 
     def pinned(self) -> "Batch":
         """Return the batch in host memory that a CUDA device reads by itself."""
-        pinned = {
-            each.name: getattr(self, each.name).pin_memory()
-            for each in fields(self)
-            if each.name != "conditioning"
-        }
-        return Batch(**pinned, conditioning=self.conditioning.pinned())
+        return self._with(self.conditioning.pinned(), Tensor.pin_memory)
+
+    def _with(self, conditioning: Conditioning, change: Callable[[Tensor], Tensor]) -> "Batch":
+        names = [each.name for each in fields(self) if each.name != "conditioning"]
+        changed = {name: change(getattr(self, name)) for name in names}
+        return Batch(**changed, conditioning=conditioning)
 
     def weightless(self) -> "Batch":
         """Return the batch with weights of zero: its samples count for nothing."""

@@ -21,8 +21,7 @@ def pays(planned: PlannedTraining) -> bool:
     Compiling Stable Diffusion's blocks took two minutes on an H100, and made its training a fifth
     faster.
     """
-    lora = planned.recipe.lora
-    if lora is not None and lora.base_bits is not None:
+    if planned.recipe.base_bits is not None:
         return False  # a graph ends at each of bitsandbytes' kernels
     return training_flops(planned) >= _PAYS_FROM_FLOPS
 

@@ -61,12 +61,7 @@ class Loggers:
 
 @contextmanager
 def open_loggers(
-    names: Sequence[str],
-    folder: Path,
-    *,
-    settings: Mapping[str, Any],
-    run_id: str,
-    done_steps: int,
+    names: Sequence[str], folder: Path, *, settings: Mapping[str, Any], run_id: str, done_steps: int
 ) -> Iterator[Loggers]:
     """Open loggers for as long as the block runs.
 
@@ -131,12 +126,7 @@ class _Tracker:
     """
 
     def __init__(
-        self,
-        name: str,
-        settings: Mapping[str, Any],
-        folder: Path,
-        run_id: str,
-        done_steps: int,
+        self, name: str, settings: Mapping[str, Any], folder: Path, run_id: str, done_steps: int
     ) -> None:
         del done_steps
         try:

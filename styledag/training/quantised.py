@@ -21,12 +21,7 @@ _GROUP = {8: 256, 4: 64}
 
 
 def quantise(
-    denoiser: nn.Module,
-    base: Base,
-    bits: int,
-    *,
-    device: "torch.device | str",
-    dtype: torch.dtype,
+    denoiser: nn.Module, base: Base, bits: int, *, device: "torch.device | str", dtype: torch.dtype
 ) -> list[str]:
     """Quantise the frozen linear layers of a denoiser's blocks, and return their names.
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from styledag.bases.flow_objective import FlowSettings
 from styledag.errors import TrainingError
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 Trained = Literal["unet", "attention", "cross_attention"]
 
@@ -21,7 +21,7 @@ MAX_POWER_LENGTH = 0.28
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmaSettings:
+class EmaSettings(StrictSettings):
     """The exponential moving average of the trained weights.
 
     Attributes:
@@ -31,8 +31,6 @@ class EmaSettings:
             which any length is reconstructed afterwards (Karras et al. 2024); ``none`` keeps the
             trained weights.
     """
-
-    __pydantic_config__ = STRICT
 
     mode: Literal["base", "warmup", "power", "none"] = setting(
         "base",
@@ -56,7 +54,7 @@ class EmaSettings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.mode == "base" and (self.base_share is None) == (self.decay is None):
             raise ValueError("EMA mode 'base' needs base_share or decay, and not both")
         if self.mode != "base" and self.base_share is not None:
@@ -76,10 +74,8 @@ class EmaSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraSettings:
+class LoraSettings(StrictSettings):
     """Low-rank adapters beside the layers that a recipe trains, in place of the layers."""
-
-    __pydantic_config__ = STRICT
 
     rank: int = setting(16, ge=1, le=512, help="Rank of each adapter's two matrices.")
     alpha: float | None = setting(
@@ -92,20 +88,18 @@ class LoraSettings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         if self.base_bits not in (None, 8, 4):
             raise ValueError(f"base_bits is {self.base_bits!r}, but must be 8, 4 or left out")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriorSettings:
+class PriorSettings(StrictSettings):
     """DreamBooth's prior preservation: the base's own images of the class, trained on beside.
 
     Ruiz et al. 2023, "DreamBooth: Fine Tuning Text-to-Image Diffusion Models for Subject-Driven
     Generation".
     """
-
-    __pydantic_config__ = STRICT
 
     class_prompt: str = setting(min_length=1, help="What the base is asked for, such as a drawing.")
     images: int = setting(100, ge=1, help="How many the base draws, once.")
@@ -113,15 +107,10 @@ class PriorSettings:
     num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of each.")
     guidance_scale: float = setting(7.5, ge=0, help="Classifier-free guidance of each.")
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class StoppingSettings:
+class StoppingSettings(StrictSettings):
     """What happens when the loss on the held-out families turns."""
-
-    __pydantic_config__ = STRICT
 
     patience: int = setting(
         3, ge=1, help="Snapshots without a lower validation loss after which it has turned."
@@ -130,18 +119,13 @@ class StoppingSettings:
         "stop", help="stop ends the run there; mark goes on. Either names the best snapshot."
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderSettings:
+class DecoderSettings(StrictSettings):
     """Fine-tuning of the VAE's decoder, beside the UNet and apart from it.
 
     The encoder stays as it is, so latents mean the same to every UNet of the base.
     """
-
-    __pydantic_config__ = STRICT
 
     epochs: int = setting(5, ge=1, le=MAX_EPOCHS, help="Passes over the training split.")
     batch_size: int = setting(4, ge=1, help="Images in one optimiser step.")
@@ -151,19 +135,14 @@ class DecoderSettings:
         1.0, ge=0, le=1, help="Share of the tuned decoder in the one that images are drawn with."
     )
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-
 
 def _default_ema() -> EmaSettings:
     return EmaSettings(mode="base", base_share=0.2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(StrictSettings):
     """One way of training within a style."""
-
-    __pydantic_config__ = STRICT
 
     trained: Trained = setting(
         "unet", help="The whole UNet, its attention layers, or only those that read the caption."
@@ -277,13 +256,23 @@ class Recipe:
     seed: int = setting(0, ge=0, help="Run seed that all of training's randomness follows from.")
 
     @property
+    def base_bits(self) -> Literal[8, 4] | None:
+        """Bits of the frozen base's linear layers; ``None`` where it is not quantised."""
+        return None if self.lora is None else self.lora.base_bits
+
+    @property
+    def needs_bitsandbytes(self) -> bool:
+        """Whether it is trained with kernels of bitsandbytes."""
+        return self.optimizer == "adamw_8bit" or self.base_bits is not None
+
+    @property
     def snapshot_epochs(self) -> list[int]:
         """Epochs after which a checkpoint is kept, unless training stops early."""
         every = self.snapshot_every_epochs
         return [*range(every, self.epochs, every), self.epochs]
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         for block, share in self.block_rates.items():
             if not 0 < share <= MAX_RATE_SHARE:
                 raise ValueError(

@@ -17,7 +17,6 @@ class StepLog:
         epoch: The pass over the training split that it belongs to; from 1.
         samples: Images that it saw.
         loss: Their mean loss, weighted as the recipe says.
-        learning_rate: AdamW's learning rate.
         grad_norm: Norm of the gradient before it was clipped.
     """
 
@@ -40,7 +39,6 @@ class Snapshot:
 
     Attributes:
         recipe: The recipe that the run began with, whatever becomes of the style file meanwhile.
-        epoch: Epochs passed.
         step: Optimiser steps taken.
         folder: The UNet in diffusers' layout (``config.json`` and 16-bit safetensors), under the
             name that the denoiser's folder has in the base. It is

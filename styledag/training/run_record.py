@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from styledag.models.compute import Compute
-from styledag.training.disk import write_errors
+from styledag.store.files import replaced
 from styledag.training.recipe import Recipe
 
 LOG_FOLDER = "log"
@@ -38,11 +38,8 @@ def write_run_record(
         StorageError: If the disk is full or cannot be written.
     """
     record = {"recipe": asdict(recipe), "environment": environment(compute), **facts}
-    with write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{RUN_FILE}.partial"
+    with replaced(folder / RUN_FILE) as partial:
         partial.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(folder / RUN_FILE)
 
 
 def _version(name: str) -> str | None:

@@ -16,7 +16,6 @@ class Speed:
     """Images over the time spent on optimiser steps, and the most memory so far.
 
     Attributes:
-        images: Images trained on.
         seconds: Time spent on steps.
     """
 

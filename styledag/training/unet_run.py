@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
+from styledag.ahead import made_ahead
 from styledag.bases.find import find_base
 from styledag.errors import DataError, TrainingError
 from styledag.models.compute import Compute
@@ -25,7 +28,6 @@ from styledag.training.loggers import Loggers, open_loggers
 from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.optimising.readback import Readback
 from styledag.training.pass_dtype import in_pass_dtype
-from styledag.training.prefetch import prefetched
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.records import Drawn, OnSnapshot, Snapshot, StepLog, TrainingResult
@@ -36,6 +38,9 @@ from styledag.training.speed import Speed
 from styledag.training.states.kept_states import Course, KeptStates, continuation
 from styledag.training.states.state import TrainingState, TrainingStates
 from styledag.training.stopping import best_snapshot, has_turned
+
+_AHEAD = 4
+"""Batches that are prepared while the device computes the ones before."""
 
 
 class UnetRun:
@@ -159,10 +164,11 @@ class UnetRun:
         skip = len(self._log) % self._batches.steps_per_epoch
         steps = list(self._batches.steps(epoch, skip=skip))
         make = (partial(self._batch, each, epoch) for step in steps for each in step)
-        on_cuda = self._compute.device.type == "cuda"
-        batches = (
-            prefetched(make, device=self._compute.device) if on_cuda else (each() for each in make)
-        )
+        batches = (each() for each in make)
+        if self._compute.device.type == "cuda":
+            # Batches are pinned for the current device, of which each thread has its own.
+            begin = partial(torch.cuda.set_device, self._compute.device)
+            batches = made_ahead(lambda each: each(), make, ahead=_AHEAD, workers=1, begin=begin)
         launched: deque[_Launched] = deque()
         with closing(batches):
             for step, microsteps in enumerate(steps, start=len(self._log) + 1):

@@ -90,12 +90,7 @@ def mean_error(
 
 
 def test_one_image_is_overfitted(
-    family: TinyFamily,
-    folder: Path,
-    base: Base,
-    store: Store,
-    workspace: Workspace,
-    tmp_path: Path,
+    family: TinyFamily, folder: Path, base: Base, store: Store, workspace: Workspace, tmp_path: Path
 ) -> None:
     encoded = encode(folder, make_samples(store, 1), workspace)
     ways = {"epochs": family.steps, "snapshot_every_epochs": family.steps}

@@ -45,7 +45,7 @@ def test_with_t5_its_limit_counts_and_the_clips_read_the_start(with_t5: Path) ->
     words = " ".join(["a cat"] * 40)
     count = base.tokens.count(words)
     assert 77 < count <= base.tokens.limit == 256
-    base.tokens.padded([words * 4])  # type: ignore[attr-defined]
+    base.tokens.padded([words * 4], torch.device("cpu"))  # type: ignore[attr-defined]
     assert base.tokens.count(words) == count
     expected, *_ = FAMILY.load(with_t5).encode_prompt(
         [words], None, None, device="cpu", do_classifier_free_guidance=False

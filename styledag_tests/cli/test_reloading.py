@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from time import monotonic, sleep
 
 import pytest
 
 from styledag.cli import reloading as module
 from styledag.cli.reloading import reloading
+from styledag.loopback import served
 from styledag.project import Project
 from styledag_tests.whole.small_project import STYLE, edit, make_project
 
@@ -48,10 +49,9 @@ class Answer(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(refusals: int = 0) -> Iterator[WebServer]:
-    with WebServer(refusals) as server:
-        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    server = WebServer(refusals)
+    with served(server):
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

@@ -2,12 +2,7 @@
 
 from datasets import Features, Image, List, Value
 
-from styledag.dataset.columns import (
-    FRAMING_COLUMNS,
-    TEXT_COLUMNS,
-    VARIANTS_COLUMN,
-    dataset_schema,
-)
+from styledag.dataset.columns import FRAMING_COLUMNS, TEXT_COLUMNS, VARIANTS_COLUMN, dataset_schema
 
 
 def test_schema_is_that_of_the_datasets_library() -> None:

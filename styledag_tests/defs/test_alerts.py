@@ -17,6 +17,7 @@ import pytest
 
 from styledag.defs.alerts import MAIL, SLACK, WEBHOOK, Alert, alerts_of, send
 from styledag.defs.code_location import build_definitions
+from styledag.loopback import served
 from styledag_tests.whole.small_project import make_project
 
 PARTITIONS = dg.StaticPartitionsDefinition(["twemoji.full"])
@@ -165,12 +166,8 @@ def receiver() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
         def log_message(self, *arguments: Any) -> None: ...
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", received
-        server.shutdown()
-        thread.join()
+    with served(HTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url, received
 
 
 def test_it_goes_to_each_receiver_and_a_secret_address_into_no_log(

@@ -5,10 +5,30 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from sqlalchemy.exc import OperationalError
 
 from styledag.defs.opened_history import open_history
 from styledag.errors import HistoryError, StorageError
 from styledag.project import Project
+
+
+class Postgres(DagsterSqliteStorage):
+    """A storage that is configured and fails as dagster-postgres is and does."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, object]:
+        return {"url": dg.StringSource, **{f"key_{at}": dg.Noneable(str) for at in range(30)}}
+
+    @classmethod
+    def from_config_value(cls, inst_data: object, config_value: dict[str, str]) -> "Postgres":
+        del inst_data
+        if config_value["url"] != "down":
+            raise ModuleNotFoundError("No module named 'psycopg'")
+        try:
+            raise OperationalError("SELECT 1", None, ConnectionError("connection refused"))
+        except OperationalError as exc:
+            raise RuntimeError("too many retries for DB connection") from exc
 
 
 @pytest.fixture
@@ -71,6 +91,15 @@ def _use(root: Path, instance: dg.DagsterInstance) -> None:
             "storage: {custom: {module: not_installed, class: Storage}}\n",
             "import module not_installed",
         ),
+        (  # as dagster-postgres, whose message starts with every key that there is
+            f"storage: {{custom: {{module: {__name__}, class: Postgres, config: "
+            "{url: {env: UNSET_VARIABLE}}}}\n",
+            "UNSET_VARIABLE",
+        ),
+        (
+            f"storage: {{custom: {{module: {__name__}, class: Postgres, config: {{url: b}}}}}}\n",
+            "No module named 'psycopg'",
+        ),
     ],
 )
 def test_settings_that_dagster_refuses_are_named_with_their_file(
@@ -82,6 +111,15 @@ def test_settings_that_dagster_refuses_are_named_with_their_file(
     assert found in said
     assert "\n" not in said
     assert len(said) < 600
+
+
+def test_a_server_that_is_not_reached_is_one_sentence(root: Path) -> None:
+    (root / "dagster.yaml").write_text(
+        f"storage: {{custom: {{module: {__name__}, class: Postgres, config: {{url: down}}}}}}\n"
+    )
+    said = sentence(root)
+    assert said.startswith(f"Dagster's history, by {root / 'dagster.yaml'}, cannot be used: ")
+    assert said.endswith("connection refused; run again once that is mended")
 
 
 def test_a_folder_that_cannot_be_written_is_named(root: Path) -> None:

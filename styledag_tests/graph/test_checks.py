@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from PIL import Image
@@ -17,6 +17,7 @@ from styledag.graph.checks import Check, Checked, Outcome, failed_errors
 from styledag.store.artifact import Artifact, Input
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace
+from styledag.style.checks import CheckName
 from styledag.style.load import load_style
 from styledag.style.model import Style
 from styledag_tests.whole.small_project import STYLE, make_project
@@ -59,8 +60,8 @@ def look(check: Check, artifact: Artifact, style: Style, store: Store) -> Outcom
 
 def test_an_image_that_is_in_no_count_is_found(store: Store, style: Style) -> None:
     facts = {"found": 5, "kept": 3, "rejected_small": 1, "rejected_copy": 1}
-    assert look(checks.NOTHING_LOST, made(store, "captions", facts), style, store).passed
-    lost = look(checks.NOTHING_LOST, made(store, "captions", {**facts, "found": 6}), style, store)
+    assert look(checks.nothing_lost, made(store, "captions", facts), style, store).passed
+    lost = look(checks.nothing_lost, made(store, "captions", {**facts, "found": 6}), style, store)
     assert not lost.passed
     assert lost.why == "6 found, 3 kept, 2 rejected"
 
@@ -70,7 +71,7 @@ def test_a_captioner_that_repeats_itself_is_found(
     store: Store, style: Style, share: float, *, passed: bool
 ) -> None:
     facts = {"commonest_caption_share": share, "commonest_caption": "a cartoon", "kept": 100}
-    outcome = look(checks.CAPTIONS_VARY, made(store, "captions", facts), style, store)
+    outcome = look(checks.captions_vary, made(store, "captions", facts), style, store)
     assert outcome.passed == passed
     assert outcome.why.startswith(f"{share:.0%} of the images have the caption 'a cartoon'")
 
@@ -82,14 +83,14 @@ def test_captions_in_another_language_are_found(
     facts = {"kept": 9, "languages": {"captioner": "en", "title of w": "de", "alt of w": "und"}}
     limits = replace(style.checks, caption_language=wanted)
     style = style.model_copy(update={"checks": limits})
-    outcome = look(checks.CAPTIONS_LANGUAGE, made(store, "captions", facts), style, store)
+    outcome = look(checks.captions_language, made(store, "captions", facts), style, store)
     assert outcome.passed == passed
     if wanted == "en":
         assert outcome.why == "title of w is de, but checks.caption_language is en"
 
 
 def test_too_few_words_are_in_no_wrong_language(store: Store, style: Style) -> None:
-    assert look(checks.CAPTIONS_LANGUAGE, made(store, "captions", {}), style, store).passed
+    assert look(checks.captions_language, made(store, "captions", {}), style, store).passed
 
 
 @pytest.mark.parametrize(("cut", "passed"), [(10, True), (11, False)])
@@ -97,7 +98,7 @@ def test_captions_that_do_not_fit_are_counted(
     store: Store, style: Style, cut: int, *, passed: bool
 ) -> None:
     facts = {"cut_to_fit": cut, "kept": 100}
-    outcome = look(checks.CAPTIONS_FIT, made(store, "captions", facts), style, store)
+    outcome = look(checks.captions_fit, made(store, "captions", facts), style, store)
     assert outcome.passed == passed
 
 
@@ -112,28 +113,28 @@ def dataset_after(store: Store, trained: int, now: int) -> Artifact:
 
 def test_a_first_dataset_has_nothing_to_shrink_from(store: Store, style: Style) -> None:
     dataset = made(store, "image_dataset", {"train": 3, "validation": 0})
-    assert look(checks.DATASET_NOT_SHRUNK, dataset, style, store).passed
+    assert look(checks.dataset_not_shrunk, dataset, style, store).passed
 
 
 @pytest.mark.parametrize(("now", "passed"), [(120, True), (80, True), (79, False)])
 def test_a_dataset_is_compared_with_that_of_the_last_training(
     store: Store, style: Style, now: int, *, passed: bool
 ) -> None:
-    outcome = look(checks.DATASET_NOT_SHRUNK, dataset_after(store, 100, now), style, store)
+    outcome = look(checks.dataset_not_shrunk, dataset_after(store, 100, now), style, store)
     assert outcome.passed == passed
     assert outcome.why.startswith(f"{now} images, after 100 of the last training")
 
 
 def test_only_errors_stop_what_follows(store: Store, style: Style) -> None:
     checked = Checked(dataset_after(store, 100, 50), style, store)
-    (sentence,) = failed_errors((checks.DATASET_NOT_SHRUNK,), checked)
+    (sentence,) = failed_errors((checks.dataset_not_shrunk,), checked)
     assert sentence.startswith("dataset_not_shrunk: 50 images, after 100")
     assert "raise checks.max_shrink_share" in sentence
     repeated = made(store, "captions", {"commonest_caption_share": 0.9, "kept": 9})
-    assert failed_errors((checks.CAPTIONS_VARY,), Checked(repeated, style, store)) == []
+    assert failed_errors((checks.captions_vary,), Checked(repeated, style, store)) == []
     limits = replace(style.checks, errors=("captions_vary",))
     named = Checked(repeated, style.model_copy(update={"checks": limits}), store)
-    assert len(failed_errors((checks.CAPTIONS_VARY,), named)) == 1
+    assert len(failed_errors((checks.captions_vary,), named)) == 1
 
 
 def trained(
@@ -149,8 +150,8 @@ def trained(
 
 
 def test_a_loss_that_is_not_finite_names_its_step(store: Store, style: Style) -> None:
-    assert look(checks.LOSS_FINITE, trained(store, [0.2, 0.1]), style, store).passed
-    outcome = look(checks.LOSS_FINITE, trained(store, [0.2, math.nan, 0.1], x=1), style, store)
+    assert look(checks.loss_finite, trained(store, [0.2, 0.1]), style, store).passed
+    outcome = look(checks.loss_finite, trained(store, [0.2, math.nan, 0.1], x=1), style, store)
     assert not outcome.passed
     assert outcome.why == "loss or gradient is not finite in 1 of 3 steps, first in step 2"
 
@@ -167,11 +168,11 @@ def test_a_loss_that_rises_is_found_through_its_noise(
     store: Store, style: Style, slope: float, *, passed: bool
 ) -> None:
     losses = [0.5 + slope * at + NOISE[at] for at in range(100)]
-    assert look(checks.LOSS_FALLS, trained(store, losses), style, store).passed == passed
+    assert look(checks.loss_falls, trained(store, losses), style, store).passed == passed
 
 
 def test_too_few_steps_have_no_trend(store: Store, style: Style) -> None:
-    assert look(checks.LOSS_FALLS, trained(store, [0.1, 0.2, 0.3]), style, store).passed
+    assert look(checks.loss_falls, trained(store, [0.1, 0.2, 0.3]), style, store).passed
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_an_average_that_is_base_or_newest_weights_is_found(
     store: Store, style: Style, facts: dict[str, Any], *, passed: bool
 ) -> None:
     artifact = trained(store, [0.1], **facts)
-    assert look(checks.AVERAGE_IS_ITS_OWN, artifact, style, store).passed == passed
+    assert look(checks.average_is_its_own, artifact, style, store).passed == passed
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_the_remedy_for_an_average_that_is_none_is_a_setting_of_its_mode(
     store: Store, style: Style, share: str, ema: Mapping[str, Any], remedy: str
 ) -> None:
     artifact = trained(store, [0.1], ema=ema, **{share: 0.995})
-    assert f": {remedy}" in look(checks.AVERAGE_IS_ITS_OWN, artifact, style, store).why
+    assert f": {remedy}" in look(checks.average_is_its_own, artifact, style, store).why
 
 
 def scored(store: Store, **values: float | None) -> Artifact:
@@ -218,13 +219,13 @@ def scored(store: Store, **values: float | None) -> Artifact:
 @pytest.mark.parametrize(
     ("check", "score", "value", "passed"),
     [
-        (checks.COPYING_WITHIN_LIMIT, "copying", 0.05, True),
-        (checks.COPYING_WITHIN_LIMIT, "copying", 0.06, False),
-        (checks.COPYING_WITHIN_LIMIT, "copying", None, True),
-        (checks.STYLE_LEARNED, "style_learned", 0.1, True),
-        (checks.STYLE_LEARNED, "style_learned", -0.1, False),
-        (checks.BASE_REMEMBERED, "base_remembered", 0.8, True),
-        (checks.BASE_REMEMBERED, "base_remembered", 0.4, False),
+        (checks.copying_within_limit, "copying", 0.05, True),
+        (checks.copying_within_limit, "copying", 0.06, False),
+        (checks.copying_within_limit, "copying", None, True),
+        (checks.style_learned, "style_learned", 0.1, True),
+        (checks.style_learned, "style_learned", -0.1, False),
+        (checks.base_remembered, "base_remembered", 0.8, True),
+        (checks.base_remembered, "base_remembered", 0.4, False),
     ],
 )
 def test_the_recommended_model_is_judged(
@@ -255,15 +256,21 @@ def test_a_report_is_whole_and_needs_nothing_from_elsewhere(
 ) -> None:
     content = page.replace("{image}", jpeg())
     artifact = made(store, "model_report", {"page": why}, {"report.html": content})
-    outcome = look(checks.REPORT_OPENS, artifact, style, store)
+    outcome = look(checks.report_opens, artifact, style, store)
     assert outcome.passed == (why == "1 images")
     assert why in outcome.why
 
 
 def test_a_damaged_file_is_named(store: Store, style: Style) -> None:
     artifact = made(store, "checkpoint", {}, {"weights": "as published"})
-    assert look(checks.STORED_AS_PUBLISHED, artifact, style, store).passed
+    assert look(checks.stored_as_published, artifact, style, store).passed
     (artifact.folder / "weights").write_text("otherwise")
-    outcome = look(checks.STORED_AS_PUBLISHED, artifact, style, store)
+    outcome = look(checks.stored_as_published, artifact, style, store)
     assert not outcome.passed
     assert "weights" in outcome.why
+
+
+def test_every_check_can_be_named_an_error() -> None:
+    made = [each for each in vars(checks).values() if isinstance(each, Check)]
+    assert sorted(each.name for each in made) == sorted(get_args(CheckName))
+    assert all(each.description for each in made)

@@ -4,11 +4,7 @@ import pytest
 
 from styledag.errors import ArtifactMissingError, LineageError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.exported_dataset import (
-    find_dataset,
-    find_previous_dataset,
-    trainer_settings,
-)
+from styledag.graph.exported_dataset import find_dataset, find_previous_dataset, trainer_settings
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store, Target
 from styledag.store.workspace import Workspace

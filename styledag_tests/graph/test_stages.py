@@ -16,9 +16,9 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.stage import Reads
 from styledag.graph.stages import in_order, read_stages
 from styledag.graph.status import style_status
-from styledag.graph.table import BEGIN, END, assets_table, with_table
 from styledag.project import Project
 from styledag_tests.whole.small_project import STYLE, make_project
+from tools.assets_table import BEGIN, END, assets_table, with_table
 
 TOY = '''"""The prompts of a style, one a line.
 

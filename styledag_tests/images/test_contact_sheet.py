@@ -56,9 +56,7 @@ def test_every_image_is_shown_once_and_inline(workspace: Workspace) -> None:
     assert not page.find_all(["script", "link"])
 
 
-def test_what_a_site_says_is_escaped_and_only_web_addresses_are_links(
-    workspace: Workspace,
-) -> None:
+def test_what_a_site_says_is_escaped_and_only_web_addresses_are_links(workspace: Workspace) -> None:
     evil = jpeg_image(noisy(9), "evil", workspace)
     evil = replace(
         evil, origin=Origin(url="javascript:alert(1)", title='<script>x</script>"onload="y')

@@ -6,13 +6,7 @@ from scipy import ndimage
 
 from styledag.images.converting.resize import to_square
 from styledag.images.embedding import PixelEmbedder
-from styledag.images.looks import (
-    embed_jpegs,
-    measure_looks,
-    open_jpeg,
-    shape_cells,
-    unpadded,
-)
+from styledag.images.looks import embed_jpegs, measure_looks, open_jpeg, shape_cells, unpadded
 from styledag.store.workspace import Workspace
 from styledag_tests.images.images import jpeg_image, noisy, plain
 

@@ -138,9 +138,7 @@ def test_pieces_cover_all_rows_once() -> None:
     assert list(TensorSpec("e", torch.float32, (0, 4)).pieces(10)) == []
 
 
-def test_threads_read_while_the_mapping_is_renewed(
-    tmp_path: Path,
-) -> None:
+def test_threads_read_while_the_mapping_is_renewed(tmp_path: Path) -> None:
     expected = torch.arange(4096).reshape(512, 8)
     save_file({"weight": expected}, tmp_path / "model.safetensors")
     path = tmp_path / "model.safetensors"

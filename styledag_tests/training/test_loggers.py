@@ -135,11 +135,7 @@ class Tracker(ModuleType):
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
 def test_a_tracker_has_every_step_once_and_a_table_for_each_checkpoint(
-    base: Path,
-    encoded: EncodedDataset,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
+    base: Path, encoded: EncodedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     tracker = Tracker(name)
     monkeypatch.setitem(sys.modules, name, tracker)

@@ -20,11 +20,7 @@ from styledag_tests.training.training import train
 
 
 def test_nothing_is_encoded_after_the_first_time(
-    base: Path,
-    store: Store,
-    workspace: Workspace,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    base: Path, store: Store, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: dict[str, int] = {"vae": 0, "text": 0, "unet": 0}
 

@@ -134,11 +134,7 @@ def _held_out(images: Images) -> Tensor:
 
 
 def train_artist_judge(
-    draw: Callable[[], JudgeDrawings],
-    folder: Path,
-    *,
-    settings: LoopSettings,
-    device: torch.device,
+    draw: Callable[[], JudgeDrawings], folder: Path, *, settings: LoopSettings, device: torch.device
 ) -> ArtistJudge:
     """Return a trained judge of artists.
 

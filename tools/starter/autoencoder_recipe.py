@@ -23,12 +23,7 @@ SETTINGS = LoopSettings(
 
 
 def train_autoencoder(
-    pixels: Tensor,
-    held_out: Tensor,
-    folder: Path,
-    *,
-    settings: LoopSettings,
-    device: torch.device,
+    pixels: Tensor, held_out: Tensor, folder: Path, *, settings: LoopSettings, device: torch.device
 ) -> Any:
     """Return an autoencoder that was trained on images.
 

@@ -10,11 +10,7 @@ from torch import Tensor
 
 from tools.starter.autoencoder_recipe import reconstruction_psnr_db
 from tools.starter.blip_recipe import named, share_named
-from tools.starter.clip_recipe import (
-    image_embeddings,
-    name_embeddings,
-    top_share,
-)
+from tools.starter.clip_recipe import image_embeddings, name_embeddings, top_share
 from tools.starter.subjects import Subject, with_article
 from tools.starter.unet_recipe import TextStates, is_in_focus, sample_images
 

@@ -7,13 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tools.starter.drawings import (
-    Artist,
-    fetch_packages,
-    read_artist,
-    read_emoji,
-    read_twemoji,
-)
+from tools.starter.drawings import Artist, fetch_packages, read_artist, read_emoji, read_twemoji
 from tools.starter.subjects import Subject, choose_subjects
 
 ARTISTS: tuple[Artist, ...] = (

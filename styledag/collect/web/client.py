@@ -46,7 +46,6 @@ class Page:
 
     Attributes:
         url: What answered, after redirects.
-        body: The bytes.
         content_type: As the server declared it.
         retry_after_s: Seconds for which the server asks although it answered; ``None`` mostly.
         opt_outs: Directives of its headers, such as ``noai``.

@@ -31,7 +31,6 @@ class ImageOnPage:
     Attributes:
         url: Absolute address of the largest version that its element offers.
         alt: Alternative text.
-        element: Where it stands.
         alone_in: Its element and those around it that show no other image, innermost first.
     """
 

@@ -44,10 +44,7 @@ class Received:
             size_bytes=len(body),
             content_type=content_type,
             image_type=image_type(body, content_type),
-            final_url=said.get("final_url", url),
-            etag=said.get("etag", ""),
-            last_modified=said.get("last_modified", ""),
-            opt_outs=said.get("opt_outs", ""),
+            **{"final_url": url, **said},
         )
 
     @property

@@ -65,9 +65,7 @@ def one_at_a_time(advance: Advance) -> Advance:
 
 
 def fetch_by_host(
-    urls: Sequence[str],
-    fetch: Callable[[int], Callable[[], Result]],
-    done: Callable[[], None],
+    urls: Sequence[str], fetch: Callable[[int], Callable[[], Result]], done: Callable[[], None]
 ) -> list[Result | FetchError]:
     """Return what is made of each URL, in order, or its error.
 

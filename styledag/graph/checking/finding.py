@@ -11,7 +11,6 @@ class Finding:
     """One thing that was checked.
 
     Attributes:
-        subject: What it is.
         is_fine: Whether it is as it should be.
         detail: What was found, and what to do if it is not fine.
     """

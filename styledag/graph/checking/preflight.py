@@ -13,11 +13,7 @@ from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
-from styledag.graph.checking.mixed_check import (
-    missing_styles,
-    mixed_mismatches,
-    outside_mismatches,
-)
+from styledag.graph.checking.mixed_check import missing_styles, mixed_mismatches, outside_mismatches
 from styledag.graph.checking.parts_check import check_plain, check_stored_parts
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_training, require_average
@@ -160,10 +156,7 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
         "bitsandbytes": (
             "adam8bit",
             "optimizer adamw_8bit or lora.base_bits",
-            any(
-                each.optimizer == "adamw_8bit" or (each.lora and each.lora.base_bits)
-                for each in recipes
-            ),
+            any(each.needs_bitsandbytes for each in recipes),
         ),
     }
     for logger in dict.fromkeys(name for each in recipes for name in each.loggers):
@@ -343,11 +336,7 @@ def _check_sources(
 
 
 def _check_fit(
-    catalogue: Catalogue,
-    name: str,
-    style: Style,
-    recipes: Sequence[str],
-    compute: ComputeSettings,
+    catalogue: Catalogue, name: str, style: Style, recipes: Sequence[str], compute: ComputeSettings
 ) -> Iterator[Finding]:
     """Yield whether the settings fit the base, and training the device and the disk."""
     subject = f"{name}: fits its base"

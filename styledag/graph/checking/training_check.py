@@ -25,12 +25,12 @@ def check_training(
 ) -> Iterator[Finding]:
     """Yield whether a model's training fits memory and disk; nothing of it is run."""
     from styledag.training.estimating.estimate import estimate_training
-    from styledag.training.optimising.trial import needs_bitsandbytes, try_bitsandbytes
+    from styledag.training.optimising.trial import try_bitsandbytes
 
     try:
         resolved = resolve_compute(compute)
         planned, _ = planned_training(catalogue, model, resolved)
-        if needs_bitsandbytes(planned.recipe):
+        if planned.recipe.needs_bitsandbytes:
             try_bitsandbytes(planned.recipe, planned.compute)
         estimate = estimate_training(planned)
         encoders = _text_encoders(catalogue, model, planned, resolved)

@@ -22,11 +22,9 @@ class Cost:
     """What the builds of one asset take; ``None`` where nothing tells.
 
     Attributes:
-        asset: The asset.
         partitions: How many of its partitions would be built.
         images: Images that they read; at most as many are fetched, converted, captioned or encoded,
             as what is known of an image is used again.
-        steps: Optimiser steps.
         size_bytes: Bytes that the versions now there take: another one takes as many.
         seconds: As long as the newest recorded builds took.
     """

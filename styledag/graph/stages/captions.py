@@ -13,7 +13,7 @@ from styledag.captions.records import CaptionedImage
 from styledag.captions.remembered_tokens import RememberedTokens
 from styledag.captions.rules import RULES_VERSION
 from styledag.captions.settings import CaptionSettings
-from styledag.graph.checks import CAPTIONS_FIT, CAPTIONS_LANGUAGE, CAPTIONS_VARY, NOTHING_LOST
+from styledag.graph.checks import captions_fit, captions_language, captions_vary, nothing_lost
 from styledag.graph.previews import first_images
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses, uses_base
 from styledag.images.records import CuratedImage
@@ -92,5 +92,5 @@ STAGE = Stage(
     files=_files,
     pool="gpu",
     preview=first_images(CaptionedImage, lambda row: row.image.sha256),
-    checks=(NOTHING_LOST, CAPTIONS_VARY, CAPTIONS_FIT, CAPTIONS_LANGUAGE),
+    checks=(nothing_lost, captions_vary, captions_fit, captions_language),
 )

@@ -6,7 +6,7 @@ Published by `ema_unet` while it trains. A check reads the stored files byte by 
 from typing import TYPE_CHECKING
 
 from styledag.graph.checkpoint_unets import LORA, store_unet
-from styledag.graph.checks import STORED_AS_PUBLISHED
+from styledag.graph.checks import stored_as_published
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.previews import image_of
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
@@ -89,5 +89,5 @@ STAGE = Stage(
     reads=(Reads("encoded_dataset"),),
     uses=(WHOLE_BASE,),
     preview=image_of(THUMBNAILS),
-    checks=(STORED_AS_PUBLISHED,),
+    checks=(stored_as_published,),
 )

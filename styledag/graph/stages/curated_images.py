@@ -7,7 +7,7 @@ Copies are dropped, families of near-duplicates capped, poor quality left out.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from styledag.graph.checks import NOTHING_LOST
+from styledag.graph.checks import nothing_lost
 from styledag.graph.previews import image_of
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
 from styledag.images import curate
@@ -76,5 +76,5 @@ STAGE = Stage(
     files=_files,
     pool="gpu",
     preview=image_of("families.jpg"),
-    checks=(NOTHING_LOST,),
+    checks=(nothing_lost,),
 )

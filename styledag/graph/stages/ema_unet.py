@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from styledag.graph.checkpoint_unets import LORA
-from styledag.graph.checks import AVERAGE_IS_ITS_OWN, LOSS_FALLS, LOSS_FINITE
+from styledag.graph.checks import average_is_its_own, loss_falls, loss_finite
 from styledag.graph.names import epoch_key
 from styledag.graph.snapshots import (
     TRAINING_LOG,
@@ -18,15 +18,7 @@ from styledag.graph.snapshots import (
     write_json,
     write_snapshots,
 )
-from styledag.graph.stage import (
-    Declaration,
-    Inputs,
-    Publishes,
-    Reads,
-    Settings,
-    Stage,
-    uses_base,
-)
+from styledag.graph.stage import Declaration, Inputs, Publishes, Reads, Settings, Stage, uses_base
 from styledag.store.artifact import Facts
 from styledag.store.files import link_tree
 from styledag.store.workspace import Workspace
@@ -145,5 +137,5 @@ STAGE = Stage(
     uses=(uses_base("base_unet", lambda parts: parts.training),),
     publishes=Publishes("checkpoint", read_snapshots),
     pool="gpu",
-    checks=(LOSS_FINITE, LOSS_FALLS, AVERAGE_IS_ITS_OWN),
+    checks=(loss_finite, loss_falls, average_is_its_own),
 )

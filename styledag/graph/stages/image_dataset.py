@@ -6,7 +6,7 @@ With provenance and a card; families of near-duplicates are never split.
 from styledag.captions.records import CaptionedImage
 from styledag.dataset import build
 from styledag.dataset.settings import DatasetSettings
-from styledag.graph.checks import DATASET_NOT_SHRUNK
+from styledag.graph.checks import dataset_not_shrunk
 from styledag.graph.previews import dataset_images
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.manifest import Manifest
@@ -45,5 +45,5 @@ STAGE = Stage(
     settings=_settings,
     reads=(Reads("captions"),),
     preview=dataset_images,
-    checks=(DATASET_NOT_SHRUNK,),
+    checks=(dataset_not_shrunk,),
 )

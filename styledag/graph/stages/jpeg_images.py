@@ -4,9 +4,9 @@ Byte for byte the same on every run. What no decoder can read is rejected by rea
 """
 
 from styledag.collect.records import RawImage
-from styledag.graph.checks import NOTHING_LOST
+from styledag.graph.checks import nothing_lost
 from styledag.graph.previews import first_images
-from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
+from styledag.graph.stage import Inputs, Reads, Settings, Stage
 from styledag.images import normalise
 from styledag.images.encode import codec_versions
 from styledag.images.records import JpegImage
@@ -23,10 +23,6 @@ def make_jpegs(inputs: Inputs, workspace: Workspace) -> Facts:
     return normalise.jpeg_facts(jpegs)
 
 
-def _settings(declared: Declaration) -> Settings:
-    return Settings(declared.style.images, codec=codec_versions())
-
-
 STAGE = Stage(
     name="jpeg_images",
     grain="style",
@@ -35,8 +31,8 @@ STAGE = Stage(
     kinds=frozenset({"pillow"}),
     code_version=normalise.CODE_VERSION,
     run=make_jpegs,
-    settings=_settings,
+    settings=lambda declared: Settings(declared.style.images, codec=codec_versions()),
     reads=(Reads("raw_images"),),
     preview=first_images(JpegImage, lambda row: row.sha256),
-    checks=(NOTHING_LOST,),
+    checks=(nothing_lost,),
 )

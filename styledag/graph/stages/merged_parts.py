@@ -8,12 +8,7 @@ the base's parts.
 from typing import TYPE_CHECKING
 
 from styledag.graph.blending.base import MERGED_PARTS, has_parts
-from styledag.graph.blending.models import (
-    foreign_role,
-    outside_of,
-    shares_of,
-    uses_of_parts,
-)
+from styledag.graph.blending.models import foreign_role, outside_of, shares_of, uses_of_parts
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage, Uses
 from styledag.merging import blend
 from styledag.store.artifact import Facts

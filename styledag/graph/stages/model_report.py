@@ -2,7 +2,7 @@
 
 from styledag.graph.blending.base import READS_PARTS
 from styledag.graph.blending.swept import READS_SWEEP
-from styledag.graph.checks import REPORT_OPENS
+from styledag.graph.checks import report_opens
 from styledag.graph.drawing import READS_DECODER
 from styledag.graph.reporting.report_contents import model_report
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
@@ -51,5 +51,5 @@ STAGE = Stage(
         Reads("scores"),
         Reads(READS_DECODER.asset, READS_DECODER.when, with_ancestors=True),
     ),
-    checks=(REPORT_OPENS,),
+    checks=(report_opens,),
 )

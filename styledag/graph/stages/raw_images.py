@@ -6,9 +6,9 @@ asked on every run; what they have not changed is not sent again.
 
 from styledag.collect import collect
 from styledag.collect.records import RawImage
-from styledag.graph.checks import NOTHING_LOST
+from styledag.graph.checks import nothing_lost
 from styledag.graph.previews import first_images
-from styledag.graph.stage import Declaration, Inputs, Settings, Stage
+from styledag.graph.stage import Inputs, Settings, Stage
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
@@ -19,10 +19,6 @@ def collect_raw(inputs: Inputs, workspace: Workspace) -> Facts:
     return collect.collect_images(sources, workspace, project=inputs.root).facts
 
 
-def _settings(declared: Declaration) -> Settings:
-    return Settings(sources=declared.style.sources)
-
-
 STAGE = Stage(
     name="raw_images",
     grain="style",
@@ -31,8 +27,8 @@ STAGE = Stage(
     kinds=frozenset({"python"}),
     code_version=collect.CODE_VERSION,
     run=collect_raw,
-    settings=_settings,
+    settings=lambda declared: Settings(sources=declared.style.sources),
     depends_on_outside=True,
     preview=first_images(RawImage, lambda row: row.sha256),
-    checks=(NOTHING_LOST,),
+    checks=(nothing_lost,),
 )

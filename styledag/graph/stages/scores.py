@@ -16,7 +16,7 @@ from styledag.graph.blending.swept import (
 )
 from styledag.graph.blends import Blend, amount_of
 from styledag.graph.checkpoint_unets import denoiser_of, snapshot_unets
-from styledag.graph.checks import BASE_REMEMBERED, COPYING_WITHIN_LIMIT, STYLE_LEARNED
+from styledag.graph.checks import base_remembered, copying_within_limit, style_learned
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
 from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_snapshots
@@ -225,5 +225,5 @@ STAGE = Stage(
     ),
     further_uses=swept_denoisers,
     pool="gpu",
-    checks=(COPYING_WITHIN_LIMIT, STYLE_LEARNED, BASE_REMEMBERED),
+    checks=(copying_within_limit, style_learned, base_remembered),
 )

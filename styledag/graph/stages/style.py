@@ -1,6 +1,6 @@
 """The style file as it is understood: one JSON document with every default filled in."""
 
-from styledag.graph.stage import Declaration, Inputs, Settings, Stage
+from styledag.graph.stage import Inputs, Settings, Stage
 from styledag.settings import canonical_json
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
@@ -17,10 +17,6 @@ def write_style(inputs: Inputs, workspace: Workspace) -> Facts:
     }
 
 
-def _settings(declared: Declaration) -> Settings:
-    return Settings(style=declared.style.model_dump(mode="json"))
-
-
 STAGE = Stage(
     name="style",
     grain="style",
@@ -29,5 +25,5 @@ STAGE = Stage(
     kinds=frozenset({"yaml"}),
     code_version="1",
     run=write_style,
-    settings=_settings,
+    settings=lambda declared: Settings(style=declared.style.model_dump(mode="json")),
 )

@@ -51,8 +51,6 @@ class Lineage:
     """All that an artifact came from.
 
     Attributes:
-        asset: Asset's name.
-        partition: Its partition.
         version: sha256 of its content.
         recipe: The recipe that trained it; of a blend of several models each one's, by its name.
         dataset_versions: Versions of each ``image_dataset`` that it saw; several only of such a

@@ -7,12 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from styledag.errors import ImageError
-from styledag.images.containers.exif import (
-    MPF_IMAGES,
-    directory,
-    exif_orientation,
-    xmp_orientation,
-)
+from styledag.images.containers.exif import MPF_IMAGES, directory, exif_orientation, xmp_orientation
 from styledag.images.containers.parts import MOST_PROFILE_BYTES, Parts
 
 _START, _END, _SCAN, _COMMENT = 0xD8, 0xD9, 0xDA, 0xFE

@@ -105,9 +105,7 @@ def decode_image(
 def _decode(
     content: bytes, background: str, max_pixels: int, scale_of: ScaleOf | None
 ) -> DecodedImage:
-    parts = file_parts(content)
-    if parts is None:
-        parts = _parts_of_any(content)
+    parts = file_parts(content) or _parts_of_any(content)
     if parts.canvas is not None and parts.canvas[0] * parts.canvas[1] > max_pixels:
         raise Image.DecompressionBombError
     try:

@@ -20,10 +20,9 @@ def decoding_limits(max_pixels: int) -> Iterator[list[warnings.WarningMessage]]:
     Args:
         max_pixels: Width times height above which a decompression-bomb warning is raised.
     """
-    with _PILLOW_GLOBALS, warnings.catch_warnings(record=True) as caught:
+    with _PILLOW_GLOBALS, warnings.catch_warnings(record=True, action="always") as caught:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = max_pixels
-        warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             yield caught

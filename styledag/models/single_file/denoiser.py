@@ -92,7 +92,7 @@ def denoiser_folder(path: Path, config: Path) -> Path:
     """
     from safetensors.torch import save_file
 
-    from styledag.tensors.finite import is_finite
+    from styledag.tensors.finite import check_finite
     from styledag.tensors.reader import open_tensors
 
     check_denoiser(path, config)
@@ -105,12 +105,7 @@ def denoiser_folder(path: Path, config: Path) -> Path:
         return folder
     with open_tensors(path) as reader:
         tensors = _converted(reader, config, meta=False)
-        bad = next((name for name, each in tensors.items() if not is_finite(each)), None)
-        if bad is not None:
-            raise ModelError(
-                f"{path}: tensor {bad!r} holds NaN or infinity: fetch or copy the file again, or "
-                "name another"
-            )
+        check_finite(tensors, path)
         partial = whole.with_name(f"{WEIGHTS_FILE}.partial")
         with storage_errors(str(folder)):
             save_file({name: each.contiguous() for name, each in tensors.items()}, partial)

@@ -111,6 +111,7 @@ def _state(paths: list[Path]) -> list[list[Any]]:
 
 
 def _write(path: Path, folder: Path, config: str | None, given: Path | None) -> None:
+    from styledag.tensors.finite import check_finite
     from styledag.tensors.reader import open_tensors
 
     with open_tensors(path) as reader:
@@ -133,7 +134,7 @@ def _write(path: Path, folder: Path, config: str | None, given: Path | None) -> 
             read = names.read_names(reader.specs)
             _check_complete(reader, read, folder)
             tensors = {name: reader.read(file_name) for name, file_name in read.items()}
-            _check_finite(reader, tensors)
+            check_finite(tensors, path)
             parts = _loaded(tensors, folder, xl=is_xl)
         with quiet_transformers():
             for name, part in parts.items():
@@ -230,15 +231,4 @@ def _check_complete(reader: "TensorReader", read: Mapping[str, str], folder: Pat
             "the UNet of its architecture has not: it is of another kind (distilled, or with "
             "layers of an extension): name another base, or give a folder with configurations "
             "that fit it under config"
-        )
-
-
-def _check_finite(reader: "TensorReader", tensors: "Mapping[str, Tensor]") -> None:
-    from styledag.tensors.finite import is_finite
-
-    bad = next((name for name, each in tensors.items() if not is_finite(each)), None)
-    if bad is not None:
-        raise ModelError(
-            f"{reader.path}: tensor {bad!r} holds NaN or infinity: fetch or copy the file again, "
-            "or name another"
         )

@@ -225,11 +225,16 @@ def model_name(part: str, file_name: str) -> str | None:
         if file_name == TEXT_PROJECTION:
             return file_name
         return "text_model." + file_name.removeprefix("text_model.")
-    if part == "vae" and ".attentions." in file_name:
-        layer, kind = file_name.rsplit(".", 1)
-        stem, _, old = layer.rpartition(".")
-        return f"{stem}.{_OLD_VAE_ATTENTION.get(old, old)}.{kind}"
-    return file_name
+    return vae_model_name(file_name) if part == "vae" else file_name
+
+
+def vae_model_name(file_name: str) -> str:
+    """Return the name that a tensor in a file of the autoencoder has in today's model."""
+    if ".attentions." not in file_name:
+        return file_name
+    layer, kind = file_name.rsplit(".", 1)
+    stem, _, old = layer.rpartition(".")
+    return f"{stem}.{_OLD_VAE_ATTENTION.get(old, old)}.{kind}"
 
 
 def _resnet(rest: str) -> str:

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 Trainer = Literal["kohya", "onetrainer", "ai-toolkit", "diffusers", "webdataset"]
 Family = Literal["sd1", "sd2", "sd2-v", "sdxl", "sd3", "flux2-klein", "z-image", "sana"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerSettings:
+class TrainerSettings(StrictSettings):
     """The style's settings that every trainer has a key for."""
-
-    __pydantic_config__ = STRICT
 
     base: str = setting(help="Hub id or folder of the base model.", min_length=1)
     denoiser: str = setting("", help="File that replaces the base's denoiser; empty for none.")
@@ -44,9 +42,6 @@ class TrainerSettings:
         None, gt=0, help="The LoRA is scaled by alpha over rank; the rank when left out."
     )
     seed: int = setting(0, ge=0, help="Seed of the run.")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
     @property
     def v_prediction(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Literal
 from styledag.publishing.cards.hub_licences import HUB_LICENCES
 from styledag.publishing.cards.records import HUB_ID
 from styledag.publishing.model_file import DType
-from styledag.settings import STRICT, check_settings, setting
+from styledag.settings import StrictSettings, setting
 
 Kind = Literal["model", "dataset"]
 ModelFormat = Literal["diffusers", "single-file", "lora"]
@@ -15,10 +15,8 @@ RECIPE = "{recipe}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishSettings:
+class PublishSettings(StrictSettings):
     """Targets of the dataset and of the models, and what both share."""
-
-    __pydantic_config__ = STRICT
 
     to: Literal["hub", "folder"] = setting(
         "hub", help="Whether the targets are repositories of the Hub or folders."
@@ -64,7 +62,7 @@ class PublishSettings:
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         for name in ("dataset", "models"):
             target = getattr(self, name)
             on_hub = self.to == "hub" and target is not None

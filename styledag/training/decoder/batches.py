@@ -10,7 +10,6 @@ from styledag.errors import DataError
 from styledag.randomness import generator_for, seed_for
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 
-Shape = tuple[int, ...]
 _EVEN = 2
 
 
@@ -72,7 +71,6 @@ class DecoderBatches:
         self._mirrored = mirrored
         self._batch_size = batch_size
         self._factor = factor
-        self._shapes = {each.id: self._shape(each) for each in encoded.train}
         self.steps_per_epoch = len(list(self.steps(1)))
 
     def steps(self, epoch: int, *, skip: int = 0) -> Iterator[Sequence[EncodedSample]]:
@@ -104,12 +102,12 @@ class DecoderBatches:
     def _of_one_shape(self, order: Sequence[EncodedSample]) -> list[list[EncodedSample]]:
         """Return samples in batches of one shape each; those left over at the end are last."""
         steps: list[list[EncodedSample]] = []
-        waiting: dict[Shape, list[EncodedSample]] = {}
+        waiting: dict[str, list[EncodedSample]] = {}
         for sample in order:
-            alike = waiting.setdefault(self._shapes[sample.id], [])
+            alike = waiting.setdefault(sample.bucket, [])
             alike.append(sample)
             if len(alike) == self._batch_size:
-                steps.append(waiting.pop(self._shapes[sample.id]))
+                steps.append(waiting.pop(sample.bucket))
         return steps + list(waiting.values())
 
     def _pairs(
@@ -136,6 +134,3 @@ class DecoderBatches:
                 "encoded_dataset again"
             )
         return pixels.flip(-1) if flipped else pixels
-
-    def _shape(self, sample: EncodedSample) -> Shape:
-        return tuple(self._encoded.sample_latents(sample, torch.Generator()).shape)

@@ -8,19 +8,12 @@ import torch
 from torch import Tensor
 
 from styledag.errors import ModelError, TrainingError
+from styledag.models.single_file.names import vae_model_name
 from styledag.store.files import replaced_folder
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 from styledag.tensors.reader import TensorSpec, open_tensors
 from styledag.tensors.writer import in_file_order, write_tensors
 from styledag.training.disk import write_errors
-
-_RENAMED = {
-    ".query.": ".to_q.",
-    ".key.": ".to_k.",
-    ".value.": ".to_v.",
-    ".proj_attn.": ".to_out.0.",
-}
-"""Names of attention weights in the files of Stable Diffusion 1.x, and in diffusers' model."""
 
 
 def write_tuned_vae(base: Path, averages: Mapping[str, Tensor], folder: Path) -> None:
@@ -48,7 +41,7 @@ def write_tuned_vae(base: Path, averages: Mapping[str, Tensor], folder: Path) ->
         _check_all_there(averages, specs, tensors.path)
 
         def piece(spec: TensorSpec, start: int, stop: int) -> Tensor:
-            averaged = averages.get(_model_name(spec.name))
+            averaged = averages.get(vae_model_name(spec.name))
             if averaged is None:
                 return tensors.read(spec.name, start, stop)
             return _rounded(averaged, spec)
@@ -57,15 +50,8 @@ def write_tuned_vae(base: Path, averages: Mapping[str, Tensor], folder: Path) ->
         shutil.copyfile(base / CONFIG_FILE, partial / CONFIG_FILE)
 
 
-def _model_name(file_name: str) -> str:
-    for old, new in _RENAMED.items():
-        if ".attentions." in file_name:
-            file_name = file_name.replace(old, new)
-    return file_name
-
-
 def _check_all_there(averages: Mapping[str, Tensor], specs: list[TensorSpec], path: Path) -> None:
-    missing = averages.keys() - {_model_name(spec.name) for spec in specs}
+    missing = averages.keys() - {vae_model_name(spec.name) for spec in specs}
     if missing:
         raise ModelError(
             f"{path} has no tensor {min(missing)!r}, which diffusers' model of it has: convert the "

@@ -21,7 +21,6 @@ class EncodedSample:
     """One image of an encoded dataset.
 
     Attributes:
-        id: Sample id.
         captions: Positions in :attr:`EncodedDataset.captions` of what is said of it; the first is
             the main one.
         split: ``train``, ``validation`` or ``prior``.

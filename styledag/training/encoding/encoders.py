@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from styledag.ahead import made_ahead
 from styledag.bases.base import Base, check_length
 from styledag.bases.latents import Moments
+from styledag.batched import batched
 from styledag.errors import DataError, ModelError
 from styledag.models.compute import Compute
 from styledag.training.encoding.rows import Row
@@ -84,7 +84,7 @@ class ImageEncoder:
             images,
             ahead=_BATCHES_AHEAD * self._batch_size,
         )
-        while batch := list(islice(decoded, self._batch_size)):
+        for batch in batched(decoded, self._batch_size):
             yield [name for name, _ in batch], [pixels for _, pixels in batch]
 
     def _stacked(self, names: Sequence[str], pixels: list[Tensor]) -> Tensor:
@@ -139,8 +139,7 @@ class CaptionEncoder:
         """
         for caption in captions:
             check_length(caption, self._tokens, called="caption", error=DataError)
-        for start in range(0, len(captions), self._batch_size):
-            batch = list(captions[start : start + self._batch_size])
+        for batch in batched(captions, self._batch_size):
             filled = batch + [""] * (self._batch_size - len(batch))
             conditioning = self._text_encoder.encode(filled).to(torch.device("cpu"))
             for at, caption in enumerate(batch):

@@ -1,8 +1,8 @@
 """Rows of equal tensors: cached one by one, and stacked into one safetensors file."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 
 import safetensors.torch
@@ -13,19 +13,14 @@ from torch import Tensor
 from styledag.progress import Advance
 from styledag.store.files import storage_errors
 from styledag.store.items import Items
+from styledag.tensors.header import header_bytes
+from styledag.tensors.reader import TensorSpec
 
 Row = Mapping[str, Tensor]
 """Tensors of one item by name; of the same shapes and dtypes for every item."""
 
 _CHUNK_ROWS = 256
 _WRITERS = 4
-_DTYPE_NAMES = {
-    torch.float32: "F32",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.bool: "BOOL",
-}
 
 
 def cached_rows(
@@ -87,32 +82,19 @@ def write_stacked(path: Path, rows: Iterable[Row], count: int) -> list[int]:
     with storage_errors(str(path)), path.open("wb") as file:
         for at, row in enumerate(rows):
             if not starts:
-                header, starts = _header(row, count)
-                file.write(header)
                 shape = list(next(iter(row.values())).shape)
+                specs = [
+                    TensorSpec(name, each.dtype, (count, *each.shape))
+                    for name, each in sorted(row.items())
+                ]
+                file.write(header_bytes(specs, None))
+                places = accumulate((spec.nbytes for spec in specs), initial=file.tell())
+                starts = dict(zip(sorted(row), places, strict=False))
             for name, tensor in row.items():
                 content = tensor.contiguous().view(torch.uint8).numpy().tobytes()
                 file.seek(starts[name] + at * len(content))
                 file.write(content)
     return shape
-
-
-def _header(row: Row, count: int) -> tuple[bytes, dict[str, int]]:
-    described: dict[str, object] = {}
-    offsets: dict[str, int] = {}
-    end = 0
-    for name, tensor in sorted(row.items()):
-        offsets[name] = end
-        end += count * tensor.nbytes
-        described[name] = {
-            "dtype": _DTYPE_NAMES[tensor.dtype],
-            "shape": [count, *tensor.shape],
-            "data_offsets": [offsets[name], end],
-        }
-    listing = json.dumps(described, separators=(",", ":")).encode()
-    listing += b" " * (-len(listing) % 8)
-    header = len(listing).to_bytes(8, "little") + listing
-    return header, {name: len(header) + offset for name, offset in offsets.items()}
 
 
 def _parsed(content: bytes) -> Row | None:

@@ -33,7 +33,6 @@ class DryPass:
         parameters: Elements of all weights of the denoiser, adapters included.
         stored: Elements of all that a file of it has: weights without adapters, and buffers.
         trained: Elements of the trained ones.
-        trained_shapes: Shapes of the trained tensors.
         weights_bytes: Bytes of all weights and buffers.
         gradients_bytes: Bytes of all gradients.
         peak_bytes: Most bytes of gradients, activations and intermediate results at any time.
@@ -114,8 +113,8 @@ def _dry_pass(
     if recipe.gradient_checkpointing:
         _checkpoint(unet, device, dtype)
     elements = sum(each.numel() for each in unet.parameters())
-    if recipe.lora is not None and recipe.lora.base_bits is not None:
-        quantise(unet, found, recipe.lora.base_bits, device="meta", dtype=dtype)
+    if recipe.base_bits is not None:
+        quantise(unet, found, recipe.base_bits, device="meta", dtype=dtype)
     parameters, buffers = list(unet.parameters()), list(unet.buffers())
     live = LiveBytes([*parameters, *buffers])
     counted = Flops()
@@ -178,11 +177,7 @@ def _checkpoint(unet: Any, device: str, dtype: torch.dtype) -> None:
 
 
 def _predict(
-    unet: nn.Module,
-    base: Base,
-    dtypes: DeviceDtypes,
-    latents_shape: LatentsShape,
-    batch_size: int,
+    unet: nn.Module, base: Base, dtypes: DeviceDtypes, latents_shape: LatentsShape, batch_size: int
 ) -> torch.Tensor:
     with dtypes:
         prediction = base.predict(
@@ -219,13 +214,7 @@ class _ReadParameters(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.bytes: dict[int, int] = {}
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation."""
         del types
         for each in args:

@@ -115,9 +115,7 @@ class Estimate:
         validated: Images whose validation loss is computed, each time counted.
         encoded: Images to encode, mirrored ones included.
         captions: Captions to encode, the empty one included.
-        steps: Optimiser steps.
         moved_bytes: Memory that one optimiser step reads and writes after the passes.
-        snapshots: Snapshots.
         snapshot_bytes: Bytes of each.
         state_bytes: Bytes of the state to resume from, of which two are there at times.
         encoded_bytes: Bytes of the encoded dataset.
@@ -319,7 +317,7 @@ def _host_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int]:
 
 def _loaded_bytes(recipe: Recipe, microstep: DryPass) -> int:
     """Return the bytes of a base that is loaded to be quantised; 0 of others."""
-    if recipe.lora is None or recipe.lora.base_bits is None:
+    if recipe.base_bits is None:
         return 0
     return microstep.stored * (_HALF if recipe.weights == "bfloat16" else _FLOAT32)
 

@@ -1,11 +1,10 @@
 """How much memory a device still has for this process."""
 
-import os
 from pathlib import Path
 
+import psutil
 import torch
 
-_MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -21,18 +20,7 @@ def free_bytes(device: torch.device) -> int:
         return min(free + unused, budget - torch.cuda.memory_allocated(device))
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return min(_available(), _container())
-
-
-def _available() -> int:
-    """Return what the system can give without swapping; all of its memory where it says nothing."""
-    try:
-        for line in _MEMINFO.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    except (OSError, ValueError):
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(psutil.virtual_memory().available, _container())
 
 
 def _container() -> int:
@@ -45,4 +33,4 @@ def _container() -> int:
         files = next(int(each.split()[1]) for each in statistics if each.startswith("file "))
         return limit - used + files
     except (OSError, ValueError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return psutil.virtual_memory().total

@@ -32,13 +32,7 @@ class LiveBytes(TorchDispatchMode):
         self._known = {id(storage): storage for storage in map(Tensor.untyped_storage, known)}
         self._seen: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count what it made."""
         del types
         result = func(*args, **(kwargs or {}))

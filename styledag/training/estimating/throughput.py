@@ -80,10 +80,8 @@ def measure_throughput(planned: PlannedTraining) -> Throughput:
     """
     base = find_base(planned.base)
     probes = [_Measured(base, at, planned) for at in range(len(base.probes(planned.largest[1:])))]
-    seconds, flops = 0.0, 0
-    for probe in probes:
-        seconds += probe.seconds()
-        flops += probe.flops
+    seconds = sum(probe.seconds() for probe in probes)
+    flops = sum(probe.flops for probe in probes)
     return Throughput(flops / seconds, _bytes_per_s(planned.compute.device))
 
 
@@ -108,8 +106,9 @@ class _Measured:
         """Return the time of one pass: the median over some, after one that does not count."""
         device, module = self._compute.device, self._probe.module
         module.to_empty(device=device)
+        generator = torch.Generator(device)
         for parameter in module.parameters():
-            torch.nn.init.normal_(parameter, std=0.02, generator=_generator(device))
+            torch.nn.init.normal_(parameter, std=0.02, generator=generator.manual_seed(0))
         if self._compute.channels_last:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run(device)
@@ -166,7 +165,3 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def _generator(device: torch.device) -> torch.Generator:
-    return torch.Generator(device).manual_seed(0)

@@ -62,7 +62,7 @@ class Optimisation:
         self._objective = objective
         self._compute = compute
         self._processes = processes
-        bits = None if recipe.lora is None else recipe.lora.base_bits
+        bits = recipe.base_bits
         # What is to be quantised may be larger than the device's memory.
         self.unet: Any = base.denoiser(
             device=compute.device if bits is None else "cpu", dtype=getattr(torch, recipe.weights)

@@ -25,10 +25,7 @@ class OptimizerSettings:
     """An optimiser's settings that stay the same over all steps.
 
     Attributes:
-        kind: Which optimiser.
         betas: AdamW's decays of the first and second moment.
-        epsilon: AdamW's epsilon.
-        weight_decay: Decoupled weight decay.
         seed: Run seed, from which stochastic rounding follows.
     """
 

@@ -13,13 +13,6 @@ _SIDE = 128
 """Of a matrix with as many elements as bitsandbytes keeps moments in 8 bits for (4,096)."""
 
 
-def needs_bitsandbytes(recipe: Recipe) -> bool:
-    """Return whether a recipe trains with kernels of bitsandbytes."""
-    return recipe.optimizer == "adamw_8bit" or (
-        recipe.lora is not None and recipe.lora.base_bits is not None
-    )
-
-
 def try_bitsandbytes(recipe: Recipe, compute: Compute) -> None:
     """Take one step on a small matrix with the kernels that a recipe uses.
 
@@ -27,12 +20,12 @@ def try_bitsandbytes(recipe: Recipe, compute: Compute) -> None:
         TrainingError: If bitsandbytes is not installed, or not for this device.
     """
     layer = nn.Linear(_SIDE, _SIDE, bias=False, device=compute.device)
-    bits = None if recipe.lora is None else recipe.lora.base_bits
     inputs = torch.ones(1, _SIDE, device=compute.device)
     try:
-        if bits is not None:
-            frozen = QuantisedLinear(layer, bits, device=compute.device, dtype=torch.float32)
-            inputs = frozen(inputs)
+        if recipe.base_bits is not None:
+            inputs = QuantisedLinear(
+                layer, recipe.base_bits, device=compute.device, dtype=torch.float32
+            )(inputs)
         layer(inputs).sum().backward()
         Optimizer(dict(layer.named_parameters()), OptimizerSettings.of(recipe)).step(1e-4, step=0)
         inputs.sum().item()  # CUDA reports a kernel that failed when its result is read

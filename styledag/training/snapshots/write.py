@@ -16,11 +16,7 @@ from styledag.training.disk import write_errors
 
 
 def write_unet(
-    unet: Any,
-    weights: Mapping[str, Tensor],
-    folder: Path,
-    *,
-    dtype: torch.dtype = torch.float16,
+    unet: Any, weights: Mapping[str, Tensor], folder: Path, *, dtype: torch.dtype = torch.float16
 ) -> None:
     """Write a UNet with its averaged weights in 16 bits; the folder appears at once.
 

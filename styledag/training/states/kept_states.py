@@ -30,12 +30,7 @@ class KeptStates:
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What a run has to have done by any step.
-
-    Attributes:
-        recipe: What is trained.
-        steps_per_epoch: Optimiser steps of one epoch.
-    """
+    """What a run has to have done by any step."""
 
     recipe: Recipe
     steps_per_epoch: int

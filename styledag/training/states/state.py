@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from styledag.settings import canonical_json
-from styledag.store.files import link_tree, replaced_folder
+from styledag.store.files import link_tree, replaced, replaced_folder
 from styledag.tensors.reader import TensorSpec
 from styledag.tensors.writer import in_file_order, write_tensors
 from styledag.training.disk import write_errors
@@ -77,11 +77,9 @@ class TrainingStates:
         """
         for folder in self._newest_first()[:1]:
             path = folder / _RECORD
-            partial = path.with_suffix(".partial")
-            with write_errors(path):
+            with replaced(path) as partial:
                 record = json.loads(path.read_text(encoding="utf-8")) | {"handed_over": True}
                 partial.write_text(canonical_json(record), encoding="utf-8")
-                partial.replace(path)
 
     def load(self, identity: str) -> TrainingState | None:
         """Return the newest whole state of just this run, or ``None``; tensors are on the CPU."""

@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import urllib3
 
 from styledag.collect.web.transport import Transport
 from styledag.errors import FetchError, is_transient
+from styledag.loopback import served
 from styledag_tests.collect.servers import Reply, serving
 
 HOST = "wiki.test"
@@ -75,16 +75,13 @@ def site(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsSite
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
     context.sni_callback = lambda _socket, name, _context: site.names.append(str(name))
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        server.daemon_threads, server.block_on_close = True, False
-        site.url = f"https://{HOST}:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.daemon_threads, server.block_on_close = True, False
+    site.url = f"https://{HOST}:{server.server_port}"
+    with served(server):
         yield site
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -264,9 +264,7 @@ def test_a_base_that_was_damaged_meanwhile_is_checked_again(catalogue: Catalogue
         require_ready(catalogue, STYLE, [], CPU)
 
 
-def test_doctor_finds_nan_by_its_tensor_and_an_unreachable_source(
-    catalogue: Catalogue,
-) -> None:
+def test_doctor_finds_nan_by_its_tensor_and_an_unreachable_source(catalogue: Catalogue) -> None:
     root = catalogue.project.root
     BAD["nan"][0](root)
     edit(root, r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:1")

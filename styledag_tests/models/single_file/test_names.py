@@ -3,12 +3,7 @@
 import pytest
 
 from styledag.models.single_file.configurations import V1, write_configuration
-from styledag.models.single_file.names import (
-    model_name,
-    open_clip_name,
-    unet_name,
-    vae_name,
-)
+from styledag.models.single_file.names import model_name, open_clip_name, unet_name, vae_name
 from styledag.publishing.single_file.parts import read_configs
 
 

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Lock
 from urllib.parse import unquote, urlsplit
+
+from styledag.loopback import served
 
 TOKEN = "hf_valid"
 _REPO = r"/api/(?:model|dataset)s/(?P<repo>[^/]+/[^/]+)"
@@ -306,11 +308,5 @@ def running_hub() -> Iterator[Hub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     handler.hub = Hub(f"http://127.0.0.1:{server.server_port}")
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield handler.hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -2,15 +2,7 @@
 
 import torch
 
-from tools.starter.pixels import (
-    covered,
-    flattened,
-    moved,
-    recoloured,
-    redrawn,
-    shifted,
-    tiled,
-)
+from tools.starter.pixels import covered, flattened, moved, recoloured, redrawn, shifted, tiled
 
 
 def _generator(seed: int = 0) -> torch.Generator:

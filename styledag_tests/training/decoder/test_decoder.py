@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
+from styledag.bases.latents import Moments
 from styledag.errors import DataError, ModelError, StorageError, TrainingError
 from styledag.models.compute import Compute
 from styledag.store.workspace import Workspace
@@ -210,13 +212,16 @@ def test_another_run_seed_gives_other_weights(
 def test_images_of_several_shapes_are_all_seen_and_never_mixed(
     base: Path, encode: Encode, tmp_path: Path
 ) -> None:
-    class TwoShapes(EncodedDataset):
-        def sample_latents(self, sample: Any, *args: Any, **kwargs: Any) -> Any:
-            latents = super().sample_latents(sample, *args, **kwargs)
-            return latents[:, :4] if sample.row % 2 else latents
-
     whole = encode(11)
-    encoded = TwoShapes(**vars(whole))
+    ((square, moments),) = whole.moments.items()
+    wide = Moments(moments.mean[:, :, :, :4], moments.logvar[:, :, :, :4])
+    encoded = replace(
+        whole,
+        samples=tuple(
+            replace(each, bucket="wide") if each.row % 2 else each for each in whole.samples
+        ),
+        moments={square: moments, "wide": wide},
+    )
 
     def images_of(sample: Any) -> Any:
         return images(sample)[:, :8] if sample.row % 2 else images(sample)

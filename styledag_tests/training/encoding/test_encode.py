@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from safetensors.torch import load_file
 
-from styledag.bases import clip, kl_autoencoder
+from styledag.bases import clip, kl_autoencoder, tokens
 from styledag.bases.clip import STATES
 from styledag.bases.latents import LatentScale
 from styledag.errors import DataError, ModelError
@@ -85,7 +85,7 @@ def test_second_run_encodes_nothing_and_loads_no_model(
 
     monkeypatch.setattr(kl_autoencoder, "load_diffusers", refuse)
     monkeypatch.setattr(clip, "load_transformers", refuse)
-    monkeypatch.setattr(clip, "load_tokenizer", refuse)
+    monkeypatch.setattr(tokens, "load_tokenizer", refuse)
     again = fresh(workspace, "again")
     encode_samples(samples, base, again)
     assert not again.work

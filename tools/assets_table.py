@@ -1,6 +1,6 @@
 """The table of all assets in README, made from the stages.
 
-Usage: python -m styledag.graph.table README.md
+Usage: python -m tools.assets_table README.md
 """
 
 import sys
