@@ -49,6 +49,11 @@ def schedule_config(folder: Path) -> Mapping[str, Any]:
             f"the scheduler of {folder.parent} is a {name}, which has no schedule of betas: name a "
             "base that was trained to predict noise or v on one"
         )
+    if config.get("timestep_type") == "continuous":
+        raise ModelError(
+            f"the scheduler of {folder.parent} has continuous timesteps, which are levels of noise "
+            "beyond any schedule of betas: name a base that was trained on one"
+        )
     defaults = {key: each.default for key, each in usual.items() if each.default is not each.empty}
     return {**defaults, **config}
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_MOST_LEFT_OUT = 0.15
+"""Share of the timesteps that may be left out before the first one."""
+
+
 class DiffusersSchedule:
     """One of diffusers' schedulers, with its number of steps set.
 
@@ -94,7 +98,30 @@ def diffusion_sampler(
     """
     _check_name(name, _DIFFUSION)
     plain = {key: value for key, value in config.items() if not key.startswith("_")}
-    return _DIFFUSION[name](plain, num_inference_steps)
+    schedule = _DIFFUSION[name](plain, num_inference_steps)
+    _check_beginning(schedule, name, plain, num_inference_steps)
+    return schedule
+
+
+def _check_beginning(
+    schedule: DiffusersSchedule, name: str, config: Mapping[str, Any], steps: int
+) -> None:
+    """Check that denoising begins near the last timestep, which alone is nothing but noise.
+
+    diffusers spaces ``leading`` timesteps by whole numbers, so that of many steps the first ones
+    are missing: 600 of 1000 begin at timestep 600, and DPM-Solver++ spaces 1000 by 0. With
+    ``steps_offset`` 1, as in Stable Diffusion, 1000 steps begin behind the last one.
+    """
+    count = int(config.get("num_train_timesteps", 1000))
+    first = float(schedule.timesteps[0])
+    left_out = count - 1 - first
+    if left_out <= -0.5 or (
+        steps > 1 and left_out > max(1.5 * count / (steps + 1), _MOST_LEFT_OUT * count)
+    ):
+        raise StyleFileError(
+            f"{name} in {steps} steps would begin at timestep {first:.0f} of {count}, as the base "
+            f"spaces them, and not at {count - 1}, which is noise alone: take fewer, such as 50"
+        )
 
 
 def flow_sampler(

@@ -34,6 +34,9 @@ OnBuilt = Callable[[Built], None]
 RETRY_DELAYS_S = (60.0, 300.0)
 """Used in runs that nobody watches; the HTTP client has retried each address for itself by then."""
 
+_COUNTED = frozenset(("encoded_dataset", "ema_unet"))
+"""Stages at whose start the images that a model is trained on are counted."""
+
 
 def ignore_built(_built: Built) -> None:
     """Do nothing: a run of the web UI shows everything in its log."""
@@ -111,10 +114,10 @@ class GraphRun:
         if AUTOMATION_CONDITION_TAG not in context.run.tags:
             self._check(partition, compute.settings)
         style = self.catalogue.style(partition.style)
-        if stage.name == "ema_unet":  # the images that it is trained on are counted by now
-            from styledag.graph.checking.training_check import require_average
+        if stage.name in _COUNTED:
+            from styledag.graph.checking.training_check import check_steps
 
-            require_average(self.catalogue, partition, compute.settings)
+            check_steps(self.catalogue, partition, compute.settings)
         plan = plan_build(self.catalogue, stage.name, partition)
         settings = observe_settings(
             context.instance,

@@ -3,25 +3,31 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from styledag.bases.pipeline import load_pipeline
+from styledag.bases.pipeline import dtype_named, load_pipeline
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.exported_dataset import DATASET, find_dataset
 from styledag.graph.exports.exported_model import own_parts
 from styledag.graph.find_exportable import find_exportable
 from styledag.graph.tracing.ancestry import find_artifact
 from styledag.project import Project
-from styledag.publishing.model_file import DType
 from styledag.publishing.pipeline_folder import link_pipeline
 from styledag.store.artifact import Artifact
+
+if TYPE_CHECKING:
+    import torch
 
 MODELS = frozenset({"ema_unet", "checkpoint", "merged_unet"})
 """Assets that are a model."""
 
 
 def load(
-    name: str, *, project: str | Path = ".", store: str | None = None, dtype: DType = "float32"
+    name: str,
+    *,
+    project: str | Path = ".",
+    store: str | None = None,
+    dtype: "str | torch.dtype" = "float32",
 ) -> Any:
     """Return a model as a ``DiffusionPipeline`` on the CPU, or a style's ``DatasetDict``.
 
@@ -30,11 +36,12 @@ def load(
             ``twemoji.full@8`` or ``twemoji.full@e008``, one of its blends as ``twemoji.full:0.5``.
         project: A folder in the project.
         store: Folder or fsspec URL of the store; ``STYLEDAG_STORE`` or the project's when left out.
-        dtype: Of a model's weights.
+        dtype: Of a model's weights: ``float16``, ``fp16`` or ``torch.float16``, and the like.
 
     Raises:
-        StyledagError: If there is no such project or name, or it was never made.
+        StyledagError: If there is no such project, name or dtype, or it was never made.
     """
+    dtype = dtype_named(dtype)
     store_url = store or os.environ.get("STYLEDAG_STORE")
     catalogue = Catalogue(Project.find(Path(project).resolve(), store_url))
     return load_artifact(catalogue, find_loadable(catalogue, name), dtype)
@@ -52,7 +59,7 @@ def find_loadable(catalogue: Catalogue, name: str) -> Artifact:
     return find_dataset(catalogue.store, name)
 
 
-def load_artifact(catalogue: Catalogue, artifact: Artifact, dtype: DType = "float32") -> Any:
+def load_artifact(catalogue: Catalogue, artifact: Artifact, dtype: str = "float32") -> Any:
     """Return a model as a pipeline on the CPU, a dataset as a ``DatasetDict``, else the folder.
 
     Raises:
@@ -68,7 +75,7 @@ def load_artifact(catalogue: Catalogue, artifact: Artifact, dtype: DType = "floa
     return artifact.folder
 
 
-def _pipeline(catalogue: Catalogue, model: Artifact, dtype: DType) -> Any:
+def _pipeline(catalogue: Catalogue, model: Artifact, dtype: str) -> Any:
     source = find_exportable(catalogue, model, "diffusers")
     with own_parts(source) as replaced, tempfile.TemporaryDirectory() as folder:
         link_pipeline(source.base, Path(folder), replaced=replaced)

@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from styledag.tensors.reader import TensorSpec
 
 CODE_VERSION = "1"
-_FREE_OF_WEIGHTS = ("sample_size",)
-"""Keys of a configuration in which another base may differ, since no weight depends on them."""
-_OF_TRANSFORMERS = (
-    *("architectures", "dtype", "torch_dtype", "transformers_version", "initializer_factor"),
-    *("initializer_range", "attention_dropout", "dropout", "projection_dim", "use_cache"),
-    *("bos_token_id", "eos_token_id", "pad_token_id"),
-)
-"""The same of a text encoder, which each release of transformers writes in its own way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,9 +243,9 @@ class Blending:
 def _config(base: Path, tuned: Sequence[Path], others: Mapping[str, Path]) -> Mapping[str, Any]:
     """Return the configuration of what is blended into: the last other model's, or the base's."""
     for folder in tuned:
-        config = common_config(base, folder, except_for=_OF_TRANSFORMERS)
+        config = common_config(base, folder)
     for folder in others.values():
-        config = common_config(folder, base, except_for=(*_FREE_OF_WEIGHTS, *_OF_TRANSFORMERS))
+        config = common_config(folder, base)
     return config
 
 

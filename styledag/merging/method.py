@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from styledag.models.reference import ModelReference
 from styledag.settings import StrictSettings, setting
@@ -44,9 +44,11 @@ class MergeSettings(StrictSettings):
 
     Attributes:
         type: The method's name; a subclass allows that one value.
+        reads_names: Whether the settings name tensors, which ``check_names`` then looks for.
     """
 
     type: str = setting(help="The method's name.")
+    reads_names: ClassVar[bool] = False
 
     def models(self) -> Mapping[str, ModelReference]:
         """Return the further models whose tensors the method reads, by role."""

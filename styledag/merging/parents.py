@@ -1,12 +1,13 @@
 """The folders that are merged: compared by tensors, shapes and configuration, and read."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
+from styledag.models.single_file.names import vae_model_name
 from styledag.settings import canonical_json
 from styledag.tensors.layout import CONFIG_FILE
 
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     import torch
 
     from styledag.tensors.reader import TensorReader, TensorSpec
+
+
+_FREE_OF_WEIGHTS = frozenset(
+    (
+        *("sample_size", "upcast_attention", "force_upcast", "dropout", "attention_dropout"),
+        *("architectures", "dtype", "torch_dtype", "transformers_version", "initializer_factor"),
+        *("initializer_range", "projection_dim", "use_cache"),
+        *("bos_token_id", "eos_token_id", "pad_token_id"),
+    )
+)
+"""Keys of a configuration that no weight depends on: training, rounding, usual sizes, versions."""
 
 
 class Tensors(Protocol):
@@ -36,7 +48,7 @@ class Parent:
 
     transformers 5 saves CLIP's text encoder without the prefix that releases before it wrote, and
     reads both. Some of those wrote the positions of a text's tokens too, which are counted and no
-    weights.
+    weights. Older autoencoders have other names for their attention than diffusers saves now.
 
     Args:
         reader: Of the model's files.
@@ -66,7 +78,7 @@ class Parent:
 
 
 def _plain(name: str) -> str:
-    return name.removeprefix("text_model.")
+    return vae_model_name(name.removeprefix("text_model."))
 
 
 def finite_rows(parent: Tensors, name: str, start: int, stop: int) -> "torch.Tensor":
@@ -121,17 +133,35 @@ def common_specs(base: Tensors, other: Tensors) -> "list[TensorSpec]":
     return specs
 
 
-def common_config(base: Path, tuned: Path, *, except_for: Collection[str] = ()) -> dict[str, Any]:
+def common_config(base: Path, tuned: Path) -> dict[str, Any]:
     """Return the base's configuration, without the path that it was loaded from.
 
     Raises:
         ModelError: If one cannot be read, or the two differ in another key that both have.
     """
     ours, theirs = read_config(base / CONFIG_FILE), read_config(tuned / CONFIG_FILE)
-    for key in sorted((ours.keys() & theirs.keys()) - set(except_for)):
-        if not key.startswith("_") and canonical_json(ours[key]) != canonical_json(theirs[key]):
-            raise ModelError(
-                f"{key!r} is {ours[key]!r} in {base / CONFIG_FILE}, but {theirs[key]!r} in "
-                f"{tuned / CONFIG_FILE}; blend a base with its own fine-tune"
-            )
+    for key in differing_keys(ours, theirs):
+        raise ModelError(
+            f"{key!r} is {ours[key]!r} in {base / CONFIG_FILE}, but {theirs[key]!r} in "
+            f"{tuned / CONFIG_FILE}; blend a base with its own fine-tune"
+        )
     return {key: value for key, value in ours.items() if key != "_name_or_path"}
+
+
+def differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the keys in which the configurations of two models of unlike weights differ.
+
+    Only keys that both have count, as each release of a library writes some that others do not.
+    """
+    for key in sorted((ours.keys() & theirs.keys()) - _FREE_OF_WEIGHTS):
+        if not key.startswith("_") and not _is_alike(ours[key], theirs[key]):
+            yield key
+
+
+def _is_alike(ours: Any, theirs: Any) -> bool:
+    """Return whether two values mean the same: null is false, and one is as many as there are."""
+    if isinstance(ours, list) != isinstance(theirs, list):
+        several, one = (ours, theirs) if isinstance(ours, list) else (theirs, ours)
+        return bool(several) and all(_is_alike(each, one) for each in several)
+    values = [None if each is False else each for each in (ours, theirs)]
+    return canonical_json(values[0]) == canonical_json(values[1])

@@ -57,10 +57,19 @@ def part_tensors(
     Raises:
         ModelError: If they are not there, or a file is not whole.
     """
+    with open_part(folder, part, variant=variant) as tensors:
+        return dict(tensors.specs)
+
+
+def open_part(folder: Path, part: str, *, variant: str | None = None) -> "TensorReader":
+    """Return the weights of a pipeline's part, to be closed by a ``with``.
+
+    Raises:
+        ModelError: If they are not there, or a file is not whole.
+    """
     from styledag.tensors.reader import open_tensors
 
-    with open_tensors(folder / part, part_variant(folder, part, variant)) as tensors:
-        return dict(tensors.specs)
+    return open_tensors(folder / part, part_variant(folder, part, variant))
 
 
 def part_variant(folder: Path, part: str, variant: str | None) -> str | None:

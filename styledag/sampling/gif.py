@@ -24,16 +24,18 @@ def labelled_frame(images: Sequence[Image.Image], label: str) -> Image.Image:
     """Return images side by side with one label under them."""
     cells = [cell(image, min_px=192) for image in images]
     width = sum(each.width + _GAP_PX for each in cells) - _GAP_PX
-    height = cells[0].height
-    font_px = max(_MIN_FONT_PX, height // 18)
-    strip_height = line_height_px(font_px) + 6
-    frame = Image.new("RGB", (width, height + strip_height), "white")
+    row = Image.new("RGB", (width, cells[0].height), "white")
     for place, each in enumerate(cells):
-        frame.paste(each, (place * (each.width + _GAP_PX), 0))
-    frame.paste(text_image(label, (width, strip_height), font_px, centred=True), (0, height))
+        row.paste(each, (place * (each.width + _GAP_PX), 0))
     if width > MAX_WIDTH_PX:
-        reduced = (MAX_WIDTH_PX, round(frame.height * MAX_WIDTH_PX / width))
-        return frame.resize(reduced, Image.Resampling.LANCZOS)
+        # Before the label, which stays as large as it can be read.
+        reduced = (MAX_WIDTH_PX, round(row.height * MAX_WIDTH_PX / width))
+        row = row.resize(reduced, Image.Resampling.LANCZOS)
+    font_px = max(_MIN_FONT_PX, row.height // 18)
+    strip = (row.width, line_height_px(font_px) + 6)
+    frame = Image.new("RGB", (row.width, row.height + strip[1]), "white")
+    frame.paste(row, (0, 0))
+    frame.paste(text_image(label, strip, font_px, centred=True), (0, row.height))
     return frame
 
 

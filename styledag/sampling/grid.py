@@ -7,6 +7,7 @@ from typing import Any
 from styledag.sampling import sampler as sampling
 from styledag.sampling.contact_sheet import contact_sheet
 from styledag.sampling.index import SAMPLES, prompt_folders, write_shown
+from styledag.sampling.lettering import letterable, prompt_labels
 from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.sampler import Sample, Sampler
 from styledag.store.artifact import Facts
@@ -31,11 +32,14 @@ def draw_sample_grid(sampler: Sampler, workspace: Workspace, *, title: str) -> F
     settings = sampler.settings
     with workspace.progress.task("samples", len(sampler.pairs)) as advance:
         samples = sampler.draw(sampler.pairs, workspace, advance)
-    images = iter([sample.image for sample in samples])
+    columns = len(settings.seeds)
     sheet = contact_sheet(
-        [[next(images) for _ in settings.seeds] for _ in settings.prompts],
-        title=title,
-        row_labels=settings.prompts,
+        (
+            [sample.image for sample in samples[start : start + columns]]
+            for start in range(0, len(samples), columns)
+        ),
+        title=letterable(title) or "Samples",
+        row_labels=prompt_labels(settings.prompts),
         column_labels=[f"seed {seed}" for seed in settings.seeds],
     )
     (workspace.folder / GRID).write_bytes(marked_png(sheet))

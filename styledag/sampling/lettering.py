@@ -1,16 +1,64 @@
 """Words on images, wrapped to the room there is."""
 
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+
 from PIL import Image, ImageDraw, ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _LINE_HEIGHT = 1.3
 _INK, _PAPER = "#1a1a1a", "#ffffff"
+_PROBE_PX = 16
+_NO_CHARACTER = "\U0010ffff"
+_SPELT = str.maketrans(
+    "\N{EN DASH}\N{EM DASH}\N{HYPHEN}\N{MINUS SIGN}øØłŁđĐð",
+    "----oOlLdDd",
+) | str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "þ": "th"})
+"""What is written in place of letters that have no plain one under an accent."""
 
 
 def label_font(size_px: int) -> Font:
     """Return the font that Pillow carries, so that labels are the same on every machine."""
     return ImageFont.load_default(size_px)
+
+
+def prompt_labels(prompts: Sequence[str]) -> list[str]:
+    """Return a label for each prompt: itself as the label font can write it, or its number."""
+    return [letterable(prompt) or f"prompt {at}" for at, prompt in enumerate(prompts, start=1)]
+
+
+def letterable(text: str) -> str:
+    """Return text as the label font can write it, which has hardly more than ASCII.
+
+    Accents are left out, as are emoji and other symbols. Empty where letters are of a script that
+    the font does not have: the rest of such a text would say something else.
+    """
+    spelt = "".join(
+        char if _is_drawn(char) else unicodedata.normalize("NFKD", char.translate(_SPELT))
+        for char in text
+    )
+    kept = ""
+    for char in spelt:
+        kind = unicodedata.category(char)[0]
+        if _is_drawn(char):
+            kept += char
+        elif kind in "LN":
+            return ""
+        elif kind == "S":
+            kept += " "
+    return kept if kept == text else " ".join(kept.split())
+
+
+@cache
+def _is_drawn(char: str) -> bool:
+    """Return whether the label font has a character; of others it draws a box."""
+    font = label_font(_PROBE_PX)
+    if char.isspace():
+        return True
+    drawn, box = font.getmask(char), font.getmask(_NO_CHARACTER)
+    return drawn.size != box.size or bytes(drawn) != bytes(box)
 
 
 def wrapped(text: str, font: Font, width_px: int, max_lines: int) -> list[str]:

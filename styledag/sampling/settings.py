@@ -45,6 +45,11 @@ class SampleSettings(StrictSettings):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} holds a value twice")
+        if self.negative_prompt and self.guidance_scale == 1:
+            raise ValueError(
+                "negative_prompt is what guidance leads away from, and guidance_scale 1 is without "
+                "guidance: set it above 1, or leave out negative_prompt"
+            )
         large = next((seed for seed in self.seeds if not -_SEEDS <= seed < _SEEDS), None)
         if large is not None:
             raise ValueError(f"seed {large} has more than 64 bits: choose a smaller one")

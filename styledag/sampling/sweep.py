@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from styledag.sampling import sampler as sampling
 from styledag.sampling.contact_sheet import contact_sheet
 from styledag.sampling.index import SWEPT, prompt_folders, write_shown
+from styledag.sampling.lettering import prompt_labels
 from styledag.sampling.marking import mark_png, marked_png
 from styledag.sampling.sampler import Sample, Sampler, TunedVae
 from styledag.sampling.weights import Weights
@@ -59,16 +60,16 @@ def draw_sweep(
     )
     write_shown(workspace.folder, SWEPT, files)
     first = base.settings.seeds[0]
-    images = {
-        (weight, sample.prompt): sample.image
+    shown = {
+        (weight, sample.prompt): sample
         for weight, drawn in samples.items()
         for sample in drawn
         if sample.seed == first
     }
     strip = contact_sheet(
-        [[images[weight, prompt] for weight in blends] for prompt in base.settings.prompts],
+        ([shown[weight, prompt].image for weight in blends] for prompt in base.settings.prompts),
         title=title,
-        row_labels=base.settings.prompts,
+        row_labels=prompt_labels(base.settings.prompts),
         column_labels=[f"weight {weight:.2f}" for weight in blends],
     )
     (workspace.folder / STRIP).write_bytes(marked_png(strip))

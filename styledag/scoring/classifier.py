@@ -27,6 +27,14 @@ An installed package with an architecture of its own names its module there.
 _ROLE, _WANTED = "classifier", "image classifier"
 
 
+def one_label(classifier: str) -> str:
+    """Return what is wrong with a classifier that has one label, such as one that rates images."""
+    return (
+        f"{classifier} has a single label, so it would take every image for the style: name a "
+        "classifier with two or more, of which one is the style's"
+    )
+
+
 class StyleClassifier:
     """One of transformers' image classifiers, loaded at the first call, in float32.
 
@@ -62,6 +70,8 @@ class StyleClassifier:
             ModelError: If it has no such label.
         """
         labels = {str(name): int(index) for index, name in self._model.config.id2label.items()}
+        if len(labels) < 2:
+            raise ModelError(one_label(str(self.folder)))
         if self.settings.label not in labels:
             raise ModelError(
                 f"classifier {self.folder} has no label {self.settings.label!r}: name one of its "

@@ -68,9 +68,9 @@ class EmbeddingScorer:
             inputs = self._image_processor(
                 [image.convert("RGB") for image in batch], return_tensors="pt"
             )
-            pixel_values = inputs["pixel_values"].to(self._device)
+            on_device = {name: tensor.to(self._device) for name, tensor in inputs.items()}
             with torch.inference_mode():
-                rows.append(self._unit(embed(pixel_values=pixel_values)))
+                rows.append(self._unit(embed(**on_device)))
         return self._checked(rows)
 
     def embed_texts(self, texts: Sequence[str], *, cut: bool = False) -> Float32:
@@ -88,20 +88,53 @@ class EmbeddingScorer:
                 "CLIP or SigLIP model as scores.scorer"
             )
 
-        limit = int(self._model.config.text_config.max_position_embeddings)
-        # SigLIP was trained with every text filled up to the limit.
-        padding = "max_length" if self._model.config.model_type.startswith("siglip") else "longest"
+        limit = self._text_limit
+        padding = "max_length" if self._is_siglip else "longest"
         rows = []
         for batch in batches_of(texts, self.batch_size):
             if not cut:
                 self._check_length(batch, limit)
             inputs = self._tokenizer(
-                list(batch), padding=padding, truncation=True, max_length=limit, return_tensors="pt"
+                [self._spelt(text) for text in batch],
+                padding=padding,
+                truncation=True,
+                max_length=limit,
+                return_tensors="pt",
             )
-            on_device = {name: tensor.to(self._device) for name, tensor in inputs.items()}
+            on_device = {
+                name: tensor.to(self._device)
+                for name, tensor in inputs.items()
+                if not (self._is_siglip and name == "attention_mask")
+            }
             with torch.inference_mode():
                 rows.append(self._unit(self._model.get_text_features(**on_device)))
         return self._checked(rows)
+
+    def reads_whole(self, text: str) -> bool:
+        """Return whether a text is no longer than the model reads; no weights are read.
+
+        Raises:
+            ModelError: If the model has no readable configuration or tokenizer.
+        """
+        return len(self._tokenizer(self._spelt(text)).input_ids) <= self._text_limit
+
+    @cached_property
+    def _is_siglip(self) -> bool:
+        """Whether it was trained on texts in small letters, all filled up and read to the limit.
+
+        Zhai et al. 2023, Tschannen et al. 2025; google-research/big_vision has no mask for them.
+        """
+        return str(read_config(self.folder / CONFIG_FILE).get("model_type")).startswith("siglip")
+
+    def _spelt(self, text: str) -> str:
+        return text.lower() if self._is_siglip else text
+
+    @cached_property
+    def _text_limit(self) -> int:
+        from transformers import AutoConfig
+
+        config = load_transformers(AutoConfig, self.folder, role=_ROLE, wanted=_WANTED)
+        return int(config.text_config.max_position_embeddings)
 
     @cached_property
     def _model(self) -> Any:
@@ -155,7 +188,9 @@ class EmbeddingScorer:
         return rows
 
     def _check_length(self, texts: Sequence[str], limit: int) -> None:
-        for text, ids in zip(texts, self._tokenizer(list(texts)).input_ids, strict=True):
+        for text, ids in zip(
+            texts, self._tokenizer([self._spelt(each) for each in texts]).input_ids, strict=True
+        ):
             if len(ids) > limit:
                 raise StyleFileError(
                     f"prompt {text!r} is {len(ids)} tokens long, but the scorer reads {limit}: "

@@ -15,6 +15,8 @@ from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
 NAMESPACE = "scorer_embeddings"
+_TEXT_CODE = 2
+"""Raise it when the same text gives another embedding."""
 
 
 class Scorer(Embedder, Protocol):
@@ -23,6 +25,9 @@ class Scorer(Embedder, Protocol):
     @property
     def reads_text(self) -> bool:
         """Whether it embeds texts."""
+
+    def reads_whole(self, text: str) -> bool:
+        """Return whether a text is no longer than it reads."""
 
     def embed_texts(self, texts: Sequence[str]) -> Float32:
         """Return one L2-normalised row for each text, float32 ``[n, d]``."""
@@ -60,7 +65,10 @@ def text_embeddings(
     texts: Sequence[str], scorer: Scorer, workspace: Workspace, *, batch_size: int
 ) -> Mapping[str, Float32]:
     """Return the embedding of each text, computing only those that are not known."""
-    keys = {text: item_key(scorer=scorer.version, text=text) for text in sorted(set(texts))}
+    keys = {
+        text: item_key(scorer=scorer.version, code=_TEXT_CODE, text=text)
+        for text in sorted(set(texts))
+    }
     return _remembered(keys, scorer.embed_texts, workspace, batch_size, "embeddings")
 
 

@@ -36,12 +36,12 @@ class Judge:
 
     Attributes:
         reference: Unit embeddings of the style's images; fewer than 2 leave style unmeasured.
-        training: Unit embeddings of the training images, [m, d].
-        training_ids: sha256 of each training image.
+        training: Unit embeddings of the training images as training saw them, [m, d].
+        training_ids: sha256 of the training image of each, twice if mirrored ones are among them.
         threshold: Similarity above which a sample is a copy; ``None`` leaves copying unmeasured.
         base: Unit embedding of the base's image of each prompt and seed.
-        prompts: Unit embedding of each prompt's text; ``None`` leaves it unmeasured how well
-            prompts are shown.
+        prompts: Unit embedding of the text of each prompt; of those without one it stays unmeasured
+            how well they are shown.
     """
 
     reference: Float32
@@ -49,7 +49,7 @@ class Judge:
     training_ids: Sequence[str]
     threshold: float | None
     base: Mapping[Pair, Float32]
-    prompts: Mapping[str, Float32] | None
+    prompts: Mapping[str, Float32]
 
     def row(
         self,
@@ -133,13 +133,15 @@ class Judge:
 
     def _shown(self, pairs: Sequence[Pair], samples: Float32) -> tuple[Estimate, float | None]:
         """Return how well samples show their prompts, and that over the base's."""
-        if self.prompts is None:
+        read = [at for at, (prompt, _) in enumerate(pairs) if prompt in self.prompts]
+        if not read:
             return Estimate(), None
-        texts = np.stack([self.prompts[prompt] for prompt, _ in pairs])
-        shown = text_similarity(samples, texts)
-        base_shown = text_similarity(np.stack([self.base[pair] for pair in pairs]), texts)
+        told = [pairs[at] for at in read]
+        texts = np.stack([self.prompts[prompt] for prompt, _ in told])
+        shown = text_similarity(samples[read], texts)
+        base_shown = text_similarity(np.stack([self.base[pair] for pair in told]), texts)
         share = text_retention(float(shown.mean()), float(base_shown.mean()))
-        return _mean("text_similarity", pairs, shown), rounded(share)
+        return _mean("text_similarity", told, shown), rounded(share)
 
     def _distance(
         self, pairs: Sequence[Pair], samples: Float32, kernel: Kernel = rbf_kernel

@@ -35,7 +35,7 @@ from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "6"
+CODE_VERSION = "7"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
 FAMILIES = "families.parquet"
@@ -81,6 +81,7 @@ def score_model(
     workspace: Workspace,
     classifier: StyleClassifier | None = None,
     other_styles: Mapping[str, Mapping[str, str]] | None = None,
+    mirrored: bool = False,
 ) -> Facts:
     """Judge blends and checkpoints by their images and return the recommendation.
 
@@ -99,6 +100,7 @@ def score_model(
         workspace: Holds the blobs, and takes the scores.
         classifier: Says what it takes for the style, if there is one.
         other_styles: The family of each held-out image of further styles, by style and blob.
+        mirrored: Whether training saw mirror images too, of which copies are looked for then.
 
     Raises:
         DataError: If there is no candidate or no image of the style, or the base lacks a
@@ -112,21 +114,24 @@ def score_model(
     base = dict(zip(base_samples, files.embed(list(base_samples.values())), strict=True))
     training = embed_jpegs(list(style_train), scorer, workspace)
     heldout = embed_jpegs(list(style_heldout), scorer, workspace)
-    threshold = threshold_for(heldout, training, settings.copying_percentile)
+    seen, seen_ids = training, list(style_train)
+    if mirrored:
+        seen = np.concatenate([seen, embed_jpegs(seen_ids, scorer, workspace, mirrored=True)])
+        seen_ids = 2 * seen_ids
+    threshold = threshold_for(heldout, seen, settings.copying_percentile)
+    prompts = [prompt for prompt, _ in base_samples]
+    read = [
+        each for each in dict.fromkeys(prompts) if scorer.reads_text and scorer.reads_whole(each)
+    ]
     judge = Judge(
         reference=heldout if len(heldout) >= _MIN_HELDOUT else training,
-        training=training,
-        training_ids=list(style_train),
+        training=seen,
+        training_ids=seen_ids,
         threshold=threshold,
         base=base,
-        prompts=text_embeddings(
-            [prompt for prompt, _ in base_samples],
-            scorer,
-            workspace,
-            batch_size=settings.batch_size,
-        )
-        if scorer.reads_text
-        else None,
+        prompts=text_embeddings(read, scorer, workspace, batch_size=settings.batch_size)
+        if read
+        else {},
     )
     rows, nearest, families = [], [], []
     for place, candidate in enumerate(candidates):
@@ -148,7 +153,6 @@ def score_model(
             )
     rows = _compared(rows)
     others = other_styles or {}
-    prompts = [prompt for prompt, _ in base_samples]
     shown = [_Others(np.stack(list(base.values())), prompts)]
     shown += [_Others.of(each, scorer, workspace) for each in others.values()]
     gaps = {SCORER: _scorer_gap(shown, heldout, training, style_heldout)}
@@ -158,6 +162,11 @@ def score_model(
         shown += [_Others.of(each, classifier, workspace) for each in others.values()]
         gaps[CLASSIFIER] = _classifier_gap(shown, classifier, style_heldout, workspace)
     notes = _notes(rows, heldout, candidates)
+    if scorer.reads_text and len(read) < len(set(prompts)):
+        notes.append(
+            f"{len(set(prompts)) - len(read)} of {len(set(prompts))} prompts are longer than the "
+            "scorer reads: how well their images show them is not measured"
+        )
     write_rows(workspace.folder / SCORES, rows, ScoreRow)
     write_rows(workspace.folder / NEAREST, nearest, NearestRow)
     write_rows(workspace.folder / FAMILIES, families, FamilyRow)

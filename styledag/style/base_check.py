@@ -1,5 +1,6 @@
 """Whether a style's settings fit its base, known before anything is gathered or trained."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,11 @@ from styledag.scoring.records import styled
 from styledag.style.model import Style
 from styledag.style.yaml_lines import Location
 from styledag.training.recipe import Recipe
+
+_WEB_UI_SYNTAX = re.compile(
+    r"\([^()]*[^()\d\s]\s*:\s*\d*\.\d+\s*\)|<(?:lora|lyco|hypernet|embedding):[^<>]*>",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
     for name, recipe in style.recipes.items():
         yield from _recipe(("recipes", name), recipe, base)
     yield from _blocks(("blends", "block_weights"), style.blends.block_weights, base)
+    yield from _refused(("blends", "method"), lambda: _check_method(style, base))
     yield from _parts(style, base)
     yield from _sizes(style, base)
     samples = style.samples
@@ -51,6 +58,13 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
         lambda: base.sampler(samples.scheduler, samples.num_inference_steps, own),
     )
     for location, text in _prompts(style, base.tokens).items():
+        syntax = _WEB_UI_SYNTAX.search(text)
+        if syntax:
+            yield Mismatch(
+                location,
+                f"has {syntax[0]!r}, which web UIs read as a weight or a file to load, and the "
+                "base as words of the prompt: write the words alone",
+            )
         count, limit = base.tokens.count(text), base.tokens.limit
         if count > limit:
             yield Mismatch(
@@ -63,6 +77,13 @@ def mismatches(style: Style, base: Base) -> Iterator[Mismatch]:
                 location,
                 f"is {count} tokens long without a caption, but the base reads {limit}: shorten it",
             )
+
+
+def _check_method(style: Style, base: Base) -> None:
+    """Check the merge method's settings against the denoiser's tensors; most have none to check."""
+    method = style.blends.method
+    if method.reads_names:
+        method.check_names(base.denoiser(device="meta").state_dict())
 
 
 def _parts(style: Style, base: Base) -> Iterator[Mismatch]:
@@ -127,6 +148,13 @@ def _recipe(location: Location, recipe: Recipe, base: Base) -> Iterator[Mismatch
 
     yield from _blocks((*location, "blocks"), recipe.blocks or (), base)
     yield from _blocks((*location, "block_rates"), recipe.block_rates, base)
+    prior = recipe.prior
+    if prior is not None:
+        own = base.latents.shape(width_px=base.size_px[0], height_px=base.size_px[1])
+        yield from _refused(
+            (*location, "prior", "num_inference_steps"),
+            lambda: base.sampler(base.usual_sampler, prior.num_inference_steps, own),
+        )
     everywhere = replace(recipe, blocks=None, block_rates={})
     yield from _refused((*location, "trained"), lambda: Trainable(base, everywhere))
     yield from _refused(

@@ -69,6 +69,14 @@ def test_what_has_no_schedule_of_betas_is_refused(
         training_schedule(write_schedule(tmp_path / "scheduler", **config))
 
 
+def test_continuous_timesteps_are_refused_though_the_class_has_betas(tmp_path: Path) -> None:
+    folder = write_schedule(
+        tmp_path / "scheduler", _class_name="EulerDiscreteScheduler", timestep_type="continuous"
+    )
+    with pytest.raises(ModelError, match="has continuous timesteps"):
+        training_schedule(folder)
+
+
 def test_what_is_not_stated_is_as_in_the_class_that_is_named(tmp_path: Path) -> None:
     """LCM's betas are scaled linearly where none are stated, DDPM's are not."""
     folder = write_schedule(tmp_path / "scheduler", _class_name="LCMScheduler")

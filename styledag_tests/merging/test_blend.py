@@ -1,12 +1,13 @@
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -16,6 +17,7 @@ from styledag.merging.settings import BlendSettings
 from styledag.settings import canonical_json
 from styledag.store.digest import folder_digest
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
+from styledag_tests.bases.tiny_parts import tiny_autoencoder
 from styledag_tests.peak_memory import bytes_above_start
 
 BLOCKS = {"up.0": "up_blocks.0", "mid": "mid_block"}
@@ -229,6 +231,52 @@ def test_another_configuration_is_named(base: Path, tuned: Path, tmp_path: Path)
     (other / CONFIG_FILE).write_text(json.dumps(config | {"attention_head_dim": 2}))
     with pytest.raises(ModelError, match=r"'attention_head_dim' is 4 in .*, but 2 in"):
         blend_unet(base, other, 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"sample_size": 96},
+        {"upcast_attention": None},
+        {"attention_head_dim": [4, 4]},
+        {"cross_attention_dim": [8, 8]},
+        {"_diffusers_version": "0.6.0"},
+    ],
+)
+def test_a_configuration_that_says_the_same_otherwise_is_blended(
+    base: Path, tuned: Path, tmp_path: Path, same: dict[str, object]
+) -> None:
+    shutil.copytree(tuned, tmp_path / "tuned")
+    path = tmp_path / "tuned" / CONFIG_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | same))
+    blend_unet(base, tmp_path / "tuned", 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
+    config = json.loads((base / CONFIG_FILE).read_text())
+    assert json.loads((tmp_path / "out" / CONFIG_FILE).read_text()) == config
+
+
+@pytest.mark.parametrize("old", ["base", "tuned"])
+def test_an_autoencoder_of_either_naming_is_blended_and_diffusers_loads_it(
+    tmp_path: Path, old: str
+) -> None:
+    for name in ("base", "tuned"):
+        with torch.random.fork_rng():
+            torch.manual_seed(len(name))
+            tiny_autoencoder(latent_channels=4, scaling_factor=0.2).save_pretrained(tmp_path / name)
+    expected = {
+        name: (each + load_file(tmp_path / "tuned" / WEIGHTS_FILE)[name]) / 2
+        for name, each in load_file(tmp_path / "base" / WEIGHTS_FILE).items()
+    }
+    file = tmp_path / old / WEIGHTS_FILE
+    renamed = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    old_names = {name: name for name in expected}
+    for new, former in renamed.items():
+        old_names = {n: each.replace(f".{new}.", f".{former}.") for n, each in old_names.items()}
+    save_file({old_names[name]: each for name, each in load_file(file).items()}, file)
+    folders = tmp_path / "base", tmp_path / "tuned"
+    blend_unet(*folders, 0.5, tmp_path / "out", parents=PARENTS, base_share=0)
+    vae = AutoencoderKL.from_pretrained(tmp_path / "out")
+    for name, tensor in vae.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name])
 
 
 def test_a_full_disk_ends_in_one_sentence(base: Path, tuned: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import io
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -94,3 +95,16 @@ def test_a_single_frame_is_its_own_loop() -> None:
 def test_many_wide_frames_side_by_side_are_reduced_to_the_limit() -> None:
     frame = labelled_frame([Image.new("RGB", (512, 512))] * 4, "epoch 3")
     assert frame.width == 1280
+
+
+def test_the_label_of_many_frames_side_by_side_is_as_large_as_that_of_one() -> None:
+    cells = [Image.new("RGB", (512, 512), "#204060")] * 12
+    many, one = labelled_frame(cells, "epoch 12"), labelled_frame(cells[:1], "epoch 12")
+    small = labelled_frame([Image.new("RGB", (192, 192), "#204060")], "epoch 12")
+    assert ink_height(one) > ink_height(many) == ink_height(small)
+
+
+def ink_height(frame: Image.Image) -> int:
+    """Return how many rows of pixels a black label takes."""
+    dark = np.asarray(frame.convert("L")) < 40
+    return int(dark.any(axis=1).sum())

@@ -1,4 +1,7 @@
-from styledag.sampling.lettering import label_font, wrapped
+import pytest
+
+from styledag.sampling.index import prompt_folders
+from styledag.sampling.lettering import label_font, prompt_labels, wrapped
 
 
 def test_lines_fit_the_width_and_lose_no_word() -> None:
@@ -22,3 +25,31 @@ def test_what_finds_no_room_ends_in_an_ellipsis() -> None:
     assert len(lines) == 3
     assert lines[-1].endswith("…")
     assert font.getlength(lines[-1]) <= 100
+
+
+@pytest.mark.parametrize(
+    ("prompt", "label"),
+    [
+        ("a red fox, “quoted”", "a red fox, “quoted”"),
+        ("café à l'Ångström", "cafe a l'Angstrom"),
+        ("e\N{COMBINING ACUTE ACCENT}te\N{COMBINING ACUTE ACCENT}", "ete"),
+        ("🦊 fox — in snow", "fox - in snow"),
+        ("👩\N{ZERO WIDTH JOINER}🍳 cook", "cook"),
+        ("猫の絵", "prompt 1"),
+        ("кот", "prompt 1"),
+        ("a 猫", "prompt 1"),
+        ("🦊", "prompt 1"),
+        ("", "prompt 1"),
+    ],
+)
+def test_a_label_has_no_boxes_in_place_of_letters(prompt: str, label: str) -> None:
+    assert prompt_labels([prompt]) == [label]
+    font = label_font(16)
+    box = bytes(font.getmask("\U0010ffff"))
+    assert not [char for char in label if not char.isspace() and bytes(font.getmask(char)) == box]
+
+
+def test_a_prompt_without_a_label_has_the_number_of_its_folder() -> None:
+    prompts = ["a fox", "猫", "кот"]
+    assert prompt_labels(prompts) == ["a fox", "prompt 2", "prompt 3"]
+    assert list(prompt_folders(prompts).values()) == ["a-fox-01", "prompt-02", "prompt-03"]

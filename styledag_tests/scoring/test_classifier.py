@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from transformers import ViTConfig, ViTForImageClassification
 
 from styledag.demo.judge import COLOURS, ArtistJudge, palette_and_shades
 from styledag.errors import ModelError
@@ -54,6 +55,16 @@ def classifier(folder: Path, label: str = "twemoji", *prompts: str) -> StyleClas
 @pytest.fixture
 def scorer(starter: Path) -> EmbeddingScorer:
     return EmbeddingScorer(starter / "clip", "v" * 64, CPU)
+
+
+def test_a_classifier_of_one_label_is_refused(tmp_path: Path) -> None:
+    config = ViTConfig(
+        num_labels=1, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, image_size=16, patch_size=8,
+    )  # fmt: skip
+    ViTForImageClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="has a single label"):
+        _ = classifier(tmp_path, "LABEL_0").label
 
 
 def test_the_share_that_is_taken_for_the_style_rises_with_it(

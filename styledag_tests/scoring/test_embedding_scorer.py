@@ -11,6 +11,9 @@ from transformers import (
     CLIPModel,
     Dinov2Config,
     Dinov2Model,
+    Siglip2Config,
+    Siglip2ImageProcessor,
+    Siglip2Model,
     SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
@@ -120,9 +123,30 @@ def test_siglips_products_are_its_own_logits(siglip: Path) -> None:
     )
     pixels = AutoImageProcessor.from_pretrained(siglip, backend="pil")(images, return_tensors="pt")
     with torch.inference_mode():
-        logits = model(**inputs, **pixels).logits_per_image
+        # As it was trained: without a mask, texts are read with what they are filled up by.
+        logits = model(input_ids=inputs["input_ids"], **pixels).logits_per_image
         expected = ((logits - model.logit_bias) / model.logit_scale.exp()).numpy()
     np.testing.assert_allclose(scorer(images) @ scorer.embed_texts(texts).T, expected, atol=1e-5)
+
+
+def test_siglip_reads_texts_in_small_letters(siglip: Path) -> None:
+    small, large = EmbeddingScorer(siglip, "v", CPU).embed_texts(["a red fox", "A Red FOX"])
+    np.testing.assert_array_equal(small, large)
+
+
+def test_siglip_of_many_shapes_embeds_images_of_each(starter: Path, tmp_path: Path) -> None:
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    config = Siglip2Config(
+        text_config={**small, "num_hidden_layers": 1, "max_position_embeddings": 16},
+        vision_config={**small, "num_hidden_layers": 1, "num_patches": 16, "patch_size": 8},
+    )
+    Siglip2Model(config).save_pretrained(tmp_path)
+    Siglip2ImageProcessor(patch_size=8, max_num_patches=16).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(starter / "clip").save_pretrained(tmp_path)
+    wide, tall = Image.new("RGB", (96, 32), "red"), Image.new("RGB", (32, 96), "red")
+    together = EmbeddingScorer(tmp_path, "v", CPU)([wide, tall])
+    assert together.shape == (2, 16)
+    np.testing.assert_allclose(EmbeddingScorer(tmp_path, "v", CPU)([tall]), together[1:], atol=1e-5)
 
 
 def test_dinov2_embeds_images_and_reads_no_text(dinov2: Path) -> None:

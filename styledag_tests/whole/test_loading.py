@@ -40,6 +40,14 @@ def test_a_model_loads_as_a_pipeline_that_draws(
     assert pipeline("a cat face", num_inference_steps=1).images[0].size == (64, 64)
 
 
+@pytest.mark.parametrize("dtype", ["bf16", torch.bfloat16])
+def test_a_model_loads_in_a_dtype_as_diffusers_has_it(
+    undisturbed: Undisturbed, dtype: str | torch.dtype
+) -> None:
+    pipeline = styledag.load(MODEL, project=undisturbed.project.root, dtype=dtype)
+    assert {each.dtype for each in (pipeline.unet, pipeline.vae)} == {torch.bfloat16}
+
+
 def test_a_style_loads_as_its_dataset(undisturbed: Undisturbed) -> None:
     loaded = styledag.load(STYLE, project=undisturbed.project.styles_folder)
 

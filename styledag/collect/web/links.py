@@ -61,8 +61,14 @@ def ascii_host(name: str) -> str:
     Raises:
         ValueError: If it is no name (WHATWG URL standard, domain to ASCII).
     """
-    if name.isascii():
-        return name
+    host = name if name.isascii() else _encoded(name)
+    # The older standard makes a space of a no-break space, and "a/c" of one sign.
+    if _FORBIDDEN_IN_HOST & set(host):
+        raise ValueError(f"{name!r} is no host")
+    return host
+
+
+def _encoded(name: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode()
     except idna.IDNAError:
@@ -98,10 +104,7 @@ def _one_spelling(url: str) -> str:
     if parts.scheme not in _WEB or not parts.hostname or "@" in parts.netloc:
         return url
     name = unquote(parts.hostname).lower()
-    is_ip6 = ":" in parts.hostname
-    if not is_ip6 and _FORBIDDEN_IN_HOST & set(name):
-        raise ValueError(f"{name!r} is no host")
-    host = f"[{name}]" if is_ip6 else ascii_host(name)
+    host = f"[{name}]" if ":" in parts.hostname else ascii_host(name)
     port = "" if parts.port in (None, _WEB[parts.scheme]) else f":{parts.port}"
     path = quote(parts.path or "/", safe=_KEPT)
     return urlunsplit((parts.scheme, host + port, path, parts.query, ""))

@@ -1,6 +1,7 @@
 """Whether what a style reads of other models and styles is there and fits, before anything runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from styledag.bases.base import Base
@@ -8,16 +9,16 @@ from styledag.errors import StyledagError
 from styledag.graph.blending.models import denoiser_part
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
+from styledag.merging.parents import Parent, common_config, common_specs, differing_keys
 from styledag.models.config import read_config
-from styledag.models.reference import check_model
+from styledag.models.reference import ModelReference, check_model
+from styledag.models.soundness import open_part
 from styledag.style.base_check import Mismatch
 from styledag.style.model import Style
 from styledag.tensors.layout import CONFIG_FILE
 
 _TRAINED_AS = {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}
 """What a scheduler's configuration states of a denoiser's training, by its default."""
-_FREE_OF_WEIGHTS = ("sample_size", "_name_or_path", "_diffusers_version")
-"""Keys of a configuration that no weight depends on."""
 
 
 def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
@@ -43,8 +44,16 @@ def mixed_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[
                 yield Mismatch(("blends", "mixed", blend, str(model)), why)
 
 
-def outside_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterator[Mismatch]:
+def outside_mismatches(
+    catalogue: Catalogue, name: str, style: Style, *, reads_values: bool
+) -> Iterator[Mismatch]:
     """Yield the models from outside the graph that cannot be blended: missing, or of another kind.
+
+    Args:
+        catalogue: The project's.
+        name: The style's.
+        style: The style.
+        reads_values: Whether their weights are searched for NaN and infinity.
 
     Raises:
         StyledagError: If the style's own base cannot be found.
@@ -56,7 +65,10 @@ def outside_mismatches(catalogue: Catalogue, name: str, style: Style) -> Iterato
             other = catalogue.base(reference)
             why = _why_unlike(own, other, name, "names")
             parts = (*denoiser_part(other.parts), *beside)
-            check_model(reference, project=catalogue.project.root, parts=parts)
+            root = catalogue.project.root
+            check_model(reference, project=root, parts=parts, values=reads_values)
+            if not why:
+                _check_alike(catalogue, style.base, reference, parts)
         except StyledagError as exc:
             why = f"cannot be blended with: {exc}"
         if why:
@@ -102,12 +114,11 @@ def _why_unlike(own: Base, other: Base, name: str, verb: str) -> str:
             "one family can be mixed"
         )
     own_config, config = _config(own), _config(other)
-    for key in sorted(own_config.keys() & config.keys() - set(_FREE_OF_WEIGHTS)):
-        if own_config[key] != config[key]:
-            return (
-                f"{verb} a base whose denoiser is of another shape: {key!r} is {config[key]!r}, "
-                f"but {own_config[key]!r} in that of {name}"
-            )
+    for key in differing_keys(own_config, config):
+        return (
+            f"{verb} a base whose denoiser is of another shape: {key!r} is {config[key]!r}, "
+            f"but {own_config[key]!r} in that of {name}"
+        )
     own_schedule, schedule = _schedule(own), _schedule(other)
     for key in _TRAINED_AS:
         if own_schedule[key] != schedule[key]:
@@ -117,6 +128,34 @@ def _why_unlike(own: Base, other: Base, name: str, verb: str) -> str:
                 "alike"
             )
     return ""
+
+
+def _check_alike(
+    catalogue: Catalogue, own: ModelReference, other: ModelReference, parts: Sequence[str]
+) -> None:
+    """Check that parts of two models have the same tensors, by what is there without a download.
+
+    Raises:
+        ModelError: If they have not, or compute otherwise.
+    """
+    base, theirs = catalogue.base(own), catalogue.base(other)
+    for part in parts:
+        common_config(base.folder / part, theirs.folder / part)
+        if not (
+            _has_weights(catalogue, own, base, part)
+            and _has_weights(catalogue, other, theirs, part)
+        ):
+            continue
+        with ExitStack() as opened:
+            ours = Parent(opened.enter_context(open_part(base.folder, part, variant=own.variant)))
+            reader = open_part(theirs.folder, part, variant=other.variant)
+            common_specs(ours, Parent(opened.enter_context(reader), ours))
+
+
+def _has_weights(catalogue: Catalogue, reference: ModelReference, base: Base, part: str) -> bool:
+    """Return whether a part's own weights are on this machine, and none from another file."""
+    is_replaced = reference.denoiser is not None and part == base.parts.denoiser
+    return not is_replaced and catalogue.path(reference.model).exists()
 
 
 def _schedule(base: Base) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
+from styledag.store.artifact import Artifact
 
 if TYPE_CHECKING:
     from styledag.bases.latents import LatentSpace, LatentsShape
@@ -22,8 +23,9 @@ def planned_training(
 ) -> tuple["PlannedTraining", str]:
     """Return a model's training, and where the number of its images is from.
 
-    The newest asset on the way to training counts: the encoded dataset, the dataset, or images
-    that are collected already. With none of them, :data:`ASSUMED_IMAGES` are assumed.
+    The newest asset on the way to training counts: the encoded dataset, a dataset that was not
+    encoded yet, or images that are collected already. With none of them, :data:`ASSUMED_IMAGES` are
+    assumed.
 
     Raises:
         StyleFileError: If the style or the recipe is missing.
@@ -68,9 +70,18 @@ def _facts(catalogue: Catalogue, model: Partition) -> tuple[Mapping[str, Any], s
         ("raw_images", model.style),
     ):
         artifact = catalogue.store.current(asset, partition)
-        if artifact is not None and _images(artifact.facts):
+        if artifact is not None and _images(artifact.facts) and not _is_former(catalogue, artifact):
             return artifact.facts, f"as counted in {asset}"
     return {"kept": ASSUMED_IMAGES}, ASSUMED
+
+
+def _is_former(catalogue: Catalogue, artifact: Artifact) -> bool:
+    """Return whether what was encoded is another dataset than the newest."""
+    read = next((each for each in artifact.build.inputs if each.name == "image_dataset"), None)
+    if read is None:
+        return False
+    newest = catalogue.store.current(read.name, read.partition)
+    return newest is not None and newest.version != read.version
 
 
 def _images(facts: Mapping[str, Any]) -> int:

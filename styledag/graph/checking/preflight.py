@@ -1,8 +1,8 @@
 """What can be known to fail before anything is fetched or trained: one list for doctor and run."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
 from styledag.bases.ip_adapter import ip_adapter_base
 from styledag.captions.chat import EXTRA, missing_packages
@@ -15,24 +15,23 @@ from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import missing_styles, mixed_mismatches, outside_mismatches
 from styledag.graph.checking.parts_check import check_plain, check_stored_parts
+from styledag.graph.checking.passed import passed_key
 from styledag.graph.checking.publication_check import check_publication
-from styledag.graph.checking.training_check import check_training, require_average
+from styledag.graph.checking.training_check import check_steps, check_training
 from styledag.graph.names import Partition
 from styledag.graph.stage import Declaration
 from styledag.images.overlaid_text import reader_version
 from styledag.images.review import Review, read_review
 from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
-from styledag.models.files import SMALL_FILES
 from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
-from styledag.settings import json_digest
-from styledag.store.items import item_key
+from styledag.scoring.classifier import one_label
 from styledag.style.base_check import Mismatch, mismatches
 from styledag.style.load import style_lines
 from styledag.style.model import Style
 from styledag.style.yaml_lines import line_of
-from styledag.tensors.layout import CONFIG_FILE, is_weights
+from styledag.tensors.layout import CONFIG_FILE
 from styledag.training.recipe import Recipe
 
 _PASSED = "preflight"
@@ -68,15 +67,14 @@ def require_ready(
     failed += _failed(_check_curation(catalogue, style, declared, assets))
     failed += _failed(check_publication(style, declared, recipes, asks=False))
     if not assets or "merged_unet" in assets:
-        failed += _failed(_check_blends(catalogue, style, declared))
+        failed += _failed(_check_blends(catalogue, style, declared, reads_values=False))
     if not assets or "scores" in assets:
         failed += _check_other_styles(catalogue, style, declared)
     if not failed:
-        for recipe in recipes or declared.recipes:
-            require_average(catalogue, Partition(style, recipe), compute)
-        key = _passed_key(catalogue, declared, recipes, compute)
+        key = passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
             failed += _failed(_check_models(catalogue, style, declared, reads_values=True))
+            failed += _failed(_check_blends(catalogue, style, declared, reads_values=True))
             failed += _failed(_check_fit(catalogue, style, declared, recipes, compute))
             if not failed:
                 catalogue.store.items.put_json(_PASSED, key, True)
@@ -138,6 +136,10 @@ def check_style(
     yield from models
     if models[0].is_fine:
         yield from _check_fit(catalogue, name, style, recipes, compute)
+        yield from _failed(
+            checked(f"{model}: steps", partial(check_steps, catalogue, model, compute))
+            for model in (Partition(name, recipe) for recipe in recipes or style.recipes)
+        )
     endpoint = style.captions.endpoint
     if endpoint is not None:
         yield checked(f"{name}: captioner", lambda: ask_endpoint(endpoint))
@@ -145,7 +147,7 @@ def check_style(
     yield from _check_curation(catalogue, name, style, ())
     yield from check_publication(name, style, recipes, asks=True)
     if models[0].is_fine:
-        yield from _check_blends(catalogue, name, style)
+        yield from _check_blends(catalogue, name, style, reads_values=True)
     yield from _check_other_styles(catalogue, name, style)
 
 
@@ -167,18 +169,20 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
             yield Finding(f"{name}: {package}", False, detail)
 
 
-def _check_blends(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
+def _check_blends(
+    catalogue: Catalogue, name: str, style: Style, *, reads_values: bool
+) -> Iterator[Finding]:
     """Yield whether blends can be made that read more than the base and one of its models."""
     read = [*style.blends.mixed, *(key for _, key in style.blends.outside)]
     if not read:
         return
     subject = f"{name}: blends of several models"
     try:
-        found = [
-            Finding(subject, False, _located(catalogue, name, each))
-            for look in (mixed_mismatches, outside_mismatches)
-            for each in look(catalogue, name, style)
+        wrong = [
+            *mixed_mismatches(catalogue, name, style),
+            *outside_mismatches(catalogue, name, style, reads_values=reads_values),
         ]
+        found = [Finding(subject, False, _located(catalogue, name, each)) for each in wrong]
     except StyledagError as exc:
         found = [Finding(subject, False, str(exc))]
     yield from found or [Finding(subject, True, ", ".join(read))]
@@ -271,11 +275,15 @@ def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Find
         labels = read_config(folder / CONFIG_FILE).get("id2label", {}).values()
     except StyledagError:
         return  # the finding of the classifier itself reports it
-    if labels and classifier.label not in labels:
+    fault = None
+    if len(labels) == 1:
+        fault = Mismatch(("scores", "classifier"), f"is of no use: {one_label(classifier.model)}")
+    elif labels and classifier.label not in labels:
         fault = Mismatch(
             ("scores", "classifier", "label"),
             f"is {classifier.label!r}, but {classifier.model} has {', '.join(labels)}: name one",
         )
+    if fault is not None:
         yield Finding(f"{name}: classifier's label", False, _located(catalogue, name, fault))
 
 
@@ -366,24 +374,3 @@ def _located(catalogue: Catalogue, name: str, mismatch: Mismatch) -> str:
     """Return a mismatch with the file and the line of its key."""
     path = catalogue.project.style_paths[name]
     return f"{path}:{line_of(mismatch.location, style_lines(path))}: {mismatch}"
-
-
-def _passed_key(
-    catalogue: Catalogue, style: Style, recipes: Sequence[str], compute: ComputeSettings
-) -> str:
-    folder = catalogue.configurations(style.base)
-    return item_key(
-        style=json_digest(style.model_dump(mode="json")),
-        recipes=list(recipes),
-        device=compute.device,
-        base=[
-            [path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns]
-            for path in _read_files(folder)
-        ],
-    )
-
-
-def _read_files(folder: Path) -> list[Path]:
-    """Return a base's configurations, tokenizer and weights, which is all that is checked of it."""
-    found = ((path, path.name) for path in folder.rglob("*"))
-    return sorted(path for path, name in found if name.endswith(SMALL_FILES) or is_weights(name))

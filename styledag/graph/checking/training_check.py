@@ -1,4 +1,4 @@
-"""Whether a model's training fits the memory and the disk that are there."""
+"""Whether a model's training fits the memory and the disk that are there, and has enough steps."""
 
 import shutil
 from collections.abc import Iterator
@@ -37,35 +37,32 @@ def check_training(
     except StyledagError as exc:
         yield Finding(f"{model}: training", False, str(exc))
         return
-    try:
-        require_average(catalogue, model, compute)
-    except StyledagError as exc:
-        yield Finding(f"{model}: average", False, str(exc))
     yield _memory(model, planned, estimate)
     yield encoders
     yield _disk(catalogue, model, estimate)
 
 
-def require_average(catalogue: Catalogue, model: Partition, compute: ComputeSettings) -> None:
-    """Check that a model's average will be one, as a check of the trained model asks.
-
-    Its steps are known once the images are counted; before that, and where the check is no error,
-    nothing is refused.
+def check_steps(catalogue: Catalogue, model: Partition, compute: ComputeSettings) -> str:
+    """Return how many optimiser steps a model is trained for, once the images are counted.
 
     Raises:
-        StyledagError: If nearly all of it would be the base, or the newest weights.
+        TrainingError: If they end before the learning rate has risen, or if nearly all of the
+            average would be the base or the newest weights, where the check of the trained model
+            is an error.
+        StyledagError: If the training cannot be planned.
     """
     from styledag.training.averaging.ema import base_share, ema_decay
+    from styledag.training.schedule import Schedule
 
-    recipe = catalogue.declaration(model).recipe
-    ema = recipe.ema
+    planned, source = planned_training(catalogue, model, resolve_compute(compute))
+    steps, recipe = planned.steps, planned.recipe
+    if source == ASSUMED:
+        return "known once the images are counted"
+    Schedule.of(recipe, total_steps=steps)
+    known, ema = f"{steps}, images {source}", recipe.ema
     is_error = "average_is_its_own" in catalogue.style(model.style).checks.errors
     if ema.mode == "none" or recipe.stopping is not None or not is_error:
-        return
-    planned, source = planned_training(catalogue, model, resolve_compute(compute))
-    if source == ASSUMED:
-        return
-    steps = planned.steps
+        return known
     shares = {
         "base": base_share(ema, steps, total_steps=steps),
         "newest weights": 1 - ema_decay(ema, steps, total_steps=steps),
@@ -73,6 +70,7 @@ def require_average(catalogue: Catalogue, model: Partition, compute: ComputeSett
     why = not_its_own(asdict(ema), shares)
     if why:
         raise TrainingError(f"{model}: after {steps} steps {why}")
+    return known
 
 
 def _memory(model: Partition, planned: "PlannedTraining", estimate: "Estimate") -> Finding:

@@ -31,6 +31,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     """
     from styledag.sampling.contact_sheet import contact_sheet
     from styledag.sampling.grid import write_samples
+    from styledag.sampling.lettering import prompt_labels
     from styledag.sampling.marking import marked_png
 
     snapshot: Snapshot = inputs.content
@@ -52,7 +53,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
         [[sample.image for sample in samples]],
         title=f"epoch {snapshot.epoch}",
         row_labels=[f"seed {settings.seeds[0]}"],
-        column_labels=[sample.prompt for sample in samples],
+        column_labels=prompt_labels([sample.prompt for sample in samples]),
     )
     (workspace.folder / THUMBNAILS).write_bytes(marked_png(sheet))
     read = inputs.upstream["encoded_dataset"].build.inputs

@@ -91,6 +91,7 @@ def _judge(inputs: Inputs, workspace: Workspace, swept: "Mapping[float, Weights]
         workspace=workspace,
         classifier=classifier,
         other_styles=other_styles,
+        mirrored=bool(inputs.upstream["encoded_dataset"].build.settings["flip"]),
     )
 
 

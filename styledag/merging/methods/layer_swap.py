@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from styledag.errors import ModelError
 from styledag.merging.method import MergeSettings, Parents, merge_method
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class LayerSwap(MergeSettings):
     """lerp where a tensor's name matches, the base elsewhere: weights 0 and 1 are bit-exact."""
 
+    reads_names: ClassVar[bool] = True
     type: Literal["layer_swap"] = setting("layer_swap", help="Only some layers.")
     layers: tuple[str, ...] = setting(
         min_length=1,

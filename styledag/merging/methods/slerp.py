@@ -19,7 +19,7 @@ class Slerp(MergeSettings):
         0.9995,
         gt=0,
         le=1,
-        help="Cosine above which two tensors are interpolated linearly instead, as nearly all "
+        help="Cosine from which on two tensors are interpolated linearly instead, as nearly all "
         "tensors of a short fine-tune are.",
     )
 
@@ -48,7 +48,7 @@ def slerp(base: "Tensor", tuned: "Tensor", weight: float, *, parallel: float) ->
         return tuned if weight else base
     norms = float(torch.linalg.vector_norm(base)) * float(torch.linalg.vector_norm(tuned))
     cosine = _dot(base, tuned) / norms if norms else 1.0
-    if abs(cosine) > parallel:
+    if abs(cosine) >= parallel:
         return torch.lerp(base, tuned, weight)
     angle = torch.tensor(cosine, dtype=torch.float64).clamp(-1, 1).arccos()
     shares = torch.sin(angle * torch.tensor([1 - weight, weight])) / torch.sin(angle)

@@ -74,6 +74,8 @@ def test_a_query_is_in_the_pages_encoding_and_a_path_in_utf_8() -> None:
         "http://a%2Fb/",
         "http:\x080",
         "http://ü..x/",
+        "http://a\u00a0b\u2603.example/",  # a space by the older standard of names
+        "http://a\u2100b\u2603.example/",  # a/c by it
     ],
 )
 def test_what_is_no_address_is_refused(link: str) -> None:

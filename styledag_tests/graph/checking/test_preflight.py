@@ -24,7 +24,6 @@ from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.bases.families import tiny_families
-from styledag_tests.cli.made_project import make_dataset
 from styledag_tests.graph.checking.conftest import CPU, edit, line_of
 from styledag_tests.whole.small_project import STYLE
 
@@ -173,13 +172,38 @@ def test_what_is_known_to_fail_is_refused_before_a_run(
             r"samples\.negative_prompt is 161 tokens long",
         ),
         (
+            "a rocket",
+            "'a (red fox:1.3) in snow'",
+            "prompts:",
+            r"samples\.prompts\[1\] has '\(red fox:1\.3\)', which web UIs read as a weight",
+        ),
+        (
+            "a rocket",
+            "'a fox <lora:flat_style:0.8>'",
+            "prompts:",
+            r"samples\.prompts\[1\] has '<lora:flat_style:0\.8>'",
+        ),
+        (
+            "num_inference_steps: 4",
+            "num_inference_steps: 600",
+            "scheduler:",
+            r"samples\.scheduler does not fit: ddim in 600 steps would begin at timestep 599",
+        ),
+        (
+            "    batch_size: 8",
+            "    batch_size: 8\n    instance_prompt: a sks drawing\n"
+            "    prior: {class_prompt: a drawing, num_inference_steps: 600}",
+            "prior:",
+            r"recipes\.full\.prior\.num_inference_steps does not fit: \S+ in 600 steps",
+        ),
+        (
             "    batch_size: 8",
             "    batch_size: 8\n    blocks: [top]",
             "blocks:",
             r"recipes\.full\.blocks\[0\] names block 'top'",
         ),
     ],
-    ids=["prompt", "negative prompt", "blocks"],
+    ids=["prompt", "negative prompt", "weighted", "lora", "steps", "prior", "blocks"],
 )
 def test_what_does_not_fit_the_base_is_refused_with_its_line(
     catalogue: Catalogue, find: str, replace: str, key: str, message: str
@@ -348,17 +372,3 @@ def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
         require_ready(catalogue, STYLE, (), CPU)
     (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
     assert finding.subject == f"{STYLE}: captioner's packages"
-
-
-def test_an_average_that_would_be_none_is_refused_once_the_images_are_counted(
-    catalogue: Catalogue,
-) -> None:
-    """The check of the trained model would fail it, after all of its steps."""
-    edit(catalogue.project.root, r"base_share: 0\.3", "decay: 0.9999")
-    require_ready(catalogue, STYLE, (), CPU)  # how many steps there are is not known
-
-    make_dataset(catalogue, range(6))
-    with pytest.raises(StyledagError, match=r"after 2 steps 100\.0% of the average are the base"):
-        require_ready(catalogue, STYLE, (), CPU)
-    edit(catalogue.project.root, r"\nblends:", "\nchecks: {errors: [nothing_lost]}\nblends:")
-    require_ready(catalogue, STYLE, (), CPU)

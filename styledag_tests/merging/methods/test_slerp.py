@@ -15,6 +15,13 @@ def test_an_arc_worked_by_hand() -> None:
     assert third.tolist() == pytest.approx([math.sin(math.pi / 3), 2 * math.sin(math.pi / 6)])
 
 
+@pytest.mark.parametrize("times", [1, -1, 0])
+def test_without_a_limit_what_has_no_angle_is_linear(times: int) -> None:
+    base = torch.ones(4)
+    found = slerp(base, times * base, 0.25, parallel=1.0)
+    torch.testing.assert_close(found, torch.lerp(base, times * base, 0.25))
+
+
 def test_it_is_mergekits() -> None:
     # tools/merge_references.py. mergekit 0.1.5: slerp with t 0.3; its dot_threshold is 0.9995 too.
     expected = [0.6341234, -1.1755157, 1.7328224, 0.2552409, -0.7502673, 1.4387138]

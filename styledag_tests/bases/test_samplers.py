@@ -1,0 +1,29 @@
+import pytest
+
+from styledag.bases.samplers import diffusion_sampler
+from styledag.errors import StyleFileError
+
+SD15 = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+}
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpm++", "euler", "euler_a"])
+@pytest.mark.parametrize("steps", [2, 3, 4, 10, 25, 50, 100, 150, 300])
+def test_usual_numbers_of_steps_begin_with_noise(name: str, steps: int) -> None:
+    assert len(diffusion_sampler(name, SD15, steps).timesteps) == steps
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"), [("ddim", 600), ("ddim", 1000), ("euler", 400), ("dpm++", 1000)]
+)
+def test_steps_that_would_begin_in_the_middle_are_refused(name: str, steps: int) -> None:
+    with pytest.raises(StyleFileError, match=rf"{steps} steps would begin at timestep \d+ of 1000"):
+        diffusion_sampler(name, SD15, steps)
+    trailing = {**SD15, "timestep_spacing": "trailing"}
+    assert float(diffusion_sampler(name, trailing, steps).timesteps[0]) == 999
