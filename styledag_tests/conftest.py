@@ -1,6 +1,7 @@
 """Fixtures that every stage's tests share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from tools.starter.init import init_starter
 # torch reads it at the first matrix product on a GPU, which may be that of another test than the
 # ones with deterministic kernels.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+# A shell starts what it runs in the background with interrupts ignored, and so are those of tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -47,13 +47,15 @@ def _watch(project: Project, url: str, interval_s: float, stop: Event) -> None:
             loaded = looked_at
 
 
-def _written(project: Project) -> dict[str, int]:
+def _written(project: Project) -> dict[str, tuple[int, int]]:
     written = {}
     for name, path in project.style_paths.items():
         try:
-            written[name] = path.stat().st_mtime_ns
+            stat = path.stat()
         except OSError:  # removed at this moment
             continue
+        # Emptied and filled again within one tick of the clock, a file changes its size alone.
+        written[name] = stat.st_mtime_ns, stat.st_size
     return written
 
 

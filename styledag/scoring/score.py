@@ -329,7 +329,7 @@ def _check(
     for candidate in candidates:
         if not candidate.samples:
             raise DataError(f"{candidate.name} has no samples to judge: draw them first")
-        for prompt, seed in candidate.samples.keys() - base_samples.keys():
+        for prompt, seed in sorted(candidate.samples.keys() - base_samples.keys()):
             raise DataError(
                 f"the base has no image of {prompt!r} with seed {seed}, which {candidate.name} "
                 "has: draw both with the same prompts and seeds"

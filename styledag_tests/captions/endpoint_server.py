@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,13 +18,17 @@ IMAGES = [Image.new("RGB", (16, 16), colour) for colour in COLOURS[:6]]
 
 
 class Server:
-    """Answers as OpenAI's chat completions do; ``trouble`` may answer in its place."""
+    """Answers as OpenAI's chat completions do; ``trouble`` may answer in its place.
+
+    Nothing is answered before ``awaited_at_once`` questions have been asked at once.
+    """
 
     def __init__(self) -> None:
         self.questions: list[dict] = []
         self.keys: list[str | None] = []
         self.trouble: Callable[[int], tuple[int, bytes, dict[str, str]] | None] = lambda _: None
         self.at_once = self.most_at_once = 0
+        self.awaited_at_once, self.met = 0, threading.Event()
         self.models = 200, b'{"data": [{"id": "tiny"}, {"id": "other"}]}'
         self._lock = threading.Lock()
         server = self
@@ -45,11 +48,14 @@ class Server:
                 with server._lock:
                     server.at_once += 1
                     server.most_at_once = max(server.most_at_once, server.at_once)
+                    if server.at_once == server.awaited_at_once:
+                        server.met.set()
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 status, answer, headers = server._answer(
                     self.path, json.loads(body), self.headers.get("Authorization")
                 )
-                time.sleep(0.02)
+                if server.awaited_at_once:
+                    server.met.wait(20)
                 with server._lock:
                     server.at_once -= 1
                 if status == 0:
@@ -96,7 +102,7 @@ class Server:
 
 
 def settings(server: Server, **changes: object) -> CaptionSettings:
-    endpoint = EndpointSettings(**{"url": server.url, "model": "tiny", "timeout_s": 5, **changes})
+    endpoint = EndpointSettings(**{"url": server.url, "model": "tiny", "timeout_s": 60, **changes})
     return CaptionSettings(endpoint=endpoint, prompt="what?", max_new_tokens=500)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_what_a_person_changes_is_an_override(
 ) -> None:
     add_overrides(made)
     (tmp_path / "editor.py").write_text(EDITOR)
-    monkeypatch.setenv("VISUAL", f"{sys.executable} {tmp_path / 'editor.py'}")
+    monkeypatch.setenv("VISUAL", shlex.join([sys.executable, str(tmp_path / "editor.py")]))
 
     said = call("captions", STYLE, "--edit")
 
@@ -119,7 +120,7 @@ def test_a_sheet_with_an_error_stays_to_be_mended(
 ) -> None:
     add_overrides(made)
     (tmp_path / "editor.py").write_text(EDITOR.replace("a person's words", ""))
-    monkeypatch.setenv("VISUAL", f"{sys.executable} {tmp_path / 'editor.py'}")
+    monkeypatch.setenv("VISUAL", shlex.join([sys.executable, str(tmp_path / "editor.py")]))
     with pytest.raises(StyleFileError, match=r"own.sheet.csv:2: column caption is empty"):
         call("captions", STYLE, "--edit")
     sheet = made.root / "data" / "own.sheet.csv"

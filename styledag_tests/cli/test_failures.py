@@ -193,7 +193,7 @@ def test_a_full_disk_is_said_and_mended_by_room(
 
 
 def test_a_check_that_fails_is_in_the_exit_code(root: Path, styledag: Command) -> None:
-    edit(root, r"model: \S*/blip", "model: absent")
+    edit(root, r"model: [^}]*/blip", "model: absent")
     ended = styledag("doctor", STYLE)
     assert "FAIL" in ended.stdout
     assert ended.returncode == 1

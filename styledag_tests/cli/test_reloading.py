@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 
 import pytest
 
+from styledag.cli import reloading as module
 from styledag.cli.reloading import reloading
 from styledag.loopback import served
 from styledag.project import Project
@@ -57,6 +59,20 @@ def project(tmp_path: Path, starter: Path) -> Project:
     return make_project(tmp_path, starter, "http://127.0.0.1:1")
 
 
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Event:
+    """Set once the style files have been read for the first time."""
+    read, loaded = module._declared, Event()
+
+    def noted(project: Project, before: module.Declared) -> module.Declared:
+        found = read(project, before)
+        loaded.set()
+        return found
+
+    monkeypatch.setattr(module, "_declared", noted)
+    return loaded
+
+
 def until_asked(server: WebServer, times: int) -> None:
     end = monotonic() + 20
     while len(server.asked) < times:
@@ -64,8 +80,11 @@ def until_asked(server: WebServer, times: int) -> None:
         sleep(INTERVAL_S)
 
 
-def test_new_styles_and_weights_are_loaded_and_prompts_are_not(project: Project) -> None:
+def test_new_styles_and_weights_are_loaded_and_prompts_are_not(
+    project: Project, loaded: Event
+) -> None:
     with serving() as server, reloading(project, server.url, interval_s=INTERVAL_S):
+        assert loaded.wait(20)
         sleep(20 * INTERVAL_S)
         edit(project, "a rocket", "a red rocket")
         edit(project, "num_beams: 1", "num_beams: [")  # as when half of it is saved
@@ -87,13 +106,14 @@ def test_new_styles_and_weights_are_loaded_and_prompts_are_not(project: Project)
 
 
 def test_a_web_ui_that_does_not_answer_yet_is_asked_again_and_by_no_proxy(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, loaded: Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with serving(refusals=2) as server, reloading(project, server.url, interval_s=INTERVAL_S):
+        assert loaded.wait(20)
         sleep(20 * INTERVAL_S)
         edit(project, "    epochs: 2", "    epochs: 3")
         until_asked(server, 3)

@@ -47,7 +47,7 @@ def test_a_home_of_dagster_that_is_no_folder_is_one_sentence(
     project: Project, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", home)
-    sentence = ui()
+    sentence = ui("--port", "0")
     assert sentence.startswith(f"DAGSTER_HOME is {home!r}: expected the full path of a folder")
     assert str(project.root / "dagster.yaml") in sentence
 
@@ -109,13 +109,13 @@ def test_what_another_history_s_settings_lack_is_named(
     (home / "dagster.yaml").write_text(SETTINGS)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setattr("styledag.cli.ui._serve_pages", _ended)
-    result = CliRunner().invoke(cli, ["ui"])
+    result = CliRunner().invoke(cli, ["ui", "--port", "0"])
     lines = result.output.splitlines()
     assert [line.partition(" has no ")[0] for line in lines] == [str(home / "dagster.yaml")] * 2
     assert "concurrency.pools.default_limit: several stages" in lines[0]
     assert "run_monitoring" in lines[1]
     monkeypatch.delenv("DAGSTER_HOME")
-    assert CliRunner().invoke(cli, ["ui"]).output == ""
+    assert CliRunner().invoke(cli, ["ui", "--port", "0"]).output == ""
 
 
 def _ended(*_: object) -> str:

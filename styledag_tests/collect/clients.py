@@ -14,7 +14,7 @@ from styledag.store.workspace import Workspace
 from styledag_tests.collect.servers import Reply, Site
 
 SETTINGS = FetchSettings(
-    delay_s=0, timeout_s=5, retries=2, allow_private_hosts=("127.0.0.1",), contact="me@example.org"
+    delay_s=0, timeout_s=60, retries=2, allow_private_hosts=("127.0.0.1",), contact="me@example.org"
 )
 
 

@@ -17,7 +17,7 @@ IMAGES = 12
 
 def source(site: Site, *, gone: tuple[str, ...] = ()) -> HtmlSource:
     fetch = FetchSettings(
-        delay_s=0, retries=0, timeout_s=0.5, allow_private_hosts=("127.0.0.1",), gone=gone
+        delay_s=0, retries=0, timeout_s=60, allow_private_hosts=("127.0.0.1",), gone=gone
     )
     return HtmlSource(type="html", start=(f"{site.url}/",), fetch=fetch)
 

@@ -3,7 +3,9 @@
 import gzip
 import socket
 import struct
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,13 +20,13 @@ from styledag.store.workspace import Workspace
 from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
 
 FETCH = FetchSettings(
-    delay_s=0, retries=1, timeout_s=1, allow_private_hosts=("127.0.0.1",), max_image_bytes=100_000
+    delay_s=0, retries=1, timeout_s=60, allow_private_hosts=("127.0.0.1",), max_image_bytes=100_000
 )
 SOON = format_datetime(datetime.now(UTC) - timedelta(seconds=5), usegmt=True)
 
 
-def collect(site: Site, workspace: Workspace) -> Any:
-    source = HtmlSource(type="html", start=(f"{site.url}/",), fetch=FETCH)
+def collect(site: Site, workspace: Workspace, fetch: FetchSettings = FETCH) -> Any:
+    source = HtmlSource(type="html", start=(f"{site.url}/",), fetch=fetch)
     return collect_images([source], workspace, project=Path())
 
 
@@ -55,8 +57,6 @@ def endless(stream: Any) -> None:
 
 def drip(stream: Any) -> None:
     """One byte at a time for longer than the deadline."""
-    import time
-
     for at in range(60):
         stream.write(PNG[at : at + 1])
         time.sleep(0.05)
@@ -150,9 +150,10 @@ def test_what_may_pass_publishes_nothing_and_keeps_the_rest(
     fault, reason = REFUSED[name]
     # A host that asks to wait for hours is asked for nothing else either.
     left = 2 if name == "429 for hours" else 1
+    fetch = replace(FETCH, timeout_s=1) if reason == "timeout" else FETCH
     with serving(routes(fault)) as site:
         with pytest.raises(SourceError, match=rf"{reason} 1.*{3 - left} images that were received"):
-            collect(site, workspace)
+            collect(site, workspace, fetch)
         assert not list(workspace.folder.iterdir())
         workspace.work.clear()
         site.routes["/bad.png"] = image()

@@ -2,9 +2,9 @@
 
 import dataclasses
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -12,6 +12,7 @@ from PIL import Image
 from styledag.collect.collect import collect_images
 from styledag.collect.records import RawImage
 from styledag.collect.settings import FetchSettings, HtmlSource, NearImage
+from styledag.collect.web import client
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.errors import SourceError, StyleFileError
 from styledag.manifest import Manifest
@@ -19,7 +20,7 @@ from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
 
-FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=5, allow_private_hosts=("127.0.0.1",))
+FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=60, allow_private_hosts=("127.0.0.1",))
 
 
 def wiki_source(wiki: DemoWiki, *categories: str) -> HtmlSource:
@@ -234,13 +235,13 @@ def test_several_hosts_are_asked_at_once_and_each_for_one_thing_at_a_time(
     busy: dict[str, int] = {"a": 0, "b": 0}
     most, both = [0], threading.Event()
 
-    def slow(name: str) -> Callable[[Site], Reply]:
+    def shown_by(name: str) -> Callable[[Site], Reply]:
         def answer(site: Site) -> Reply:
             busy[name] += 1
             most[0] = max(most[0], *busy.values())
             if all(busy.values()):
                 both.set()
-            time.sleep(0.03)
+            both.wait(20)  # The first of either host meets the first of the other.
             busy[name] -= 1
             return image(PNG + name.encode())
 
@@ -248,8 +249,8 @@ def test_several_hosts_are_asked_at_once_and_each_for_one_thing_at_a_time(
 
     paths = [f"/{n}.png" for n in range(6)]
     with (
-        serving({path: slow("a") for path in paths}) as first,
-        serving({path: slow("b") for path in paths}) as second,
+        serving({path: shown_by("a") for path in paths}) as first,
+        serving({path: shown_by("b") for path in paths}) as second,
     ):
         shown = "".join(f"<img src={s.url}{path}>" for path in paths for s in (first, second))
         first.routes["/"] = page(shown)
@@ -285,15 +286,21 @@ def test_bytes_have_a_budget_too(workspace: Workspace, tmp_path: Path) -> None:
     assert facts == {"found": 4, "kept": 2, "rejected_over_max_bytes": 2}
 
 
-def test_time_that_is_up_publishes_nothing(workspace: Workspace, tmp_path: Path) -> None:
+def test_time_that_is_up_publishes_nothing(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: now_s))
+
     def slow(site: Site) -> Reply:
-        time.sleep(0.2)
+        nonlocal now_s
+        now_s += 0.2
         return image()
 
     routes: dict[str, Route] = {"/": page("".join(f"<img src=/{n}.png>" for n in range(9)))}
     routes |= {f"/{n}.png": slow for n in range(9)}
     short = dataclasses.replace(FETCH, max_minutes=0.3 / 60)
-    with serving(routes) as site, pytest.raises(SourceError, match=r"over_max_minutes \d"):
+    with serving(routes) as site, pytest.raises(SourceError, match="over_max_minutes 7"):
         run([site_source(site.url, item_link=None, fetch=short)], workspace, tmp_path)
 
 

@@ -23,7 +23,7 @@ from styledag_tests.collect.wikis import (
     serving_wiki,
 )
 
-FETCH = FetchSettings(delay_s=0, retries=2, timeout_s=5, allow_private_hosts=("127.0.0.1",))
+FETCH = FetchSettings(delay_s=0, retries=2, timeout_s=60, allow_private_hosts=("127.0.0.1",))
 COMMONS = {
     "LicenseShortName": "CC BY-SA 4.0",
     "Artist": 'A. Painter<span style="display: none;">creator QS:P170,Q1</span>',

@@ -12,7 +12,7 @@ from styledag.errors import SourceError
 from styledag_tests.collect.servers import Reply, image, serving
 from styledag_tests.collect.wikis import VERSIONS, Category, WikiData, serving_wiki
 
-FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=5, allow_private_hosts=("127.0.0.1",))
+FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=60, allow_private_hosts=("127.0.0.1",))
 
 
 @pytest.mark.parametrize(

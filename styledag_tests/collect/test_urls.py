@@ -17,7 +17,7 @@ from styledag.store.digest import LOG_FOLDER
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.servers import PNG, Route, image, serving
 
-FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=5, allow_private_hosts=("127.0.0.1",))
+FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=60, allow_private_hosts=("127.0.0.1",))
 
 
 def collect(path: Path, workspace: Workspace, **changes: object) -> Manifest[RawImage]:

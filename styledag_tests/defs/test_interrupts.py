@@ -14,7 +14,7 @@ from styledag.defs.interrupts import lasting_interrupts
 
 @pytest.fixture(autouse=True)
 def _handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(interrupts, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(interrupts, "_AGAIN_S", 0.5)
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     yield
@@ -46,6 +46,6 @@ def test_an_interrupt_that_was_swallowed_comes_again(number: signal.Signals) -> 
 def test_none_comes_after_the_block_has_ended() -> None:
     with pytest.raises(KeyboardInterrupt), lasting_interrupts():
         ask_to_end(signal.SIGINT)
-    time.sleep(0.3)
+    time.sleep(0.8)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert "interrupts" not in [each.name for each in threading.enumerate()]

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict, fields
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def test_time_left_is_predicted_by_what_was_done_in_this_run_only(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter((0.0, 20.0, 40.0, 40.0))
-    monkeypatch.setattr(resources.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(resources, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     progress = LogProgress(logging.getLogger("run"))
     with (
         caplog.at_level("INFO", "run"),

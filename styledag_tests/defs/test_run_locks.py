@@ -1,11 +1,13 @@
 """A run lives as long as its process holds its lock, whatever clocks, numbers and hosts say."""
 
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -97,13 +99,13 @@ def test_another_machine_is_believed_dead_only_when_it_is_silent(
     end_dead_runs(instance)
     assert status(instance, run) == dg.DagsterRunStatus.STARTED
     now = time.monotonic()
-    monkeypatch.setattr(run_locks.time, "monotonic", lambda: now + 100)
-    lock_of(instance, run).touch()
+    monkeypatch.setattr(run_locks, "time", SimpleNamespace(monotonic=lambda: now + 100))
+    os.utime(lock_of(instance, run), (0, 0))
     end_dead_runs(instance)
-    monkeypatch.setattr(run_locks.time, "monotonic", lambda: now + 200)
+    monkeypatch.setattr(run_locks, "time", SimpleNamespace(monotonic=lambda: now + 200))
     end_dead_runs(instance)
     assert status(instance, run) == dg.DagsterRunStatus.STARTED
-    monkeypatch.setattr(run_locks.time, "monotonic", lambda: now + 290)
+    monkeypatch.setattr(run_locks, "time", SimpleNamespace(monotonic=lambda: now + 290))
     end_dead_runs(instance)
     assert status(instance, run) == dg.DagsterRunStatus.FAILURE
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -116,7 +117,8 @@ def test_a_registry_that_cannot_be_reached_is_named_with_what_to_do(
 
 
 def test_the_registry_is_npms_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("npm_config_registry", raising=False)
+    for name in [each for each in os.environ if each.lower() == "npm_config_registry"]:
+        monkeypatch.delenv(name)
     npm = tmp_path / "npm"
     npm.write_text('#!/bin/sh\n[ "$*" = "config get registry" ] && echo https://mirror.example/\n')
     npm.chmod(0o755)

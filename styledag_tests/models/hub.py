@@ -46,26 +46,28 @@ def running_hub(
             self._send(with_body=False)
 
         def do_GET(self) -> None:
-            path = self._send(with_body=True)
+            # Noted first: who has the answer may look at once.
+            path = unquote(urlsplit(self.path).path)
             hub.listings += "/tree/" in path
             if "/resolve/" in path:
                 hub.downloads.append(path.split("/resolve/")[1].partition("/")[2])
+            self._send(with_body=True)
 
         def log_message(self, *_args: object) -> None:
             """Keep the tests' output clean."""
 
-        def _send(self, *, with_body: bool) -> str:
+        def _send(self, *, with_body: bool) -> None:
             path = unquote(urlsplit(self.path).path)
             content = answers.get(path)
             if content is None:
                 self.send_error(404)
-                return path
+                return
             if refused is not None and "/resolve/" in path:
                 self.send_response(refused[0])
                 self.send_header("X-Error-Code", refused[1])
                 self.send_header("Content-Length", "0")
                 self.end_headers()
-                return path
+                return
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("ETag", f'"{_digest(content)}"')
@@ -73,7 +75,6 @@ def running_hub(
             self.end_headers()
             if with_body:
                 self.wfile.write(content)
-            return path
 
     with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
         hub = Hub(url)

@@ -20,11 +20,9 @@ BLENDS = "blends: {weights: [0.0, 0.5, 1.0]}\n"
 SHORT, LONG = "    epochs: 1\n", "    epochs: 2\n"
 
 
-@pytest.fixture(scope="module")
-def project(
-    tmp_path_factory: pytest.TempPathFactory, starter: Path, wiki: DemoWiki
-) -> Iterator[Project]:
-    project = make_project(tmp_path_factory.mktemp("former"), starter, wiki.url)
+@pytest.fixture
+def project(tmp_path: Path, starter: Path, wiki: DemoWiki) -> Iterator[Project]:
+    project = make_project(tmp_path, starter, wiki.url)
     edit(project, BLENDS, "blends: {weights: [1.0]}\n")
     edit(project, LONG, SHORT)
     with chdir(project.root):
@@ -52,7 +50,9 @@ def section(report: Artifact) -> str | None:
     return None if found is None else found.get_text(" ", strip=True)
 
 
-def test_a_retrained_model_is_compared_with_the_one_before_it(project: Project) -> None:
+def test_a_retrained_model_is_compared_with_the_one_before_it_whose_report_may_be_removed(
+    project: Project,
+) -> None:
     first = made(project)
     assert section(first["model_report"]) is None
 
@@ -74,9 +74,7 @@ def test_a_retrained_model_is_compared_with_the_one_before_it(project: Project) 
     assert with_another_blend["model_report"].version != second["model_report"].version
     assert "epochs: 1 is now 2" in (section(with_another_blend["model_report"]) or "")
 
-
-def test_the_former_report_is_no_ancestor_and_may_be_removed(project: Project) -> None:
-    report = Catalogue(project).store.require("model_report", MODEL)
+    report = with_another_blend["model_report"]
     former = report.build.settings["former"]
     assert former not in {each.version for each in report.build.inputs}
     result = CliRunner().invoke(cli, ["gc", "--delete"])

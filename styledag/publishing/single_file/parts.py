@@ -152,7 +152,7 @@ def open_parts(
 
     parts = PipelineParts(read_configs(pipeline))
     replaced = {"unet": denoiser, "vae": vae}
-    for part in parts.configs.keys() & set(_PARTS):
+    for part in (each for each in _PARTS if each in parts.configs):
         folder = replaced.get(part) or pipeline / part
         parts.configs[part] = read_config(folder / "config.json")
         reader = stack.enter_context(open_tensors(folder))

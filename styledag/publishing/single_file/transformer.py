@@ -116,7 +116,7 @@ class Transformer:
                 "diffusers' converter cannot read the names of the single file "
                 f"({type(exc).__name__}: {exc}): export in diffusers' format instead"
             ) from exc
-        for name in read.keys() | numbers.keys():
+        for name in sorted(read.keys() | numbers.keys()):
             if name not in read or name not in numbers or not torch.equal(read[name], tagged(name)):
                 raise ModelError(
                     f"tensor {name!r} of the transformer does not come back from the single file "

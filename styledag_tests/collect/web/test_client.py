@@ -224,7 +224,7 @@ def test_a_slow_drip_is_cut_at_the_deadline(workspace: Workspace, sleeper: Sleep
         for name in ("a", "b"):
             began = time.monotonic()
             assert refusal(http.image, f"{site.url}/{name}.png").reason == "timeout"
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 5  # The whole takes 10 s.
 
 
 def test_headers_that_drip_are_cut_too(workspace: Workspace, sleeper: Sleeper) -> None:
@@ -240,7 +240,7 @@ def test_headers_that_drip_are_cut_too(workspace: Workspace, sleeper: Sleeper) -
             with connection:
                 try:
                     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-                    for _ in range(100):
+                    for _ in range(200):
                         connection.sendall(b"x")
                         time.sleep(0.05)
                 except OSError:
@@ -250,7 +250,7 @@ def test_headers_that_drip_are_cut_too(workspace: Workspace, sleeper: Sleeper) -
         thread.start()
         began = time.monotonic()
         assert refusal(drip, f"http://127.0.0.1:{port}/").reason == "timeout"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5  # The whole takes 10 s.
         thread.join()
 
 
@@ -361,11 +361,21 @@ def test_a_known_sha1_asks_nothing(workspace: Workspace, sleeper: Sleeper) -> No
 
 
 def test_an_unreachable_host_is_named_by_its_failure(
-    workspace: Workspace, sleeper: Sleeper
+    workspace: Workspace, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    resolve = socket.getaddrinfo
+
+    def resolved(host: str, *args: Any, **kwargs: Any) -> Any:
+        # A machine without a network asks nobody, and some resolvers know every name.
+        if host == "no-such-host.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    with socket.socket() as closed, client(workspace, sleeper, retries=1) as http:
+        # It is nobody else's, and nobody listens.
+        closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with client(workspace, sleeper, retries=1) as http:
         error = refusal(http.image, f"http://127.0.0.1:{port}/a.png")
         unknown = refusal(http.image, "http://no-such-host.invalid/a.png")
     assert error.reason == "connection_failed"

@@ -63,7 +63,7 @@ def site(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsSite
             self.send_response(200)
             self.end_headers()
             try:
-                for _ in range(100 if self.path == "/drip" else 1):
+                for _ in range(200 if self.path == "/drip" else 1):
                     self.wfile.write(b"x")
                     time.sleep(0.05)
             except OSError:
@@ -86,7 +86,7 @@ def site(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsSite
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:
-    transport = Transport(timeout_s=0.7, private_hosts=(HOST,))
+    transport = Transport(timeout_s=60, private_hosts=(HOST,))
     yield transport
     transport.close()
 
@@ -108,12 +108,14 @@ def test_the_urls_name_is_what_the_server_and_the_certificate_see(
     assert site.hosts == [site.url.removeprefix("https://")]
 
 
-def test_a_drip_through_tls_is_cut_at_the_deadline(site: TlsSite, transport: Transport) -> None:
+def test_a_drip_through_tls_is_cut_at_the_deadline(site: TlsSite) -> None:
+    transport = Transport(timeout_s=0.7, private_hosts=(HOST,))
     transport._session.verify = str(site.certificate)
     began = time.monotonic()
     with pytest.raises(FetchError, match="timeout"):
         transport.get(f"{site.url}/drip", {}, max_bytes=1_000)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # The whole takes 10 s.
+    transport.close()
 
 
 def exception_classes(root: type[BaseException]) -> set[type[BaseException]]:
@@ -204,7 +206,7 @@ def test_a_body_that_ends_inside_its_compression_broke_off(kind: str, after: byt
         "/empty": delimited_by_its_end(b""),
     }
     with serving(dict(routes)) as site:
-        transport = Transport(timeout_s=5, private_hosts=("127.0.0.1",))
+        transport = Transport(timeout_s=60, private_hosts=("127.0.0.1",))
         assert transport.get(f"{site.url}/whole", {}, max_bytes=9_999).body == body
         assert transport.get(f"{site.url}/empty", {}, max_bytes=9_999).body == b""
         with pytest.raises(FetchError, match="connection_broken"):
@@ -214,7 +216,7 @@ def test_a_body_that_ends_inside_its_compression_broke_off(kind: str, after: byt
 
 def test_what_a_proxy_has_transformed_is_an_answer() -> None:
     with serving({"/": Reply(b"page", 203)}) as site:
-        transport = Transport(timeout_s=5, private_hosts=("127.0.0.1",))
+        transport = Transport(timeout_s=60, private_hosts=("127.0.0.1",))
         answer = transport.get(f"{site.url}/", {}, max_bytes=99)
         transport.close()
     assert (answer.status, answer.body) == (200, b"page")

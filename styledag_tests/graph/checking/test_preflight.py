@@ -126,7 +126,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "pickled file": (pickled_file, r"all\.ckpt is no \.safetensors file.*convert it"),
     "scorer": (broken_scorer, "scorer holds no model"),
     "captioner": (
-        lambda root: edit(root, r"(captioner: \{model: \S*)/blip", r"\1/clip"),
+        lambda root: edit(root, r"(captioner: \{model: [^}]*)/blip", r"\1/clip"),
         "captioner .*/clip is a clip, which describes no images: name a BLIP",
     ),
     "label": (
@@ -319,7 +319,7 @@ def test_a_missing_package_is_named_before_any_model_is_looked_at(
 
 def test_an_endpoint_that_does_not_answer_is_found_by_doctor(catalogue: Catalogue) -> None:
     endpoint = "endpoint: {url: 'http://127.0.0.1:1/v1', model: x}"
-    edit(catalogue.project.root, r"captioner: \{model: \S*/blip\}", endpoint)
+    edit(catalogue.project.root, r"captioner: \{model: [^}]*/blip\}", endpoint)
     (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
     assert finding.subject == f"{STYLE}: captioner"
     assert "does not answer" in finding.detail
@@ -366,7 +366,7 @@ def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
     root = catalogue.project.root
     shutil.copytree(starter / "blip", root / "captioner")
     (root / "captioner" / "video_preprocessor_config.json").write_text("{}")
-    edit(root, r"model: \S*/blip", "model: captioner")
+    edit(root, r"model: [^}]*/blip", "model: captioner")
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(StyledagError, match=r"needs torchvision: pip install 'styledag\[chat\]'"):
         require_ready(catalogue, STYLE, (), CPU)

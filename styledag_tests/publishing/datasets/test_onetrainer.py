@@ -1,6 +1,7 @@
 """Read as ``TrainConfig`` and ``ConceptConfig`` of Nerogar/OneTrainer are read from JSON."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +112,8 @@ def test_a_lora_is_stated(example: Example, settings: TrainerSettings, tmp_path:
     assert config["lora_alpha"] == 2.0
     assert config["model_type"] == "Z_IMAGE"
     assert config["text_encoder"]["dropout_probability"] == 0.0  # OneTrainer stops at another
-    assert facts["command"] == f"python scripts/train.py --config-path {target / 'config.json'}"
+    path = shlex.quote(str(target / "config.json"))
+    assert facts["command"] == f"python scripts/train.py --config-path {path}"
 
 
 def test_zero_terminal_snr_is_stated(
