@@ -40,7 +40,8 @@ def remembered_rows(
         before = before.filter(is_there(before))
     known = pa.array([], pa.string()) if before is None else before[_INPUT]
     places = pc.index_in(names, value_set=known)
-    new = pc.indices_nonzero(pc.is_null(places)).to_pylist()
+    # Combined, as pyarrow before 26.0.1 crashes where there are no chunks.
+    new = pc.indices_nonzero(pc.is_null(places).combine_chunks()).to_pylist()
     made = make(new)
     rows = [each for each in made if not isinstance(each, Rejection)]
     made_of = [at for at, each in zip(new, made, strict=True) if not isinstance(each, Rejection)]
