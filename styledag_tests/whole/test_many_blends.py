@@ -89,7 +89,8 @@ def test_what_one_run_made_is_fresh_until_it_is_not(
     load, loaded = StableDiffusion.text_encoder, []
 
     def counted(base: StableDiffusion, **options: Any) -> TextEncoder:
-        loaded.append(base)
+        if options["device"] != "meta":  # shapes alone
+            loaded.append(base)
         return load(base, **options)
 
     monkeypatch.setattr(StableDiffusion, "text_encoder", counted)
