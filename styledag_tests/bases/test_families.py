@@ -158,7 +158,8 @@ def test_latents_and_images_are_the_pipelines(
     family, folder = FAMILIES[name], folder_of(name)
     pipeline = family.load(folder)
     kind = getattr(diffusers, family.samplers[sampler])
-    for (width_px, height_px), negative in zip(family.sizes, ("", family.negative), strict=True):
+    negatives = ("", family.negative if guidance_scale != 1 else "")
+    for (width_px, height_px), negative in zip(family.sizes, negatives, strict=True):
         settings = SampleSettings(
             prompts=("a red apple",),
             seeds=(3,),
