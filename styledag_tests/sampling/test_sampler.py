@@ -54,8 +54,9 @@ def test_images_equal_those_of_the_pipeline_one_by_one(
     scheduler: type,
     guidance_scale: float,
 ) -> None:
+    negative = "" if guidance_scale == 1 else "a ball"
     sampler = make_sampler(
-        scheduler=name, guidance_scale=guidance_scale, negative_prompt="a ball", batch_size=3
+        scheduler=name, guidance_scale=guidance_scale, negative_prompt=negative, batch_size=3
     )
     pipeline = StableDiffusionPipeline.from_pretrained(base, dtype=torch.float32)
     pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
@@ -63,7 +64,7 @@ def test_images_equal_those_of_the_pipeline_one_by_one(
     for sample in sampler.draw(sampler.pairs, workspace, advance):
         expected = pipeline(
             sample.prompt,
-            negative_prompt="a ball",
+            negative_prompt=negative,
             num_inference_steps=3,
             guidance_scale=guidance_scale,
             generator=generator_for("sample", sample.prompt, sample.seed),
