@@ -156,7 +156,7 @@ def _cancel_and_resume(browser: Browser, ui: StyledagUi, catalogue: Catalogue) -
     eventually(lambda: list(work.rglob("scratch/state/**/*.json")), "a state is saved", WAIT_S)
     before = len(_run_processes(ui))
     browser.cancel_run()
-    assert ui.status(run) == "CANCELED"
+    eventually(lambda: ui.status(run) == "CANCELED", "it is canceled")
     eventually(lambda: len(_run_processes(ui)) < before, "its process is gone")
 
     run = browser.materialise("ema_unet", MODEL)

@@ -27,7 +27,7 @@ from styledag_tests.whole.small_project import MODEL, STYLE
 from styledag_tests.whole.test_web_ui import answers, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
-PORT = 3179
+PORT = 3185
 
 
 @contextmanager
