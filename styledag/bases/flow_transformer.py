@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from styledag.bases.base import Parts, TextEncoder
 from styledag.bases.flow_objective import FlowObjective, FlowSettings, dynamic_shift
 from styledag.bases.kl_autoencoder import kl_latents
-from styledag.bases.language_model import LanguageModel
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.stored_base import StoredBase
-from styledag.bases.tokens import TextTokens
+from styledag.bases.texts.language_model import LanguageModel
+from styledag.bases.texts.tokens import TextTokens
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:

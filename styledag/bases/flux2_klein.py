@@ -14,13 +14,12 @@ from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowObjective, FlowSettings
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
-from styledag.bases.language_model import STATES, ChatTokens, LanguageModel, meta_states
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
+from styledag.bases.texts.language_model import STATES, ChatTokens, LanguageModel, meta_states
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 _LAYERS = (9, 18, 27)
@@ -126,21 +125,14 @@ class Flux2Klein(FlowTransformer):
         side = _SIDE // _PATCH * self.latents.factor_px
         return side, side
 
-    def denoiser(
-        self,
-        folder: Path | None = None,
-        *,
-        device: "torch.device | str" = "cpu",
-        dtype: "torch.dtype | None" = None,
-    ) -> Any:
-        """Return a transformer: its own, or the one in a folder."""
-        model = super().denoiser(folder, device=device, dtype=dtype)
-        if model.config.guidance_embeds:
+    def check_inputs(self, config: Any, folder: Path) -> None:
+        """Check that the transformer reads no guidance scale either."""
+        super().check_inputs(config, folder)
+        if config.guidance_embeds:
             raise ModelError(
-                f"the transformer of {folder or self.folder} reads a guidance scale, as distilled "
-                "ones do: name a base that reads none, such as FLUX.2-klein-base-4B"
+                f"the {self.denoiser_name} of {folder} reads a guidance scale, as distilled ones "
+                "do: name a base that reads none, such as FLUX.2-klein-base-4B"
             )
-        return model
 
     def objective(
         self, *, min_snr_gamma: float | None = None, flow: FlowSettings | None = None

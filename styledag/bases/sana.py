@@ -15,10 +15,10 @@ from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder
-from styledag.bases.language_model import MASK, STATES, LanguageModel, meta_states
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
 from styledag.bases.parts import model_errors
-from styledag.bases.tokens import TextTokens
+from styledag.bases.texts.language_model import MASK, STATES, LanguageModel, meta_states
+from styledag.bases.texts.tokens import TextTokens
 from styledag.errors import ModelError, StyleFileError
 from styledag.models.config import read_config
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, Probe, TextEncoder, Tokens
-from styledag.bases.clip import STATES, ClipTextEncoder, ClipTokens, text_positions
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowSettings
@@ -21,6 +20,7 @@ from styledag.bases.kl_autoencoder import kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import model_errors
 from styledag.bases.stored_base import StoredBase
+from styledag.bases.texts.clip import STATES, ClipTextEncoder, ClipTokens, text_positions
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, Probe, Tokens
-from styledag.bases.clip import STATES, text_positions
-from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.parts import load_transformers
-from styledag.bases.tokens import TextTokens
+from styledag.bases.texts.clip import STATES, text_positions
+from styledag.bases.texts.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
+from styledag.bases.texts.tokens import TextTokens
 from styledag.models.config import read_config
 
 if TYPE_CHECKING:

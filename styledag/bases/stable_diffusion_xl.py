@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts
-from styledag.bases.clip import STATES, text_positions
-from styledag.bases.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.ip_adapter import added_images
 from styledag.bases.latents import LatentSpace
 from styledag.bases.parts import model_errors
 from styledag.bases.stable_diffusion import StableDiffusion
+from styledag.bases.texts.clip import STATES, text_positions
+from styledag.bases.texts.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 

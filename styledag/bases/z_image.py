@@ -12,7 +12,7 @@ from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.language_model import MASK, STATES, ChatTokens, LanguageModel, meta_states
+from styledag.bases.texts.language_model import MASK, STATES, ChatTokens, LanguageModel, meta_states
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,9 +8,9 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from transformers import CLIPTokenizer
 
 from styledag.bases.blocks import is_in
-from styledag.bases.clip import STATES
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentScale
+from styledag.bases.texts.clip import STATES
 from styledag.errors import ModelError, StyleFileError
 from styledag_tests.bases.loading import load_unet
 

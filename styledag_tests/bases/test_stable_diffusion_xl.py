@@ -8,11 +8,11 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from styledag.bases.clip import STATES
-from styledag.bases.clip_pair import POOLED
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentScale
+from styledag.bases.texts.clip import STATES
+from styledag.bases.texts.clip_pair import POOLED
 from styledag.errors import ModelError
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from styledag.bases.clip import ClipTokens
+from styledag.bases.texts.clip import ClipTokens
 from styledag.captions.caption import caption_images
 from styledag.captions.records import CaptionedImage
 from styledag.manifest import Manifest

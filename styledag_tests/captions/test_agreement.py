@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from styledag.bases.clip import ClipTokens
+from styledag.bases.texts.clip import ClipTokens
 from styledag.captions.agreement import (
     Agreement,
     agrees,

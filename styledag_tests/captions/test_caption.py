@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from styledag.bases.clip import ClipTokens
+from styledag.bases.texts.clip import ClipTokens
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.facts import caption_facts
 from styledag.captions.records import CaptionedImage

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from styledag.bases.clip import ClipTokens
+from styledag.bases.texts.clip import ClipTokens
 from styledag.captions.length import fill_within
 from styledag.errors import ModelError, StyleFileError
 

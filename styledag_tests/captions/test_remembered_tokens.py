@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from styledag.bases.clip import ClipTokens
+from styledag.bases.texts.clip import ClipTokens
 from styledag.captions.remembered_tokens import RememberedTokens
 
 
@@ -88,7 +88,7 @@ def test_kept_tokenizers_count_as_the_bases_own_and_import_no_transformers(
     before.save()
     program = (
         "import sys; from pathlib import Path\n"
-        "from styledag.bases.clip import ClipTokens\n"
+        "from styledag.bases.texts.clip import ClipTokens\n"
         "from styledag.captions.remembered_tokens import RememberedTokens\n"
         f"tokens = ClipTokens(Path({str(starter / 'stable-diffusion')!r}))\n"
         f"kept = RememberedTokens(tokens, version='1', folder=Path({str(tmp_path)!r}))\n"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import torch
 from diffusers import DDPMScheduler
 
-from styledag.bases.clip import STATES
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.diffusion_objective import DiffusionObjective
 from styledag.bases.latents import LatentScale, Moments
+from styledag.bases.texts.clip import STATES
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 
 OBJECTIVE = DiffusionObjective(DDPMScheduler())

@@ -7,9 +7,9 @@ import torch
 from diffusers import DDPMScheduler
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from styledag.bases.clip import STATES
 from styledag.bases.diffusion_objective import DiffusionObjective
 from styledag.bases.latents import Moments
+from styledag.bases.texts.clip import STATES
 from styledag.errors import DataError
 from styledag.training.batches import Batch, Batches
 from styledag.training.recipe import Recipe

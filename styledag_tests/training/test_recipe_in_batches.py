@@ -7,8 +7,8 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from styledag.bases.clip import STATES
 from styledag.bases.diffusion_objective import DiffusionObjective
+from styledag.bases.texts.clip import STATES
 from styledag.errors import DataError
 from styledag.training.batches import Batches, family_weights
 from styledag.training.encoding.dataset import EncodedDataset

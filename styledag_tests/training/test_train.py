@@ -10,9 +10,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from styledag.bases.clip import STATES
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.latents import Moments
+from styledag.bases.texts.clip import STATES
 from styledag.errors import DataError, ModelError, TrainingError
 from styledag.models.compute import Compute
 from styledag.store.store import Store

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from styledag.bases.clip import STATES
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.latents import LatentScale, Moments
+from styledag.bases.texts.clip import STATES
 from styledag.demo.judge import ArtistJudge
 from styledag.merging.methods.lerp import lerp
 from styledag.models.compute import Compute

@@ -20,7 +20,7 @@ _FLOATING = (".weight", ".bias")
 """What the names of parameters end with that are numbers with fractions in every model."""
 
 
-def check_plain(base: Base) -> None:
+def check_not_quantised(base: Base) -> None:
     """Check that no model of a base is stored quantised, by their configurations alone.
 
     Raises:

@@ -14,7 +14,7 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import missing_styles, mixed_mismatches, outside_mismatches
-from styledag.graph.checking.parts_check import check_plain, check_stored_parts
+from styledag.graph.checking.parts_check import check_not_quantised, check_stored_parts
 from styledag.graph.checking.passed import passed_key
 from styledag.graph.checking.publication_check import check_publication
 from styledag.graph.checking.training_check import check_steps, check_training
@@ -208,7 +208,7 @@ def _check_models(
         found = catalogue.base(style.base)
         parts = found.parts.sampling
         check_model(style.base, project=root, parts=parts, values=reads_values)
-        check_plain(found)
+        check_not_quantised(found)
         weights = _weights(catalogue, style.base, reads_values=reads_values)
         return f"{style.base.model} is a {found.family}; {weights}"
 

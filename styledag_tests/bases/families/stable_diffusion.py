@@ -9,8 +9,8 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from styledag.bases.clip import STATES
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.texts.clip import STATES
 from styledag_tests.bases.families import TinyFamily
 from styledag_tests.bases.tiny_parts import clip_config, seeded, tiny_autoencoder, write_index
 

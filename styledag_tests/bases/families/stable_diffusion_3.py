@@ -9,10 +9,10 @@ from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
-from styledag.bases.clip import STATES
-from styledag.bases.clip_pair import POOLED
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.stable_diffusion_3 import T5_STATES
+from styledag.bases.texts.clip import STATES
+from styledag.bases.texts.clip_pair import POOLED
 from styledag_tests.bases.families import TinyFamily
 from styledag_tests.bases.tiny_parts import (
     clip_config,

@@ -9,9 +9,9 @@ from diffusers import EulerDiscreteScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from styledag.bases.clip import STATES
-from styledag.bases.clip_pair import POOLED
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.texts.clip import STATES
+from styledag.bases.texts.clip_pair import POOLED
 from styledag_tests.bases.families import TinyFamily
 from styledag_tests.bases.tiny_parts import (
     change,

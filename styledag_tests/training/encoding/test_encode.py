@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from styledag.bases import clip, kl_autoencoder, tokens
-from styledag.bases.clip import STATES
 from styledag.bases.latents import LatentScale
+from styledag.bases.texts.clip import STATES
 from styledag.errors import DataError, ModelError
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace

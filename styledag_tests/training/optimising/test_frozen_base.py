@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from styledag.bases.clip import STATES
+from styledag.bases.texts.clip import STATES
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag_tests.bases.loading import load_unet

@@ -5,8 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.clip import ClipTokens
 from styledag.bases.parts import load_transformers
+from styledag.bases.texts.clip import ClipTokens
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.parts import load_transformers
-from styledag.bases.tokens import TextTokens
+from styledag.bases.texts.tokens import TextTokens
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 

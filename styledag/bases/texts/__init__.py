@@ -1,0 +1,1 @@
+"""Text encoders that families have in common, and the tokens that they read."""
