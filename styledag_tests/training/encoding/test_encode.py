@@ -10,8 +10,9 @@ from diffusers import AutoencoderKL
 from PIL import Image
 from safetensors.torch import load_file
 
-from styledag.bases import clip, kl_autoencoder, tokens
+from styledag.bases import kl_autoencoder
 from styledag.bases.latents import LatentScale
+from styledag.bases.texts import clip, tokens
 from styledag.bases.texts.clip import STATES
 from styledag.errors import DataError, ModelError
 from styledag.store.store import Store
