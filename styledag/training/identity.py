@@ -14,6 +14,10 @@ CODE_VERSION = "3"
 """Of the training of the denoiser: raised when the same recipe gives other weights."""
 
 
+_OPTIMIZER_VERSIONS: Mapping[str, str] = {"adafactor": "2"}
+"""Of single optimisers: raised when a recipe with one of them gives other weights."""
+
+
 class Decides(Enum):
     """What follows from a setting of a recipe."""
 
@@ -118,4 +122,6 @@ def _chosen(recipe: Recipe, *decides: Decides) -> dict[str, Any]:
     if recipe.lora is not None and recipe.lora.base_bits is None:
         # Left out likewise: recipes keep the keys that they had before there was such a setting.
         del settings["lora"]["base_bits"]
+    if recipe.optimizer in _OPTIMIZER_VERSIONS:
+        settings["optimizer"] += f" {_OPTIMIZER_VERSIONS[recipe.optimizer]}"
     return {name: settings[name] for name in sorted(settings) if DECIDES[name] in decides}

@@ -34,6 +34,7 @@ def test_what_decides_nothing_is_marked_so_in_the_recipe_too() -> None:
     [
         ({"learning_rate": 1e-5}, True, True),
         ({"seed": 1}, True, True),
+        ({"optimizer": "adafactor"}, True, True),
         ({"epochs": 11}, True, True),
         ({"snapshot_dtype": "bfloat16"}, True, True),
         ({"snapshot_every_epochs": 2}, True, False),

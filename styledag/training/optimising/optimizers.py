@@ -16,6 +16,11 @@ _SHARE = "share_of_rate"
 
 _CHUNK_ELEMENTS = 1 << 25
 """Elements that are float32 at a time while bfloat16 weights are stepped: 128 MiB."""
+_ADAFACTOR_EPS = (1e-15, 1.0)
+"""Squared, the least second moment (1e-30, as Shazeer and Stern 2018 have it; torch's own is larger
+than those of a large model), and the least size of a weight that its steps are multiplied by. torch
+lets steps of 1e-3 of the learning rate be taken by weights that begin at 0, as an adapter's do, and
+of some hundredths by others. With 1 the learning rate means what it means to AdamW."""
 _LOST_BITS = 16
 """Bits of a float32 that its bfloat16 lacks."""
 
@@ -178,7 +183,7 @@ def _build(parameters: list[dict[str, Any]], settings: OptimizerSettings) -> tor
         case "adamw":
             return torch.optim.AdamW(parameters, weight_decay=decay, **adam, fused=True)
         case "adafactor":
-            return torch.optim.Adafactor(parameters, weight_decay=decay)
+            return torch.optim.Adafactor(parameters, weight_decay=decay, eps=_ADAFACTOR_EPS)
         case "adamw_8bit":
             return _eight_bit(parameters, weight_decay=decay, **adam)
 

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from torch import nn
+from transformers.optimization import Adafactor
 
 from styledag.errors import TrainingError
 from styledag.training.optimising.optimizers import (
@@ -52,6 +53,42 @@ def test_adamw_is_torchs_own() -> None:
         reference.step()
     for name, each in ours.items():
         torch.testing.assert_close(each, theirs[name])
+
+
+@pytest.mark.parametrize("gradient", [1.0, 1e-3, 1e-6])
+def test_adafactor_steps_by_the_learning_rate_as_trainers_set_it(gradient: float) -> None:
+    # kohya's scripts, OneTrainer and diffusers' examples switch the scaling by a weight's own size
+    # off, without which a low-rank adapter, whose second matrix begins at 0, hardly learns.
+    def weights() -> dict[str, nn.Parameter]:
+        generator = torch.Generator().manual_seed(0)
+        shapes = {"matrix": (128, 64), "vector": (64,), "convolution": (8, 4, 3, 3)}
+        drawn = {name: 0.03 * torch.randn(s, generator=generator) for name, s in shapes.items()}
+        return {
+            name: nn.Parameter(each)
+            for name, each in {**drawn, "second": torch.zeros(64, 16)}.items()
+        }
+
+    ours, theirs, before = weights(), weights(), weights()
+    optimizer = Optimizer(ours, OptimizerSettings(kind="adafactor"))
+    reference = Adafactor(
+        theirs.values(),
+        lr=1e-4,
+        weight_decay=1e-2,
+        scale_parameter=False,
+        relative_step=False,
+        warmup_init=False,
+    )
+    for step in range(5):
+        for each in (ours, theirs):
+            gradients(each, step)
+            for parameter in each.values():
+                assert parameter.grad is not None
+                parameter.grad *= gradient
+        optimizer.step(1e-4, step=step)
+        reference.step()
+    for name, each in ours.items():
+        moved = (theirs[name] - before[name]).detach().norm()
+        assert (each - theirs[name]).detach().norm() < 1e-3 * moved, name
 
 
 @pytest.mark.parametrize("name", NAMES)
