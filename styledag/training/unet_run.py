@@ -31,6 +31,7 @@ from styledag.training.pass_dtype import in_pass_dtype
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.records import Drawn, OnSnapshot, Snapshot, StepLog, TrainingResult
+from styledag.training.room import with_room
 from styledag.training.run_record import LOG_FOLDER, write_run_record
 from styledag.training.schedule import Schedule
 from styledag.training.snapshots.files import Snapshots
@@ -253,7 +254,7 @@ class UnetRun:
             self._save_state(handed_over=True)
 
     def _hand_over(self, snapshot: Snapshot, on_snapshot: OnSnapshot) -> Drawn | None:
-        drawn = on_snapshot(snapshot)
+        drawn = with_room(lambda: on_snapshot(snapshot), self._optimisation.held)
         self._states.mark_handed_over()
         self._files.prune_best(self._snapshots)
         if snapshot.epoch < self._recipe.epochs:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from styledag.errors import DeviceError
 from styledag.models.compute import Compute
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.optimising.optimisation import Optimisation
@@ -93,3 +94,22 @@ def test_no_step_waits_for_the_device(
     monkeypatch.setattr(Optimisation, "step", watched)
     result = train(encoded, base, tmp_path, compute=cuda(), **ways)
     assert steps == len(result.log) > 1
+
+
+def test_a_snapshot_is_drawn_in_the_memory_that_training_took(
+    base: Path, encoded: EncodedDataset, tmp_path: Path
+) -> None:
+    taken: list[int] = []
+
+    def draw(_: Any) -> None:
+        taken.append(torch.cuda.memory_allocated())
+        if len(taken) % 2:
+            raise DeviceError("no room to draw") from torch.OutOfMemoryError("CUDA out of memory")
+
+    ways: dict[str, Any] = {"snapshot_every_epochs": 1, "compute": cuda(deterministic=True)}
+    undisturbed = train(encoded, base, tmp_path / "undisturbed", **ways)
+    before = torch.cuda.memory_allocated()
+    result = train(encoded, base, tmp_path / "waiting", on_snapshot=draw, **ways)
+    beside, instead = taken[:2]
+    assert instead - before < 0.1 * (beside - before)
+    assert weights(result) == weights(undisturbed)

@@ -19,16 +19,19 @@ from styledag.training.batches import Batch
 class FrozenBase:
     """A base's denoiser that nothing changes.
 
+    Attributes:
+        denoiser: It, on the device.
+
     Raises:
         ModelError: If the denoiser cannot be loaded.
     """
 
     def __init__(self, base: Base, compute: Compute) -> None:
         self._base = base
-        self._denoiser = base.denoiser(device=compute.device, dtype=compute.dtype)
+        self.denoiser = base.denoiser(device=compute.device, dtype=compute.dtype)
         if compute.channels_last:
-            self._denoiser.to(memory_format=torch.channels_last)
-        self._denoiser.requires_grad_(False)
+            self.denoiser.to(memory_format=torch.channels_last)
+        self.denoiser.requires_grad_(False)
         self._dtype = compute.dtype
 
     @torch.no_grad()
@@ -46,7 +49,7 @@ class FrozenBase:
         if not len(at):
             return target
         predicted = self._base.predict(
-            self._denoiser,
+            self.denoiser,
             noisy_latents[at].to(self._dtype),
             batch.timesteps[at],
             batch.conditioning.select(at).to(dtype=self._dtype),

@@ -152,6 +152,14 @@ class Optimisation:
             return self.adapters.folded(averages)
         return {**self.unet.state_dict(), **averages}
 
+    def held(self) -> list[Tensor]:
+        """Return all tensors that stay on the device between two steps."""
+        models = [self.unet] if self._frozen is None else [self.unet, self._frozen.denoiser]
+        weights = [each for model in models for each in (*model.parameters(), *model.buffers())]
+        averages = [*self.ema.averages.values(), *(self.ema.second or {}).values()]
+        tensors = [*weights, *averages, *self._optimizer.tensors().values()]
+        return [each for each in tensors if each.device.type == self._compute.device.type]
+
     def tensors(self) -> dict[str, Tensor]:
         """Return all that :meth:`restore` needs, without a copy."""
         tensors = {f"weights/{name}": each.detach() for name, each in self.trained.items()}
