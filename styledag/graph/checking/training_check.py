@@ -127,7 +127,7 @@ def _disk(catalogue: Catalogue, model: Partition, estimate: "Estimate") -> Findi
         f"{_bytes(estimate.disk_bytes)}: {estimate.snapshots} checkpoints of "
         f"{_bytes(estimate.snapshot_bytes)} and the model, at most two states of "
         f"{_bytes(estimate.state_bytes)} until it is trained, the encoded dataset "
-        f"{_bytes(estimate.encoded_bytes)}"
+        f"{_bytes(estimate.encoded_bytes)}, and as much again by image and caption"
     )
     files = catalogue.store.files
     if not files.is_local:

@@ -147,9 +147,12 @@ class Estimate:
 
     @property
     def disk_bytes(self) -> int:
-        """Room on the disk: encoded dataset, snapshots, the model itself, two states."""
+        """Room on the disk: encoded dataset, snapshots, the model itself, two states.
+
+        What is encoded is there twice: by image and caption too, for datasets to come.
+        """
         written = (self.snapshots + 1) * self.snapshot_bytes
-        return self.encoded_bytes + written + 2 * self.state_bytes
+        return 2 * self.encoded_bytes + written + 2 * self.state_bytes
 
 
 def estimate_training(planned: PlannedTraining) -> Estimate:

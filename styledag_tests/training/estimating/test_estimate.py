@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from styledag.models.compute import Compute
+from styledag.store.store import Store
+from styledag.store.workspace import Workspace
 from styledag.training.estimating.estimate import Estimate, PlannedTraining, estimate_training
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import EmaSettings, LoraSettings, PriorSettings, Recipe
@@ -121,6 +123,18 @@ def test_counts_are_those_of_the_run_and_the_snapshots_that_it_writes(
     assert found.images == sum(step.samples for step in result.log)
     assert found.snapshot_bytes == pytest.approx(sizes[0], rel=0.2)
     assert found.disk_bytes > sum(sizes)
+
+
+def test_the_disk_has_room_for_all_that_encoding_leaves_there(
+    base: Path, encode: Encode, store: Store, workspace: Workspace
+) -> None:
+    encoded = encode(9, validation=2)
+    root = Path(store.files.root)
+    left = [*workspace.folder.iterdir(), *root.glob("items/*/*/*")]
+    taken = sum(path.stat().st_size for path in left if path.is_file())
+    found = estimate_training(PlannedTraining.of(encoded, base, Recipe(**RECIPE), compute=CPU))
+    trained = (found.snapshots + 1) * found.snapshot_bytes + 2 * found.state_bytes
+    assert found.disk_bytes - trained == pytest.approx(taken, rel=0.15)
 
 
 def test_the_state_to_resume_from_is_what_is_written(
