@@ -218,6 +218,10 @@ class Base(Protocol):
         """Name of the sampler that it is drawn with unless a style file names another."""
 
     @property
+    def usual_guidance_scale(self) -> float:
+        """Classifier-free guidance of its pipeline in diffusers; 1 is none."""
+
+    @property
     def blocks(self) -> Mapping[str, str]:
         """Prefix of the parameters' names in each block of the denoiser, by the block's name.
 

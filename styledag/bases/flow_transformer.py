@@ -37,6 +37,7 @@ class FlowTransformer(StoredBase):
     lists: Mapping[str, str]
     """Names of the denoiser's lists of blocks, by their names in style files."""
     usual_sampler = "euler"
+    usual_guidance_scale: float
     even_sigmas = False
     """Whether the pipeline draws with evenly spaced noise levels, and not the scheduler's own."""
 

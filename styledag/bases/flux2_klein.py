@@ -93,6 +93,7 @@ class Flux2Klein(FlowTransformer):
 
     family = "FLUX.2 klein"
     kind = "Flux2Transformer2DModel"
+    usual_guidance_scale = 4.0
     autoencoder_kind = Flux2Autoencoder
     text_model = KleinTextEncoder
     lists: Mapping[str, str] = {

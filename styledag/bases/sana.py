@@ -86,6 +86,7 @@ class Sana(FlowTransformer):
 
     family = "Sana"
     usual_sampler = "dpm++"
+    usual_guidance_scale = 4.5
     kind = "SanaTransformer2DModel"
     autoencoder_kind = DeepCompression
     text_model = SanaTextEncoder

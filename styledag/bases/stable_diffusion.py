@@ -56,6 +56,7 @@ class StableDiffusion(StoredBase):
     kind = "UNet2DConditionModel"
     denoiser_name = "UNet"
     usual_sampler = "dpm++"
+    usual_guidance_scale = 7.5
     layers: Mapping[str, tuple[str, ...]] = {
         "attention": ("attn1", "attn2"),
         "cross_attention": ("attn2",),

@@ -54,6 +54,7 @@ class StableDiffusion3(FlowTransformer):
 
     family = "Stable Diffusion 3.x"
     kind = "SD3Transformer2DModel"
+    usual_guidance_scale = 7.0
     lists: Mapping[str, str] = {"blocks": "transformer_blocks"}
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("attn", "attn2")}
     """Each block's attn reads image and caption together, attn2 the image alone."""

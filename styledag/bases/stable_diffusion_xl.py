@@ -64,6 +64,7 @@ class StableDiffusionXL(StableDiffusion):
     }
 
     usual_sample_size = 128
+    usual_guidance_scale = 5.0
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -50,6 +50,7 @@ class ZImage(FlowTransformer):
 
     family = "Z-Image"
     kind = "ZImageTransformer2DModel"
+    usual_guidance_scale = 6.0
     text_model = ZImageTextEncoder
     lists: Mapping[str, str] = {
         "image": "noise_refiner",

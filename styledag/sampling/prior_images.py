@@ -47,13 +47,17 @@ def prior_samples(
         ModelError: If a model cannot be loaded, or gives NaN.
         StyleFileError: If the class prompt is longer than the base reads.
     """
+    found = find_base(base)
+    guidance_scale = prior.guidance_scale
+    if guidance_scale is None:
+        guidance_scale = found.usual_guidance_scale
     settings = SampleSettings(
         prompts=(prior.class_prompt,),
         seeds=tuple(range(prior.images)),
-        scheduler=find_base(base).usual_sampler,
+        scheduler=found.usual_sampler,
         num_inference_steps=prior.num_inference_steps,
         # The sampler calls 1 what is without guidance; below it there is no other meaning.
-        guidance_scale=max(1.0, prior.guidance_scale),
+        guidance_scale=max(1.0, guidance_scale),
         batch_size=_BATCH_SIZE,
     )
     sampler = Sampler(base, settings, compute, base_version=base_version)

@@ -18,6 +18,9 @@ _OPTIMIZER_VERSIONS: Mapping[str, str] = {"adafactor": "2"}
 """Of single optimisers: raised when a recipe with one of them gives other weights."""
 
 
+_FORMER_PRIOR_GUIDANCE_SCALE = 7.5
+
+
 class Decides(Enum):
     """What follows from a setting of a recipe."""
 
@@ -122,6 +125,9 @@ def _chosen(recipe: Recipe, *decides: Decides) -> dict[str, Any]:
     if recipe.lora is not None and recipe.lora.base_bits is None:
         # Left out likewise: recipes keep the keys that they had before there was such a setting.
         del settings["lora"]["base_bits"]
+    if recipe.prior is not None and recipe.prior.guidance_scale is None:
+        # As it was when every base drew with the same. The images drawn are an input of training.
+        settings["prior"]["guidance_scale"] = _FORMER_PRIOR_GUIDANCE_SCALE
     if recipe.optimizer in _OPTIMIZER_VERSIONS:
         settings["optimizer"] += f" {_OPTIMIZER_VERSIONS[recipe.optimizer]}"
     return {name: settings[name] for name in sorted(settings) if DECIDES[name] in decides}

@@ -105,7 +105,12 @@ class PriorSettings(StrictSettings):
     images: int = setting(100, ge=1, help="How many the base draws, once.")
     loss_weight: float = setting(1.0, gt=0, help="Their loss's weight beside the style's.")
     num_inference_steps: int = setting(25, ge=1, le=1000, help="Denoising steps of each.")
-    guidance_scale: float = setting(7.5, ge=0, help="Classifier-free guidance of each.")
+    guidance_scale: float | None = setting(
+        None,
+        ge=0,
+        help="Classifier-free guidance of each, counted from 1; the base's usual one when left "
+        "out: 7.5 for Stable Diffusion 1.x, 4 for FLUX.2 klein.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

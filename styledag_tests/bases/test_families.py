@@ -3,6 +3,7 @@
 A further family adds one file to ``families/``.
 """
 
+import inspect
 import json
 import math
 import shutil
@@ -139,6 +140,13 @@ def test_it_is_found_with_all_its_parts(folder: Path, base: Base) -> None:
         assert part in base.parts.sampling
     shape = base.latents.shape(width_px=24, height_px=16)
     assert len(base.sampler(base.usual_sampler, 3, shape).timesteps) >= 3
+
+
+def test_guidance_is_usually_the_pipelines(family: TinyFamily, base: Base) -> None:
+    called = inspect.signature(getattr(diffusers, family.pipeline).__call__)
+    ours, theirs = max(family.guided.items())
+    usual = called.parameters["guidance_scale"].default
+    assert base.usual_guidance_scale == usual + ours - theirs
 
 
 def test_text_states_are_the_pipelines(family: TinyFamily, folder: Path, base: Base) -> None:

@@ -154,6 +154,7 @@ class Toy:
     tokens = Vocabulary()
     blocks: Mapping[str, str] = {"block.0": "blocks.0", "block.1": "blocks.1"}
     usual_sampler = "euler"
+    usual_guidance_scale = 4.0
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("mix",)}
 
     def __init__(self, folder: Path) -> None:

@@ -65,6 +65,24 @@ def test_images_of_the_base_s_size_are_those_of_the_sampler(
         assert image.size == (64, 64)
 
 
+def test_a_class_is_drawn_with_the_base_s_usual_guidance_unless_another_is_named(
+    starter: Path, tmp_path: Path, workspace: Workspace
+) -> None:
+    flow = tiny_families()["flux2_klein"].write(
+        tmp_path, starter / "stable-diffusion" / "tokenizer"
+    )
+
+    def drawn(**changes: float) -> str:
+        prior = PriorSettings(class_prompt="a drawing", images=1, num_inference_steps=2, **changes)  # type: ignore[arg-type]
+        samples = prior_samples(
+            prior, flow, [(32, 32)], base_version="b", compute=CPU, workspace=workspace
+        )
+        return samples[0].image_sha256
+
+    assert drawn() == drawn(guidance_scale=4.0)
+    assert drawn() != drawn(guidance_scale=7.5)
+
+
 def test_a_base_that_is_drawn_with_another_sampler_draws_the_class(
     starter: Path, tmp_path: Path, workspace: Workspace
 ) -> None:

@@ -11,7 +11,13 @@ from styledag.training.identity import (
     snapshot_identity,
     training_identity,
 )
-from styledag.training.recipe import DecoderSettings, EmaSettings, Recipe, StoppingSettings
+from styledag.training.recipe import (
+    DecoderSettings,
+    EmaSettings,
+    PriorSettings,
+    Recipe,
+    StoppingSettings,
+)
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_resume import weights
 from styledag_tests.training.training import train
@@ -56,6 +62,14 @@ def test_a_change_makes_anew_what_it_decides(
     changed = replace(RECIPE, **change)
     assert (training_identity(changed) != training_identity(RECIPE)) is trains
     assert (snapshot_identity(changed) != snapshot_identity(RECIPE)) is stores
+
+
+def test_a_prior_whose_guidance_is_left_out_keeps_the_keys_of_models() -> None:
+    left_out, named, other = (
+        replace(RECIPE, prior=PriorSettings(class_prompt="a drawing", guidance_scale=scale))
+        for scale in (None, 7.5, 0.0)
+    )
+    assert training_identity(left_out) == training_identity(named) != training_identity(other)
 
 
 def test_how_much_patience_stopping_has_decides_the_model() -> None:
