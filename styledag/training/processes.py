@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 T = TypeVar("T")
+
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for one of them, as all do for the first while it writes a snapshot and a
+state. NCCL alone would end the run after ten minutes, in which a slow disk does not take the states
+of large bases. A process that has ended is torchrun's to notice."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +112,14 @@ def joined_processes(device: str) -> Iterator[Processes]:
             )
         # Before NCCL, which connects the current devices, and before memory is allocated.
         torch.cuda.set_device(local_rank)
-        distributed.init_process_group("nccl", device_id=torch.device("cuda", local_rank))
+        own = torch.device("cuda", local_rank)
+        distributed.init_process_group("nccl", device_id=own, timeout=_PATIENCE)
     elif resolve_device(device).type == "mps":
         raise DeviceError(
             "several processes cannot train together on MPS: start one, or name the device cpu"
         )
     else:
-        distributed.init_process_group("gloo")
+        distributed.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:

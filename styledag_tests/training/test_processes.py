@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,16 @@ class Connection:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
         monkeypatch.setattr(torch.cuda, "set_device", self.calls.append)
-        monkeypatch.setattr(
-            torch.distributed, "init_process_group", lambda name, **_: self.calls.append(name)
-        )
+        self.timeouts: list[timedelta] = []
+        monkeypatch.setattr(torch.distributed, "init_process_group", self.connect)
         monkeypatch.setattr(torch.distributed, "get_rank", lambda: local_rank)
         monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
         monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+
+    def connect(self, name: str, *, timeout: timedelta, **_: object) -> None:
+        """Record a call of ``init_process_group``."""
+        self.calls.append(name)
+        self.timeouts.append(timeout)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,18 @@ def test_processes_are_connected_by_the_device_that_they_train_on(
     with joined_processes(device) as processes:
         assert (processes.rank, processes.size) == (1, 2)
     assert connection.calls == calls
+
+
+@pytest.mark.parametrize("devices", [2, 0])
+def test_others_wait_while_the_first_writes_a_large_state_to_a_slow_disk(
+    monkeypatch: pytest.MonkeyPatch, devices: int
+) -> None:
+    connection = Connection(monkeypatch, local_rank=1, devices=devices)
+    with joined_processes("auto"):
+        pass
+    state_bytes = 16 * 9e9  # weights, average and AdamW's moments of FLUX.2-klein-base-9B, float32
+    slow_bytes_per_s = 20e6
+    assert min(connection.timeouts).total_seconds() > state_bytes / slow_bytes_per_s
 
 
 def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
