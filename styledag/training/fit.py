@@ -1,11 +1,14 @@
-"""Whether a base's denoiser can read an encoded dataset at all."""
+"""Whether a base's denoiser can read an encoded dataset, and its weights be stored, at all."""
 
 from typing import TYPE_CHECKING
 
 from styledag.bases.base import Base
-from styledag.errors import ModelError
+from styledag.errors import ModelError, TrainingError
+from styledag.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from styledag.training.encoding.dataset import EncodedDataset
 
 
@@ -34,4 +37,26 @@ def check_fit(base: Base, encoded: "EncodedDataset") -> None:
             raise ModelError(
                 f"{where} reads {name} that are {width} wide, but the encoded dataset's are "
                 f"{found[name]} wide: encode with this base's own text encoders"
+            )
+
+
+def check_snapshots(denoiser: "nn.Module", recipe: Recipe) -> None:
+    """Check that the weights that training begins with can be stored in its snapshots.
+
+    Raises:
+        TrainingError: If one is too large for their dtype, as the first snapshot would say after
+            its epochs.
+    """
+    import torch
+
+    most = torch.finfo(getattr(torch, recipe.snapshot_dtype)).max
+    for name, weight in denoiser.state_dict().items():
+        if not weight.is_floating_point() or weight.is_meta or not weight.numel():
+            continue
+        largest = float(weight.abs().max())
+        if most < largest < float("inf"):
+            raise TrainingError(
+                f"weight {name} of the base is {largest:g}, which snapshots in "
+                f"{recipe.snapshot_dtype} cannot hold (at most {most:g}): set snapshot_dtype to "
+                "'bfloat16'"
             )

@@ -230,7 +230,9 @@ class Recipe(StrictSettings):
     ema: EmaSettings = setting(default_factory=_default_ema, help="The moving average.")
     snapshot_every_epochs: int = setting(1, ge=1, help="Epochs between two checkpoints.")
     snapshot_dtype: Literal["float16", "bfloat16"] = setting(
-        "float16", help="Dtype of the weights in a checkpoint."
+        "float16",
+        help="Dtype of the weights in a checkpoint; bfloat16 loses small changes, and is for "
+        "weights too large for float16.",
     )
     snapshot_format: Literal["full", "delta"] = setting(
         "full",

@@ -22,7 +22,7 @@ from styledag.training.compiled import pays
 from styledag.training.encoding.dataset import EncodedDataset, EncodedSample
 from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.memory_check import check_memory
-from styledag.training.fit import check_fit
+from styledag.training.fit import check_fit, check_snapshots
 from styledag.training.identity import CODE_VERSION, length_dependence, weights_identity
 from styledag.training.loggers import Loggers, open_loggers
 from styledag.training.optimising.optimisation import Optimisation
@@ -91,6 +91,7 @@ class UnetRun:
         self._optimisation = Optimisation(
             found, recipe, objective, compute=compute, processes=processes, total_steps=total_steps
         )
+        check_snapshots(self._optimisation.unet, recipe)
         self._run, self._identity = _digests(inputs, recipe, compute, self._optimisation)
         self._states = TrainingStates(scratch / "state")
         self._kept = kept

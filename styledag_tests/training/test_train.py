@@ -263,16 +263,21 @@ def test_diverging_run_names_the_step_and_keeps_its_snapshots(
     assert len(list((tmp_path / "state").glob("step-00000001"))) == 1
 
 
-def test_weights_too_large_for_float16_are_named(
+def test_a_base_whose_weights_float16_cannot_hold_is_refused_before_the_first_step(
     base: Path, encode: Encode, tmp_path: Path
 ) -> None:
-    large = tmp_path / "large"
-    shutil.copytree(base, large)
-    state_dict = base_weights(base)
-    state_dict["conv_norm_out.bias"][0] = 1e6
-    save_file(state_dict, large / "unet" / "diffusion_pytorch_model.safetensors")
-    with pytest.raises(TrainingError, match=r"conv_norm_out.bias holds (1|999\d{3})"):
-        train(encode(2), large, tmp_path / "scratch")
+    encoded = encode(3)
+    large = shutil.copytree(base, tmp_path / "large")
+    path = large / "unet" / "diffusion_pytorch_model.safetensors"
+    stored = load_file(path)
+    stored["conv_in.bias"][0] = 1e5
+    save_file(stored, path, metadata={"format": "pt"})
+    work: Counter[str] = Counter()
+    with pytest.raises(TrainingError, match=r"conv_in\.bias of the base is 100000.*'bfloat16'"):
+        train(encoded, large, tmp_path / "run", work=work)
+    assert not work
+    ways = {"epochs": 1, "lr_warmup_steps": 0, "snapshot_dtype": "bfloat16"}
+    assert train(encoded, large, tmp_path / "run", **ways).snapshots
 
 
 def test_out_of_memory_says_what_to_lower(

@@ -6,6 +6,8 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
 from styledag.errors import TrainingError
+from styledag.style.load import load_style
+from styledag.style.template import base_names, write_new_style
 from styledag.tensors.header import header_bytes
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.tensors.reader import TensorSpec
@@ -53,3 +55,23 @@ def test_one_of_stable_diffusion_is_at_most_1_72_gb() -> None:
     assert sum(spec.numel for spec in specs) == 859_520_964
     header = header_bytes(specs, {"format": "pt"})
     assert len(header) + sum(spec.nbytes for spec in specs) <= 1_720_000_000
+
+
+@pytest.mark.parametrize("base", base_names())
+def test_what_a_short_run_of_a_new_style_moves_is_in_its_snapshots(
+    base: str, tmp_path: Path
+) -> None:
+    # Bases are published in 16 bits, so that what bfloat16 rounds away leaves them as they were.
+    generator = torch.Generator().manual_seed(0)
+    before = (0.03 * torch.randn(256, 256, generator=generator)).bfloat16().float()
+    moved = 3e-5 * torch.randn(before.shape, generator=generator)
+    layer = torch.nn.Linear(1, 1)
+    layer.config = {}
+    style = load_style(write_new_style("hiroshige", tmp_path, base=base))
+    for name, recipe in style.recipes.items():
+        folder = tmp_path / name
+        dtype = getattr(torch, recipe.snapshot_dtype)
+        write_unet(layer, {"weight": before + moved}, folder, dtype=dtype)
+        [written] = load_file(folder / "diffusion_pytorch_model.safetensors").values()
+        change = written.float() - before
+        assert float((change * moved).sum() / moved.square().sum()) > 0.95, name
