@@ -14,8 +14,8 @@ from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
 from styledag.training.compiled import compile_modules
 from styledag.training.lora import LoraAdapters
-from styledag.training.optimising.frozen_base import FrozenBase
 from styledag.training.masters import lower
+from styledag.training.optimising.frozen_base import FrozenBase
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.optimising.readback import Readback
 from styledag.training.processes import Processes
