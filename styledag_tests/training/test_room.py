@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from styledag.errors import DeviceError
+from styledag.models.compute import Compute
 from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.recipe import EmaSettings
 from styledag.training.room import in_host_memory
@@ -34,7 +35,9 @@ class TooSmall:
 
     def __call__(self, _: Any) -> None:
         """Receive a snapshot."""
-        taken = {id(each): each.data_ptr() for each in self._made[-1].unet.parameters()}
+        made = self._made[-1]
+        kept = [*made.unet.parameters(), *made.tensors().values()]
+        taken = {at: each.data_ptr() for at, each in enumerate(kept) if each.numel() > 1}
         if self.calls and self.calls[-1]:
             assert all(at != self._memory[each] for each, at in taken.items())
             self.calls.append(False)
@@ -52,6 +55,8 @@ class TooSmall:
         {"ema": EmaSettings(mode="power")},
         {"dropped_captions": "base"},
         {"weights": "bfloat16", "optimizer": "adafactor"},
+        {"compute": Compute(torch.device("cpu"), torch.bfloat16)},
+        {"compute": Compute(torch.device("cpu"), torch.bfloat16), "ema": EmaSettings(mode="none")},
     ],
     ids=str,
 )

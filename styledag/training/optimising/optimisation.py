@@ -174,7 +174,8 @@ class Optimisation:
         models = [self.unet] if self._frozen is None else [self.unet, self._frozen.denoiser]
         weights = [each for model in models for each in (*model.parameters(), *model.buffers())]
         averages = [*self.ema.averages.values(), *(self.ema.second or {}).values()]
-        tensors = [*weights, *averages, *self._optimizer.tensors().values()]
+        stepped = [*self._masters.values(), *self._optimizer.tensors().values()]
+        tensors = [*weights, *averages, *stepped]
         return [each for each in tensors if each.device.type == self._compute.device.type]
 
     def tensors(self) -> dict[str, Tensor]:
