@@ -33,7 +33,9 @@ from styledag.training.recipe import Recipe
 from styledag.training.records import Drawn, OnSnapshot, Snapshot, StepLog, TrainingResult
 from styledag.training.run_record import LOG_FOLDER, write_run_record
 from styledag.training.schedule import Schedule
+from styledag.training.snapshots.background import Background
 from styledag.training.snapshots.files import Snapshots
+from styledag.training.snapshots.saving import Saving
 from styledag.training.speed import Speed
 from styledag.training.states.kept_states import Course, KeptStates, continuation
 from styledag.training.states.state import TrainingState, TrainingStates
@@ -92,12 +94,14 @@ class UnetRun:
         )
         self._run, self._identity = _digests(inputs, recipe, compute, self._optimisation)
         self._states = TrainingStates(scratch / "state")
+        self._background = Background()
         self._kept = kept
         self._continued_from_step = 0
         self._began_anew: str | None = None
         self._files = Snapshots(
             scratch / "snapshots", found.parts.denoiser, self._optimisation, recipe
         )
+        self._saving = Saving(self._files, self._states, self._background, device=compute.device)
         self._log: list[StepLog] = []
         self._snapshots: list[Snapshot] = []
         if processes.is_first:
@@ -115,6 +119,7 @@ class UnetRun:
         with (
             self._open_loggers() as loggers,
             progress.task("training", self._batches.total_steps, done=done) as advance,
+            self._background,
         ):
             for epoch in range(self._epochs_passed + 1, self._recipe.epochs + 1):
                 if self._has_turned:
@@ -239,18 +244,28 @@ class UnetRun:
         """Save a snapshot, where the step ends an epoch that has one, or a state."""
         ends_epoch = logged.step % self._batches.steps_per_epoch == 0
         if ends_epoch and self._course.has_snapshot(logged.epoch):
+            self._background.finish()
             snapshot = self._snapshot(logged.epoch)
             self._snapshots.append(snapshot)
             loggers.snapshot(snapshot)
-            if self._processes.is_first:
-                if self._course.stops:
-                    self._files.keep_best(snapshot, self._snapshots)
-                # Before the snapshot is received: what follows a kill has its weights to the bit,
-                # where training the epoch again need not have them.
-                self._save_state(handed_over=False)
+
+            def hand_over() -> None:
                 loggers.samples(snapshot, self._hand_over(snapshot, on_snapshot) or {})
+
+            if self._processes.is_first:
+                self._saving.save_snapshot(
+                    snapshot,
+                    self._state(handed_over=False),
+                    hand_over,
+                    best_of=tuple(self._snapshots) if self._course.stops else (),
+                    is_last=logged.step == self._batches.total_steps or self._has_turned,
+                )
+            self._processes.wait()
         elif logged.step % self._recipe.save_state_every_steps == 0:
-            self._save_state(handed_over=True)
+            self._background.finish()
+            if self._processes.is_first:
+                self._saving.save_state(self._state(handed_over=True))
+        self._background.follow_up()
 
     def _hand_over(self, snapshot: Snapshot, on_snapshot: OnSnapshot) -> Drawn | None:
         drawn = on_snapshot(snapshot)
@@ -270,7 +285,7 @@ class UnetRun:
             )
         steps = [each for each in self._log if each.epoch == epoch]
         samples = sum(each.samples for each in steps)
-        snapshot = self._files.snapshot(
+        return self._files.snapshot(
             {
                 "epoch": epoch,
                 "step": len(self._log),
@@ -280,10 +295,6 @@ class UnetRun:
                 "base_share": optimisation.ema.base_share,
             }
         )
-        if self._processes.is_first:
-            self._files.write(snapshot)
-        self._processes.wait()
-        return snapshot
 
     def _final(self) -> Snapshot:
         """Return the run's model, whose files are written again if they were moved away."""
@@ -295,18 +306,14 @@ class UnetRun:
             self._files.write(final)
         return final
 
-    def _save_state(self, *, handed_over: bool) -> None:
-        if not self._processes.is_first:
-            return
-        self._states.save(
-            TrainingState(
-                identity=self._identity,
-                step=len(self._log),
-                log=self._log,
-                snapshots=[each.figures() for each in self._snapshots],
-                tensors=self._optimisation.tensors(),
-                handed_over=handed_over,
-            )
+    def _state(self, *, handed_over: bool) -> TrainingState:
+        return TrainingState(
+            identity=self._identity,
+            step=len(self._log),
+            log=tuple(self._log),
+            snapshots=[each.figures() for each in self._snapshots],
+            tensors=self._optimisation.tensors(),
+            handed_over=handed_over,
         )
 
     def _keep_state(self) -> None:
