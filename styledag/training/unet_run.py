@@ -248,15 +248,12 @@ class UnetRun:
             snapshot = self._snapshot(logged.epoch)
             self._snapshots.append(snapshot)
             loggers.snapshot(snapshot)
-
-            def hand_over() -> None:
-                loggers.samples(snapshot, self._hand_over(snapshot, on_snapshot) or {})
-
             if self._processes.is_first:
                 self._saving.save_snapshot(
                     snapshot,
                     self._state(handed_over=False),
-                    hand_over,
+                    partial(self._hand_over, snapshot, on_snapshot),
+                    partial(loggers.samples, snapshot),
                     best_of=tuple(self._snapshots) if self._course.stops else (),
                     is_last=logged.step == self._batches.total_steps or self._has_turned,
                 )
@@ -267,13 +264,13 @@ class UnetRun:
                 self._saving.save_state(self._state(handed_over=True))
         self._background.follow_up()
 
-    def _hand_over(self, snapshot: Snapshot, on_snapshot: OnSnapshot) -> Drawn | None:
+    def _hand_over(self, snapshot: Snapshot, on_snapshot: OnSnapshot) -> Drawn:
         drawn = on_snapshot(snapshot)
         self._states.mark_handed_over()
         self._files.prune_best(self._snapshots)
         if snapshot.epoch < self._recipe.epochs:
             self._files.remove(snapshot)
-        return drawn
+        return drawn or {}
 
     def _snapshot(self, epoch: int) -> Snapshot:
         optimisation = self._optimisation

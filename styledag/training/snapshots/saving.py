@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from styledag.training.records import Snapshot
+from styledag.training.records import Drawn, Snapshot
 from styledag.training.snapshots.background import Background, trains_meanwhile
 from styledag.training.snapshots.files import Snapshots
 from styledag.training.snapshots.host_copies import HostCopies
@@ -49,14 +49,18 @@ class Saving:
         """
         copied = self._copied(state, beside=0)
         self._background.start(
-            partial(self._states.save, copied or state), lambda: None, here=copied is None
+            partial(self._states.save, copied or state),
+            lambda: None,
+            lambda _: None,
+            here=copied is None,
         )
 
     def save_snapshot(
         self,
         snapshot: Snapshot,
         state: TrainingState,
-        hand_over: Callable[[], None],
+        hand_over: Callable[[], Drawn],
+        then: Callable[[Drawn], None],
         *,
         best_of: Sequence[Snapshot],
         is_last: bool,
@@ -69,7 +73,8 @@ class Saving:
         Args:
             snapshot: Of the averages as they are now.
             state: With the tensors in training.
-            hand_over: Follows once all is written.
+            hand_over: Hands the snapshot over, once all is written.
+            then: Follows, in this thread, with what was drawn of it.
             best_of: Snapshots of which the best one's files are kept; none are if it is empty.
             is_last: Whether no step follows that the writing could go beside.
 
@@ -89,7 +94,7 @@ class Saving:
             self._files.keep_best(snapshot, best_of)
             self._states.save(copied or state)
 
-        self._background.start(write, hand_over, here=copied is None)
+        self._background.start(write, hand_over, then, here=copied is None)
 
     def _copied(self, state: TrainingState, *, beside: int) -> TrainingState | None:
         """Return a state that no step changes; ``None`` if it is to be written at once."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from styledag.between_steps import between_steps
 from styledag.errors import StorageError, TrainingError
 from styledag.store.workspace import Workspace
 from styledag.training.encoding.dataset import EncodedDataset
@@ -67,13 +68,16 @@ class Written:
 def test_steps_are_taken_while_a_snapshot_is_written(
     base: Path, encoded: EncodedDataset, tmp_path: Path, slow_disk: SlowDisk
 ) -> None:
+    threads = []
+
     def receive(snapshot: Snapshot) -> None:
-        assert threading.current_thread() is threading.main_thread()
+        threads.append(between_steps(threading.current_thread))
         slow_disk.events.append(f"received {snapshot.epoch}")
 
     train(encoded, base, tmp_path, progress=slow_disk, on_snapshot=receive, **FEW_STATES)
     events = slow_disk.events
     assert slow_disk.here == [False, True]
+    assert threads == [threading.main_thread()] * 2
     # Files, then the state, then the receiver, and all of it after a step of the next epoch.
     asked = events.index("step 7")
     order = ["snapshot", "state", "received 2"]
