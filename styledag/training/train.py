@@ -47,7 +47,8 @@ def train_unet(
         scratch: Folder for states, snapshots and log, of this run alone.
         on_snapshot: Receives each snapshot, and may move its folder away; returns the images that
             it drew of it, if any, for the loggers. After a kill it may receive the newest one
-            again, with the same content.
+            again, with the same content. On CUDA a thread calls it while the next steps are taken:
+            what uses the device goes through :func:`~styledag.between_steps.between_steps`.
         progress: Sees one task of all optimiser steps, with ``loss`` and ``images_per_s``.
         work: Counts ``steps``, the optimiser steps really done.
         processes: Those that train together, each calling this with the same arguments but its

@@ -49,7 +49,7 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
     with workspace.progress.task("thumbnails", len(pairs)) as advance:
-        # Here a step's activations lie in the device's memory no more, or not yet.
+        # Where no step has activations in the device's memory.
         samples = between_steps(partial(sampler.draw, pairs, workspace, advance))
     write_samples(samples, workspace.folder)
     sheet = contact_sheet(
