@@ -33,6 +33,7 @@ def run(
     out: Path,
     recipe: dict[str, Any],
     *,
+    dtype: str = "float32",
     module: str = "styledag.training",
 ) -> str:
     """Train as a user would; return what was said on standard error."""
@@ -50,6 +51,7 @@ def run(
             f"--base={base}",
             f"--out={out}",
             "--device=cpu",
+            f"--dtype={dtype}",
         ],
         capture_output=True,
         text=True,
@@ -100,6 +102,21 @@ def test_processes_train_on_while_the_first_writes(
         written.append({each.relative_to(out): each.read_bytes() for each in files})
     assert written[0] == written[1]
     assert sum(path.name == Path(UNET).name for path in written[0]) == 3
+
+
+def test_two_processes_train_in_bfloat16_what_one_trains(
+    base: Path, encode: Encode, workspace: Workspace, tmp_path: Path
+) -> None:
+    encode(13)
+    recipe = RECIPE | {"epochs": 1, "snapshot_every_epochs": 1, "lr_warmup_steps": 0}
+    for count, name in ((1, "one"), (2, "two")):
+        run(count, workspace.folder, base, tmp_path / name, recipe, dtype="bfloat16")
+    unet = "e001/unet/diffusion_pytorch_model.safetensors"
+    one, two = (load_file(tmp_path / name / unet) for name in ("one", "two"))
+    started = load_file(base / "unet" / "diffusion_pytorch_model.safetensors")
+    moved = sum(float((one[name].float() - started[name]).square().sum()) for name in one)
+    apart = sum(float((one[name].float() - two[name].float()).square().sum()) for name in one)
+    assert 0 < apart < 0.1 * moved
 
 
 def arguments(encoded: Path, base: Path, out: Path) -> list[str]:
