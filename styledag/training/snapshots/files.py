@@ -21,7 +21,11 @@ _BEST = "best"
 
 
 class Snapshots:
-    """Snapshots below one folder."""
+    """Snapshots below one folder.
+
+    Attributes:
+        copied_bytes: What the newest copies of :meth:`copied` take; 0 before the first.
+    """
 
     def __init__(
         self, folder: Path, denoiser: str, optimisation: Optimisation, recipe: Recipe
@@ -30,7 +34,7 @@ class Snapshots:
         self._denoiser = denoiser
         self._optimisation = optimisation
         self._recipe = recipe
-        self._copies_bytes: int | None = None
+        self.copied_bytes = 0
 
     def snapshot(self, figures: Mapping[str, Any]) -> Snapshot:
         """Return a snapshot with the places of its files."""
@@ -64,6 +68,8 @@ class Snapshots:
         ]
         averages = {} if snapshot.lora is None else self._optimisation.ema.averages
         adapters = {name: each.detach().to("cpu", copy=True) for name, each in averages.items()}
+        copies = [each for _, state_dict in unets for each in state_dict.values()]
+        self.copied_bytes = sum(each.nbytes for each in (*copies, *adapters.values()))
 
         def write() -> None:
             for folder, state_dict in unets:
@@ -71,17 +77,6 @@ class Snapshots:
             self._write_adapters(snapshot, adapters)
 
         return write
-
-    def copies_bytes(self, snapshot: Snapshot) -> int:
-        """Return the bytes of the copies that :meth:`copied` makes; the same for all snapshots."""
-        if self._copies_bytes is None:
-            averages = {} if snapshot.lora is None else self._optimisation.ema.averages
-            self._copies_bytes = sum(each.nbytes for each in averages.values()) + sum(
-                self._dtype.itemsize * each.numel()
-                for _, weights in self._unets(snapshot)
-                for each in weights.values()
-            )
-        return self._copies_bytes
 
     @property
     def _dtype(self) -> torch.dtype:

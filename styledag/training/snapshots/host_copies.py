@@ -23,20 +23,26 @@ class HostCopies:
         self._device = device
         self._copies: dict[str, Tensor] = {}
 
-    def of(self, tensors: Mapping[str, Tensor], *, beside: int) -> dict[str, Tensor] | None:
-        """Return copies of tensors, valid until the next ones, or ``None`` without room for them.
+    def have_room(self, tensors: Mapping[str, Tensor], *, beside: int) -> bool:
+        """Return whether host memory has room for what :meth:`of` would add to it.
+
+        Args:
+            tensors: On any device.
+            beside: Further bytes for which there must be room.
+        """
+        new = [each for name, each in tensors.items() if not self._has_copy(name, each)]
+        needed = sum(map(_bytes, new)) + beside
+        return needed + _LEFT_BYTES <= free_bytes(torch.device("cpu"))
+
+    def of(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return copies of tensors, which stay as they are until the next call.
 
         Args:
             tensors: On any device; the same ones each time.
-            beside: Bytes of host memory for which there must be room too.
         """
-        new = [name for name, tensor in tensors.items() if not self._has_copy(name, tensor)]
-        needed = sum(_bytes(tensors[name]) for name in new) + beside
-        if needed + _LEFT_BYTES > free_bytes(torch.device("cpu")):
-            return None
-        for name in new:
-            self._copies[name] = _empty(tensors[name])
         for name, tensor in tensors.items():
+            if not self._has_copy(name, tensor):
+                self._copies[name] = _empty(tensor)
             self._copies[name].copy_(tensor.detach(), non_blocking=True)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)

@@ -47,12 +47,10 @@ class Saving:
         Raises:
             StorageError: If the disk is full or cannot be written.
         """
-        copied = self._copied(state, beside=0)
+        here = not self._has_room(state, beside=0)
+        state = state if here else self._copied(state)
         self._background.start(
-            partial(self._states.save, copied or state),
-            lambda: None,
-            lambda _: None,
-            here=copied is None,
+            partial(self._states.save, state), lambda: None, lambda _: None, here=here
         )
 
     def save_snapshot(
@@ -82,23 +80,26 @@ class Saving:
             TrainingError: If a weight is NaN, or too large for the snapshot's dtype.
             StorageError: If the disk is full or cannot be written.
         """
-        copied = None
-        if not is_last:
-            copied = self._copied(state, beside=self._files.copies_bytes(snapshot))
-        write_files = (
-            partial(self._files.write, snapshot) if copied is None else self._files.copied(snapshot)
-        )
+        write_files: Callable[[], None] = partial(self._files.write, snapshot)
+        here = is_last or not self._has_room(state, beside=self._files.copied_bytes)
+        if not here:
+            write_files = self._files.copied(snapshot)
+            # The first copies show what they take.
+            here = not self._has_room(state, beside=0)
+        state = state if here else self._copied(state)
 
         def write() -> None:
             write_files()
             self._files.keep_best(snapshot, best_of)
-            self._states.save(copied or state)
+            self._states.save(state)
 
-        self._background.start(write, hand_over, then, here=copied is None)
+        self._background.start(write, hand_over, then, here=here)
 
-    def _copied(self, state: TrainingState, *, beside: int) -> TrainingState | None:
-        """Return a state that no step changes; ``None`` if it is to be written at once."""
-        if not trains_meanwhile(self._device):
-            return None
-        copies = self._copies.of(state.tensors, beside=beside)
-        return None if copies is None else replace(state, tensors=copies)
+    def _has_room(self, state: TrainingState, *, beside: int) -> bool:
+        """Return whether a state can be copied, and pays to be."""
+        return trains_meanwhile(self._device) and self._copies.have_room(
+            state.tensors, beside=beside
+        )
+
+    def _copied(self, state: TrainingState) -> TrainingState:
+        return replace(state, tensors=self._copies.of(state.tensors))

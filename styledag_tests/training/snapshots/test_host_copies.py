@@ -20,8 +20,7 @@ def tensors() -> dict[str, torch.Tensor]:
 def test_copies_stay_as_they_are_while_tensors_change() -> None:
     changing = tensors()
     before = {name: each.detach().clone() for name, each in changing.items()}
-    copies = HostCopies(CPU).of(changing, beside=0)
-    assert copies is not None
+    copies = HostCopies(CPU).of(changing)
     with torch.no_grad():
         for each in changing.values():
             each.zero_()
@@ -33,9 +32,7 @@ def test_copies_stay_as_they_are_while_tensors_change() -> None:
 
 def test_the_next_copies_use_the_memory_of_those_before() -> None:
     host = HostCopies(CPU)
-    first, second = host.of(tensors(), beside=0), host.of(tensors(), beside=0)
-    assert first is not None
-    assert second is not None
+    first, second = host.of(tensors()), host.of(tensors())
     for name, copy in second.items():
         assert copy.data_ptr() == first[name].data_ptr()
 
@@ -45,19 +42,19 @@ def test_room_is_needed_for_each_byte_that_has_none_yet(monkeypatch: pytest.Monk
     free = host_copies._LEFT_BYTES
     host = HostCopies(CPU)
     monkeypatch.setattr(host_copies, "free_bytes", lambda _: free + needed + 9)
-    assert host.of(tensors(), beside=10) is None
-    assert host.of(tensors(), beside=9) is not None
+    assert not host.have_room(tensors(), beside=10)
+    assert host.have_room(tensors(), beside=9)
+    host.of(tensors())
     monkeypatch.setattr(host_copies, "free_bytes", lambda _: free)
-    assert host.of(tensors(), beside=1) is None
-    assert host.of(tensors(), beside=0) is not None
+    assert not host.have_room(tensors(), beside=1)
+    assert host.have_room(tensors(), beside=0)
 
 
 @pytest.mark.gpu
 def test_copies_of_a_gpu_are_pinned_and_equal() -> None:
     device = torch.device("cuda", 0)
     on_device = {name: each.detach().to(device) for name, each in tensors().items()}
-    copies = HostCopies(device).of(on_device, beside=0)
-    assert copies is not None
+    copies = HostCopies(device).of(on_device)
     for name, copy in copies.items():
         assert copy.is_pinned()
         assert torch.equal(copy, on_device[name].cpu())

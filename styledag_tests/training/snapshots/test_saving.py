@@ -277,7 +277,10 @@ def test_without_room_for_copies_the_training_waits_for_each_write(
     slow_disk: SlowDisk,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host_copies, "free_bytes", lambda _: host_copies._LEFT_BYTES)
+    left = host_copies._LEFT_BYTES
+    # The last but one has room until the snapshot's own copies are there.
+    free = iter([left, left, left + (1 << 30), left, left])
+    monkeypatch.setattr(host_copies, "free_bytes", lambda _: next(free))
     received: list[int] = []
     train(
         encoded,
@@ -288,6 +291,7 @@ def test_without_room_for_copies_the_training_waits_for_each_write(
         **EVERY_STATE,
     )
     assert slow_disk.here == [True] * 5
+    assert not list(free)
     assert received == [2, 3]
 
 
