@@ -95,6 +95,7 @@ def test_steps_are_taken_while_a_snapshot_is_written(
         {"lora": LoraSettings(rank=2)},
         {"ema": EmaSettings(mode="power")},
         {"ema": EmaSettings(mode="none"), "snapshot_dtype": "bfloat16", **BFLOAT16},
+        {"ema": EmaSettings(mode="none"), "compute": BFLOAT16["compute"]},
         {"ema_on_cpu": True, "optimizer": "adafactor"},
         {"trained": "cross_attention", "epochs": 5, "snapshot_every_epochs": 1},
         {
