@@ -29,8 +29,8 @@ class ComputeSettings(StrictSettings):
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = setting(
         "auto",
-        help="Dtype of inference and autocast; auto is bfloat16 on CUDA devices that have it (from "
-        "compute capability 8.0), else float32.",
+        help="Dtype of inference and of training's passes; auto is bfloat16 on CUDA devices that "
+        "have it (from compute capability 8.0), else float32.",
     )
     compile: Literal["auto", "on", "off"] = setting(
         "auto",
@@ -55,7 +55,7 @@ class Compute:
     Attributes:
         device: Where tensors go; on CUDA and MPS with its index, which torch's memory functions
             demand and which tensors on it state.
-        dtype: Dtype of inference, and of autocast in training.
+        dtype: Dtype of inference, and of the passes in training.
         compile: Whether the denoiser's repeated blocks are compiled; ``None`` if that depends on
             how much is trained or drawn.
         channels_last: Whether the UNet in training keeps its channels innermost in memory.

@@ -9,7 +9,7 @@ from styledag.report.page import render
 from styledag.report.shown import wanted_animations, wanted_stills
 from styledag.store.artifact import Facts
 
-CODE_VERSION = "8"
+CODE_VERSION = "9"
 PAGE = "report.html"
 MAX_BYTES = 15_000_000
 """Size that the page stays under; images are scaled down, then left out, to reach it."""

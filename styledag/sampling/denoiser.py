@@ -100,8 +100,7 @@ class Denoiser:
                 self.model, seen, on_device[at], conditioning, compiled=compiled
             ).float()
             if guided:
-                without, towards = predicted.chunk(2)
-                predicted = without + settings.guidance_scale * (towards - without)
+                predicted = _guided(predicted, settings)
             latents = schedule.step(predicted, timestep, latents, generators)
             yield schedule.decodable(latents)
 
@@ -127,3 +126,22 @@ class Denoiser:
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round()
         arrays = levels.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)  # NHWC
         return [Image.fromarray(array) for array in arrays]
+
+
+def _guided(predicted: torch.Tensor, settings: SampleSettings) -> torch.Tensor:
+    """Return what guidance makes of the predictions without and with the prompts.
+
+    Rescaled as in Lin et al. 2023, "Common Diffusion Noise Schedules and Sample Steps are Flawed",
+    equations 15 and 16.
+
+    Args:
+        predicted: [2 x images, channels, height, width], those without prompts first.
+        settings: Guidance and its rescaling.
+    """
+    without, towards = predicted.chunk(2)
+    guided = without + settings.guidance_scale * (towards - without)
+    if not settings.guidance_rescale:
+        return guided
+    every = (1, 2, 3)
+    spread = towards.std(dim=every, keepdim=True) / guided.std(dim=every, keepdim=True)
+    return guided * (1 + settings.guidance_rescale * (spread - 1))

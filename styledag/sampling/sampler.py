@@ -72,7 +72,7 @@ class Sampler:
     """Draws images with one UNet; models are loaded only once an image is missing.
 
     An image follows from the models' versions, prompt, seed, negative prompt, scheduler, steps,
-    guidance and size. Device, dtype and batch change it by rounding alone.
+    guidance, its rescaling and size. Device, dtype and batch change it by rounding alone.
 
     Args:
         base: Folder of the base.
@@ -261,7 +261,7 @@ class Sampler:
     def provenance(self, pair: Pair) -> Mapping[str, str]:
         """Return all that decides an image, as text."""
         prompt, seed = pair
-        size = self.size_px
+        size, rescale = self.size_px, self.settings.guidance_rescale
         return {
             "base_version": self.base_version,
             "model_version": self.weights.version,
@@ -271,6 +271,7 @@ class Sampler:
             "scheduler": self.settings.scheduler,
             "steps": str(self.settings.num_inference_steps),
             "guidance_scale": repr(float(self.settings.guidance_scale)),
+            **({"guidance_rescale": repr(float(rescale))} if rescale else {}),
             **({"vae_version": self.vae.version} if self.vae else {}),
             **({"size_px": f"{size[0]}x{size[1]}"} if size else {}),
             **(self.ip_adapter.provenance if self.ip_adapter else {}),

@@ -4,7 +4,7 @@ Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language Models".
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,18 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from styledag.bases.base import Base
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
 from styledag.store.files import replaced_folder
-from styledag.tensors.reader import TensorReader, open_tensors
 from styledag.training.disk import write_errors
-from styledag.training.quantised import quantise
 from styledag.training.recipe import Recipe
+from styledag.training.stored_weights import LazyTensors, Makes
 from styledag.training.trainable import Trainable
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 KOHYA_FILE = "kohya_lora.safetensors"
 _ADAPTER = "default"
 _A, _B = f".lora_A.{_ADAPTER}.weight", f".lora_B.{_ADAPTER}.weight"
-_BASE_LAYER = ".base_layer"
 
 
 class LoraAdapters:
@@ -47,8 +44,6 @@ class LoraAdapters:
     """
 
     def __init__(self, unet: Any, recipe: Recipe, chosen: Trainable) -> None:
-        self._whole: TensorReader | None = None
-        self._quantised: tuple[str, ...] = ()
         try:
             from peft import LoraConfig
         except ImportError as exc:
@@ -65,7 +60,6 @@ class LoraAdapters:
             for name, module in unet.named_modules()
             if isinstance(module, nn.Linear | nn.Conv2d) and chosen.contains(name)
         ]
-        self._unet = unet
         self._rank = settings.rank
         self._alpha = settings.rank if settings.alpha is None else settings.alpha
         with torch.random.fork_rng(devices=[]):
@@ -77,45 +71,26 @@ class LoraAdapters:
             name: parameter for name, parameter in unet.named_parameters() if ".lora_" in name
         }
 
-    def quantise(self, base: Base, bits: int, *, device: torch.device, dtype: torch.dtype) -> None:
-        """Quantise what is frozen beside the adapters, and move the denoiser to its device.
-
-        Args:
-            base: The base, whose own file is what adapters are folded into.
-            bits: 8 or 4.
-            device: Of the passes.
-            dtype: Of the passes.
-
-        Raises:
-            TrainingError: If bitsandbytes is not installed.
-            ModelError: If the base's weights cannot be read.
-        """
-        names = quantise(self._unet, base, bits, device=device, dtype=dtype)
-        self._unet.to(device)
-        self._quantised = tuple(f"{name.replace(_BASE_LAYER, '')}.weight" for name in names)
-        self._whole = open_tensors(base.folder / base.parts.denoiser)
-
-    def folded(self, averages: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def folded(
+        self, weights: Mapping[str, Makes], averages: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
         """Return all weights of a plain UNet, with adapters added to those they stand beside.
 
-        Each is made when it is read: all at once would be a second denoiser on the device, in
-        float32.
-
         Args:
+            weights: Returns each weight as it is without adapters.
             averages: The adapters' weights by name, as in :attr:`parameters`.
         """
-        plain: dict[str, Callable[[], Tensor]] = {
-            name.replace(_BASE_LAYER, ""): partial(_itself, tensor)
-            for name, tensor in self._unet.state_dict().items()
-            if ".lora_" not in name
-        }
-        if self._whole is not None:
-            plain |= {name: partial(self._whole.read, name) for name in self._quantised}
-        pairs = {
-            f"{layer}.weight": (averages[layer + _A], averages[layer + _B])
-            for layer in (name.removesuffix(_A) for name in averages if name.endswith(_A))
-        }
-        return _FoldedWeights(plain, pairs, self._alpha / self._rank)
+        folded = dict(weights)
+        for layer in (name.removesuffix(_A) for name in averages if name.endswith(_A)):
+            name = f"{layer}.weight"
+            folded[name] = partial(
+                _folded,
+                weights[name],
+                averages[layer + _A],
+                averages[layer + _B],
+                scale=self._alpha / self._rank,
+            )
+        return LazyTensors(folded)
 
     def write(self, averages: Mapping[str, Tensor], folder: Path, denoiser: str) -> None:
         """Write the adapters as diffusers and, of a UNet, as kohya's tools name them, at once.
@@ -171,40 +146,11 @@ class LoraAdapters:
         return named
 
 
-class _FoldedWeights(Mapping[str, Tensor]):
-    """Weights by name, each made when it is read.
-
-    Args:
-        plain: Returns each weight as it is without adapters.
-        pairs: Both matrices of each adapter, by the name of the weight it stands beside.
-        scale: What an adapter is multiplied by.
-    """
-
-    def __init__(
-        self,
-        plain: Mapping[str, Callable[[], Tensor]],
-        pairs: Mapping[str, tuple[Tensor, Tensor]],
-        scale: float,
-    ) -> None:
-        self._plain, self._pairs, self._scale = plain, pairs, scale
-
-    def __getitem__(self, name: str) -> Tensor:
-        weight = self._plain[name]()
-        if name not in self._pairs:
-            return weight
-        down, up = self._pairs[name]
-        low_rank = up.float().flatten(1) @ down.float().flatten(1)
-        return weight.to(up.device, torch.float32) + self._scale * low_rank.reshape(weight.shape)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._plain)
-
-    def __len__(self) -> int:
-        return len(self._plain)
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
+def _folded(weight: Makes, down: Tensor, up: Tensor, *, scale: float) -> Tensor:
+    """Return a weight with its adapter's product added, float32 on the adapter's device."""
+    low_rank = up.float().flatten(1) @ down.float().flatten(1)
+    plain = weight()
+    return plain.to(up.device, torch.float32) + scale * low_rank.reshape(plain.shape)
 
 
 def _half(tensor: Tensor) -> Tensor:

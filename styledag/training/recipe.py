@@ -178,8 +178,9 @@ class Recipe(StrictSettings):
     weight_decay: float = setting(1e-2, ge=0, help="AdamW's decoupled weight decay.")
     weights: Literal["float32", "bfloat16"] = setting(
         "float32",
-        help="Dtype of the weights in training; bfloat16 rounds stochastically, takes half "
-        "the memory, and computes in bfloat16. The average stays float32.",
+        help="Dtype of the weights that steps are taken on; bfloat16 rounds stochastically, spares "
+        "the float32 ones beside those of the passes, and computes in bfloat16. The average stays "
+        "float32.",
     )
     gradient_checkpointing: bool = setting(
         False,

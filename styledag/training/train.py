@@ -43,7 +43,7 @@ def train_unet(
         recipe: What is trained, for how long and with which average.
         inputs: Versions of all that is read, by name; no state that was made from other versions
             is resumed from.
-        compute: Device and dtype of autocast.
+        compute: Device, and dtype of the passes.
         scratch: Folder for states, snapshots and log, of this run alone.
         on_snapshot: Receives each snapshot, and may move its folder away; returns the images that
             it drew of it, if any, for the loggers. After a kill it may receive the newest one

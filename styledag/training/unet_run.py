@@ -376,7 +376,12 @@ def _digests(
         "inputs": inputs,
         "recipe": weights_identity(recipe),
         "trained": {name: list(each.shape) for name, each in optimisation.trained.items()},
-        "compute": [compute.device.type, str(compute.dtype)],
+        "compute": [compute.device.type, str(compute.dtype), *_passes(compute)],
     }
     length = {} if length_dependence(recipe) is None else {"epochs": recipe.epochs}
     return json_digest(parts), json_digest(parts | length)
+
+
+def _passes(compute: Compute) -> tuple[str, ...]:
+    """Return what else decides the passes below float32, which once were autocast's."""
+    return () if compute.dtype == torch.float32 else ("weights rounded",)

@@ -39,6 +39,7 @@ from styledag.training.estimating.estimate import PlannedTraining, estimate_trai
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.throughput import measure_throughput
 from styledag.training.lora import DIFFUSERS_FILE
+from styledag.training.masters import lower
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import Snapshot, TrainingResult
 from styledag.training.train import train_unet
@@ -315,19 +316,19 @@ def test_memory_is_that_of_a_real_pass(
         batch_size=3,
     ).peak_bytes
     denoiser = base.denoiser()
+    lower(denoiser, dtype)
     if checkpointing:
         denoiser.enable_gradient_checkpointing()
-    latents, timesteps = torch.zeros(3, *shape), torch.zeros(3, dtype=torch.int64)
+    latents, timesteps = torch.zeros(3, *shape, dtype=dtype), torch.zeros(3, dtype=torch.int64)
     given = type(base.meta_conditioning(3))(
         {
             name: torch.ones(each.shape, dtype=each.dtype)
             for name, each in base.meta_conditioning(3).tensors.items()
         }
-    )
+    ).to(dtype=dtype)
     live = LiveBytes([*denoiser.parameters(), *denoiser.buffers()])
     with live:
-        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-            prediction = base.predict(denoiser, latents, timesteps, given)
+        prediction = base.predict(denoiser, latents, timesteps, given)
         torch.autograd.backward(prediction.float().square().mean())
     assert predicted == pytest.approx(live.peak, rel=0.05)
 

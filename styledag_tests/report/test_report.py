@@ -97,6 +97,15 @@ def test_every_prompt_shows_every_weight_snapshot_and_seed(
     assert len(gallery.find_all("img")) == len(PROMPTS) * len(SEEDS)
 
 
+def test_prompts_are_read_in_their_own_direction(report: ModelReport, tmp_path: Path) -> None:
+    """As those in Arabic or Hebrew, whose dots and numbers stand elsewhere in an English line."""
+    page = page_of(report, tmp_path)
+    for prompt in report.prompts:
+        shown = [each for each in page.find_all(["h3", "figcaption"]) if each.text == prompt]
+        assert len(shown) >= 2
+        assert {each.get("dir") for each in shown} == {"auto"}
+
+
 def test_sliders_have_a_name_a_value_text_and_start_at_the_recommended_weight(
     report: ModelReport, tmp_path: Path
 ) -> None:

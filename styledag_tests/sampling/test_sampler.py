@@ -37,12 +37,13 @@ def pixels(sample: Sample) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("name", "scheduler", "guidance_scale"),
+    ("name", "scheduler", "guidance_scale", "guidance_rescale"),
     [
-        ("ddim", DDIMScheduler, 7.5),
-        ("dpm++", DPMSolverMultistepScheduler, 7.5),
-        ("euler_a", EulerAncestralDiscreteScheduler, 7.5),
-        ("ddim", DDIMScheduler, 1.0),
+        ("ddim", DDIMScheduler, 7.5, 0.0),
+        ("ddim", DDIMScheduler, 7.5, 0.7),
+        ("dpm++", DPMSolverMultistepScheduler, 7.5, 0.0),
+        ("euler_a", EulerAncestralDiscreteScheduler, 7.5, 0.0),
+        ("ddim", DDIMScheduler, 1.0, 0.0),
     ],
 )
 def test_images_equal_those_of_the_pipeline_one_by_one(
@@ -53,10 +54,15 @@ def test_images_equal_those_of_the_pipeline_one_by_one(
     name: str,
     scheduler: type,
     guidance_scale: float,
+    guidance_rescale: float,
 ) -> None:
     negative = "" if guidance_scale == 1 else "a ball"
     sampler = make_sampler(
-        scheduler=name, guidance_scale=guidance_scale, negative_prompt=negative, batch_size=3
+        scheduler=name,
+        guidance_scale=guidance_scale,
+        guidance_rescale=guidance_rescale,
+        negative_prompt=negative,
+        batch_size=3,
     )
     pipeline = StableDiffusionPipeline.from_pretrained(base, dtype=torch.float32)
     pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
@@ -67,6 +73,7 @@ def test_images_equal_those_of_the_pipeline_one_by_one(
             negative_prompt=negative,
             num_inference_steps=3,
             guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
             generator=generator_for("sample", sample.prompt, sample.seed),
         ).images[0]
         difference = np.abs(pixels(sample) - np.asarray(expected).astype(int))
@@ -125,6 +132,7 @@ def test_settings_of_the_image_make_another_image(make_sampler: MakeSampler) -> 
         {"scheduler": "ddim"},
         {"num_inference_steps": 4},
         {"guidance_scale": 3.0},
+        {"guidance_rescale": 0.7},
         {"negative_prompt": "b"},
     ):
         assert make_sampler(**changed).image_key(("a", 0)) != plain

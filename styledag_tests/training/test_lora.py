@@ -13,6 +13,7 @@ from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
 from styledag.training.recipe import LoraSettings, Recipe
 from styledag.training.snapshots.write import write_unet
+from styledag.training.stored_weights import stored_weights
 from styledag.training.trainable import Trainable
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.conftest import Encode
@@ -47,11 +48,12 @@ def moved(adapters: LoraAdapters) -> dict[str, torch.Tensor]:
 def test_folded_weights_do_what_the_adapters_did(base: Path) -> None:
     unet = load_unet(base)
     untouched = noised(unet)
+    stored = stored_weights(find_base(base), unet)
     adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
     torch.testing.assert_close(noised(unet), untouched)  # An adapter begins as nothing.
     averages = moved(adapters)
     plain = load_unet(base)
-    plain.load_state_dict(adapters.folded(averages), strict=True)
+    plain.load_state_dict(adapters.folded(stored, averages), strict=True)
     adapted = noised(unet)
     assert not torch.allclose(adapted, untouched, atol=1e-3)
     torch.testing.assert_close(noised(plain), adapted, atol=1e-5, rtol=1e-5)
@@ -61,12 +63,13 @@ def test_folded_weights_do_what_the_adapters_did(base: Path) -> None:
 def test_a_folded_snapshot_takes_the_memory_of_single_weights(base: Path, tmp_path: Path) -> None:
     device = torch.device("cuda", 0)
     unet = load_unet(base).to(device)
+    stored = stored_weights(find_base(base), unet)
     adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
     averages = {name: each.detach() for name, each in adapters.parameters.items()}
     largest = 4 * max(each.numel() for each in unet.parameters())
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
-    write_unet(unet, adapters.folded(averages), tmp_path / "unet")
+    write_unet(unet, adapters.folded(stored, averages), tmp_path / "unet")
     assert torch.cuda.max_memory_allocated(device) - before < 5 * largest
 
 
@@ -94,10 +97,11 @@ def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: 
 
 def test_readers_that_know_no_alpha_get_the_same_change(base: Path, tmp_path: Path) -> None:
     unet = load_unet(base)
+    stored = stored_weights(find_base(base), unet)
     adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
     averages = moved(adapters)
     adapters.write(averages, tmp_path / "lora", "unet")
-    folded = adapters.folded(averages)
+    folded = adapters.folded(stored, averages)
     before = load_unet(base).state_dict()
     named = load_file(tmp_path / "lora" / DIFFUSERS_FILE)
     layers = [n.removesuffix(".lora_A.weight") for n in named if n.endswith(".lora_A.weight")]

@@ -25,7 +25,14 @@ STEPS = 6
 """Two epochs of 4 + 4 + 3 images, which 2 processes cannot share out evenly."""
 
 
-def run(processes: int, encoded: Path, base: Path, out: Path, recipe: dict[str, Any]) -> str:
+def run(
+    processes: int,
+    encoded: Path,
+    base: Path,
+    out: Path,
+    recipe: dict[str, Any],
+    dtype: str = "float32",
+) -> str:
     """Train as a user would; return what was said on standard error."""
     out.mkdir()
     (out / "recipe.json").write_text(json.dumps(recipe))
@@ -41,6 +48,7 @@ def run(processes: int, encoded: Path, base: Path, out: Path, recipe: dict[str, 
             f"--base={base}",
             f"--out={out}",
             "--device=cpu",
+            f"--dtype={dtype}",
         ],
         capture_output=True,
         text=True,
@@ -75,6 +83,21 @@ def test_two_processes_give_what_one_gives_but_for_float_error(
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert not (tmp_path / "two" / SCRATCH).exists()
     assert sorted(path.name for path in (tmp_path / "two").glob("e*")) == ["e001", "e002"]
+
+
+def test_two_processes_train_in_bfloat16_what_one_trains(
+    base: Path, encode: Encode, workspace: Workspace, tmp_path: Path
+) -> None:
+    encode(13)
+    recipe = RECIPE | {"epochs": 1, "snapshot_every_epochs": 1, "lr_warmup_steps": 0}
+    for count, name in ((1, "one"), (2, "two")):
+        run(count, workspace.folder, base, tmp_path / name, recipe, dtype="bfloat16")
+    unet = "e001/unet/diffusion_pytorch_model.safetensors"
+    one, two = (load_file(tmp_path / name / unet) for name in ("one", "two"))
+    started = load_file(base / "unet" / "diffusion_pytorch_model.safetensors")
+    moved = sum(float((one[name].float() - started[name]).square().sum()) for name in one)
+    apart = sum(float((one[name].float() - two[name].float()).square().sum()) for name in one)
+    assert 0 < apart < 0.1 * moved
 
 
 def arguments(encoded: Path, base: Path, out: Path) -> list[str]:

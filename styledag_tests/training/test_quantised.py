@@ -26,6 +26,7 @@ from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.memory_check import bytes_by_base_bits
 from styledag.training.identity import training_identity
 from styledag.training.lora import LoraAdapters
+from styledag.training.masters import lower
 from styledag.training.quantised import QuantisedLinear, quantise
 from styledag.training.recipe import LoraSettings, Recipe, recipe_from_json
 from styledag.training.trainable import Trainable
@@ -97,12 +98,13 @@ def test_adapters_alone_have_gradients_and_memory_is_as_estimated(
 ) -> None:
     recipe, denoiser = lora(bits), small.denoiser()
     adapters = LoraAdapters(denoiser, recipe, Trainable(small, recipe))
-    adapters.quantise(small, bits, device=CPU, dtype=dtype)
+    quantise(denoiser, small, bits, device=CPU, dtype=dtype)
+    lower(denoiser, dtype)
     latents, timesteps, given = inputs(small)
+    latents, given = latents.to(dtype), given.to(dtype=dtype)
     live = LiveBytes([*denoiser.parameters(), *denoiser.buffers()])
     with live:
-        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-            prediction = small.predict(denoiser, latents, timesteps, given)
+        prediction = small.predict(denoiser, latents, timesteps, given)
         torch.autograd.backward(prediction.float().square().mean())
     with_gradient = {n for n, each in denoiser.named_parameters() if each.grad is not None}
     assert with_gradient == set(adapters.parameters)

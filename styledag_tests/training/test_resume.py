@@ -122,7 +122,8 @@ def test_finished_run_does_nothing_and_gives_the_same_result(
     assert again.snapshots == first.snapshots
 
 
-BFLOAT16 = {"weights": "bfloat16", "compute": Compute(torch.device("cpu"), torch.bfloat16)}
+HALF = {"compute": Compute(torch.device("cpu"), torch.bfloat16)}
+BFLOAT16 = HALF | {"weights": "bfloat16"}
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,10 @@ BFLOAT16 = {"weights": "bfloat16", "compute": Compute(torch.device("cpu"), torch
         {"ema_on_cpu": True},
         {"optimizer": "adafactor"},
         pytest.param({"optimizer": "adamw_8bit"}, marks=BITSANDBYTES),
+        HALF,
+        HALF | {"ema": EmaSettings(mode="power"), "ema_on_cpu": True},
+        HALF | {"lora": LoraSettings(rank=2)},
+        HALF | {"trained": "attention", "optimizer": "adafactor"},
         BFLOAT16,
         BFLOAT16 | {"optimizer": "adafactor", "gradient_checkpointing": True},
         {"lora": LoraSettings(rank=2)},

@@ -67,6 +67,8 @@ class Ema:
         total_steps: Optimiser steps of the whole run.
         device: The averages' device; their parameters' when left out. From a GPU to the
             CPU the parameters' values come through pinned memory, without waiting for each.
+        masters: Float32 values by name that the parameters have rounded, and which are averaged
+            in their place; none where they are not rounded.
 
     Attributes:
         averages: The averages by name; in mode ``power`` those of the first length.
@@ -81,19 +83,22 @@ class Ema:
         *,
         total_steps: int,
         device: torch.device | None = None,
+        masters: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._parameters = dict(parameters)
+        self._masters = dict(masters or {})
+        averaged: Mapping[str, Tensor] = self._masters or self._parameters
         self._settings = settings
         self._total_steps = total_steps
         self.step = 0
         self.averages: dict[str, Tensor] = {}
         self.second: dict[str, Tensor] | None = None
         if settings.mode == "none" or not self._parameters:
-            self.averages = {name: each.detach() for name, each in self._parameters.items()}
+            self.averages = {name: each.detach() for name, each in averaged.items()}
             return
         self._device = device or next(iter(self._parameters.values())).device
-        self._groups = ParameterGroups(self._parameters, self._device)
-        self.averages = {name: self._copy(each) for name, each in self._parameters.items()}
+        self._groups = ParameterGroups(averaged, self._device)
+        self.averages = {name: self._copy(each) for name, each in averaged.items()}
         if settings.mode == "power":
             self._gammas = [gamma_of(length) for length in power_lengths(settings)]
             self.second = {name: each.clone() for name, each in self.averages.items()}
@@ -119,17 +124,18 @@ class Ema:
         """Give the parameters the averages' values while the block runs.
 
         Where both have one dtype and one device, their storage is swapped. Elsewhere values are
-        copied, and the parameters' own are kept on the averages' device meanwhile.
+        copied, and the parameters' own are kept on the averages' device meanwhile, if they have no
+        masters.
         """
         if self._settings.mode == "none":
             yield
             return
-        waiting = self._swap()
+        trained = self._swap()
         try:
             yield
         finally:
-            for name, trained in waiting.items():
-                self._parameters[name].data.copy_(trained)
+            for name, values in trained.items():
+                self._parameters[name].data.copy_(values)
             self._swap_storage()
 
     def _moved(self) -> list[tuple[dict[str, Tensor], float]]:
@@ -142,18 +148,21 @@ class Ema:
             (each, power_decay(self.step, g)) for each, g in zip(kept, self._gammas, strict=True)
         ]
 
-    def _copy(self, parameter: nn.Parameter) -> Tensor:
-        return parameter.detach().to(self._device, torch.float32, copy=True)
+    def _copy(self, values: Tensor) -> Tensor:
+        return values.detach().to(self._device, torch.float32, copy=True)
 
     def _swap(self) -> dict[str, Tensor]:
         """Swap storage or values; return the values of the parameters that were copied to."""
         self._swap_storage()
-        waiting = {}
+        trained = {}
         for name, parameter in self._parameters.items():
             if not self._can_swap(name):
-                waiting[name] = parameter.detach().to(self._device, copy=True)
+                master = self._masters.get(name)
+                trained[name] = (
+                    parameter.detach().to(self._device, copy=True) if master is None else master
+                )
                 parameter.data.copy_(self.averages[name])
-        return waiting
+        return trained
 
     def _swap_storage(self) -> None:
         for name, parameter in self._parameters.items():

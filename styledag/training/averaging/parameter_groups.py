@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 _GROUP_ELEMENTS = 1 << 24
 
@@ -16,7 +16,7 @@ class ParameterGroups:
     from the GPU through two buffers of pinned memory, one of which fills while the other is read.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], device: torch.device) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], device: torch.device) -> None:
         self._parameters = dict(parameters)
         self._device = device
         self._pinned = device.type == "cpu" and any(

@@ -124,13 +124,14 @@ class DecoderRun:
         done = len(self._log)
         loss = self._loss(pairs)
         torch.autograd.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained.values(), self._recipe.max_grad_norm)
+        rate = self._settings.learning_rate
+        norm = self._optimizer.step(rate, step=done, max_grad_norm=self._recipe.max_grad_norm)
         logged = StepLog(
             step=done + 1,
             epoch=epoch,
             samples=len(pairs),
             loss=float(loss.detach()),
-            learning_rate=self._settings.learning_rate,
+            learning_rate=rate,
             grad_norm=float(norm),
         )
         if not (math.isfinite(logged.loss) and math.isfinite(logged.grad_norm)):
@@ -139,7 +140,6 @@ class DecoderRun:
                 f"{logged.loss} and gradient norm {logged.grad_norm}: lower "
                 "decoder.learning_rate"
             )
-        self._optimizer.step(logged.learning_rate, step=done)
         self._optimizer.zero_grad()
         self._ema.update()
         self._work["decoder_steps"] += 1

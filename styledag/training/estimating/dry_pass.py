@@ -16,10 +16,11 @@ from styledag.bases.base import Base
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentsShape
 from styledag.errors import ModelError
-from styledag.training.estimating.autocast_dtypes import DeviceDtypes
 from styledag.training.estimating.flops import Flops
+from styledag.training.estimating.fused_attention import FusedAttention
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.lora import LoraAdapters
+from styledag.training.masters import lower
 from styledag.training.quantised import quantise
 from styledag.training.recipe import Recipe
 from styledag.training.trainable import Trainable
@@ -33,7 +34,8 @@ class DryPass:
         parameters: Elements of all weights of the denoiser, adapters included.
         stored: Elements of all that a file of it has: weights without adapters, and buffers.
         trained: Elements of the trained ones.
-        weights_bytes: Bytes of all weights and buffers.
+        weights_bytes: Bytes of all weights and buffers, as the passes have them.
+        masters_bytes: Bytes of what steps are taken on, where the passes have it rounded.
         gradients_bytes: Bytes of all gradients.
         peak_bytes: Most bytes of gradients, activations and intermediate results at any time.
         flops_forward: FLOPs of the forward pass, of all its images.
@@ -45,6 +47,7 @@ class DryPass:
     trained: int
     trained_shapes: tuple[tuple[int, ...], ...]
     weights_bytes: int
+    masters_bytes: int
     gradients_bytes: int
     peak_bytes: int
     flops_forward: int
@@ -71,7 +74,7 @@ def dry_pass(
         recipe: What is trained, in which dtype, and whether activations are kept.
         latents_shape: Channels, height and width of one image's latents.
         device: Kind of the device, such as ``cuda``.
-        dtype: Dtype of autocast.
+        dtype: Dtype of the passes.
         batch_size: Images in the microstep.
 
     Raises:
@@ -109,12 +112,12 @@ def _dry_pass(
     unet = found.denoiser(device="meta")
     stored = sum(each.numel() for each in unet.state_dict().values())
     trained = _prepare(unet, found, recipe)
-    dtypes = DeviceDtypes(device, dtype)
     if recipe.gradient_checkpointing:
-        _checkpoint(unet, device, dtype)
+        _checkpoint(unet, device)
     elements = sum(each.numel() for each in unet.parameters())
     if recipe.base_bits is not None:
         quantise(unet, found, recipe.base_bits, device="meta", dtype=dtype)
+    masters = lower(unet, dtype, accumulates=recipe.gradient_accumulation > 1)
     parameters, buffers = list(unet.parameters()), list(unet.buffers())
     live = LiveBytes([*parameters, *buffers])
     counted = Flops()
@@ -123,9 +126,9 @@ def _dry_pass(
         for _ in range(recipe.gradient_accumulation):
             counted.total = 0
             with _fitting(base[0]):
-                prediction = _predict(unet, found, dtypes, latents_shape, batch_size)
+                prediction = _predict(unet, found, latents_shape, batch_size, device, dtype)
             flops_forward = counted.total
-            with dtypes:
+            with FusedAttention(device):
                 torch.autograd.backward(prediction.float().square().mean())
             del prediction
     return DryPass(
@@ -134,7 +137,8 @@ def _dry_pass(
         trained=sum(each.numel() for each in trained),
         trained_shapes=tuple(tuple(each.shape) for each in trained),
         weights_bytes=sum(each.nbytes for each in (*parameters, *buffers)),
-        gradients_bytes=sum(each.nbytes for each in trained),
+        masters_bytes=sum(each.nbytes for each in masters.values()),
+        gradients_bytes=sum(each.grad.nbytes for each in trained if each.grad is not None),
         peak_bytes=live.peak,
         flops_forward=flops_forward,
         flops=counted.total,
@@ -162,13 +166,13 @@ def _prepare(unet: Any, base: Base, recipe: Recipe) -> list[nn.Parameter]:
     return list(chosen.select(unet).values())
 
 
-def _checkpoint(unet: Any, device: str, dtype: torch.dtype) -> None:
-    """Make the denoiser recompute its blocks, in the dtypes of the pass itself."""
+def _checkpoint(unet: Any, device: str) -> None:
+    """Make the denoiser recompute its blocks, with the attention of the pass itself."""
 
     def recomputed(block: Callable[..., Any], *inputs: Any) -> Any:
         # The backward pass enters no mode of the forward pass again.
         def run(*again: Any) -> Any:
-            with DeviceDtypes(device, dtype):
+            with FusedAttention(device):
                 return block(*again)
 
         return checkpoint(run, *inputs, use_reentrant=False)
@@ -177,17 +181,20 @@ def _checkpoint(unet: Any, device: str, dtype: torch.dtype) -> None:
 
 
 def _predict(
-    unet: nn.Module, base: Base, dtypes: DeviceDtypes, latents_shape: LatentsShape, batch_size: int
+    unet: nn.Module,
+    base: Base,
+    latents_shape: LatentsShape,
+    batch_size: int,
+    device: str,
+    dtype: torch.dtype,
 ) -> torch.Tensor:
-    with dtypes:
-        prediction = base.predict(
+    with FusedAttention(device):
+        return base.predict(
             unet,
-            torch.empty((batch_size, *latents_shape), device="meta"),
+            torch.empty((batch_size, *latents_shape), device="meta", dtype=dtype),
             torch.empty(batch_size, device="meta", dtype=torch.int64),
-            base.meta_conditioning(batch_size),
+            base.meta_conditioning(batch_size).to(dtype=dtype),
         )
-    dtypes.forget()
-    return prediction
 
 
 @lru_cache(maxsize=64)

@@ -36,7 +36,7 @@ class PlannedTraining:
     Attributes:
         base: Folder of the base; only its configurations are read.
         recipe: What is trained and how.
-        compute: Device and dtype of autocast.
+        compute: Device, and dtype of the passes.
         latents: How many training images have latents of which shape; at least one.
         validation: Images held out.
         captions: Different captions.
@@ -254,9 +254,10 @@ def _device_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int
     writing = _HALF * microstep.stored - microstep.gradients_bytes if device == "cpu" else 0
     # So is the base, before it is quantised.
     loading = _loaded_bytes(planned.recipe, microstep) if device == "cpu" else 0
-    activations = max(passing, stepping, writing, loading - microstep.weights_bytes)
+    weights = microstep.weights_bytes + microstep.masters_bytes
+    activations = max(passing, stepping, writing, loading - weights)
     items = {
-        "weights": microstep.weights_bytes,
+        "weights": weights,
         "gradients": microstep.gradients_bytes,
         "moments": _moments_bytes(planned.recipe, microstep),
         "average": 0 if _leaves_device(planned) else _average_bytes(planned.recipe, microstep),
@@ -275,10 +276,15 @@ def _device_bytes(planned: PlannedTraining, microstep: DryPass) -> dict[str, int
 def _stepping_bytes(recipe: Recipe, microstep: DryPass) -> int:
     """Return what an optimiser's step takes beside what stays."""
     largest = max(math.prod(shape) for shape in microstep.trained_shapes)
+    at_a_time = min(microstep.trained, _ROUNDED_AT_A_TIME + largest)
+    adafactor = 3 * _FLOAT32 * largest if recipe.optimizer == "adafactor" else 0
     if recipe.weights == "bfloat16":
-        at_a_time = min(microstep.trained, _ROUNDED_AT_A_TIME + largest)
         return 2 * _FLOAT32 * (at_a_time + largest)
-    return 3 * _FLOAT32 * largest if recipe.optimizer == "adafactor" else 0
+    if microstep.masters_bytes:
+        # Gradients that were summed in float32 stay as they are.
+        widened = recipe.gradient_accumulation == 1
+        return (_FLOAT32 * at_a_time if widened else 0) + adafactor
+    return adafactor
 
 
 def _moments_bytes(recipe: Recipe, microstep: DryPass) -> int:

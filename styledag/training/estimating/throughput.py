@@ -105,7 +105,7 @@ class _Measured:
     def seconds(self) -> float:
         """Return the time of one pass: the median over some, after one that does not count."""
         device, module = self._compute.device, self._probe.module
-        module.to_empty(device=device)
+        module.to_empty(device=device).to(self._compute.dtype)
         generator = torch.Generator(device)
         for parameter in module.parameters():
             torch.nn.init.normal_(parameter, std=0.02, generator=generator.manual_seed(0))
@@ -121,17 +121,13 @@ class _Measured:
         return counted.total
 
     def _run(self, device: torch.device) -> None:
+        dtype = next(self._probe.module.parameters()).dtype
         inputs = {
-            name: torch.zeros(self._batch_size, *shape, device=device)
+            name: torch.zeros(self._batch_size, *shape, device=device, dtype=dtype)
             for name, shape in self._probe.inputs.items()
         }
         next(iter(inputs.values())).requires_grad_(True)
-        with torch.autocast(
-            device.type if device.type != "meta" else "cpu",
-            dtype=self._compute.dtype,
-            enabled=self._compute.dtype != torch.float32 and device.type != "meta",
-        ):
-            output = self._probe.module(**inputs, **dict.fromkeys(self._probe.left_out))
+        output = self._probe.module(**inputs, **dict.fromkeys(self._probe.left_out))
         first = output[0] if isinstance(output, tuple) else output
         torch.autograd.backward(first.float().square().mean())
         for parameter in self._probe.module.parameters():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,20 +14,24 @@ from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
 from styledag.training.lora import LoraAdapters
+from styledag.training.masters import lower
 from styledag.training.optimising.frozen_base import FrozenBase
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.optimising.readback import Readback
 from styledag.training.processes import Processes
+from styledag.training.quantised import quantise
 from styledag.training.recipe import Recipe
 from styledag.training.states.state import tensors_below
+from styledag.training.stored_weights import LazyTensors, stored_weights
 from styledag.training.trainable import Trainable
 
 
 class Optimisation:
     """A base's denoiser, or adapters of it, with an optimiser and the moving average.
 
-    The averages are float32. So are weights, gradients and moments, while the passes run in the
-    dtype of ``compute``; or the weights are bfloat16, as the recipe says.
+    Passes run in the dtype of ``compute``, and so are the denoiser's weights and their gradients.
+    Averages are float32. So are moments, and the weights that steps are taken on, which the
+    denoiser has rounded; or those are bfloat16 too, as the recipe says.
 
     Args:
         base: The base.
@@ -38,7 +43,7 @@ class Optimisation:
 
     Attributes:
         unet: The denoiser, whose trained weights change.
-        trained: Those weights by name.
+        trained: Those weights by name, as the passes have them.
         adapters: The denoiser's adapters, if the recipe trains such.
         ema: Averages of the trained weights.
 
@@ -67,25 +72,37 @@ class Optimisation:
         self.unet: Any = base.denoiser(
             device=compute.device if bits is None else "cpu", dtype=getattr(torch, recipe.weights)
         )
+        self._stored = stored_weights(base, self.unet)
         if compute.channels_last:
             self.unet.to(memory_format=torch.channels_last)
         chosen = Trainable(base, recipe)
         self.adapters = None if recipe.lora is None else LoraAdapters(self.unet, recipe, chosen)
-        if self.adapters is not None and bits is not None:
-            self.adapters.quantise(base, bits, device=compute.device, dtype=compute.dtype)
+        if bits is not None:
+            quantise(self.unet, base, bits, device=compute.device, dtype=compute.dtype)
+            self.unet.to(compute.device)
         self.trained: Mapping[str, nn.Parameter] = (
             chosen.select(self.unet) if self.adapters is None else self.adapters.parameters
         )
+        # Processes exchange gradients in the dtype of the passes.
+        accumulates = recipe.gradient_accumulation > 1 and processes.size == 1
+        self._masters = lower(self.unet, compute.dtype, accumulates=accumulates)
         if recipe.gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         if compute.compile:
             compile_modules(self.unet, base)
         ema_device = torch.device("cpu") if recipe.ema_on_cpu else None
-        self.ema = Ema(self.trained, recipe.ema, total_steps=total_steps, device=ema_device)
+        self.ema = Ema(
+            self.trained,
+            recipe.ema,
+            total_steps=total_steps,
+            device=ema_device,
+            masters=self._masters,
+        )
         self._optimizer = Optimizer(
             self.trained,
             OptimizerSettings.of(recipe),
             rate_shares=chosen.rate_shares(self.trained),
+            masters=self._masters,
         )
         self._model = processes.wrapped(self.unet)
         self._frozen = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
@@ -113,11 +130,10 @@ class Optimisation:
                 # Gradients are averaged over processes, where a sum is wanted.
                 torch.autograd.backward(loss * self._processes.size)
             total += loss.detach()
-        grad_norm = torch.nn.utils.clip_grad_norm_(
-            self.trained.values(), self._recipe.max_grad_norm
+        grad_norm = self._optimizer.step(
+            learning_rate, step=self.ema.step, max_grad_norm=self._recipe.max_grad_norm
         )
-        figures = Readback(torch.stack([self._processes.summed(total), grad_norm.float()]))
-        self._optimizer.step(learning_rate, step=self.ema.step)
+        figures = Readback(torch.stack([self._processes.summed(total), grad_norm]))
         self.ema.update()
         self._optimizer.zero_grad()
         return figures
@@ -149,12 +165,14 @@ class Optimisation:
             averages: One of the averages in :attr:`ema`.
         """
         if self.adapters is not None:
-            return self.adapters.folded(averages)
-        return {**self.unet.state_dict(), **averages}
+            return self.adapters.folded(self._stored, averages)
+        trained = {name: partial(averages.__getitem__, name) for name in averages}
+        return LazyTensors({**self._stored, **trained})
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that :meth:`restore` needs, without a copy."""
-        tensors = {f"weights/{name}": each.detach() for name, each in self.trained.items()}
+        stepped = self._masters or self.trained
+        tensors = {f"weights/{name}": each.detach() for name, each in stepped.items()}
         tensors |= {f"averages/{name}": each for name, each in self._averages().items()}
         return tensors | {f"moments/{k}": each for k, each in self._optimizer.tensors().items()}
 
@@ -167,7 +185,10 @@ class Optimisation:
             step: Optimiser steps that had been taken; above 0.
         """
         for name, parameter in self.trained.items():
-            parameter.copy_(tensors[f"weights/{name}"])
+            weights = tensors[f"weights/{name}"]
+            parameter.copy_(weights)
+            if self._masters:
+                self._masters[name].copy_(weights)
         for name, average in self._averages().items():
             average.copy_(tensors[f"averages/{name}"])
         self.ema.step = step
@@ -187,12 +208,8 @@ class Optimisation:
         target = self._objective.target(batch.latents, batch.noise, batch.timesteps)
         if self._frozen is not None:
             target = self._frozen.with_base_prediction_where_dropped(target, noisy_latents, batch)
-        with torch.autocast(
-            self._compute.device.type,
-            dtype=self._compute.dtype,
-            enabled=self._compute.dtype != torch.float32,
-        ):
-            prediction = self._base.predict(
-                model, noisy_latents, batch.timesteps, batch.conditioning
-            )
+        dtype = self._compute.dtype
+        prediction = self._base.predict(
+            model, noisy_latents.to(dtype), batch.timesteps, batch.conditioning.to(dtype=dtype)
+        )
         return batch.weights * self._objective.per_sample(prediction, target, batch.timesteps)

@@ -1,5 +1,6 @@
 """Optimisers for weights in float32 or, stochastically rounded, in bfloat16."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ _CHUNK_ELEMENTS = 1 << 25
 """Elements that are float32 at a time while bfloat16 weights are stepped: 128 MiB."""
 _LOST_BITS = 16
 """Bits of a float32 that its bfloat16 lacks."""
+_NORM_EPSILON = 1e-6
+"""As in torch's ``clip_grad_norm_``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +53,15 @@ class OptimizerSettings:
 class Optimizer:
     """One or several torch optimisers over named parameters, with a state that can be saved.
 
-    Parameters in bfloat16 are stepped in float32, some millions at a time, and rounded back
-    stochastically, by random numbers that follow from the run seed and the step.
+    Parameters in bfloat16 are stepped in float32, some millions at a time. Those with masters have
+    these rounded to the nearest afterwards; others are rounded stochastically, by random numbers
+    that follow from the run seed and the step.
 
     Args:
         parameters: By name; all float32 or all bfloat16.
         settings: Which optimiser and how.
         rate_shares: Each parameter's share of the learning rate; 1 for all when left out.
+        masters: Float32 values by name that parameters in bfloat16 have rounded: of all, or none.
 
     Raises:
         TrainingError: If the optimiser's library is not installed.
@@ -68,31 +73,40 @@ class Optimizer:
         settings: OptimizerSettings,
         *,
         rate_shares: Mapping[str, float] | None = None,
+        masters: Mapping[str, Tensor] | None = None,
     ) -> None:
+        self._parameters = list(parameters.values())
+        self._masters = masters or {}
         self._seed = settings.seed
         self._rounded = any(each.dtype == torch.bfloat16 for each in parameters.values())
         chunks = _chunks(parameters) if self._rounded else [dict(parameters)]
         shares = rate_shares or dict.fromkeys(parameters, 1.0)
         self._optimizers = [(chunk, _build(_groups(chunk, shares), settings)) for chunk in chunks]
 
-    def step(self, learning_rate: float, *, step: int) -> None:
-        """Step all parameters by their gradients.
+    def step(self, learning_rate: float, *, step: int, max_grad_norm: float = math.inf) -> Tensor:
+        """Step all parameters by their gradients, and return the norm that these had.
 
         Args:
             learning_rate: For this step; each parameter uses its share of it.
             step: Optimiser steps taken before; decides how weights in bfloat16 are rounded.
+            max_grad_norm: Gradients of a larger norm are scaled down to it.
         """
-        for at, (chunk, optimizer) in enumerate(self._optimizers):
+        for _, optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * group[_SHARE]
-            if self._rounded:
-                device = next(iter(chunk.values())).device
-                generator = torch.Generator(device)
-                generator.manual_seed(seed_for(self._seed, step, "rounding", at))
-                with _widened(chunk, generator):
-                    optimizer.step()
-            else:
+        if not self._rounded:
+            norm = torch.nn.utils.clip_grad_norm_(self._parameters, max_grad_norm)
+            for _, optimizer in self._optimizers:
                 optimizer.step()
+            return norm
+        norm = _norm(self._parameters)
+        scale = (max_grad_norm / (norm + _NORM_EPSILON)).clamp(max=1.0)
+        for at, (chunk, optimizer) in enumerate(self._optimizers):
+            generator = torch.Generator(norm.device)
+            generator.manual_seed(seed_for(self._seed, step, "rounding", at))
+            with _widened(chunk, self._masters, scale, generator):
+                optimizer.step()
+        return norm
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -207,19 +221,33 @@ def _chunks(parameters: Mapping[str, nn.Parameter]) -> list[dict[str, nn.Paramet
     return chunks
 
 
+def _norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Return the gradients' norm, summed in float32 whatever their dtype."""
+    gradients = [each.grad for each in parameters if each.grad is not None]
+    norms = torch._foreach_norm(gradients, dtype=torch.float32)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
+
+
 @contextmanager
-def _widened(parameters: Mapping[str, nn.Parameter], generator: torch.Generator) -> Iterator[None]:
-    """Make parameters and gradients float32 for as long as the block runs, then round back."""
+def _widened(
+    parameters: Mapping[str, nn.Parameter],
+    masters: Mapping[str, Tensor],
+    scale: Tensor,
+    generator: torch.Generator,
+) -> Iterator[None]:
+    """Make parameters and scaled gradients float32 while the block runs, then round back."""
     halves = {name: parameter.data for name, parameter in parameters.items()}
     for name, parameter in parameters.items():
         gradient = parameter.grad
         parameter.grad = None
-        parameter.data = halves[name].float()
-        parameter.grad = None if gradient is None else gradient.float()
+        parameter.data = masters[name] if masters else halves[name].float()
+        parameter.grad = None if gradient is None else gradient.float().mul_(scale)
     yield
     for name, parameter in parameters.items():
         parameter.grad = None
-        halves[name].copy_(stochastically_rounded(parameter.data, generator))
+        values = parameter.data
+        halves[name].copy_(values if masters else stochastically_rounded(values, generator))
         parameter.data = halves[name]
 
 

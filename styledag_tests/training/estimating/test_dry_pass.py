@@ -14,6 +14,7 @@ from styledag.training.estimating.dry_pass import DryPass, dry_pass, encoding_fl
 from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.memory_check import check_memory
+from styledag.training.masters import lower
 from styledag.training.recipe import LoraSettings, Recipe
 from styledag.training.trainable import Trainable
 from styledag_tests.bases.loading import load_unet, write_index
@@ -93,13 +94,14 @@ def _real_peak(base: Path, dtype: torch.dtype, recipe: Recipe) -> int:
     Trainable(find_base(base), recipe).select(unet)
     if recipe.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
+    lower(unet, dtype, accumulates=recipe.gradient_accumulation > 1)
     live = LiveBytes([*unet.parameters(), *unet.buffers()])
     with live:
         for _ in range(recipe.gradient_accumulation):
-            latents, states = torch.zeros(4, *SHAPE), torch.zeros(4, 77, TEXT_WIDTH)
+            latents = torch.zeros(4, *SHAPE, dtype=dtype)
+            states = torch.zeros(4, 77, TEXT_WIDTH, dtype=dtype)
             timesteps = torch.zeros(4, dtype=torch.int64)
-            with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-                prediction = unet(latents, timesteps, states, return_dict=False)[0]
+            prediction = unet(latents, timesteps, states, return_dict=False)[0]
             torch.autograd.backward(prediction.float().square().mean())
             del prediction
     return live.peak

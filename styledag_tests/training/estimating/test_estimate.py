@@ -75,10 +75,13 @@ def test_averages_are_counted_where_they_are(estimated: Estimated) -> None:
     assert estimated(ema_on_cpu=True).device_bytes["average"] == 4 * one.trained
 
 
-def test_weights_in_bfloat16_take_half(estimated: Estimated) -> None:
+def test_weights_in_bfloat16_have_no_masters(estimated: Estimated) -> None:
     full, half = estimated(compute=CUDA), estimated(compute=CUDA, weights="bfloat16")
-    assert 2 * half.device_bytes["weights"] == full.device_bytes["weights"]
-    assert 2 * half.device_bytes["gradients"] == full.device_bytes["gradients"]
+    assert half.device_bytes["weights"] == 2 * half.parameters
+    assert full.device_bytes["weights"] == (2 + 4) * full.parameters
+    assert half.device_bytes["gradients"] == full.device_bytes["gradients"] == 2 * full.trained
+    summed = estimated(compute=CUDA, gradient_accumulation=2)
+    assert summed.device_bytes["gradients"] == 4 * full.trained
     assert half.device_bytes["average"] == full.device_bytes["average"]
 
 
@@ -153,7 +156,7 @@ def test_processes_share_a_microstep_and_keep_gradients_of_the_others(base: Path
 
     alone, both = needed(1), needed(2)
     assert both.device_bytes["activations"] < alone.device_bytes["activations"]
-    assert both.device_bytes["gradients of other processes"] == 4 * both.trained
+    assert both.device_bytes["gradients of other processes"] == 2 * both.trained
 
 
 def test_each_shape_has_microsteps_of_its_own(estimated: Estimated) -> None:
