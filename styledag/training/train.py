@@ -63,7 +63,7 @@ def train_unet(
         DeviceError: If a CUDA device fails.
         StorageError: If the disk is full or cannot be written.
     """
-    from styledag.training.compiled import room_for_graphs
+    from styledag.bases.compiled import room_for_graphs
     from styledag.training.deterministic import deterministic_kernels
     from styledag.training.device_errors import device_errors, lower_settings
     from styledag.training.unet_run import UnetRun

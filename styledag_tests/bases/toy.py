@@ -154,6 +154,7 @@ class Toy:
     tokens = Vocabulary()
     blocks: Mapping[str, str] = {"block.0": "blocks.0", "block.1": "blocks.1"}
     usual_sampler = "euler"
+    has_texts_of_any_length = False
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("mix",)}
 
     def __init__(self, folder: Path) -> None:
