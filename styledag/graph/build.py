@@ -22,8 +22,7 @@ def build_planned(
     """Return what a plan gives, running its stage only if the store has no such build.
 
     ``on_part`` is called with each part that the stage publishes while it runs, always by this
-    thread. A run that resumes
-    may publish a part again: then it is found in the store.
+    thread. A run that resumes may publish a part again: then it is found in the store.
 
     Raises:
         StyledagError: Of whatever kind the stage raises.

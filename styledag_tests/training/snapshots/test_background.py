@@ -116,7 +116,6 @@ def test_what_the_receiver_asks_for_is_done_by_the_thread_in_training() -> None:
             while len(threads) == before:
                 finish()
     assert threads == [threading.current_thread()] * 2
-    assert between_steps(lambda: 3) == 3
 
 
 def test_error_of_what_was_asked_for_is_that_of_the_receiver() -> None:
