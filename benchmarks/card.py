@@ -26,6 +26,7 @@ from benchmarks.speed.scale import scale_of
 GB = 1e9
 TIME_LIMIT_S = 540.0
 _COMPILED = "TORCHINDUCTOR_CACHE_DIR"
+_LATENTS_BOUND, _FLOAT_ERROR = 1.5, 1e-4
 _PERFORMANCE = ROOT / "docs" / "performance.md"
 _HEAD = """\
 # Performance
@@ -240,6 +241,19 @@ def _sampling(bench: Bench) -> list[Row]:
     return [Row(what, found["images_per_s"], peer, _goal(bench, "10"), note)]
 
 
+def _compiled(bench: Bench) -> list[Row]:
+    found = bench.sampling("compiled_sampling")
+    compiled, plain = found["compiled_latents_apart"], found["uncompiled_latents_apart"]
+    if not compiled <= _LATENTS_BOUND * plain + _FLOAT_ERROR:
+        raise WorkerError(f"compiled code's latents are {compiled:.1%} off; no speed counts")
+    note = (
+        f"peer: the same uncompiled; the first batch took {found['compiled_first_batch_s']:.0f} s; "
+        f"latents {compiled:.1%} from float32's, uncompiled {plain:.1%}"
+    )
+    per_s = found["compiled_images_per_s"], found["uncompiled_images_per_s"]
+    return [Row("sampling with compiled blocks, images/s", *per_s, note=note)]
+
+
 def _captioning(bench: Bench) -> list[Row]:
     found = bench.captioning()
     peer, note = found["one_by_one_captions_per_s"], "peer: generate, one by one"
@@ -263,6 +277,7 @@ PARTS: dict[str, Part] = {
     "sampling": _sampling,
     "captioning": _captioning,
     "whole": _whole,
+    "compiled": _compiled,
     "lean": _lean,
     "equality": _equality,
     "warm": _warm,

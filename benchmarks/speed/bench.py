@@ -211,11 +211,11 @@ class Bench:
         lowered = {**self.scale.lowered, "compile": "off"}
         return self.train("lean", compute=lowered, recipe=recipe)
 
-    def sampling(self) -> Figures:
-        """Sample with our denoiser and with diffusers' pipeline."""
+    def sampling(self, kind: Literal["sampling", "compiled_sampling"] = "sampling") -> Figures:
+        """Sample with our denoiser and with diffusers' pipeline, or with compiled blocks."""
         return self._worker(
             "drawing",
-            kind="sampling",
+            kind=kind,
             compute={**self.scale.fast, "compile": "off"},
             batch_size=self.scale.sampled,
             steps=self.scale.sampling_steps,

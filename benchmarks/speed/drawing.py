@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,29 @@ def sampling(task: dict[str, Any]) -> dict[str, Any]:
         "pipeline_images_per_s": _rate(count, compute, lambda: drawn([PROMPT] * count)),
         "pipeline_one_by_one_images_per_s": _rate(1, compute, lambda: drawn([PROMPT])),
     } | peak_memory()
+
+
+def compiled_sampling(task: dict[str, Any]) -> dict[str, Any]:
+    """Return images a second of our sampler with compiled blocks and without.
+
+    The first batch, in which they are compiled, is timed alone. Latents of both are compared with
+    those of float32.
+    """
+    compute, count = compute_of(task), task["batch_size"]
+    expected = _latents(task, Compute(compute.device, torch.float32), count=count)
+    figures: dict[str, Any] = {}
+    for name, compiled in (("uncompiled", False), ("compiled", True)):
+        batch = _our_batch(task, replace(compute, compile=compiled), count)
+        began = time.perf_counter()
+        batch()
+        figures |= {
+            f"{name}_first_batch_s": time.perf_counter() - began,
+            f"{name}_images_per_s": _rate(count, compute, batch),
+            f"{name}_latents_apart": _difference(
+                _latents(task, replace(compute, compile=compiled), count=count), expected
+            ),
+        }
+    return figures | peak_memory()
 
 
 def captioning(task: dict[str, Any]) -> dict[str, Any]:
@@ -138,4 +162,9 @@ if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     if threads := given.get("threads"):
         torch.set_num_threads(threads)
-    report_figures({"sampling": sampling, "captioning": captioning}[given["kind"]](given))
+    kinds = {
+        "sampling": sampling,
+        "compiled_sampling": compiled_sampling,
+        "captioning": captioning,
+    }
+    report_figures(kinds[given["kind"]](given))

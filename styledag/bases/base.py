@@ -334,6 +334,10 @@ class Base(Protocol):
             ModelError: If the schedule is missing or damaged.
         """
 
+    @property
+    def has_texts_of_any_length(self) -> bool:
+        """Whether its denoiser reads fewer tokens of shorter texts, and not always as many."""
+
     def modules_to_compile(self, denoiser: "nn.Module") -> "Sequence[nn.Module]":
         """Return the modules that a denoiser repeats, outermost only."""
 

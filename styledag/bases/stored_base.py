@@ -22,6 +22,7 @@ class StoredBase:
     """Name of the denoiser's class in diffusers."""
     denoiser_name = "transformer"
     autoencoder_kind = KlAutoencoder
+    has_texts_of_any_length = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

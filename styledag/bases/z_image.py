@@ -60,6 +60,7 @@ class ZImage(FlowTransformer):
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("attention",)}
     size_px = (_SIDE_PX, _SIDE_PX)
     even_sigmas = True
+    has_texts_of_any_length = True
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from styledag.between_steps import between_steps
 from styledag.graph.plan import Plan
 from styledag.graph.stage import GetCompute
 from styledag.progress import Progress
@@ -20,8 +21,8 @@ def build_planned(
 ) -> Built:
     """Return what a plan gives, running its stage only if the store has no such build.
 
-    ``on_part`` is called with each part that the stage publishes while it runs. A run that resumes
-    may publish a part again: then it is found in the store.
+    ``on_part`` is called with each part that the stage publishes while it runs, always by this
+    thread. A run that resumes may publish a part again: then it is found in the store.
 
     Raises:
         StyledagError: Of whatever kind the stage raises.
@@ -33,7 +34,7 @@ def build_planned(
         planned = plan.plan_part(part)
         inputs = replace(planned.inputs, compute=compute, content=content)
         built = store.build(planned.target, partial(planned.stage.run, inputs))
-        on_part(planned, built)
+        between_steps(partial(on_part, planned, built))
         return built.artifact
 
     def find(part: str) -> Artifact | None:

@@ -34,8 +34,8 @@ class ComputeSettings(StrictSettings):
     )
     compile: Literal["auto", "on", "off"] = setting(
         "auto",
-        help="Compile the denoiser's repeated blocks with torch.compile before training; auto does "
-        "on CUDA where a training is so long that it pays.",
+        help="Compile the denoiser's repeated blocks with torch.compile; auto does on CUDA where "
+        "there is so much to train or to draw that it pays.",
     )
     channels_last: bool | None = setting(
         None, help="Keep channels innermost in memory; done on CUDA and nowhere else if left out."
@@ -56,8 +56,8 @@ class Compute:
         device: Where tensors go; on CUDA and MPS with its index, which torch's memory functions
             demand and which tensors on it state.
         dtype: Dtype of inference, and of the passes in training.
-        compile: Whether the denoiser's repeated blocks are compiled before training; ``None`` if
-            that depends on how much is trained.
+        compile: Whether the denoiser's repeated blocks are compiled; ``None`` if that depends on
+            how much is trained or drawn.
         channels_last: Whether the UNet in training keeps its channels innermost in memory.
         deterministic: Whether training may use deterministic kernels only.
     """

@@ -54,7 +54,7 @@ class Denoiser:
             self._image_prompt = ip_adapter_base(base).load_ip_adapter(self.model, ip_adapter)
 
     @torch.inference_mode()
-    def denoise(self, pairs: Sequence[Pair]) -> Iterator[torch.Tensor]:
+    def denoise(self, pairs: Sequence[Pair], *, planned: int = 1) -> Iterator[torch.Tensor]:
         """Yield latents in the decoder's scale: the noise, and then once after each step.
 
         Latents and the sampler's arithmetic stay float32; only the denoiser computes in the
@@ -62,8 +62,11 @@ class Denoiser:
 
         Args:
             pairs: Prompts and seeds; [len(pairs), channels, height, width] comes back.
+            planned: Batches of this size that are to be drawn, this one included, from which
+                follows whether they are compiled; 0 for one that is not to be.
 
         Raises:
+            DeviceError: If the denoiser must be compiled, and cannot be.
             StyleFileError: If the base has no such sampler, or a prompt is too long for it.
         """
         settings, compute, base = self.settings, self.parts.compute, self.parts.base
@@ -82,13 +85,20 @@ class Denoiser:
         latents = noise.to(compute.device)
         yield latents
         latents = schedule.start(latents)
+        passes, count = self.parts.passes, 2 * len(pairs) if guided else len(pairs)
+        # An IP-Adapter brings attention of its own, for one draw alone.
+        compiled = self._image_prompt is None and passes.are_compiled(
+            (count, *self._shape), planned * len(schedule.timesteps)
+        )
         # Copied once: each copy would wait for all steps before.
         on_device = schedule.timesteps.to(compute.device)
         for at, timestep in enumerate(schedule.timesteps):
             seen = schedule.denoiser_input(latents, timestep).to(compute.dtype)
             if guided:
                 seen = torch.cat([seen, seen])
-            predicted = base.predict(self.model, seen, on_device[at], conditioning).float()
+            predicted = passes.predict(
+                self.model, seen, on_device[at], conditioning, compiled=compiled
+            ).float()
             if guided:
                 predicted = _guided(predicted, settings)
             latents = schedule.step(predicted, timestep, latents, generators)

@@ -36,9 +36,8 @@ def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
         known = dict(workspace.items.get_many(NAMESPACE, list(keys.values())))
         missing = [pair for pair, key in keys.items() if key not in known]
         advance(len(keys) - len(missing))
-        for start in range(0, len(missing), settings.batch_size):
-            batch = missing[start : start + settings.batch_size]
-            for pair, content in zip(batch, _gifs(sampler, batch), strict=True):
+        for batch, planned in sampler.batches(missing, of=len(keys)):
+            for pair, content in zip(batch, _gifs(sampler, batch, planned), strict=True):
                 known[keys[pair]] = content
                 workspace.items.put(NAMESPACE, keys[pair], content)
             workspace.work["samples"] += len(batch)
@@ -51,12 +50,12 @@ def draw_denoising(sampler: Sampler, workspace: Workspace) -> Facts:
     return {"gifs": count, "steps": settings.num_inference_steps}
 
 
-def _gifs(sampler: Sampler, batch: Sequence[Pair]) -> list[bytes]:
-    """Return one GIF for each prompt and seed of a batch."""
+def _gifs(sampler: Sampler, batch: Sequence[Pair], planned: int) -> list[bytes]:
+    """Return one GIF for each prompt and seed of a batch, of which so many are planned."""
     settings = sampler.settings
     every, last = settings.denoising_every_steps, settings.num_inference_steps
     frames: list[list[Image.Image]] = [[] for _ in batch]
-    for number, images in enumerate(sampler.frames(batch, every_steps=every)):
+    for number, images in enumerate(sampler.frames(batch, every_steps=every, planned=planned)):
         label = f"step {min(number * every, last)} of {last}"
         for own, image in zip(frames, images, strict=True):
             own.append(labelled_frame([image], label))

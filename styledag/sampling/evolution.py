@@ -45,11 +45,12 @@ def draw_evolution(
     samples: dict[int, tuple[Sample, ...]] = {}
     total = len(base.pairs) * (len(epochs) + 1)
     with workspace.progress.task("evolution", total) as advance:
-        samples[0] = base.draw(base.pairs, workspace, advance)
+        samples[0] = base.draw(base.pairs, workspace, advance, planned=len(epochs) + 1)
         for epoch in epochs:
             # A sampler of its own, let go at once: one UNet in memory beside the base's.
             tuned = base.with_weights(snapshots[epoch], vae=vae)
-            samples[epoch] = tuned.draw(base.pairs, workspace, advance)
+            left = len(epochs) + 1 - len(samples)
+            samples[epoch] = tuned.draw(base.pairs, workspace, advance, planned=left)
     folders = prompt_folders(base.settings.prompts)
     frames = (
         (

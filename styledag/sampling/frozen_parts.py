@@ -9,6 +9,7 @@ from styledag.bases.base import Autoencoder, Base, check_length
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.find import find_base
 from styledag.errors import StyleFileError
+from styledag.sampling.passes import Passes
 
 if TYPE_CHECKING:
     from styledag.models.compute import Compute
@@ -31,6 +32,11 @@ class FrozenParts:
             ModelError: If there is none in the folder, or its family is not supported.
         """
         return find_base(self.folder)
+
+    @cached_property
+    def passes(self) -> Passes:
+        """Passes through its denoisers."""
+        return Passes(self.base, self.compute)
 
     def denoiser(self, folder: Path | None = None) -> Any:
         """Return a denoiser, loaded anew.

@@ -186,7 +186,7 @@ class Sampler:
         return self._denoiser
 
     def draw(
-        self, pairs: Sequence[Pair], workspace: Workspace, advance: Advance
+        self, pairs: Sequence[Pair], workspace: Workspace, advance: Advance, *, planned: int = 1
     ) -> tuple[Sample, ...]:
         """Return the images of prompts and seeds, drawing only those that are not known yet.
 
@@ -196,10 +196,13 @@ class Sampler:
             pairs: Prompts and seeds.
             workspace: Remembers images, and counts those really drawn under ``samples``.
             advance: Called for each image, drawn or known.
+            planned: Draws of these prompts and seeds that are to come, by whatever weights, this
+                one included; from their number follows whether the denoiser is compiled.
 
         Raises:
             DataError: If the base cannot draw images of the size.
-            DeviceError: If the device's memory does not suffice for a batch.
+            DeviceError: If the device's memory does not suffice for a batch, or the denoiser
+                must be compiled, and cannot be.
             ModelError: If a model cannot be loaded, or gives NaN.
             StyleFileError: If a prompt is longer than the base reads, or the base has no such
                 sampler.
@@ -209,26 +212,45 @@ class Sampler:
         missing = [pair for pair, key in keys.items() if key not in known]
         advance(len(keys) - len(missing))
         self._encode_texts(missing)
-        for start in range(0, len(missing), self.settings.batch_size):
-            batch = missing[start : start + self.settings.batch_size]
-            for pair, image in zip(batch, self._drawn(batch), strict=True):
+        for batch, left in self.batches(missing, of=len(keys), planned=planned):
+            for pair, image in zip(batch, self._drawn(batch, left), strict=True):
                 known[keys[pair]] = png_with_provenance(image, self.provenance(pair))
                 workspace.items.put(NAMESPACE, keys[pair], known[keys[pair]])
             workspace.work["samples"] += len(batch)
             advance(len(batch))
         return tuple(Sample(*pair, known[keys[pair]]) for pair in pairs)
 
-    def frames(self, pairs: Sequence[Pair], *, every_steps: int) -> Iterator[list[Image.Image]]:
+    def batches(
+        self, missing: Sequence[Pair], *, of: int, planned: int = 1
+    ) -> Iterator[tuple[Sequence[Pair], int]]:
+        """Yield batches, each with how many full ones are left to draw; 0 for one that is not full.
+
+        Args:
+            missing: Prompts and seeds to draw.
+            of: How many there are in all; where they are fewer, as many fill a batch.
+            planned: How often they are to be drawn.
+        """
+        size = max(1, min(self.settings.batch_size, of))
+        later = (planned - 1) * (len(missing) // size)
+        for start in range(0, len(missing), size):
+            batch = missing[start : start + size]
+            yield batch, (len(missing) - start) // size + later if len(batch) == size else 0
+
+    def frames(
+        self, pairs: Sequence[Pair], *, every_steps: int, planned: int = 1
+    ) -> Iterator[list[Image.Image]]:
         """Yield the images of a batch as they emerge: the noise first, the finished ones last.
 
         Args:
             pairs: Prompts and seeds of one batch; one image of each is in every frame.
             every_steps: Denoising steps between two frames.
+            planned: Batches of this size that are to be drawn; see
+                :meth:`~styledag.sampling.denoiser.Denoiser.denoise`.
         """
         last = self.settings.num_inference_steps
         self._encode_texts(pairs)
         with _memory_errors(self.settings):
-            for step, latents in enumerate(self.denoiser.denoise(pairs)):
+            for step, latents in enumerate(self.denoiser.denoise(pairs, planned=planned)):
                 if step % every_steps == 0 or step == last:
                     yield self.denoiser.decode(latents, pairs)
 
@@ -265,9 +287,9 @@ class Sampler:
                 [*([self.settings.negative_prompt] * guided), *(prompt for prompt, _ in pairs)]
             )
 
-    def _drawn(self, batch: Sequence[Pair]) -> list[Image.Image]:
+    def _drawn(self, batch: Sequence[Pair], planned: int) -> list[Image.Image]:
         with _memory_errors(self.settings):
-            (latents,) = deque(self.denoiser.denoise(batch), maxlen=1)
+            (latents,) = deque(self.denoiser.denoise(batch, planned=planned), maxlen=1)
             return self.denoiser.decode(latents, batch)
 
 

@@ -46,8 +46,8 @@ def draw_sweep(
     total = len(base.pairs) * len(blends)
     with workspace.progress.task("sweep", total) as advance:
         for weight, weights in blends.items():
-            sampler = base.with_weights(weights, vae=vae)
-            samples[weight] = sampler.draw(base.pairs, workspace, advance)
+            sampler, left = base.with_weights(weights, vae=vae), len(blends) - len(samples)
+            samples[weight] = sampler.draw(base.pairs, workspace, advance, planned=left)
     folders = prompt_folders(base.settings.prompts)
     files = (
         (

@@ -50,7 +50,8 @@ def scores_by_base(candidates: Sequence[Candidate], by: JudgedBy) -> Mapping[str
     """
     heldout, own, losses = by.heldout if len(by.heldout) > 1 else [], by.own, by.losses
     images = [*heldout, *own]
-    base_losses = losses.of(by.base, images)
+    left = 1 + sum(each.weights is not None for each in candidates)
+    base_losses = losses.of(by.base, images, planned=left)
     scores = {}
     for candidate in candidates:
         if candidate.weights is None:
@@ -59,7 +60,8 @@ def scores_by_base(candidates: Sequence[Candidate], by: JudgedBy) -> Mapping[str
             )
             continue
         told = [replace(each, text=_told(candidate, each.text, losses.tokens)) for each in images]
-        found = _losses(candidate, losses).of(candidate.weights, told)
+        left -= 1
+        found = _losses(candidate, losses).of(candidate.weights, told, planned=left)
         split = len(heldout)
         scores[candidate.name] = BaseScores(
             style_learned=_estimate(

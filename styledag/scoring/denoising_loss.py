@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from styledag.bases.latents import LatentsShape
 from styledag.errors import DeviceError, ModelError
 from styledag.randomness import generator_for
 from styledag.sampling.weights import Weights
@@ -75,13 +76,20 @@ class DenoisingLosses:
         """Counts a text's tokens as the base does."""
         return self._parts.base.tokens
 
-    def of(self, weights: Weights, images: Sequence[NoisedImage]) -> Float64:
+    def of(self, weights: Weights, images: Sequence[NoisedImage], *, planned: int = 1) -> Float64:
         """Return a denoiser's loss on each image at each timestep, [n, TIMESTEPS].
 
         Some images at a time are remembered, so a kill loses those at the most.
 
+        Args:
+            weights: Of the denoiser.
+            images: What it predicts.
+            planned: Denoisers that are to predict such images, this one included; from their
+                number follows whether they are compiled.
+
         Raises:
-            DeviceError: If the device's memory does not suffice for a batch.
+            DeviceError: If the device's memory does not suffice for a batch, or the denoiser must
+                be compiled, and cannot be.
             ModelError: If the denoiser cannot be loaded, or gives NaN.
             StyleFileError: If a text is longer than the base reads.
         """
@@ -90,7 +98,7 @@ class DenoisingLosses:
         missing = {key: each for key, each in keys.items() if key not in known}
         with self._workspace.progress.task("denoising losses", len(keys)) as advance:
             advance(len(known))
-            for computed in self._computed(weights, missing):
+            for computed in self._computed(weights, missing, planned):
                 for key, losses in computed.items():
                     self._workspace.items.put_json(_NAMESPACE, key, losses)
                 self._workspace.work["denoising_losses"] += len(computed)
@@ -113,7 +121,7 @@ class DenoisingLosses:
         return self._parts.base.objective()
 
     def _computed(
-        self, weights: Weights, images: Mapping[str, NoisedImage]
+        self, weights: Weights, images: Mapping[str, NoisedImage], planned: int
     ) -> Iterator[dict[str, list[float]]]:
         """Yield losses by key, some images at a time."""
         import torch
@@ -124,11 +132,16 @@ class DenoisingLosses:
         self._parts.conditioning([image.text for image in images.values()])
         model = weights.load(self._parts)
         at_once = max(1, self._batch_size // TIMESTEPS)
-        for within in _by_shape(images):
+        for shape, within in _by_shape(images).items():
+            size = min(self._batch_size, TIMESTEPS * at_once, TIMESTEPS * len(within))
+            full = TIMESTEPS * len(within) // size
+            compiled = self._parts.passes.are_compiled((size, *shape), full * planned)
             for start in range(0, len(within), at_once):
                 chunk = within[start : start + at_once]
                 try:
-                    losses = self._losses(model, [images[key] for key in chunk])
+                    losses = self._losses(
+                        model, [images[key] for key in chunk], size if compiled else None
+                    )
                 except torch.OutOfMemoryError as exc:
                     raise DeviceError(
                         f"the device has not the memory for {self._batch_size} noisy images at a "
@@ -141,14 +154,16 @@ class DenoisingLosses:
                     )
                 yield dict(zip(chunk, losses.tolist(), strict=True))
 
-    def _losses(self, model: Any, images: Sequence[NoisedImage]) -> Float64:
+    def _losses(
+        self, model: Any, images: Sequence[NoisedImage], compiled_size: int | None
+    ) -> Float64:
         import torch
 
         pairs = [(image, part) for image in images for part in range(TIMESTEPS)]
         latents = {image.sha256: image.latents() for image in images}
         with torch.inference_mode():
             losses = [
-                self._pass(model, pairs[start : start + self._batch_size], latents)
+                self._pass(model, pairs[start : start + self._batch_size], latents, compiled_size)
                 for start in range(0, len(pairs), self._batch_size)
             ]
             by_pair = torch.cat(losses).cpu().double().numpy()
@@ -159,6 +174,7 @@ class DenoisingLosses:
         model: Any,
         pairs: Sequence[tuple[NoisedImage, int]],
         latents_of: "Mapping[str, Tensor]",
+        compiled_size: int | None,
     ) -> "Tensor":
         import torch
 
@@ -175,11 +191,12 @@ class DenoisingLosses:
         timesteps = objective.timesteps(shares, (channels, height, width)).to(compute.device)
         latents, noise = latents.to(compute.device), noise.to(compute.device)
         conditioning = self._parts.conditioning([image.text for image, _ in pairs])
-        predicted = self._parts.base.predict(
+        predicted = self._parts.passes.predict(
             model,
             objective.noisy(latents, noise, timesteps).to(compute.dtype),
             timesteps,
             conditioning.to(dtype=compute.dtype),
+            compiled=len(pairs) == compiled_size,
         )
         target = objective.target(latents, noise, timesteps)
         return objective.per_sample(predicted.float(), target, timesteps)
@@ -205,9 +222,10 @@ def relative_loss(losses: Float64, base_losses: Float64) -> Callable[[Counts], f
     return statistic
 
 
-def _by_shape(images: Mapping[str, NoisedImage]) -> list[list[str]]:
-    """Return the keys of images whose latents have one shape."""
-    shapes: dict[tuple[int, ...], list[str]] = {}
+def _by_shape(images: Mapping[str, NoisedImage]) -> dict[LatentsShape, list[str]]:
+    """Return the keys of images by the shape of their latents."""
+    shapes: dict[LatentsShape, list[str]] = {}
     for key, image in images.items():
-        shapes.setdefault(tuple(image.latents().shape), []).append(key)
-    return list(shapes.values())
+        channels, height, width = image.latents().shape
+        shapes.setdefault((channels, height, width), []).append(key)
+    return shapes

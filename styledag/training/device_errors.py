@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
+from styledag.bases.compiled import compiler_error
 from styledag.errors import DeviceError, TrainingError
 from styledag.training.recipe import Recipe
 
@@ -34,9 +35,7 @@ def device_errors(device: torch.device, *, needs_less: str) -> Iterator[None]:
         if isinstance(exc, MemoryError | torch.OutOfMemoryError) or _names(exc, _OUT_OF_MEMORY):
             raise TrainingError(f"training ran out of memory ({needs_less}): {exc}") from exc
         if isinstance(exc, torch._dynamo.exc.BackendCompilerFailed):
-            raise DeviceError(
-                f"torch.compile failed ({_first_line(exc.inner_exception)}): set compile to off"
-            ) from exc
+            raise compiler_error(exc) from exc
         if isinstance(exc, torch.AcceleratorError) or _names(exc, _FAILED):
             raise DeviceError(
                 f"{device} failed ({_first_line(exc)}): no more can be computed on it in "

@@ -29,6 +29,7 @@ class Loggers:
 
     def __init__(self, loggers: Sequence[Logger]) -> None:
         self._loggers = loggers
+        self._waiting: list[tuple[int, dict[str, float]]] | None = None
 
     def step(self, logged: StepLog, *, images_per_s: float) -> None:
         """Log an optimiser step."""
@@ -41,20 +42,30 @@ class Loggers:
         self._log(logged.step, figures)
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Log a snapshot."""
+        """Log a snapshot; what is logged next waits for its samples.
+
+        Weights & Biases ignores what belongs to an earlier step than what it has received.
+        """
         figures = {"snapshot/loss": snapshot.loss, "snapshot/base_share": snapshot.base_share}
         if snapshot.validation_loss is not None:
             figures["validation/loss"] = snapshot.validation_loss
         for band, loss in enumerate(snapshot.validation_bands):
             figures[f"validation/band_{band}"] = loss
         self._log(snapshot.step, figures)
+        self._waiting = [] if self._loggers else None
 
     def samples(self, snapshot: Snapshot, drawn: Drawn) -> None:
         """Log the images that were drawn of a snapshot, if there are any."""
         for each in self._loggers if drawn else ():
             each.table(snapshot.step, snapshot.epoch, drawn)
+        waiting, self._waiting = self._waiting or (), None
+        for step, figures in waiting:
+            self._log(step, figures)
 
     def _log(self, step: int, figures: dict[str, float]) -> None:
+        if self._waiting is not None:
+            self._waiting.append((step, figures))
+            return
         for each in self._loggers:
             each.log(step, figures)
 

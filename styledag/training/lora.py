@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
 from styledag.store.files import replaced_folder
+from styledag.tensors.reader import TensorSpec
+from styledag.tensors.writer import in_file_order, write_tensors
 from styledag.training.disk import write_errors
 from styledag.training.recipe import Recipe
 from styledag.training.stored_weights import LazyTensors, Makes
@@ -112,16 +114,19 @@ class LoraAdapters:
             for name, tensor in averages.items()
         }
         with write_errors(folder), replaced_folder(folder) as partial:
-            safetensors.torch.save_file(
-                {
-                    f"{denoiser}.{name}": _half(tensor * scale if ".lora_B." in name else tensor)
-                    for name, tensor in plain.items()
-                },
+            # Not by safetensors, which writes several entries of metadata in any order.
+            halves = {
+                f"{denoiser}.{name}": _half(tensor * scale if ".lora_B." in name else tensor)
+                for name, tensor in plain.items()
+            }
+            write_tensors(
                 partial / DIFFUSERS_FILE,
-                metadata={
-                    "format": "pt",
-                    "lora_adapter_metadata": self._metadata(averages, denoiser),
-                },
+                in_file_order(
+                    TensorSpec(name, each.dtype, tuple(each.shape)) for name, each in halves.items()
+                ),
+                {"format": "pt", "lora_adapter_metadata": self._metadata(averages, denoiser)},
+                lambda spec, _start, _stop: halves[spec.name],
+                whole_tensors=True,
             )
             if denoiser == "unet":
                 # Of transformers, kohya's tools name the layers of other files than diffusers'.

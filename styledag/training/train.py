@@ -47,7 +47,8 @@ def train_unet(
         scratch: Folder for states, snapshots and log, of this run alone.
         on_snapshot: Receives each snapshot, and may move its folder away; returns the images that
             it drew of it, if any, for the loggers. After a kill it may receive the newest one
-            again, with the same content.
+            again, with the same content. On CUDA a thread calls it while the next steps are taken:
+            what uses the device goes through :func:`~styledag.between_steps.between_steps`.
         progress: Sees one task of all optimiser steps, with ``loss`` and ``images_per_s``.
         work: Counts ``steps``, the optimiser steps really done.
         processes: Those that train together, each calling this with the same arguments but its
@@ -62,7 +63,7 @@ def train_unet(
         DeviceError: If a CUDA device fails.
         StorageError: If the disk is full or cannot be written.
     """
-    from styledag.training.compiled import room_for_graphs
+    from styledag.bases.compiled import room_for_graphs
     from styledag.training.deterministic import deterministic_kernels
     from styledag.training.device_errors import device_errors, lower_settings
     from styledag.training.unet_run import UnetRun

@@ -13,6 +13,7 @@ import torch
 
 from styledag.ahead import made_ahead
 from styledag.bases.find import find_base
+from styledag.between_steps import done_by
 from styledag.errors import DataError, TrainingError
 from styledag.models.compute import Compute
 from styledag.progress import Progress
@@ -34,7 +35,9 @@ from styledag.training.records import Drawn, OnSnapshot, Snapshot, StepLog, Trai
 from styledag.training.room import with_room
 from styledag.training.run_record import LOG_FOLDER, write_run_record
 from styledag.training.schedule import Schedule
+from styledag.training.snapshots.background import Background
 from styledag.training.snapshots.files import Snapshots
+from styledag.training.snapshots.saving import Saving
 from styledag.training.speed import Speed
 from styledag.training.states.kept_states import Course, KeptStates, continuation
 from styledag.training.states.state import TrainingState, TrainingStates
@@ -94,12 +97,14 @@ class UnetRun:
         check_snapshots(self._optimisation.unet, recipe)
         self._run, self._identity = _digests(inputs, recipe, compute, self._optimisation)
         self._states = TrainingStates(scratch / "state")
+        self._background = Background()
         self._kept = kept
         self._continued_from_step = 0
         self._began_anew: str | None = None
         self._files = Snapshots(
             scratch / "snapshots", found.parts.denoiser, self._optimisation, recipe
         )
+        self._saving = Saving(self._files, self._states, self._background, device=compute.device)
         self._log: list[StepLog] = []
         self._snapshots: list[Snapshot] = []
         if processes.is_first:
@@ -117,6 +122,7 @@ class UnetRun:
         with (
             self._open_loggers() as loggers,
             progress.task("training", self._batches.total_steps, done=done) as advance,
+            self._background,
         ):
             for epoch in range(self._epochs_passed + 1, self._recipe.epochs + 1):
                 if self._has_turned:
@@ -241,26 +247,34 @@ class UnetRun:
         """Save a snapshot, where the step ends an epoch that has one, or a state."""
         ends_epoch = logged.step % self._batches.steps_per_epoch == 0
         if ends_epoch and self._course.has_snapshot(logged.epoch):
+            self._background.finish()
             snapshot = self._snapshot(logged.epoch)
             self._snapshots.append(snapshot)
             loggers.snapshot(snapshot)
             if self._processes.is_first:
-                if self._course.stops:
-                    self._files.keep_best(snapshot, self._snapshots)
-                # Before the snapshot is received: what follows a kill has its weights to the bit,
-                # where training the epoch again need not have them.
-                self._save_state(handed_over=False)
-                loggers.samples(snapshot, self._hand_over(snapshot, on_snapshot) or {})
+                self._saving.save_snapshot(
+                    snapshot,
+                    self._state(handed_over=False),
+                    partial(self._hand_over, snapshot, on_snapshot),
+                    partial(loggers.samples, snapshot),
+                    best_of=tuple(self._snapshots) if self._course.stops else (),
+                    is_last=logged.step == self._batches.total_steps or self._has_turned,
+                )
+            self._processes.wait()
         elif logged.step % self._recipe.save_state_every_steps == 0:
-            self._save_state(handed_over=True)
+            self._background.finish()
+            if self._processes.is_first:
+                self._saving.save_state(self._state(handed_over=True))
+        self._background.follow_up()
 
-    def _hand_over(self, snapshot: Snapshot, on_snapshot: OnSnapshot) -> Drawn | None:
-        drawn = with_room(lambda: on_snapshot(snapshot), self._optimisation.held)
+    def _hand_over(self, snapshot: Snapshot, on_snapshot: OnSnapshot) -> Drawn:
+        with done_by(partial(with_room, held=self._optimisation.held)):
+            drawn = on_snapshot(snapshot)
         self._states.mark_handed_over()
         self._files.prune_best(self._snapshots)
         if snapshot.epoch < self._recipe.epochs:
             self._files.remove(snapshot)
-        return drawn
+        return drawn or {}
 
     def _snapshot(self, epoch: int) -> Snapshot:
         optimisation = self._optimisation
@@ -272,7 +286,7 @@ class UnetRun:
             )
         steps = [each for each in self._log if each.epoch == epoch]
         samples = sum(each.samples for each in steps)
-        snapshot = self._files.snapshot(
+        return self._files.snapshot(
             {
                 "epoch": epoch,
                 "step": len(self._log),
@@ -282,10 +296,6 @@ class UnetRun:
                 "base_share": optimisation.ema.base_share,
             }
         )
-        if self._processes.is_first:
-            self._files.write(snapshot)
-        self._processes.wait()
-        return snapshot
 
     def _final(self) -> Snapshot:
         """Return the run's model, whose files are written again if they were moved away."""
@@ -297,18 +307,14 @@ class UnetRun:
             self._files.write(final)
         return final
 
-    def _save_state(self, *, handed_over: bool) -> None:
-        if not self._processes.is_first:
-            return
-        self._states.save(
-            TrainingState(
-                identity=self._identity,
-                step=len(self._log),
-                log=self._log,
-                snapshots=[each.figures() for each in self._snapshots],
-                tensors=self._optimisation.tensors(),
-                handed_over=handed_over,
-            )
+    def _state(self, *, handed_over: bool) -> TrainingState:
+        return TrainingState(
+            identity=self._identity,
+            step=len(self._log),
+            log=tuple(self._log),
+            snapshots=[each.figures() for each in self._snapshots],
+            tensors=self._optimisation.tensors(),
+            handed_over=handed_over,
         )
 
     def _keep_state(self) -> None:

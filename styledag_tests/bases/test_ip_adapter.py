@@ -1,6 +1,8 @@
 """Images as prompts, against the call of diffusers' own pipeline."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,22 @@ def test_at_scale_0_the_base_draws_its_own_image(
     given = adapter_for(name)
     off = IpAdapter(**{**vars(given), "scale": 0.0})
     assert torch.equal(latents(folder_of(name), 5.0, off), latents(folder_of(name), 5.0, None))
+
+
+def test_a_denoiser_with_an_adapter_is_not_compiled(
+    folder_of: Callable[[str], Path],
+    adapter_for: Callable[..., IpAdapter],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: used.append(self))
+    settings = SampleSettings(prompts=(PAIR[0],), seeds=(PAIR[1],), num_inference_steps=2)
+    compute, folder = replace(CPU, compile=True), folder_of("stable_diffusion")
+    for adapter in (adapter_for("stable_diffusion"), None):
+        assert not used
+        drawing = Sampler(folder, settings, compute, base_version="b", ip_adapter=adapter)
+        deque(drawing.denoiser.denoise([PAIR]), maxlen=0)
+    assert used
 
 
 def test_adapter_scale_and_images_decide_the_key_of_an_image(

@@ -155,6 +155,7 @@ class Toy:
     blocks: Mapping[str, str] = {"block.0": "blocks.0", "block.1": "blocks.1"}
     usual_sampler = "euler"
     usual_guidance_scale = 4.0
+    has_texts_of_any_length = False
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("mix",)}
 
     def __init__(self, folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks import card
 from benchmarks.speed import drawing
@@ -42,6 +43,39 @@ def test_sampling_and_captioning_are_compared_and_measured(task: dict[str, Any])
     assert min(rate for name, rate in sampled.items() if name.endswith("_per_s")) > 0
     captioned = drawing.captioning(task)
     assert min(rate for name, rate in captioned.items() if name.endswith("_per_s")) > 0
+
+
+def test_sampling_is_measured_compiled_and_uncompiled(
+    task: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, used = torch.nn.Module.compile, []
+
+    def traced(self: torch.nn.Module, **given: Any) -> None:
+        used.append(self)
+        whole(self, **given, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    found = drawing.compiled_sampling(task)
+    assert used
+    assert found["uncompiled_latents_apart"] == 0
+    assert found["compiled_latents_apart"] < 1e-5
+    assert min(rate for name, rate in found.items() if name.endswith("_per_s")) > 0
+
+
+@pytest.mark.parametrize(("apart", "counts"), [(0.014, True), (0.02, False)])
+def test_no_speed_of_compiled_sampling_counts_whose_latents_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: float, counts: bool
+) -> None:
+    found = {
+        "compiled_latents_apart": apart,
+        "uncompiled_latents_apart": 0.01,
+        "compiled_first_batch_s": 60.0,
+        "compiled_images_per_s": 12.0,
+        "uncompiled_images_per_s": 10.0,
+    }
+    monkeypatch.setattr(Bench, "sampling", lambda *_: found)
+    (row,) = card.measured("compiled", bench(tmp_path, ends_at_s=math.inf))
+    assert (row.ours, row.peer) == ((12.0, 10.0) if counts else (None, None))
 
 
 def test_the_table_has_a_ratio_where_there_is_a_peer() -> None:

@@ -164,7 +164,7 @@ def test_a_caption_as_long_as_the_base_reads_gives_way_to_the_style_prompt(
     losses = losses_of(base, workspace, 32)
     told: list[str] = []
 
-    def of(_: Weights, images: Sequence[NoisedImage]) -> np.ndarray:
+    def of(_: Weights, images: Sequence[NoisedImage], *, planned: int) -> np.ndarray:
         told.extend(each.text for each in images)
         return np.ones((len(images), TIMESTEPS))
 

@@ -29,7 +29,7 @@ def test_it_pays_from_a_certain_amount_of_training(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = planned(base, images=10, epochs=2)
-    monkeypatch.setattr(compiled, "_PAYS_FROM_FLOPS", 1.5 * training_flops(short))
+    monkeypatch.setattr(compiled, "PAYS_FROM_FLOPS", 1.5 * training_flops(short))
     assert not compiled.pays(short)
     assert compiled.pays(planned(base, images=10, epochs=3))
     assert compiled.pays(planned(base, images=15, epochs=2))

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 import torch
 
+from styledag.between_steps import between_steps
 from styledag.errors import DeviceError
 from styledag.models.compute import Compute
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.optimising.optimisation import Optimisation
+from styledag.training.recipe import EmaSettings, LoraSettings
+from styledag.training.snapshots import saving
 from styledag_tests.training.conftest import Encode
+from styledag_tests.training.snapshots.test_saving import Written
 from styledag_tests.training.test_resume import Interrupting, weights
 from styledag_tests.training.training import train
 
@@ -37,6 +41,27 @@ def test_cut_run_ends_in_the_same_bits_with_deterministic_kernels(
     resumed = train(encoded, base, tmp_path / "cut", compute=compute, **ways)
     assert weights(resumed) == weights(undisturbed)
     assert resumed.log == undisturbed.log
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [{}, {"lora": LoraSettings(rank=2)}, {"ema": EmaSettings(mode="power")}, {"ema_on_cpu": True}],
+    ids=str,
+)
+def test_a_thread_writes_what_the_training_would_have_written(
+    base: Path, encoded: EncodedDataset, tmp_path: Path, ways: dict[str, Any]
+) -> None:
+    ways = {"snapshot_every_epochs": 1, "compute": cuda(deterministic=True), **ways}
+    runs = []
+    for waits in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if waits:
+                patch.setattr(saving, "trains_meanwhile", lambda _: False)
+            written = Written(patch)
+            folder = tmp_path / f"waits {waits}"
+            train(encoded, base, folder, on_snapshot=written.receive, **ways)
+        runs.append((written.states, written.snapshots))
+    assert runs[0] == runs[1]
 
 
 def test_average_in_the_computers_memory_is_the_one_on_the_device(
@@ -101,7 +126,7 @@ def test_a_snapshot_is_drawn_in_the_memory_that_training_took(
 ) -> None:
     taken: list[int] = []
 
-    def draw(_: Any) -> None:
+    def draw() -> None:
         taken.append(torch.cuda.memory_allocated())
         if len(taken) % 2:
             raise DeviceError("no room to draw") from torch.OutOfMemoryError("CUDA out of memory")
@@ -109,7 +134,9 @@ def test_a_snapshot_is_drawn_in_the_memory_that_training_took(
     ways: dict[str, Any] = {"snapshot_every_epochs": 1, "compute": cuda(deterministic=True)}
     undisturbed = train(encoded, base, tmp_path / "undisturbed", **ways)
     before = torch.cuda.memory_allocated()
-    result = train(encoded, base, tmp_path / "waiting", on_snapshot=draw, **ways)
+    result = train(
+        encoded, base, tmp_path / "waiting", on_snapshot=lambda _: between_steps(draw), **ways
+    )
     beside, instead = taken[:2]
     assert instead - before < 0.1 * (beside - before)
     assert weights(result) == weights(undisturbed)

@@ -113,6 +113,16 @@ def test_readers_that_know_no_alpha_get_the_same_change(base: Path, tmp_path: Pa
         torch.testing.assert_close(before[name] + change, folded[name], atol=1e-3, rtol=1e-2)
 
 
+def test_the_same_adapters_are_written_as_the_same_bytes(base: Path, tmp_path: Path) -> None:
+    adapters = LoraAdapters(load_unet(base), RECIPE, Trainable(find_base(base), RECIPE))
+    averages = moved(adapters)
+    contents = set()
+    for _ in range(10):
+        adapters.write(averages, tmp_path / "lora", "unet")
+        contents |= {(path.name, path.read_bytes()) for path in (tmp_path / "lora").iterdir()}
+    assert sorted(name for name, _ in contents) == [KOHYA_FILE, DIFFUSERS_FILE]
+
+
 def test_training_adapters_gives_a_plain_unet_and_the_adapters(
     base: Path, encoded: EncodedDataset, tmp_path: Path
 ) -> None:

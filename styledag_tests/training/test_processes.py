@@ -19,6 +19,7 @@ from styledag.training.__main__ import RESULT_FILE, SCRATCH, main
 from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.processes import Processes, joined_processes
 from styledag_tests.training.conftest import Encode
+from styledag_tests.training.snapshots import in_background
 from styledag_tests.training.training import RECIPE
 
 UNET = "e002/unet/diffusion_pytorch_model.safetensors"
@@ -32,7 +33,9 @@ def run(
     base: Path,
     out: Path,
     recipe: dict[str, Any],
+    *,
     dtype: str = "float32",
+    module: str = "styledag.training",
 ) -> str:
     """Train as a user would; return what was said on standard error."""
     out.mkdir()
@@ -43,7 +46,7 @@ def run(
     done = subprocess.run(
         [
             *launcher,
-            "styledag.training",
+            module,
             str(out / "recipe.json"),
             f"--encoded={encoded}",
             f"--base={base}",
@@ -84,6 +87,22 @@ def test_two_processes_give_what_one_gives_but_for_float_error(
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert not (tmp_path / "two" / SCRATCH).exists()
     assert sorted(path.name for path in (tmp_path / "two").glob("e*")) == ["e001", "e002"]
+
+
+def test_processes_train_on_while_the_first_writes(
+    base: Path, encode: Encode, workspace: Workspace, tmp_path: Path
+) -> None:
+    encode(7)
+    recipe = RECIPE | {"epochs": 3, "snapshot_every_epochs": 1, "save_state_every_steps": 1}
+    modules = ("styledag.training", in_background.__name__)
+    written = []
+    for module in modules:
+        out = tmp_path / module
+        run(2, workspace.folder, base, out, recipe, module=module)
+        files = sorted(each for each in out.rglob("*") if each.is_file())
+        written.append({each.relative_to(out): each.read_bytes() for each in files})
+    assert written[0] == written[1]
+    assert sum(path.name == Path(UNET).name for path in written[0]) == 3
 
 
 def test_two_processes_train_in_bfloat16_what_one_trains(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from styledag.between_steps import between_steps
 from styledag.errors import DeviceError
 from styledag.models.compute import Compute
 from styledag.training.optimising.optimisation import Optimisation
@@ -35,6 +36,9 @@ class TooSmall:
 
     def __call__(self, _: Any) -> None:
         """Receive a snapshot."""
+        between_steps(self._draw)
+
+    def _draw(self) -> None:
         made = self._made[-1]
         kept = [*made.unet.parameters(), *made.tensors().values()]
         taken = {at: each.data_ptr() for at, each in enumerate(kept) if each.numel() > 1}
@@ -79,24 +83,24 @@ def test_training_waits_elsewhere_and_ends_in_the_same_weights(
 def test_what_does_not_fit_alone_either_is_said(base: Path, encode: Encode, tmp_path: Path) -> None:
     calls = []
 
-    def draw(_: Any) -> None:
+    def draw() -> None:
         calls.append(1)
         raise DeviceError("the device has not the memory") from torch.OutOfMemoryError("full")
 
     with pytest.raises(DeviceError, match="has not the memory"):
-        train(encode(3), base, tmp_path, on_snapshot=draw, **WAYS)
+        train(encode(3), base, tmp_path, on_snapshot=lambda _: between_steps(draw), **WAYS)
     assert len(calls) == 2
 
 
 def test_another_failure_is_not_tried_again(base: Path, encode: Encode, tmp_path: Path) -> None:
     calls = []
 
-    def draw(_: Any) -> None:
+    def draw() -> None:
         calls.append(1)
         raise DeviceError("the device failed")
 
     with pytest.raises(DeviceError, match="failed"):
-        train(encode(3), base, tmp_path, on_snapshot=draw, **WAYS)
+        train(encode(3), base, tmp_path, on_snapshot=lambda _: between_steps(draw), **WAYS)
     assert len(calls) == 1
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
@@ -108,6 +109,17 @@ def dying(
     return wrapped
 
 
+def holding(function: Callable[..., Any], at: int, calls: Counter[str]) -> Callable[..., Any]:
+    """Return the function, which does not return when it is called the n-th time."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if calls["so far"] + 1 == at:
+            threading.Event().wait()
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
 def main() -> None:
     """Train once for each order, on a bare machine, in a process that kills itself."""
     for name in ABSENT:
@@ -123,6 +135,7 @@ def main() -> None:
     from styledag.training.estimating.estimate import PlannedTraining
     from styledag.training.estimating.memory_check import check_memory
     from styledag.training.recipe import Recipe
+    from styledag.training.snapshots import saving
     from styledag.training.states import state
 
     import styledag.training.unet_run  # isort: skip  # noqa: F401 - loaded once, before the forks
@@ -148,7 +161,10 @@ def main() -> None:
         UNet2DConditionModel.forward = dying(UNet2DConditionModel.forward, die_at["microstep"])
         writes: Counter[str] = Counter()
         for owner, name in ((safetensors.torch, "save_file"), (state, "write_tensors")):
-            setattr(owner, name, dying(getattr(owner, name), die_at["write"], writes))
+            write = dying(getattr(owner, name), die_at["write"], writes)
+            setattr(owner, name, holding(write, order.get("hold", 0), writes))
+        if order.get("background"):
+            saving.trains_meanwhile = lambda _: True
         train(
             EncodedDataset.open(Path(task["encoded"])),
             Path(task["base"]),

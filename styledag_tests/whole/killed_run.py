@@ -12,6 +12,7 @@ from styledag.store.items import Items
 from styledag.store.store import Store
 from styledag.tensors.writer import PartialFile
 from styledag.training.optimising.optimisation import Optimisation
+from styledag.training.snapshots import saving
 from styledag_tests.whole.small_project import run_all
 
 _LIBRARIES = (
@@ -23,20 +24,23 @@ _LIBRARIES = (
 """Imported once, by the process that all others are forked from."""
 
 
-def killed_at(root: Path, place: str, count: int) -> int | None:
+def killed_at(root: Path, place: str, count: int, *, in_background: bool = False) -> int | None:
     """Run the project's style in a process of its own, and return how that ended.
 
     It dies at the ``count``-th time that ``place`` is reached, before that call does anything.
+    If ``in_background``, a thread publishes checkpoints while it trains on, as on a GPU.
     """
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__, *_LIBRARIES])
-    process = context.Process(target=_run, args=(root, place, count))
+    process = context.Process(target=_run, args=(root, place, count, in_background))
     process.start()
     process.join()
     return process.exitcode
 
 
-def _run(root: Path, place: str, count: int) -> None:
+def _run(root: Path, place: str, count: int, in_background: bool) -> None:
+    if in_background:
+        saving.trains_meanwhile = lambda _: True
     if place == "train":
         _die_at(Optimisation, "step", count)
     elif place == "merge":

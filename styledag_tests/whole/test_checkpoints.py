@@ -1,6 +1,7 @@
 """Checkpoints in Dagster's records: fresh when logged, and those of the model that is current."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from dagster._core.loader import LoadingContextForTest
 
 from styledag.defs.code_location import build_definitions
 from styledag.defs.opened_history import open_history
+from styledag.defs.parts import PartsLog
 from styledag.defs.runs import Step, run_step, steps_of
 from styledag.demo.wiki import DemoWiki
 from styledag.errors import StorageError, StyledagError
+from styledag.graph import drawing
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
 from styledag.graph.snapshots import read_snapshots
 from styledag.graph.tracing.ancestry import find_artifact
 from styledag.project import Project
+from styledag.sampling.sampler import Sampler
 from styledag.training.optimising.optimisation import Optimisation
+from styledag.training.snapshots import saving
 from styledag_tests.whole.conftest import Undisturbed, copied
 from styledag_tests.whole.small_project import MODEL, STYLE, edit, make_project
 
@@ -80,6 +85,45 @@ def test_a_recipe_taken_back_finds_its_checkpoints_again(
         assert announced(project) == found.version
         versions.append(found.version)
     assert versions[0] == versions[2] != versions[1]
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_checkpoints_that_a_thread_publishes_are_those_of_a_training_that_waits(
+    undisturbed: Undisturbed,
+    tmp_path: Path,
+    starter: Path,
+    wiki: DemoWiki,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a GPU a thread publishes them; a CPU has to be made to."""
+    threads: dict[str, list[str]] = {}
+
+    def note(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            threads.setdefault(name, []).append(threading.current_thread().name)
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    monkeypatch.setattr(saving, "trains_meanwhile", lambda _: True)
+    note(drawing, "weights_version")
+    note(Sampler, "draw")
+    note(PartsLog, "log_part")
+    project = make_project(tmp_path, starter, wiki.url)
+    os.chdir(project.root)
+    train(project)
+    training = threading.current_thread().name
+    # No step follows the second of two epochs.
+    assert threads["weights_version"] == ["snapshots_0", training]
+    assert threads["draw"] == threads["log_part"] == [training] * 2
+    versions = undisturbed.outcome.versions
+    for epoch in ("e001", "e002"):
+        key = f"{MODEL}@{epoch}"
+        assert current(project, key) == current(undisturbed.project, key)
+    model = Catalogue(project).store.require("ema_unet", MODEL)
+    assert model.version == versions["ema_unet", MODEL]
 
 
 def current(project: Project, key: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from styledag.demo.wiki import DemoWiki
 from styledag_tests.whole.conftest import Undisturbed
 from styledag_tests.whole.killed_run import killed_at
-from styledag_tests.whole.small_project import make_project, run_all
+from styledag_tests.whole.small_project import MODEL, make_project, run_all
 
 PLACES = (
     ("http", 9),
@@ -23,6 +23,8 @@ PLACES = (
     ("samples", 3),
     ("publish model_report", 1),
 )
+BESIDE_A_THREAD = (("publish checkpoint", 1), ("train", 1))
+"""In the thread that publishes the first epoch, and once the next run has published it."""
 
 
 @pytest.mark.usefixtures("in_folder")
@@ -40,3 +42,18 @@ def test_a_run_killed_in_every_stage_ends_in_the_same_versions(
     assert versions == {key: expected[key] for key in versions}
     assert {key[0] for key in versions} == {key[0] for key in expected} - {"checkpoint"}
     assert list((project.root / "data/store/work").rglob("artifact")) == []
+
+
+@pytest.mark.usefixtures("in_folder")
+@pytest.mark.timeout(900)
+def test_a_run_killed_while_a_thread_publishes_ends_in_the_same_versions(
+    tmp_path: Path, starter: Path, wiki: DemoWiki, undisturbed: Undisturbed
+) -> None:
+    project = make_project(tmp_path / "killed", starter, wiki.url)
+    for place, count in BESIDE_A_THREAD:
+        ended = killed_at(project.root, place, count, in_background=True)
+        assert ended == -signal.SIGKILL, place
+    os.chdir(project.root)
+    versions = run_all(project).versions
+    assert versions == {key: undisturbed.outcome.versions[key] for key in versions}
+    assert ("ema_unet", MODEL) in versions

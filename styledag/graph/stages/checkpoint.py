@@ -3,8 +3,10 @@
 Published by `ema_unet` while it trains. A check reads the stored files byte by byte.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from styledag.between_steps import between_steps
 from styledag.graph.checkpoint_unets import LORA, store_unet
 from styledag.graph.checks import stored_as_published
 from styledag.graph.drawing import WHOLE_BASE, sampler_of, samples_of
@@ -47,7 +49,8 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     settings = sampler.settings
     pairs = [(prompt, settings.seeds[0]) for prompt in settings.prompts[:_THUMBNAIL_PROMPTS]]
     with workspace.progress.task("thumbnails", len(pairs)) as advance:
-        samples = sampler.draw(pairs, workspace, advance)
+        # Where no step has activations in the device's memory.
+        samples = between_steps(partial(sampler.draw, pairs, workspace, advance))
     write_samples(samples, workspace.folder)
     sheet = contact_sheet(
         [[sample.image for sample in samples]],

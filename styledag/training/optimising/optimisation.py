@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from styledag.bases.base import Base, Objective
+from styledag.bases.compiled import compile_modules
 from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
-from styledag.training.compiled import compile_modules
 from styledag.training.lora import LoraAdapters
 from styledag.training.masters import lower
 from styledag.training.optimising.frozen_base import FrozenBase

@@ -32,16 +32,37 @@ def write_unet(
         TrainingError: If a weight is NaN, or too large for float16.
         StorageError: If the disk is full or cannot be written.
     """
-    state_dict = {name: _half(name, tensor, dtype) for name, tensor in weights.items()}
+    write_halves(unet, halves(weights, dtype), folder)
+
+
+def halves(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return weights in 16 bits in host memory, which no later change of the weights changes.
+
+    Args:
+        weights: By name.
+        dtype: float16 or bfloat16.
+
+    Raises:
+        TrainingError: If a weight is NaN, or too large for float16.
+    """
+    return {name: _half(name, tensor.detach(), dtype) for name, tensor in weights.items()}
+
+
+def write_halves(unet: Any, state_dict: dict[str, Tensor], folder: Path) -> None:
+    """Write a UNet with the weights that :func:`halves` returned; the folder appears at once.
+
+    Raises:
+        StorageError: If the disk is full or cannot be written.
+    """
     with write_errors(folder), replaced_folder(folder) as partial:
         safetensors.torch.save_file(state_dict, partial / WEIGHTS_FILE, metadata={"format": "pt"})
         (partial / CONFIG_FILE).write_text(_config(unet), encoding="utf-8")
 
 
 def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    half = tensor.detach().to("cpu", dtype).contiguous()
+    half = tensor.to(dtype)
     if torch.isfinite(half).all():
-        return half
+        return half.to("cpu", copy=half is tensor).contiguous()
     largest = float(tensor.abs().max())
     found = "NaN or infinity" if largest != largest or largest == float("inf") else f"{largest:g}"
     raise TrainingError(
