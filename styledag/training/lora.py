@@ -25,6 +25,12 @@ from styledag.training.trainable import Trainable
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 KOHYA_FILE = "kohya_lora.safetensors"
+_ORIGINAL_NAMES = {
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
+"""Of Stable Diffusion XL's embedder of sizes, which no tool that reads kohya's names knows by
+diffusers' own."""
 _ADAPTER = "default"
 _A, _B = f".lora_A.{_ADAPTER}.weight", f".lora_B.{_ADAPTER}.weight"
 
@@ -144,6 +150,7 @@ class LoraAdapters:
         named = {}
         for name, tensor in plain.items():
             layer, _, matrix = name.removesuffix(".weight").rpartition(".")
+            layer = _ORIGINAL_NAMES.get(layer, layer)
             kohya = f"lora_unet_{layer.replace('.', '_')}"
             half = "lora_down" if matrix == "lora_A" else "lora_up"
             named[f"{kohya}.{half}.weight"] = _half(tensor)

@@ -18,7 +18,9 @@ from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag.training.batches import Batches
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.recipe import Recipe
+from styledag.training.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
+from styledag.training.recipe import LoraSettings, Recipe
+from styledag.training.trainable import Trainable
 from styledag_tests.bases.families.stable_diffusion_xl import FAMILY
 from styledag_tests.bases.tiny_parts import change
 from styledag_tests.training.conftest import encode_samples, make_samples
@@ -127,3 +129,30 @@ def test_size_and_scale_are_stated_by_the_configurations(xl: Path) -> None:
     base = find_base(xl)
     assert base.size_px == (16, 16)
     assert base.latents.scale == LatentScale(0.13025)
+
+
+@pytest.mark.parametrize("file", [DIFFUSERS_FILE, KOHYA_FILE])
+def test_adapters_of_the_embedder_of_sizes_are_read(xl: Path, tmp_path: Path, file: str) -> None:
+    pytest.importorskip("peft")
+    base = find_base(xl)
+    recipe = Recipe(trained="unet", lora=LoraSettings(rank=4))
+    unet = base.denoiser()
+    adapters = LoraAdapters(unet, recipe, Trainable(base, recipe))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, each in adapters.parameters.items():
+            if "add_embedding" in name:
+                each.add_(torch.randn(each.shape, generator=generator))
+    averages = {name: each.detach().clone() for name, each in adapters.parameters.items()}
+    adapters.write(averages, tmp_path, "unet")
+    pipeline = FAMILY.load(xl)
+    given = base.text_encoder().encode(["a cat"])
+    latents = torch.randn(1, *base.latents.shape(width_px=64, height_px=64), generator=generator)
+    with torch.no_grad():
+        before = base.predict(pipeline.unet, latents, torch.tensor([500]), given)
+        pipeline.load_lora_weights(tmp_path, weight_name=file)
+        theirs = base.predict(pipeline.unet, latents, torch.tensor([500]), given)
+        ours = base.predict(unet, latents, torch.tensor([500]), given)
+    moved = (ours - before).abs().max()
+    assert moved > 1e-3
+    assert (ours - theirs).abs().max() < 0.02 * moved

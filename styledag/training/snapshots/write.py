@@ -64,11 +64,14 @@ def _half(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if torch.isfinite(half).all():
         return half.to("cpu", copy=half is tensor).contiguous()
     largest = float(tensor.abs().max())
-    found = "NaN or infinity" if largest != largest or largest == float("inf") else f"{largest:g}"
+    is_finite = largest < float("inf")
+    remedy = "lower learning_rate or max_grad_norm"
+    if is_finite and dtype == torch.float16:
+        remedy += ", or set snapshot_dtype to 'bfloat16'"
+    found = f"{largest:g}" if is_finite else "NaN or infinity"
     raise TrainingError(
         f"weight {name} holds {found}, which {str(dtype).removeprefix('torch.')} cannot "
-        f"(at most {torch.finfo(dtype).max:g}): "
-        "lower learning_rate or max_grad_norm"
+        f"(at most {torch.finfo(dtype).max:g}): {remedy}"
     )
 
 
