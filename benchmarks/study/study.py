@@ -253,7 +253,7 @@ class Study:
             seeds=tuple(range(prior.images)),
             scheduler="ddim",
             num_inference_steps=prior.num_inference_steps,
-            guidance_scale=prior.guidance_scale,
+            guidance_scale=prior.guidance_scale or StableDiffusion.usual_guidance_scale,
             batch_size=32,
         )
 
