@@ -144,7 +144,7 @@ def _templates(style: Style) -> Mapping[Location, str]:
 
 
 def _recipe(location: Location, recipe: Recipe, base: Base) -> Iterator[Mismatch]:
-    from styledag.training.trainable import Trainable
+    from styledag.training.weights.trainable import Trainable
 
     yield from _blocks((*location, "blocks"), recipe.blocks or (), base)
     yield from _blocks((*location, "block_rates"), recipe.block_rates, base)

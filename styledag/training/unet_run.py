@@ -28,7 +28,6 @@ from styledag.training.identity import CODE_VERSION, length_dependence, weights_
 from styledag.training.loggers import Loggers, open_loggers
 from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.optimising.readback import Readback
-from styledag.training.pass_dtype import in_pass_dtype
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.records import Drawn, OnSnapshot, Snapshot, StepLog, TrainingResult
@@ -42,6 +41,7 @@ from styledag.training.speed import Speed
 from styledag.training.states.kept_states import Course, KeptStates, continuation
 from styledag.training.states.state import TrainingState, TrainingStates
 from styledag.training.stopping import best_snapshot, has_turned
+from styledag.training.weights.pass_dtype import in_pass_dtype
 
 _AHEAD = 4
 """Batches that are prepared while the device computes the ones before."""

@@ -39,11 +39,11 @@ from styledag.training.estimating.dry_pass import dry_pass, text_encoder_bytes
 from styledag.training.estimating.estimate import PlannedTraining, estimate_training
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.throughput import measure_throughput
-from styledag.training.lora import DIFFUSERS_FILE
-from styledag.training.masters import lower
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import Snapshot, TrainingResult
 from styledag.training.train import train_unet
+from styledag.training.weights.lora import DIFFUSERS_FILE
+from styledag.training.weights.masters import lower
 from styledag_tests.bases.families import TEXTS, TinyFamily, tiny_families
 from styledag_tests.training.conftest import make_samples, ragged_samples
 

@@ -18,9 +18,9 @@ from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 from styledag.training.batches import Batches
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
 from styledag.training.recipe import LoraSettings, Recipe
-from styledag.training.trainable import Trainable
+from styledag.training.weights.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
+from styledag.training.weights.trainable import Trainable
 from styledag_tests.bases.families.stable_diffusion_xl import FAMILY
 from styledag_tests.bases.tiny_parts import change
 from styledag_tests.training.conftest import encode_samples, make_samples

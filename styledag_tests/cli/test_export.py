@@ -19,7 +19,7 @@ from styledag.store.artifact import Facts
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
 from styledag.tensors.layout import WEIGHTS_FILE
-from styledag.training.lora import KOHYA_FILE
+from styledag.training.weights.lora import KOHYA_FILE
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject, scaled
 from styledag_tests.whole.small_project import MODEL, STYLE

@@ -11,8 +11,8 @@ from styledag.errors import DeviceError, TrainingError
 from styledag.models import compute
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.training.estimating.free_memory import free_bytes
-from styledag.training.pass_dtype import in_pass_dtype
 from styledag.training.recipe import Recipe
+from styledag.training.weights.pass_dtype import in_pass_dtype
 
 
 def pretend_cuda(

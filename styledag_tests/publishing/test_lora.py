@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from styledag.errors import ModelError
 from styledag.publishing.lora import export_lora
 from styledag.publishing.model_file import ModelDescription
-from styledag.training import lora as written
+from styledag.training.weights import lora as written
 
 DESCRIPTION = ModelDescription(title="A style", license="CC-BY-4.0")
 

@@ -33,7 +33,7 @@ def planned_training(
         TrainingError: If the dtype is none to train in.
     """
     from styledag.training.estimating.estimate import PlannedTraining
-    from styledag.training.pass_dtype import in_pass_dtype
+    from styledag.training.weights.pass_dtype import in_pass_dtype
 
     declared = catalogue.declaration(model)
     style, recipe = declared.style, declared.recipe

@@ -19,11 +19,11 @@ from styledag.errors import ModelError
 from styledag.training.estimating.flops import Flops
 from styledag.training.estimating.fused_attention import FusedAttention
 from styledag.training.estimating.live_bytes import LiveBytes
-from styledag.training.lora import LoraAdapters
-from styledag.training.masters import lower
-from styledag.training.quantised import quantise
 from styledag.training.recipe import Recipe
-from styledag.training.trainable import Trainable
+from styledag.training.weights.lora import LoraAdapters
+from styledag.training.weights.masters import lower
+from styledag.training.weights.quantised import quantise
+from styledag.training.weights.trainable import Trainable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,17 +13,17 @@ from styledag.bases.compiled import compile_modules
 from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
-from styledag.training.lora import LoraAdapters
-from styledag.training.masters import lower
 from styledag.training.optimising.frozen_base import FrozenBase
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.optimising.readback import Readback
 from styledag.training.processes import Processes
-from styledag.training.quantised import quantise
 from styledag.training.recipe import Recipe
 from styledag.training.states.state import tensors_below
-from styledag.training.stored_weights import LazyTensors, stored_weights
-from styledag.training.trainable import Trainable
+from styledag.training.weights.lora import LoraAdapters
+from styledag.training.weights.masters import lower
+from styledag.training.weights.quantised import quantise
+from styledag.training.weights.stored_weights import LazyTensors, stored_weights
+from styledag.training.weights.trainable import Trainable
 
 
 class Optimisation:

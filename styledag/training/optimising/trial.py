@@ -6,8 +6,8 @@ from torch import nn
 from styledag.errors import TrainingError
 from styledag.models.compute import Compute
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
-from styledag.training.quantised import QuantisedLinear
 from styledag.training.recipe import Recipe
+from styledag.training.weights.quantised import QuantisedLinear
 
 _SIDE = 128
 """Of a matrix with as many elements as bitsandbytes keeps moments in 8 bits for (4,096)."""

@@ -14,9 +14,9 @@ from styledag.training.estimating.dry_pass import DryPass, dry_pass, encoding_fl
 from styledag.training.estimating.estimate import PlannedTraining
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.memory_check import check_memory
-from styledag.training.masters import lower
 from styledag.training.recipe import LoraSettings, Recipe
-from styledag.training.trainable import Trainable
+from styledag.training.weights.masters import lower
+from styledag.training.weights.trainable import Trainable
 from styledag_tests.bases.loading import load_unet, write_index
 from styledag_tests.tiny_base import TEXT_WIDTH
 from styledag_tests.training.architectures import write_stable_diffusion_15

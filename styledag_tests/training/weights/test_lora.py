@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from styledag.bases.find import find_base
 from styledag.errors import TrainingError
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
 from styledag.training.recipe import LoraSettings, Recipe
 from styledag.training.snapshots.write import write_unet
-from styledag.training.stored_weights import stored_weights
-from styledag.training.trainable import Trainable
+from styledag.training.weights.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
+from styledag.training.weights.stored_weights import stored_weights
+from styledag.training.weights.trainable import Trainable
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import train

@@ -7,7 +7,7 @@ from torch import nn
 from styledag.bases.find import find_base
 from styledag.errors import TrainingError
 from styledag.training.recipe import Recipe
-from styledag.training.trainable import Trainable
+from styledag.training.weights.trainable import Trainable
 from styledag_tests.bases.loading import load_unet
 
 

@@ -13,9 +13,9 @@ from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.estimating.dry_pass import dry_pass
 from styledag.training.estimating.live_bytes import LiveBytes
-from styledag.training.masters import lower
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
+from styledag.training.weights.masters import lower
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.tiny_base import TEXT_WIDTH
 from styledag_tests.training.conftest import Encode

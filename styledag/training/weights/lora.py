@@ -20,8 +20,8 @@ from styledag.tensors.reader import TensorSpec
 from styledag.tensors.writer import in_file_order, write_tensors
 from styledag.training.disk import write_errors
 from styledag.training.recipe import Recipe
-from styledag.training.stored_weights import LazyTensors, Makes
-from styledag.training.trainable import Trainable
+from styledag.training.weights.stored_weights import LazyTensors, Makes
+from styledag.training.weights.trainable import Trainable
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 KOHYA_FILE = "kohya_lora.safetensors"

@@ -25,11 +25,11 @@ from styledag.training.estimating.estimate import PlannedTraining, estimate_trai
 from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.memory_check import bytes_by_base_bits
 from styledag.training.identity import training_identity
-from styledag.training.lora import LoraAdapters
-from styledag.training.masters import lower
-from styledag.training.quantised import QuantisedLinear, quantise
 from styledag.training.recipe import LoraSettings, Recipe, recipe_from_json
-from styledag.training.trainable import Trainable
+from styledag.training.weights.lora import LoraAdapters
+from styledag.training.weights.masters import lower
+from styledag.training.weights.quantised import QuantisedLinear, quantise
+from styledag.training.weights.trainable import Trainable
 from styledag_tests.bases.families import tiny_families
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_resume import Interrupting
