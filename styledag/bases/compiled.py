@@ -3,12 +3,14 @@
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from styledag.bases.base import Base
 from styledag.errors import DeviceError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch._dynamo.exc import BackendCompilerFailed
 
 PAYS_FROM_FLOPS = 3.6e16
 """Those of training on 15,000 images of 512 px in Stable Diffusion 1.5.
@@ -19,7 +21,7 @@ _GRAPHS_OF_ONE_MODULE = 128
 """Stable Diffusion's blocks come in some twenty shapes for each batch; torch gives up after 8."""
 
 
-def compile_modules(denoiser: nn.Module, base: Base) -> int:
+def compile_modules(denoiser: "nn.Module", base: Base) -> int:
     """Compile each module that the base repeats in place, and return how many there are.
 
     Modules of the same shapes share one compiled graph. Where the shapes follow texts, a second
@@ -32,7 +34,7 @@ def compile_modules(denoiser: nn.Module, base: Base) -> int:
     return len(modules)
 
 
-def _forget_compiled(modules: Sequence[nn.Module]) -> None:
+def _forget_compiled(modules: "Sequence[nn.Module]") -> None:
     """Let modules be freed with their denoiser: what is compiled of one refers to it."""
     for module in modules:
         module._compiled_call_impl = None
@@ -45,13 +47,15 @@ def room_for_graphs(*, may_fail: bool) -> Iterator[None]:
     Args:
         may_fail: Whether a module that cannot be compiled runs as it is, with a warning.
     """
+    import torch
+
     with torch._dynamo.config.patch(
         recompile_limit=_GRAPHS_OF_ONE_MODULE, suppress_errors=may_fail
     ):
         yield
 
 
-def compiler_error(error: "torch._dynamo.exc.BackendCompilerFailed") -> DeviceError:
+def compiler_error(error: "BackendCompilerFailed") -> DeviceError:
     """Return the error of a compiler that had to compile and failed."""
     inner = error.inner_exception
     first_line = next(iter(str(inner).splitlines()), type(inner).__name__)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from styledag.training.states.state import tensors_below
 from styledag.training.weights.lora import LoraAdapters
 from styledag.training.weights.masters import lower
 from styledag.training.weights.quantised import quantise
-from styledag.training.weights.stored_weights import LazyTensors, stored_weights
+from styledag.training.weights.stored_weights import LazyTensors, Makes, stored_weights
 from styledag.training.weights.trainable import Trainable
 
 
@@ -72,7 +72,7 @@ class Optimisation:
         self.unet: Any = base.denoiser(
             device=compute.device if bits is None else "cpu", dtype=getattr(torch, recipe.weights)
         )
-        self._stored = stored_weights(base, self.unet)
+        self._names = tuple(self.unet.state_dict())
         if compute.channels_last:
             self.unet.to(memory_format=torch.channels_last)
         chosen = Trainable(base, recipe)
@@ -177,6 +177,11 @@ class Optimisation:
         stepped = [*self._masters.values(), *self._optimizer.tensors().values()]
         tensors = [*weights, *averages, *stepped]
         return [each for each in tensors if each.device.type == self._compute.device.type]
+
+    @cached_property
+    def _stored(self) -> Mapping[str, Makes]:
+        """What reads each weight as the base has it."""
+        return stored_weights(self._base, self._names)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all that :meth:`restore` needs, without a copy."""

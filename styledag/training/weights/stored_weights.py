@@ -1,8 +1,7 @@
 """A denoiser's weights as its base stores them; its passes may have them rounded or in few bits."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import Any
 
 from torch import Tensor
 
@@ -28,23 +27,24 @@ class LazyTensors(Mapping[str, Tensor]):
         return len(self._makers)
 
 
-def stored_weights(base: Base, denoiser: Any) -> dict[str, Makes]:
-    """Return what reads each weight of a base's denoiser from its files, in the denoiser's order.
+def stored_weights(base: Base, names: Collection[str]) -> dict[str, Makes]:
+    """Return what reads each weight of a base's denoiser from its files, in the order of names.
 
     Args:
         base: The base.
-        denoiser: Just loaded. What no file has under the same name is copied from it: a buffer
-            that follows from the configuration, or a weight that diffusers has renamed.
+        names: Of all weights and buffers. What no file has under such a name is loaded once: a
+            buffer that follows from the configuration, or a weight that diffusers renames.
 
     Raises:
         ModelError: If the files are missing or damaged.
     """
     reader = open_tensors(base.folder / base.parts.denoiser)
+    renamed = set(names) - set(reader.specs)
+    loaded = base.denoiser().state_dict() if renamed else {}
+    kept = {name: loaded[name] for name in renamed}
     return {
-        name: partial(reader.read, name)
-        if name in reader.specs
-        else partial(_itself, tensor.detach().to("cpu", copy=True))
-        for name, tensor in denoiser.state_dict().items()
+        name: partial(_itself, kept[name]) if name in renamed else partial(reader.read, name)
+        for name in names
     }
 
 

@@ -48,7 +48,7 @@ def moved(adapters: LoraAdapters) -> dict[str, torch.Tensor]:
 def test_folded_weights_do_what_the_adapters_did(base: Path) -> None:
     unet = load_unet(base)
     untouched = noised(unet)
-    stored = stored_weights(find_base(base), unet)
+    stored = stored_weights(find_base(base), unet.state_dict())
     adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
     torch.testing.assert_close(noised(unet), untouched)  # An adapter begins as nothing.
     averages = moved(adapters)
@@ -63,7 +63,7 @@ def test_folded_weights_do_what_the_adapters_did(base: Path) -> None:
 def test_a_folded_snapshot_takes_the_memory_of_single_weights(base: Path, tmp_path: Path) -> None:
     device = torch.device("cuda", 0)
     unet = load_unet(base).to(device)
-    stored = stored_weights(find_base(base), unet)
+    stored = stored_weights(find_base(base), unet.state_dict())
     adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
     averages = {name: each.detach() for name, each in adapters.parameters.items()}
     largest = 4 * max(each.numel() for each in unet.parameters())
@@ -97,7 +97,7 @@ def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: 
 
 def test_readers_that_know_no_alpha_get_the_same_change(base: Path, tmp_path: Path) -> None:
     unet = load_unet(base)
-    stored = stored_weights(find_base(base), unet)
+    stored = stored_weights(find_base(base), unet.state_dict())
     adapters = LoraAdapters(unet, RECIPE, Trainable(find_base(base), RECIPE))
     averages = moved(adapters)
     adapters.write(averages, tmp_path / "lora", "unet")

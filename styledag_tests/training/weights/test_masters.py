@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from styledag.bases.find import find_base
 from styledag.models.compute import Compute
 from styledag.training.averaging.ema import Ema
 from styledag.training.estimating.dry_pass import dry_pass
@@ -16,6 +17,7 @@ from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.weights.masters import lower
+from styledag.training.weights.stored_weights import LazyTensors, stored_weights
 from styledag_tests.bases.loading import load_unet
 from styledag_tests.tiny_base import TEXT_WIDTH
 from styledag_tests.training.conftest import Encode
@@ -208,3 +210,16 @@ def test_the_state_has_what_the_passes_rounded(base: Path, encode: Encode, tmp_p
     assert {each.dtype for each in weights} == {torch.float32}
     assert any(not torch.equal(each, each.bfloat16().float()) for each in weights)
     assert RECIPE["gradient_accumulation"] > 1
+
+
+def test_what_no_file_has_under_its_name_is_read_from_the_loaded_base(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a buffer that follows from the configuration, or a weight that diffusers renames."""
+    found, loaded = find_base(base), load_unet(base)
+    loaded.register_buffer("positions", torch.arange(3.0))
+    monkeypatch.setattr(type(found), "denoiser", lambda _: loaded)
+    expected = loaded.state_dict()
+    stored = LazyTensors(stored_weights(found, expected))
+    assert list(stored) == list(expected)
+    assert all(torch.equal(stored[name], each) for name, each in expected.items())
