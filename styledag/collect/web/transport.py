@@ -4,12 +4,14 @@ import contextlib
 import errno
 import functools
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -27,6 +29,9 @@ CHUNK_BYTES = 65_536
 _ERROR_BYTES = 16_384
 _TURN_S = 2.0
 """Seconds after which the next address of a host is tried."""
+
+_AUTHORITIES = "REQUESTS_CA_BUNDLE"
+"""The environment variable by which networks with an authority of their own tell programs of it."""
 
 _PLAIN = (OSError, ValueError)
 """What ``requests`` lets through unmapped: it parses even a redirect that it shall not follow."""
@@ -74,6 +79,9 @@ class Transport:
     Args:
         timeout_s: Most seconds that one exchange may take in all.
         private_hosts: Hosts on private addresses that may be asked.
+
+    Raises:
+        SourceError: If the environment names a file of authorities that is not there.
     """
 
     def __init__(self, *, timeout_s: float, private_hosts: Collection[str] = ()) -> None:
@@ -81,6 +89,7 @@ class Transport:
         self._dialler = _Dialler(private_hosts)
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.verify = _authorities()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for prefix in ("http://", "https://"):
             self._session.mount(prefix, _CheckedAdapter(self._dialler))
@@ -162,8 +171,10 @@ class Transport:
         numbers = {each.errno for each in causes if isinstance(each, OSError)}
         if numbers & _MACHINE:
             return SourceError(f"this machine cannot ask any address: {_innermost(exc)}")
+        if any(map(_is_broken_tls, causes)):
+            return FetchError("connection_broken", f"TLS broke off: {_innermost(exc)}")
         if isinstance(exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
-            return FetchError("tls_failed", f"no trusted TLS connection: {_innermost(exc)}")
+            return FetchError("tls_failed", f"no trusted TLS connection: {_untrusted(exc)}")
         if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
             return self._timeout()
         if any(isinstance(each, _NOT_HTTP) and not isinstance(each, _BROKEN) for each in causes):
@@ -227,6 +238,38 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
         exc = exc.__cause__ or exc.__context__
 
 
+_TLS_BROKE_OFF = frozenset(
+    ("UNEXPECTED_EOF_WHILE_READING", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "BAD_RECORD_MAC")
+)
+"""OpenSSL's reasons that come from the line, or from a server that is too busy to shake hands."""
+
+
+def _is_broken_tls(exc: BaseException) -> bool:
+    if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
+        return True
+    return isinstance(exc, ssl.SSLError) and exc.reason in _TLS_BROKE_OFF
+
+
+def _untrusted(exc: BaseException) -> str:
+    """Return what is wrong with a certificate or a handshake, and how to vouch for the first."""
+    said = _innermost(exc)
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(exc)):
+        return f"{said}; if you trust it, let {_AUTHORITIES} name the file of its authority"
+    return said
+
+
+def _authorities() -> str | bool:
+    """Return the file of the authorities to trust; True for those that come with ``requests``.
+
+    Raises:
+        SourceError: If the environment names one that is not there.
+    """
+    named = os.environ.get(_AUTHORITIES)
+    if named and not Path(named).exists():
+        raise SourceError(f"{_AUTHORITIES} names {named}, which is not there: correct or unset it")
+    return named or True
+
+
 def _too_large(max_bytes: int) -> FetchError:
     return FetchError("too_large", f"more than the {max_bytes} bytes allowed")
 
@@ -261,7 +304,7 @@ class _Dialler:
 
     def dial(self, host: str, port: int, timeout: Any) -> socket.socket:
         """Connect to the first address that answers, of those that were checked."""
-        addresses = _by_turns(checked_addresses(host, port, private_hosts=self.private_hosts))
+        addresses = _by_turns(self._addresses(host, port))
         if self.answered.get(host) in addresses:
             addresses.insert(0, self.answered[host])
         failed: OSError | None = None
@@ -282,6 +325,15 @@ class _Dialler:
                 self.answered[host] = (family, address)
                 return connected
         raise failed or OSError(f"host {host} has no address")
+
+    def _addresses(self, host: str, port: int) -> list[SocketAddress]:
+        try:
+            return checked_addresses(host, port, private_hosts=self.private_hosts)
+        except FetchError as exc:
+            if exc.reason == "host_not_found" and host in self.answered:
+                # Some systems say so of every name while they have no network.
+                raise FetchError("host_not_resolved", f"{exc.detail} any more") from exc
+            raise
 
 
 def _by_turns(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
