@@ -19,6 +19,7 @@ from styledag.collect.web.received import Received, ReceivedBodies
 from styledag.collect.web.request_headers import PassingCookies, RequestHeaders
 from styledag.collect.web.robots import MOST_ROBOTS_BYTES, Robots
 from styledag.collect.web.signatures import without_signature
+from styledag.collect.web.thumbnails import WIDTH_REFUSED, thumbnail_refusal
 from styledag.collect.web.transport import Answer, Transport
 from styledag.collect.web.turns import HostTurns
 from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s
@@ -311,10 +312,10 @@ class Client:
                 self._refuse_challenge(host, answer, question)
                 asked_s = retry_after_s(answer.headers.get("Retry-After"))
                 is_busy = is_transient(f"http_{answer.status}")
-                if last and _is_lost_thumbnail(answer):
+                refused = thumbnail_refusal(answer.status, answer.body)
+                if refused is not None and (last or refused.reason == WIDTH_REFUSED):
                     self._turns.note(host, has_failed=False)
-                    detail = "the wiki cannot draw this thumbnail, however often it is asked"
-                    raise FetchError("thumbnail_failed", detail)
+                    raise refused
                 asks_too_much = is_busy and (asked_s or 0) > MOST_WAIT_S
                 if last or not is_busy or asks_too_much:
                     self._turns.note(host, has_failed=is_busy, is_final=asks_too_much)
@@ -359,16 +360,6 @@ class Client:
         question = _Question(QUESTIONS, MOST_ROBOTS_BYTES, obeys_robots=False, is_cut=True)
         received, answer = self._fetch(url, question)
         return self._bodies.body(received) if answer is None else answer.body
-
-
-def _is_lost_thumbnail(answer: Answer) -> bool:
-    """Return whether MediaWiki's thumb.php gives up on one file, which says nothing of the server.
-
-    It answers 500 each time, and 429 once it has failed too often.
-    """
-    failed = b"Error generating thumbnail" in answer.body
-    too_often = b"too many recent failed attempts" in answer.body
-    return failed and (answer.status == 500 or (answer.status == 429 and too_often))
 
 
 @contextmanager

@@ -10,6 +10,8 @@ _SCALED = re.compile(
     r"(?<=/revision/latest)/(?:scale-to-width|scale-to-height|thumbnail|smart|zoom|"
     r"top-crop|window-crop|fixed-aspect-ratio)[^?]*"
 )
+_HOST_OF_ORIGINALS = {"thumb.wikimedia.org": "upload.wikimedia.org"}
+"""Wikimedia serves thumbnails alone from a host of their own, since 2026."""
 _PIXELS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 
 
@@ -22,7 +24,8 @@ def original_url(url: str) -> str:
     thumbnail = _THUMBNAIL.match(parts.path)
     if thumbnail and thumbnail["name"].lower().endswith(_PIXELS):
         path = f"{thumbnail['before']}{thumbnail['path']}"
-        return parts._replace(path=path, query="").geturl()
+        host = _HOST_OF_ORIGINALS.get(parts.netloc, parts.netloc)
+        return parts._replace(netloc=host, path=path, query="").geturl()
     return uploaded_url(parts._replace(path=_SCALED.sub("", parts.path)).geturl())
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import urllib.request
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from http.cookiejar import LoadError, MozillaCookieJar
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -55,6 +55,17 @@ class RequestHeaders:
     def _is_own(self, host: str) -> bool:
         name = _spelt(host)
         return any(name == own or name.endswith(f".{own}") for own in self._hosts)
+
+
+def contact_hint(settings: FetchSettings, reasons: Iterable[str]) -> str:
+    """Return what to set where a site may have refused a program that names no contact, or ""."""
+    is_nameless = not (settings.contact or settings.user_agent)
+    if not is_nameless or not {"http_403", "http_429"}.intersection(reasons):
+        return ""
+    return (
+        "; many wikis refuse programs that do not say whose they are: set fetch.contact to your "
+        "address"
+    )
 
 
 class PassingCookies:

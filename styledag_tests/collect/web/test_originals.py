@@ -3,6 +3,7 @@ import pytest
 from styledag.collect.web.originals import original_url, uploaded_url
 
 UPLOADS = "https://upload.wikimedia.org/wikipedia/commons"
+THUMBNAILS = "https://thumb.wikimedia.org/wikipedia/commons"
 FANDOM = "https://static.wikia.nocookie.net/x/images/a/ab/A.png/revision/latest"
 
 
@@ -14,6 +15,11 @@ FANDOM = "https://static.wikia.nocookie.net/x/images/a/ab/A.png/revision/latest"
         (
             f"{UPLOADS}/thumb/a/a9/A.svg/200px-A.svg.png",
             f"{UPLOADS}/thumb/a/a9/A.svg/200px-A.svg.png",
+        ),
+        (f"{THUMBNAILS}/thumb/a/a9/A.png/250px-A.png", f"{UPLOADS}/a/a9/A.png"),
+        (
+            f"{THUMBNAILS}/thumb/a/a9/A.svg/250px-A.svg.png",
+            f"{THUMBNAILS}/thumb/a/a9/A.svg/250px-A.svg.png",
         ),
         (f"{UPLOADS}/a/a9/A.png", f"{UPLOADS}/a/a9/A.png"),
         ("https://x.org/w/images/thumb/A.png/9px-A.png?1", "https://x.org/w/images/A.png"),

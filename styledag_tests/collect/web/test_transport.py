@@ -112,7 +112,7 @@ def test_an_authority_of_the_own_network_is_named_by_the_environment(
     assert transport.get(site.url, {}, max_bytes=10).body == b"x"
     transport.close()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
-    with pytest.raises(SourceError, match="names /no/such.pem, which is not there"):
+    with pytest.raises(SourceError, match=r"names /no/such\.pem, which is not there"):
         Transport(timeout_s=60)
 
 
