@@ -13,7 +13,7 @@ from styledag.errors import ImageError
 from styledag.images.containers.exif import ORIENTATION
 from styledag.images.containers.parts import Parts, Size
 from styledag.images.containers.read import file_parts
-from styledag.images.containers.tiff import with_black_at_zero
+from styledag.images.containers.tiff import refuse_preview, with_black_at_zero
 from styledag.images.converting.colour import to_srgb
 from styledag.images.converting.formats import formats_for, refusal
 from styledag.images.converting.limits import decoding_limits
@@ -129,7 +129,7 @@ def _decoded(parts: Parts, background: str, scale_of: ScaleOf | None) -> Decoded
         colours, alpha = split_alpha(file)
         if parts.is_negative:
             colours = ImageChops.invert(colours)
-    rgb, colour_notes = to_srgb(colours, parts.icc_profile)
+    rgb, colour_notes = to_srgb(colours, parts.icc_profile, parts.gamma)
     rgb, alpha = _on_canvas(rgb, alpha, parts)
     opaque = composite(rgb, alpha, ImageColor.getrgb(background))
     return DecodedImage(
@@ -167,6 +167,7 @@ def _open(content: bytes) -> ImageFile.ImageFile:
 
 def _parts_of_any(content: bytes) -> Parts:
     """Return the parts of a file as its decoder sees them, or of the negative that it can open."""
+    refuse_preview(content)
     try:
         return _parts_by_decoder(content)
     except UnidentifiedImageError:
