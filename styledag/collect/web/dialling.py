@@ -1,6 +1,7 @@
 """Connections to addresses that were checked, straight or by way of a proxy."""
 
 import functools
+import http.client
 import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from styledag.collect.web.addresses import SocketAddress, check_unresolved, chec
 from styledag.collect.web.deadline import Deadline
 from styledag.errors import FetchError
 
+_FIRST_ANNOUNCEMENT = 102
+"""100 is read past already, and 101 changes the protocol for good."""
 _TURN_S = 2.0
 """Seconds after which the next address of a host is tried."""
 
@@ -103,7 +106,24 @@ def _by_turns(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
     return [each for turn in turns for each in turn if each is not None]
 
 
+class _FinalResponse(http.client.HTTPResponse):
+    """Reads past answers that only announce another, such as 103 with the links of a page.
+
+    ``http.client`` takes each but 100 for the answer itself, and what follows for that of the next
+    question (RFC 9110, section 15.2).
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not _FIRST_ANNOUNCEMENT <= status < http.HTTPStatus.OK:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+
 class _CheckedConnection(HTTPConnection):
+    response_class = _FinalResponse
+
     def __init__(self, *args: Any, dialler: Dialler, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._dialler = dialler

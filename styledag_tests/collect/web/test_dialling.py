@@ -177,3 +177,28 @@ def test_an_exchange_through_a_proxy_ends_in_time(monkeypatch: pytest.MonkeyPatc
             transport.get(PAGE, {}, max_bytes=1_000)
         transport.close()
         stop.set()
+
+
+@pytest.mark.parametrize("status", [b"102 Processing", b"103 Early Hints"])
+def test_an_answer_that_announces_another_is_not_the_answer(
+    transport: Transport, status: bytes
+) -> None:
+    announced = b"HTTP/1.1 %s\r\nLink: </a.css>; rel=preload\r\n\r\n" % status
+    asked = []
+
+    def answer(server: socket.socket) -> None:
+        connected, _ = server.accept()
+        with connected:
+            for body in (b"first", b"second"):
+                asked.append(connected.recv(9_999))
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+                connected.sendall(announced * 2 + head + body)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=(server,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        bodies = [transport.get(f"{url}/{at}", {}, max_bytes=99).body for at in range(2)]
+        thread.join()
+    assert bodies == [b"first", b"second"]
+    assert [each[:6] for each in asked] == [b"GET /0", b"GET /1"]
