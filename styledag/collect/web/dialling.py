@@ -38,7 +38,7 @@ def proxy_of(url: str, *, private_hosts: Collection[str] = ()) -> str | None:
         FetchError: ``private_address`` if the proxy would be sent into its own network.
     """
     host = urlsplit(url).hostname or ""
-    if host in private_hosts:
+    if host in {each.lower() for each in private_hosts}:
         return None
     proxy = select_proxy(url, get_environ_proxies(url))
     if proxy is None:

@@ -151,6 +151,7 @@ def test_own_hosts_and_those_without_a_proxy_are_asked_straight(
     monkeypatch.setenv("NO_PROXY", "example.org,192.0.2.0/24")
     assert proxy_of(PAGE) is proxy_of("http://192.0.2.7/") is None
     assert proxy_of("http://example.com/") == proxy.url
+    assert proxy_of("http://LocalHost/", private_hosts=["LOCALHOST"]) is None
     with serving({"/": page("<img src=a.png>")}) as straight:
         assert transport.get(f"{straight.url}/", {}, max_bytes=99).status == 200
         found = discover_source(f"{straight.url}/", project=tmp_path).source
