@@ -20,7 +20,7 @@ from styledag.store.workspace import Workspace
 
 logger = logging.getLogger("styledag.collect")
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 _HOW_STATED = {"html": ", such as licence: {text: CC BY 4.0}"}
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
