@@ -201,7 +201,8 @@ class _Failure:
     def of(cls, response: requests.Response) -> "_Failure":
         to = f" to {response.headers['Location']}" if response.is_redirect else ""
         text = f"{response.status_code} {response.reason}{to}: {response.text[:200]}"
-        asked_s = retry_after_s(response.headers.get("Retry-After")) or 0.0
+        headers = response.headers
+        asked_s = retry_after_s(headers.get("Retry-After"), date=headers.get("Date")) or 0.0
         if delay := _RETRY_DELAY.search(response.text):
             asked_s = max(asked_s, float(delay[1].rstrip(".")))
         is_final = asked_s > _LONGEST_ASKED_S or bool(_NO_QUOTA.search(response.text))

@@ -24,7 +24,6 @@ from styledag.collect.web.transport import Answer, Transport
 from styledag.collect.web.turns import HostTurns
 from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s
 from styledag.errors import FetchError, is_transient
-from styledag.retry_after import retry_after_s
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 
@@ -141,12 +140,11 @@ class Client:
         limit = self.settings.max_page_bytes if max_bytes is None else max_bytes
         kind = PAGES if obey_robots else QUESTIONS
         received, answer = self._fetch(url, _Question(kind, limit, obeys_robots=obey_robots))
-        asked = None if answer is None else answer.headers.get("Retry-After")
         return Page(
             url=received.final_url,
             body=self._bodies.body(received) if answer is None else answer.body,
             content_type=received.content_type,
-            retry_after_s=retry_after_s(asked),
+            retry_after_s=None if answer is None else answer.retry_after_s,
             opt_outs=self._opt_outs(received) if obey_robots else frozenset(),
         )
 
@@ -245,7 +243,7 @@ class Client:
             if answer.status == 200:
                 return hop, answer
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-                asked_s = retry_after_s(answer.headers.get("Retry-After"))
+                asked_s = answer.retry_after_s
                 later = f" and asks to wait {asked_s:g} s" if asked_s else ""
                 detail = f"the server answers {answer.status}{later}"
                 raise FetchError(f"http_{answer.status}", detail)
@@ -310,7 +308,7 @@ class Client:
                 why = exc.detail
             else:
                 self._refuse_challenge(host, answer, question)
-                asked_s = retry_after_s(answer.headers.get("Retry-After"))
+                asked_s = answer.retry_after_s
                 is_busy = is_transient(f"http_{answer.status}")
                 refused = thumbnail_refusal(answer.status, answer.body)
                 if refused is not None and (last or refused.reason == WIDTH_REFUSED):

@@ -5,7 +5,7 @@ import errno
 import http.client
 import os
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -19,6 +19,7 @@ from urllib3 import HTTPHeaderDict
 from styledag.collect.web.deadline import Deadline
 from styledag.collect.web.dialling import CheckedAdapter, Dialler, proxy_of
 from styledag.errors import FetchError, SourceError
+from styledag.retry_after import retry_after_s
 
 CHUNK_BYTES = 65_536
 _ERROR_BYTES = 16_384
@@ -63,6 +64,11 @@ class Answer:
     status: int
     headers: HTTPHeaderDict
     body: bytes = b""
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds for which the server asks to wait; ``None`` mostly."""
+        return retry_after_s(self.headers.get("Retry-After"), date=self.headers.get("Date"))
 
 
 class Transport:
@@ -170,10 +176,9 @@ class Transport:
         numbers = {each.errno for each in causes if isinstance(each, OSError)}
         if numbers & _MACHINE:
             return SourceError(f"this machine cannot ask any address: {_innermost(exc)}")
-        if any(map(_is_broken_tls, causes)):
-            return FetchError("connection_broken", f"TLS broke off: {_innermost(exc)}")
-        if isinstance(exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
-            return FetchError("tls_failed", f"no trusted TLS connection: {_untrusted(exc)}")
+        is_tls = isinstance(exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError)
+        if is_tls or any(isinstance(each, ssl.SSLError) for each in causes):
+            return _tls_error(exc, causes)
         if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
             return self._timeout()
         if any(isinstance(each, _NOT_HTTP) and not isinstance(each, _BROKEN) for each in causes):
@@ -237,6 +242,8 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
         exc = exc.__cause__ or exc.__context__
 
 
+_NOT_YET_VALID = 9
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
 _TLS_BROKE_OFF = frozenset(
     ("UNEXPECTED_EOF_WHILE_READING", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "BAD_RECORD_MAC")
 )
@@ -249,12 +256,18 @@ def _is_broken_tls(exc: BaseException) -> bool:
     return isinstance(exc, ssl.SSLError) and exc.reason in _TLS_BROKE_OFF
 
 
-def _untrusted(exc: BaseException) -> str:
-    """Return what is wrong with a certificate or a handshake, and how to vouch for the first."""
+def _tls_error(exc: BaseException, causes: Sequence[BaseException]) -> FetchError:
+    """Return what is wrong with a certificate, a handshake or the line, and what to do."""
     said = _innermost(exc)
-    if any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(exc)):
-        return f"{said}; if you trust it, let {_AUTHORITIES} name the file of its authority"
-    return said
+    if any(map(_is_broken_tls, causes)):
+        return FetchError("connection_broken", f"TLS broke off: {said}")
+    untrusted = [each for each in causes if isinstance(each, ssl.SSLCertVerificationError)]
+    if any(getattr(each, "verify_code", 0) == _NOT_YET_VALID for each in untrusted):
+        detail = f"no trusted TLS connection: {said}; set this machine's clock, which is behind"
+        return FetchError("certificate_not_yet_valid", detail)
+    advice = f"; if you trust it, let {_AUTHORITIES} name the file of its authority"
+    detail = f"no trusted TLS connection: {said}{advice if untrusted else ''}"
+    return FetchError("tls_failed", detail)
 
 
 def _authorities() -> str | bool:

@@ -104,6 +104,19 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert not site.hosts
 
 
+def test_a_clock_that_is_behind_makes_no_address_untrusted_for_good(transport: Transport) -> None:
+    early = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    early.reason = "CERTIFICATE_VERIFY_FAILED"
+    early.verify_code, early.verify_message = 9, "certificate is not yet valid"
+    error = requests.exceptions.SSLError()
+    error.__cause__ = urllib3.exceptions.SSLError()
+    error.__cause__.__cause__ = early
+    found = transport._error(error)
+    assert isinstance(found, FetchError)
+    assert is_transient(found.reason)
+    assert "set this machine's clock" in found.detail
+
+
 def test_an_authority_of_the_own_network_is_named_by_the_environment(
     site: TlsSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
