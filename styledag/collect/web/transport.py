@@ -176,8 +176,9 @@ class Transport:
         numbers = {each.errno for each in causes if isinstance(each, OSError)}
         if numbers & _MACHINE:
             return SourceError(f"this machine cannot ask any address: {_innermost(exc)}")
-        is_tls = isinstance(exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError)
-        if is_tls or any(isinstance(each, ssl.SSLError) for each in causes):
+        if isinstance(
+            exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError | ssl.SSLError
+        ):
             return _tls_error(exc, causes)
         if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
             return self._timeout()
