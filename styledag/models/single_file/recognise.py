@@ -16,6 +16,8 @@ _CONTEXT = f"{names.UNET_PREFIX}input_blocks.1.1.transformer_blocks.0.attn2.to_k
 _WIDTH_V1 = 768
 _CONTINUOUS = ("edm_mean", "edm_vpred.sigma_max")
 """Tensors of files whose UNet was trained on a continuous noise level (CosXL, Playground 2.5)."""
+MARKS = (names.V_PREDICTION, names.ZERO_SNR, *_CONTINUOUS)
+"""Names of all tensors that state how a UNet was trained."""
 _READ = "Stable Diffusion 1.x, 2.x and XL are read as single files"
 
 
