@@ -34,8 +34,8 @@ def check_denoiser_file(path: Path) -> None:
 
     if path.suffix.lower() not in FILE_SUFFIXES or not path.is_file():
         raise ModelError(
-            f"denoiser {path} is no {FILE_SUFFIXES[0]} file that is there: name one, or remove denoiser to "
-            "train the base's own"
+            f"denoiser {path} is no {FILE_SUFFIXES[0]} file that is there: name one, or remove "
+            "denoiser to train the base's own"
         )
     with open_tensors(path, choose=_chosen) as reader:
         if any("lora" in name for name in reader.specs):

@@ -58,11 +58,12 @@ def single_file_folder(path: Path, *, config: str | None, project: Path) -> Path
     if path.suffix.lower() not in FILE_SUFFIXES:
         is_gguf = path.suffix.lower() == ".gguf"
         raise ModelError(
-            f"{path} is no {FILE_SUFFIXES[0]} file, and GGUF's quantised weights are not read: name the "
-            "model that it was made from"
+            f"{path} is no {FILE_SUFFIXES[0]} file, and GGUF's quantised weights are not read: "
+            "name the model that it was made from"
             if is_gguf
-            else f"{path} is no {FILE_SUFFIXES[0]} file, and pickled checkpoints are not read, since they "
-            "can run code: convert it to safetensors, or name a folder in diffusers' layout"
+            else f"{path} is no {FILE_SUFFIXES[0]} file, and pickled checkpoints are not read, "
+            "since they can run code: convert it to safetensors, or name a folder in diffusers' "
+            "layout"
         )
     given = _given(config, project)
     key = item_key(code=_CODE, file=_state([path]), config=config, given=_state(_small(given)))
