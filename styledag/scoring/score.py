@@ -35,7 +35,7 @@ from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "7"
+CODE_VERSION = "8"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
 FAMILIES = "families.parquet"
