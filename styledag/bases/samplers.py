@@ -143,7 +143,8 @@ def flow_sampler(
 
     _check_name(name, ("euler",))
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
-    return DiffusersSchedule(scheduler, num_inference_steps, **timing)
+    adds_noise = bool(scheduler.config.stochastic_sampling)
+    return DiffusersSchedule(scheduler, num_inference_steps, adds_noise=adds_noise, **timing)
 
 
 def _check_name(name: str, known: Iterable[str]) -> None:
