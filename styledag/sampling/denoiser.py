@@ -139,7 +139,7 @@ class Denoiser:
             if len(unscaled) == 1:
                 raise
         # Outside of the handler, whose error refers to what was computed so far.
-        return torch.cat([autoencoder.decode(one) for one in unscaled.split(1)])
+        return torch.cat([autoencoder.decode(one) for one in unscaled.chunk(len(unscaled))])
 
 
 def _guided(predicted: torch.Tensor, settings: SampleSettings) -> torch.Tensor:

@@ -266,8 +266,8 @@ def _taken(
     if not samples:
         return {}
     files = SampleFiles(workspace, classifier, classifier.batch_size, work="classifications")
-    likeliest = files.embed(list(samples.values())).argmax(axis=1)
-    return dict(zip(samples, (likeliest == classifier.label).tolist(), strict=True))
+    taken = classifier.takes(files.embed(list(samples.values())))
+    return dict(zip(samples, taken.tolist(), strict=True))
 
 
 def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
