@@ -71,7 +71,8 @@ class PipelineParts:
         size = unet.get("sample_size") or (128 if names.is_xl(self.configs) else 64)
         height, width = (size, size) if isinstance(size, int) else size
         factor = 1 << (len(vae["block_out_channels"]) - 1)
-        is_wide = names.is_xl(self.configs) and bool(vae.get("force_upcast"))
+        # As diffusers has it where a configuration, such as a single file's, does not state it.
+        is_wide = names.is_xl(self.configs) and bool(vae.get("force_upcast", True))
         return {
             **({"modelspec.vae_dtype": "bf16,fp32"} if is_wide else {}),
             "modelspec.architecture": architecture_of(self.configs),

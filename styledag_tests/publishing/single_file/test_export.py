@@ -264,6 +264,21 @@ def test_a_tensor_without_an_original_name_is_refused(first_pipeline: Path, tmp_
         export(first_pipeline, tmp_path / "model.safetensors", denoiser=unet)
 
 
+@pytest.mark.parametrize("stated", [None, True, False])
+def test_an_autoencoder_that_states_nothing_overflows_in_float16(
+    xl_pipeline: Path, tmp_path: Path, stated: bool | None
+) -> None:
+    """As diffusers takes it, and as that of a base that came as a single file."""
+    base = shutil.copytree(xl_pipeline, tmp_path / "base")
+    path = base / "vae" / "config.json"
+    config = json.loads(path.read_text()) | {"force_upcast": stated}
+    path.write_text(json.dumps({key: it for key, it in config.items() if it is not None}))
+    export(base, tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        has = file.metadata().get("modelspec.vae_dtype")
+    assert has == (None if stated is False else "bf16,fp32")
+
+
 @pytest.mark.parametrize("embeds", ["text_time", "text_image"])
 def test_another_family_is_refused(first_pipeline: Path, tmp_path: Path, embeds: str) -> None:
     unet = tmp_path / "unet"
