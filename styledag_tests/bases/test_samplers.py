@@ -21,7 +21,8 @@ def test_usual_numbers_of_steps_begin_with_noise(name: str, steps: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [("ddim", 600), ("ddim", 1000), ("euler", 400), ("dpm++", 1000)]
+    ("name", "steps"),
+    [("ddim", 600), ("ddim", 1000), ("euler", 400), ("dpm++", 1000), ("ddim", 1), ("euler_a", 1)],
 )
 def test_steps_that_would_begin_in_the_middle_are_refused(name: str, steps: int) -> None:
     with pytest.raises(StyleFileError, match=rf"{steps} steps would begin at timestep \d+ of 1000"):

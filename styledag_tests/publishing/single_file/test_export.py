@@ -254,6 +254,17 @@ def test_weights_that_the_dtype_cannot_represent_are_refused(
     assert export(first_pipeline, path, denoiser=unet, dtype="float32")["dtype"] == "float32"
 
 
+def test_a_text_encoder_without_its_last_layer_is_refused(
+    first_pipeline: Path, tmp_path: Path
+) -> None:
+    """Saved so to skip it, as diffusers' maintainers advise; web UIs make one of 12 layers."""
+    base = shutil.copytree(first_pipeline, tmp_path / "base")
+    change(base / "text_encoder" / "config.json", hidden_size=768, num_hidden_layers=11)
+    with pytest.raises(ModelError, match=r"has 11 layers .*single files 12: export in diffusers'"):
+        export(base, tmp_path / "model.safetensors")
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_a_tensor_without_an_original_name_is_refused(first_pipeline: Path, tmp_path: Path) -> None:
     unet = tmp_path / "unet"
     shutil.copytree(first_pipeline / "unet", unet)
