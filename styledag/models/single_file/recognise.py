@@ -94,7 +94,7 @@ def recognise(reader: "TensorReader") -> Recognised:
         )
     check_whole(reader, xl=kind == "xl_base")
     stated = reader.metadata.get("modelspec.architecture", "")
-    predicts = reader.metadata.get("modelspec.prediction_type", "")
+    predicts = _stated_prediction(reader)
     if names.V_PREDICTION in reader.specs:
         predicts = "v"
     if kind == "xl_base" or stated == XL:
@@ -120,7 +120,7 @@ def stated_training(reader: "TensorReader", architecture: str) -> Mapping[str, A
             Those of 2.x state by themselves what the UNet predicts.
     """
     stated = dict(marked_training(reader))
-    if reader.metadata.get("modelspec.prediction_type", "").startswith("v"):
+    if _stated_prediction(reader).startswith("v"):
         stated["prediction_type"] = "v_prediction"
     if "rescale_betas_zero_snr" in stated:
         # Drawing begins with noise alone, which only the last timestep is (Lin et al. 2024,
@@ -157,6 +157,12 @@ def check_marked_training(reader: "TensorReader", scheduler: Mapping[str, Any], 
                 f"{reader.path} states {key} {value!r} by its marking tensors, but {where} states "
                 f"{scheduler.get(key)!r}: name a scheduler that states {key} {value!r} too"
             )
+
+
+def _stated_prediction(reader: "TensorReader") -> str:
+    """Return what a header states that the UNet predicts: ModelSpec's key, or ComfyUI's own."""
+    stated = (reader.metadata.get(f"modelspec.{key}") for key in ("prediction_type", "predict_key"))
+    return next(filter(None, stated), "")
 
 
 def _second(reader: "TensorReader", stated: str, predicts: str) -> str:
