@@ -23,6 +23,10 @@ WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 TRANSFORMERS_WEIGHTS_FILE = "model.safetensors"
 """The same of a model that transformers loads."""
 
+DIFFUSERS_LORA_FILE = "pytorch_lora_weights.safetensors"
+KOHYA_LORA_FILE = "kohya_lora.safetensors"
+"""The same low-rank adapters with the names of kohya's tools."""
+
 _STEMS = ("diffusion_pytorch_model", "model")
 _SHARD = r"-\d{5}-of-\d{5}"
 _OTHER_FORMATS = (

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from styledag.errors import ModelError
 from styledag.publishing.lora import export_lora
 from styledag.publishing.model_file import ModelDescription
-from styledag.training.weights import lora as written
+from styledag.tensors import layout
 
 DESCRIPTION = ModelDescription(title="A style", license="CC-BY-4.0")
 
@@ -31,7 +31,7 @@ def adapters(first_pipeline: Path, tmp_path: Path) -> Path:
             f"{kohya}.lora_up.weight": up,
             f"{kohya}.alpha": torch.tensor(1.0),
         },
-        folder / written.KOHYA_FILE,
+        folder / layout.KOHYA_LORA_FILE,
         metadata={"format": "pt"},
     )
     return folder
@@ -44,7 +44,7 @@ def test_tensors_are_copied_and_described(
 
     export_lora(adapters, to, DESCRIPTION, base=first_pipeline, dtype="float32")
 
-    expected = load_file(adapters / written.KOHYA_FILE)
+    expected = load_file(adapters / layout.KOHYA_LORA_FILE)
     read = load_file(to)
     assert read.keys() == expected.keys()
     assert all(torch.equal(read[name], tensor) for name, tensor in expected.items())
@@ -100,7 +100,7 @@ def test_diffusers_loads_the_file(adapters: Path, first_pipeline: Path, tmp_path
     assert loaded.r == 2
     name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_B"
     (up,) = (p for key, p in pipeline.unet.named_parameters() if key.startswith(name))
-    expected = load_file(adapters / written.KOHYA_FILE)
+    expected = load_file(adapters / layout.KOHYA_LORA_FILE)
     assert torch.equal(up, next(v for k, v in expected.items() if k.endswith("lora_up.weight")))
 
 
@@ -116,6 +116,6 @@ def test_a_lower_dtype_halves_the_file(
 
     export_lora(adapters, to, DESCRIPTION, base=first_pipeline, dtype="float16")
 
-    expected = load_file(adapters / written.KOHYA_FILE)
+    expected = load_file(adapters / layout.KOHYA_LORA_FILE)
     read = load_file(to)
     assert all(torch.equal(read[name], each.half()) for name, each in expected.items())
