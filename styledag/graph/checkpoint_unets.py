@@ -111,14 +111,17 @@ def snapshot_unets(inputs: "Inputs", workspace: "Workspace") -> "dict[int, Weigh
         workspace: Remembers the versions of the UNets' values.
     """
     from styledag.sampling.weights import Weights
-    from styledag.tensors.values import weights_version
+    from styledag.tensors.values import cached_version, weights_version
 
     denoiser, checkpoints = denoiser_of(inputs.models["base"]), inputs.every("checkpoint")
     snapshots = {}
     for each in read_snapshots(inputs.upstream["ema_unet"]):
         checkpoint = checkpoints[epoch_key(each.epoch)]
         lend = partial(whole_unet, checkpoint, base=denoiser, scratch=workspace.scratch)
-        with lend() as folder:
-            version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
+        known_as, items = checkpoint.version, workspace.items
+        version = cached_version(denoiser.name, known_as=known_as, items=items)
+        if version is None:
+            with lend() as folder:
+                version = weights_version(folder, known_as=known_as, items=items)
         snapshots[each.epoch] = Weights.lent(version, lend)
     return snapshots
