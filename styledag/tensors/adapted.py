@@ -9,7 +9,7 @@ from styledag.errors import ModelError
 from styledag.tensors.reader import TensorReader, TensorSpec
 
 _A, _B = ".lora_A.weight", ".lora_B.weight"
-_ELEMENTS = 1 << 22
+_PIECE_ELEMENTS = 1 << 18
 
 
 class AdaptedTensors:
@@ -46,12 +46,10 @@ class AdaptedTensors:
                 f"elements, but {spec.name!r} of {self.plain.path} is {list(spec.shape)}: name the "
                 "base that they were trained on"
             )
-        elements = torch.empty(spec.rows, down.shape[1], dtype=spec.dtype)
-        for start, stop in spec.pieces(_ELEMENTS):
-            product = up[start:stop] @ down
-            elements[start:stop] = product.add_(
-                self.plain.read(spec.name, start, stop).reshape(product.shape)
-            )
+        plain = self.plain.read(spec.name).flatten(1)
+        elements = torch.empty(plain.shape, dtype=spec.dtype)
+        for start, stop in spec.pieces(_PIECE_ELEMENTS):
+            elements[start:stop] = plain[start:stop].double().add_(up[start:stop] @ down)
         return elements.flatten()
 
     @cached_property

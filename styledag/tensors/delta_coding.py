@@ -1,9 +1,11 @@
 """The difference of two half-precision tensors as few bytes, without loss."""
 
-import numpy as np
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
+_PIECE_ELEMENTS = 1 << 17
 _LEVEL = 1
 """Higher levels of zstd find nothing more in weights, and take longer."""
 
@@ -27,11 +29,14 @@ def encode_difference(tuned: Tensor, base: Tensor) -> bytes:
 
     if tuned.view(torch.int16).equal(base.view(torch.int16)):
         return b""
-    difference = tuned.view(torch.int16) - base.view(torch.int16)  # wraps, as decoding does
-    zigzag = (difference << 1) ^ (difference >> 15)
-    planes = np.ascontiguousarray(zigzag.numpy().view(np.uint8).reshape(-1, 2).T)
+    planes = torch.empty(2, tuned.numel(), dtype=torch.uint8)
+    for low, high, ours, theirs in _in_cache(*planes, tuned, base):
+        difference = ours.view(torch.int16) - theirs.view(torch.int16)  # wraps, as decoding does
+        zigzag = (difference << 1) ^ (difference >> 15)
+        low.copy_(zigzag)
+        high.copy_(zigzag >> 8)
     compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    return compressor.compress(planes.data)
+    return compressor.compress(planes.numpy().data)
 
 
 def decode_difference(frame: bytes, base: Tensor) -> Tensor:
@@ -55,7 +60,16 @@ def decode_difference(frame: bytes, base: Tensor) -> Tensor:
         content = zstandard.ZstdDecompressor().decompress(frame)
     except zstandard.ZstdError as exc:
         raise ValueError(f"it cannot be decompressed: {exc}") from exc
-    planes = np.frombuffer(content, np.uint8).reshape(2, -1)
-    zigzag = torch.from_numpy(planes.T.flatten().view(np.int16))
-    difference = ((zigzag >> 1) & 0x7FFF) ^ -(zigzag & 1)
-    return (base.view(torch.int16) + difference).view(base.dtype)
+    planes = torch.frombuffer(bytearray(content), dtype=torch.uint8).view(2, -1)
+    tuned = torch.empty_like(base)
+    for low, high, theirs, ours in _in_cache(*planes, base, tuned):
+        zigzag = (high.to(torch.int16) << 8) | low
+        difference = ((zigzag >> 1) & 0x7FFF) ^ -(zigzag & 1)
+        torch.add(theirs.view(torch.int16), difference, out=ours.view(torch.int16))
+    return tuned
+
+
+def _in_cache(*flat: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield pieces of tensors of one length, so small that what is between stays in the cache."""
+    for start in range(0, flat[0].numel(), _PIECE_ELEMENTS):
+        yield tuple(each[start : start + _PIECE_ELEMENTS] for each in flat)
