@@ -107,8 +107,14 @@ def settings(server: Server, **changes: object) -> CaptionSettings:
 
 
 def asked(
-    server: Server, work: Counter[str] | None = None, *, images=IMAGES, **changes: object
+    server: Server,
+    work: Counter[str] | None = None,
+    *,
+    images=IMAGES,
+    backoff_s: float = 0,
+    **changes: object,
 ) -> list[str]:
     style = settings(server, **changes)
-    captioner = EndpointCaptioner(style.endpoint, Counter() if work is None else work, backoff_s=0)
+    counted = Counter() if work is None else work
+    captioner = EndpointCaptioner(style.endpoint, counted, backoff_s=backoff_s)
     return captioner(images, style)

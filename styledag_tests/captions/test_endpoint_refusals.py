@@ -87,6 +87,14 @@ def test_a_wait_is_as_long_as_the_server_asks(
     assert waits == [wait_s]
 
 
+def test_a_limit_of_requests_a_minute_is_waited_out(server: Server, waits: list[float]) -> None:
+    """Many state no wait, such as free models of OpenRouter, whose limit is 20 a minute."""
+    limited = 429, b'{"error": {"message": "Rate limit exceeded: limit_rpm"}}', {}
+    server.trouble = lambda _: limited if sum(waits) < 60 else None
+    assert asked(server, images=IMAGES[:1], backoff_s=1.0) == ["JPEG (254, 0, 0), what?"]
+    assert sum(waits) < 90
+
+
 def test_a_wait_of_hours_is_not_begun(server: Server, waits: list[float]) -> None:
     server.trouble = lambda _: (429, b"quota of the day", {"Retry-After": "7200"})
     with pytest.raises(ModelError, match="quota of the day"):
@@ -115,6 +123,10 @@ def test_a_model_that_loads_is_waited_for_beside_the_tries(
         (429, b'{"error": {"code": "insufficient_quota"}}', "insufficient_quota"),
         (429, b'{"error": {"message": "Rate limit exceeded: free-models-per-day"}}', "per-day"),
         (404, b"404 page not found", "below /v1"),
+        (405, b'{"detail": "Method Not Allowed"}', "below /v1"),
+        (200, b'{"error": "Unexpected endpoint or method. (POST /chat/completions)"}', "below /v1"),
+        (200, b"<!doctype html><title>Sign in</title>", "below /v1"),
+        (200, b'{"error": {"code": 429, "message": "free-models-per-day"}}', "per-day"),
     ],
 )
 def test_what_no_further_try_changes_is_final(
