@@ -15,6 +15,7 @@ from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.publishing.datasets.sidecars import Written, captions_of, counted
+from styledag.publishing.target_folder import trained_folder
 
 METADATA_FILE, COMMAND_FILE = "metadata.jsonl", "train.sh"
 
@@ -116,7 +117,7 @@ def _common(target: Path, settings: TrainerSettings) -> list[str]:
         f"--learning_rate={settings.learning_rate}",
         "--lr_scheduler=constant",
         f"--seed={settings.seed}",
-        f"--output_dir={target / 'output'}",
+        f"--output_dir={trained_folder(target)}",
     ]
     if settings.flip:
         arguments.append("--random_flip")
