@@ -241,8 +241,11 @@ class _Failure:
         if "CERTIFICATE_VERIFY_FAILED" in text:
             advice = "let REQUESTS_CA_BUNDLE name the file of the server's certificate; "
             return cls(0, text, is_final=True, advice=advice)
+        advice = ""
+        if isinstance(error, requests.ReadTimeout):
+            advice = "raise captions.endpoint.timeout_s, or lower its concurrency; "
         # An address or a header that cannot be sent is a ValueError as well.
-        return cls(0 if isinstance(error, ValueError) else 503, text)
+        return cls(0 if isinstance(error, ValueError) else 503, text, advice=advice)
 
     @property
     def may_pass(self) -> bool:

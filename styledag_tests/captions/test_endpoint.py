@@ -135,6 +135,13 @@ def test_after_all_tries_the_trouble_is_named(server: Server) -> None:
     assert len(server.questions) == 3
 
 
+def test_a_server_that_is_too_slow_is_named_with_what_to_change(server: Server) -> None:
+    server.awaited_at_once = 2
+    with pytest.raises(ModelError, match=r"timeout_s, or lower its concurrency"):
+        asked(server, images=IMAGES[:1], retries=0, timeout_s=0.2)
+    server.met.set()
+
+
 @pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"choices": []}', b"[1]", b'"text"'])
 def test_another_form_of_answer_is_named(server: Server, answer: bytes) -> None:
     server.trouble = lambda _: (200, answer, {})
