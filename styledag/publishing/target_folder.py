@@ -26,6 +26,7 @@ def target_folder(target: Path) -> Iterator[Path]:
         StorageError: If it contains anything else, such as what was trained there, or cannot be
             written.
     """
+    target = target.resolve()  # a link to another disk stays one
     _check(target)
     with storage_errors(str(target)), replaced_folder(target) as partial:
         yield partial

@@ -60,6 +60,20 @@ def test_what_was_trained_outlasts_the_next_export(
     assert model.read_bytes() == b"hours of a GPU"
 
 
+def test_an_export_goes_where_a_link_leads(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    """As to a larger disk."""
+    disk, target = tmp_path / "disk" / "exports", tmp_path / "export"
+    disk.mkdir(parents=True)
+    target.symlink_to(disk)
+    for trainer in ("kohya", "onetrainer"):
+        export_dataset(example.folder, target, trainer, settings)
+    assert target.is_symlink()
+    assert (disk / "config.json").is_file()
+    assert not (disk / "dataset.toml").exists()
+
+
 def test_what_was_put_into_an_export_is_not_removed(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
