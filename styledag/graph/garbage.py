@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -78,8 +80,8 @@ def remove_garbage(catalogue: Catalogue, garbage: list[Garbage]) -> None:
 
 def _artifacts(catalogue: Catalogue) -> Iterator[Garbage]:
     heads = list(catalogue.store.heads())
-    kept = {artifact.name for artifact in _kept(catalogue, heads)}
-    declared = {artifact.name for artifact in _kept(catalogue, _declared(catalogue, heads))}
+    declared = _kept(catalogue, _declared(catalogue, heads), set())
+    kept = _kept(catalogue, heads, declared)
     sizes: dict[str, int] = {}
     for name, size_bytes in catalogue.store.files.sizes("artifacts").items():
         # artifacts/ASSET/PARTITION/VERSION/FILE; a partition may have a folder of its own.
@@ -119,16 +121,18 @@ def _declared(catalogue: Catalogue, heads: Iterable[Artifact]) -> Iterator[Artif
             yield head
 
 
-def _kept(catalogue: Catalogue, heads: Iterable[Artifact]) -> Iterator[Artifact]:
-    """Yield current artifacts and all that they came from or list, each once."""
-    store, seen = catalogue.store, set[str]()
+def _kept(catalogue: Catalogue, heads: Iterable[Artifact], known: AbstractSet[str]) -> set[str]:
+    """Return the names of current artifacts and of all that they came from or list, and known ones.
+
+    Those of a known artifact are known too.
+    """
+    store, seen = catalogue.store, set(known)
     waiting = list(heads)
     while waiting:
         artifact = waiting.pop()
         if artifact.name in seen:
             continue
         seen.add(artifact.name)
-        yield artifact
         if artifact.asset in catalogue.stages:
             waiting += _listed(catalogue, artifact)
         for upstream in artifact.build.inputs:
@@ -137,6 +141,7 @@ def _kept(catalogue: Catalogue, heads: Iterable[Artifact]) -> Iterator[Artifact]
                     waiting.append(store.resolve(upstream))
                 except ArtifactMissingError:
                     continue
+    return seen
 
 
 def _listed(catalogue: Catalogue, artifact: Artifact) -> list[Artifact]:
@@ -177,9 +182,11 @@ def _is_continued(catalogue: Catalogue, asset: str, partition: Partition, key: s
 
 def _cut_off(store: Store) -> Iterator[Garbage]:
     """Yield files whose writer was killed before it could give them their name."""
+    root = store.files.cache
     for folder in ("blobs", "items", "builds", "heads") if store.files.is_local else ():
-        for name, size_bytes in sorted(store.files.sizes(folder).items()):
-            if name.endswith(".partial"):
+        for path in sorted((root / folder).rglob("*.partial")):
+            with suppress(FileNotFoundError):  # its writer was alive, and has named it since
+                size_bytes, name = path.stat().st_size, path.relative_to(root).as_posix()
                 yield Garbage("abandoned work", folder, "", name, size_bytes)
 
 
