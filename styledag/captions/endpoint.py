@@ -48,6 +48,7 @@ _MISREAD = frozenset({400, 422})
 _NO_SUCH_PATH = frozenset({404, 405})
 _NO_SUCH_PATH_BUT_OK = re.compile("unexpected endpoint or method", re.IGNORECASE)
 """In what LM Studio answers, with status 200, at a path that it does not have."""
+_V1 = re.compile(r"/v\d")
 _BELOW_V1 = "most servers answer below /v1, which the url then ends in; "
 _LOADING = re.compile("loading", re.IGNORECASE)
 _SEES_NOTHING = re.compile(
@@ -175,8 +176,8 @@ class EndpointCaptioner:
             answer = response.json()
         except requests.JSONDecodeError as exc:
             raise ModelError(
-                f"{self._endpoint.url} does not answer in JSON ({exc}): {_BELOW_V1}correct "
-                "captions.endpoint"
+                f"{self._endpoint.url} does not answer in JSON ({exc}): {self._stated(_BELOW_V1)}"
+                "correct captions.endpoint"
             ) from exc
         except requests.RequestException as exc:
             return None, _Failure.of_exception(exc)
@@ -191,9 +192,13 @@ class EndpointCaptioner:
     def _unanswered(self, failure: "_Failure") -> ModelError:
         return ModelError(
             f"captioner {self._endpoint.url} gives no caption by model {self._endpoint.model!r} "
-            f"({failure.text}): {failure.advice}check captions.endpoint and "
+            f"({failure.text}): {self._stated(failure.advice)}check captions.endpoint and "
             f"${self._endpoint.key_variable}; captions that were answered are kept"
         )
+
+    def _stated(self, advice: str) -> str:
+        """Return an advice, unless it is followed already."""
+        return "" if advice == _BELOW_V1 and _V1.search(self._endpoint.url) else advice
 
 
 @dataclass(frozen=True)

@@ -88,10 +88,10 @@ class Server:
             self.questions.append(question)
             self.keys.append(key)
             number = len(self.questions)
-        assert path == "/v1/chat/completions"
         trouble = self.trouble(number)
         if trouble is not None:
             return trouble
+        assert path == "/v1/chat/completions"
         image, text = question["messages"][0]["content"]
         encoded = image["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
         shown = Image.open(io.BytesIO(base64.b64decode(encoded)))

@@ -122,10 +122,6 @@ def test_a_model_that_loads_is_waited_for_beside_the_tries(
         (400, b'{"error": "this model does not support image input"}', "sees images"),
         (429, b'{"error": {"code": "insufficient_quota"}}', "insufficient_quota"),
         (429, b'{"error": {"message": "Rate limit exceeded: free-models-per-day"}}', "per-day"),
-        (404, b"404 page not found", "below /v1"),
-        (405, b'{"detail": "Method Not Allowed"}', "below /v1"),
-        (200, b'{"error": "Unexpected endpoint or method. (POST /chat/completions)"}', "below /v1"),
-        (200, b"<!doctype html><title>Sign in</title>", "below /v1"),
         (200, b'{"error": {"code": 429, "message": "free-models-per-day"}}', "per-day"),
     ],
 )
@@ -136,3 +132,22 @@ def test_what_no_further_try_changes_is_final(
     with pytest.raises(ModelError, match=advice):
         asked(server, images=IMAGES[:1])
     assert (len(server.questions), waits) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"404 page not found"),
+        (405, b'{"detail": "Method Not Allowed"}'),
+        (200, b'{"error": "Unexpected endpoint or method. (POST /chat/completions)"}'),
+        (200, b"<!doctype html><title>Sign in</title>"),
+    ],
+)
+def test_an_address_without_its_end_is_named(server: Server, status: int, body: bytes) -> None:
+    server.trouble = lambda _: (status, body, {})
+    with pytest.raises(ModelError, match="most servers answer below /v1"):
+        asked(server, images=IMAGES[:1], url=server.url.removesuffix("/v1"))
+    with pytest.raises(ModelError) as complete:
+        asked(server, images=IMAGES[:1])
+    assert "most servers" not in str(complete.value)
+    assert len(server.questions) == 2
