@@ -9,7 +9,6 @@ import pytest
 from styledag.errors import ModelError
 from styledag_tests.captions.endpoint_server import IMAGES, Server, asked
 
-
 AZURE = {
     "error": {
         "message": "The response was filtered due to the prompt triggering Azure OpenAI's content "
