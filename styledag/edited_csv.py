@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -10,7 +11,8 @@ SURPLUS = (
     "in double quotes"
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_DELIMITERS = ",;\t"
+_STATED = re.compile(r"\ufeff?sep=([^\r\n])[\r\n]*", re.IGNORECASE)
+_MOST_CELL_CHARS = 50_000_000
 
 if TYPE_CHECKING:
     _DictReader = csv.DictReader[str]
@@ -42,17 +44,24 @@ class _EditedRows(_DictReader):
                 return row
 
 
-def edited_csv(file: TextIO) -> "csv.DictReader[str]":
+def edited_csv(file: TextIO, delimiters: str = ",;\t") -> "csv.DictReader[str]":
     """Return a reader of the rows, divided by whichever delimiter the first line has most of.
 
-    Rows without any text, and empty cells behind the columns, are left out.
+    Excel's own first line, such as ``sep=;``, decides where there is one. Rows without any text,
+    and empty cells behind the columns, are left out.
 
     Args:
         file: Open at its beginning, with ``newline=""``.
+        delimiters: Those that may divide its cells, the likeliest first.
     """
+    # The process's own limit of 131,072 is below a column of embeddings or of coded images.
+    csv.field_size_limit(_MOST_CELL_CHARS)
     first = file.readline()
-    file.seek(0)
-    return _EditedRows(file, delimiter=max(_DELIMITERS, key=first.count), strict=True)
+    stated = _STATED.fullmatch(first)
+    if stated is None:
+        file.seek(0)
+    delimiter = max(delimiters, key=first.count) if stated is None else stated[1]
+    return _EditedRows(file, delimiter=delimiter, strict=True)
 
 
 def shown_cell(cell: str) -> str:

@@ -57,6 +57,7 @@ _TRANSIENT = {
     "connection_failed",
     "connection_broken",
     "host_not_resolved",
+    "certificate_not_yet_valid",
     "host_given_up",
     "over_max_minutes",
     "challenged",

@@ -30,6 +30,19 @@ def test_emptied_lines_and_cells_behind_the_columns_are_left_out() -> None:
     ]
 
 
+@pytest.mark.parametrize("line", ["sep=;\r\n", "SEP=;\n"])
+def test_excels_own_line_says_what_divides_cells_and_is_no_row(line: str) -> None:
+    text = f"{line}image;caption\r\na.png;red, green, blue, and so on\r\n"
+    (row,) = edited_csv(io.StringIO(text, newline=""))
+    assert row == {"image": "a.png", "caption": "red, green, blue, and so on"}
+
+
+def test_a_cell_may_be_as_long_as_a_coded_image() -> None:
+    long = "x" * 300_000
+    (row,) = edited_csv(io.StringIO(f"image,bytes\na.png,{long}\n", newline=""))
+    assert row == {"image": "a.png", "bytes": long}
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_text_is_read_in_the_encoding_that_its_mark_states(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.csv"

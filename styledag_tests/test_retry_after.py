@@ -1,10 +1,11 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from styledag.retry_after import retry_after_s
 
-NOW = datetime(2025, 1, 1, tzinfo=UTC)
+NOW = "Wed, 01 Jan 2025 00:00:00 GMT"
 
 
 @pytest.mark.parametrize(
@@ -34,4 +35,10 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
     ],
 )
 def test_retry_after_in_every_form(header: str | None, expected: float | None) -> None:
-    assert retry_after_s(header, now=NOW) == expected
+    assert retry_after_s(header, date=NOW) == expected
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_a_date_counts_by_the_clock_where_the_answer_has_none(date: str | None) -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert retry_after_s(later, date=date) == pytest.approx(89.5, abs=5)

@@ -24,7 +24,8 @@ def load_diffusers(
         dtype: Dtype of its weights; float32 when ``None``.
 
     Raises:
-        ModelError: If it is missing, damaged, or lacks weights that its configuration asks for.
+        ModelError: If it is missing, damaged, or its weights are not those that its configuration
+            asks for.
     """
     import torch
 
@@ -49,7 +50,7 @@ def load_diffusers(
             ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
         )
-    _check_complete(folder, loading)
+    _check_complete(folder, loading, alone=True)
     _cast_parameters(model, dtype or torch.float32)
     return model.to(device).eval()
 
@@ -104,8 +105,11 @@ def check_stored(model: Any, folder: Path, *, variant: str | None = None) -> Non
         variant: Of the files, such as ``fp16``.
 
     Raises:
-        ModelError: If they are missing, damaged, or lack a tensor or have one of another shape.
+        ModelError: If they are missing, damaged, lack a tensor or have one of another shape, or, of
+            a model of diffusers', one too many.
     """
+    from diffusers import ModelMixin
+
     with model_errors(folder), quiet_transformers(), quiet_diffusers():
         _, loading = type(model).from_pretrained(
             folder,
@@ -116,7 +120,7 @@ def check_stored(model: Any, folder: Path, *, variant: str | None = None) -> Non
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    _check_complete(folder, loading)
+    _check_complete(folder, loading, alone=isinstance(model, ModelMixin))
 
 
 def load_tokenizer(kind: Any, folder: Path) -> Any:
@@ -153,14 +157,29 @@ def model_errors(folder: Path) -> Iterator[None]:
         ) from exc
 
 
-def _check_complete(folder: Path, loading: dict[str, Any]) -> None:
+def _check_complete(folder: Path, loading: dict[str, Any], *, alone: bool = False) -> None:
+    """Check that weights are those of a model.
+
+    Args:
+        folder: Of the model.
+        loading: What the library that loaded it found.
+        alone: Whether there may be no others, which libraries leave out without an error. What a
+            text encoder has besides is of the model that it was a part of. What a denoiser has
+            decides what it predicts, and its checkpoints, which lack it, are blended with no base
+            that has it.
+    """
     faults = [f"tensor {name!r} is missing" for name in sorted(loading["missing_keys"])]
     faults += [
         f"tensor {name!r} has the shape {list(found)} in place of {list(wanted)}"
         for name, found, wanted in sorted(loading["mismatched_keys"])
     ]
+    further = sorted(loading["unexpected_keys"]) if alone else []
+    faults += [f"tensor {name!r} is none of its model's" for name in further]
     if faults:
+        remedy = "restore the folder, or name another base"
+        if any(".lora_" in name for name in further):
+            remedy = "it was saved with a LoRA beside its weights: fuse_lora, and save it again"
         raise ModelError(
             f"{folder} does not fit its config.json: {', '.join(faults[:3])} ({len(faults)} in "
-            "all): restore the folder, or name another base"
+            f"all): {remedy}"
         )

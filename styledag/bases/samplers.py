@@ -109,18 +109,23 @@ def _check_beginning(
     """Check that denoising begins near the last timestep, which alone is nothing but noise.
 
     diffusers spaces ``leading`` timesteps by whole numbers, so that of many steps the first ones
-    are missing: 600 of 1000 begin at timestep 600, and DPM-Solver++ spaces 1000 by 0. With
+    are missing: 600 of 1000 begin at timestep 600, DPM-Solver++ spaces 1000 by 0, and a single one
+    is the last, without noise. With
     ``steps_offset`` 1, as in Stable Diffusion, 1000 steps begin behind the last one.
     """
     count = int(config.get("num_train_timesteps", 1000))
     first = float(schedule.timesteps[0])
     left_out = count - 1 - first
-    if left_out <= -0.5 or (
-        steps > 1 and left_out > max(1.5 * count / (steps + 1), _MOST_LEFT_OUT * count)
-    ):
+    if left_out <= -0.5 or left_out > max(1.5 * count / (steps + 1), _MOST_LEFT_OUT * count):
+        remedy = "take fewer, such as 50"
+        if steps == 1:
+            remedy = (
+                "take more, or, of a base that was distilled for it, state timestep_spacing "
+                "trailing in its scheduler_config.json (of a single file, in that of config)"
+            )
         raise StyleFileError(
             f"{name} in {steps} steps would begin at timestep {first:.0f} of {count}, as the base "
-            f"spaces them, and not at {count - 1}, which is noise alone: take fewer, such as 50"
+            f"spaces them, and not at {count - 1}, which is noise alone: {remedy}"
         )
 
 
@@ -143,7 +148,8 @@ def flow_sampler(
 
     _check_name(name, ("euler",))
     scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
-    return DiffusersSchedule(scheduler, num_inference_steps, **timing)
+    adds_noise = bool(scheduler.config.stochastic_sampling)
+    return DiffusersSchedule(scheduler, num_inference_steps, adds_noise=adds_noise, **timing)
 
 
 def _check_name(name: str, known: Iterable[str]) -> None:

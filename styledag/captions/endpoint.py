@@ -225,7 +225,8 @@ class _Failure:
     def of(cls, response: requests.Response) -> "_Failure":
         to = f" to {response.headers['Location']}" if response.is_redirect else ""
         text = f"{response.status_code} {response.reason}{to}: {response.text[:200]}"
-        asked_s = retry_after_s(response.headers.get("Retry-After")) or 0.0
+        headers = response.headers
+        asked_s = retry_after_s(headers.get("Retry-After"), date=headers.get("Date")) or 0.0
         return cls.of_body(response.status_code, text, response.text, asked_s)
 
     @classmethod

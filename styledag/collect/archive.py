@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -262,8 +263,8 @@ def _members(path: Path) -> Iterator[_Member]:
     if not _is_tar(path) and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as packed:
             for entry in packed.infolist():
-                if not entry.is_dir():
-                    name = _printable(_zip_name(entry))
+                name = _printable(_zip_name(entry))
+                if not name.endswith("/"):
                     yield _Member(name, entry.file_size, partial(packed.open, entry))
         return
     # As a stream: a compressed archive cannot be read in any other order.
@@ -276,7 +277,7 @@ def _members(path: Path) -> Iterator[_Member]:
 
 def _opened_tar(path: Path) -> tarfile.TarFile:
     try:
-        return tarfile.open(path, "r|*", tarinfo=_Entry)
+        return _Tape.open(path, "r|*")
     except ReadError as exc:
         raise ReadError(
             f"its beginning is that of no zip and no tar, plain or in gzip, bzip2 or xz ({exc})"
@@ -290,17 +291,37 @@ def _is_tar(path: Path) -> bool:
 
 
 class _Entry(tarfile.TarInfo):
-    """A header that knows a cut archive, which ``tarfile`` takes for a short one."""
+    """A header that knows a cut or damaged archive, which ``tarfile`` takes for a short one."""
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
         try:
-            return super().fromtarfile(tarfile)
+            entry = super().fromtarfile(tarfile)
         except HeaderError as exc:
-            # No header at all: not the two blocks of zeros, nor a damaged header.
-            if type(exc).__name__ == "EmptyHeaderError" and tarfile.offset:
-                raise ReadError("the blocks that end an archive are missing") from exc
+            is_end = type(exc).__name__ == "EOFHeaderError"
+            if isinstance(tarfile, _Tape):
+                if not is_end and not tarfile.has_ended:
+                    raise ReadError(
+                        f"at byte {tarfile.offset} there is neither a member nor an archive's "
+                        f"end: {exc}"
+                    ) from exc
+                tarfile.has_ended = True
             raise
+        if isinstance(tarfile, _Tape):
+            tarfile.has_ended = False
+        return entry
+
+
+class _Tape(tarfile.TarFile):
+    """A tar that is read behind its end too, where another one may have been joined to it.
+
+    Attributes:
+        has_ended: Whether nothing but zeros, and what is no archive, came after the last member.
+    """
+
+    tarinfo = _Entry
+    ignore_zeros = True
+    has_ended = False
 
 
 def _regular(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
@@ -308,13 +329,15 @@ def _regular(tape: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """Return a member's name; macOS and others write UTF-8 without the flag that says so."""
-    if entry.flag_bits & _NAMED_IN_UTF_8:
-        return entry.filename
-    try:
-        return entry.filename.encode("cp437").decode()
-    except UnicodeError:
-        return entry.filename
+    r"""Return a member's name: UTF-8 without the flag that says so, or ``\`` in place of ``/``.
+
+    macOS and others write the first, and older programs for Windows the second.
+    """
+    name = entry.filename
+    if not entry.flag_bits & _NAMED_IN_UTF_8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
 
 
 def _printable(name: str) -> str:

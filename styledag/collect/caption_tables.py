@@ -59,14 +59,12 @@ def caption_in(fields: Any, keys: Sequence[str] = _TEXTS) -> str:
         ValueError: If it is no text.
     """
     found = fields if isinstance(fields, Mapping) else {}
-    text = next((text for text in (text_of(found.get(key)) for key in keys) if text), "")
-    _check_unicode(text)
-    return text.strip()
+    return next((text for text in (text_of(found.get(key)) for key in keys) if text), "").strip()
 
 
 def _named_text(row: Any) -> NamedText:
     names = (row.get(key) for key in _FILES) if isinstance(row, Mapping) else iter(())
-    name = next((each for each in names if each and isinstance(each, str)), "")
+    name = text_of(next((each for each in names if each and isinstance(each, str)), ""))
     if not name:
         raise ValueError(
             "it is no JSON or has no file_name" if row is None else "it has no file_name"
@@ -79,13 +77,7 @@ def _named_text(row: Any) -> NamedText:
         path = PurePosixPath(path.name)
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name!r} leads out of the folder")
-    _check_unicode(name)
     return path, caption_in(row, _TEXTS_OF_ROWS)
-
-
-def _check_unicode(text: str) -> None:
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("it holds half of a surrogate pair")
 
 
 def _json_lines(content: bytes) -> Iterable[Any]:

@@ -11,6 +11,7 @@ from styledag.collect.harvest import MANY_OF_ONE, Harvest
 from styledag.collect.records import UNKNOWN_LICENCE, RawImage
 from styledag.collect.settings import FetchSettings, SourceSettings
 from styledag.collect.sources import collector_of
+from styledag.collect.web.request_headers import contact_hint
 from styledag.collector import many_objects
 from styledag.errors import SourceDownError, SourceError, is_transient
 from styledag.manifest import Manifest, Rejection
@@ -19,7 +20,7 @@ from styledag.store.workspace import Workspace
 
 logger = logging.getLogger("styledag.collect")
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
 _HOW_STATED = {"html": ", such as licence: {text: CC BY 4.0}"}
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
@@ -72,23 +73,26 @@ def collect_images(
 
 def _harvest(source: SourceSettings, workspace: Workspace, project: Path) -> Harvest:
     harvest = collector_of(source)(source, workspace, project=project)
-    _check_complete(source, harvest)
+    fetch = getattr(source, "fetch", FetchSettings())
+    hint = contact_hint(fetch, {each.reason for each in harvest.rejected})
+    _check_complete(source, harvest, fetch, hint)
     if not harvest.images:
         example = harvest.rejected[0]
         raise SourceError(
             f"no image could be taken from {source.name}: {_counts(harvest.rejected)}; for "
-            f"example {example.subject}: {example.detail}"
+            f"example {example.subject}: {example.detail}{hint}"
         )
     return harvest
 
 
-def _check_complete(source: SourceSettings, harvest: Harvest) -> None:
+def _check_complete(
+    source: SourceSettings, harvest: Harvest, fetch: FetchSettings, hint: str
+) -> None:
     """Refuse a harvest that is smaller than it would be if every server answered.
 
     Raises:
         SourceDownError: If an address failed for a reason that may pass.
     """
-    fetch = getattr(source, "fetch", FetchSettings())
     failed = [
         each
         for each in harvest.rejected
@@ -103,7 +107,7 @@ def _check_complete(source: SourceSettings, harvest: Harvest) -> None:
         f"({_counts(failed)}), first {first.subject}: {first.detail}. Nothing is published; the "
         f"{len(harvest.images)} images that were received are kept: run again when the server "
         "answers. Addresses that are gone for good can be listed under fetch.gone in the style "
-        "file"
+        f"file{hint}"
     )
 
 

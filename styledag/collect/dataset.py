@@ -1,5 +1,6 @@
 """A Hugging Face dataset of images, in a folder or on the Hub at a fixed revision."""
 
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -107,6 +108,7 @@ def _rows(source: DatasetSource, project: Path) -> Any:
         return rows.cast_column(source.image, datasets.Image(decode=False))
 
 
+_ON_THE_WEB = re.compile("https?://", re.IGNORECASE)
 _DEFAULTS = {each.name: each.default for each in fields(DatasetSource)}
 _CONTENTS = {
     "image": "images",
@@ -220,6 +222,9 @@ class _Files:
             FetchError: If it cannot be read.
         """
         inside, _, packed = path.partition("::")
+        if _ON_THE_WEB.match(path):
+            detail = "the row has an image's address: a source of type urls reads such a .parquet"
+            raise FetchError("unreadable", detail)
         try:
             if not packed or not inside.startswith("zip://"):
                 with (self._folder / path).open("rb") as file:

@@ -13,6 +13,7 @@ from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.settings import FetchSettings
 from styledag.collect.web.addresses import checked_addresses, checked_url
 from styledag.collect.web.client import Client, forgetful_client
+from styledag.collect.web.dialling import proxy_of
 from styledag.collect.web.html_page import HtmlPage
 from styledag.collect.wiki_listing import CATEGORY, FILE, Namespaces
 from styledag.errors import FetchError, SourceDownError, SourceError, WikiRefusedError
@@ -65,7 +66,7 @@ def discover_source(address: str, *, project: Path) -> Discovered:
         parts = checked_url(address)
         host = parts.hostname or ""
         fetch = FetchSettings(timeout_s=_TIMEOUT_S, delay_s=0, retries=1)
-        own = _private(host, parts.port or 443)
+        own = _private(address, host, parts.port or 443)
         if own:
             # Whoever names an address of the own network means it.
             fetch = FetchSettings(
@@ -83,9 +84,10 @@ def discover_source(address: str, *, project: Path) -> Discovered:
     return found
 
 
-def _private(host: str, port: int) -> bool:
+def _private(address: str, host: str, port: int) -> bool:
     try:
-        checked_addresses(host, port)
+        if proxy_of(address) is None:
+            checked_addresses(host, port)
     except FetchError as exc:
         if exc.reason != "private_address":
             raise

@@ -80,11 +80,15 @@ def escaped_name(path: Path, root: Path) -> str:
 
 
 def _files_below(root: Path) -> Iterator[Path]:
-    """Yield the files, and hidden and linked folders in place of what is in them."""
-    for folder, folders, names in os.walk(root):
+    """Yield the files, and hidden, linked and unreadable folders in place of what is in them."""
+    unreadable: list[Path] = []
+    for folder, folders, names in os.walk(
+        root, onerror=lambda exc: unreadable.append(Path(exc.filename))
+    ):
         closed = [name for name in folders if name.startswith(".") or _is_link(folder, name)]
         folders[:] = [name for name in folders if name not in closed]
         yield from (Path(folder) / name for name in (*names, *closed))
+    yield from unreadable
 
 
 def _is_link(folder: str, name: str) -> bool:
@@ -104,6 +108,8 @@ def _check_place(path: Path, root: Path) -> None:
         raise FetchError("link_refused", detail)
     if leads_out(path, root):
         raise FetchError("link_refused", "the file is a link that leads out of the folder")
+    if path.is_dir():
+        raise FetchError("unreadable", "what is in the folder cannot be listed")
     if not path.is_file():
         raise FetchError("unreadable", "not a file")
 

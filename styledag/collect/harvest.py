@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from styledag.collect.records import UNKNOWN_LICENCE, Origin, RawImage
 from styledag.collect.web.client import Client
+from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
+_NOT_THERE = ("http_400", "http_401", "http_403", "http_404", "http_410")
 MANY_OF_ONE = 5
 """Addresses of one file from which on it is probably none of theirs."""
 
@@ -39,12 +41,15 @@ class Find:
         sha1: Of its bytes, if the source says so.
         refusal: Why it isn't worth asking for, if the source has said so much of it.
         signed_url: The address to ask, where the origin's lacks a signature that expires.
+        shown_url: The address that the page shows, where the origin's is that of the file which it
+            was probably made from: asked if that one is not there.
     """
 
     origin: Origin
     sha1: str = ""
     refusal: FetchError | None = None
     signed_url: str = ""
+    shown_url: str = ""
 
 
 def rejection(subject: str, error: FetchError) -> Rejection:
@@ -170,9 +175,17 @@ def _taken(find: Find, client: Client, led_to: dict[str, str]) -> Callable[[], R
     if find.refusal is not None:
         raise find.refusal
     url = find.origin.url
-    keep = client.ask_image(
-        find.signed_url or url, known_as=url, sha1=find.sha1, referer=find.origin.page_url
-    )
+    try:
+        keep = client.ask_image(
+            find.signed_url or url, known_as=url, sha1=find.sha1, referer=find.origin.page_url
+        )
+    except FetchError as exc:
+        if not find.shown_url or exc.reason not in _NOT_THERE:
+            raise
+        lasting = without_signature(find.shown_url)
+        signed = "" if lasting == find.shown_url else find.shown_url
+        shown = Find(origin=replace(find.origin, url=lasting), signed_url=signed)
+        return _taken(shown, client, led_to)
 
     def take() -> RawImage:
         received = keep()

@@ -230,8 +230,8 @@ class _Crawl:
         for image in page.images(source.image):
             texts = {name: page.text_of(getattr(source, name), image) for name in _TEXTS}
             # The next run has another session; the image and its page are the same.
-            asked = without_session(image.url)
-            asked = original_url(asked) if source.originals else asked
+            shown = without_session(image.url)
+            asked = original_url(shown) if source.originals else shown
             url = without_signature(asked)
             yield Find(
                 origin=Origin(
@@ -242,4 +242,5 @@ class _Crawl:
                 ),
                 refusal=FetchError("opted_out", refused) if refused else None,
                 signed_url="" if url == asked else asked,
+                shown_url="" if asked == shown else shown,
             )

@@ -100,8 +100,10 @@ def _renderings(
     found: dict[str, str] = {}
     for page in api.pages_titled(titles, iiurlwidth=str(source.svg_width_px), **_RENDERING):
         for info in page.get("imageinfo", ()):
-            if info.get("thumburl"):
-                found.setdefault(str(page["title"]), str(info["thumburl"]))
+            drawn = str(info.get("thumburl", ""))
+            # A wiki with $wgSVGNativeRendering has browsers draw the file itself.
+            if drawn and not urlsplit(drawn).path.lower().endswith(".svg"):
+                found.setdefault(str(page["title"]), drawn)
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from styledag.collect.web.client import Client, Page
+from styledag.collect.web.request_headers import contact_hint
 from styledag.collect.web.waiting import backoff_s
 from styledag.errors import FetchError, SourceDownError, SourceError, WikiRefusedError
 
@@ -30,14 +31,16 @@ MOST_TITLES_CHARS = 4_000
 
 _WAIT_AND_RETRY = re.compile("maxlag|ratelimited|readonly|internal_api_error.*")
 """Codes of what may pass: a lagging or locked database, too many questions, an error inside."""
-_CONTACT = (
-    "; many wikis refuse programs that do not say whose they are: set fetch.contact to your address"
-)
 _CLOSED = ("readapidenied", "mwoauth-invalid-authorization", "assertuserfailed")
+_SEARCH_ENDED = "cirrussearch-offset-too-large"
 _ANSWER = re.compile(
     r'\{\s*"(?:batchcomplete|continue|error|limits|query|query-continue|warnings)"\s*:'
 )
 """How an answer begins, unlike any other JSON in a page."""
+
+
+class SearchEndedError(WikiRefusedError):
+    """A search has more results than the wiki lets anybody read."""
 
 
 class MediaWikiApi:
@@ -125,6 +128,8 @@ class MediaWikiApi:
                 f"{detail} (give the cookies or headers of somebody who may read the wiki, under "
                 "fetch.cookies or fetch.headers in the style file)"
             )
+        if code == _SEARCH_ENDED:
+            return SearchEndedError(str(error.get("info", "")))
         return (SourceDownError if _WAIT_AND_RETRY.fullmatch(code) else WikiRefusedError)(detail)
 
     def _page(self, url: str) -> Page:
@@ -138,9 +143,7 @@ class MediaWikiApi:
         try:
             return self._client.page(url, obey_robots=False, max_bytes=MOST_ANSWER_BYTES)
         except FetchError as exc:
-            settings = self._client.settings
-            is_nameless = not (settings.contact or settings.user_agent)
-            hint = _CONTACT if is_nameless and exc.reason in ("http_403", "http_429") else ""
+            hint = contact_hint(self._client.settings, [exc.reason])
             raise SourceError(
                 f"{self.url} cannot be read: {exc.detail} ({exc.reason}); check the address in "
                 f"the style file and the network, then run again{hint}"

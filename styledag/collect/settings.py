@@ -127,7 +127,9 @@ class HtmlSource(StrictSettings):
         help="CSS selector of the images on an image page; may select links to the full images.",
     )
     originals: bool = setting(
-        False, help="Whether to take the file that a MediaWiki or Fandom thumbnail was made from."
+        False,
+        help="Whether to take the file that a thumbnail of MediaWiki, Fandom or WordPress, or a "
+        "copy scaled by Next.js, Cloudflare or Photon, was made from; the copy if there is none.",
     )
     title: TextOf = setting(
         "h1", help="CSS selector of the title on an image page, or {near: ...} of each image."

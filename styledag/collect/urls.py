@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -25,6 +26,9 @@ from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
 Row = Mapping[str, Any]
+
+_BETWEEN = re.compile(r"(?:\s*[,;|]\s*|\s+)(?=https?://)", re.IGNORECASE)
+"""Divides addresses in one cell; inside of one, a second scheme stands behind other signs."""
 
 
 @collects(UrlsSource)
@@ -58,17 +62,27 @@ def listed_images(source: UrlsSource, project: Path) -> tuple[list[Find], list[R
             rejected.append(Rejection(subject=subject, reason="row_refused", detail=SURPLUS))
             continue
         try:
-            url = cell_text(row, source.url)
-            find = _find(source, url, row) if url else None
+            found = [_find(source, url, row) for url in _addresses(row, source.url)]
         except ValueError as exc:
             raise SourceError(f"{subject}: {exc}") from exc
-        if find is None:
+        if not found:
             rejected.append(Rejection(subject=subject, reason="no_url", detail="its url is empty"))
-        else:
-            finds.append(find)
+        finds += found
     if not finds:
         raise SourceError(f"no image found: {source.path} names no address")
     return finds, rejected
+
+
+def _addresses(row: Row, column: str) -> list[str]:
+    """Return the addresses in a cell: one, a list, or several divided as scrapers and shops do.
+
+    Raises:
+        ValueError: If it holds no text.
+    """
+    value = row.get(column)
+    cells = value if isinstance(value, list | tuple) else [value]
+    texts = (cell_text({column: each}, column) for each in cells)
+    return [url for text in texts for url in _BETWEEN.split(text) if url]
 
 
 def _unread(source: UrlsSource, project: Path) -> list[str]:
@@ -126,6 +140,10 @@ def _rows(source: UrlsSource, path: Path) -> Iterator[Row]:
                 _check_columns(source, row)
             is_checked = True
             yield row
+    except UnicodeDecodeError as exc:
+        raise SourceError(
+            f"{source.path} is not {exc.encoding.upper()}: save it as UTF-8 (in Excel: CSV UTF-8)"
+        ) from exc
     except (OSError, ValueError, pa.ArrowException) as exc:
         raise SourceError(f"{source.path} cannot be read: {exc}") from exc
 
@@ -152,7 +170,7 @@ def _csv(path: Path) -> Iterator[Row]:
 
 def _tsv(path: Path) -> Iterator[Row]:
     with opened_text(path) as file:
-        yield from _table(csv.DictReader(file, delimiter="\t", strict=True))
+        yield from _table(edited_csv(file, "\t"))
 
 
 def _table(reader: "csv.DictReader[str]") -> Iterator[Row]:

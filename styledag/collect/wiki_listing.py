@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from styledag.collect.mediawiki_api import MediaWikiApi
+from styledag.collect.mediawiki_api import MediaWikiApi, SearchEndedError
 from styledag.collect.settings import MediaWikiSource
 from styledag.collect.wikitext import file_name, gallery_captions
 from styledag.errors import FetchError
@@ -146,14 +146,19 @@ class WikiListing:
         most = self._source.fetch.max_images
         files: list[Mapping[str, Any]] = []
         wanted, is_cut = 0, False
-        # A wiki may list millions: no more are asked for than may be taken.
-        for file in self._api.pages(**parameters, **_IMAGE_INFO):
-            is_cut = wanted >= most
-            if is_cut:
-                self._reject(name, "over_max_images", f"max_images is {most}; more are listed")
-                break
-            files.append(file)
-            wanted += name_refusal(self._source, str(file["title"])) is None and _is_image(file)
+        try:
+            # A wiki may list millions: no more are asked for than may be taken.
+            for file in self._api.pages(**parameters, **_IMAGE_INFO):
+                is_cut = wanted >= most
+                if is_cut:
+                    self._reject(name, "over_max_images", f"max_images is {most}; more are listed")
+                    break
+                files.append(file)
+                wanted += name_refusal(self._source, str(file["title"])) is None and _is_image(file)
+        except SearchEndedError as exc:
+            is_cut = True
+            detail = f"the wiki lists no more of its results: {exc}; search for more exact words"
+            self._reject(name, "search_ended", detail)
         count = self._list(files)
         if not is_cut:
             self.notes.append(f"{name}: {count} files")

@@ -1,5 +1,6 @@
 """Texts that people and programs write beside images, in files and in the cells of tables."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from styledag.collect.web.rendered_text import one_line
 from styledag.edited_csv import encoding_of
 
+_HALF = re.compile("[\ud800-\udfff]")
 _MOST_WORDS_OF_A_TAG = 3
 _ARTICLES = frozenset(("a", "an", "the"))
 
@@ -43,7 +45,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, bytes):
         return decoded_text(value)
     if not isinstance(value, list | tuple):
-        return str(value)
+        # JSON may state half of a surrogate pair, where a program has cut a text inside an emoji.
+        return _HALF.sub("\ufffd", str(value))
     texts = [text for text in map(text_of, value) if text.strip()]
     if texts and all(map(_is_tag, texts)):
         return ", ".join(texts)

@@ -26,7 +26,10 @@ from styledag.manifest import Manifest, Rejection, StoredRows, row_schema
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "4"
+CODE_VERSION = "5"
+
+_LOSSLESS = frozenset(("PNG", "TIFF", "BMP"))
+"""Formats of originals that no coding has blurred, which are kept before others of their size."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +160,15 @@ def _by_hand(
 
 
 def _in_order(images: Sequence[JpegImage], kept: frozenset[str]) -> list[JpegImage]:
-    """Return the images so that of copies the one a person keeps, or the largest, comes first."""
+    """Return the images so that of copies the one a person keeps, or the best, comes first.
 
-    def worth(image: JpegImage) -> tuple[bool, int, str, str]:
-        pixels = image.raw_width_px * image.raw_height_px
-        return (image.origin.url not in kept, -pixels, image.sha256, image.origin.url)
+    That is the largest, and of equals one from a lossless file.
+    """
+
+    def worth(image: JpegImage) -> tuple[bool, int, bool, str, str]:
+        url, pixels = image.origin.url, image.raw_width_px * image.raw_height_px
+        is_lossy = image.raw_format not in _LOSSLESS
+        return (url not in kept, -pixels, is_lossy, image.sha256, url)
 
     return sorted(images, key=worth)
 

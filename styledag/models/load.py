@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from styledag.errors import ModelError
+from styledag.models.config import read_config
 from styledag.models.quiet import quiet_transformers
+from styledag.tensors.layout import CONFIG_FILE
 
 
 def load_transformers(kind: Any, folder: Path, *, role: str, wanted: str, **options: Any) -> Any:
     """Return what a class of transformers reads from a folder, without a network.
+
+    Code of the folder's own is never run: left to itself, transformers asks at a terminal.
 
     Args:
         kind: Class with ``from_pretrained``.
@@ -22,19 +26,26 @@ def load_transformers(kind: Any, folder: Path, *, role: str, wanted: str, **opti
     """
     from safetensors import SafetensorError
 
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG_FILE).is_file():
         raise ModelError(
             f"{folder} holds no {wanted} (config.json is missing): name a {role} as transformers "
             "saves it"
         )
     try:
         with quiet_transformers():
-            return kind.from_pretrained(folder, local_files_only=True, **options)
+            return kind.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **options
+            )
     except ImportError as exc:
         raise ModelError(
             f"{folder} needs a package that is not installed: {' '.join(str(exc).split())}"
         ) from exc
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
+        if "auto_map" in read_config(folder / CONFIG_FILE) and "trust_remote_code" in str(exc):
+            raise ModelError(
+                f"{folder} runs code of its own repository, which styledag does not: name a {role} "
+                f"that transformers itself has ({wanted})"
+            ) from exc
         raise ModelError(
             f"{folder} cannot be loaded as a {role} ({type(exc).__name__}: {exc}): restore the "
             f"folder, or name another {role}"

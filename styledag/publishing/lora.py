@@ -8,9 +8,12 @@ from styledag.bases.find import find_base
 from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.bases.stable_diffusion_xl import StableDiffusionXL
 from styledag.errors import ModelError
+from styledag.models.config import read_config
+from styledag.models.single_file.transformer_names import TRANSFORMERS
 from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
 from styledag.publishing.single_file.parts import architecture_of, read_configs
 from styledag.store.artifact import Facts
+from styledag.tensors.layout import CONFIG_FILE
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
@@ -103,10 +106,12 @@ def export_lora(
 
 def _architecture(base: Path) -> str:
     """Return ModelSpec's name of a base's architecture, or the family's where it has none."""
-    family = find_base(base).family
-    if family in (StableDiffusion.family, StableDiffusionXL.family):
+    found = find_base(base)
+    if found.family in (StableDiffusion.family, StableDiffusionXL.family):
         return architecture_of(read_configs(base))
-    return family.lower().replace(" ", "-")
+    config = read_config(base / found.parts.denoiser / CONFIG_FILE)
+    names = TRANSFORMERS.get(str(config.get("_class_name")))
+    return names.architecture(config) if names else found.family.lower()
 
 
 def _kohya_keys(reader: "TensorReader", architecture: str) -> dict[str, str]:

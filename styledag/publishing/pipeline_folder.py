@@ -8,7 +8,7 @@ from typing import Any
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
-from styledag.models.files import SMALL_FILES
+from styledag.models.files import Listing, files_read
 from styledag.publishing.model_file import DType, cast_finite
 from styledag.publishing.target_folder import target_folder
 from styledag.store.artifact import Facts
@@ -29,7 +29,7 @@ def export_pipeline(
     """Write a whole pipeline that diffusers' ``from_pretrained`` loads and return its facts.
 
     Of the base, the parts that its ``model_index.json`` names are written: configurations,
-    tokenizers, and weights in safetensors, without variants and checkpoints of other layouts.
+    tokenizers, and the weights that are read of each, without variants and other files beside them.
     A safety checker or image encoder that is not in the folder is left out. Weights are read, cast
     and written in pieces. The folder appears whole.
 
@@ -98,21 +98,16 @@ def _write_part(folder: Path, to: Path, dtype: DType | None, provenance: Mapping
     if not folder.is_dir():
         raise ModelError(f"{folder} is missing: name a pipeline in diffusers' layout")
     to.mkdir()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in SMALL_FILES and not _is_variant(path):
-            shutil.copyfile(path, to / path.name)
-    weights = [path for path in sorted(folder.glob("*.safetensors")) if not _is_variant(path)]
-    if not weights and any(folder.glob("*.bin")):
-        raise ModelError(
-            f"{folder} contains pickled weights only: save the base with diffusers' save_pretrained"
-        )
-    return sum(_write_weights(path, to / path.name, dtype, provenance) for path in weights)
-
-
-def _is_variant(path: Path) -> bool:
-    """Return whether a file repeats a part in another form, such as ``model.fp16.safetensors``."""
-    stem = path.name.removesuffix(path.suffix).removesuffix(".safetensors.index")
-    return any(mark in f".{stem}." for mark in (".fp16.", ".bf16.", ".non_ema.", ".openvino."))
+    # What is read of a base is written of it: a part that is exported is the one that was trained.
+    parameters = 0
+    for name, plain_name in sorted(files_read(Listing.of_folder(folder), ("",)).items()):
+        path = to / plain_name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".safetensors":
+            parameters += _write_weights(folder / name, path, dtype, provenance)
+        else:
+            shutil.copyfile(folder / name, path)
+    return parameters
 
 
 def _write_weights(path: Path, to: Path, dtype: DType | None, provenance: Mapping[str, str]) -> int:

@@ -116,7 +116,7 @@ class Denoiser:
             ModelError: If an image holds NaN.
         """
         unscaled = self.parts.base.latents.scale.unscale(latents)
-        pixels = self.parts.autoencoder(self._vae_folder).decode(unscaled)
+        pixels = self._decoded(unscaled)
         for (prompt, seed), image in zip(pairs, pixels, strict=True):
             if bool(image.isnan().any()):
                 raise ModelError(
@@ -126,6 +126,20 @@ class Denoiser:
         levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round()
         arrays = levels.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)  # NHWC
         return [Image.fromarray(array) for array in arrays]
+
+    def _decoded(self, unscaled: torch.Tensor) -> torch.Tensor:
+        """Return pixels, one image at a time where the device has not the memory for all.
+
+        Of large images, decoding takes more than denoising does.
+        """
+        autoencoder = self.parts.autoencoder(self._vae_folder)
+        try:
+            return autoencoder.decode(unscaled)
+        except torch.OutOfMemoryError:
+            if len(unscaled) == 1:
+                raise
+        # Outside of the handler, whose error refers to what was computed so far.
+        return torch.cat([autoencoder.decode(one) for one in unscaled.chunk(len(unscaled))])
 
 
 def _guided(predicted: torch.Tensor, settings: SampleSettings) -> torch.Tensor:

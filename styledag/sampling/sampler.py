@@ -314,7 +314,9 @@ def _memory_errors(settings: SampleSettings) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as exc:
+        fewer = "set samples.batch_size lower"
+        smaller = "set samples.width_px and samples.height_px lower, or draw on a larger device"
         raise DeviceError(
             f"the device has not the memory to draw {settings.batch_size} images at a time: "
-            "set samples.batch_size lower"
+            f"{fewer if settings.batch_size > 1 else smaller}"
         ) from exc

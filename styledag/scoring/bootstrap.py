@@ -43,7 +43,9 @@ def bootstrap(
             of two models rest on the same choices of prompts.
 
     Returns:
-        Both ends, or ``None`` twice where nothing can be resampled.
+        Both ends, or ``None`` twice where nothing can be resampled, or a single choice of prompts
+        gives a figure, as of a distance between two: that shows no error, and not that there is
+        none.
     """
     units = units_of(prompts, seeds)
     kinds = len(set(units.tolist()))
@@ -51,12 +53,14 @@ def bootstrap(
         return None, None
     random = np.random.default_rng(seed_for("bootstrap", name))
     drawn = random.integers(0, kinds, (RESAMPLES, kinds))
-    figures = []
+    figures, choices = [], set()
     for choice in drawn:
-        figure = statistic(np.bincount(choice, minlength=kinds)[units])
+        counts = np.bincount(choice, minlength=kinds)
+        figure = statistic(counts[units])
         if figure is not None:
             figures.append(figure)
-    if not figures:
+            choices.add(counts.tobytes())
+    if len(choices) < 2:
         return None, None
     tail = (1 - COVERAGE) / 2
     low, high = np.quantile(figures, [tail, 1 - tail])

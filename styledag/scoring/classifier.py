@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from styledag.errors import ModelError
 from styledag.images.similarity import Float32
+from styledag.models.config import read_config
 from styledag.models.load import load_transformers, load_whole_model
 from styledag.scoring.embedding_scorer import PROCESSING, batches_of
 from styledag.scoring.settings import ClassifierSettings
+from styledag.tensors.layout import CONFIG_FILE
 
 if TYPE_CHECKING:
     from styledag.models.compute import Compute
@@ -57,10 +60,32 @@ class StyleClassifier:
         batch_size: int = 32,
     ) -> None:
         self.folder = folder
-        self.version = f"classifier-{PROCESSING}-{version}"
+        self._content_version = version
         self.settings = settings
         self._device = compute.device
         self.batch_size = batch_size
+
+    @cached_property
+    def version(self) -> str:
+        """Version of what it gives for an image."""
+        kind = "labels-" if self._has_several_labels else ""
+        return f"classifier-{PROCESSING}-{kind}{self._content_version}"
+
+    @cached_property
+    def _has_several_labels(self) -> bool:
+        """Whether an image may have several of its labels, as a tagger gives it."""
+        stated = read_config(self.folder / CONFIG_FILE).get("problem_type")
+        return bool(stated == "multi_label_classification")
+
+    def takes(self, probabilities: Float32) -> NDArray[np.bool_]:
+        """Return whether each image is taken for the style, [n].
+
+        Args:
+            probabilities: From a call, [n, labels].
+        """
+        if self._has_several_labels:
+            return probabilities[:, self.label] > 0.5
+        return cast("NDArray[np.bool_]", probabilities.argmax(axis=1) == self.label)
 
     @cached_property
     def label(self) -> int:
@@ -92,11 +117,13 @@ class StyleClassifier:
             inputs = self._processor([each.convert("RGB") for each in batch], return_tensors="pt")
             with torch.inference_mode():
                 logits = self._model(inputs["pixel_values"].to(self._device)).logits
-            rows.append(logits.float().softmax(dim=-1).cpu().numpy())
-        probabilities: Float32 = np.concatenate(rows)
-        if not np.isfinite(probabilities).all():
+            logits = logits.float()
+            probabilities = logits.sigmoid() if self._has_several_labels else logits.softmax(dim=-1)
+            rows.append(probabilities.cpu().numpy())
+        every: Float32 = np.concatenate(rows)
+        if not np.isfinite(every).all():
             raise ModelError(f"classifier {self.folder} gives NaN: its weights are damaged")
-        return probabilities
+        return every
 
     @cached_property
     def _model(self) -> Any:

@@ -46,7 +46,8 @@ def discrimination_gap(
     Args:
         style: The score of each held-out image. # [n]
         others: The score of each other image. # [k]
-        groups: The family of each held-out image; families are resampled together.
+        groups: The family of each held-out image; families are resampled together, or single
+            images where all are of one.
         other_groups: The prompt of each other image, likewise.
         name: The score's, which the resamples follow from.
     """
@@ -62,7 +63,11 @@ def discrimination_gap(
         means = [(times * values).sum() / times.sum() for times in (of_style, of_others)]
         return float(means[0] - means[1])
 
-    units = [*(f"style {each}" for each in groups), *(f"other {each}" for each in other_groups)]
+    units = [
+        f"{side} {unit}"
+        for side, own in (("style", groups), ("other", other_groups))
+        for unit in (own if len(set(own)) > 1 else range(len(own)))
+    ]
     low, high = bootstrap(gap, units, range(len(values)), f"gap {name}")
     return Estimate(rounded(gap(np.ones(len(values), np.int64))), rounded(low), rounded(high))
 

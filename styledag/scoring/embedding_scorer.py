@@ -30,6 +30,37 @@ def batches_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
+def check_scorer(folder: Path) -> str:
+    """Return the class of a scorer; nothing but its configuration is read.
+
+    Raises:
+        ModelError: If transformers has no such model, or it embeds no images.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    config = load_transformers(AutoConfig, folder, role=_ROLE, wanted=_WANTED)
+    try:
+        with torch.device("meta"):
+            model = AutoModel.from_config(config, trust_remote_code=False)
+    except (ValueError, TypeError, KeyError, ImportError) as exc:
+        raise ModelError(
+            f"{folder} is a {config.model_type}, which cannot be made ({exc}): name a {_ROLE} that "
+            f"is {_WANTED}"
+        ) from exc
+    return _seeing(model, folder)
+
+
+def _seeing(model: Any, folder: Path) -> str:
+    """Return the class of a model that embeds images."""
+    kind = type(model).__name__
+    if not hasattr(model, "get_image_features") and model.main_input_name != "pixel_values":
+        raise ModelError(
+            f"{folder} is a {kind}, which embeds no images: name a {_ROLE} that is {_WANTED}"
+        )
+    return kind
+
+
 class EmbeddingScorer:
     """Embeds images and texts with one of transformers' models, loaded when first needed.
 
@@ -141,16 +172,8 @@ class EmbeddingScorer:
         from transformers import AutoModel
 
         model = load_whole_model(AutoModel, self.folder, role=_ROLE, wanted=_WANTED)
-        if not self._sees(model):
-            raise ModelError(
-                f"{self.folder} is a {type(model).__name__}, which embeds no images: name a "
-                f"{_ROLE} that is {_WANTED}"
-            )
+        _seeing(model, self.folder)
         return model.to(self._device)
-
-    @staticmethod
-    def _sees(model: Any) -> bool:
-        return hasattr(model, "get_image_features") or model.main_input_name == "pixel_values"
 
     @property
     def _embed_images(self) -> Any:

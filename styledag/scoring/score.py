@@ -35,7 +35,7 @@ from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "7"
+CODE_VERSION = "8"
 SCORES = "scores.parquet"
 NEAREST = "nearest.parquet"
 FAMILIES = "families.parquet"
@@ -266,8 +266,8 @@ def _taken(
     if not samples:
         return {}
     files = SampleFiles(workspace, classifier, classifier.batch_size, work="classifications")
-    likeliest = files.embed(list(samples.values())).argmax(axis=1)
-    return dict(zip(samples, (likeliest == classifier.label).tolist(), strict=True))
+    taken = classifier.takes(files.embed(list(samples.values())))
+    return dict(zip(samples, taken.tolist(), strict=True))
 
 
 def _compared(rows: Sequence[ScoreRow]) -> list[ScoreRow]:

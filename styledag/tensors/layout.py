@@ -23,6 +23,9 @@ WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
 TRANSFORMERS_WEIGHTS_FILE = "model.safetensors"
 """The same of a model that transformers loads."""
 
+FILE_SUFFIXES = (".safetensors", ".sft")
+"""Ends of the names of single files that people share, in small letters."""
+
 _STEMS = ("diffusion_pytorch_model", "model")
 _SHARD = r"-\d{5}-of-\d{5}"
 _OTHER_FORMATS = (

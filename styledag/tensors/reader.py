@@ -1,7 +1,7 @@
 """Tensors of a safetensors file or of a folder's shards, read whole or in slices of rows."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +119,14 @@ class TensorReader:
                 f"{files[min(missing)]} lacks tensor {min(missing)!r}, which the index of "
                 f"{path} places there: fetch or copy it again"
             )
+        for name, (dtype, _) in self._headers.items():
+            try:
+                _check_dtype(dtype)
+            except ValueError as exc:
+                raise ModelError(
+                    f"{files[name]}: tensor {name!r} cannot be read: {exc}: name the same model in "
+                    "float32, bfloat16 or float16"
+                ) from exc
         self.metadata: Mapping[str, str] = next(iter(self._files.values())).header.metadata
 
     @cached_property
@@ -146,7 +154,11 @@ class TensorReader:
 
 
 def open_tensors(
-    path: Path, variant: str | None = None, *, mapped_bytes: int = MAPPED_BYTES
+    path: Path,
+    variant: str | None = None,
+    *,
+    mapped_bytes: int = MAPPED_BYTES,
+    choose: Callable[[Collection[str]], Collection[str]] | None = None,
 ) -> TensorReader:
     """Return the tensors of a safetensors file, or of the weights in a model's folder.
 
@@ -154,13 +166,15 @@ def open_tensors(
         path: The file or the folder.
         variant: Of the weights in a folder, such as ``fp16``.
         mapped_bytes: How much is read from a file before the memory that it takes is freed.
+        choose: Returns those of a file's names that are read; the others may be of any dtype.
 
     Raises:
         ModelError: If weights are missing, damaged, in another format, or of another variant.
     """
     if not path.is_dir():
-        names = _MappedFile(path, mapped_bytes).header.tensors
-        return TensorReader(path, dict.fromkeys(names, path), mapped_bytes)
+        names: Collection[str] = _MappedFile(path, mapped_bytes).header.tensors
+        chosen_names = names if choose is None else choose(names)
+        return TensorReader(path, dict.fromkeys(chosen_names, path), mapped_bytes)
     found = [each.name for each in path.iterdir()]
     chosen = choose_weights(
         found, str(path), read_index=lambda name: (path / name).read_bytes(), variant=variant
@@ -198,12 +212,7 @@ class _MappedFile:
         tensors = {}
         for name in opened.offset_keys():
             entry = opened.get_slice(name)
-            dtype: str = entry.get_dtype()
-            try:
-                _check_dtype(dtype)
-            except ValueError as exc:
-                raise ModelError(f"{self.path}: tensor {name!r} cannot be read: {exc}") from exc
-            tensors[name] = dtype, tuple(entry.get_shape())
+            tensors[name] = entry.get_dtype(), tuple(entry.get_shape())
         return _Header(tensors, opened.metadata() or {})
 
     def read(self, spec: TensorSpec, start: int, stop: int | None) -> "torch.Tensor":

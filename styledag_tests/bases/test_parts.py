@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from styledag.bases.base import Base
@@ -51,6 +52,32 @@ def test_missing_weight_is_refused_and_not_drawn_at_random(copy: Path) -> None:
     save_file(state_dict, path)
     with pytest.raises(ModelError, match=r"tensor .conv_in\.weight. is missing"):
         find_base(copy).denoiser()
+
+
+@pytest.mark.parametrize("part", ["denoiser", "autoencoder"])
+def test_a_weight_that_is_not_the_models_is_refused(copy: Path, part: str) -> None:
+    """As of a distilled UNet whose config.json lost its guidance: diffusers leaves it out."""
+    path = copy / {"denoiser": "unet", "autoencoder": "vae"}[part] / WEIGHTS
+    save_file({**load_file(path), "time_embedding.cond_proj.weight": torch.zeros(4, 4)}, path)
+    with pytest.raises(ModelError, match=r"cond_proj\.weight' is none of its model's"):
+        LOADERS[part](find_base(copy))
+
+
+def test_a_denoiser_that_was_saved_with_a_lora_beside_it_is_refused_with_what_to_do(
+    copy: Path,
+) -> None:
+    peft = pytest.importorskip("peft")
+    unet = UNet2DConditionModel.from_pretrained(copy / "unet")
+    unet.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q"]))
+    unet.save_pretrained(copy / "unet")
+    with pytest.raises(ModelError, match=r"to_q\.weight. is missing.*: .*fuse_lora, and save it"):
+        find_base(copy).denoiser()
+
+
+def test_what_a_text_encoder_has_of_a_larger_model_is_left_out(copy: Path) -> None:
+    path = copy / "text_encoder" / "model.safetensors"
+    save_file({**load_file(path), "text_projection.weight": torch.zeros(4, 4)}, path)
+    find_base(copy).text_encoder()
 
 
 def test_weight_of_another_shape_is_refused(copy: Path) -> None:

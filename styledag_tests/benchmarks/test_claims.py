@@ -126,7 +126,7 @@ def test_a_study_is_measured_once_and_then_found(tmp_path: Path, starter: Path) 
         training=8,
         epochs=1,
         lr_warmup_steps=0,
-        num_inference_steps=1,
+        num_inference_steps=2,
         outside=("a car", "a bus"),
     )
     study = Study(

@@ -1,5 +1,6 @@
 """An archive's images are taken where they lie; nothing is unpacked, nothing is lost silently."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -281,3 +282,55 @@ def test_a_zip_without_the_flag_of_utf_8_has_its_names(
     (tmp_path / "x.zip").write_bytes(body)
     [row] = collect("x.zip", workspace, tmp_path).rows
     assert (row.origin.url, row.origin.caption) == ("fix\u00e9.png", "a fox")
+
+
+def test_folders_in_a_zip_may_be_divided_as_on_windows(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    members = {
+        "x\\": b"",
+        "x\\0.png": PNG + b"0",
+        "x\\0.txt": b"a fox",
+        "x\\1.png": PNG + b"1",
+        "x\\metadata.jsonl": b'{"file_name": "1.png", "text": "a bee"}',
+        "__MACOSX\\x\\._0.png": b"resource",
+    }
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        for name, body in members.items():
+            entry = zipfile.ZipInfo("x")
+            entry.filename = name
+            packed.writestr(entry, body)
+    manifest = collect("x.zip", workspace, tmp_path)
+    captions = {row.origin.url: row.origin.caption for row in manifest.rows}
+    assert captions == {"x/0.png": "a fox", "x/1.png": "a bee"}
+    assert [each.reason for each in manifest.rejected] == ["hidden"]
+
+
+def test_tars_joined_to_one_are_all_read(workspace: Workspace, tmp_path: Path) -> None:
+    bodies = []
+    for name in "abc":
+        write(tmp_path / "x.tar", {f"{name}.png": PNG + name.encode()})
+        bodies.append((tmp_path / "x.tar").read_bytes())
+    junk = b"no member" * 200
+    (tmp_path / "x.tar").write_bytes(b"".join(bodies) + junk)
+    manifest = collect("x.tar", workspace, tmp_path)
+    assert [row.origin.url for row in manifest.rows] == ["a.png", "b.png", "c.png"]
+    assert manifest.facts == {"found": 3, "kept": 3}
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_tar_with_a_damaged_header_publishes_nothing(
+    workspace: Workspace, tmp_path: Path, suffix: str, cut: bool
+) -> None:
+    write(tmp_path / "x.tar", {f"{at}.png": PNG + bytes([at]) for at in range(3)})
+    body = bytearray((tmp_path / "x.tar").read_bytes())
+    # Each member has one block for its header and one for its content.
+    second = 2 * tarfile.BLOCKSIZE
+    body[second + 5] ^= 0xFF
+    damaged = bytes(body[: second + 100] if cut else body)
+    (tmp_path / f"x{suffix}").write_bytes(
+        gzip.compress(damaged) if suffix.endswith("gz") else damaged
+    )
+    with pytest.raises(SourceError, match=f"x{suffix} cannot be read to its end: at byte {second}"):
+        collect(f"x{suffix}", workspace, tmp_path)

@@ -1,5 +1,6 @@
 """What is collected from several addresses at once is whole, or is not published."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,17 @@ def test_addresses_that_are_named_as_gone_are_counted(workspace: Workspace, tmp_
         known = source(site, gone=(f"{site.url}/4.*", f"{site.url}/5.*"))
         facts = collect_images([known], workspace, project=tmp_path).facts
     assert facts == {"found": IMAGES, "kept": 10, "rejected_http_503": 2}
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_images_refused_to_a_program_without_a_contact_say_so(
+    workspace: Workspace, tmp_path: Path, status: int
+) -> None:
+    with serving(gallery(Reply(b"Please set a user-agent", status), first=0)) as site:
+        nameless = source(site)
+        named = replace(nameless, fetch=replace(nameless.fetch, contact="me@example.org"))
+        for asked, hint in ((nameless, "set fetch.contact to your address"), (named, "")):
+            with pytest.raises(SourceError) as caught:
+                collect_images([asked], workspace, project=tmp_path)
+            assert ("fetch.contact" in str(caught.value)) == bool(hint)
+            assert hint in str(caught.value)

@@ -143,6 +143,14 @@ def test_a_column_of_something_else_is_named(
         collect(workspace, tmp_path)
 
 
+def test_a_column_of_addresses_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    addresses = {"image": ["https://example.org/a.png"], "text": ["a fox"]}
+    datasets.Dataset.from_dict(addresses).to_parquet(tmp_path / "data" / "train.parquet")
+    with pytest.raises(SourceError, match=r"has an image's address: a source of type urls"):
+        collect(workspace, tmp_path)
+
+
 def test_a_dataset_of_a_script_is_refused(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "data.py").write_text("")

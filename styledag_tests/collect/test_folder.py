@@ -56,6 +56,22 @@ def test_a_second_run_takes_nothing_anew(
     assert not workspace.work
 
 
+def test_a_folder_that_cannot_be_listed_is_counted(
+    tmp_path: Path, workspace: Workspace, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "er":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    manifest = collect(tmp_path, workspace)
+    assert manifest.facts == {"found": 2, "kept": 1, "rejected_unreadable": 1}
+    assert manifest.rejected[0].subject == "deep/er"
+
+
 def test_links_out_of_the_folder_and_other_oddities_are_counted(
     tmp_path: Path, workspace: Workspace, images: Path
 ) -> None:

@@ -47,6 +47,30 @@ def test_an_image_that_many_addresses_are_redirected_to_is_none_of_theirs(
     assert "/removed.png, as 7 addresses do" in manifest.rejected[0].detail
 
 
+def test_the_original_is_taken_once_and_the_copy_where_there_is_none(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    uploads = "/wp-content/uploads"
+    names = ("fox-300x200", "fox-150x150", "owl-300x200", "owl-20x10", "gone-300x200")
+    shown = "".join(f'<img src="{uploads}/{name}.png" alt="{name}">' for name in names)
+    routes: dict[str, Route] = {
+        f"{uploads}/{name}.png": image(PNG + name.encode()) for name in (*names[:4], "fox")
+    }
+    with serving({**routes, "/": page(shown)}) as site:
+        source = site_source(site.url, item_link=None, originals=True)
+        manifest = run([source], workspace, tmp_path)
+        assert run([source], workspace, tmp_path) == manifest
+    assert [row.origin.url.rpartition("/")[2] for row in manifest.rows] == [
+        "fox.png",
+        "owl-300x200.png",
+    ]
+    assert [workspace.blobs.read(row.sha256) for row in manifest.rows] == [
+        PNG + b"fox",
+        PNG + b"owl-300x200",
+    ]
+    assert manifest.facts == {"found": 3, "kept": 2, "rejected_http_404": 1}
+
+
 def test_one_file_at_many_addresses_is_noted(workspace: Workspace, tmp_path: Path) -> None:
     shown = "".join(f'<img src="/{n}.png">' for n in range(7))
     routes: dict[str, Route] = {f"/{n}.png": image() for n in range(1, 7)}

@@ -241,6 +241,9 @@ def test_what_the_wiki_says_of_a_file_spares_asking_for_it(workspace: Workspace)
             "song.ogg": WikiFile(mime="application/ogg"),
             "huge.png": WikiFile(info={"size": 10**9}),
             "drawn.svg": WikiFile(mime="image/svg+xml", info={"thumburl": ""}),
+            "native.svg": WikiFile(
+                mime="image/svg+xml", info={"thumburl": "http://x.org/images/Native.SVG?1a2b"}
+            ),
             "book.djvu": WikiFile(mime="image/vnd.djvu"),
         },
     )
@@ -249,11 +252,11 @@ def test_what_the_wiki_says_of_a_file_spares_asking_for_it(workspace: Workspace)
         facts = collect(site, workspace).facts
         assert not site.asked["/images/book.djvu"]
     assert facts == {
-        "found": 5,
+        "found": 6,
         "kept": 1,
         "rejected_not_an_image": 1,
         "rejected_too_large": 1,
-        "rejected_unsupported_format": 2,
+        "rejected_unsupported_format": 3,
     }
 
 

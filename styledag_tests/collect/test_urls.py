@@ -88,6 +88,7 @@ def test_plain_lines_and_other_columns(workspace: Workspace, tmp_path: Path) -> 
         ("list.csv", 'url,caption\nx,"a "red" fox"\n', "line 2: .* double the quotes"),
         ("list.jsonl", '{"url": {"en": "x"}}', "row 1: column 'url': it is no text, but an object"),
         ("list.csv", "", "names no address"),
+        ("list.csv", b"url,caption\nx,caf\xe9", "list.csv is not UTF-8: save it as UTF-8"),
         ("list.jsonl", '{"url": "x"}\n{', "line 2 is not JSON"),
         ("list.jsonl", '["x"]', "line 1 is not an object"),
         ("list.parquet", "PAR1", "list.parquet cannot be read"),
@@ -95,9 +96,9 @@ def test_plain_lines_and_other_columns(workspace: Workspace, tmp_path: Path) -> 
     ],
 )
 def test_what_is_wrong_with_a_list_is_said(
-    workspace: Workspace, tmp_path: Path, name: str, content: str, message: str
+    workspace: Workspace, tmp_path: Path, name: str, content: str | bytes, message: str
 ) -> None:
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SourceError, match=message):
         collect(tmp_path / name, workspace)
 
@@ -152,6 +153,49 @@ def test_a_missing_text_is_empty_and_tags_are_one_caption(tmp_path: Path) -> Non
     ]
     assert finds[0].origin.licence == "unknown"
     assert (rejected.subject, rejected.reason) == ("list.jsonl: row 4", "no_url")
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("list.jsonl", '["http://a.org/0.png", "http://a.org/1.png", null]'),
+        ("list.jsonl", '"http://a.org/0.png, http://a.org/1.png"'),
+        ("list.csv", '"http://a.org/0.png,http://a.org/1.png"'),
+        ("list.csv", "http://a.org/0.png | http://a.org/1.png"),
+        ("list.tsv", "http://a.org/0.png http://a.org/1.png"),
+    ],
+)
+def test_each_address_in_a_cell_is_an_image(tmp_path: Path, name: str, cell: str) -> None:
+    is_json = name.endswith("jsonl")
+    mark = "\t" if name.endswith("tsv") else ","
+    row = f'{{"url": {cell}, "caption": "A fox"}}' if is_json else f"{cell}{mark}A fox"
+    (tmp_path / name).write_text(row if is_json else f"url{mark}caption\n{row}\n")
+    finds, _ = listed_images(UrlsSource(type="urls", path=name), tmp_path)
+    assert [(find.origin.url, find.origin.caption) for find in finds] == [
+        (f"http://a.org/{at}.png", "A fox") for at in range(2)
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.org/fetch/w_300,q_80/https://b.org/1.png",
+        "http://a.org/?image=https://b.org/1.png&sizes=1,2",
+        "http://a.org/a%20b,c;d%7Ce.png",
+    ],
+)
+def test_an_address_inside_another_is_a_part_of_it(tmp_path: Path, url: str) -> None:
+    (tmp_path / "list.txt").write_text(url)
+    [find], _ = listed_images(UrlsSource(type="urls", path="list.txt"), tmp_path)
+    assert find.origin.url == url
+
+
+def test_half_of_a_surrogate_pair_costs_one_character(workspace: Workspace, tmp_path: Path) -> None:
+    with serving({"/0.png": image()}) as site:
+        rows = {"url": f"{site.url}/0.png", "caption": "a fox \ud83e", "author": "\udd8a x"}
+        (tmp_path / "list.jsonl").write_text(json.dumps(rows))
+        [row] = collect(tmp_path / "list.jsonl", workspace).rows
+    assert (row.origin.caption, row.origin.author) == ("a fox \ufffd", "\ufffd x")
 
 
 def test_a_missing_list_is_named(workspace: Workspace, tmp_path: Path) -> None:

@@ -29,6 +29,16 @@ def test_a_large_wiki_is_listed_no_further_than_images_are_taken(
     assert "more are listed" in notes(workspace)
 
 
+def test_a_search_is_taken_as_far_as_the_wiki_lists_its_results(workspace: Workspace) -> None:
+    data = WikiData(files={f"Fruit {at}.png": file(str(at)) for at in range(9)}, most_results=6)
+    with serving_wiki(data) as site:
+        found = collect(site, workspace, search=("fruit",))
+    assert titles(found) == [f"Fruit {at}" for at in range(6)]
+    [left_out] = found.rejected
+    assert (left_out.subject, left_out.reason) == ("fruit", "search_ended")
+    assert "search for more exact words" in notes(workspace)
+
+
 @pytest.mark.parametrize(
     ("patterns", "kept"),
     [

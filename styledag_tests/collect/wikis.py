@@ -54,6 +54,7 @@ class WikiData:
         redirects: Titles that lead to others.
         repositories: Addresses of shared repositories' APIs, by name.
         limit: Most pages a generator gives, and most properties' items in one answer.
+        most_results: Results of a search behind which CirrusSearch refuses to go.
     """
 
     files: dict[str, WikiFile] = field(default_factory=dict)
@@ -63,6 +64,7 @@ class WikiData:
     redirects: dict[str, str] = field(default_factory=dict)
     repositories: dict[str, str] = field(default_factory=dict)
     limit: int = 2
+    most_results: int = 10_000
     language: str = "Category"
 
 
@@ -86,6 +88,9 @@ class WikiSite(Site):
             for name, values in parse_qs(parts.query, keep_blank_values=True).items()
         }
         self.questions.append(question)
+        if int(question.get("gsroffset", 0)) >= self.data.most_results:
+            error = {"code": "cirrussearch-offset-too-large", "info": "Up to some are supported"}
+            return Reply(json.dumps({"error": error}).encode(), content_type="application/json")
         answer = _Answer(self, question).whole()
         return Reply(json.dumps(answer).encode(), content_type="application/json; charset=utf-8")
 

@@ -24,7 +24,7 @@ from styledag_tests.whole.small_project import STYLE, make_project
 MODEL = Partition(STYLE, "full")
 DREAMBOOTH = """\
     instance_prompt: a sks drawing
-    prior: {class_prompt: a drawing, images: 2, num_inference_steps: 1, loss_weight: 0.5}
+    prior: {class_prompt: a drawing, images: 2, num_inference_steps: 2, loss_weight: 0.5}
 """
 
 

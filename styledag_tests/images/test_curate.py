@@ -73,6 +73,21 @@ def test_the_largest_original_is_kept_and_names_its_copies(workspace: Workspace)
     assert near.detail.startswith("copy of http://images.test/blots0: hash distance ")
 
 
+@pytest.mark.parametrize("lossless", ["fine", "coarse"])
+def test_of_copies_of_one_size_a_lossless_original_is_kept(
+    workspace: Workspace, lossless: str
+) -> None:
+    rows = [
+        jpeg_image(noisy(0), name, workspace, quality=quality)
+        for name, quality in (("fine", 95), ("coarse", 60))
+    ]
+    formats = [
+        replace(row, raw_format="PNG" if row.origin.title == lossless else "JPEG") for row in rows
+    ]
+    [kept] = curate(formats, workspace).rows
+    assert kept.origin.title == lossless
+
+
 def test_copies_of_a_copy_go_to_what_is_kept(workspace: Workspace) -> None:
     rows = [
         jpeg_image(noisy(0), "large", workspace, raw_size=(99, 99)),

@@ -10,7 +10,9 @@ from safetensors.torch import load_file, save_file
 from styledag.errors import ModelError
 from styledag.publishing.lora import export_lora
 from styledag.publishing.model_file import ModelDescription
+from styledag.publishing.single_file.export import export_single_file
 from styledag.training.weights import lora as written
+from styledag_tests.bases.families import tiny_families
 
 DESCRIPTION = ModelDescription(title="A style", license="CC-BY-4.0")
 
@@ -86,6 +88,23 @@ def test_a1111_lists_it_beside_checkpoints_of_its_architecture(
     export_lora(adapters, to, DESCRIPTION, base=request.getfixturevalue(pipeline))
     with safe_open(to, "pt") as file:
         assert version_in_a1111(file.metadata()) == version
+
+
+def test_that_of_a_transformer_has_the_name_of_its_checkpoints(
+    starter: Path, tmp_path: Path
+) -> None:
+    base = tiny_families()["flux2_klein"].write(
+        tmp_path / "base", starter / "stable-diffusion" / "tokenizer"
+    )
+    folder, to = tmp_path / "adapters", tmp_path / "lora.safetensors"
+    folder.mkdir()
+    name = "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"
+    save_file({name: torch.ones(2, 2)}, folder / written.DIFFUSERS_FILE)
+    export_lora(folder, to, DESCRIPTION, base=base)
+    export_single_file(base, tmp_path / "whole.safetensors", DESCRIPTION)
+    with safe_open(to, "pt") as file, safe_open(tmp_path / "whole.safetensors", "pt") as checkpoint:
+        of_checkpoint = checkpoint.metadata()["modelspec.architecture"]
+        assert file.metadata()["modelspec.architecture"] == f"{of_checkpoint}/lora"
 
 
 def test_diffusers_loads_the_file(adapters: Path, first_pipeline: Path, tmp_path: Path) -> None:

@@ -66,6 +66,31 @@ def test_shards_are_written(first_pipeline: Path, tmp_path: Path) -> None:
     assert all(torch.equal(tensor, expected[name]) for name, tensor in loaded.state_dict().items())
 
 
+def test_only_the_weights_that_are_read_are_written(first_pipeline: Path, tmp_path: Path) -> None:
+    """A folder of the Hub has them in several dtypes, and an older version beside its shards."""
+    base = shutil.copytree(first_pipeline, tmp_path / "base")
+    (vae,) = (base / "vae").glob("*.safetensors")
+    tensors = load_file(vae)
+    for name, dtype in {"fp32": torch.float32, "fp8": torch.float8_e4m3fn}.items():
+        beside = vae.with_name(f"diffusion_pytorch_model.{name}.safetensors")
+        save_file({each: it.to(dtype) for each, it in tensors.items()}, beside)
+    shutil.copy(vae, base / "vae" / "older.safetensors")
+    unet = UNet2DConditionModel.from_pretrained(base / "unet")
+    unet.save_pretrained(base / "unet", max_shard_size="50KB")
+    (first,) = (first_pipeline / "unet").glob("*.safetensors")
+    stale = {name: torch.zeros_like(it) for name, it in load_file(first).items()}
+    save_file(stale, base / "unet" / first.name)
+
+    facts = export_pipeline(base, tmp_path / "to", replaced={})
+
+    assert [path.name for path in (tmp_path / "to" / "vae").glob("*.safetensors")] == [vae.name]
+    assert not (tmp_path / "to" / "unet" / first.name).exists()
+    loaded = state_of(StableDiffusionPipeline.from_pretrained(tmp_path / "to"))
+    expected = state_of(StableDiffusionPipeline.from_pretrained(first_pipeline))
+    assert all(torch.equal(loaded[name], it) for name, it in expected.items())
+    assert facts["parameters"] == sum(it.numel() for it in expected.values())
+
+
 def test_what_cannot_be_exported_is_refused(first_pipeline: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="names no part 'transformer'"):
         export_pipeline(first_pipeline, tmp_path / "to", replaced={"transformer": tmp_path})

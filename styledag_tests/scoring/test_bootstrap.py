@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from styledag.scoring.bootstrap import bootstrap, weighted_mean
+from styledag.scoring.bootstrap import bootstrap, units_of, weighted_mean
+from styledag.scoring.style import StyleDistance, rbf_kernel
 
 VALUES = np.random.default_rng(0).normal(size=40)
 
@@ -50,3 +51,18 @@ def test_it_follows_from_its_name_alone() -> None:
 
 def test_resamples_without_a_figure_are_left_out() -> None:
     assert bootstrap(lambda _: None, ["a", "b"], [0, 0], "x") == (None, None)
+
+
+def test_one_choice_of_prompts_that_has_a_figure_has_no_interval() -> None:
+    """Of two prompts, each twice alone has no distance to itself, and both once is one choice."""
+    rows = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
+    prompts, seeds = [*"aaaabbbb"], [0, 1, 2, 3] * 2
+    units = units_of(prompts, seeds)
+    distance = StyleDistance(rows, rows[:3] + 1, rbf_kernel, units)
+    assert distance() is not None
+    assert bootstrap(distance, prompts, seeds, "cmmd") == (None, None)
+    three = StyleDistance(rows, rows[:3] + 1, rbf_kernel, units_of([*"aaabbbcc"], seeds))
+    low, high = bootstrap(three, [*"aaabbbcc"], seeds, "cmmd")
+    assert low is not None
+    assert high is not None
+    assert low < high

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
 
 from styledag.demo.judge import COLOURS, ArtistJudge, palette_and_shades
 from styledag.errors import ModelError
@@ -65,6 +65,34 @@ def test_a_classifier_of_one_label_is_refused(tmp_path: Path) -> None:
     ViTForImageClassification(config).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="has a single label"):
         _ = classifier(tmp_path, "LABEL_0").label
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_of_several_labels_an_image_may_have_the_styles_beside_likelier_ones(
+    tmp_path: Path, several: bool
+) -> None:
+    """As of taggers, whose labels are no alternatives: each has a probability of its own."""
+    kind = "multi_label_classification" if several else "single_label_classification"
+    config = ViTConfig(
+        num_labels=3, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, image_size=16, patch_size=8, problem_type=kind,
+    )  # fmt: skip
+    model = ViTForImageClassification(config)
+    model.classifier.weight.data.zero_()
+    model.classifier.bias.data = torch.tensor([2.0, 1.0, -1.0])
+    model.save_pretrained(tmp_path)
+    ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(tmp_path)
+    image = Image.new("RGB", (16, 16))
+    for label, expected in enumerate([True, several, False]):
+        judge = classifier(tmp_path, f"LABEL_{label}")
+        assert judge.takes(judge([image])).tolist() == [expected]
+    rows = judge([image])[0]
+    torch.testing.assert_close(
+        torch.tensor(rows),
+        torch.tensor([2.0, 1.0, -1.0]).sigmoid()
+        if several
+        else torch.tensor([2.0, 1.0, -1.0]).softmax(0),
+    )
 
 
 def test_the_share_that_is_taken_for_the_style_rises_with_it(

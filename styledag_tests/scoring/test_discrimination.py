@@ -55,6 +55,17 @@ def test_an_embedding_that_sees_no_style_tells_nothing() -> None:
     assert not gap.is_above_zero
 
 
+def test_a_family_and_a_prompt_by_themselves_are_resampled_over_their_images() -> None:
+    """Taken whole, they would come once each in every resample: an interval without any width."""
+    gap = discrimination_gap(
+        np.array([3.0, 5.0, 4.0]), np.array([1.0, 4.5]), ["f"] * 3, ["p"] * 2, "scorer"
+    )
+    assert gap.value == pytest.approx(1.25)
+    assert gap.low is not None
+    assert gap.high is not None
+    assert gap.low < 0 < gap.value < gap.high
+
+
 def test_too_few_images_have_no_gap() -> None:
     gap = discrimination_gap(np.ones(1), np.zeros(4), ["a"], ["b", "c", "d", "e"], "scorer")
     assert gap == Estimate()

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from styledag.errors import ModelError, StyleFileError
 from styledag.models.compute import Compute
-from styledag.scoring.embedding_scorer import EmbeddingScorer
+from styledag.scoring.embedding_scorer import EmbeddingScorer, check_scorer
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 
@@ -77,8 +78,25 @@ def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:
 
 def test_a_tower_too_few_is_refused(starter: Path) -> None:
     scorer = EmbeddingScorer(starter / "stable-diffusion" / "text_encoder", "v", CPU)
-    with pytest.raises(ModelError, match="a CLIPTextModel, which embeds no images"):
-        scorer(some_images(1))
+    for look in (lambda: scorer(some_images(1)), lambda: check_scorer(scorer.folder)):
+        with pytest.raises(ModelError, match="a CLIPTextModel, which embeds no images"):
+            look()
+    assert check_scorer(starter / "clip") == "CLIPModel"
+
+
+def test_code_of_a_models_own_is_neither_run_nor_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a terminal, transformers asks whether to run it, as of Jina's CLIP."""
+    auto_map = {"AutoConfig": "own.Config", "AutoModel": "own.Model"}
+    config = {"model_type": "of_its_own", "auto_map": auto_map}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "own.py").write_text("raise SystemExit('the code was run')")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(ModelError, match=r"runs code of its own repository.*name a scorer that"):
+        EmbeddingScorer(tmp_path, "v", CPU)(some_images(1))
+    with pytest.raises(ModelError, match="runs code of its own repository"):
+        check_scorer(tmp_path)
 
 
 def test_a_text_that_would_be_cut_is_refused(scorer: EmbeddingScorer) -> None:

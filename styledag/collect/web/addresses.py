@@ -67,6 +67,29 @@ def checked_addresses(
     return addresses
 
 
+def check_unresolved(host: str) -> None:
+    """Refuse a host that a proxy would look for in its own network, as far as its name says so.
+
+    Only the proxy knows what a name stands for, and often no other machine can ask.
+
+    Args:
+        host: A name or an address in any notation that the system's resolver takes.
+
+    Raises:
+        FetchError: ``private_address`` if it is no public address, or a name without a dot.
+    """
+    try:
+        found = socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        is_public = all(_is_public(str(each[4][0])) for each in found)
+    except (OSError, UnicodeError):
+        is_public = "." in host.rstrip(".") and not host.rstrip(".").endswith(".localhost")
+    if not is_public:
+        raise FetchError(
+            "private_address",
+            f"host {host} is not public; if it is yours, name it under fetch.allow_private_hosts",
+        )
+
+
 def _is_public(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):

@@ -21,8 +21,18 @@ _MARKS = (
     (re.compile(rb"\bsucuri_cloudproxy_js\s*="), "Sucuri"),
     (re.compile(rb"/\.well-known/\.git\.gammaspectra\.live/git/go-away/"), "go-away"),
     (re.compile(rb"Request unsuccessful\. Incapsula incident ID"), "Imperva"),
+    (
+        re.compile(rb"/\.well-known/ddos-guard/(?:js-challenge|ddg-captcha-page|h-captcha)/"),
+        "DDoS-Guard",
+    ),
+    (re.compile(rb"id=[\"']?sec-if-cpt-container\b"), "Akamai"),
+    (re.compile(rb"id=[\"']?px-captcha\b"), "HUMAN"),
 )
-_BLOCKING_MARKS = ((re.compile(rb"captcha-delivery\.com/"), "DataDome"),)
+_BLOCKING_MARKS = (
+    (re.compile(rb"captcha-delivery\.com/"), "DataDome"),
+    (re.compile(rb"//check\.ddos-guard\.net/"), "DDoS-Guard"),
+    (re.compile(rb"\bwindow\.KPSDK\s*="), "Kasada"),
+)
 """Marks that mean a challenge beside an error's status only."""
 _MOST_BYTES = 65_536
 

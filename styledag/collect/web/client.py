@@ -19,11 +19,11 @@ from styledag.collect.web.received import Received, ReceivedBodies
 from styledag.collect.web.request_headers import PassingCookies, RequestHeaders
 from styledag.collect.web.robots import MOST_ROBOTS_BYTES, Robots
 from styledag.collect.web.signatures import without_signature
+from styledag.collect.web.thumbnails import WIDTH_REFUSED, thumbnail_refusal
 from styledag.collect.web.transport import Answer, Transport
 from styledag.collect.web.turns import HostTurns
 from styledag.collect.web.waiting import MOST_WAIT_S, Pace, backoff_s
 from styledag.errors import FetchError, is_transient
-from styledag.retry_after import retry_after_s
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
 
@@ -140,12 +140,11 @@ class Client:
         limit = self.settings.max_page_bytes if max_bytes is None else max_bytes
         kind = PAGES if obey_robots else QUESTIONS
         received, answer = self._fetch(url, _Question(kind, limit, obeys_robots=obey_robots))
-        asked = None if answer is None else answer.headers.get("Retry-After")
         return Page(
             url=received.final_url,
             body=self._bodies.body(received) if answer is None else answer.body,
             content_type=received.content_type,
-            retry_after_s=retry_after_s(asked),
+            retry_after_s=None if answer is None else answer.retry_after_s,
             opt_outs=self._opt_outs(received) if obey_robots else frozenset(),
         )
 
@@ -244,7 +243,7 @@ class Client:
             if answer.status == 200:
                 return hop, answer
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
-                asked_s = retry_after_s(answer.headers.get("Retry-After"))
+                asked_s = answer.retry_after_s
                 later = f" and asks to wait {asked_s:g} s" if asked_s else ""
                 detail = f"the server answers {answer.status}{later}"
                 raise FetchError(f"http_{answer.status}", detail)
@@ -309,12 +308,12 @@ class Client:
                 why = exc.detail
             else:
                 self._refuse_challenge(host, answer, question)
-                asked_s = retry_after_s(answer.headers.get("Retry-After"))
+                asked_s = answer.retry_after_s
                 is_busy = is_transient(f"http_{answer.status}")
-                if last and _is_lost_thumbnail(answer):
+                refused = thumbnail_refusal(answer.status, answer.body)
+                if refused is not None and (last or refused.reason == WIDTH_REFUSED):
                     self._turns.note(host, has_failed=False)
-                    detail = "the wiki cannot draw this thumbnail, however often it is asked"
-                    raise FetchError("thumbnail_failed", detail)
+                    raise refused
                 asks_too_much = is_busy and (asked_s or 0) > MOST_WAIT_S
                 if last or not is_busy or asks_too_much:
                     self._turns.note(host, has_failed=is_busy, is_final=asks_too_much)
@@ -359,16 +358,6 @@ class Client:
         question = _Question(QUESTIONS, MOST_ROBOTS_BYTES, obeys_robots=False, is_cut=True)
         received, answer = self._fetch(url, question)
         return self._bodies.body(received) if answer is None else answer.body
-
-
-def _is_lost_thumbnail(answer: Answer) -> bool:
-    """Return whether MediaWiki's thumb.php gives up on one file, which says nothing of the server.
-
-    It answers 500 each time, and 429 once it has failed too often.
-    """
-    failed = b"Error generating thumbnail" in answer.body
-    too_often = b"too many recent failed attempts" in answer.body
-    return failed and (answer.status == 500 or (answer.status == 429 and too_often))
 
 
 @contextmanager

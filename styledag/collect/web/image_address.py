@@ -9,6 +9,13 @@ from styledag.collect.web.srcset import Size, candidates, largest
 
 _SETS = ("srcset", "data-srcset", "data-lazy-srcset")
 _SOURCES = ("data-src", "data-original", "data-lazy-src", "src", "content", "href")
+_OPENED = re.compile(r"image/(?:p?jpe?g|a?png|gif|webp|avif|bmp|tiff)\b|\s*$", re.IGNORECASE)
+"""Types of a picture's sources that are taken where there is a choice, as browsers do."""
+_WIDTH = "{width}"
+_UNFILLED = re.compile(
+    r"\{\{|\$\{|<%|\{(?:width|height|size|quality|format|w|h|q)\}", re.IGNORECASE
+)
+"""What a script is to fill in: Shopify's ``fox_{width}x.jpg``, and templates of page builders."""
 _FURTHER_SOURCES = ("xlink:href", "poster")
 _WORD = re.compile(r"[a-z]+|\d+", re.IGNORECASE)
 _STAND_INS = frozenset(
@@ -63,9 +70,14 @@ def _is_called_stand_in(url: str) -> bool:
 def _offers(element: LexborNode) -> Iterator[str]:
     """Yield the addresses that an element offers, the likeliest first.
 
-    Inline pixels are a stand-in until a script has run.
+    Inline pixels, and what a script is to fill in, are a stand-in until a script has run.
     """
-    for url in (*_named(element), *_hidden(element)):
+    widths = _WORD.findall(attribute(element, "data-widths"))
+    widest = max(filter(str.isdecimal, widths), key=int, default=_WIDTH)
+    for offered in (*_named(element), *_hidden(element)):
+        url = offered.replace(_WIDTH, widest)
+        if _UNFILLED.search(url):
+            continue
         if url and not url.startswith(("data:", "blob:", "about:", "javascript:")):
             yield url
 
@@ -76,12 +88,16 @@ def _named(element: LexborNode) -> Iterator[str]:
     if around is not None and around.tag == "picture":
         elements += around.css("source")
     offered: list[tuple[str, Size]] = []
+    others: list[tuple[str, Size]] = []
     for each in elements:
+        is_opened = each.tag != "source" or _OPENED.match(attribute(each, "type"))
         for name in _SETS:
-            offered += candidates(attribute(each, name))
+            found = candidates(attribute(each, name))
+            (offered if is_opened else others).extend(found)
     yield largest(each for each in offered if not each[0].startswith("data:")) or ""
     for name in _SOURCES:
         yield attribute(element, name)
+    yield largest(others) or ""
 
 
 def _hidden(element: LexborNode) -> Iterator[str]:
@@ -93,7 +109,7 @@ def _hidden(element: LexborNode) -> Iterator[str]:
     names = (name for name in element.attributes if name.startswith("data-"))
     for name in sorted(names, key=lambda name: bool(_SMALLER.search(name))):
         value = attribute(element, name)
-        if "srcset" in name:
+        if "srcset" in name or name == "data-bgset":
             yield largest(candidates(value)) or ""
         elif _IMAGE.fullmatch(value) or (_OF_IMAGES.search(name) and _ANY_ADDRESS.fullmatch(value)):
             yield value

@@ -3,8 +3,8 @@
 import os
 import re
 import urllib.request
-from collections.abc import Collection, Mapping, Sequence
-from http.cookiejar import LoadError, MozillaCookieJar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,8 @@ from styledag.collect.web.links import ascii_host
 from styledag.errors import StyleFileError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_CELLS = 7
+"""Of a line in a file of cookies: domain, subdomains, path, secure, expiry, name, value."""
 _OURS = frozenset(("host", "cookie", "connection", "content-length", "transfer-encoding"))
 
 
@@ -55,6 +57,17 @@ class RequestHeaders:
     def _is_own(self, host: str) -> bool:
         name = _spelt(host)
         return any(name == own or name.endswith(f".{own}") for own in self._hosts)
+
+
+def contact_hint(settings: FetchSettings, reasons: Iterable[str]) -> str:
+    """Return what to set where a site may have refused a program that names no contact, or ""."""
+    is_nameless = not (settings.contact or settings.user_agent)
+    if not is_nameless or not {"http_403", "http_429"}.intersection(reasons):
+        return ""
+    return (
+        "; many wikis refuse programs that do not say whose they are: set fetch.contact to your "
+        "address"
+    )
 
 
 class PassingCookies:
@@ -112,20 +125,64 @@ def _filled_in(name: str, value: str) -> str:
     return filled
 
 
-def _read(path: Path) -> MozillaCookieJar:
-    jar = MozillaCookieJar(path)
+def _read(path: Path) -> CookieJar:
+    own_host_alone = DefaultCookiePolicy.DomainStrictNonDomain
+    jar = CookieJar(DefaultCookiePolicy(strict_ns_domain=own_host_alone))
     try:
-        jar.load(ignore_discard=True, ignore_expires=True)
-    except (OSError, LoadError, UnicodeDecodeError) as exc:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        cookies = [_cookie(line) for line in map(_uncommented, lines) if line.strip()]
+    except (OSError, ValueError) as exc:
         raise StyleFileError(
-            f"fetch.cookies: {path} is no readable file of cookies in Netscape's format "
-            "(its first line is # Netscape HTTP Cookie File)"
+            f"fetch.cookies: {path} is no readable file of cookies in Netscape's format, which "
+            f"has a line of seven cells divided by tabs for each cookie: {exc}"
         ) from exc
-    for cookie in jar:
-        # curl and browser extensions write 0 for a session's cookie, which has no expiry.
-        cookie.expires = cookie.expires or None
+    for cookie in cookies:
+        jar.set_cookie(cookie)
     jar.clear_expired_cookies()
     return jar
+
+
+def _uncommented(line: str) -> str:
+    line = line.removeprefix("#HttpOnly_")
+    return "" if line.startswith(("#", "$")) else line
+
+
+def _cookie(line: str) -> Cookie:
+    """Return the cookie of one line; ``http.cookiejar`` reads less than browsers' extensions write.
+
+    They disagree on whether the dot before a domain or the second cell states that its subdomains
+    are meant, leave an empty value out, and write 0, -1 or nothing for a session's cookie.
+
+    Raises:
+        ValueError: If it has too few cells, or its expiry is no number.
+    """
+    cells = line.split("\t")
+    if len(cells) < _CELLS - 1:
+        raise ValueError(f"{line[:40]!r} has {len(cells)} cells")
+    domain, with_subdomains, path, secure, expires, name, *value = cells
+    covers_all = domain.startswith(".") or with_subdomains.upper() == "TRUE"
+    host = domain.lstrip(".")
+    # What http.cookiejar calls a host without a dot.
+    domain = "." * covers_all + (host if "." in host else f"{host}.local")
+    expiry = int(float(expires or 0))
+    return Cookie(
+        version=0,
+        name=name,
+        value="\t".join(value),
+        port=None,
+        port_specified=False,
+        domain=domain,
+        domain_specified=covers_all,
+        domain_initial_dot=covers_all,
+        path=path or "/",
+        path_specified=True,
+        secure=secure.upper() == "TRUE",
+        expires=expiry if expiry > 0 else None,
+        discard=expiry <= 0,
+        comment=None,
+        comment_url=None,
+        rest={},
+    )
 
 
 def _shown_referer(page: str, url: str) -> str:

@@ -30,6 +30,12 @@ _SCHEMES = (
     _scheme("sig se sv", "sig|s[eprtv]|ss|srt|spr|sip|ses|skoid|sktid|skt|ske|sks|skv|saoid|suoid"),
     _scheme("md5 expires", "md5|expires"),
     _scheme("token expires", "token|expires|token_path"),
+    _scheme("token-time token-hash", "token-time|token-hash"),
+    _scheme("x-expires x-signature", "x-expires|x-signature"),
+    _scheme("q-sign-algorithm q-signature", "q-.*|x-cos-security-token"),
+    _scheme("hdnts", "hdnts"),
+    _scheme("hdnea", "hdnea"),
+    _scheme("token", "token", r"\.wixmp\.com$"),
     _scheme("ex is hm", "ex|is|hm", r"(?:^|\.)discordapp\.(?:com|net)$"),
     _scheme("oh oe", "oh|oe|_nc_.*", r"(?:^|\.)(?:fbcdn\.net|cdninstagram\.com)$"),
 )

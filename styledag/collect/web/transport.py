@@ -1,32 +1,30 @@
-"""One exchange over HTTP: dialled to a checked address, limited in bytes and in seconds."""
+"""One exchange over HTTP: by a checked address, limited in bytes and in seconds."""
 
 import contextlib
 import errno
-import functools
 import http.client
-import socket
+import os
 import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from itertools import zip_longest
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3 import HTTPHeaderDict
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from styledag.collect.web.addresses import SocketAddress, checked_addresses
 from styledag.collect.web.deadline import Deadline
+from styledag.collect.web.dialling import CheckedAdapter, Dialler, proxy_of
 from styledag.errors import FetchError, SourceError
+from styledag.retry_after import retry_after_s
 
 CHUNK_BYTES = 65_536
 _ERROR_BYTES = 16_384
-_TURN_S = 2.0
-"""Seconds after which the next address of a host is tried."""
+_AUTHORITIES = "REQUESTS_CA_BUNDLE"
+"""The environment variable by which networks with an authority of their own tell programs of it."""
 
 _PLAIN = (OSError, ValueError)
 """What ``requests`` lets through unmapped: it parses even a redirect that it shall not follow."""
@@ -67,6 +65,11 @@ class Answer:
     headers: HTTPHeaderDict
     body: bytes = b""
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds for which the server asks to wait; ``None`` mostly."""
+        return retry_after_s(self.headers.get("Retry-After"), date=self.headers.get("Date"))
+
 
 class Transport:
     """Sends single GET requests; follows nothing, retries nothing, remembers no cookie.
@@ -74,16 +77,20 @@ class Transport:
     Args:
         timeout_s: Most seconds that one exchange may take in all.
         private_hosts: Hosts on private addresses that may be asked.
+
+    Raises:
+        SourceError: If the environment names a file of authorities that is not there.
     """
 
     def __init__(self, *, timeout_s: float, private_hosts: Collection[str] = ()) -> None:
         self._timeout_s = timeout_s
-        self._dialler = _Dialler(private_hosts)
+        self._dialler = Dialler(private_hosts)
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.verify = _authorities()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for prefix in ("http://", "https://"):
-            self._session.mount(prefix, _CheckedAdapter(self._dialler))
+            self._session.mount(prefix, CheckedAdapter(self._dialler))
 
     def close(self) -> None:
         """Close the connections that are kept open."""
@@ -119,8 +126,15 @@ class Transport:
     def _exchange(
         self, url: str, headers: Mapping[str, str], max_bytes: int, *, is_cut: bool
     ) -> Answer:
+        proxy = proxy_of(url, private_hosts=self._dialler.private_hosts)
+        self._dialler.proxy = (urlsplit(proxy).hostname or "") if proxy else ""
         with self._session.get(
-            url, headers=dict(headers), timeout=self._timeout_s, stream=True, allow_redirects=False
+            url,
+            headers=dict(headers),
+            timeout=self._timeout_s,
+            stream=True,
+            allow_redirects=False,
+            proxies={"all": proxy} if proxy else None,
         ) as response:
             # Unlike ``requests``' own, these keep apart the lines of one name.
             received = response.raw.headers
@@ -162,8 +176,10 @@ class Transport:
         numbers = {each.errno for each in causes if isinstance(each, OSError)}
         if numbers & _MACHINE:
             return SourceError(f"this machine cannot ask any address: {_innermost(exc)}")
-        if isinstance(exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
-            return FetchError("tls_failed", f"no trusted TLS connection: {_innermost(exc)}")
+        if isinstance(
+            exc, requests.exceptions.SSLError | urllib3.exceptions.SSLError | ssl.SSLError
+        ):
+            return _tls_error(exc, causes)
         if isinstance(exc, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
             return self._timeout()
         if any(isinstance(each, _NOT_HTTP) and not isinstance(each, _BROKEN) for each in causes):
@@ -227,6 +243,46 @@ def _causes(exc: BaseException | None) -> Iterator[BaseException]:
         exc = exc.__cause__ or exc.__context__
 
 
+_NOT_YET_VALID = 9
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID."""
+_TLS_BROKE_OFF = frozenset(
+    ("UNEXPECTED_EOF_WHILE_READING", "DECRYPTION_FAILED_OR_BAD_RECORD_MAC", "BAD_RECORD_MAC")
+)
+"""OpenSSL's reasons that come from the line, or from a server that is too busy to shake hands."""
+
+
+def _is_broken_tls(exc: BaseException) -> bool:
+    if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
+        return True
+    return isinstance(exc, ssl.SSLError) and exc.reason in _TLS_BROKE_OFF
+
+
+def _tls_error(exc: BaseException, causes: Sequence[BaseException]) -> FetchError:
+    """Return what is wrong with a certificate, a handshake or the line, and what to do."""
+    said = _innermost(exc)
+    if any(map(_is_broken_tls, causes)):
+        return FetchError("connection_broken", f"TLS broke off: {said}")
+    untrusted = [each for each in causes if isinstance(each, ssl.SSLCertVerificationError)]
+    if any(getattr(each, "verify_code", 0) == _NOT_YET_VALID for each in untrusted):
+        detail = f"no trusted TLS connection: {said}; set this machine's clock, which is behind"
+        return FetchError("certificate_not_yet_valid", detail)
+    advice = f"; if you trust it, let {_AUTHORITIES} name the file of its authority"
+    detail = f"no trusted TLS connection: {said}{advice if untrusted else ''}"
+    return FetchError("tls_failed", detail)
+
+
+def _authorities() -> str | bool:
+    """Return the file of the authorities to trust; True for those that come with ``requests``.
+
+    Raises:
+        SourceError: If the environment names one that is not there.
+    """
+    named = os.environ.get(_AUTHORITIES)
+    if named and not Path(named).exists():
+        raise SourceError(f"{_AUTHORITIES} names {named}, which is not there: correct or unset it")
+    return named or True
+
+
 def _too_large(max_bytes: int) -> FetchError:
     return FetchError("too_large", f"more than the {max_bytes} bytes allowed")
 
@@ -243,85 +299,3 @@ def _innermost(exc: BaseException) -> str:
     if isinstance(exc, http.client.IncompleteRead | urllib3.exceptions.IncompleteRead):
         return "fewer bytes than announced"
     return str(exc) or type(exc).__name__
-
-
-@dataclass
-class _Dialler:
-    """Connects to the addresses of hosts, each after the one before has had its time.
-
-    Attributes:
-        private_hosts: Hosts on private addresses that may be asked.
-        deadline: Of the exchange that is under way.
-        answered: The address that answered, by host.
-    """
-
-    private_hosts: Collection[str]
-    deadline: Deadline = field(default_factory=lambda: Deadline(0))
-    answered: dict[str, SocketAddress] = field(default_factory=dict)
-
-    def dial(self, host: str, port: int, timeout: Any) -> socket.socket:
-        """Connect to the first address that answers, of those that were checked."""
-        addresses = _by_turns(checked_addresses(host, port, private_hosts=self.private_hosts))
-        if self.answered.get(host) in addresses:
-            addresses.insert(0, self.answered[host])
-        failed: OSError | None = None
-        for at, (family, address) in enumerate(addresses, start=1):
-            connected = socket.socket(family, socket.SOCK_STREAM)
-            limit_s = float(timeout) if isinstance(timeout, int | float) else None
-            try:
-                # Nothing comes back through a broken IPv6, and the whole time would go on it.
-                is_last = at == len(addresses)
-                connected.settimeout(limit_s if is_last else min(limit_s or _TURN_S, _TURN_S))
-                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connected.connect(address)
-                connected.settimeout(limit_s)
-            except OSError as exc:
-                connected.close()
-                failed = exc
-            else:
-                self.answered[host] = (family, address)
-                return connected
-        raise failed or OSError(f"host {host} has no address")
-
-
-def _by_turns(addresses: Sequence[SocketAddress]) -> list[SocketAddress]:
-    """Return addresses so that their families take turns (RFC 8305, section 4)."""
-    families: dict[int, list[SocketAddress]] = {}
-    for each in addresses:
-        families.setdefault(each[0], []).append(each)
-    turns = zip_longest(*families.values())
-    return [each for turn in turns for each in turn if each is not None]
-
-
-class _CheckedConnection(HTTPConnection):
-    def __init__(self, *args: Any, dialler: _Dialler, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._dialler = dialler
-
-    def _new_conn(self) -> socket.socket:
-        return self._dialler.dial(self.host.strip("[]"), self.port or 80, self.timeout)
-
-    def getresponse(self) -> Any:
-        self._dialler.deadline.hold(self.sock)
-        return super().getresponse()
-
-
-class _CheckedTlsConnection(_CheckedConnection, HTTPSConnection):
-    """urllib3 takes host name and SNI from the URL, whatever address the socket is dialled to."""
-
-
-class _CheckedPool(HTTPConnectionPool):
-    ConnectionCls = _CheckedConnection
-
-
-class _CheckedTlsPool(HTTPSConnectionPool):
-    ConnectionCls = _CheckedTlsConnection
-
-
-class _CheckedAdapter(HTTPAdapter):
-    def __init__(self, dialler: _Dialler) -> None:
-        super().__init__(max_retries=0)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": functools.partial(_CheckedPool, dialler=dialler),
-            "https": functools.partial(_CheckedTlsPool, dialler=dialler),
-        }

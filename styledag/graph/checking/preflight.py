@@ -27,6 +27,7 @@ from styledag.models.config import read_config
 from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
 from styledag.scoring.classifier import one_label
+from styledag.scoring.embedding_scorer import check_scorer
 from styledag.style.base_check import Mismatch, mismatches
 from styledag.style.load import style_lines
 from styledag.style.model import Style
@@ -371,6 +372,10 @@ def _check_fit(
             f"{name}: describes images",
             lambda: check_captioner(catalogue.configurations(captioner)),
         )
+    yield checked(
+        f"{name}: embeds images",
+        lambda: check_scorer(catalogue.configurations(style.scores.scorer)),
+    )
     for recipe in recipes or tuple(style.recipes):
         yield from check_training(catalogue, Partition(name, recipe), compute)
 

@@ -21,6 +21,8 @@ class Parts:
         frames: Images in the file, or 0 where their number cannot be read.
         orientation: EXIF orientation, 1 to 8; 0 if the file states none that can be read.
         icc_profile: The colour profile, if there is one and it can be unpacked.
+        gamma: Exponent by which the samples were made of light, where no profile says so; 0 if it
+            is not stated.
         is_negative: Whether ``content`` is the image's negative.
         notes: Reasons for what was ignored.
     """
@@ -31,6 +33,7 @@ class Parts:
     frames: int = 1
     orientation: int = 0
     icc_profile: bytes | None = None
+    gamma: float = 0.0
     is_negative: bool = False
     notes: tuple[str, ...] = ()
 

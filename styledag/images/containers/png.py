@@ -46,6 +46,8 @@ class _Reader:
         self.notes: list[str] = []
         self.exif = self.xmp = 0
         self.icc_profile: bytes | None = None
+        self.gamma = 0.0
+        self.states_colours = False
         self.animated_frames = 0
         self.frame: _Frame | None = None
         self.frames_read = 0
@@ -63,6 +65,8 @@ class _Reader:
             self._read_ancillary(chunk)
 
     def _read_ancillary(self, chunk: _Chunk) -> None:
+        # These count before gAMA, which older readers shall find beside them (section 4.3).
+        self.states_colours |= chunk.name in (b"iCCP", b"sRGB", b"cICP")
         if chunk.name == b"eXIf":
             self.exif = exif_orientation(chunk.data)
         elif chunk.name == b"iTXt" and chunk.data.startswith(_XMP_KEYWORD):
@@ -72,6 +76,8 @@ class _Reader:
             self.icc_profile = unpacked(packed, MOST_PROFILE_BYTES)
             if self.icc_profile is None:
                 self.notes += ["icc_ignored", "icc_damaged"]
+        elif chunk.name == b"gAMA" and len(chunk.data) == 4:
+            self.gamma = int.from_bytes(chunk.data, "big") / 100_000
         elif chunk.name == b"acTL" and len(chunk.data) == 8 and not self.image_data:
             self.animated_frames = int.from_bytes(chunk.data[:4], "big")
         elif chunk.name == b"fcTL" and len(chunk.data) == _FRAME_CONTROL.size:
@@ -104,6 +110,7 @@ def png_parts(content: bytes) -> Parts:
         frames=max(reader.animated_frames, 1),
         orientation=reader.exif or reader.xmp,
         icc_profile=reader.icc_profile,
+        gamma=0.0 if reader.states_colours else reader.gamma,
     ).noting(*reader.notes)
     size = _size(reader.kept)
     if not reader.animated_frames or reader.frame is None or size is None:

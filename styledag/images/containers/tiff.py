@@ -11,6 +11,7 @@ from styledag.errors import ImageError
 from styledag.images.containers.exif import directory
 
 _BITS, _PHOTOMETRIC, _PLANES, _COLOURS, _FORMAT = 258, 262, 284, 320, 339
+_SUBFILE, _BELOW = 254, 330
 _UNSIGNED = 1
 _FORMAT_NAMES = {2: "signed integers", 3: "floating-point numbers", 4: "samples of no stated kind"}
 _WHITE_IS_ZERO = 0
@@ -87,6 +88,22 @@ def stated_samples(tags: Mapping[int, Any]) -> Samples:
         planes=_integers(tags.get(_PLANES, 1))[0],
         colours=_integers(tags.get(_COLOURS, ())) or (),
     )
+
+
+def refuse_preview(content: bytes) -> None:
+    """Refuse a camera's raw file (DNG, NEF, ARW), of which decoders open only a small preview.
+
+    Its first directory is stated to be a reduced version, and the image is in one below it
+    (TIFF 6.0, NewSubfileType; TIFF-EP and DNG, SubIFDs).
+
+    Raises:
+        ImageError: ``unsupported_format``.
+    """
+    tags = {entry.tag: entry.values for entry in directory(content)}
+    is_reduced = any(value & 1 for value in tags.get(_SUBFILE, ())[:1])
+    if is_reduced and _BELOW in tags:
+        detail = "is a camera's raw file, of which only the preview opens: develop it to a TIFF"
+        raise ImageError("unsupported_format", detail)
 
 
 def with_black_at_zero(content: bytes) -> bytes | None:

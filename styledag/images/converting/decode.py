@@ -13,7 +13,7 @@ from styledag.errors import ImageError
 from styledag.images.containers.exif import ORIENTATION
 from styledag.images.containers.parts import Parts, Size
 from styledag.images.containers.read import file_parts
-from styledag.images.containers.tiff import with_black_at_zero
+from styledag.images.containers.tiff import refuse_preview, with_black_at_zero
 from styledag.images.converting.colour import to_srgb
 from styledag.images.converting.formats import formats_for, refusal
 from styledag.images.converting.limits import decoding_limits
@@ -44,7 +44,8 @@ _UPRIGHT_BY = {
     8: _TURN.ROTATE_90,
 }
 _TURNED_BY_DECODER = frozenset({"TIFF"})
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_NO_PIXEL = 128
 _FILLINGS = (b"\x55" * 64, b"\xaa" * 64)
 _SHRUNK_BY_DECODER = frozenset({"JPEG"})
 
@@ -124,12 +125,14 @@ def _decoded(parts: Parts, background: str, scale_of: ScaleOf | None) -> Decoded
             _shrink(file, scale_of(_turned(size, parts.orientation)))
         scale_key_colour(file)
         file.load()
+        if format_name == "JPEG" and _ends_in_grey(file) and not _is_whole(_without_end(parts)):
+            raise ImageError("damaged", "its data end before its pixels, which are grey from there")
         if format_name in _TURNED_BY_DECODER:
             size = file.size
         colours, alpha = split_alpha(file)
         if parts.is_negative:
             colours = ImageChops.invert(colours)
-    rgb, colour_notes = to_srgb(colours, parts.icc_profile)
+    rgb, colour_notes = to_srgb(colours, parts.icc_profile, parts.gamma)
     rgb, alpha = _on_canvas(rgb, alpha, parts)
     opaque = composite(rgb, alpha, ImageColor.getrgb(background))
     return DecodedImage(
@@ -142,23 +145,38 @@ def _decoded(parts: Parts, background: str, scale_of: ScaleOf | None) -> Decoded
 
 
 def _with_end(parts: Parts) -> Parts | None:
-    """Return a JPEG whose end marker alone is missing with it; ``None`` for any other file.
+    """Return a JPEG whose end marker alone is missing with it; ``None`` for any other file."""
+    if not parts.content.startswith(_JPEG_START) or not _is_whole(parts.content):
+        return None
+    return replace(parts, content=parts.content + _JPEG_END).noting("end_missing")
+
+
+def _ends_in_grey(file: Image.Image) -> bool:
+    """Return whether a JPEG's last pixel is what its decoder puts in place of one it lacks."""
+    return file.getpixel((file.width - 1, file.height - 1)) in (_NO_PIXEL, (_NO_PIXEL,) * 3)
+
+
+def _without_end(parts: Parts) -> bytes:
+    """Return a JPEG up to its end marker, which no byte of its scans can be taken for."""
+    scan = parts.content.find(_JPEG_SCAN)
+    end = parts.content.find(_JPEG_END, max(scan, 0))
+    return parts.content if end < 0 else parts.content[:end]
+
+
+def _is_whole(content: bytes) -> bool:
+    """Return whether a JPEG without its end marker has all its pixels.
 
     What is read for pixels that are missing would come from the bytes put in their place, so the
     pixels are all there if they are the same whatever those bytes are.
     """
-    if not parts.content.startswith(_JPEG_START):
-        return None
     pixels = []
     for filling in _FILLINGS:
         try:
-            with _open(parts.content + filling + _JPEG_END) as file:
+            with _open(content + filling + _JPEG_END) as file:
                 pixels.append(file.tobytes())
         except _DECODER_ERRORS:
-            return None
-    if pixels[0] != pixels[1]:
-        return None
-    return replace(parts, content=parts.content + _JPEG_END).noting("end_missing")
+            return False
+    return pixels[0] == pixels[1]
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
@@ -167,6 +185,7 @@ def _open(content: bytes) -> ImageFile.ImageFile:
 
 def _parts_of_any(content: bytes) -> Parts:
     """Return the parts of a file as its decoder sees them, or of the negative that it can open."""
+    refuse_preview(content)
     try:
         return _parts_by_decoder(content)
     except UnidentifiedImageError:

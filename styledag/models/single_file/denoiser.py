@@ -1,6 +1,6 @@
 """The denoiser of a single file under diffusers' names, in place of a base's own."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +8,10 @@ from styledag.errors import ModelError
 from styledag.models.config import read_config
 from styledag.models.files import assets_folder
 from styledag.models.single_file.names import UNET_PREFIX, unet_name
-from styledag.models.single_file.recognise import check_discrete, check_marked_training
+from styledag.models.single_file.recognise import MARKS, check_discrete, check_marked_training
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
-from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
+from styledag.tensors.layout import CONFIG_FILE, FILE_SUFFIXES, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _CODE = 1
 """Raise it when the same file gives another one."""
-_SUFFIX = ".safetensors"
 _PREFIXES = (UNET_PREFIX, "transformer.")
 """What the denoiser's names may start with in a file."""
 
@@ -33,12 +32,12 @@ def check_denoiser_file(path: Path) -> None:
     """
     from styledag.tensors.reader import open_tensors
 
-    if path.suffix != _SUFFIX or not path.is_file():
+    if path.suffix.lower() not in FILE_SUFFIXES or not path.is_file():
         raise ModelError(
-            f"denoiser {path} is no {_SUFFIX} file that is there: name one, or remove denoiser to "
-            "train the base's own"
+            f"denoiser {path} is no {FILE_SUFFIXES[0]} file that is there: name one, or remove "
+            "denoiser to train the base's own"
         )
-    with open_tensors(path) as reader:
+    with open_tensors(path, choose=_chosen) as reader:
         if any("lora" in name for name in reader.specs):
             raise ModelError(
                 f"denoiser {path} is a LoRA, which changes a denoiser and is none: name the whole "
@@ -55,7 +54,7 @@ def check_denoiser(path: Path, config: Path) -> None:
     from styledag.tensors.reader import open_tensors
 
     check_denoiser_file(path)
-    with open_tensors(path) as reader:
+    with open_tensors(path, choose=_chosen) as reader:
         _converted(reader, config, meta=True)
 
 
@@ -71,7 +70,7 @@ def check_denoiser_training(path: Path, scheduler: Path) -> None:
     """
     from styledag.tensors.reader import open_tensors
 
-    with open_tensors(path) as reader:
+    with open_tensors(path, choose=_chosen) as reader:
         check_discrete(reader)
         check_marked_training(reader, read_config(scheduler), f"the base's {scheduler}")
 
@@ -103,7 +102,7 @@ def denoiser_folder(path: Path, config: Path) -> Path:
     whole = folder / WEIGHTS_FILE
     if whole.is_file():
         return folder
-    with open_tensors(path) as reader:
+    with open_tensors(path, choose=_chosen) as reader:
         tensors = _converted(reader, config, meta=False)
         check_finite(tensors, path)
         partial = whole.with_name(f"{WEIGHTS_FILE}.partial")
@@ -113,6 +112,22 @@ def denoiser_folder(path: Path, config: Path) -> Path:
     return folder
 
 
+def _prefix(names: Collection[str]) -> str:
+    """Return what the denoiser's names in a file start with; empty where the file has no other."""
+    counts = {each: sum(name.startswith(each) for name in names) for each in _PREFIXES}
+    prefix = max(counts, key=counts.__getitem__)
+    return prefix if counts[prefix] else ""
+
+
+def _chosen(names: Collection[str]) -> list[str]:
+    """Return the names of the denoiser in a file, and of the marks of its training.
+
+    Text encoders beside it are often 8-bit, which are not read.
+    """
+    prefix = _prefix(names)
+    return [name for name in names if name.startswith(prefix) or name in MARKS]
+
+
 def _converted(reader: "TensorReader", config: Path, *, meta: bool) -> "dict[str, Tensor]":
     """Return a file's denoiser by diffusers' names; of the header's shapes alone on ``meta``."""
     import torch
@@ -120,19 +135,14 @@ def _converted(reader: "TensorReader", config: Path, *, meta: bool) -> "dict[str
 
     settings = read_config(config / CONFIG_FILE)
     kind = str(settings.get("_class_name"))
+    prefix = _prefix(reader.specs)
     own = {
-        name: torch.empty(spec.shape, dtype=spec.dtype, device="meta")
+        name.removeprefix(prefix): torch.empty(spec.shape, dtype=spec.dtype, device="meta")
         if meta
         else reader.read(name)
         for name, spec in reader.specs.items()
+        if name.startswith(prefix) and name not in MARKS
     }
-    prefix = max(_PREFIXES, key=lambda each: sum(name.startswith(each) for name in own))
-    if any(name.startswith(prefix) for name in own):
-        own = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in own.items()
-            if name.startswith(prefix)
-        }
     expected = {
         name: tuple(each.shape) for name, each in _made(kind, settings).state_dict().items()
     }

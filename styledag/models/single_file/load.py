@@ -22,7 +22,7 @@ from styledag.models.single_file.recognise import (
 )
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
-from styledag.tensors.layout import CONFIG_FILE, is_weights
+from styledag.tensors.layout import CONFIG_FILE, FILE_SUFFIXES, is_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _CODE = 2
 """Raise it when the same file gives another folder."""
-_SUFFIX = ".safetensors"
 _FOLDER = "pipeline"
 _SCHEDULER = "scheduler/scheduler_config.json"
 _PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -56,14 +55,15 @@ def single_file_folder(path: Path, *, config: str | None, project: Path) -> Path
             configurations, or contains NaN; with the remedy.
         StorageError: If the folder cannot be written.
     """
-    if path.suffix.lower() != _SUFFIX:
+    if path.suffix.lower() not in FILE_SUFFIXES:
         is_gguf = path.suffix.lower() == ".gguf"
         raise ModelError(
-            f"{path} is no {_SUFFIX} file, and GGUF's quantised weights are not read: name the "
-            "model that it was made from"
+            f"{path} is no {FILE_SUFFIXES[0]} file, and GGUF's quantised weights are not read: "
+            "name the model that it was made from"
             if is_gguf
-            else f"{path} is no {_SUFFIX} file, and pickled checkpoints are not read, since they "
-            "can run code: convert it to safetensors, or name a folder in diffusers' layout"
+            else f"{path} is no {FILE_SUFFIXES[0]} file, and pickled checkpoints are not read, "
+            "since they can run code: convert it to safetensors, or name a folder in diffusers' "
+            "layout"
         )
     given = _given(config, project)
     key = item_key(code=_CODE, file=_state([path]), config=config, given=_state(_small(given)))

@@ -16,6 +16,8 @@ _CONTEXT = f"{names.UNET_PREFIX}input_blocks.1.1.transformer_blocks.0.attn2.to_k
 _WIDTH_V1 = 768
 _CONTINUOUS = ("edm_mean", "edm_vpred.sigma_max")
 """Tensors of files whose UNet was trained on a continuous noise level (CosXL, Playground 2.5)."""
+MARKS = (names.V_PREDICTION, names.ZERO_SNR, *_CONTINUOUS)
+"""Names of all tensors that state how a UNet was trained."""
 _READ = "Stable Diffusion 1.x, 2.x and XL are read as single files"
 
 
@@ -92,7 +94,7 @@ def recognise(reader: "TensorReader") -> Recognised:
         )
     check_whole(reader, xl=kind == "xl_base")
     stated = reader.metadata.get("modelspec.architecture", "")
-    predicts = reader.metadata.get("modelspec.prediction_type", "")
+    predicts = _stated_prediction(reader)
     if names.V_PREDICTION in reader.specs:
         predicts = "v"
     if kind == "xl_base" or stated == XL:
@@ -118,7 +120,7 @@ def stated_training(reader: "TensorReader", architecture: str) -> Mapping[str, A
             Those of 2.x state by themselves what the UNet predicts.
     """
     stated = dict(marked_training(reader))
-    if reader.metadata.get("modelspec.prediction_type", "").startswith("v"):
+    if _stated_prediction(reader).startswith("v"):
         stated["prediction_type"] = "v_prediction"
     if "rescale_betas_zero_snr" in stated:
         # Drawing begins with noise alone, which only the last timestep is (Lin et al. 2024,
@@ -155,6 +157,12 @@ def check_marked_training(reader: "TensorReader", scheduler: Mapping[str, Any], 
                 f"{reader.path} states {key} {value!r} by its marking tensors, but {where} states "
                 f"{scheduler.get(key)!r}: name a scheduler that states {key} {value!r} too"
             )
+
+
+def _stated_prediction(reader: "TensorReader") -> str:
+    """Return what a header states that the UNet predicts: ModelSpec's key, or ComfyUI's own."""
+    stated = (reader.metadata.get(f"modelspec.{key}") for key in ("prediction_type", "predict_key"))
+    return next(filter(None, stated), "")
 
 
 def _second(reader: "TensorReader", stated: str, predicts: str) -> str:

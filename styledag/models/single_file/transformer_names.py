@@ -6,8 +6,9 @@ ComfyUI reads. diffusers ships only the opposite direction;
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _BLOCK = re.compile(r"(\w+)\.(\d+)\.(.+)")
 
@@ -19,7 +20,7 @@ class TransformerNames:
     Layers that no table has are named alike.
 
     Attributes:
-        architecture: The family's name in a file's header.
+        architecture: Returns a transformer's name in a file's header by its ``config.json``.
         implementation: Where the original code is.
         layers: Names of layers outside of blocks, by those in diffusers.
         lists: Names of lists of blocks, by those in diffusers.
@@ -29,7 +30,7 @@ class TransformerNames:
         norm_weight: What the weight of a layer is called whose original name ends in ``_norm``.
     """
 
-    architecture: str
+    architecture: Callable[[Mapping[str, Any]], str]
     implementation: str
     layers: Mapping[str, str]
     lists: Mapping[str, str]
@@ -60,8 +61,21 @@ class TransformerNames:
         return layers.index(layer) if layer in layers else 0
 
 
+# Programs go by the header's architecture and not by tensors: SwarmUI, whose names these are, draws
+# a file of an architecture that it does not know as whatever its tensors are most like.
+def _sd3_architecture(config: Mapping[str, Any]) -> str:
+    if not config.get("qk_norm"):
+        return "stable-diffusion-v3-medium"
+    return f"stable-diffusion-v3.5-{'medium' if config.get('dual_attention_layers') else 'large'}"
+
+
+def _klein_architecture(config: Mapping[str, Any]) -> str:
+    size = {24: "-4b", 32: "-9b"}.get(config.get("num_attention_heads", 0), "")
+    return f"flux.2-klein{size}"
+
+
 _SD3 = TransformerNames(
-    architecture="stable-diffusion-v3",
+    architecture=_sd3_architecture,
     implementation="https://github.com/Stability-AI/sd3.5",
     layers={
         "pos_embed.pos_embed": "pos_embed",
@@ -105,7 +119,7 @@ _SD3 = TransformerNames(
     swapped=("norm_out.linear", "norm1_context.linear"),
 )
 _FLUX2 = TransformerNames(
-    architecture="flux-2-klein",
+    architecture=_klein_architecture,
     implementation="https://github.com/black-forest-labs/flux2",
     layers={
         "x_embedder": "img_in",
@@ -158,7 +172,7 @@ _Z_IMAGE_BLOCK = {
 }
 _Z_IMAGE_LISTS = ("noise_refiner", "context_refiner", "layers")
 _Z_IMAGE = TransformerNames(
-    architecture="z-image",
+    architecture=lambda _: "z-image",
     implementation="https://github.com/Tongyi-MAI/Z-Image",
     layers={
         "all_x_embedder.2-1": "x_embedder",

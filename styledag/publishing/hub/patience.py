@@ -117,7 +117,7 @@ def _asked_wait_s(error: "HfHubHTTPError") -> float | None:
     limit = parse_ratelimit_headers(headers)
     if error.response.status_code == 429 and limit is not None and limit.remaining == 0:
         return float(limit.reset_in_seconds)
-    return retry_after_s(headers.get("Retry-After"))
+    return retry_after_s(headers.get("Retry-After"), date=headers.get("Date"))
 
 
 def _backoff_s(attempt: int) -> float:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
 
 _PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+_CLIP_L = (768, 12)
+"""Width and layers of CLIP's text encoder in Stable Diffusion 1.x and XL."""
 PIECE_ELEMENTS = 1 << 22
 """Elements that are read at a time."""
 
@@ -71,7 +73,8 @@ class PipelineParts:
         size = unet.get("sample_size") or (128 if names.is_xl(self.configs) else 64)
         height, width = (size, size) if isinstance(size, int) else size
         factor = 1 << (len(vae["block_out_channels"]) - 1)
-        is_wide = names.is_xl(self.configs) and bool(vae.get("force_upcast"))
+        # As diffusers has it where a configuration, such as a single file's, does not state it.
+        is_wide = names.is_xl(self.configs) and bool(vae.get("force_upcast", True))
         return {
             **({"modelspec.vae_dtype": "bf16,fp32"} if is_wide else {}),
             "modelspec.architecture": architecture_of(self.configs),
@@ -161,6 +164,7 @@ def open_parts(
             if name is not None:
                 parts.readers[part, name] = reader, file_name
     _check_family(pipeline, parts.configs)
+    _check_layers(pipeline, parts.configs["text_encoder"])
     return parts
 
 
@@ -175,6 +179,19 @@ def _check_family(pipeline: Path, configs: Mapping[str, Mapping[str, Any]]) -> N
         raise ModelError(
             f"{pipeline} is no Stable Diffusion 1.x, 2.x or XL (its UNet is a {classes['unet']}, "
             f"its autoencoder a {classes['vae']}): export it in diffusers' format instead"
+        )
+
+
+def _check_layers(pipeline: Path, config: Mapping[str, Any]) -> None:
+    """Check that a text encoder of Stable Diffusion 1.x has all layers that programs make of it.
+
+    Without the last one, as diffusers' users skip it, they would read weights that are in no file.
+    """
+    size, layers = config.get("hidden_size", 0), config.get("num_hidden_layers", _CLIP_L[1])
+    if size == _CLIP_L[0] and layers < _CLIP_L[1]:
+        raise ModelError(
+            f"the text encoder of {pipeline} has {layers} layers (CLIP skip), and that of single "
+            f"files {_CLIP_L[1]}: export in diffusers' format instead, or name a base that has all"
         )
 
 

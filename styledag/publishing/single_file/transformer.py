@@ -67,7 +67,7 @@ class Transformer:
     def technical(self) -> dict[str, str]:
         """Return what a header states beside title and description."""
         return {
-            "modelspec.architecture": self.names.architecture,
+            "modelspec.architecture": self.names.architecture(self.config),
             "modelspec.implementation": self.names.implementation,
             "modelspec.resolution": _RESOLUTION,
         }

@@ -60,6 +60,21 @@ def test_a_thumbnail_that_a_wiki_cannot_draw_says_nothing_of_its_server(
     assert site.asked["/0.png"] == 2
 
 
+@pytest.mark.parametrize("status", [400, 429])
+def test_a_width_that_wikimedia_does_not_serve_says_nothing_of_its_server(
+    workspace: Workspace, sleeper: Sleeper, status: int
+) -> None:
+    words = b"<h1>Error</h1><p>Use thumbnail steps listed on https://w.wiki/GHai. (a765913)</p>"
+    routes: dict[str, Any] = {f"/{n}.png": Reply(words, status) for n in range(6)}
+    with serving({**routes, "/a.png": image()}) as site, client(workspace, sleeper) as http:
+        errors = [refusal(http.image, f"{site.url}/{n}.png") for n in range(6)]
+        http.image(f"{site.url}/a.png")
+        assert max(site.asked.values()) == 1
+    assert {each.reason for each in errors} == {"thumbnail_width"}
+    assert not is_transient("thumbnail_width")
+    assert "originals: true" in errors[0].detail
+
+
 def test_a_challenge_in_place_of_a_robots_txt_forbids_nothing(
     workspace: Workspace, sleeper: Sleeper
 ) -> None:

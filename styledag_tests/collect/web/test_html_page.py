@@ -60,6 +60,44 @@ def test_the_largest_image_is_found_where_it_really_is(html: str, expected: str)
     assert [image.url for image in parsed(html).images("img")] == [expected]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<source type="image/jxl" srcset="b.jxl 2000w">',
+        '<source type="image/svg+xml" srcset="b.svg">',
+        '<source type="video/mp4" srcset="b.mp4">',
+        '<source type="image/jxl; q=1" data-srcset="b.jxl 2000w">',
+    ],
+)
+def test_a_source_of_a_type_that_is_not_opened_counts_after_those_that_are(source: str) -> None:
+    assert [image.url[-5:] for image in parsed(f"<picture>{source}<img></picture>").images("img")]
+    for rest in ('<img src="a.png">', '<source type=image/webp srcset="a.png"><img src=s.png>'):
+        [image] = parsed(f"<picture>{source}{rest}</picture>").images("img")
+        assert image.url == "https://example.org/wiki/a.png"
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ('<img src="s.png" data-src="a_{width}x.png" data-widths="[180, 1080, 540]">', "a_1080x"),
+        ('<img src="a.png" data-src="b_{width}x.png">', "a"),
+        ('<img src="a.png" data-src="{{ item.image }}">', "a"),
+        ('<img src="${item.image}" data-original="a.png">', "a"),
+        ('<div data-bgset="s.png 300w, a.png 900w"></div>', "a"),
+        ('<img src="%7B3F25%7D/a.png">', "%7B3F25%7D/a"),
+    ],
+)
+def test_what_a_script_is_to_fill_in_is_no_address(html: str, expected: str) -> None:
+    [image] = parsed(html).images("img, div")
+    assert image.url == f"https://example.org/wiki/{expected}.png"
+
+
+def test_an_image_that_only_a_script_can_address_is_counted() -> None:
+    page = parsed('<img src="{{ item.image }}"><img data-src="x_{width}x.png">')
+    assert not page.images("img")
+    assert page.without_address("img") == 2
+
+
 def test_a_link_to_the_original_may_be_selected_as_the_image() -> None:
     html = '<a class="original" href="full.png"><img src="small.png"></a>'
     [found] = parsed(html).images("a.original")

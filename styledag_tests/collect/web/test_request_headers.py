@@ -68,6 +68,60 @@ def test_cookies_go_where_their_file_says(tmp_path: Path) -> None:
     assert "Cookie" not in made.of("https://example.com/")
 
 
+@pytest.mark.parametrize(
+    ("line", "asked", "cookie"),
+    [
+        (
+            "example.org	TRUE	/	FALSE	4102444800	a	1",
+            "http://www.example.org/",
+            "a=1",
+        ),
+        (
+            ".example.org	FALSE	/	FALSE	4102444800	a	1",
+            "http://www.example.org/",
+            "a=1",
+        ),
+        (
+            "example.org	FALSE	/	FALSE	4102444800	a	1",
+            "http://www.example.org/",
+            None,
+        ),
+        (
+            "#HttpOnly_.example.org	TRUE	/	TRUE	0	a	1",
+            "https://example.org/",
+            "a=1",
+        ),
+        (".example.org	true	/	true	-1	a	1", "https://example.org/", "a=1"),
+        (".example.org	true	/	true		a	1", "http://example.org/", None),
+        (
+            ".example.org	TRUE	/	FALSE	1893456000.25	a	1",
+            "http://example.org/",
+            "a=1",
+        ),
+        (".example.org	TRUE	/	FALSE	4102444800	a	", "http://example.org/", "a="),
+        (".example.org	TRUE	/	FALSE	4102444800	a", "http://example.org/", "a="),
+        (".example.org	TRUE	/	FALSE	1000000000	a	1", "http://example.org/", None),
+        ("localhost	FALSE	/	FALSE	0	a	1", "http://localhost:8080/", "a=1"),
+    ],
+)
+@pytest.mark.parametrize("head", ["", "\ufeff# HTTP Cookie File\r\n\r\n", "# Exported by x\n"])
+def test_cookies_are_read_as_browsers_extensions_write_them(
+    tmp_path: Path, head: str, line: str, asked: str, cookie: str | None
+) -> None:
+    (tmp_path / "cookies.txt").write_text(f"{head}{line}\n", encoding="utf-8")
+    assert headers(tmp_path, cookies="cookies.txt").of(asked).get("Cookie") == cookie
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['[{"name": "a"}]', "a=1; b=2", ".x.org	TRUE	/	TRUE	soon	a	1", "<html>"],
+)
+def test_a_file_of_another_format_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "cookies.txt").write_text(content)
+    with pytest.raises(StyleFileError, match=r"cookies\.txt is no readable file of cookies"):
+        headers(tmp_path, cookies="cookies.txt")
+
+
 def test_the_user_agent_and_the_referer_can_be_set(tmp_path: Path) -> None:
     page = "https://example.org/wiki/page?id=1"
     made = headers(tmp_path).of("https://example.org/a.png", referer=page)

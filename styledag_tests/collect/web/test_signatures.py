@@ -4,6 +4,11 @@ import pytest
 
 from styledag.collect.web.signatures import without_signature
 
+PATREON = "https://c10.patreonusercontent.com/1.png"
+TIKTOK = "https://p16.tiktokcdn.com/1.jpeg"
+COS = "https://b-125.cos.ap-guangzhou.myqcloud.com/a.png"
+AKAMAI = "https://x.akamaized.net/a.jpg"
+WIXMP = "https://images-wixmp-ed30.wixmp.com/f/a.png"
 FRONT = "https://d1.cloudfront.net/a.png"
 BLOB = "https://x.blob.core.windows.net/c/a.png"
 S3 = "https://b.s3.amazonaws.com/a.png"
@@ -21,6 +26,15 @@ S3 = "https://b.s3.amazonaws.com/a.png"
             "https://cdn.discordapp.com/a/1/a.png?",
         ),
         ("https://a.org/a.png?token=abc&expires=17&width=800", "https://a.org/a.png?width=800"),
+        ("https://c10.patreonusercontent.com/1.png?token-hash=a&token-time=17", PATREON),
+        ("https://p16.tiktokcdn.com/1.jpeg?x-expires=17&x-signature=a%3D", TIKTOK),
+        (
+            f"{COS}?q-sign-algorithm=sha1&q-ak=A&q-sign-time=1%3B2&q-key-time=1%3B2"
+            "&q-header-list=host&q-url-param-list=&q-signature=a&imageMogr2/thumbnail/500x",
+            f"{COS}?imageMogr2/thumbnail/500x",
+        ),
+        ("https://x.akamaized.net/a.jpg?w=9&hdnts=exp=1~acl=/*~hmac=ab", f"{AKAMAI}?w=9"),
+        ("https://images-wixmp-ed30.wixmp.com/f/a.png?token=eyJ0.e.Q", WIXMP),
     ],
 )
 def test_a_signature_is_left_out(url: str, lasting: str) -> None:
@@ -35,6 +49,8 @@ def test_a_signature_is_left_out(url: str, lasting: str) -> None:
         "https://a.org/a.png?ex=1&is=2&hm=3",
         "https://a.org/a.png?signature=red&page=2",
         "https://a.org/a.png?expires=1",
+        "https://a.org/a.png?token=red&e=1",
+        "https://wixmp.com.example/a.png?token=1",
         "https://a.org/pic.php?id=5&se=3",
         "http://[bad/a.png?ex=1&is=2&hm=3",
     ],

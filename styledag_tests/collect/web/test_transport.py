@@ -6,7 +6,9 @@ import http.client
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ import requests
 import urllib3
 
 from styledag.collect.web.transport import Transport
-from styledag.errors import FetchError, is_transient
+from styledag.errors import FetchError, SourceError, is_transient
 from styledag.loopback import served
 from styledag_tests.collect.servers import Reply, serving
 
@@ -94,9 +96,76 @@ def transport() -> Iterator[Transport]:
 def test_a_certificate_that_nobody_vouches_for_is_refused(
     site: TlsSite, transport: Transport
 ) -> None:
-    with pytest.raises(FetchError, match=r"self.signed certificate \(tls_failed\)"):
+    with pytest.raises(
+        FetchError,
+        match=r"self.signed certificate; if you trust it, let REQUESTS_CA_BUNDLE .* \(tls_failed\)",
+    ):
         transport.get(site.url, {}, max_bytes=10)
     assert not site.hosts
+
+
+def test_a_clock_that_is_behind_makes_no_address_untrusted_for_good(transport: Transport) -> None:
+    early = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    early.reason = "CERTIFICATE_VERIFY_FAILED"
+    early.verify_code, early.verify_message = 9, "certificate is not yet valid"
+    error = requests.exceptions.SSLError()
+    error.__cause__ = urllib3.exceptions.SSLError()
+    error.__cause__.__cause__ = early
+    found = transport._error(error)
+    assert isinstance(found, FetchError)
+    assert is_transient(found.reason)
+    assert "set this machine's clock" in found.detail
+
+
+def test_an_authority_of_the_own_network_is_named_by_the_environment(
+    site: TlsSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(site.certificate))
+    transport = Transport(timeout_s=60, private_hosts=(HOST,))
+    assert transport.get(site.url, {}, max_bytes=10).body == b"x"
+    transport.close()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+    with pytest.raises(SourceError, match=r"names /no/such\.pem, which is not there"):
+        Transport(timeout_s=60)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_handshake_that_breaks_off_may_succeed_later(transport: Transport, reset: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            connected, _ = server.accept()
+            connected.recv(9_999)
+            if reset:
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connected.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        own = Transport(timeout_s=60, private_hosts=("127.0.0.1",))
+        with pytest.raises(FetchError) as caught:
+            own.get(f"https://127.0.0.1:{server.getsockname()[1]}/", {}, max_bytes=10)
+        thread.join()
+        own.close()
+    assert is_transient(caught.value.reason)
+
+
+def test_a_host_that_has_answered_is_there_whatever_the_resolver_says_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(*_args: Any, **_kwargs: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "nodename nor servname provided, or not known")
+
+    transport = Transport(timeout_s=60, private_hosts=("localhost",))
+    with serving({"/": Reply(b"page", headers={"Connection": "close"})}) as site:
+        url = site.url.replace("127.0.0.1", "localhost")
+        assert transport.get(url, {}, max_bytes=99).body == b"page"
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+        for asked, reason in ((url, "host_not_resolved"), ("http://other/", "host_not_found")):
+            with pytest.raises(FetchError) as caught:
+                transport.get(asked, {}, max_bytes=99)
+            assert caught.value.reason == reason
+    transport.close()
 
 
 def test_the_urls_name_is_what_the_server_and_the_certificate_see(

@@ -38,6 +38,10 @@ def test_each_model_of_each_family_is_whole_or_refused_by_its_tensor(folder: Pat
         save_file(whole | {name: whole[name].to(torch.int8)}, path)
         with pytest.raises(ModelError, match=r"stored as torch\.int8, which is no floating dtype"):
             check()
+        if not part.startswith("text_encoder"):
+            save_file(whole | {"further.weight": torch.zeros(1)}, path)
+            with pytest.raises(ModelError, match=r"'further\.weight' is none of its model's"):
+                check()
 
 
 def test_a_variant_is_looked_up_where_a_part_has_it(base: Path, tmp_path: Path) -> None:

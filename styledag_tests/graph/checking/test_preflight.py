@@ -100,6 +100,10 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         changed_unet(lambda tensors: tensors.update({"conv_in.bias": torch.zeros(3, 1)})),
         r"tensor 'conv_in\.bias' has the shape \[3, 1\] in place of \[\d+\]",
     ),
+    "a tensor too many": (
+        changed_unet(lambda tensors: tensors.update({"motion.weight": torch.zeros(1)})),
+        r"base/unet does not fit its config\.json: tensor 'motion\.weight' is none of its model's",
+    ),
     "integers": (
         changed_unet(
             lambda tensors: tensors.update({"conv_in.bias": tensors["conv_in.bias"].char()})
@@ -126,6 +130,10 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "single file": (single_file, "model.safetensors contains no unet.*name a whole checkpoint"),
     "pickled file": (pickled_file, r"all\.ckpt is no \.safetensors file.*convert it"),
     "scorer": (broken_scorer, "scorer holds no model"),
+    "scorer that sees nothing": (
+        lambda root: edit(root, r"(scorer: \{model: ).*\}", r"\1base/text_encoder}"),
+        "text_encoder is a CLIPTextModel, which embeds no images: name a scorer",
+    ),
     "captioner": (
         lambda root: edit(root, r"(captioner: \{model: [^}]*)/blip", r"\1/clip"),
         "captioner .*/clip is a clip, which describes no images: name a BLIP",

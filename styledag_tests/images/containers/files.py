@@ -85,6 +85,7 @@ def tiff(
 ) -> bytes:
     """An uncompressed TIFF of one strip; further tags by the names below, as SHORTs."""
     numbers = {"sample_format": 339, "extra": 338, "planar": 284, "colours": 320, "turn": 274}
+    numbers |= {"subfile": 254, "below": 330}
     shorts = {
         256: (size[0],),
         257: (size[1],),

@@ -133,3 +133,28 @@ def test_a_smaller_decode_is_as_good_as_the_scale_asks_for() -> None:
     image = decode_image(content, background="#ffffff", max_pixels=10**6, scale_of=quarter)
     assert asked == [(400, 800)]
     assert (image.size, image.image.size) == ((400, 800), (100, 200))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"subsampling": 2}])
+def test_an_image_that_a_program_has_closed_too_early_is_damaged(
+    mode: str, options: dict[str, bool]
+) -> None:
+    content = saved(noisy(1, (128, 128)).convert(mode), "JPEG", quality=95, **options)
+    cut = content[: len(content) // 2] + b"\xff\xd9"
+    assert refusal_of(cut) == "damaged"
+    assert refusal_of(cut + content) == "damaged"
+    at = content.index(b"\xff\xc0") + 5
+    taller = content[:at] + (300).to_bytes(2, "big") + content[at + 2 :]
+    assert refusal_of(taller) == "damaged"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_an_image_may_end_in_grey(mode: str, options: dict[str, bool]) -> None:
+    image = noisy(1, (128, 128)).convert(mode)
+    image.paste(128 if mode == "L" else (128,) * 3, (0, 64, 128, 128))
+    content = saved(image, "JPEG", quality=95, **options)
+    assert decode(content).notes == decode(content + b"behind").notes == ()
+    assert decode(content).image.getpixel((127, 127)) == (128,) * 3
+    assert decode(content[:-2]).notes == ("end_missing",)

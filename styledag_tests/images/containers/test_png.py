@@ -3,7 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from styledag_tests.images.containers.files import (
     BACKGROUND,
@@ -22,6 +22,8 @@ from styledag_tests.images.containers.files import (
 from styledag_tests.images.images import plain, saved
 
 ZEROS = bytes(2 << 20)
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -170,3 +172,48 @@ def test_grey_of_every_depth_has_its_whole_range(depth: int) -> None:
     found = decode(png(3, 1, depth, 0, b"\x00" + row)).image
     expected = [round(int(value) * 255 / most) for value in values]
     assert [found.getpixel((x, 0))[0] for x in range(3)] == expected
+
+
+def gamma_of(value: float) -> bytes:
+    return chunk(b"gAMA", struct.pack(">L", round(value * 100_000)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+@pytest.mark.parametrize(
+    ("gamma", "level", "expected"),
+    [
+        # By hand: (128 / 255) ** 1.8 = 0.2891 of the light, which sRGB states as 0.5744.
+        (1 / 1.8, 128, 146),
+        (1.0, 128, 188),
+        (1.0, 0, 0),
+        (0.3, 255, 255),
+        (1 / 2.2, 128, 128),
+    ],
+)
+def test_an_exponent_other_than_srgbs_is_undone(
+    mode: str, gamma: float, level: int, expected: int
+) -> None:
+    image = Image.new("RGB", (2, 2), (level,) * 3)
+    image = image.quantize(2) if mode == "P" else image.convert(mode)
+    decoded = decode(png_with(gamma_of(gamma), image=image))
+    assert set(colours(decoded.image)) == {(expected,) * 3}
+    assert ("gamma_applied" in decoded.notes) == (gamma != 1 / 2.2)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        (gamma_of(1.0), chunk(b"sRGB", b"\x00")),
+        (chunk(b"cICP", bytes((1, 13, 0, 1))), gamma_of(1.0)),
+        (gamma_of(1.0), chunk(b"iCCP", b"x\x00\x00" + zlib.compress(SRGB))),
+        (gamma_of(0),),
+        (gamma_of(40_000),),
+        (chunk(b"gAMA", b"\x00\x01"),),
+        (chunk(b"gAMA", struct.pack(">L", 100_000), crc=1),),
+    ],
+)
+def test_an_exponent_beside_a_stated_space_or_beyond_sense_changes_nothing(
+    chunks: tuple[bytes, ...],
+) -> None:
+    image = Image.new("RGB", (2, 2), (128, 64, 32))
+    assert set(colours(decode(png_with(*chunks, image=image)).image)) == {(128, 64, 32)}

@@ -137,3 +137,12 @@ def test_the_orientation_tag_is_applied_once(orientation: int) -> None:
     at = {1: (0, 0), 3: (2, 1), 6: (1, 0), 8: (0, 2)}[orientation]
     assert image.image.getpixel(at) == RED
     assert image.size == image.image.size == ((3, 2) if orientation < 5 else (2, 3))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_preview_of_a_cameras_raw_file_is_not_its_image(order: str) -> None:
+    preview = tiff(bytes(12), (2, 2), (8, 8, 8), 2, order=order, subfile=(1,), below=(1_000,))
+    with pytest.raises(ImageError, match="unsupported_format: is a camera's raw file"):
+        decode(preview)
+    for tags in ({"subfile": (1,)}, {"subfile": (0,), "below": (1_000,)}, {"below": (1_000,)}):
+        assert decode(tiff(bytes(12), (2, 2), (8, 8, 8), 2, order=order, **tags)).size == (2, 2)

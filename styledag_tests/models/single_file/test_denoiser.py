@@ -113,16 +113,41 @@ def test_names_of_diffusers_are_read_and_convert_to_the_same_version(
     folder_of: Callable[[str], Path], store: Store, tmp_path: Path
 ) -> None:
     own = folder_of("sana")
-    file = shutil.copy(own / "transformer" / WEIGHTS, tmp_path / "plain.safetensors")
+    file = shutil.copy(own / "transformer" / WEIGHTS, tmp_path / "plain.sft")
     named = {f"transformer.{each}": it for each, it in load_file(file).items()}
     save_file(named, tmp_path / "named.safetensors")
     versions = {
         resolve_model(
             reference_to(own, tmp_path / name), project=tmp_path, items=store.items
         ).version
-        for name in ("plain.safetensors", "named.safetensors")
+        for name in ("plain.sft", "named.safetensors")
     }
     assert len(versions) == 1
+
+
+@pytest.mark.parametrize("denoiser_too", [False, True])
+def test_text_encoders_beside_it_may_be_of_eight_bits_and_it_may_not(
+    folder_of: Callable[[str], Path],
+    community: Callable[[str, str], Path],
+    store: Store,
+    tmp_path: Path,
+    denoiser_too: bool,
+) -> None:
+    """As in ``sd3.5_medium_incl_clips_t5xxlfp8scaled.safetensors``, which ComfyUI's users have."""
+    path = community("stable_diffusion_3", "model.diffusion_model.")
+    tensors = load_file(path)
+    tensors["text_encoders.t5xxl.transformer.shared.weight"] = torch.ones(4, 4)
+    eight = "" if denoiser_too else "text_encoders."
+    for name in [each for each in tensors if each.startswith(eight)]:
+        tensors[name] = tensors[name].to(torch.float8_e4m3fn)
+    save_file(tensors, path)
+    reference = reference_to(folder_of("stable_diffusion_3"), path)
+    if denoiser_too:
+        with pytest.raises(ModelError, match=r"F8_E4M3.*: name the same model in float32, bfl"):
+            check_model(reference, project=tmp_path)
+        return
+    check_model(reference, project=tmp_path, values=True)
+    assert resolve_model(reference, project=tmp_path, items=store.items).version
 
 
 def test_a_unet_of_a_whole_checkpoint_is_read(

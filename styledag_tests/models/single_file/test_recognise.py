@@ -63,6 +63,8 @@ ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
         (V2, (), {"architecture": V2_V}, Recognised(V2_V)),
         (V2, (), {"prediction_type": "epsilon"}, Recognised(V2)),
         (V2, (), {"prediction_type": "v"}, Recognised(V2_V)),
+        (V2, (), {"predict_key": "epsilon"}, Recognised(V2)),  # as ComfyUI saves merges
+        (V2, (), {"predict_key": "v"}, Recognised(V2_V)),
         (V2, ("v_pred",), {}, Recognised(V2_V)),
         (XL, (), {}, Recognised(XL)),
         (

@@ -254,6 +254,17 @@ def test_weights_that_the_dtype_cannot_represent_are_refused(
     assert export(first_pipeline, path, denoiser=unet, dtype="float32")["dtype"] == "float32"
 
 
+def test_a_text_encoder_without_its_last_layer_is_refused(
+    first_pipeline: Path, tmp_path: Path
+) -> None:
+    """Saved so to skip it, as diffusers' maintainers advise; web UIs make one of 12 layers."""
+    base = shutil.copytree(first_pipeline, tmp_path / "base")
+    change(base / "text_encoder" / "config.json", hidden_size=768, num_hidden_layers=11)
+    with pytest.raises(ModelError, match=r"has 11 layers .*single files 12: export in diffusers'"):
+        export(base, tmp_path / "model.safetensors")
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_a_tensor_without_an_original_name_is_refused(first_pipeline: Path, tmp_path: Path) -> None:
     unet = tmp_path / "unet"
     shutil.copytree(first_pipeline / "unet", unet)
@@ -262,6 +273,21 @@ def test_a_tensor_without_an_original_name_is_refused(first_pipeline: Path, tmp_
 
     with pytest.raises(ModelError, match=r"no place for tensor 'time_embedding.cond_proj.weight'"):
         export(first_pipeline, tmp_path / "model.safetensors", denoiser=unet)
+
+
+@pytest.mark.parametrize("stated", [None, True, False])
+def test_an_autoencoder_that_states_nothing_overflows_in_float16(
+    xl_pipeline: Path, tmp_path: Path, stated: bool | None
+) -> None:
+    """As diffusers takes it, and as that of a base that came as a single file."""
+    base = shutil.copytree(xl_pipeline, tmp_path / "base")
+    path = base / "vae" / "config.json"
+    config = json.loads(path.read_text()) | {"force_upcast": stated}
+    path.write_text(json.dumps({key: it for key, it in config.items() if it is not None}))
+    export(base, tmp_path / "model.safetensors")
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        has = file.metadata().get("modelspec.vae_dtype")
+    assert has == (None if stated is False else "bf16,fp32")
 
 
 @pytest.mark.parametrize("embeds", ["text_time", "text_image"])

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from styledag.errors import ModelError
+from styledag.models.single_file.transformer_names import TRANSFORMERS
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag_tests.bases.families import tiny_families
@@ -118,8 +119,34 @@ def test_names_are_those_of_the_original_code(
     assert names >= set(NAMES[name])
     assert not any(each.split(".")[-2:-1] == ["to_q"] for each in names)
     assert header["modelspec.title"] == "A style"
-    assert header["modelspec.architecture"]
+    assert header["modelspec.architecture"].startswith(("stable-diffusion-v3", "flux.2-", "z-"))
     assert header["modelspec.resolution"] == "1024x1024"
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "architecture"),
+    [
+        ("SD3Transformer2DModel", {"num_layers": 24}, "stable-diffusion-v3-medium"),
+        (
+            "SD3Transformer2DModel",
+            {"num_layers": 24, "dual_attention_layers": [*range(13)], "qk_norm": "rms_norm"},
+            "stable-diffusion-v3.5-medium",
+        ),
+        (
+            "SD3Transformer2DModel",
+            {"num_layers": 38, "dual_attention_layers": [], "qk_norm": "rms_norm"},
+            "stable-diffusion-v3.5-large",
+        ),
+        ("Flux2Transformer2DModel", {"num_attention_heads": 24}, "flux.2-klein-4b"),
+        ("Flux2Transformer2DModel", {"num_attention_heads": 32}, "flux.2-klein-9b"),
+        ("ZImageTransformer2DModel", {"dim": 3840}, "z-image"),
+    ],
+)
+def test_each_size_has_the_name_by_which_swarmui_loads_it(
+    kind: str, config: dict[str, object], architecture: str
+) -> None:
+    """Their published configurations, and the IDs of its T2IModelClassSorter.cs (August 2026)."""
+    assert TRANSFORMERS[kind].architecture(config) == architecture
 
 
 def test_stacked_and_swapped_tensors_are_worked_out_by_hand(
