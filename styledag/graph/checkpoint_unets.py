@@ -31,7 +31,12 @@ def denoiser_of(base: ResolvedModel) -> Path:
 
 
 def store_unet(
-    unet: Path, target: Path, *, base: Path, form: Literal["full", "delta"]
+    unet: Path,
+    target: Path,
+    *,
+    base: Path,
+    form: Literal["full", "delta"],
+    lora: Path | None = None,
 ) -> "StoredBytes":
     """Store a UNet that training hands over, and return how many bytes it takes.
 
@@ -40,6 +45,7 @@ def store_unet(
         target: Folder to make, in a checkpoint's workspace.
         base: Folder of the base's UNet.
         form: As the recipe's ``snapshot_format`` has it.
+        lora: Folder of the adapters that were folded into it, which the checkpoint holds too.
 
     Raises:
         ModelError: If the base is not one that the UNet was trained from.
@@ -49,7 +55,7 @@ def store_unet(
     from styledag.tensors.layout import WEIGHTS_FILE
 
     if form == "delta":
-        return write_delta(unet, base, target)
+        return write_delta(unet, base, target, adapters=_adapters(lora))
     link_tree(unet, target)
     size = (target / WEIGHTS_FILE).stat().st_size
     return StoredBytes(stored=size, full=size)
@@ -84,10 +90,17 @@ def whole_unet(
         return
     restored = scratch / "restored" / checkpoint.version / name
     try:
-        restore_delta(stored, base, restored)
+        adapters = _adapters(checkpoint.folder / LORA)
+        restore_delta(stored, base, restored, adapters=adapters)
         yield restored
     finally:
         shutil.rmtree(restored, ignore_errors=True)
+
+
+def _adapters(lora: Path | None) -> Path | None:
+    from styledag.tensors.layout import DIFFUSERS_LORA_FILE
+
+    return None if lora is None else lora / DIFFUSERS_LORA_FILE
 
 
 def snapshot_unets(inputs: "Inputs", workspace: "Workspace") -> "dict[int, Weights]":
@@ -98,14 +111,17 @@ def snapshot_unets(inputs: "Inputs", workspace: "Workspace") -> "dict[int, Weigh
         workspace: Remembers the versions of the UNets' values.
     """
     from styledag.sampling.weights import Weights
-    from styledag.tensors.values import weights_version
+    from styledag.tensors.values import cached_version, weights_version
 
     denoiser, checkpoints = denoiser_of(inputs.models["base"]), inputs.every("checkpoint")
     snapshots = {}
     for each in read_snapshots(inputs.upstream["ema_unet"]):
         checkpoint = checkpoints[epoch_key(each.epoch)]
         lend = partial(whole_unet, checkpoint, base=denoiser, scratch=workspace.scratch)
-        with lend() as folder:
-            version = weights_version(folder, known_as=checkpoint.version, items=workspace.items)
+        known_as, items = checkpoint.version, workspace.items
+        version = cached_version(denoiser.name, known_as=known_as, items=items)
+        if version is None:
+            with lend() as folder:
+                version = weights_version(folder, known_as=known_as, items=items)
         snapshots[each.epoch] = Weights.lent(version, lend)
     return snapshots

@@ -13,16 +13,14 @@ from styledag.models.single_file.transformer_names import TRANSFORMERS
 from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
 from styledag.publishing.single_file.parts import architecture_of, read_configs
 from styledag.store.artifact import Facts
-from styledag.tensors.layout import CONFIG_FILE
+from styledag.tensors.layout import CONFIG_FILE, DIFFUSERS_LORA_FILE, KOHYA_LORA_FILE
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
 
-LORA_FILE = "kohya_lora.safetensors"
-DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 _IMPLEMENTATIONS = {
-    LORA_FILE: "https://github.com/kohya-ss/sd-scripts",
-    DIFFUSERS_FILE: "https://github.com/huggingface/diffusers",
+    KOHYA_LORA_FILE: "https://github.com/kohya-ss/sd-scripts",
+    DIFFUSERS_LORA_FILE: "https://github.com/huggingface/diffusers",
 }
 _KOHYA_VERSIONS = {
     "stable-diffusion-v1": "sd_v1",
@@ -72,8 +70,8 @@ def export_lora(
     path = next((adapters / name for name in _IMPLEMENTATIONS if (adapters / name).is_file()), None)
     if path is None:
         raise ModelError(
-            f"{adapters} contains no {LORA_FILE}: only a recipe with 'lora' trains adapters, and "
-            "blends contain none; export the model in another format"
+            f"{adapters} contains no {KOHYA_LORA_FILE}: only a recipe with 'lora' trains adapters, "
+            "and blends contain none; export the model in another format"
         )
     wanted: torch.dtype = getattr(torch, dtype)
     architecture = _architecture(base)
@@ -83,7 +81,7 @@ def export_lora(
         )
         header = {
             **reader.metadata,
-            **(_kohya_keys(reader, architecture) if path.name == LORA_FILE else {}),
+            **(_kohya_keys(reader, architecture) if path.name == KOHYA_LORA_FILE else {}),
             **(provenance or {}),
             **description.keys(),
             "modelspec.architecture": f"{architecture}/lora",

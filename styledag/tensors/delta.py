@@ -3,10 +3,15 @@
 The container is a safetensors file with one tensor of bytes for each of the UNet's, and in its
 header the digest of the base, that of the whole file, and that file's own header. So nothing of
 it is a pickle, and the file that comes back is byte for byte the one that was written.
+
+Of a UNet that low-rank adapters were folded into, the difference is to the base with the same
+adapters added, and almost nothing is left of it: see :mod:`styledag.tensors.adapted`.
 """
 
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +20,7 @@ from torch import Tensor
 
 from styledag.errors import ModelError
 from styledag.store.files import replaced_folder, storage_errors
+from styledag.tensors.adapted import AdaptedTensors
 from styledag.tensors.delta_coding import decode_difference, encode_difference
 from styledag.tensors.header import header_bytes, header_from_json, header_json, specs_in_json
 from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
@@ -24,6 +30,7 @@ from styledag.tensors.writer import writing
 DELTA_FILE = "diffusion_pytorch_model.delta.safetensors"
 FORMAT = "styledag.delta.1"
 _HALVES = (torch.float16, torch.bfloat16)
+_ADAPTERS = "styledag.adapters"
 _FRAMES = "frames"
 _COPY_BYTES = 1 << 22
 
@@ -44,19 +51,23 @@ class StoredBytes:
         return StoredBytes(self.stored + other.stored, self.full + other.full)
 
 
-def write_delta(tuned: Path, base: Path, folder: Path) -> StoredBytes:
+def write_delta(
+    tuned: Path, base: Path, folder: Path, *, adapters: Path | None = None
+) -> StoredBytes:
     """Write a UNet as its difference to the base; the folder appears at once.
 
     One tensor is in memory at a time. Tensors that were not trained take a few bytes each. The
-    bytes follow from the two UNets and the version of zstd.
+    bytes follow from what is read and the version of zstd.
 
     Args:
         tuned: Folder of the UNet in diffusers' layout, in float16 or bfloat16.
         base: Folder of the base's UNet, in any dtype: it is first rounded to the other's.
         folder: Where ``config.json`` and the difference go; replaced if it is there.
+        adapters: Low-rank adapters that the UNet was made with, as diffusers names them. They do
+            not have to give it exactly, and are needed to restore it.
 
     Raises:
-        ModelError: If one of the two cannot be read, or the base lacks a tensor or has it in
+        ModelError: If one of them cannot be read, or the base lacks a tensor or has it in
             another shape; the message names the tensor.
         StorageError: If the disk is full or cannot be written.
     """
@@ -66,7 +77,7 @@ def write_delta(tuned: Path, base: Path, folder: Path) -> StoredBytes:
     with (
         replaced_folder(folder) as partial,
         open_tensors(tuned / WEIGHTS_FILE) as tuned_tensors,
-        open_tensors(base) as base_tensors,
+        _opened(base, adapters) as base_tensors,
     ):
         with writing(partial / _FRAMES) as compressed:
             for spec in tuned_tensors.specs.values():
@@ -82,6 +93,8 @@ def write_delta(tuned: Path, base: Path, folder: Path) -> StoredBytes:
             "styledag.full_sha256": whole.hexdigest(),
             "styledag.full_header": header_json(tuned / WEIGHTS_FILE).decode(),
         }
+        if adapters is not None:
+            metadata[_ADAPTERS] = adapters.name
         with writing(partial / DELTA_FILE) as file, storage_errors(str(partial)):
             file.write(header_bytes(frames, metadata))
             with (partial / _FRAMES).open("rb") as compressed_file:
@@ -94,13 +107,14 @@ def write_delta(tuned: Path, base: Path, folder: Path) -> StoredBytes:
     )
 
 
-def restore_delta(delta: Path, base: Path, folder: Path) -> None:
+def restore_delta(delta: Path, base: Path, folder: Path, *, adapters: Path | None = None) -> None:
     """Write the UNet that a difference was made of; the folder appears at once, or not at all.
 
     Args:
         delta: What :func:`write_delta` wrote.
         base: Folder of the same base's UNet, in whatever dtype it is kept.
         folder: Where the UNet goes in diffusers' layout; replaced if it is there.
+        adapters: Those that :func:`write_delta` was given; not read if it was given none.
 
     Raises:
         ModelError: If the base is another, a tensor is missing, or something is damaged; the
@@ -110,7 +124,7 @@ def restore_delta(delta: Path, base: Path, folder: Path) -> None:
     with (
         replaced_folder(folder) as partial,
         open_tensors(delta / DELTA_FILE) as differences,
-        open_tensors(base) as base_tensors,
+        _opened(base, adapters if _ADAPTERS in differences.metadata else None) as base_tensors,
     ):
         header, specs = _full_header(differences)
         whole, base_digest = hashlib.sha256(header), hashlib.sha256()
@@ -128,8 +142,9 @@ def restore_delta(delta: Path, base: Path, folder: Path) -> None:
 
 
 _WRONG_BASE = (
-    "{delta} is a difference to another base than {base}: its elements have the digest {found}, "
-    "expected {expected}; name the base that the checkpoint was trained from"
+    "{delta} is a difference to another base than {base}, or to it with other adapters: its "
+    "elements have the digest {found}, expected {expected}; name the base that the checkpoint was "
+    "trained from"
 )
 _DAMAGED = (
     "{delta} is damaged: what it restores has the digest {found}, expected {expected}; "
@@ -179,21 +194,31 @@ def _restored(differences: TensorReader, spec: TensorSpec, base: Tensor) -> Tens
         ) from exc
 
 
-def _base_elements(base: TensorReader, spec: TensorSpec, digest: "hashlib._Hash") -> Tensor:
+@contextmanager
+def _opened(base: Path, adapters: Path | None) -> Iterator[AdaptedTensors]:
+    """Yield the weights of a base, with adapters added where there are any."""
+    with ExitStack() as opened:
+        yield AdaptedTensors(
+            opened.enter_context(open_tensors(base)),
+            None if adapters is None else opened.enter_context(open_tensors(adapters)),
+        )
+
+
+def _base_elements(base: AdaptedTensors, spec: TensorSpec, digest: "hashlib._Hash") -> Tensor:
     """Return the base's elements of a tensor, rounded as a snapshot's are; the digest gets them."""
     if spec.dtype not in _HALVES:
         raise ModelError(
             f"tensor {spec.name!r} is {spec.dtype}, but a difference is taken of float16 or "
             "bfloat16 alone"
         )
-    found = base.specs.get(spec.name)
+    found = base.plain.specs.get(spec.name)
     if found is None or found.shape != spec.shape:
         has = "is missing" if found is None else f"is {list(found.shape)}"
         raise ModelError(
-            f"tensor {spec.name!r} {has} in {base.path}, but is {list(spec.shape)} in the "
+            f"tensor {spec.name!r} {has} in {base.plain.path}, but is {list(spec.shape)} in the "
             "checkpoint; name the base that it was trained from"
         )
-    elements = base.read(spec.name).flatten().to(spec.dtype)
+    elements = base.rounded(spec)
     digest.update(spec.name.encode())
     digest.update(_bytes(elements))
     return elements

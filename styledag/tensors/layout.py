@@ -26,6 +26,10 @@ TRANSFORMERS_WEIGHTS_FILE = "model.safetensors"
 FILE_SUFFIXES = (".safetensors", ".sft")
 """Ends of the names of single files that people share, in small letters."""
 
+DIFFUSERS_LORA_FILE = "pytorch_lora_weights.safetensors"
+KOHYA_LORA_FILE = "kohya_lora.safetensors"
+"""The same low-rank adapters with the names of kohya's tools."""
+
 _STEMS = ("diffusion_pytorch_model", "model")
 _SHARD = r"-\d{5}-of-\d{5}"
 _OTHER_FORMATS = (

@@ -26,13 +26,17 @@ def weights_version(folder: Path, *, known_as: str | None, items: Items) -> str:
     """
     if known_as is None:
         return _digest(folder)
-    key = item_key(artifact=known_as, part=folder.name)
-    known = items.get_json(_NAMESPACE, key)
-    if isinstance(known, str):
-        return known
-    version = _digest(folder)
-    items.put_json(_NAMESPACE, key, version)
+    version = cached_version(folder.name, known_as=known_as, items=items)
+    if version is None:
+        version = _digest(folder)
+        items.put_json(_NAMESPACE, item_key(artifact=known_as, part=folder.name), version)
     return version
+
+
+def cached_version(part: str, *, known_as: str, items: Items) -> str | None:
+    """Return what :func:`weights_version` cached of a folder of this name, without reading it."""
+    known = items.get_json(_NAMESPACE, item_key(artifact=known_as, part=part))
+    return known if isinstance(known, str) else None
 
 
 def _digest(folder: Path) -> str:

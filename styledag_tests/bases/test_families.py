@@ -32,6 +32,7 @@ from styledag.sampling.sampler import Sampler
 from styledag.sampling.settings import SampleSettings
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+from styledag.tensors.layout import DIFFUSERS_LORA_FILE
 from styledag.training.batches import Batch, Batches
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import encode_dataset
@@ -42,7 +43,6 @@ from styledag.training.estimating.throughput import measure_throughput
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import Snapshot, TrainingResult
 from styledag.training.train import train_unet
-from styledag.training.weights.lora import DIFFUSERS_FILE
 from styledag.training.weights.masters import lower
 from styledag_tests.bases.families import TEXTS, TinyFamily, tiny_families
 from styledag_tests.training.conftest import make_samples, ragged_samples
@@ -294,7 +294,7 @@ def test_lora_files_load_in_diffusers_and_predict_the_same(
         snapshot_every_epochs=4,
     )
     tuned = result.final.folder
-    (file,) = tuned.parent.rglob(DIFFUSERS_FILE)
+    (file,) = tuned.parent.rglob(DIFFUSERS_LORA_FILE)
     pipeline = family.load(folder)
     given = base.text_encoder().encode(["a cat"])
     latents, timestep = drawn_latents(base)[:1], torch.tensor([500])

@@ -16,10 +16,11 @@ from styledag.bases.texts.clip_pair import POOLED
 from styledag.errors import ModelError
 from styledag.store.store import Store
 from styledag.store.workspace import Workspace
+from styledag.tensors.layout import DIFFUSERS_LORA_FILE, KOHYA_LORA_FILE
 from styledag.training.batches import Batches
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import LoraSettings, Recipe
-from styledag.training.weights.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
+from styledag.training.weights.lora import LoraAdapters
 from styledag.training.weights.trainable import Trainable
 from styledag_tests.bases.families.stable_diffusion_xl import FAMILY
 from styledag_tests.bases.tiny_parts import change
@@ -131,7 +132,7 @@ def test_size_and_scale_are_stated_by_the_configurations(xl: Path) -> None:
     assert base.latents.scale == LatentScale(0.13025)
 
 
-@pytest.mark.parametrize("file", [DIFFUSERS_FILE, KOHYA_FILE])
+@pytest.mark.parametrize("file", [DIFFUSERS_LORA_FILE, KOHYA_LORA_FILE])
 def test_adapters_of_the_embedder_of_sizes_are_read(xl: Path, tmp_path: Path, file: str) -> None:
     pytest.importorskip("peft")
     base = find_base(xl)

@@ -18,8 +18,7 @@ from styledag.scoring.score import SUMMARY
 from styledag.store.artifact import Facts
 from styledag.store.store import Target
 from styledag.store.workspace import Workspace
-from styledag.tensors.layout import WEIGHTS_FILE
-from styledag.training.weights.lora import KOHYA_FILE
+from styledag.tensors.layout import KOHYA_LORA_FILE, WEIGHTS_FILE
 from styledag_tests.cli.conftest import Call
 from styledag_tests.cli.made_project import MadeProject, scaled
 from styledag_tests.whole.small_project import MODEL, STYLE
@@ -142,7 +141,7 @@ def test_adapters_as_a_file(call: Call, made: MadeProject, tmp_path: Path) -> No
 
     def adapt(workspace: Workspace) -> Facts:
         (workspace.folder / "lora").mkdir()
-        save_file(tensors, workspace.folder / "lora" / KOHYA_FILE)
+        save_file(tensors, workspace.folder / "lora" / KOHYA_LORA_FILE)
         return {}
 
     target = Target(

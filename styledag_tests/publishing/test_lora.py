@@ -11,7 +11,7 @@ from styledag.errors import ModelError
 from styledag.publishing.lora import export_lora
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
-from styledag.training.weights import lora as written
+from styledag.tensors import layout
 from styledag_tests.bases.families import tiny_families
 
 DESCRIPTION = ModelDescription(title="A style", license="CC-BY-4.0")
@@ -33,7 +33,7 @@ def adapters(first_pipeline: Path, tmp_path: Path) -> Path:
             f"{kohya}.lora_up.weight": up,
             f"{kohya}.alpha": torch.tensor(1.0),
         },
-        folder / written.KOHYA_FILE,
+        folder / layout.KOHYA_LORA_FILE,
         metadata={"format": "pt"},
     )
     return folder
@@ -46,7 +46,7 @@ def test_tensors_are_copied_and_described(
 
     export_lora(adapters, to, DESCRIPTION, base=first_pipeline, dtype="float32")
 
-    expected = load_file(adapters / written.KOHYA_FILE)
+    expected = load_file(adapters / layout.KOHYA_LORA_FILE)
     read = load_file(to)
     assert read.keys() == expected.keys()
     assert all(torch.equal(read[name], tensor) for name, tensor in expected.items())
@@ -99,7 +99,7 @@ def test_that_of_a_transformer_has_the_name_of_its_checkpoints(
     folder, to = tmp_path / "adapters", tmp_path / "lora.safetensors"
     folder.mkdir()
     name = "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"
-    save_file({name: torch.ones(2, 2)}, folder / written.DIFFUSERS_FILE)
+    save_file({name: torch.ones(2, 2)}, folder / layout.DIFFUSERS_LORA_FILE)
     export_lora(folder, to, DESCRIPTION, base=base)
     export_single_file(base, tmp_path / "whole.safetensors", DESCRIPTION)
     with safe_open(to, "pt") as file, safe_open(tmp_path / "whole.safetensors", "pt") as checkpoint:
@@ -119,7 +119,7 @@ def test_diffusers_loads_the_file(adapters: Path, first_pipeline: Path, tmp_path
     assert loaded.r == 2
     name = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora_B"
     (up,) = (p for key, p in pipeline.unet.named_parameters() if key.startswith(name))
-    expected = load_file(adapters / written.KOHYA_FILE)
+    expected = load_file(adapters / layout.KOHYA_LORA_FILE)
     assert torch.equal(up, next(v for k, v in expected.items() if k.endswith("lora_up.weight")))
 
 
@@ -135,6 +135,6 @@ def test_a_lower_dtype_halves_the_file(
 
     export_lora(adapters, to, DESCRIPTION, base=first_pipeline, dtype="float16")
 
-    expected = load_file(adapters / written.KOHYA_FILE)
+    expected = load_file(adapters / layout.KOHYA_LORA_FILE)
     read = load_file(to)
     assert all(torch.equal(read[name], each.half()) for name, each in expected.items())

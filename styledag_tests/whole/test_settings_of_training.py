@@ -7,12 +7,14 @@ import pytest
 
 from styledag.graph.build import build_planned
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checkpoint_unets import whole_unet
 from styledag.graph.names import Partition
 from styledag.graph.plan import plan_build
 from styledag.models.compute import Compute, ComputeSettings, resolve_compute
 from styledag.progress import SilentProgress
 from styledag.project import Project
 from styledag.store.store import Built
+from styledag.tensors.layout import WEIGHTS_FILE
 from styledag_tests.whole.conftest import Undisturbed, copied
 from styledag_tests.whole.small_project import MODEL, edit
 
@@ -29,8 +31,13 @@ def project(undisturbed: Undisturbed, tmp_path: Path) -> Iterator[Project]:
 
 def train(project: Project) -> Built:
     """Train the model of the style file as it is now."""
+    return build(project, "ema_unet")
+
+
+def build(project: Project, asset: str) -> Built:
+    """Build an asset of the model, whose inputs are there."""
     catalogue = Catalogue(project)
-    plan = plan_build(catalogue, "ema_unet", Partition.parse(MODEL))
+    plan = plan_build(catalogue, asset, Partition.parse(MODEL))
     return build_planned(
         plan, catalogue.store, cpu, progress=SilentProgress(), on_part=lambda *_: None
     )
@@ -80,3 +87,18 @@ def test_where_the_first_epochs_depend_on_the_last_one_the_facts_state_why(
     longer = train(project)
     assert longer.work["steps"] == 3 * STEPS_PER_EPOCH
     assert "depends on the number of epochs" in longer.artifact.facts["began_anew"]
+
+
+def test_a_checkpoint_beside_adapters_is_a_fraction_and_is_read_whole(
+    project: Project, starter: Path, tmp_path: Path
+) -> None:
+    adapters = "lora: {rank: 2}\n    trained: attention\n    snapshot_format: delta"
+    edit(project, "    save_state_every_steps: 1\n", f"    {adapters}\n")
+    model = train(project).artifact
+    assert list(build(project, "evolution").artifact.folder.glob("*.gif"))
+    checkpoint = Catalogue(project).store.require("checkpoint", f"{MODEL}/e002")
+    assert checkpoint.facts["bytes"] < 0.05 * checkpoint.facts["bytes_full"]
+    base = starter / "stable-diffusion" / "unet"
+    with whole_unet(checkpoint, base=base, scratch=tmp_path) as last:
+        restored = (last / WEIGHTS_FILE).read_bytes()
+    assert restored == (model.folder / "unet" / WEIGHTS_FILE).read_bytes()

@@ -39,10 +39,10 @@ def store_checkpoint(inputs: Inputs, workspace: Workspace) -> Facts:
     snapshot: Snapshot = inputs.content
     base = inputs.models["base"].folder / snapshot.folder.name
     form = inputs.settings["recipe"].snapshot_format
-    stored = store_unet(snapshot.folder, workspace.folder / base.name, base=base, form=form)
+    store = partial(store_unet, base=base, form=form, lora=snapshot.lora)
+    stored = store(snapshot.folder, workspace.folder / base.name)
     if snapshot.second is not None:
-        second = workspace.folder / snapshot.second.name
-        stored += store_unet(snapshot.second, second, base=base, form=form)
+        stored += store(snapshot.second, workspace.folder / snapshot.second.name)
     if snapshot.lora is not None:
         link_tree(snapshot.lora, workspace.folder / LORA)
     sampler = sampler_of(inputs, workspace, snapshot.folder, known_as=None)

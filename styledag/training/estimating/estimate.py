@@ -26,7 +26,7 @@ _WORKSPACE_BYTES = {"cuda": 256 * _MIB, "mps": 256 * _MIB, "cpu": 128 * _MIB}
 _ROUNDED_AT_A_TIME = 1 << 25
 """Weights in bfloat16 that an optimiser step holds in float32 at a time."""
 _BLOCK_8BIT, _SMALLEST_8BIT = 256, 4096
-_DELTA_SHARE = 0.5
+_DELTA_SHARE, _ADAPTED_DELTA_SHARE = 0.5, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,7 +342,7 @@ def _trained_bytes(recipe: Recipe, microstep: DryPass) -> int:
 def _snapshot_bytes(recipe: Recipe, microstep: DryPass) -> int:
     unets = max(1, _averages(recipe)) * _HALF * microstep.stored
     if recipe.snapshot_format == "delta":
-        unets = int(_DELTA_SHARE * unets)
+        unets = int((_DELTA_SHARE if recipe.lora is None else _ADAPTED_DELTA_SHARE) * unets)
     return unets + 2 * _HALF * _adapters(recipe, microstep)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from styledag.errors import TrainingError
 from styledag.randomness import seed_for
 from styledag.store.files import replaced_folder
+from styledag.tensors.layout import DIFFUSERS_LORA_FILE, KOHYA_LORA_FILE
 from styledag.tensors.reader import TensorSpec
 from styledag.tensors.writer import in_file_order, write_tensors
 from styledag.training.disk import write_errors
@@ -23,8 +24,6 @@ from styledag.training.recipe import Recipe
 from styledag.training.weights.stored_weights import LazyTensors, Makes
 from styledag.training.weights.trainable import Trainable
 
-DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
-KOHYA_FILE = "kohya_lora.safetensors"
 _ORIGINAL_NAMES = {
     "add_embedding.linear_1": "label_emb.0.0",
     "add_embedding.linear_2": "label_emb.0.2",
@@ -126,7 +125,7 @@ class LoraAdapters:
                 for name, tensor in plain.items()
             }
             write_tensors(
-                partial / DIFFUSERS_FILE,
+                partial / DIFFUSERS_LORA_FILE,
                 in_file_order(
                     TensorSpec(name, each.dtype, tuple(each.shape)) for name, each in halves.items()
                 ),
@@ -137,7 +136,7 @@ class LoraAdapters:
             if denoiser == "unet":
                 # Of transformers, kohya's tools name the layers of other files than diffusers'.
                 safetensors.torch.save_file(
-                    self._kohya(plain), partial / KOHYA_FILE, metadata={"format": "pt"}
+                    self._kohya(plain), partial / KOHYA_LORA_FILE, metadata={"format": "pt"}
                 )
 
     def _metadata(self, averages: Mapping[str, Tensor], denoiser: str) -> str:

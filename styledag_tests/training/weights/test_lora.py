@@ -9,10 +9,11 @@ from safetensors.torch import load_file
 
 from styledag.bases.find import find_base
 from styledag.errors import TrainingError
+from styledag.tensors.layout import DIFFUSERS_LORA_FILE, KOHYA_LORA_FILE
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import LoraSettings, Recipe
 from styledag.training.snapshots.write import write_unet
-from styledag.training.weights.lora import DIFFUSERS_FILE, KOHYA_FILE, LoraAdapters
+from styledag.training.weights.lora import LoraAdapters
 from styledag.training.weights.stored_weights import stored_weights
 from styledag.training.weights.trainable import Trainable
 from styledag_tests.bases.loading import load_unet
@@ -73,7 +74,7 @@ def test_a_folded_snapshot_takes_the_memory_of_single_weights(base: Path, tmp_pa
     assert torch.cuda.max_memory_allocated(device) - before < 5 * largest
 
 
-@pytest.mark.parametrize("file", [DIFFUSERS_FILE, KOHYA_FILE])
+@pytest.mark.parametrize("file", [DIFFUSERS_LORA_FILE, KOHYA_LORA_FILE])
 def test_diffusers_loads_the_written_adapters(base: Path, tmp_path: Path, file: str) -> None:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
@@ -103,7 +104,7 @@ def test_readers_that_know_no_alpha_get_the_same_change(base: Path, tmp_path: Pa
     adapters.write(averages, tmp_path / "lora", "unet")
     folded = adapters.folded(stored, averages)
     before = load_unet(base).state_dict()
-    named = load_file(tmp_path / "lora" / DIFFUSERS_FILE)
+    named = load_file(tmp_path / "lora" / DIFFUSERS_LORA_FILE)
     layers = [n.removesuffix(".lora_A.weight") for n in named if n.endswith(".lora_A.weight")]
     assert layers
     for layer in layers:
@@ -120,7 +121,7 @@ def test_the_same_adapters_are_written_as_the_same_bytes(base: Path, tmp_path: P
     for _ in range(10):
         adapters.write(averages, tmp_path / "lora", "unet")
         contents |= {(path.name, path.read_bytes()) for path in (tmp_path / "lora").iterdir()}
-    assert sorted(name for name, _ in contents) == [KOHYA_FILE, DIFFUSERS_FILE]
+    assert sorted(name for name, _ in contents) == [KOHYA_LORA_FILE, DIFFUSERS_LORA_FILE]
 
 
 def test_training_adapters_gives_a_plain_unet_and_the_adapters(
@@ -128,7 +129,10 @@ def test_training_adapters_gives_a_plain_unet_and_the_adapters(
 ) -> None:
     result = train(encoded, base, tmp_path, lora=LoraSettings(rank=2), trained="attention")
     assert result.final.lora is not None
-    assert sorted(path.name for path in result.final.lora.iterdir()) == [KOHYA_FILE, DIFFUSERS_FILE]
+    assert sorted(path.name for path in result.final.lora.iterdir()) == [
+        KOHYA_LORA_FILE,
+        DIFFUSERS_LORA_FILE,
+    ]
     before = load_unet(base).state_dict()
     after = load_unet(result.final.folder, subfolder="").state_dict()
     assert before.keys() == after.keys()
