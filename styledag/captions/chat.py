@@ -60,6 +60,32 @@ def describes_images(model_type: str) -> bool:
     return model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
+def check_quantised(folder: Path, config: Mapping[str, Any]) -> None:
+    """Check that what quantised weights are loaded with is there: packages, and a device for some.
+
+    Args:
+        folder: The model, for the message.
+        config: Its configuration; of weights that are not quantised, nothing is checked.
+
+    Raises:
+        ModelError: If it is not, or transformers does not know the method.
+    """
+    stated = config.get("quantization_config")
+    if not stated:
+        return
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    try:
+        quantizer = AutoHfQuantizer.from_config(dict(stated), pre_quantized=True)
+        quantizer.validate_environment(device_map=None)
+    except (ImportError, ValueError, RuntimeError, TypeError, KeyError) as exc:
+        method = stated.get("quant_method") if isinstance(stated, Mapping) else stated
+        raise ModelError(
+            f"captioner {folder} is quantised ({method}), and cannot be loaded here: "
+            f"{' '.join(str(exc).split())}; or name the model that it was made from"
+        ) from exc
+
+
 class ChatCaptioner(LocalCaptioner):
     """A model that answers a prompt about an image in its processor's chat template."""
 

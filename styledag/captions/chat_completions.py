@@ -23,6 +23,14 @@ _USAGE = ("prompt_tokens", "completion_tokens")
 _MOST_TOKENS, _MOST_TOKENS_ANEW = "max_tokens", "max_completion_tokens"
 _OPTIONAL = ("seed", "temperature")
 """Parameters that some models refuse, and without which the answers only vary more."""
+_CUT, _FILTERED = "length", "content_filter"
+_FILTER = re.compile(
+    r"\bcontent_filter\b|content_?policy_?violation|content management policy"
+    r"|data_?inspection_?failed|input was flagged|flagged_input|violates usage guidelines"
+    r"|rejected as a result of our safety system",
+    re.IGNORECASE,
+)
+"""How Azure, OpenAI, LiteLLM, DashScope, OpenRouter and xAI say that they do not take an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +50,10 @@ class Answer:
     is_cut: bool
     is_refused: bool
     usage: Mapping[str, int]
+
+
+REFUSED = Answer(text="", has_thought=False, is_cut=False, is_refused=True, usage={})
+"""In place of an answer, where a server's filter did not take the image."""
 
 
 def address(url: str, path: str) -> str:
@@ -96,6 +108,15 @@ def other_name(parameters: Mapping[str, Any], refusal: str) -> tuple[str, str] |
     return next(((name, "") for name in named if name in parameters), None)
 
 
+def is_filtered(failure: str) -> bool:
+    """Return whether a failure is a server's filter, which refuses one image and not the next.
+
+    Args:
+        failure: What the server sent in place of an answer.
+    """
+    return _FILTER.search(failure) is not None
+
+
 def failure_in(answer: Any) -> tuple[int, str] | None:
     """Return status and text of a failure that a server reports in an answer of status 200.
 
@@ -119,17 +140,19 @@ def read_answer(answer: Any) -> Answer:
         LookupError, TypeError, AttributeError, ValueError: If it has another form.
     """
     choice = answer["choices"][0]
-    message = choice["message"]
+    # Gemini's reason is "content_filter: RECITATION", and with it or "length" it leaves out what
+    # it did not write: the content, or all of the message.
+    finish = str(choice.get("finish_reason") or "").partition(":")[0]
+    message = choice["message"] if finish not in (_CUT, _FILTERED) else choice.get("message") or {}
     content, refusal = message.get("content"), message.get("refusal")
-    if content is None and "content" not in message and "refusal" not in message:
+    if not finish and "content" not in message and "refusal" not in message:
         raise KeyError("content")
     usage = answer.get("usage") or {}
-    finish = choice.get("finish_reason")
     return Answer(
         text=_text(content).strip(),
         has_thought=bool(message.get("reasoning_content") or message.get("reasoning")),
-        is_cut=finish == "length",
-        is_refused=bool(refusal) or finish == "content_filter",
+        is_cut=finish == _CUT,
+        is_refused=bool(refusal) or finish == _FILTERED,
         usage={name: int(usage.get(name) or 0) for name in _USAGE if isinstance(usage, dict)},
     )
 

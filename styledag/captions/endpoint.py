@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 import requests
 
 from styledag.captions.chat_completions import (
+    REFUSED,
     Answer,
     address,
     completions_address,
     failure_in,
+    is_filtered,
     other_name,
     question,
     read_answer,
@@ -37,9 +39,17 @@ _LONGEST_LOADING_S = 900.0
 _GLANCE_S = 10.0
 _AZURE = ".azure.com"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_PASSING = frozenset({408, 409, 425, 429})
+_SERVER_ERROR, _NOT_IMPLEMENTED = 500, 501
+_EMPTY_TRIES = 2
+"""Further tries for an answer without a word, as Ollama and Gemini now and then give one."""
 _REFUSED = frozenset({401, 403})
 _MISREAD = frozenset({400, 422})
+_NO_SUCH_PATH = frozenset({404, 405})
+_NO_SUCH_PATH_BUT_OK = re.compile("unexpected endpoint or method", re.IGNORECASE)
+"""In what LM Studio answers, with status 200, at a path that it does not have."""
+_V1 = re.compile(r"/v\d")
+_BELOW_V1 = "most servers answer below /v1, which the url then ends in; "
 _LOADING = re.compile("loading", re.IGNORECASE)
 _SEES_NOTHING = re.compile(
     r"(?:image|vision|multimodal)[^.]{0,40} not supported"
@@ -107,7 +117,36 @@ class EndpointCaptioner:
         return f"{self._endpoint.model} at {self._endpoint.url}"
 
     def _ask(self, image: "Image", settings: CaptionSettings) -> Answer:
-        sent = self._sent(question(image, self._endpoint.model, settings))
+        """Return the answer about an image, asked again after failures that may pass."""
+        asked = question(image, self._endpoint.model, settings)
+        wait_s, loading_s, tries_left = self._backoff_s, 0.0, self._endpoint.retries
+        empty_left = min(_EMPTY_TRIES, tries_left)
+        while True:
+            renamed = self._renamed(asked)
+            sent, failure = self._tried(renamed)
+            if failure is None:
+                answer = self._read(sent)
+                if answer.text or answer.is_refused or not empty_left:
+                    return answer
+                empty_left -= 1
+            elif is_filtered(failure.body):
+                return REFUSED
+            elif failure.status in _MISREAD and (other := other_name(renamed, failure.body)):
+                self._other_names[other[0]] = other[1]
+                continue
+            elif failure.is_loading and loading_s < _LONGEST_LOADING_S:
+                time.sleep(_LOADING_WAIT_S)
+                loading_s += _LOADING_WAIT_S
+                continue
+            elif not failure.may_pass or not tries_left:
+                raise self._unanswered(failure)
+            else:
+                tries_left -= 1
+            asked_s = 0.0 if failure is None else failure.asked_s
+            time.sleep(max(min(wait_s, _LONGEST_WAIT_S), asked_s))
+            wait_s *= 2
+
+    def _read(self, sent: Any) -> Answer:
         try:
             answer = read_answer(sent)
         except (LookupError, TypeError, AttributeError, ValueError) as exc:
@@ -120,28 +159,6 @@ class EndpointCaptioner:
         if not answer.text and answer.has_thought:
             raise only_thought(self._name)
         return answer
-
-    def _sent(self, asked: Mapping[str, Any]) -> Any:
-        """Return what the server answers, asked again after failures that may pass."""
-        wait_s, loading_s, tries_left = self._backoff_s, 0.0, self._endpoint.retries
-        while True:
-            renamed = self._renamed(asked)
-            answer, failure = self._tried(renamed)
-            if failure is None:
-                return answer
-            if failure.status in _MISREAD and (other := other_name(renamed, failure.body)):
-                self._other_names[other[0]] = other[1]
-                continue
-            is_loading = failure.is_loading and loading_s < _LONGEST_LOADING_S
-            if not failure.may_pass or not (tries_left or is_loading):
-                raise self._unanswered(failure)
-            if is_loading:
-                time.sleep(_LOADING_WAIT_S)
-                loading_s += _LOADING_WAIT_S
-            else:
-                time.sleep(max(min(wait_s, _LONGEST_WAIT_S), failure.asked_s))
-                tries_left -= 1
-                wait_s *= 2
 
     def _tried(self, asked: Mapping[str, Any]) -> "tuple[Any, _Failure | None]":
         key = _key(self._endpoint)
@@ -158,11 +175,14 @@ class EndpointCaptioner:
                 return None, _Failure.of(response)
             answer = response.json()
         except requests.JSONDecodeError as exc:
-            raise ModelError(f"{self._endpoint.url} does not answer in JSON ({exc})") from exc
+            raise ModelError(
+                f"{self._endpoint.url} does not answer in JSON ({exc}): {self._stated(_BELOW_V1)}"
+                "correct captions.endpoint"
+            ) from exc
         except requests.RequestException as exc:
             return None, _Failure.of_exception(exc)
         failed = failure_in(answer)
-        return answer, None if failed is None else _Failure(*failed)
+        return answer, None if failed is None else _Failure.of_body(*failed, body=failed[1])
 
     def _renamed(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return a question with the parameters that the server has turned out to accept."""
@@ -172,9 +192,13 @@ class EndpointCaptioner:
     def _unanswered(self, failure: "_Failure") -> ModelError:
         return ModelError(
             f"captioner {self._endpoint.url} gives no caption by model {self._endpoint.model!r} "
-            f"({failure.text}): {failure.advice}check captions.endpoint and "
+            f"({failure.text}): {self._stated(failure.advice)}check captions.endpoint and "
             f"${self._endpoint.key_variable}; captions that were answered are kept"
         )
+
+    def _stated(self, advice: str) -> str:
+        """Return an advice, unless it is followed already."""
+        return "" if advice == _BELOW_V1 and _V1.search(self._endpoint.url) else advice
 
 
 @dataclass(frozen=True)
@@ -203,15 +227,19 @@ class _Failure:
         text = f"{response.status_code} {response.reason}{to}: {response.text[:200]}"
         headers = response.headers
         asked_s = retry_after_s(headers.get("Retry-After"), date=headers.get("Date")) or 0.0
-        if delay := _RETRY_DELAY.search(response.text):
+        return cls.of_body(response.status_code, text, response.text, asked_s)
+
+    @classmethod
+    def of_body(cls, status: int, text: str, body: str, asked_s: float = 0.0) -> "_Failure":
+        if delay := _RETRY_DELAY.search(body):
             asked_s = max(asked_s, float(delay[1].rstrip(".")))
-        is_final = asked_s > _LONGEST_ASKED_S or bool(_NO_QUOTA.search(response.text))
+        is_final = asked_s > _LONGEST_ASKED_S or bool(_NO_QUOTA.search(body))
         advice = ""
-        if _SEES_NOTHING.search(response.text):
+        if _SEES_NOTHING.search(body):
             is_final, advice = True, "name a model that sees images (llama.cpp wants --mmproj); "
-        elif response.status_code == requests.codes.not_found:
-            advice = "most servers answer below /v1, which the url then ends in; "
-        return cls(response.status_code, text, response.text, asked_s, is_final, advice)
+        elif status in _NO_SUCH_PATH or _NO_SUCH_PATH_BUT_OK.search(body):
+            advice = _BELOW_V1
+        return cls(status, text, body, asked_s, is_final, advice)
 
     @classmethod
     def of_exception(cls, error: requests.RequestException) -> "_Failure":
@@ -219,12 +247,16 @@ class _Failure:
         if "CERTIFICATE_VERIFY_FAILED" in text:
             advice = "let REQUESTS_CA_BUNDLE name the file of the server's certificate; "
             return cls(0, text, is_final=True, advice=advice)
+        advice = ""
+        if isinstance(error, requests.ReadTimeout):
+            advice = "raise captions.endpoint.timeout_s, or lower its concurrency; "
         # An address or a header that cannot be sent is a ValueError as well.
-        return cls(0 if isinstance(error, ValueError) else 503, text)
+        return cls(0 if isinstance(error, ValueError) else 503, text, advice=advice)
 
     @property
     def may_pass(self) -> bool:
-        return self.status in _PASSING and not self.is_final
+        is_passing = self.status in _PASSING or self.status >= _SERVER_ERROR
+        return is_passing and self.status != _NOT_IMPLEMENTED and not self.is_final
 
     @property
     def is_loading(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.captioner import Captioner, LocalCaptioner
-from styledag.captions.chat import ChatCaptioner, describes_images
+from styledag.captions.chat import ChatCaptioner, check_quantised, describes_images
 from styledag.captions.chat_prompt import has_chat_template
 from styledag.captions.endpoint import EndpointCaptioner
 from styledag.captions.florence import FlorenceCaptioner
@@ -52,7 +52,7 @@ def check_captioner(folder: Path) -> str:
 
     Raises:
         ModelError: If transformers has no model of the type that describes images, the model needs
-            code of its own, or is no chat model.
+            code of its own, is no chat model, or is quantised in a way that is not read here.
     """
     config = _config(folder)
     model_type = str(config["model_type"])
@@ -80,6 +80,7 @@ def check_captioner(folder: Path) -> str:
             f"captioner {folder} is a {model_type} without a chat template, so it cannot be asked: "
             "name a BLIP, a Florence-2 or a chat model that sees images"
         )
+    check_quantised(folder, config)
     return model_type
 
 

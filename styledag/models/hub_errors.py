@@ -52,9 +52,11 @@ def _explained(model: str, error: BaseException) -> str:
         )
     match error:
         case GatedRepoError():
+            said = f" ({error.server_message})" if error.server_message else ""
             return (
                 f"its terms must be accepted first: open {constants.ENDPOINT}/{model} and accept "
-                "them, then run `hf auth login` here, or set HF_TOKEN"
+                "them, then run `hf auth login` here, or set HF_TOKEN, to a token that may read "
+                f"public gated repositories{said}"
             )
         case RepositoryNotFoundError():
             return (

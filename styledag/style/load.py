@@ -11,15 +11,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from styledag.collect.settings import NearImage
 from styledag.errors import StyleFileError
+from styledag.style.freshness import check_cron
 from styledag.style.model import STYLE_NAME, Style
 from styledag.style.yaml_lines import Location, line_of, parse_yaml, read_text
 
 SUFFIX = ".yaml"
+_REFRESH = re.compile(r"^refresh:(.+)$", re.MULTILINE)
 _IN_COMPONENT = ("attributes", "style")
 """Where the ``defs.yaml`` of a Dagster component has its style."""
 
@@ -47,6 +50,24 @@ def _parsed(text: str, path: Path) -> Style:
         return Style.model_validate_json(json.dumps(content, default=str))
     except ValidationError as exc:
         raise StyleFileError("\n".join(_mistakes(exc, path, lines))) from exc
+
+
+def stated_refresh(path: Path) -> str | None:
+    """Return the cron string that a style file states, whatever else in the file is wrong.
+
+    Returns:
+        The value of ``refresh``; ``None`` if the file has none, or one that is no cron string, or
+        its name is no style's.
+    """
+    try:
+        line = _REFRESH.search(read_text(path))
+        if line is None or not re.search(STYLE_NAME, path.stem):
+            return None
+        refresh = yaml.safe_load(line[1])
+        check_cron(refresh)
+    except (StyleFileError, yaml.YAMLError, ValueError, AttributeError):
+        return None
+    return str(refresh)
 
 
 def style_lines(path: Path) -> Mapping[Location, int]:

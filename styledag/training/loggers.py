@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from styledag.errors import TrainingError
+from styledag.store.files import replaced
 from styledag.training.records import Drawn, Snapshot, StepLog
 
 
@@ -22,6 +23,29 @@ class Logger(Protocol):
 
     def close(self) -> None:
         """Write what is left."""
+
+
+def check_login(name: str) -> str:
+    """Return that a logger can start without a question, for a person.
+
+    Weights & Biases asks for a key in a terminal, where a training would wait for the answer, and
+    fails elsewhere.
+
+    Args:
+        name: ``tensorboard``, ``trackio`` or ``wandb``, installed.
+
+    Raises:
+        TrainingError: If it needs an account, and this machine has no key of one.
+    """
+    if name != "wandb":
+        return "needs no account"
+    wandb = import_module(name)
+    if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False, verify=False):
+        raise TrainingError(
+            "the recipe's loggers name 'wandb', and this machine is not logged in: run `wandb "
+            "login`, set WANDB_API_KEY, or set WANDB_MODE to offline; or remove it from loggers"
+        )
+    return "is logged in, or offline"
 
 
 class Loggers:
@@ -84,7 +108,7 @@ def open_loggers(
         done_steps: Steps that an earlier try had logged; what it logged after them is removed.
 
     Raises:
-        TrainingError: If one is not installed.
+        TrainingError: If one is not installed, or cannot start.
     """
     loggers: list[Logger] = []
     try:
@@ -144,18 +168,28 @@ class _Tracker:
             self._module: Any = import_module(name)
         except ImportError as exc:
             raise _missing(name) from exc
+        check_login(name)
         folder.mkdir(parents=True, exist_ok=True)
         self._newest = folder / "newest_step.txt"
         self._before = int(self._newest.read_text()) if self._newest.is_file() else 0
         known_as = {"id": run_id, "dir": folder} if name == "wandb" else {"name": run_id}
-        self._run: Any = self._module.init(
-            project="styledag", config=dict(settings), resume="allow", **known_as
-        )
+        errors = (self._module.errors.Error,) if name == "wandb" else (ValueError, RuntimeError)
+        try:
+            self._run: Any = self._module.init(
+                project="styledag", config=dict(settings), resume="allow", **known_as
+            )
+        except (OSError, *errors) as exc:
+            reason = " ".join(str(exc).split())
+            raise TrainingError(
+                f"the recipe's logger {name!r} cannot start ({reason}): run again once that is "
+                "mended, or remove it from loggers"
+            ) from exc
 
     def log(self, step: int, figures: Mapping[str, Any]) -> None:
         if step > self._before:
             self._run.log(dict(figures), step=step)
-            self._newest.write_text(str(step))
+            with replaced(self._newest) as partial:
+                partial.write_text(str(step))
 
     def table(self, step: int, epoch: int, drawn: Drawn) -> None:
         rows = [

@@ -88,10 +88,10 @@ class Server:
             self.questions.append(question)
             self.keys.append(key)
             number = len(self.questions)
-        assert path == "/v1/chat/completions"
         trouble = self.trouble(number)
         if trouble is not None:
             return trouble
+        assert path == "/v1/chat/completions"
         image, text = question["messages"][0]["content"]
         encoded = image["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
         shown = Image.open(io.BytesIO(base64.b64decode(encoded)))
@@ -107,8 +107,14 @@ def settings(server: Server, **changes: object) -> CaptionSettings:
 
 
 def asked(
-    server: Server, work: Counter[str] | None = None, *, images=IMAGES, **changes: object
+    server: Server,
+    work: Counter[str] | None = None,
+    *,
+    images=IMAGES,
+    backoff_s: float = 0,
+    **changes: object,
 ) -> list[str]:
     style = settings(server, **changes)
-    captioner = EndpointCaptioner(style.endpoint, Counter() if work is None else work, backoff_s=0)
+    counted = Counter() if work is None else work
+    captioner = EndpointCaptioner(style.endpoint, counted, backoff_s=backoff_s)
     return captioner(images, style)

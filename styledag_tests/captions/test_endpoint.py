@@ -106,6 +106,9 @@ def test_a_key_that_no_header_can_contain_is_named_and_not_shown(
         (429, b"slow down", {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}),
         (503, b"starting", {}),
         (500, b"", {}),
+        (520, b"", {}),
+        (524, b"<html>A timeout occurred</html>", {}),
+        (529, b'{"type": "error", "error": {"type": "overloaded_error"}}', {}),
         (0, b"", {}),
     ],
 )
@@ -115,7 +118,7 @@ def test_passing_trouble_is_tried_again(server: Server, trouble) -> None:
     assert len(server.questions) == 8
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 501])
 def test_a_refusal_is_final_and_named(server: Server, status: int) -> None:
     server.trouble = lambda _: (status, b'{"error": "no such model"}', {})
     with pytest.raises(
@@ -130,6 +133,13 @@ def test_after_all_tries_the_trouble_is_named(server: Server) -> None:
     with pytest.raises(ModelError, match=r"503.*down for the night"):
         asked(server, images=IMAGES[:1], retries=2)
     assert len(server.questions) == 3
+
+
+def test_a_server_that_is_too_slow_is_named_with_what_to_change(server: Server) -> None:
+    server.awaited_at_once = 2
+    with pytest.raises(ModelError, match=r"timeout_s, or lower its concurrency"):
+        asked(server, images=IMAGES[:1], retries=0, timeout_s=0.2)
+    server.met.set()
 
 
 @pytest.mark.parametrize("answer", [b"<html>", b"{}", b'{"choices": []}', b"[1]", b'"text"'])
@@ -212,12 +222,6 @@ def test_refusals_are_counted(server: Server, choice: dict) -> None:
     server.trouble = lambda _: (200, body, {})
     assert asked(server, work, images=IMAGES[:2]) == ["", ""]
     assert work["answers_refused"] == 2
-
-
-def test_an_empty_answer_is_an_empty_caption(server: Server) -> None:
-    body = b'{"choices": [{"message": {"content": null}}]}'
-    server.trouble = lambda _: (200, body, {})
-    assert asked(server) == [""] * 6
 
 
 def test_the_address_is_no_part_of_its_identity(server: Server) -> None:

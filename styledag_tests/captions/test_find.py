@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,36 @@ def test_a_model_that_describes_no_images_is_refused(tmp_path: Path, model_type:
     (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
     with pytest.raises(ModelError, match=f"is a {model_type}, which describes no images"):
         check_captioner(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stated", "package"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ({"quant_method": "gptq", "bits": 4}, "optimum"),
+        ({"quant_method": "awq", "bits": 4}, "gptqmodel"),
+        ({"quant_method": "torchao", "quant_type": "int4_weight_only"}, "torchao"),
+        ({"quant_method": "another"}, "another"),
+    ],
+)
+def test_a_quantised_captioner_is_refused_at_the_start_where_it_cannot_be_loaded(
+    tmp_path: Path, stated: dict, package: str
+) -> None:
+    if find_spec(package) is not None:
+        pytest.skip(f"{package} is installed")
+    config = {"model_type": "qwen3_vl", "quantization_config": stated}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(ModelError, match=rf"is quantised .*{package}.*or name the model that it"):
+        check_captioner(tmp_path)
+
+
+def test_weights_of_eight_bits_that_need_no_package_pass(tmp_path: Path) -> None:
+    stated = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    config = {"model_type": "qwen3_vl", "quantization_config": stated}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    assert check_captioner(tmp_path) == "qwen3_vl"
 
 
 def test_two_captioners_are_refused() -> None:

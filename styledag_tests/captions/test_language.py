@@ -66,6 +66,12 @@ def test_each_site_is_told_by_itself(workspace: Workspace) -> None:
     assert found["title of en.example"] == "en"
 
 
+def test_words_of_an_address_that_is_none_are_told_too(workspace: Workspace) -> None:
+    """Of a list of images, whose pages nobody asks for."""
+    rows = captioned(workspace, ENGLISH, "title", host="[my site]")
+    assert find_languages(rows) == {"title": "en"}
+
+
 def test_too_few_words_are_not_told(workspace: Workspace) -> None:
     assert find_languages(captioned(workspace, ["Haus", "№ 5"], "title")) == {}
     assert find_languages([]) == {}

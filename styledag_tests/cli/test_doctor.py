@@ -1,10 +1,12 @@
 """What `styledag doctor` reports of a style or a model before anything of it runs."""
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from styledag.cli import checks
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.style.schema import SCHEMA_FILE, style_schema
 from styledag_tests.cli.test_commands import call
@@ -39,6 +41,21 @@ def test_doctor_finds_a_missing_model_and_checks_the_rest(root: Path) -> None:
     assert "FAIL small: scorer: model" in output
     assert "no-clip" in output
     assert "ok   small: classifier" in output
+
+
+@pytest.mark.parametrize("older", ["dagster-webserver", "dagster-graphql"])
+def test_doctor_finds_a_dagster_that_was_upgraded_in_part(
+    root: Path, monkeypatch: pytest.MonkeyPatch, older: str
+) -> None:
+    """Its parts pin one another's version, which pip reports once and installs all the same."""
+    versions = {older: "1.12.0"}
+    monkeypatch.setattr(checks, "version", lambda name: versions.get(name) or version(name))
+    exit_code, output = call(root, "doctor", STYLE)
+    assert exit_code == 1
+    wanted = version("dagster")
+    assert f"FAIL {older}: 1.12.0, but dagster is {wanted}: pip install '{older}=={wanted}'" in (
+        " ".join(output.split())
+    )
 
 
 def test_doctor_without_a_name_checks_every_style_beside_a_broken_one(root: Path) -> None:

@@ -16,7 +16,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from styledag.defs.automation import SENSOR, keep_fresh_sensor
 from styledag.defs.runs import RunFailedError
-from styledag.defs.switches import project_switches
+from styledag.defs.switches import RefreshState, project_switches
 from styledag.graph.catalogue import Catalogue
 from styledag.store.digest import RECORD_FILE
 from styledag_tests.defs.life import Life, living
@@ -270,6 +270,26 @@ def test_styles_come_and_go_and_one_is_broken(grown: Life) -> None:
     assert grown.tick() == set()
     grown.edit("epochs: [", "epochs: 3")
     assert grown.tick() == {("style", STYLE), ("ema_unet", MODEL)}
+
+
+@pytest.mark.parametrize("mistake", ["epochs: [", "epochs: two"])
+def test_a_schedule_outlasts_a_mistake_in_the_style_file(grown: Life, mistake: str) -> None:
+    """Dagster forgets after 12 hours that a schedule that is gone was switched on."""
+    grown.edit("epochs: 2", mistake)
+    grown.reload()
+    (schedule,) = grown.definitions.get_repository_def().schedule_defs
+    assert (schedule.name, schedule.cron_schedule) == (f"refresh_{STYLE}", "0 3 * * *")
+    states = project_switches(Catalogue(grown.project), grown.instance).states()
+    assert states == [RefreshState(STYLE, "0 3 * * *", is_on=True)]
+    assert grown.tick() == set()
+
+
+@pytest.mark.parametrize("line", ["", "refresh: [", "refresh: 0 3 * *", "  refresh: 0 3 * * *"])
+def test_a_broken_style_without_a_cron_string_has_no_schedule(grown: Life, line: str) -> None:
+    (grown.project.styles_folder / "broken.yaml").write_text(f"base: [\n{line}\n", "utf-8")
+    (grown.project.styles_folder / "No_style.yaml").write_text("refresh: 0 3 * * *\n", "utf-8")
+    grown.reload()
+    assert len(grown.definitions.get_repository_def().schedule_defs) == 1
 
 
 def test_a_style_that_is_switched_off_is_left_alone(grown: Life) -> None:

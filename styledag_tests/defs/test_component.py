@@ -1,5 +1,6 @@
 """A style in somebody else's Dagster project, loaded as `dg` loads it."""
 
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -100,6 +101,19 @@ def test_a_broken_style_keeps_its_key_and_names_the_line(starter: Path, tmp_path
     line = text.splitlines().index("        epochs: two") + 1
     with pytest.raises(StyleFileError, match=rf"defs\.yaml:{line}: recipes\.full\.epochs"):
         load_style(path)
+
+
+def test_what_reads_like_a_template_in_a_prompt_is_text(starter: Path, tmp_path: Path) -> None:
+    """Dagster fills in what is one in ``defs.yaml``, and a wrong one stops the code location."""
+    prompts = ["a cat face", "{# of signs", "100 {% off", "{{{best}}}, {{a.b.c}}", "{{ env.HOME }}"]
+    text = component_file(starter).replace("[a cat face, a rocket]", json.dumps(prompts))
+
+    grid = loaded(text).resolve_asset_graph().get(dg.AssetKey([STYLE, "sample_grid"]))
+    assert grid.partitions_def is not None
+    assert f"{STYLE}.full@0.50" in grid.partitions_def.get_partition_keys()
+    path = tmp_path / FILE
+    path.write_text(text, encoding="utf-8")
+    assert list(load_style(path).samples.prompts) == prompts
 
 
 def test_a_folder_whose_name_is_no_styles_is_refused(starter: Path) -> None:

@@ -65,6 +65,7 @@ def running_hub(
             if refused is not None and "/resolve/" in path:
                 self.send_response(refused[0])
                 self.send_header("X-Error-Code", refused[1])
+                self.send_header("X-Error-Message", "Your request is awaiting a review")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return

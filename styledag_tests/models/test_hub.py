@@ -153,6 +153,8 @@ def test_of_a_gated_model_it_is_said_where_its_terms_are_accepted(tmp_path: Path
     with running_hub(FILES, refused=(403, "GatedRepo")) as hub:
         run = resolve(tmp_path, hub.url, "unet")
     assert f"its terms must be accepted first: open {hub.url}/org/model and accept" in run.stderr
+    # Who has accepted them may wait for their owner, or have a token that may not read such models.
+    assert "may read public gated repositories (Your request is awaiting a review)" in run.stderr
     assert "ModelError" in run.stderr
 
 

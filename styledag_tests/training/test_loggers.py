@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from PIL import Image
 from styledag.errors import TrainingError
 from styledag.sampling.marking import TRAINED_ALGORITHMIC_MEDIA, marked_png
 from styledag.training.encoding.dataset import EncodedDataset
-from styledag.training.records import Snapshot
+from styledag.training.loggers import Loggers, check_login, open_loggers
+from styledag.training.records import Snapshot, StepLog
 from styledag.training.run_record import LOG_FOLDER, RUN_FILE
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.test_resume import Interrupting
@@ -106,16 +109,32 @@ def test_tensorboard_shows_the_images_of_each_checkpoint(
         assert TRAINED_ALGORITHMIC_MEDIA in str(image.info["xmp"])
 
 
+class TrackerError(Exception):
+    """As ``wandb.errors.Error``, which is a mere exception."""
+
+
 class Tracker(ModuleType):
     """What Weights & Biases and trackio have in common, as a module that notes its calls."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
+        self.errors = SimpleNamespace(Error=TrackerError)
+        self.mode, self.key, self.trouble = "online", "a key", ""
         self.runs: list[dict[str, Any]] = []
         self.logged: list[tuple[int, dict[str, Any]]] = []
         self.finished = 0
 
+    def setup(self) -> SimpleNamespace:
+        return SimpleNamespace(settings=SimpleNamespace(mode=self.mode))
+
+    def login(self, *, prompt: bool, verify: bool) -> bool:
+        assert not prompt
+        assert not verify
+        return bool(self.key)
+
     def init(self, **settings: Any) -> "Tracker":
+        if self.trouble:
+            raise TrackerError(self.trouble)
         self.runs.append(settings)
         return self
 
@@ -156,6 +175,56 @@ def test_a_tracker_has_every_step_once_and_a_table_for_each_checkpoint(
     assert tracker.finished == 2
     assert [run["resume"] for run in tracker.runs] == ["allow"] * 2
     assert len({run.get("id", run.get("name")) for run in tracker.runs}) == 1
+
+
+def test_an_account_that_is_not_logged_in_is_named_and_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker("wandb")
+    tracker.key = ""
+    monkeypatch.setitem(sys.modules, "wandb", tracker)
+    with pytest.raises(TrainingError, match=r"not logged in: run `wandb login`.*WANDB_MODE"):
+        check_login("wandb")
+    with pytest.raises(TrainingError, match="not logged in"), opened(tmp_path):
+        pass
+    assert tracker.runs == []
+    tracker.mode = "offline"
+    with opened(tmp_path):
+        assert len(tracker.runs) == 1
+
+
+def test_a_tracker_that_is_not_reached_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker("wandb")
+    tracker.trouble = "Failed to get resume status:\ncontext deadline exceeded"
+    monkeypatch.setitem(sys.modules, "wandb", tracker)
+    said = r"logger 'wandb' cannot start \(Failed to get resume status: context deadline exceeded\)"
+    with pytest.raises(TrainingError, match=said), opened(tmp_path):
+        pass
+
+
+def test_a_kill_at_any_moment_leaves_the_newest_step_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", Tracker("wandb"))
+    logged = StepLog(step=1, epoch=1, samples=1, loss=0.5, learning_rate=1.0, grad_norm=1.0)
+
+    def killed(path: Path, _text: str) -> None:
+        path.open("w").close()  # what is there once the file is opened, and not written yet
+        raise KeyboardInterrupt
+
+    with opened(tmp_path) as loggers:
+        loggers.step(logged, images_per_s=1.0)
+        monkeypatch.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            loggers.step(replace(logged, step=2), images_per_s=1.0)
+    with opened(tmp_path):
+        assert (tmp_path / "wandb" / "newest_step.txt").read_text() == "1"
+
+
+def opened(folder: Path) -> AbstractContextManager[Loggers]:
+    return open_loggers(["wandb"], folder, settings={}, run_id="abc", done_steps=0)
 
 
 def test_trackio_keeps_a_run_on_this_machine(tmp_path: Path) -> None:

@@ -162,12 +162,17 @@ def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
             any(each.needs_bitsandbytes for each in recipes),
         ),
     }
-    for logger in dict.fromkeys(name for each in recipes for name in each.loggers):
+    loggers = dict.fromkeys(name for each in recipes for name in each.loggers)
+    for logger in loggers:
         needed[logger] = (logger, f"logger {logger}", True)
     for package, (extra, setting, is_needed) in needed.items():
         if is_needed and find_spec(package) is None:
             detail = f"{name}: {setting} needs {package}: pip install 'styledag[{extra}]'"
             yield Finding(f"{name}: {package}", False, detail)
+        elif package in loggers:
+            from styledag.training.loggers import check_login
+
+            yield checked(f"{name}: {package}", partial(check_login, package))
 
 
 def _check_blends(

@@ -43,7 +43,7 @@ def data_section(ancestors: Sequence[Ancestor]) -> DataSection:
         compared_captions=agreement.compared if agreement else 0,
         agreeing_captions=agreement.agree if agreement else 0,
         licences=dict(licences.most_common()),
-        sources=_sources(rows.values()),
+        sources=image_sources(rows.values()),
         training_images=splits["train"],
         validation_images=splits["validation"],
     )
@@ -89,7 +89,8 @@ def _captions(rows: Sequence[DatasetRow]) -> tuple[CaptionSample, ...]:
     )
 
 
-def _sources(rows: Iterable[DatasetRow]) -> tuple[SourceCount, ...]:
+def image_sources(rows: Iterable[DatasetRow]) -> tuple[SourceCount, ...]:
+    """Return where images come from, by site, the most frequent first."""
     counts = Counter(_place(row.origin.page_url or row.origin.url) for row in rows)
     return tuple(
         SourceCount(address=address, kind=kind, images=count)
@@ -98,7 +99,10 @@ def _sources(rows: Iterable[DatasetRow]) -> tuple[SourceCount, ...]:
 
 
 def _place(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read", "web"
     if parts.scheme and parts.netloc:
         return f"{parts.scheme}://{parts.netloc}/", "web"
     return "images on the disk", "folder"

@@ -15,6 +15,7 @@ from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
+from styledag.publishing.target_folder import trained_folder
 
 CONFIG_FILE = "config.yaml"
 
@@ -56,7 +57,7 @@ def write_ai_toolkit(
     step_images = settings.batch_size * settings.gradient_accumulation
     process: dict[str, Any] = {
         "type": "sd_trainer",
-        "training_folder": str(target / "output"),
+        "training_folder": str(trained_folder(target)),
         "device": "cuda:0",
         "save": {"dtype": "float16"},
         "datasets": [

@@ -15,6 +15,7 @@ from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.publishing.datasets.sidecars import Written, captions_of, counted
+from styledag.publishing.target_folder import trained_folder
 
 METADATA_FILE, COMMAND_FILE = "metadata.jsonl", "train.sh"
 
@@ -35,6 +36,8 @@ _LORA_SCRIPTS: dict[Family, str] = {
     "z-image": "train_dreambooth_lora_z_image",
     "sana": "train_dreambooth_lora_sana",
 }
+_WITH_DROPOUT = "train_text_to_image_sdxl"
+"""The one script that drops captions."""
 _WITH_ALPHA: tuple[Family, ...] = ("flux2-klein", "z-image", "sana")
 """Families whose scripts have ``--lora_alpha``, 4 when left out; in the others it is the rank."""
 
@@ -45,8 +48,9 @@ def write_diffusers(
     """Write ``train/metadata.jsonl`` beside the images and ``train.sh``; return the counts.
 
     For the scripts of ``text_to_image``, the column ``text`` is a list of the caption and its
-    variants, of which they choose one at random for each sample. Those of ``dreambooth`` read one
-    caption an image, so variants are left out and counted.
+    variants, of which they choose one at random for each sample; that of whole denoisers of Stable
+    Diffusion XL encodes captions before it trains, and chooses once. Those of ``dreambooth`` read
+    one caption an image, so variants are left out and counted.
 
     Raises:
         DataError: If no script trains the family, none trains the whole denoiser, or the script
@@ -81,7 +85,16 @@ def write_diffusers(
             else:
                 written.variants += len(row.variants)
     data = _captioned(target, settings) if one_caption else _text_to_image(target, settings)
-    written.command = _command(script, [*data, *_common(target, settings), *alpha])
+    dropout = [f"--proportion_empty_prompts={settings.caption_dropout}"]
+    written.command = _command(
+        script,
+        [
+            *data,
+            *_common(target, settings),
+            *alpha,
+            *(dropout if script == _WITH_DROPOUT else []),
+        ],
+    )
     text = f"#!/bin/sh\nexec {written.command}\n"
     (folder / COMMAND_FILE).write_text(text, encoding="utf-8", newline="\n")
     return written
@@ -116,7 +129,7 @@ def _common(target: Path, settings: TrainerSettings) -> list[str]:
         f"--learning_rate={settings.learning_rate}",
         "--lr_scheduler=constant",
         f"--seed={settings.seed}",
-        f"--output_dir={target / 'output'}",
+        f"--output_dir={trained_folder(target)}",
     ]
     if settings.flip:
         arguments.append("--random_flip")

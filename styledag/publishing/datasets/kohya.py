@@ -13,6 +13,7 @@ from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
+from styledag.publishing.target_folder import trained_folder
 
 Value = str | int | float | bool
 
@@ -76,7 +77,7 @@ def write_kohya(
         **({"v_parameterization": True} if settings.v_prediction else {}),
         **({"zero_terminal_snr": True} if settings.zero_snr else {}),
         "dataset_config": str(target / DATASET_FILE),
-        "output_dir": str(target / "output"),
+        "output_dir": str(trained_folder(target)),
         "output_name": settings.name,
         "save_model_as": "safetensors",
         "save_precision": "fp16",

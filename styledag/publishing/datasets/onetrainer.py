@@ -12,6 +12,7 @@ from typing import Any
 from styledag.dataset.read import DatasetRow
 from styledag.publishing.datasets.settings import Family, TrainerSettings
 from styledag.publishing.datasets.sidecars import Written, write_sidecars
+from styledag.publishing.target_folder import trained_folder
 
 CONFIG_FILE = "config.json"
 
@@ -32,6 +33,9 @@ _TEXT_ENCODERS: dict[Family, tuple[str, ...]] = {
 }
 _WITHOUT_DROPOUT = ("flux2-klein", "z-image")
 """Families of which OneTrainer refuses to drop captions."""
+_MOST_VARIATIONS = 10
+"""OneTrainer draws flips and captions when it caches a variation, one an epoch, and then repeats
+them; further ones cost as much disk as the first."""
 
 
 def write_onetrainer(
@@ -39,7 +43,8 @@ def write_onetrainer(
 ) -> Written:
     """Write the folder that OneTrainer trains on; return the counts.
 
-    Variants are further lines of a caption file, of which OneTrainer chooses one. The validation
+    Variants are further lines of a caption file, of which OneTrainer chooses one for each cached
+    variation. The validation
     split is a concept of its own kind. Only the denoiser is trained. OneTrainer drops the caption
     for each text encoder by itself, and drops none of FLUX.2 and Z-Image.
     """
@@ -49,9 +54,9 @@ def write_onetrainer(
         "training_method": "FINE_TUNE" if settings.lora_rank is None else "LORA",
         "model_type": _MODEL_TYPES[settings.family],
         "base_model_name": settings.base,
-        "output_model_destination": str(target / "output" / f"{settings.name}.safetensors"),
-        "workspace_dir": str(target / "workspace"),
-        "cache_dir": str(target / "cache"),
+        "output_model_destination": str(trained_folder(target) / f"{settings.name}.safetensors"),
+        "workspace_dir": str(trained_folder(target) / "workspace"),
+        "cache_dir": str(trained_folder(target) / "cache"),
         "resolution": str(settings.resolution_px),
         "aspect_ratio_bucketing": True,
         "batch_size": settings.batch_size,
@@ -60,7 +65,10 @@ def write_onetrainer(
         "learning_rate": settings.learning_rate,
         **_text_encoders(settings),
         "validation": written.images["validation"] > 0,
-        "concepts": [_concept(split, target, settings) for split in sorted(written.images)],
+        "concepts": [
+            _concept(split, target, settings, with_variants=written.variants > 0)
+            for split in sorted(written.images)
+        ],
     }
     if settings.zero_snr:
         # OneTrainer reads from the base what is predicted, but not that its schedule is rescaled.
@@ -82,8 +90,11 @@ def _text_encoders(settings: TrainerSettings) -> dict[str, Any]:
     return dict.fromkeys(_TEXT_ENCODERS.get(settings.family, ("text_encoder",)), part)
 
 
-def _concept(split: str, target: Path, settings: TrainerSettings) -> dict[str, Any]:
+def _concept(
+    split: str, target: Path, settings: TrainerSettings, *, with_variants: bool
+) -> dict[str, Any]:
     trained = split == "train"
+    variations = min(settings.epochs, _MOST_VARIATIONS) if trained else 1
     return {
         "__version": _CONCEPT_VERSION,
         "name": f"{settings.name} {split}",
@@ -92,6 +103,8 @@ def _concept(split: str, target: Path, settings: TrainerSettings) -> dict[str, A
         "enabled": True,
         "type": "STANDARD" if trained else "VALIDATION",
         "include_subdirectories": False,
+        "image_variations": variations if settings.flip else 1,
+        "text_variations": variations if with_variants else 1,
         "balancing": float(settings.repeats if trained else 1),
         "balancing_strategy": "REPEATS",
         "image": {

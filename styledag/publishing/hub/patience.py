@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MOST_BACKOFF_S = 120.0
+_LONGEST_ASKED_S = 900.0
+"""The Hub counts requests by five minutes, and new repositories by days: those are not waited."""
 _XET_TROUBLE = re.compile(
     r"network|connection|time[d ]|CAS|reqwest|request|status 5", re.IGNORECASE
 )
@@ -44,7 +46,8 @@ def patiently(call: Callable[[], T], tries: int) -> T:
     """Return what ``call`` returns, which is safe to repeat, after failures that may pass.
 
     A ``429`` and server errors wait as long as ``Retry-After`` or the Hub's ``RateLimit`` header
-    asks for; server errors without one, and broken connections, wait a doubling time.
+    asks for, up to 15 minutes; server errors without one, and broken connections, wait a doubling
+    time.
     """
     import httpx2
 
@@ -98,7 +101,8 @@ def _wait_s(error: BaseException, attempt: int) -> float | None:
         status = error.response.status_code
         if status != 429 and status < 500:
             return None
-        return _asked_wait_s(error) or _backoff_s(attempt)
+        wait_s = _asked_wait_s(error) or _backoff_s(attempt)
+        return wait_s if wait_s <= _LONGEST_ASKED_S else None
     if isinstance(error, httpx2.TransportError | ConnectionError | TimeoutError):
         return _backoff_s(attempt)
     if type(error) is RuntimeError and _XET_TROUBLE.search(str(error)):

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -323,6 +324,22 @@ def test_a_missing_package_is_named_before_any_model_is_looked_at(
     shutil.rmtree(catalogue.project.root / "base")
     with pytest.raises(StyledagError, match=rf"{package}: pip install 'styledag\["):
         require_ready(catalogue, STYLE, (), CPU)
+
+
+def test_a_logger_without_its_account_is_refused_at_the_start(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = SimpleNamespace(
+        __spec__=ModuleSpec("wandb", None),
+        setup=lambda: SimpleNamespace(settings=SimpleNamespace(mode="online")),
+        login=lambda **_: False,
+    )
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    edit(catalogue.project.root, "batch_size: 8", "batch_size: 8\n    loggers: [wandb]")
+    with pytest.raises(StyledagError, match="not logged in: run `wandb login`"):
+        require_ready(catalogue, STYLE, (), CPU)
+    failed = [each.subject for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
+    assert failed == [f"{STYLE}: wandb"]
 
 
 def test_an_endpoint_that_does_not_answer_is_found_by_doctor(catalogue: Catalogue) -> None:

@@ -42,6 +42,7 @@ def parse(command: str) -> argparse.Namespace:
     ):
         parser.add_argument(name, type=int)
     parser.add_argument("--learning_rate", type=float)
+    parser.add_argument("--proportion_empty_prompts", type=float)
     parser.add_argument("--random_flip", action="store_true")
     accelerate, launch, script, *arguments = shlex.split(command)
     assert (accelerate, launch) == ("accelerate", "launch")
@@ -83,6 +84,18 @@ def test_the_command_is_a_shell_script(
     assert facts["command"] in (target / "train.sh").read_text()
     assert parse(facts["command"]).rank == 4
     assert parse(facts["command"]).script == "train_text_to_image_lora.py"
+
+
+@pytest.mark.parametrize(
+    ("family", "rank", "dropout"),
+    [("sdxl", None, 0.25), ("sdxl", 4, None), ("sd1", None, None), ("sd3", None, None)],
+)
+def test_captions_are_dropped_where_a_script_can(
+    family, rank, dropout, example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    chosen = replace(settings, family=family, lora_rank=rank)
+    facts = export_dataset(example.folder, tmp_path / "export", "diffusers", chosen)
+    assert parse(facts["command"]).proportion_empty_prompts == dropout
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,56 @@ def test_an_earlier_export_is_replaced_whole(
     assert (target / "train-000000.tar").is_file()
     assert facts["images"] == 12
     assert not target.with_name("export.partial").exists()
+
+
+@pytest.mark.parametrize("trainer", sorted({*WRITERS} - {"webdataset"}))
+def test_what_was_trained_outlasts_the_next_export(
+    trainer, example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    """A trainer writes where its configuration or command says."""
+    target = tmp_path / "export"
+    facts = export_dataset(example.folder, target, trainer, settings)
+    written = [path.read_text("utf-8") for path in target.glob("*.*") if path.is_file()]
+    stated = re.findall(
+        rf"{re.escape(str(tmp_path))}/[\w.-]+", "\n".join([*written, facts["command"]])
+    )
+    trained = {Path(each) for each in stated} - {target}
+    assert len(trained) == 1
+    model = trained.pop() / "numbers.safetensors"
+    model.parent.mkdir()
+    model.write_bytes(b"hours of a GPU")
+
+    export_dataset(example.folder, target, trainer, settings)
+    assert model.read_bytes() == b"hours of a GPU"
+
+
+def test_an_export_goes_where_a_link_leads(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    """As to a larger disk."""
+    disk, target = tmp_path / "disk" / "exports", tmp_path / "export"
+    disk.mkdir(parents=True)
+    target.symlink_to(disk)
+    for trainer in ("kohya", "onetrainer"):
+        export_dataset(example.folder, target, trainer, settings)
+    assert target.is_symlink()
+    assert (disk / "config.json").is_file()
+    assert not (disk / "dataset.toml").exists()
+
+
+def test_what_was_put_into_an_export_is_not_removed(
+    example: Example, settings: TrainerSettings, tmp_path: Path
+) -> None:
+    target = tmp_path / "export"
+    export_dataset(example.folder, target, "kohya", settings)
+    (target / ".DS_Store").touch()
+    export_dataset(example.folder, target, "kohya", settings)
+    (target / "output").mkdir()
+    (target / "output" / "mine.safetensors").write_bytes(b"hours of a GPU")
+
+    with pytest.raises(StorageError, match="output in it is not of it"):
+        export_dataset(example.folder, target, "kohya", settings)
+    assert (target / "output" / "mine.safetensors").read_bytes() == b"hours of a GPU"
 
 
 @pytest.mark.parametrize("trainer", sorted(WRITERS))

@@ -5,8 +5,13 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from styledag.publishing.datasets.export import export_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
+from styledag.store.workspace import Workspace
+from styledag_tests.dataset.captioned import captioned_image
+from styledag_tests.publishing.datasets.built import build_dataset
 from styledag_tests.publishing.datasets.conftest import Example
 
 TRAIN_CONFIG = {
@@ -37,6 +42,8 @@ CONCEPT_CONFIG = {
     "enabled": bool,
     "type": {"STANDARD", "VALIDATION"},
     "include_subdirectories": bool,
+    "image_variations": int,
+    "text_variations": int,
     "balancing": float,
     "balancing_strategy": {"REPEATS"},
     "image": dict,
@@ -138,3 +145,30 @@ def test_no_text_encoder_is_trained(
     config, _ = parse(target / "config.json")
     parts = [config[name] for name in ("text_encoder", "text_encoder_2")]
     assert [(each["train"], each["dropout_probability"]) for each in parts] == [(False, 0.25)] * 2
+
+
+def cached(concept: dict, epochs: int) -> tuple[int, int]:
+    """Flips and captions that an image is trained with, as mgds' ``DiskCache`` draws them.
+
+    Each variation is drawn when it is cached; an epoch takes that of its number modulo their count.
+    """
+    variations = concept["image_variations"], concept["text_variations"]
+    images, texts = (len({epoch % count for epoch in range(epochs)}) for count in variations)
+    return images, texts
+
+
+@pytest.mark.parametrize(("epochs", "drawn"), [(5, 5), (400, 10)])
+def test_flips_and_variants_are_drawn_anew_and_not_cached_once(
+    workspace: Workspace, settings: TrainerSettings, tmp_path: Path, epochs: int, drawn: int
+) -> None:
+    plain = replace(captioned_image(workspace, 1), variants=())
+    said_twice = replace(captioned_image(workspace, 2), variants=("another way to say it",))
+    for name, images, flip, expected in (
+        ("both", [plain, said_twice], True, (drawn, drawn)),
+        ("neither", [plain], False, (1, 1)),
+    ):
+        dataset = build_dataset(workspace, tmp_path / name, images)
+        target = tmp_path / f"{name}-export"
+        export_dataset(dataset, target, "onetrainer", replace(settings, flip=flip, epochs=epochs))
+        _, concepts = parse(target / "config.json")
+        assert cached(concepts["STANDARD"], epochs) == expected

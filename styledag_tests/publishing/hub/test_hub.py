@@ -141,6 +141,17 @@ def test_429_without_end_is_an_error_that_can_be_resumed(
     assert hub.count("^PUT /upload") == uploads == 3
 
 
+def test_a_wait_of_a_day_is_not_begun(publish: Publisher, hub: Hub, waits: list[float]) -> None:
+    """As after too many new repositories."""
+    day = {"Retry-After": "86400"}
+    hub.faults.append(Fault("POST /api/repos/create", 429, headers=day))
+
+    with pytest.raises(PublishError, match=r"asks to wait: publish again later"):
+        publish()
+
+    assert waits == []
+
+
 def test_a_connection_that_drops_during_an_upload_is_tried_again(
     publish: Publisher, hub: Hub
 ) -> None:
