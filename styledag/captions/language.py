@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
+from styledag.collect.web.addresses import parts_of
 from styledag.store.items import Items, item_key
 
 UNKNOWN = "und"
@@ -76,7 +76,4 @@ def _where(source: str, page_url: str) -> str:
 
 @lru_cache(4_096)
 def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:  # of a list that a person wrote, whose pages nobody asks for
-        return None
+    return parts_of(url).hostname

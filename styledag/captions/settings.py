@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import Literal
 
 from styledag.captions.template import check_template
+from styledag.collect.web.addresses import parts_of
 from styledag.models.reference import ModelReference
 from styledag.settings import StrictSettings, setting
 
@@ -47,6 +48,11 @@ class EndpointSettings(StrictSettings):
     timeout_s: float = setting(
         120.0, gt=0, identity=False, help="Most seconds without a byte of an answer."
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not parts_of(self.url.strip()).hostname:
+            raise ValueError(f"url {self.url!r} names no host")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from styledag.collect.folder import count_images
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.settings import FetchSettings
-from styledag.collect.web.addresses import checked_addresses, checked_url
+from styledag.collect.web.addresses import checked_addresses, checked_url, parts_of
 from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.dialling import proxy_of
 from styledag.collect.web.html_page import HtmlPage
@@ -96,7 +96,7 @@ def _private(address: str, host: str, port: int) -> bool:
 
 
 def _asked(address: str, client: Client) -> Discovered:
-    if urlsplit(address).path.endswith("/api.php"):
+    if parts_of(address).path.endswith("/api.php"):
         return _wiki(address.partition("?")[0], "", client)
     page: HtmlPage | None = None
     refused: FetchError | None = None
@@ -128,7 +128,7 @@ def _apis(address: str, page: HtmlPage | None) -> list[str]:
         stated = [link.partition("?")[0] for link in page.links("link[rel=EditURI]")]
         if stated or not page.has(_MADE_BY_MEDIAWIKI):
             return stated
-    parts = urlsplit(address)
+    parts = parts_of(address)
     # A wiki in another language may be below a folder: example.org/de/wiki/Fuchs.
     folder = _ARTICLE.split(parts.path, maxsplit=1)[0] if _ARTICLE.search(parts.path) else ""
     folders = dict.fromkeys((folder, ""))
@@ -155,7 +155,7 @@ def _wiki(url: str, address: str, client: Client) -> Discovered:
 
 def _title(address: str, article_path: str) -> str:
     """Return the title of the page that an address of a wiki shows; empty if it names none."""
-    parts = urlsplit(address)
+    parts = parts_of(address)
     asked = parse_qs(parts.query).get("title")
     before = article_path.partition("$1")[0]
     title = asked[0] if asked else ""

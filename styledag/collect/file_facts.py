@@ -5,12 +5,14 @@ wikis share, such as Commons, has its page there: what the wiki itself says is n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from styledag.collect.file_page import FilePage, read_file_page
 from styledag.collect.mediawiki_api import MediaWikiApi
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.rendered_text import plain_text
 from styledag.collect.wiki_listing import TEXT, page_text
 from styledag.errors import SourceError, may_pass
@@ -127,13 +129,14 @@ def _repositories(api: MediaWikiApi) -> Mapping[str, str]:
         if not place and each.get("scriptDirUrl"):
             place = f"{each['scriptDirUrl']}/api.php"
         if place:
-            places[str(each.get("name"))] = urljoin(api.url, str(place))
+            with suppress(ValueError):  # a setting of the wiki that is no address
+                places[str(each.get("name"))] = urljoin(api.url, str(place))
     return places
 
 
 def _usual_place(file: WikiFile) -> str:
     """Return where the API usually is, beside the page that describes a file."""
-    parts = urlsplit(str(file.info.get("descriptionurl", "")))
+    parts = parts_of(str(file.info.get("descriptionurl", "")))
     return f"{parts.scheme or 'https'}://{parts.netloc}/w/api.php"
 
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from styledag.collect.harvest import Find, Harvest, rejection, take_images
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import HtmlSource, NearImage
 from styledag.collect.sources import collects
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client, Page
 from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.collect.web.links import without_session
@@ -44,7 +44,7 @@ def collect_html(source: HtmlSource, workspace: Workspace, *, project: Path) -> 
         image=source.image,
         **{name: of.near if isinstance(of, NearImage) else of for name, of in texts.items()},
     )
-    hosts = [urlsplit(start).hostname or "" for start in source.start]
+    hosts = [parts_of(start).hostname or "" for start in source.start]
     with Client(source.fetch, workspace, hosts=hosts, project=project) as client:
         crawl = _Crawl(source, client)
         finds = crawl.finds(workspace)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from styledag.collect.file_facts import WikiFile, facts_of
 from styledag.collect.file_page import FilePage
@@ -12,6 +11,7 @@ from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import MediaWikiSource
 from styledag.collect.sources import collects
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
 from styledag.collect.web.originals import uploaded_url
@@ -33,7 +33,7 @@ def collect_mediawiki(source: MediaWikiSource, workspace: Workspace, *, project:
     Raises:
         SourceError: If the API cannot be asked, or nothing that the source names holds an image.
     """
-    host = urlsplit(source.api).hostname or ""
+    host = parts_of(source.api).hostname or ""
     with Client(source.fetch, workspace, hosts=[host], project=project) as client:
         api = MediaWikiApi(source.api, client)
         listing = WikiListing(source, api)
@@ -102,7 +102,7 @@ def _renderings(
         for info in page.get("imageinfo", ()):
             drawn = str(info.get("thumburl", ""))
             # A wiki with $wgSVGNativeRendering has browsers draw the file itself.
-            if drawn and not urlsplit(drawn).path.lower().endswith(".svg"):
+            if drawn and not parts_of(drawn).path.lower().endswith(".svg"):
                 found.setdefault(str(page["title"]), drawn)
     return found
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from styledag.collect.mediawiki_api import MOST_TITLES, MediaWikiApi
 from styledag.collect.settings import (
@@ -17,6 +16,7 @@ from styledag.collect.settings import (
     SourceSettings,
     UrlsSource,
 )
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.html_page import HtmlPage
 from styledag.collect.wiki_listing import CATEGORY, Namespaces
@@ -89,7 +89,7 @@ def _urls(source: UrlsSource, project: Path) -> str:
 
     finds, _ = listed_images(source, project)
     first = finds[0]
-    hosts = {urlsplit(find.origin.url).hostname for find in finds}
+    hosts = {parts_of(find.origin.url).hostname for find in finds}
     try:
         if first.refusal is not None:
             raise first.refusal
@@ -123,7 +123,7 @@ def _hub_dataset(source: DatasetSource) -> str:
 def _asked(url: str, settings: FetchSettings, project: Path, ask: Callable[[Client], str]) -> str:
     """Return what a client finds out that neither retries nor keeps what it receives."""
     hurried = replace(settings, retries=0, timeout_s=min(settings.timeout_s, _TIMEOUT_S))
-    with forgetful_client(hurried, urlsplit(url).hostname or "", project) as client:
+    with forgetful_client(hurried, parts_of(url).hostname or "", project) as client:
         return ask(client)
 
 

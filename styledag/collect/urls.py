@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from styledag.collect.harvest import Find, Harvest, take_images
 from styledag.collect.records import Origin
 from styledag.collect.settings import UrlsSource
 from styledag.collect.sources import collects
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
 from styledag.collect.web.signatures import without_signature
@@ -40,7 +40,7 @@ def collect_urls(source: UrlsSource, workspace: Workspace, *, project: Path) -> 
     """
     finds, rejected = listed_images(source, project)
     notes = [f"{source.path}: column {name!r} is not read" for name in _unread(source, project)]
-    hosts = {urlsplit(find.origin.url).hostname or "" for find in finds}
+    hosts = {parts_of(find.origin.url).hostname or "" for find in finds}
     # A secret goes to the one host that a list is about, and nowhere if it is about several.
     own = hosts if len(hosts) == 1 else ()
     with Client(source.fetch, workspace, hosts=own, project=project) as client:

@@ -33,3 +33,9 @@ def test_the_examples_of_the_documentation_can_be_read() -> None:
     for example in examples:
         stated = json.dumps(yaml.safe_load(example)["captions"])
         assert TypeAdapter(CaptionSettings).validate_json(stated).captioner is not None
+
+
+@pytest.mark.parametrize("url", ["http://[my site]/v1", "http://", "https:///v1"])
+def test_an_endpoint_needs_a_host(url: str) -> None:
+    with pytest.raises(ValueError, match="names no host"):
+        EndpointSettings(url=url, model="qwen")

@@ -190,6 +190,20 @@ def test_an_address_inside_another_is_a_part_of_it(tmp_path: Path, url: str) -> 
     assert find.origin.url == url
 
 
+def test_what_is_no_address_costs_its_own_row(workspace: Workspace, tmp_path: Path) -> None:
+    wrong = ["http://[my site]/x.jpg", "http://[::1", "http://a.b:port/q.jpg", "https://h:99999/"]
+    with serving({"/0.png": image()}) as site:
+        write(
+            tmp_path / "list.csv",
+            [{"url": url, "page_url": "http://[p]/"} for url in (*wrong, f"{site.url}/0.png")],
+        )
+        manifest = collect(tmp_path / "list.csv", workspace)
+    assert len(manifest.rows) == 1
+    assert [(each.reason, each.subject) for each in manifest.rejected] == [
+        ("invalid_url", url) for url in sorted(wrong)
+    ]
+
+
 def test_half_of_a_surrogate_pair_costs_one_character(workspace: Workspace, tmp_path: Path) -> None:
     with serving({"/0.png": image()}) as site:
         rows = {"url": f"{site.url}/0.png", "caption": "a fox \ud83e", "author": "\udd8a x"}

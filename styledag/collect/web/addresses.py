@@ -11,6 +11,18 @@ SocketAddress = tuple[int, tuple[str, int] | tuple[str, int, int, int] | tuple[i
 """Address family and socket address, as :func:`socket.getaddrinfo` gives them."""
 
 
+def parts_of(url: str) -> SplitResult:
+    """Return the parts of what should be a URL, without scheme and host if it is none.
+
+    Lists, pages and settings have such as ``http://[my site]/``: :func:`checked_url` refuses them
+    once they are asked for.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", url, "", "")
+
+
 def checked_url(url: str) -> SplitResult:
     """Return the parts of a URL that may be asked.
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
-from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
@@ -15,7 +14,12 @@ from urllib3 import ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from styledag.collect.web.addresses import SocketAddress, check_unresolved, checked_addresses
+from styledag.collect.web.addresses import (
+    SocketAddress,
+    check_unresolved,
+    checked_addresses,
+    parts_of,
+)
 from styledag.collect.web.deadline import Deadline
 from styledag.errors import FetchError
 
@@ -37,7 +41,7 @@ def proxy_of(url: str, *, private_hosts: Collection[str] = ()) -> str | None:
     Raises:
         FetchError: ``private_address`` if the proxy would be sent into its own network.
     """
-    host = urlsplit(url).hostname or ""
+    host = parts_of(url).hostname or ""
     if host in {each.lower() for each in private_hosts}:
         return None
     proxy = select_proxy(url, get_environ_proxies(url))

@@ -1,7 +1,9 @@
 """Addresses of images as they were uploaded, from those of smaller or converted copies."""
 
 import re
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin
+
+from styledag.collect.web.addresses import parts_of
 
 _THUMBNAIL = re.compile(
     r"^(?P<before>.*)/thumb(?P<path>/(?:[0-9a-f]/[0-9a-f]{2}/)?(?P<name>[^/]+))/[^/]*px-[^/]*$"
@@ -25,8 +27,11 @@ def original_url(url: str) -> str:
     WordPress's Photon scale by their address. A rendering of an SVG stays as it is: the file has no
     pixels.
     """
-    behind = _behind(url)
-    parts = urlsplit(behind)
+    try:
+        behind = _behind(url)
+    except ValueError:  # what it scales is no address
+        return url
+    parts = parts_of(behind)
     thumbnail = _THUMBNAIL.match(parts.path)
     if thumbnail and thumbnail["name"].lower().endswith(_PIXELS):
         path = f"{thumbnail['before']}{thumbnail['path']}"
@@ -38,7 +43,7 @@ def original_url(url: str) -> str:
 
 def _behind(url: str) -> str:
     """Return the address that a service scales, out of its own."""
-    parts = urlsplit(url)
+    parts = parts_of(url)
     if parts.path.endswith("/_next/image"):
         asked = parse_qs(parts.query).get("url", [""])[0]
         return urljoin(url, asked) if asked else url
@@ -53,7 +58,7 @@ def _behind(url: str) -> str:
 
 def uploaded_url(url: str) -> str:
     """Return an address at which Fandom's CDN does not convert the file to WebP."""
-    parts = urlsplit(url)
+    parts = parts_of(url)
     if (parts.hostname or "").endswith(".nocookie.net") and "format=" not in parts.query:
         return f"{url}{'&' if parts.query else '?'}format=original"
     return url

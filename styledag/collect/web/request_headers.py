@@ -6,10 +6,10 @@ import urllib.request
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from styledag import __version__
 from styledag.collect.settings import AGENT, FetchSettings
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.links import ascii_host
 from styledag.errors import StyleFileError
 
@@ -42,9 +42,9 @@ class RequestHeaders:
     def of(self, url: str, *, referer: str = "") -> Mapping[str, str]:
         """Return the headers of a request."""
         headers = {"User-Agent": self._agent}
-        if referer and self._uses_referer:
+        if self._uses_referer and parts_of(referer).netloc:
             headers["Referer"] = _shown_referer(referer, url)
-        if self._is_own(urlsplit(url).hostname or ""):
+        if self._is_own(parts_of(url).hostname or ""):
             headers |= self._own
         if self._cookies is not None:
             request = urllib.request.Request(url)
@@ -187,7 +187,7 @@ def _cookie(line: str) -> Cookie:
 
 def _shown_referer(page: str, url: str) -> str:
     """Return what browsers name by default: the page to its own site, else the site alone."""
-    shown, asked = urlsplit(page), urlsplit(url)
+    shown, asked = parts_of(page), parts_of(url)
     if (shown.scheme, shown.netloc) == (asked.scheme, asked.netloc):
         return page
     return f"{shown.scheme}://{shown.netloc}/"

@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from styledag.collect.web.addresses import parts_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,4 @@ def without_signature(url: str) -> str:
 
 
 def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+    return parts_of(url).hostname or ""

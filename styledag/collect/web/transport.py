@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from urllib3 import HTTPHeaderDict
 
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.deadline import Deadline
 from styledag.collect.web.dialling import CheckedAdapter, Dialler, proxy_of
 from styledag.errors import FetchError, SourceError
@@ -127,7 +127,7 @@ class Transport:
         self, url: str, headers: Mapping[str, str], max_bytes: int, *, is_cut: bool
     ) -> Answer:
         proxy = proxy_of(url, private_hosts=self._dialler.private_hosts)
-        self._dialler.proxy = (urlsplit(proxy).hostname or "") if proxy else ""
+        self._dialler.proxy = (parts_of(proxy).hostname or "") if proxy else ""
         with self._session.get(
             url,
             headers=dict(headers),

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import NoReturn, TypeVar
-from urllib.parse import urlsplit
 
+from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.waiting import Pace
 from styledag.errors import FetchError
 from styledag.progress import Advance
@@ -134,7 +134,4 @@ def _fail(error: FetchError) -> NoReturn:
 
 
 def _host(url: str) -> str:
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return ""
+    return parts_of(url).netloc.lower()

@@ -59,3 +59,8 @@ def test_a_thumbnail_leads_to_its_original(url: str, expected: str) -> None:
 )
 def test_fandoms_images_are_asked_for_as_uploaded(url: str, expected: str) -> None:
     assert uploaded_url(url) == expected
+
+
+def test_a_scaled_image_of_no_address_stays_as_it_is() -> None:
+    url = "https://x.org/_next/image?url=http://[my site]/fox.jpg&w=64"
+    assert original_url(url) == url
