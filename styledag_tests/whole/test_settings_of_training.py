@@ -95,7 +95,7 @@ def test_a_checkpoint_beside_adapters_is_a_fraction_and_is_read_whole(
     adapters = "lora: {rank: 2}\n    trained: attention\n    snapshot_format: delta"
     edit(project, "    save_state_every_steps: 1\n", f"    {adapters}\n")
     model = train(project).artifact
-    assert list(build(project, "evolution").artifact.folder.glob("*.gif"))
+    assert list(build(project, "evolution").artifact.folder.rglob("*.gif"))
     checkpoint = Catalogue(project).store.require("checkpoint", f"{MODEL}/e002")
     assert checkpoint.facts["bytes"] < 0.05 * checkpoint.facts["bytes_full"]
     base = starter / "stable-diffusion" / "unet"
