@@ -44,6 +44,7 @@ def test_a_run_killed_in_every_stage_ends_in_the_same_versions(
     assert list((project.root / "data/store/work").rglob("artifact")) == []
 
 
+@pytest.mark.slow  # test_saving kills one while it writes
 @pytest.mark.usefixtures("in_folder")
 @pytest.mark.timeout(900)
 def test_a_run_killed_while_a_thread_publishes_ends_in_the_same_versions(
