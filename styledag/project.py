@@ -1,5 +1,6 @@
 """The project: the folder that holds the style files, the models and the store."""
 
+import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from styledag.errors import StyledagError, StyleFileError
-from styledag.style.load import SUFFIX, load_style, style_paths
+from styledag.style.load import SUFFIX, check_style_name, load_style, style_paths
 from styledag.style.model import Style
 
 MARK = "dagster.yaml"
@@ -70,7 +71,7 @@ class Project:
                 content = (resources.files("styledag") / "project_files" / file).read_bytes()
                 (root / name).write_bytes(content)
         except OSError as exc:
-            raise StyledagError(f"{root} cannot become a project: {exc}") from exc
+            raise StyledagError(f"{root} cannot become a project: {exc.strerror}") from exc
         return project
 
     @property
@@ -96,12 +97,25 @@ class Project:
         """
         path = self._path(name)
         if path is None:
-            there = ", ".join(self.style_paths) or "none"
-            raise StyleFileError(
-                f"there is no style {name!r} in {self.styles_folder} (there: {there}); "
-                f"`styledag new {name}` writes one"
-            )
+            raise StyleFileError(self._no_style(name))
         return load_style(path)
+
+    def _no_style(self, name: str) -> str:
+        """Return that there is no such style, what there is, and what to do."""
+        styles = list(self.style_paths)
+        there = f"there is no style {name!r} in {self.styles_folder} (there: "
+        there += f"{', '.join(styles) or 'none'})"
+        if (self.styles_folder / f"{name}.yml").is_file():
+            return f"{there}; rename {name}.yml to {name}{SUFFIX}"
+        # A model's name, or a style file's.
+        meant = [each for each in (name.partition(".")[0], Path(name).stem) if each in styles]
+        if near := meant or difflib.get_close_matches(name, styles, n=1):
+            return f"{there}; did you mean {near[0]!r}?"
+        try:
+            check_style_name(name)
+        except StyleFileError as exc:
+            return f"{there}; {exc}"
+        return f"{there}; `styledag new {name}` writes one"
 
     def _path(self, name: str) -> Path | None:
         """Return the file of one style without looking for those of others."""

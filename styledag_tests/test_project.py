@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from styledag.cli.main import cli
 from styledag.defs.code_location import build_definitions
-from styledag.errors import StyledagError
+from styledag.errors import StyledagError, StyleFileError
 from styledag.project import Project
 
 REPOSITORY = Path(__file__).parents[1]
@@ -36,6 +36,8 @@ def test_a_folder_becomes_a_project_in_which_a_style_can_be_written(
     assert "styledag new NAME" in call("init")
     told = call("new", "mine")
     assert "styledag run mine.full\nother recipes: attention; styledag run mine trains all" in told
+    assert "copy data/starter" not in told
+    assert "copy data/starter of" in call("new", "small", "--base", "starter")
     project = Project.find(tmp_path / "data" / "styles")
     # Without the starter, the usual base is one from the Hub.
     assert "stable-diffusion-v1-5" in project.style("mine").base.model
@@ -65,3 +67,27 @@ def test_a_file_cannot_become_one(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file", "utf-8")
     with pytest.raises(StyledagError, match="cannot become a project"):
         call("init", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fix", "did you mean 'fox'?"),
+        ("fox.full", "did you mean 'fox'?"),
+        ("data/styles/fox", "did you mean 'fox'?"),
+        ("owl", "rename owl.yml to owl.yaml"),
+        ("My Style", "'My Style' is no style's name: that has at most 63 small letters"),
+        ("My Style", "such as 'my-style'"),
+        ("hiroshige", "`styledag new hiroshige` writes one"),
+    ],
+)
+def test_a_style_that_is_not_there_is_one_sentence_with_what_to_do(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    project = Project.create(tmp_path)
+    for file in ("fox.yaml", "owl.yml"):
+        (project.styles_folder / file).touch()
+    with pytest.raises(StyleFileError) as caught:
+        project.style(name)
+    assert str(caught.value).startswith(f"there is no style {name!r} in")
+    assert said in str(caught.value)

@@ -22,8 +22,18 @@ _AT_ONCE_S = 2.0
 @click.command()
 @click.argument("style")
 @click.option("--edit", is_flag=True, help="Open a sheet in your editor; changes are overrides.")
-@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="The page's file.")
-@click.option("--most", default=_SHOWN, show_default=True, help="Captions on the page.")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page's file; data/reviews/STYLE.html unless named.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(min=1),
+    default=_SHOWN,
+    show_default=True,
+    help="Captions on the page.",
+)
 @device_option
 @pass_session
 def captions(

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
-from styledag.cli.context import Session, pass_session
+from styledag.cli.context import Session, new_table, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +52,8 @@ def compare(session: Session, style: str | None) -> None:
 
 
 def _print_table(session: Session, comparisons: "Sequence[Comparison]") -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "recommended", "style learned", "base remembered", "copying"):
-        table.add_column(heading)
+    headings = ("model", "recommended", "style learned", "base remembered", "copying")
+    table = new_table(*headings, pad_edge=False)
     for comparison in comparisons:
         for recipe in comparison.recipes:
             cells = _cells(f"{comparison.style}.{recipe.name}", recipe)

@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Column, Table
 
 from styledag.project import Project
 
@@ -22,6 +23,15 @@ UI_PORT = 3000
 """Where `styledag ui` opens the web UI unless it is told otherwise; its pages are on the next."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+_UNBROKEN = 100_000
+"""Width of what no terminal shows: a line of a file or a pipe is one row of a table."""
+
+
+def new_table(*headings: str, **options: Any) -> Table:
+    """Return a table without lines, in whose cells nothing is left out where it is narrow."""
+    return Table(*(Column(each, overflow="fold") for each in headings), box=None, **options)
 
 
 def printable(text: str) -> str:
@@ -35,6 +45,11 @@ class Terminal(Console):
     What is printed to nobody any more (a closed terminal or pipe, a log on a full disk) is lost,
     and nothing else is: a training does not end with its terminal.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if not self.is_terminal and "COLUMNS" not in os.environ:
+            self.width = _UNBROKEN
 
     def _write_buffer(self) -> None:
         try:

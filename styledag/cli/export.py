@@ -70,7 +70,12 @@ def export() -> None:
 @export.command("dataset")
 @click.argument("style")
 @click.option("--for", "trainer", required=True, type=click.Choice(TRAINERS), help="Who reads it.")
-@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write; an earlier export there is replaced.",
+)
 @click.option("--recipe", default="", help="Whose settings it uses; the style's first if left out.")
 @click.option("--version", default="", help="First digits of a version; the current if left out.")
 @pass_session
@@ -94,7 +99,12 @@ def export_dataset_command(
 
 @export.command("model")
 @click.argument("name", metavar="MODEL[@EPOCH|:BLEND]")
-@click.option("--to", required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for diffusers, else a .safetensors file.",
+)
 @model_options
 @pass_session
 def export_model_command(

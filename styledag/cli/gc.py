@@ -4,9 +4,8 @@ import os
 
 import click
 from rich.filesize import decimal
-from rich.table import Table
 
-from styledag.cli.context import Session, pass_session
+from styledag.cli.context import Session, new_table, pass_session
 
 
 @click.command()
@@ -24,6 +23,7 @@ from styledag.cli.context import Session, pass_session
 )
 @click.option(
     "--history-days",
+    type=click.FloatRange(min=0),
     default=30.0,
     show_default=True,
     help="Runs that are older, and made nothing that is shown today, leave the history.",
@@ -45,7 +45,7 @@ def gc(
     spared = {kind: option for kind, (is_asked, option) in asked.items() if not is_asked}
     found = find_garbage(catalogue)
     garbage = [each for each in found if each.kind not in spared]
-    table = Table("kind", "asset", "partition", "version or key", "size", box=None)
+    table = new_table("kind", "asset", "partition", "version or key", "size")
     for each in garbage:
         name = each.name.rpartition("/")[2][:12]
         table.add_row(each.kind, each.asset, each.partition, name, decimal(each.size_bytes))

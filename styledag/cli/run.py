@@ -96,7 +96,7 @@ def demo(session: Session, style: str, device: Device) -> None:
             images = icon_images(style, root)
             session.console.print(f"the demo's images are in {images.relative_to(root)}")
         bring_up_to_date(session, style, [], device)
-    session.console.print("browse the graph and its images: make ui")
+    session.console.print("browse the graph and its images: styledag ui, or make ui")
 
 
 def bring_up_to_date(

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-from rich.table import Table
 
-from styledag.cli.context import Session, pass_session
+from styledag.cli.context import Session, new_table, pass_session
 
 if TYPE_CHECKING:
     from styledag.defs.switches import Switches
@@ -48,7 +47,7 @@ def switch_off(session: Session, style: str) -> None:
 def list_all(session: Session) -> None:
     """Show each style that has a `refresh`, and whether it is on."""
     with _switches(session) as switches:
-        table = Table("style", "refresh (UTC)", "state", box=None)
+        table = new_table("style", "refresh (UTC)", "state")
         for each in switches.states():
             table.add_row(each.style, each.cron, "on" if each.is_on else "off")
     session.console.print(table)

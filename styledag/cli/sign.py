@@ -9,7 +9,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=_FILE, metavar="PNG...")
-@click.option("--to", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the signed images.",
+)
 @click.option("--certificates", required=True, type=_FILE, help="PEM: yours first, then its chain.")
 @click.option("--key", required=True, type=_FILE, help="PEM of your private key.")
 @click.option(

@@ -15,7 +15,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from styledag.cli.context import Session, pass_session
+from styledag.cli.context import Session, new_table, pass_session
 
 if TYPE_CHECKING:
     from styledag.graph.catalogue import Catalogue
@@ -54,6 +54,8 @@ def status(session: Session, style: str | None, *, as_json: bool, with_next: boo
         try:
             states[name] = style_status(catalogue, name)
         except StyledagError as exc:
+            if style and not as_json:
+                raise
             broken[name] = str(exc)
             states[name] = [AssetStatus("style", name, "broken", None, str(exc))]
     if with_next:
@@ -95,7 +97,7 @@ def _show_next(
 
 def _cost_table(style: str, rows: "list[Cost]") -> Table:
     title = f"next run of {style}" if rows else f"next run of {style}: sources are asked"
-    table = Table("asset", "builds", "images", "steps", "size", "time", title=title, box=None)
+    table = new_table("asset", "builds", "images", "steps", "size", "time", title=title)
     for row in rows:
         table.add_row(
             row.asset,
@@ -108,7 +110,7 @@ def _cost_table(style: str, rows: "list[Cost]") -> Table:
 
 
 def _overview(states: "Mapping[str, list[AssetStatus]]") -> Table:
-    table = Table("style", *_COLOURS, "first that is not current", box=None)
+    table = new_table("style", *_COLOURS, "first that is not current")
     for style, rows in states.items():
         counts = Counter(row.state for row in rows)
         first = next((f"{row.asset}: {row.why}" for row in rows if row.state != "current"), "")
@@ -121,7 +123,7 @@ def _overview(states: "Mapping[str, list[AssetStatus]]") -> Table:
 
 
 def _table(style: str, rows: "list[AssetStatus]") -> Table:
-    table = Table("asset", "partition", "state", "version", "why", title=style, box=None)
+    table = new_table("asset", "partition", "state", "version", "why", title=style)
     for row in rows:
         colour = _COLOURS[row.state]
         table.add_row(

@@ -55,16 +55,20 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
     found = Discovered({})
     if address is not None:
         found = discover_source(address, project=session.project.root)
+    chosen = base or _usual_base(session.project)
     path = write_new_style(
         name,
         folder,
-        base=base or _usual_base(session.project),
+        base=chosen,
         source=found.source or None,
         remarks=found.remarks,
         images=found.images,
     )
     (folder / SCHEMA_FILE).write_text(style_schema(), encoding="utf-8")
     session.console.print(f"wrote {path}")
+    starter = session.project.starter
+    if chosen == "starter" and not starter.is_dir():
+        session.console.print(f"copy data/starter of styledag's repository to {starter} first")
     if address is None:
         first, *others = load_style(path).recipes
         model = f"{name}.{first}"

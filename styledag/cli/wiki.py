@@ -10,7 +10,13 @@ from styledag.demo.wiki import DEFAULT_PORT, serve_wiki
 
 
 @click.command()
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port on the loopback.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port on the loopback.",
+)
 @click.option(
     "--extra",
     type=click.Path(path_type=Path, file_okay=False),

@@ -1,6 +1,5 @@
 """A style as a component of somebody else's Dagster project, whose ``defs.yaml`` is its file."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import indent
@@ -22,7 +21,7 @@ from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
 from styledag.models.compute import ComputeSettings
 from styledag.project import Project
-from styledag.style.model import STYLE_NAME
+from styledag.style.load import check_style_name
 from styledag.style.template import new_style
 
 FILE = "defs.yaml"
@@ -92,8 +91,10 @@ class StyleComponent(dg.Component, dg.Resolvable, dg.Model):
             StyledagError: If the folder's name is no style's, or it has no file of its own.
         """
         name, file = context.path.name, context.path / FILE
-        if not re.search(STYLE_NAME, name):
-            raise StyledagError(f"{context.path}: the folder's name must match {STYLE_NAME}")
+        try:
+            check_style_name(name)
+        except StyleFileError as exc:
+            raise StyledagError(f"{context.path}: rename the folder: {exc}") from exc
         if not file.is_file() or len(list(yaml.compose_all(file.read_text("utf-8")))) != 1:
             raise StyledagError(f"{file} is missing or has a further component: give each its own")
         root = Path(context.project_root)

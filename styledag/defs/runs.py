@@ -131,4 +131,4 @@ def _sentence(result: dg.ExecuteInProcessResult) -> str:
             while cause.cause is not None:
                 cause = cause.cause
             return f"{event.step_key} failed: {cause.to_string()}"
-    return "the run failed; the web UI (`make ui`) shows its log"
+    return "the run failed; the web UI (`styledag ui`) shows its log"

@@ -1,5 +1,6 @@
 """A project's stages, styles, models and artifacts: all that planning a build looks at."""
 
+import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,10 @@ class Catalogue:
         waiting = [asset]
         for name in waiting:
             if name not in self.stages:
-                raise StyleFileError(f"no asset {name!r}: choose {', '.join(self.stages)}")
+                near = difflib.get_close_matches(name, self.stages, n=1)
+                names = ", ".join(self.stages)
+                valid = f"did you mean {near[0]!r}?" if near else f"valid are {names}"
+                raise StyleFileError(f"no asset {name!r}; {valid}")
             if name not in needed:
                 needed.add(name)
                 waiting += [reads.asset for reads in self.stages[name].reads]

@@ -162,9 +162,7 @@ class Store:
         """
         artifact = self.current(asset, partition)
         if artifact is None:
-            raise ArtifactMissingError(
-                f"{asset} of {partition} is not in {self.url}: materialise it first"
-            )
+            raise ArtifactMissingError(self._missing(asset, partition))
         return artifact
 
     def by_version(self, asset: str, partition: str, version: str) -> Artifact:
@@ -240,6 +238,17 @@ class Store:
         """Return when an artifact was published, in UTC."""
         return self.files.modified(
             self._record(artifact.asset, artifact.partition, artifact.version)
+        )
+
+    def _missing(self, asset: str, partition: str) -> str:
+        """Return that an artifact was never made, what there is in its place, and what to do."""
+        model = partition.rpartition("/")[0]
+        names = self.files.names(f"heads/{asset}/{model}") if model else []
+        there = [name.removesuffix(".json") for name in names or self.files.names(f"heads/{asset}")]
+        return (
+            f"{asset} of {partition.replace('/', '@')} is not in {self.url} (there: "
+            f"{', '.join(there) or 'none'}): `styledag run {partition.partition('.')[0]} --to "
+            f"{asset}` makes what the style file declares"
         )
 
     def _record(self, asset: str, partition: str, version: str) -> str:

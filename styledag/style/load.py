@@ -28,11 +28,26 @@ def load_style(path: Path) -> Style:
     Raises:
         StyleFileError: Naming every mistake in the file, each on its own line.
     """
-    if not re.search(STYLE_NAME, path.stem):
-        raise StyleFileError(
-            f"{path}: the file's name is the style's name and must match {STYLE_NAME}: rename it"
-        )
+    try:
+        check_style_name(path.stem)
+    except StyleFileError as exc:
+        raise StyleFileError(f"{path}: rename the file: {exc}") from exc
     return _parsed(read_text(path), path)
+
+
+def check_style_name(name: str) -> None:
+    """Refuse what is no style's name.
+
+    Raises:
+        StyleFileError: With what a name has, and one that is near.
+    """
+    if re.search(STYLE_NAME, name):
+        return
+    near = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_0123456789")
+    raise StyleFileError(
+        f"{name!r} is no style's name: that has at most 63 small letters, digits, - and _, and "
+        f"begins with a letter{f', such as {near!r}' if re.search(STYLE_NAME, near) else ''}"
+    )
 
 
 @lru_cache(maxsize=1024)

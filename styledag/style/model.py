@@ -72,7 +72,7 @@ class Style(BaseModel):
     )
     retrain: RetrainSettings = Field(
         default_factory=RetrainSettings,
-        description="When news of the sources is worth a training.",
+        description="When news of the sources is worth a training; any change when left out.",
     )
 
     checks: CheckSettings = Field(

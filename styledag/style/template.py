@@ -1,6 +1,5 @@
 """The commented style files that ``styledag new`` writes, one template a base."""
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 import yaml
 
 from styledag.errors import StyleFileError
-from styledag.style.load import SUFFIX
-from styledag.style.model import STYLE_NAME
+from styledag.style.load import SUFFIX, check_style_name
 from styledag.templates import templates
 from styledag.training.recipe import MAX_EPOCHS
 
@@ -94,10 +92,12 @@ def new_style(
     Raises:
         StyleFileError: If the name is not a style's name, or there is no template for the base.
     """
-    if not re.search(STYLE_NAME, name):
-        raise StyleFileError(f"{name!r} is no style's name: it must match {STYLE_NAME}")
+    check_style_name(name)
     if base not in base_names():
-        raise StyleFileError(f"no template for base {base!r}: choose {', '.join(base_names())}")
+        raise StyleFileError(
+            f"no template for base {base!r}: choose that of its family "
+            f"({', '.join(base_names())}), and name your model under base in the file"
+        )
     # Not escaped, as it is YAML and the name matches STYLE_NAME.
     environment = templates(_FOLDER, autoescape=False, keep_trailing_newline=True)
     return environment.get_template(f"{base}{_SUFFIX}").render(

@@ -38,7 +38,11 @@ class EmaSettings(StrictSettings):
         "of which any length can be made afterwards; none averages not.",
     )
     base_share: float | None = setting(
-        None, gt=0, lt=1, help="Mode base: share of the base left in the average at the run's end."
+        None,
+        gt=0,
+        lt=1,
+        help="Mode base, which needs this or decay: share of the base left in the average at the "
+        "run's end.",
     )
     decay: float | None = setting(
         None,
@@ -228,7 +232,10 @@ class Recipe(StrictSettings):
     noise_offset: float = setting(
         0.0, ge=0, le=1, help="Standard deviation of a noise shared by each channel; 0.05 is usual."
     )
-    ema: EmaSettings = setting(default_factory=_default_ema, help="The moving average.")
+    ema: EmaSettings = setting(
+        default_factory=_default_ema,
+        help="The moving average; {mode: base, base_share: 0.2} when left out.",
+    )
     snapshot_every_epochs: int = setting(1, ge=1, help="Epochs between two checkpoints.")
     snapshot_dtype: Literal["float16", "bfloat16"] = setting(
         "float16",

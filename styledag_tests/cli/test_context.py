@@ -53,6 +53,31 @@ def test_a_terminal_that_is_closed_ends_nothing() -> None:
     assert process.returncode == 0
 
 
+TABLE = """
+from styledag.cli.context import Terminal, new_table
+table = new_table("asset", "why")
+table.add_row("captions", "model 'data/starter/" + "x" * 200 + "' is no folder")
+Terminal(highlight=False, soft_wrap=True).print(table)
+"""
+
+
+def test_a_row_of_a_table_is_one_line_where_no_terminal_is() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    command = [sys.executable, "-c", TABLE]
+    shown = subprocess.run(command, capture_output=True, check=True, env=environment)
+    rows = shown.stdout.decode().splitlines()
+    assert [row.split()[0] for row in rows] == ["asset", "captions"]
+    assert f"model 'data/starter/{'x' * 200}' is no folder" in rows[1]
+
+
+def test_a_narrow_table_leaves_out_nothing() -> None:
+    command = [sys.executable, "-c", TABLE]
+    narrow = subprocess.run(
+        command, capture_output=True, check=True, env=os.environ | {"COLUMNS": "40"}
+    )
+    assert narrow.stdout.count(b"x") == 200
+
+
 def test_letters_that_a_terminal_does_not_have_end_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "広重"
     environment = os.environ | {"PYTHONIOENCODING": "latin-1"}

@@ -156,6 +156,17 @@ def test_what_was_never_built_is_named(any_store: Store) -> None:
         any_store.require("captions", "twemoji")
 
 
+def test_what_was_never_built_is_named_with_what_there_is(any_store: Store) -> None:
+    any_store.build(target(asset="checkpoint", partition="fox.full/e001"), write_greeting)
+    for partition, there in (("fox.full/e099", "e001"), ("fix.full/e099", "fox.full")):
+        with pytest.raises(ArtifactMissingError) as caught:
+            any_store.require("checkpoint", partition)
+        assert partition.replace("/", "@") in str(caught.value)
+        assert f"(there: {there})" in str(caught.value)
+        style = partition.partition(".")[0]
+        assert f"`styledag run {style} --to checkpoint`" in str(caught.value)
+
+
 def test_the_lineage_names_the_builds_that_were_read(any_store: Store) -> None:
     raw = any_store.build(target(asset="raw_images"), write_greeting).artifact
     jpeg = any_store.build(target(inputs=(raw.as_input(),)), write_greeting).artifact
