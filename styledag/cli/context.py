@@ -30,8 +30,9 @@ _UNBROKEN = 100_000
 
 
 def new_table(*headings: str, **options: Any) -> Table:
-    """Return a table without lines, in whose cells nothing is left out where it is narrow."""
-    return Table(*(Column(each, overflow="fold") for each in headings), box=None, **options)
+    """Return a table without lines, whose last column is broken where the terminal is narrow."""
+    columns = [Column(each, no_wrap=True) for each in headings[:-1]]
+    return Table(*columns, Column(headings[-1], overflow="fold"), box=None, **options)
 
 
 def printable(text: str) -> str:

@@ -70,12 +70,13 @@ def test_a_row_of_a_table_is_one_line_where_no_terminal_is() -> None:
     assert f"model 'data/starter/{'x' * 200}' is no folder" in rows[1]
 
 
-def test_a_narrow_table_leaves_out_nothing() -> None:
+def test_a_narrow_table_breaks_its_last_column_and_leaves_out_nothing() -> None:
     command = [sys.executable, "-c", TABLE]
     narrow = subprocess.run(
         command, capture_output=True, check=True, env=os.environ | {"COLUMNS": "40"}
     )
     assert narrow.stdout.count(b"x") == 200
+    assert b"captions" in narrow.stdout
 
 
 def test_letters_that_a_terminal_does_not_have_end_nothing(tmp_path: Path) -> None:

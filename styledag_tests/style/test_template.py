@@ -84,7 +84,8 @@ def test_a_bad_name_and_an_unknown_base_are_refused_and_write_nothing(
     tmp_path: Path, name: str, base: str
 ) -> None:
     with pytest.raises(
-        StyleFileError, match=r"such as .no-name|choose that of its family .flux2-klein, sana, sd15, .*, z-image"
+        StyleFileError,
+        match=r"such as .no-name|choose that of its family .flux2-klein, sana, sd15, .*, z-image",
     ):
         write_new_style(name, tmp_path, base=base)
     assert not list(tmp_path.iterdir())
