@@ -32,8 +32,15 @@ class Project:
 
     @classmethod
     def at(cls, root: Path, store_url: str | None = None) -> "Project":
-        """Return the project in a folder; its store is ``data/store`` unless named."""
-        return cls(root, store_url or str(root / "data" / "store"))
+        """Return the project in a folder.
+
+        Args:
+            root: The folder.
+            store_url: Its store: a URL, or a folder relative to ``root``; ``data/store`` if left
+                out.
+        """
+        store = store_url or "data/store"
+        return cls(root, store if "://" in store else str(root / store))
 
     @classmethod
     def find(cls, start: Path, store_url: str | None = None) -> "Project":

@@ -91,3 +91,10 @@ def test_a_style_that_is_not_there_is_one_sentence_with_what_to_do(
         project.style(name)
     assert str(caught.value).startswith(f"there is no style {name!r} in")
     assert said in str(caught.value)
+
+
+def test_a_store_that_is_a_folder_lies_in_the_project_wherever_a_command_is_called(
+    tmp_path: Path,
+) -> None:
+    for url, found in (("st", tmp_path / "st"), ("/mnt/st", "/mnt/st"), ("s3://b/st", "s3://b/st")):
+        assert Project.at(tmp_path, url).store_url == str(found)

@@ -37,7 +37,8 @@ from styledag.errors import StyledagError
 @click.option(
     "--store",
     envvar="STYLEDAG_STORE",
-    help="Folder or fsspec URL of the artifact store; data/store unless named.",
+    help="Folder, relative to the project, or fsspec URL of the artifact store; data/store unless "
+    "named.",
 )
 @click.pass_context
 def cli(context: click.Context, project: Path | None, store: str | None) -> None:

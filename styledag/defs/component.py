@@ -1,6 +1,7 @@
 """A style as a component of somebody else's Dagster project, whose ``defs.yaml`` is its file."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 from typing import Annotated, Any
@@ -98,7 +99,7 @@ class StyleComponent(dg.Component, dg.Resolvable, dg.Model):
         if not file.is_file() or len(list(yaml.compose_all(file.read_text("utf-8")))) != 1:
             raise StyledagError(f"{file} is missing or has a further component: give each its own")
         root = Path(context.project_root)
-        project = Project(root, self.store or Project.at(root).store_url, {name: file})
+        project = replace(Project.at(root, self.store), declared_in={name: file})
         placement = Placement(
             key_prefix=tuple((self.key_prefix or name).split("/")),
             group=self.group_name,
