@@ -170,7 +170,7 @@ def _short(value: Any) -> str:
 
 
 def _print(console: Console, described: dict[str, Any]) -> None:
-    title = f"{described['asset']} {described['partition']}" if "asset" in described else "file"
+    title = f"{described['asset']} {_named(described)}" if "asset" in described else "file"
     tree = Tree(f"[bold]{escape(title)}[/bold]")
     if "file" in described:
         file = tree.add("as the file states")
@@ -183,13 +183,22 @@ def _print(console: Console, described: dict[str, Any]) -> None:
     console.print(tree)
 
 
+def _named(described: Mapping[str, Any]) -> str:
+    """Return a partition's name as a person writes it."""
+    from styledag.graph.names import Partition
+
+    return Partition.from_store(described["partition"]).key
+
+
 def _add_lineage(tree: Tree, described: Mapping[str, Any]) -> None:
     tree.add(f"version {described['version']}")
     recipe = tree.add("recipe")
     for key, value in described["recipe"].items():
         recipe.add(escape(f"{key}: {value}"))
     for step in described["steps"]:
-        where = f"{step['asset']} [dim]{escape(step['partition'])}[/dim]"
+        # Of a model from elsewhere, it is a path.
+        named = _named(step) if step["code_version"] else step["partition"]
+        where = f"{step['asset']} [dim]{escape(named)}[/dim]"
         made = f", code {step['code_version']}" if step["code_version"] else ""
         tree.add(f"{where} {step['version'][:12]}{made}")
     images = tree.add(f"{described['image_count']} images")

@@ -87,7 +87,10 @@ def main(arguments: list[str] | None = None) -> int:
                 processes=processes,
             )
     except (StyledagError, OSError, ValueError) as exc:
-        sys.stderr.write(f"error: {exc}\n")
+        said = str(exc)
+        if isinstance(exc, OSError) and exc.filename is not None:
+            said = f"cannot use {exc.filename}: {exc.strerror}"
+        sys.stderr.write(f"error: {said}\n")
         return 1
     if processes.is_first:
         _finish(result.snapshots, options.out, log=[asdict(each) for each in result.log])

@@ -94,6 +94,7 @@ def test_a_file_that_states_nothing_is_known_by_its_content(
     described = json.loads(call("lineage", lone, "--json"))
     assert (described["asset"], described["partition"]) == (asset, partition)
     assert described["dataset_versions"] == [made.dataset.version]
+    assert call("lineage", lone).startswith(f"{asset} {partition.replace('/', '@')}\n")
 
 
 def test_two_models_are_compared_in_data_recipe_and_base(call: Call, made: MadeProject) -> None:

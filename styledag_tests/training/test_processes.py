@@ -204,6 +204,14 @@ def test_wrong_recipe_is_one_sentence(base: Path, tmp_path: Path) -> None:
     assert main(arguments(tmp_path, base, tmp_path)) == 1
 
 
+def test_a_recipe_that_is_not_there_is_one_sentence(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(tmp_path, base, tmp_path)) == 1
+    missing = f"cannot use {tmp_path / 'recipe.json'}: No such file or directory"
+    assert capsys.readouterr().err == f"error: {missing}\n"
+
+
 @pytest.mark.parametrize("changed", ["unet", "scheduler", "encoded"])
 def test_run_that_was_cut_off_is_not_resumed_with_other_inputs(
     base: Path,
