@@ -97,8 +97,8 @@ def test_what_cannot_be_run_is_refused(
 
 
 def test_an_unknown_asset_and_an_unknown_style_are_named(call: Call) -> None:
-    with pytest.raises(StyleFileError, match="no asset 'nonsense': choose style, raw_images"):
-        call("run", "small", "--to", "nonsense")
+    with pytest.raises(StyleFileError, match="no asset 'xyz'; valid are style, raw_images"):
+        call("run", "small", "--to", "xyz")
     with pytest.raises(StyleFileError, match="no style 'nix'"):
         call("show", "nix")
 

@@ -220,7 +220,7 @@ def test_another_base_in_the_style_file_is_refused(made: MadeProject, hub: Hub) 
         ("{}", "names neither dataset nor models"),
         ("{dataset: images}", "no repository of the Hub"),
         ("{dataset: a/b, licence: mine}", "knows no licence 'mine'"),
-        ("{models: a/b, blend: Half}", "should match pattern"),
+        ("{models: a/b, blend: Half}", "must be a weight such as"),
         ("{models: a/b, to: ftp}", "publish.to"),
     ],
 )
