@@ -120,8 +120,8 @@ def _write(path: Path, folder: Path, config: str | None, given: Path | None) -> 
 
     with open_tensors(path, eight_bits=is_text) as reader:
         _write_configuration(reader, folder, config, given)
-        index = json.loads((folder / PIPELINE_FILE).read_bytes())
-        check_whole(reader, index.get("_class_name"))
+        index = read_config(folder / PIPELINE_FILE)
+        check_whole(reader, str(index.get("_class_name")))
         read = names.read_names(reader.specs, path)
         with _misfits(path, config), quiet_transformers(), quiet_diffusers():
             models = _made(folder, index)
@@ -155,18 +155,21 @@ def _write_configuration(
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(each, copy)
         check_marked_training(reader, read_config(folder / _SCHEDULER), str(given / _SCHEDULER))
-        if (folder / T5).is_dir() and not has_t5(reader):
+        if not has_t5(reader):
             _remove_t5(folder)
         return
     write_configuration(architecture, folder, scheduler=scheduler, with_t5=has_t5(reader))
 
 
 def _remove_t5(folder: Path) -> None:
-    absent = dict.fromkeys((T5, "tokenizer_3"), (None, None))
-    for part in absent:
-        shutil.rmtree(folder / part)
+    """Make a pipeline's configurations those of a base without T5, if they have one."""
     index = read_config(folder / PIPELINE_FILE)
-    (folder / PIPELINE_FILE).write_text(json.dumps({**index, **absent}, indent=2, sort_keys=True))
+    absent = {part: [None, None] for part in (T5, "tokenizer_3") if part in index}
+    for part in absent:
+        shutil.rmtree(folder / part, ignore_errors=True)
+    if absent:
+        text = json.dumps({**index, **absent}, indent=2, sort_keys=True)
+        (folder / PIPELINE_FILE).write_text(text + "\n")
 
 
 def _made(folder: Path, index: Mapping[str, Any]) -> "dict[str, nn.Module]":
