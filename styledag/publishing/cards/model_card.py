@@ -121,10 +121,11 @@ def _example(card: ModelCard) -> Verbatim:
 
 def _from_single_file(card: ModelCard, file: str) -> list[str]:
     if not card.transformer:
+        absent = "".join(f", {part}=None" for part in card.absent)
         return [
             f"from diffusers import {card.pipeline}",
             "",
-            f"pipeline = {card.pipeline}.from_single_file({file})",
+            f"pipeline = {card.pipeline}.from_single_file({file}{absent})",
         ]
     base = _literal(card.bases[0].name)
     return [

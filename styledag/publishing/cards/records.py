@@ -87,6 +87,7 @@ class ModelCard:
         single_file: Name of the single file for web UIs, in the same folder; empty without one.
         pipeline: Class of diffusers that reads it.
         transformer: Class of the transformer, where the single file contains nothing else.
+        absent: Parts that the pipeline does without, and must be told so.
 
     Raises:
         PublishError: If a merge has one base only, or another model has several.
@@ -109,6 +110,7 @@ class ModelCard:
     single_file: str = ""
     pipeline: str
     transformer: str = ""
+    absent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.bases or (len(self.bases) > 1) != (self.relation == "merge"):
