@@ -246,7 +246,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_styles_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StyleFileError, match="rename the file: .*, such as 'cats-dogs'"):
+    with pytest.raises(StyleFileError, match=r"rename the file: .*, such as 'cats-dogs'"):
         load_style(write(tmp_path, SOUND, name="Cats, dogs"))
 
 
