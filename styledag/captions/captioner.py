@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -29,10 +29,15 @@ class Captioner(Protocol):
         """Return the settings that decide a raw caption, as JSON."""
 
     def batch_size(self, settings: CaptionSettings) -> int:
-        """Return how many images to ask about at a time; the answers are kept after each batch."""
+        """Return how many images to ask about at a time."""
 
-    def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
-        """Return one raw caption for each RGB image, in order."""
+    def answers(
+        self, images: "Sequence[Image]", settings: CaptionSettings
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the position and the raw caption of each RGB image, as soon as it is there.
+
+        What fails for one image is raised when those of all others have been yielded.
+        """
 
 
 @dataclass
@@ -71,6 +76,12 @@ class LocalCaptioner(ABC):
     @abstractmethod
     def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
         """Return one raw caption for each RGB image, in order."""
+
+    def answers(
+        self, images: "Sequence[Image]", settings: CaptionSettings
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the position and the raw caption of each RGB image, all after one computation."""
+        yield from enumerate(self(images, settings))
 
     @cached_property
     def loaded(self) -> tuple[Any, Any]:

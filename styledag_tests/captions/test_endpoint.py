@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import requests
 from styledag.captions.endpoint import EndpointCaptioner, ask_endpoint
 from styledag.captions.settings import EndpointSettings
 from styledag.errors import ModelError
+from styledag.store.workspace import Workspace
 from styledag_tests.captions.endpoint_server import IMAGES, Server, asked, settings
+from styledag_tests.captions.images import COLOURS, curated_manifest
 
 
 def test_each_image_is_asked_about_and_answered_in_order(server: Server) -> None:
@@ -147,6 +150,32 @@ def test_another_form_of_answer_is_named(server: Server, answer: bytes) -> None:
     server.trouble = lambda _: (200, answer, {})
     with pytest.raises(ModelError, match=r"JSON|another form"):
         asked(server, concurrency=1)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        (400, b'{"error": "image is too small"}', {}),
+        (401, b"", {}),
+        (200, b"<html>", {}),
+        (200, b'{"choices": []}', {}),
+        (200, b'{"choices": [{"message": {"content": "<think>So"}}]}', {}),
+    ],
+)
+def test_what_is_final_for_one_image_costs_no_answer_about_another(
+    server: Server, workspace: Workspace, caption, trouble: tuple[int, bytes, dict[str, str]]
+) -> None:
+    manifest = curated_manifest(workspace, *COLOURS[:6])
+    style = settings(server)
+    captioner = EndpointCaptioner(style.endpoint, Counter())
+    style = replace(style, sources=("captioner",))
+    server.trouble = lambda at: trouble if at == 1 else None
+    with pytest.raises(ModelError, match=r"the 3 of 6 captions .* are kept; .*first https://"):
+        caption(manifest, style, captioner)
+    assert len(server.questions) == 4
+    server.trouble = lambda _: None
+    assert caption(manifest, style, captioner).facts == {"found": 6, "kept": 6}
+    assert len(server.questions) == 4 + 3
 
 
 def chat_answer(finish: str, **message: str | None) -> bytes:
