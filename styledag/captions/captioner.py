@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from styledag.captions.chatter import is_refusal
 from styledag.captions.settings import CaptionSettings
 from styledag.errors import DeviceError, ModelError
 from styledag.models.compute import Compute
@@ -48,7 +49,7 @@ class LocalCaptioner(ABC):
         folder: The model.
         content: Digest of its files.
         compute: What it computes with.
-        work: Counts ``answers_cut_off`` by the most tokens.
+        work: Counts ``answers_cut_off`` by the most tokens, and ``answers_refused``.
     """
 
     folder: Path
@@ -81,7 +82,9 @@ class LocalCaptioner(ABC):
         self, images: "Sequence[Image]", settings: CaptionSettings
     ) -> Iterator[tuple[int, str]]:
         """Yield the position and the raw caption of each RGB image, all after one computation."""
-        yield from enumerate(self(images, settings))
+        for at, caption in enumerate(self(images, settings)):
+            self.work.update({"answers_refused": 1} if is_refusal(caption) else {})
+            yield at, caption
 
     @cached_property
     def loaded(self) -> tuple[Any, Any]:

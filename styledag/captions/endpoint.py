@@ -23,6 +23,7 @@ from styledag.captions.chat_completions import (
     question,
     read_answer,
 )
+from styledag.captions.chatter import is_refusal
 from styledag.captions.settings import CaptionSettings, EndpointSettings
 from styledag.captions.thinking import answer_after_thought, only_thought, unfinished_thought
 from styledag.errors import ModelError
@@ -171,7 +172,8 @@ class EndpointCaptioner:
             raise unfinished_thought(self._name)
         if not answer.text and answer.has_thought:
             raise only_thought(self._name)
-        return replace(answer, text=answer_after_thought(answer.text, captioner=self._name))
+        text = answer_after_thought(answer.text, captioner=self._name)
+        return replace(answer, text=text, is_refused=answer.is_refused or is_refusal(text))
 
     def _tried(self, asked: Mapping[str, Any]) -> "tuple[Any, _Failure | None]":
         key = _key(self._endpoint)

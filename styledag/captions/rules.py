@@ -16,8 +16,9 @@ from styledag.captions.chatter import (
     drop_refusal,
     drop_special_tokens,
 )
+from styledag.captions.openings import drop_openings
 
-RULES_VERSION = "4"
+RULES_VERSION = "5"
 
 _BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JOINERS = "\u200c\u200d"
@@ -47,21 +48,6 @@ _NONSENSE = re.compile(
 )
 _PIECE_MARK = re.compile(rf"(?<![^ ])##(?={_LETTER})")
 _ARTICLE_TWICE = re.compile(rf"{_START}{_NOUN_MARK} +({_NOUN_MARK}){_END}", _FLAGS)
-_IMAGE = r"(?:image|picture|photo|photograph|pic|close *-? *up|view)"
-_SHOWS = (
-    r"(?:of|(?:that +)?(?:show|depict|feature|capture|display|present|portray|illustrate|contain|"
-    r"include)s|showing|depicting|featuring|capturing|displaying|portraying|consists +of"
-    rf"|is(?= +{_NOUN_MARK} ))"
-)
-_OPENING = re.compile(
-    rf"^(?:"
-    rf"(?:(?:{_NOUN_MARK}|this|that) +)?(?:close *-? *up +)?{_IMAGE} +{_SHOWS}"
-    rf"|in +(?:the|this) +{_IMAGE},?(?= +(?:there|we|you|i|one)(?: +can)? +(?:is|are|see))"
-    rf"|(?:there|this|that|it|here) +(?:is|are)"
-    rf"|(?:we|you|i|one) +(?:can +)?see"
-    rf")(?: +|$)",
-    _FLAGS,
-)
 _SAME_AGAIN = re.compile(
     rf"{_START}({_LETTER}+(?: {_LETTER}+){{0,4}})"
     rf" (?:on top of|in front of|next to|inside|beside|under|with|and|of|on|in)"
@@ -145,14 +131,6 @@ def drop_nonsense(text: str) -> str:
 def drop_piece_marks(text: str) -> str:
     """Return the text without the marks of WordPiece that a first token can leave: "##s"."""
     return _PIECE_MARK.sub("", text)
-
-
-def drop_openings(text: str) -> str:
-    """Return the text without openings that say nothing, such as "there is a picture of"."""
-    shorter = _OPENING.sub("", text)
-    while shorter != text:
-        text, shorter = shorter, _OPENING.sub("", shorter)
-    return text
 
 
 def drop_loops(text: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 import requests
 
 from styledag.captions.endpoint import EndpointCaptioner, ask_endpoint
+from styledag.captions.rules import clean_caption
 from styledag.captions.settings import EndpointSettings
 from styledag.errors import ModelError
 from styledag.store.workspace import Workspace
@@ -243,13 +244,15 @@ def test_an_answer_in_parts_is_their_text(server: Server) -> None:
     [
         {"message": {"content": None, "refusal": "I cannot help"}, "finish_reason": "stop"},
         {"message": {"content": ""}, "finish_reason": "content_filter"},
+        {"message": {"content": "I'm sorry, but I can't help."}, "finish_reason": "stop"},
     ],
 )
 def test_refusals_are_counted(server: Server, choice: dict) -> None:
     work: Counter[str] = Counter()
     body = json.dumps({"choices": [choice]}).encode()
     server.trouble = lambda _: (200, body, {})
-    assert asked(server, work, images=IMAGES[:2]) == ["", ""]
+    said = asked(server, work, images=IMAGES[:2])
+    assert [clean_caption(each).text for each in said] == ["", ""]
     assert work["answers_refused"] == 2
 
 
