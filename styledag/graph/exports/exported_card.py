@@ -139,7 +139,7 @@ def card_of(
         recipe=_recipe(lineage),
         scores=() if source.scores is None else _scores(source.scores, source.blend.name),
         lineage=_versions(lineage) | {model.asset: model.version},
-        single_file=file if form == "single-file" else "",
+        file=file,
         pipeline=index["_class_name"],
         transformer=index.get("transformer", ("", ""))[-1],
     )
