@@ -10,6 +10,7 @@ from styledag.bases.base import Tokens
 from styledag.batched import batched
 from styledag.captions.agreement import Agreement, compare, write_agreement
 from styledag.captions.captioner import Captioner
+from styledag.captions.file_names import file_name
 from styledag.captions.length import fill_within
 from styledag.captions.overrides import Overrides, read_overrides
 from styledag.captions.records import CaptionedImage
@@ -17,6 +18,7 @@ from styledag.captions.rules import (
     RULES_VERSION,
     Cleaned,
     clean_caption,
+    clean_file_name,
     clean_text,
     clean_title,
 )
@@ -36,9 +38,10 @@ from styledag.store.workspace import Workspace
 
 CODE_VERSION = "3"
 ITEMS = "captions"
-_CAPTIONER, _OVERRIDE = "captioner", "override"
+_CAPTIONER, _OVERRIDE, _FILE_NAME = "captioner", "override", "file_name"
 _CLEANED_BY: Mapping[str, Callable[[str], Cleaned]] = {
     _CAPTIONER: clean_caption,
+    _FILE_NAME: clean_file_name,
     "alt": clean_title,
     "title": clean_title,
 }
@@ -156,15 +159,18 @@ def _first_words(
     fallback: bool = False,
 ) -> _Words | None:
     for source in sources:
-        raw = (
-            by_hand.get(image.sha256, "")
-            if source == _OVERRIDE
-            else str(getattr(image.origin, source))
-        )
-        words = _cleaned(source, raw, *(("fallback",) if fallback else ()))
+        words = _cleaned(source, _raw(image, source, by_hand), *(("fallback",) if fallback else ()))
         if words is not None:
             return words
     return None
+
+
+def _raw(image: CuratedImage, source: str, by_hand: Mapping[str, str]) -> str:
+    if source == _OVERRIDE:
+        return by_hand.get(image.sha256, "")
+    if source == _FILE_NAME:
+        return file_name(image.origin.url)
+    return str(getattr(image.origin, source))
 
 
 def _cleaned(source: str, raw: str, *hits: str) -> _Words | None:

@@ -16,6 +16,7 @@ from styledag.captions.chatter import (
     drop_refusal,
     drop_special_tokens,
 )
+from styledag.captions.file_names import IMAGE_ENDING, words_of_file_name
 from styledag.captions.openings import drop_openings
 
 RULES_VERSION = "5"
@@ -59,9 +60,6 @@ _NAMESPACE = re.compile(
     r"\u0444\u0430\u0439\u043b|\u30d5\u30a1\u30a4\u30eb) ?: ?",
     _FLAGS,
 )
-_SUFFIX = re.compile(
-    r"\.(?:a?png|jpe?g|jpe|jfif|gif|webp|svg|bmp|tiff?|avif|heic|heif|jxl|ico)$", _FLAGS
-)
 _LONGEST_LOOP_WORDS = 8
 _EDGES = " \t,;:.-"
 
@@ -91,6 +89,14 @@ def clean_title(raw: str) -> Cleaned:
     return _apply(raw, _TITLE_RULES)
 
 
+def clean_file_name(raw: str) -> Cleaned:
+    """Return the words of an image's file name, without what only tells files apart.
+
+    "tiger_sitting-01.png" becomes "tiger sitting"; of "IMG_0042.jpg" nothing is left.
+    """
+    return _apply(raw, _FILE_NAME_RULES)
+
+
 def clean_text(raw: str) -> Cleaned:
     """Return what a person wrote, on one line and without invisible signs; nothing else changes.
 
@@ -116,7 +122,7 @@ def collapse_whitespace(text: str) -> str:
 
 def drop_file_name(text: str) -> str:
     """Return a file's name on a wiki as words; any other text as it is."""
-    words = _SUFFIX.sub("", _NAMESPACE.sub("", text))
+    words = IMAGE_ENDING.sub("", _NAMESPACE.sub("", text))
     return text if words == text or not words else words.replace("_", " ").strip(" ")
 
 
@@ -199,6 +205,7 @@ _CAPTIONER_RULES: tuple[_Rule, ...] = (
     ("article", fit_articles),
 )
 _TITLE_RULES: tuple[_Rule, ...] = (*_TEXT_RULES, ("file_name", drop_file_name))
+_FILE_NAME_RULES: tuple[_Rule, ...] = (*_TEXT_RULES, ("file_name", words_of_file_name))
 
 
 def _apply(raw: str, rules: Sequence[_Rule]) -> Cleaned:
