@@ -84,7 +84,7 @@ starter-eval: $(READY) ## Measure the starter on what it has never seen, and wri
 .PHONY: audit
 audit: $(READY) ## Compare what is pinned with the known advisories
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.9'
-	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	$(BIN)/pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
 .PHONY: schema
 schema: $(READY) ## Write the style file's JSON schema anew

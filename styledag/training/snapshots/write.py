@@ -15,26 +15,6 @@ from styledag.tensors.layout import CONFIG_FILE, WEIGHTS_FILE
 from styledag.training.disk import write_errors
 
 
-def write_unet(
-    unet: Any, weights: Mapping[str, Tensor], folder: Path, *, dtype: torch.dtype = torch.float16
-) -> None:
-    """Write a UNet with its averaged weights in 16 bits; the folder appears at once.
-
-    The bytes follow from the weights and the base's configuration alone.
-
-    Args:
-        unet: Its configuration is written.
-        weights: All weights of a plain UNet, by the parameter's name.
-        folder: Where ``config.json`` and the weights go; replaced if it is there.
-        dtype: float16 or bfloat16.
-
-    Raises:
-        TrainingError: If a weight is NaN, or too large for float16.
-        StorageError: If the disk is full or cannot be written.
-    """
-    write_halves(unet, halves(weights, dtype), folder)
-
-
 def halves(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
     """Return weights in 16 bits in host memory, which no later change of the weights changes.
 
