@@ -10,11 +10,8 @@ from styledag.bases.base import Tokens
 from styledag.batched import batched
 from styledag.captions.agreement import Agreement, compare, write_agreement
 from styledag.captions.captioner import Captioner
-from styledag.captions.file_names import file_name
-from styledag.captions.length import fill_within
-from styledag.captions.overrides import Overrides, read_overrides
-from styledag.captions.records import CaptionedImage
-from styledag.captions.rules import (
+from styledag.captions.cleaning.file_names import file_name
+from styledag.captions.cleaning.rules import (
     RULES_VERSION,
     Cleaned,
     clean_caption,
@@ -22,6 +19,9 @@ from styledag.captions.rules import (
     clean_text,
     clean_title,
 )
+from styledag.captions.length import fill_within
+from styledag.captions.overrides import Overrides, read_overrides
+from styledag.captions.records import CaptionedImage
 from styledag.captions.settings import CaptionSettings
 from styledag.captions.template import CAPTION, named_fields
 from styledag.captions.thinking import is_thought

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from styledag.captions.chatter import is_refusal
+from styledag.captions.cleaning.chatter import is_refusal
 from styledag.captions.settings import CaptionSettings
 from styledag.errors import DeviceError, ModelError
 from styledag.models.compute import Compute

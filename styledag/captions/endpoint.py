@@ -23,7 +23,7 @@ from styledag.captions.chat_completions import (
     question,
     read_answer,
 )
-from styledag.captions.chatter import is_refusal
+from styledag.captions.cleaning.chatter import is_refusal
 from styledag.captions.settings import CaptionSettings, EndpointSettings
 from styledag.captions.thinking import answer_after_thought, only_thought, unfinished_thought
 from styledag.errors import ModelError

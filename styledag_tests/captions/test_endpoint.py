@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from styledag.captions.cleaning.rules import clean_caption
 from styledag.captions.endpoint import EndpointCaptioner, ask_endpoint
-from styledag.captions.rules import clean_caption
 from styledag.captions.settings import EndpointSettings
 from styledag.errors import ModelError
 from styledag.store.workspace import Workspace

@@ -1,7 +1,7 @@
 """The words in an image's file name, as people name files after what they show.
 
-Pure functions of the text alone; part of the rules of :mod:`styledag.captions.rules`, whose version
-changes with them.
+Pure functions of the text alone; part of the rules of :mod:`styledag.captions.cleaning.rules`,
+whose version changes with them.
 """
 
 import re

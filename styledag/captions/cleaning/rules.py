@@ -8,16 +8,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from styledag.captions.articles import fit_articles
-from styledag.captions.chatter import (
+from styledag.captions.cleaning.articles import fit_articles
+from styledag.captions.cleaning.chatter import (
     drop_markdown,
     drop_preface,
     drop_quotes,
     drop_refusal,
     drop_special_tokens,
 )
-from styledag.captions.file_names import IMAGE_ENDING, words_of_file_name
-from styledag.captions.openings import drop_openings
+from styledag.captions.cleaning.file_names import IMAGE_ENDING, words_of_file_name
+from styledag.captions.cleaning.openings import drop_openings
 
 RULES_VERSION = "5"
 

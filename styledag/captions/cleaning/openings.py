@@ -3,8 +3,8 @@
 Words of BLIP, LLaVA, JoyCaption, Florence-2, Qwen-VL and GPT. What says how the image was made ("an
 illustration of", "an aerial view of") is no such opening.
 
-A pure function of a text on one line; it is a rule of :mod:`styledag.captions.rules`, whose version
-changes with it.
+A pure function of a text on one line; it is a rule of :mod:`styledag.captions.cleaning.rules`,
+whose version changes with it.
 """
 
 import re

@@ -2,8 +2,8 @@
 
 import pytest
 
-from styledag.captions.chatter import is_refusal
-from styledag.captions.rules import clean_caption
+from styledag.captions.cleaning.chatter import is_refusal
+from styledag.captions.cleaning.rules import clean_caption
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from styledag.captions.file_names import file_name
-from styledag.captions.rules import clean_file_name
+from styledag.captions.cleaning.file_names import file_name
+from styledag.captions.cleaning.rules import clean_file_name
 from styledag.collect.records import Origin
 from styledag.manifest import Manifest
 from styledag.store.workspace import Workspace

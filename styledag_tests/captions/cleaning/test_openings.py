@@ -2,7 +2,7 @@
 
 import pytest
 
-from styledag.captions.rules import clean_caption
+from styledag.captions.cleaning.rules import clean_caption
 
 
 @pytest.mark.parametrize(

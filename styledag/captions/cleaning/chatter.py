@@ -1,7 +1,7 @@
 """What chat models put around a caption: markup, prefaces, quotes, and refusals in its place.
 
-Pure functions of a text on one line; they are rules of :mod:`styledag.captions.rules`, whose
-version changes with them.
+Pure functions of a text on one line; they are rules of :mod:`styledag.captions.cleaning.rules`,
+whose version changes with them.
 """
 
 import re
