@@ -107,7 +107,7 @@ def export_model_command(
     from styledag.graph.exports.exported_card import CardTerms, export_with_card
     from styledag.graph.find_exportable import find_exportable
     from styledag.graph.tracing.ancestry import find_artifact
-    from styledag.publishing.single_file.transformer import PART as TRANSFORMER
+    from styledag.publishing.single_file.stable_diffusion_3 import is_whole
 
     catalogue = session.catalogue
     settings = chosen(catalogue, name, **given)
@@ -120,7 +120,7 @@ def export_model_command(
         terms=CardTerms.of(settings, dataset=dataset),
     )
     click.echo(f"wrote {facts['parameters']:,} parameters, {facts['bytes']:,} bytes, to {to}")
-    if settings.format == "single-file" and (source.base / TRANSFORMER).is_dir():
+    if settings.format == "single-file" and not is_whole(source.base):
         click.echo(
             "it is the transformer alone: ComfyUI reads it from models/diffusion_models (node Load "
             "Diffusion Model), beside the base's text encoders and autoencoder"

@@ -60,7 +60,7 @@ class ModelReference(StrictSettings):
         identity=False,
         min_length=1,
         help="A folder, relative to the project, or a Hub id such as org/name. A base may also be "
-        "a single .safetensors file of Stable Diffusion 1.x, 2.x or XL.",
+        "a single .safetensors file of Stable Diffusion 1.x, 2.x, XL or 3.x.",
     )
     revision: str | None = setting(
         None,
@@ -86,8 +86,9 @@ class ModelReference(StrictSettings):
         identity=False,
         min_length=1,
         help="For a single file, what it is where it does not show it: stable-diffusion-v1, "
-        "stable-diffusion-v2-512, stable-diffusion-v2-768-v, stable-diffusion-xl-v1-base, or a "
-        "folder in diffusers' layout whose configurations and tokenizers fit it.",
+        "stable-diffusion-v2-512, stable-diffusion-v2-768-v, stable-diffusion-xl-v1-base, "
+        "stable-diffusion-v3-medium, stable-diffusion-v3.5-medium, stable-diffusion-v3.5-large, or "
+        "a folder in diffusers' layout whose configurations and tokenizers fit it.",
     )
 
     @property

@@ -29,6 +29,8 @@ _DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
+_EIGHT_BITS = {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
+"""Read where a caller allows it, who must widen them."""
 
 
 def torch_dtype(name: str) -> "torch.dtype":
@@ -37,10 +39,14 @@ def torch_dtype(name: str) -> "torch.dtype":
     Raises:
         ValueError: If it is one that styledag does not read, such as float8.
     """
+    _check_dtype(name)
+    return _dtype(name)
+
+
+def _dtype(name: str) -> "torch.dtype":
     import torch
 
-    _check_dtype(name)
-    dtype: torch.dtype = getattr(torch, _DTYPES[name])
+    dtype: torch.dtype = getattr(torch, (_DTYPES | _EIGHT_BITS)[name])
     return dtype
 
 
@@ -101,7 +107,13 @@ class TensorReader:
         metadata: Strings in the header; of the first shard, where there are several.
     """
 
-    def __init__(self, path: Path, files: Mapping[str, Path], mapped_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        files: Mapping[str, Path],
+        mapped_bytes: int,
+        eight_bits: Callable[[str], bool],
+    ) -> None:
         self.path = path
         self._files = {
             file: _MappedFile(file, mapped_bytes) for file in sorted(set(files.values()))
@@ -120,6 +132,8 @@ class TensorReader:
                 f"{path} places there: fetch or copy it again"
             )
         for name, (dtype, _) in self._headers.items():
+            if dtype in _EIGHT_BITS and eight_bits(name):
+                continue
             try:
                 _check_dtype(dtype)
             except ValueError as exc:
@@ -133,7 +147,7 @@ class TensorReader:
     def specs(self) -> Mapping[str, TensorSpec]:
         """Tensors by name."""
         return {
-            name: TensorSpec(name, torch_dtype(dtype), shape)
+            name: TensorSpec(name, _dtype(dtype), shape)
             for name, (dtype, shape) in self._headers.items()
         }
 
@@ -159,6 +173,7 @@ def open_tensors(
     *,
     mapped_bytes: int = MAPPED_BYTES,
     choose: Callable[[Collection[str]], Collection[str]] | None = None,
+    eight_bits: Callable[[str], bool] = lambda _: False,
 ) -> TensorReader:
     """Return the tensors of a safetensors file, or of the weights in a model's folder.
 
@@ -167,6 +182,7 @@ def open_tensors(
         variant: Of the weights in a folder, such as ``fp16``.
         mapped_bytes: How much is read from a file before the memory that it takes is freed.
         choose: Returns those of a file's names that are read; the others may be of any dtype.
+        eight_bits: Returns whether a tensor of a file may be float8, by its name.
 
     Raises:
         ModelError: If weights are missing, damaged, in another format, or of another variant.
@@ -174,7 +190,8 @@ def open_tensors(
     if not path.is_dir():
         names: Collection[str] = _MappedFile(path, mapped_bytes).header.tensors
         chosen_names = names if choose is None else choose(names)
-        return TensorReader(path, dict.fromkeys(chosen_names, path), mapped_bytes)
+        files = dict.fromkeys(chosen_names, path)
+        return TensorReader(path, files, mapped_bytes, eight_bits)
     found = [each.name for each in path.iterdir()]
     chosen = choose_weights(
         found, str(path), read_index=lambda name: (path / name).read_bytes(), variant=variant
@@ -184,7 +201,7 @@ def open_tensors(
     index = path / chosen.index
     by_tensor = shards_by_tensor(index.read_bytes(), str(index))
     files = {name: path / shard for name, shard in by_tensor.items()}
-    return TensorReader(path, files, mapped_bytes)
+    return TensorReader(path, files, mapped_bytes, eight_bits)
 
 
 @dataclass(frozen=True)

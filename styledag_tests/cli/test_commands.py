@@ -1,13 +1,15 @@
 """The commands that look but do not run, and the time it takes to ask."""
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from styledag.cli.main import cli
+from styledag.cli.main import cli, main
 from styledag.errors import ModelError, StyleFileError
 from styledag.style.schema import SCHEMA_FILE, style_schema
 from styledag_tests.whole.small_project import STYLE, make_project
@@ -70,3 +72,16 @@ def test_demo_without_its_starter_is_refused_with_the_remedy(tmp_path: Path) -> 
     shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
     with pytest.raises(ModelError, match=r"data/starter is no folder; copy data/starter from"):
         call(tmp_path, "demo")
+
+
+@pytest.mark.parametrize(
+    ("decided", "spin"), [({}, "10000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
+)
+def test_idle_threads_spin_for_a_moment_unless_the_user_has_decided(
+    decided: dict[str, str], spin: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", decided)
+    monkeypatch.setattr(sys, "argv", ["styledag", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ.get("GOMP_SPINCOUNT") == spin

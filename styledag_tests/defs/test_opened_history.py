@@ -49,6 +49,15 @@ def sentence(root: Path) -> str:
     return str(raised.value)
 
 
+def test_its_files_stay_open_from_one_event_to_the_next(root: Path) -> None:
+    log = database(root).with_name("runs.db-wal")
+    assert not log.exists()
+    with open_history(root) as instance:
+        instance.get_runs(limit=1)
+        assert log.exists()
+    assert not log.exists()
+
+
 @pytest.mark.parametrize("kept", [0.5, 0.0])
 def test_damaged_records_are_to_be_moved_away(root: Path, kept: float) -> None:
     file = database(root)

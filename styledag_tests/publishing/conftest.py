@@ -2,7 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from styledag_tests.publishing.pipelines import write_pipeline, write_xl_pipeline
+from styledag_tests.publishing.pipelines import (
+    write_pipeline,
+    write_sd3_pipeline,
+    write_xl_pipeline,
+)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +25,18 @@ def second_pipeline(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def xl_pipeline(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny pipeline of Stable Diffusion XL; to be read only."""
     return write_xl_pipeline(tmp_path_factory.mktemp("pipeline"), starter)
+
+
+@pytest.fixture(scope="session")
+def sd3_pipeline(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny pipeline of Stable Diffusion 3.5 with T5; to be read only."""
+    return write_sd3_pipeline(tmp_path_factory.mktemp("sd3") / "base", starter, with_t5=True)
+
+
+@pytest.fixture(scope="session")
+def sd3_without_t5(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without T5; to be read only."""
+    return write_sd3_pipeline(tmp_path_factory.mktemp("sd3") / "base", starter, with_t5=False)
 
 
 @pytest.fixture(params=["first", "second", "xl"])

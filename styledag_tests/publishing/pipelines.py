@@ -1,4 +1,4 @@
-"""Tiny Stable Diffusion pipelines of all three generations, in diffusers' layout."""
+"""Tiny Stable Diffusion pipelines of all generations, in diffusers' layout."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from safetensors.torch import load_file, save_file
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -19,8 +20,10 @@ from transformers import (
     CLIPTokenizer,
 )
 
+from styledag_tests.bases.families.stable_diffusion_3 import write_stable_diffusion_3
+
 WIDTH = 32
-PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
+PARTS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
 
 
 def write_pipeline(folder: Path, starter: Path, *, version: int, seed: int = 0) -> Path:
@@ -130,6 +133,22 @@ def write_xl_pipeline(folder: Path, starter: Path, seed: int = 0) -> Path:
             for parameter in part.parameters():
                 parameter.data.normal_(std=0.1)
         pipeline.save_pretrained(folder)
+    return folder
+
+
+def write_sd3_pipeline(folder: Path, starter: Path, *, with_t5: bool) -> Path:
+    """A pipeline of Stable Diffusion 3.5 whose first CLIP has no projection, as the real one."""
+    write_stable_diffusion_3(folder, starter / "stable-diffusion" / "tokenizer", with_t5=with_t5)
+    generator = torch.Generator().manual_seed(0)
+    for path in sorted(folder.glob("*/*.safetensors")):
+        tensors = {
+            name: 0.1 * torch.randn(each.shape, generator=generator)
+            for name, each in load_file(path).items()
+        }
+        if path.parent.name == "text_encoder":
+            projection = tensors["text_projection.weight"]
+            tensors["text_projection.weight"] = torch.eye(len(projection))
+        save_file(tensors, path, metadata={"format": "pt"})
     return folder
 
 

@@ -128,6 +128,8 @@ def test_a_dtype_that_is_not_read_is_named(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(2).to(torch.float8_e4m3fn)}, tmp_path / "x.safetensors")
     with pytest.raises(ModelError, match="tensor 'w' cannot be read: its dtype is F8_E4M3"):
         open_tensors(tmp_path / "x.safetensors")
+    with open_tensors(tmp_path / "x.safetensors", eight_bits=lambda name: name == "w") as reader:
+        assert reader.read("w").dtype == reader.specs["w"].dtype == torch.float8_e4m3fn
 
 
 def test_pieces_cover_all_rows_once() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from styledag.demo.wiki import DemoWiki, serve_wiki
 from styledag.project import Project
@@ -20,6 +21,22 @@ def in_folder() -> Iterator[None]:
     before = Path.cwd()
     yield
     os.chdir(before)
+
+
+@pytest.fixture(scope="session")
+def starter(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The starter with random weights, whose UNet has the same layers, a quarter as wide."""
+    from diffusers import UNet2DConditionModel
+
+    folder = tmp_path_factory.mktemp("narrow") / "starter"
+    shutil.copytree(starter, folder)
+    unet = folder / "stable-diffusion" / "unet"
+    config = UNet2DConditionModel.load_config(unet)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        narrow = UNet2DConditionModel.from_config(config, block_out_channels=(32, 32, 64))
+    narrow.half().save_pretrained(unet)
+    return folder
 
 
 @pytest.fixture(scope="session")

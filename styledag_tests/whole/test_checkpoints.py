@@ -65,25 +65,23 @@ def announced(project: Project) -> str:
     return str((newest(project, "checkpoint", KEY).tags or {})["dagster/data_version"])
 
 
-@pytest.mark.usefixtures("in_folder")
 def test_a_recipe_taken_back_finds_its_checkpoints_again(
-    tmp_path: Path, starter: Path, wiki: DemoWiki
+    tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
-    project = make_project(tmp_path, starter, wiki.url)
-    os.chdir(project.root)
-    path = project.styles_folder / f"{STYLE}.yaml"
-    first_text = path.read_text("utf-8")
     versions = []
-    for text in (
-        first_text,
-        first_text.replace("epochs: 2", "epochs: 2\n    seed: 1"),
-        first_text,
-    ):
-        path.write_text(text, "utf-8")
-        train(project)
-        found = find_artifact(Catalogue(project).store, f"{MODEL}@1")
-        assert announced(project) == found.version
-        versions.append(found.version)
+    with copied(undisturbed, tmp_path / "project") as project:
+        path = project.styles_folder / f"{STYLE}.yaml"
+        first_text = path.read_text("utf-8")
+        for text in (
+            first_text,
+            first_text.replace("epochs: 2", "epochs: 2\n    seed: 1"),
+            first_text,
+        ):
+            path.write_text(text, "utf-8")
+            train(project)
+            found = find_artifact(Catalogue(project).store, f"{MODEL}@1")
+            assert announced(project) == found.version
+            versions.append(found.version)
     assert versions[0] == versions[2] != versions[1]
 
 

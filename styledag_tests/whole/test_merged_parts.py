@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 import styledag
 from styledag.cli.main import cli
-from styledag.demo.wiki import DemoWiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.preflight import require_ready
@@ -30,7 +28,8 @@ from styledag.scoring.score import SCORES
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
 from styledag.tensors.layout import TRANSFORMERS_WEIGHTS_FILE, WEIGHTS_FILE
-from styledag_tests.whole.small_project import MODEL, STYLE, make_project
+from styledag_tests.whole.conftest import Undisturbed, copied
+from styledag_tests.whole.small_project import MODEL, STYLE
 
 BLENDS = "blends: {weights: [0.0, 0.5, 1.0]}\n"
 FILES = {"text_encoder": TRANSFORMERS_WEIGHTS_FILE, "vae": WEIGHTS_FILE}
@@ -67,15 +66,16 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, starter: Path, wiki: DemoWiki) -> Iterator[Ran]:
+def ran(
+    tmp_path_factory: pytest.TempPathFactory, starter: Path, undisturbed: Undisturbed
+) -> Iterator[Ran]:
     root = tmp_path_factory.mktemp("parts")
     base = starter / "stable-diffusion"
-    project = make_project(root, starter, wiki.url)
-    text = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
-    assert BLENDS in text
-    text = text.replace(BLENDS, "").replace("epochs: 2", "epochs: 1")
-    ran = Ran(project, text, base, changed_checkpoint(base, root), {}, 0.0)
-    with chdir(project.root):
+    with copied(undisturbed, root / "project") as project:
+        text = (project.styles_folder / f"{STYLE}.yaml").read_text("utf-8")
+        assert BLENDS in text
+        text = text.replace(BLENDS, "")
+        ran = Ran(project, text, base, changed_checkpoint(base, root), {}, 0.0)
         ran.declare(ran.blends(""))
         run()
         for asset in ("merged_unet", "sample_grid"):

@@ -1,33 +1,29 @@
 """Work is per item: one more image costs one of everything, and another style nothing."""
 
-import os
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 from styledag.defs.partitions import read_partitions
-from styledag.demo.wiki import DemoWiki
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.status import style_status
+from styledag_tests.whole.conftest import Undisturbed, copied
 from styledag_tests.whole.small_project import STYLE, make_project, run_all
 
 
-@pytest.mark.usefixtures("in_folder")
 def test_one_more_image_costs_one_of_everything_and_then_training(
-    tmp_path: Path, starter: Path, wiki: DemoWiki, wiki_folder: Path
+    tmp_path: Path, undisturbed: Undisturbed, wiki_folder: Path
 ) -> None:
-    project = make_project(tmp_path, starter, wiki.url)
-    os.chdir(project.root)
-    before = run_all(project)
+    before = undisturbed.outcome
     added = wiki_folder / "animals" / "purple-dragon.png"
     added.parent.mkdir(exist_ok=True)
     image = Image.radial_gradient("L").resize((72, 72))
     Image.merge("RGB", (image, Image.new("L", (72, 72), 30), image)).save(added)
     try:
-        states = {each.asset: each.state for each in style_status(Catalogue(project), STYLE)}
-        assert states["jpeg_images"] == "current"  # nobody has asked the wiki yet
-        after = run_all(project)
+        with copied(undisturbed, tmp_path / "project") as project:
+            states = {each.asset: each.state for each in style_status(Catalogue(project), STYLE)}
+            assert states["jpeg_images"] == "current"  # nobody has asked the wiki yet
+            after = run_all(project)
     finally:
         added.unlink()
     work = after.work

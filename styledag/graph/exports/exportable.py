@@ -111,7 +111,7 @@ def _licence_of(folder: Path, name: str, revision: str) -> str:
     from huggingface_hub.errors import HTTPError
 
     if folder.is_file():
-        with open_tensors(folder) as reader:
+        with open_tensors(folder, eight_bits=lambda _: True) as reader:
             return reader.metadata.get("modelspec.license", "")
     readme = folder / "README.md"
     try:

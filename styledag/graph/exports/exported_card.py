@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from styledag.bases.find import find_base
 from styledag.graph.exports.exportable import Exportable
 from styledag.graph.exports.exported_model import export_model
 from styledag.graph.names import Partition
@@ -22,9 +23,12 @@ from styledag.publishing.cards.records import (
 from styledag.publishing.hub.settings import ModelFormat, PublishSettings
 from styledag.publishing.model_file import DType
 from styledag.publishing.pipeline_folder import INDEX
+from styledag.publishing.single_file.stable_diffusion_3 import is_whole
 from styledag.store.artifact import Artifact, Facts
 from styledag.store.files import storage_errors
 
+_OPTIONAL = ("text_encoder_3", "tokenizer_3")
+"""Parts that a pipeline may lack only if it is told so."""
 _SCORES = {
     "style_learned": "share of the base's loss on held-out images that is gone; higher is better",
     "base_remembered": "the base's loss on its own images over the model's; 1 is the base",
@@ -141,7 +145,9 @@ def card_of(
         lineage=_versions(lineage) | {model.asset: model.version},
         file=file,
         pipeline=index["_class_name"],
-        transformer=index.get("transformer", ("", ""))[-1],
+        denoiser=index[find_base(source.base).parts.denoiser][-1],
+        is_denoiser=not is_whole(source.base),
+        absent=tuple(part for part in _OPTIONAL if part in index and index[part][-1] is None),
     )
 
 

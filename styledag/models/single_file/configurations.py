@@ -1,7 +1,8 @@
-"""Configurations of Stable Diffusion 1.x, 2.x and XL, for single files, which are weights only.
+"""Configurations of Stable Diffusion, for single files, which are weights only.
 
-The architectures are ModelSpec's names. CLIP's vocabulary follows from its merges, which lie
-beside this file and come from https://github.com/openai/CLIP (MIT, see ``clip_merges.LICENSE``).
+The architectures are ModelSpec's names, and SwarmUI's of 3.x. CLIP's vocabulary follows from its
+merges, which lie beside this file and come from https://github.com/openai/CLIP (MIT, see
+``clip_merges.LICENSE``).
 """
 
 import gzip
@@ -11,11 +12,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from styledag.models.single_file.sd3_configurations import (
+    SD3,
+    SD35_LARGE,
+    SD35_MEDIUM,
+    sd3_configurations,
+    write_t5_tokenizer,
+)
 from styledag.store.files import storage_errors
 
 V1, V2, V2_V = "stable-diffusion-v1", "stable-diffusion-v2-512", "stable-diffusion-v2-768-v"
 XL = "stable-diffusion-xl-v1-base"
-ARCHITECTURES = (V1, V2, V2_V, XL)
+_SD3S = (SD3, SD35_MEDIUM, SD35_LARGE)
+ARCHITECTURES = (V1, V2, V2_V, XL, *_SD3S)
 
 _MERGES_FILE = "clip_merges.txt.gz"
 _WORDS = 49408
@@ -24,7 +33,11 @@ Config = Mapping[str, Any]
 
 
 def write_configuration(
-    architecture: str, folder: Path, *, scheduler: Config = MappingProxyType({})
+    architecture: str,
+    folder: Path,
+    *,
+    scheduler: Config = MappingProxyType({}),
+    with_t5: bool = False,
 ) -> None:
     """Write the configurations, tokenizers and scheduler of an architecture in diffusers' layout.
 
@@ -32,10 +45,30 @@ def write_configuration(
         architecture: One of :data:`ARCHITECTURES`.
         folder: Where they go; made if it is not there.
         scheduler: What differs from the architecture's own scheduler.
+        with_t5: Whether a Stable Diffusion 3.x has its T5.
 
     Raises:
         StorageError: If the folder cannot be written.
     """
+    is_sd3 = architecture in _SD3S
+    files = (
+        sd3_configurations(architecture, clips=(_CLIP_L, _OPEN_CLIP_G), with_t5=with_t5)
+        if is_sd3
+        else _unet_configurations(architecture, scheduler)
+    )
+    with storage_errors(str(folder)):
+        for name, config in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        _write_tokenizer(folder / "tokenizer", open_clip=architecture in (V2, V2_V))
+        if architecture == XL or is_sd3:
+            _write_tokenizer(folder / "tokenizer_2", open_clip=True)
+        if with_t5:
+            write_t5_tokenizer(folder / "tokenizer_3")
+
+
+def _unet_configurations(architecture: str, scheduler: Config) -> dict[str, Config]:
     files = {
         "model_index.json": _INDEX_XL if architecture == XL else _INDEX,
         "unet/config.json": _unet(architecture),
@@ -45,14 +78,7 @@ def write_configuration(
     }
     if architecture == XL:
         files["text_encoder_2/config.json"] = _OPEN_CLIP_G
-    with storage_errors(str(folder)):
-        for name, config in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-        _write_tokenizer(folder / "tokenizer", open_clip=architecture in (V2, V2_V))
-        if architecture == XL:
-            _write_tokenizer(folder / "tokenizer_2", open_clip=True)
+    return files
 
 
 def _write_tokenizer(folder: Path, *, open_clip: bool) -> None:

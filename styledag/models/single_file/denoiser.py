@@ -8,6 +8,7 @@ from styledag.errors import ModelError
 from styledag.models.config import read_config
 from styledag.models.files import assets_folder
 from styledag.models.single_file.names import UNET_PREFIX, unet_name
+from styledag.models.single_file.quantised import check_weight
 from styledag.models.single_file.recognise import MARKS, check_discrete, check_marked_training
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
@@ -133,6 +134,9 @@ def _converted(reader: "TensorReader", config: Path, *, meta: bool) -> "dict[str
     import torch
     from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 
+    for name, spec in reader.specs.items():
+        if name not in MARKS:
+            check_weight(reader.path, spec)
     settings = read_config(config / CONFIG_FILE)
     kind = str(settings.get("_class_name"))
     prefix = _prefix(reader.specs)

@@ -1,15 +1,20 @@
 """The tensor names of Stable Diffusion's original checkpoints, by the names in diffusers.
 
 The layout is that of CompVis/stable-diffusion (1.x, ``FrozenCLIPEmbedder``),
-Stability-AI/stablediffusion (2.x, ``FrozenOpenCLIPEmbedder``) and Stability-AI/generative-models
-(XL, ``GeneralConditioner`` with both). diffusers ships only the opposite direction;
+Stability-AI/stablediffusion (2.x, ``FrozenOpenCLIPEmbedder``), Stability-AI/generative-models
+(XL, ``GeneralConditioner`` with both) and of the published ``sd3_medium_incl_clips.safetensors``
+(3.x, text encoders as transformers names them). diffusers ships only the opposite direction;
 :mod:`styledag.publishing.single_file.check` runs it on what these functions return.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from styledag.errors import ModelError
+from styledag.models.single_file.transformer_names import TRANSFORMERS
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
@@ -17,13 +22,33 @@ CLIP_PREFIX = "cond_stage_model.transformer."
 OPEN_CLIP_PREFIX = "cond_stage_model.model."
 XL_CLIP_PREFIX = "conditioner.embedders.0.transformer."
 XL_OPEN_CLIP_PREFIX = "conditioner.embedders.1.model."
-_CLIPS = (CLIP_PREFIX, XL_CLIP_PREFIX)
+SGM_OPEN_CLIP_PREFIX = "conditioner.embedders.0.model."
+"""What :data:`OPEN_CLIP_PREFIX` is in files of Stability-AI/generative-models."""
+SD3_PREFIXES: Mapping[str, str] = {
+    "transformer": UNET_PREFIX,
+    "vae": VAE_PREFIX,
+    "text_encoder": "text_encoders.clip_l.transformer.",
+    "text_encoder_2": "text_encoders.clip_g.transformer.",
+    "text_encoder_3": "text_encoders.t5xxl.transformer.",
+}
+"""What the names of each part of Stable Diffusion 3.x begin with."""
+_CLIPS = (
+    CLIP_PREFIX,
+    XL_CLIP_PREFIX,
+    SD3_PREFIXES["text_encoder"],
+    SD3_PREFIXES["text_encoder_2"],
+)
 _SINCE_TEXT_MODEL = ("embeddings.", "encoder.", "final_layer_norm.")
-_PARTS = (UNET_PREFIX, VAE_PREFIX, "cond_stage_model.", "conditioner.")
+SD3_TEXTS = "text_encoders."
+TEXT_PREFIXES = ("cond_stage_model.", "conditioner.", SD3_TEXTS)
+"""What the names of all text encoders begin with."""
+_PARTS = (UNET_PREFIX, VAE_PREFIX, *TEXT_PREFIXES)
 V_PREDICTION, ZERO_SNR = "v_pred", "ztsnr"
 """Empty tensors by which community files, ComfyUI, Forge and A1111 state how a UNet was trained."""
 TEXT_PROJECTION = "text_projection.weight"
 """CLIP's projection, of which OpenCLIP stores the transpose."""
+T5_EMBEDDING, T5_EMBEDDING_AGAIN = "shared.weight", "encoder.embed_tokens.weight"
+"""The names that T5's one embedding has in its files."""
 IN_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 """Attention inputs of CLIP that OpenCLIP stacks into one ``in_proj`` tensor, in this order."""
 
@@ -63,27 +88,60 @@ Source = tuple[str, str]
 """A part and the name of one of its tensors in today's model."""
 
 
-def read_names(names: Iterable[str]) -> dict[str, str]:
+def read_names(names: Iterable[str], path: Path) -> dict[str, str]:
     """Return the tensors of a file that are weights of a part: original name, and that in the file.
 
     Left out is what else community files contain: another average of the UNet, the tables of a
-    noise schedule, position ids. Some write CLIP's names without ``text_model.``, as before
-    transformers 4, and some the autoencoder's attention as diffusers calls it.
+    noise schedule, position ids.
+
+    Args:
+        names: Of the file's tensors.
+        path: The file, for the error.
+
+    Raises:
+        ModelError: If two tensors are the same one by two names, of which programs read either.
     """
-    found = {}
+    found: dict[str, str] = {}
     for name in names:
         if not name.startswith(_PARTS) or name.endswith("position_ids"):
             continue
-        if name.startswith(VAE_PREFIX) and ".mid.attn_1." in name:
-            stem, _, layer = name.partition(".mid.attn_1.")
-            layer, _, kind = layer.rpartition(".")
-            found[f"{stem}.mid.attn_1.{_VAE_ATTENTION.get(layer, layer)}.{kind}"] = name
-            continue
-        prefix = next((each for each in _CLIPS if name.startswith(each)), "")
-        rest = name.removeprefix(prefix)
-        is_old = prefix and rest.startswith(_SINCE_TEXT_MODEL)
-        found[f"{prefix}text_model.{rest}" if is_old else name] = name
+        original = _original_spelling(name)
+        if original in found:
+            first, second = sorted((name, found[original]))
+            raise ModelError(
+                f"{path} holds one tensor by two names, {first!r} and {second!r}, of which some "
+                "programs read the former and some the latter: save it anew without one of them"
+            )
+        found[original] = name
     return found
+
+
+def is_turned(original: str, name: str) -> bool:
+    """Return whether a tensor in a file is the transpose of the original.
+
+    Diffusers' and others' converters have written XL's projection as transformers' linear layer.
+    """
+    return name.endswith(TEXT_PROJECTION) and not original.endswith(TEXT_PROJECTION)
+
+
+def _original_spelling(name: str) -> str:
+    """Return the name that the original checkpoints have for one in a file.
+
+    Some write CLIP's names without ``text_model.``, as before transformers 4, some the
+    autoencoder's attention as diffusers calls it, some 2.x as Stability's later code does.
+    """
+    if name.startswith(VAE_PREFIX) and ".mid.attn_1." in name:
+        stem, _, layer = name.partition(".mid.attn_1.")
+        layer, _, kind = layer.rpartition(".")
+        return f"{stem}.mid.attn_1.{_VAE_ATTENTION.get(layer, layer)}.{kind}"
+    if name == XL_OPEN_CLIP_PREFIX + TEXT_PROJECTION:
+        return name.removesuffix(".weight")
+    if name.startswith(SGM_OPEN_CLIP_PREFIX):
+        return OPEN_CLIP_PREFIX + name.removeprefix(SGM_OPEN_CLIP_PREFIX)
+    prefix = next((each for each in _CLIPS if name.startswith(each)), "")
+    rest = name.removeprefix(prefix)
+    is_old = prefix and rest.startswith(_SINCE_TEXT_MODEL)
+    return f"{prefix}text_model.{rest}" if is_old else name
 
 
 @dataclass(frozen=True)
@@ -105,7 +163,8 @@ def original_name(part: str, name: str, configs: Mapping[str, Mapping[str, Any]]
     """Return the original name of a part's tensor, prefix included.
 
     Args:
-        part: ``unet``, ``vae``, ``text_encoder``, or XL's ``text_encoder_2``.
+        part: ``unet``, ``transformer``, ``vae``, ``text_encoder``, XL's ``text_encoder_2``, or
+            ``text_encoder_3`` of 3.x.
         name: In today's model.
         configs: ``config.json`` by part.
 
@@ -116,6 +175,10 @@ def original_name(part: str, name: str, configs: Mapping[str, Mapping[str, Any]]
         return unet_name(name, configs[part])
     if part == "vae":
         return vae_name(name, configs[part])
+    if part == "transformer":
+        return UNET_PREFIX + TRANSFORMERS[configs[part]["_class_name"]].original(name)
+    if "transformer" in configs:
+        return SD3_PREFIXES[part] + name
     if is_xl(configs):
         if part == "text_encoder":
             return XL_CLIP_PREFIX + name
@@ -219,6 +282,8 @@ def model_name(part: str, file_name: str) -> str | None:
     Files of Stable Diffusion 1.x use older names for the autoencoder's attention, newer
     transformers write CLIP's names without ``text_model.``, and older ones store position ids.
     """
+    if part == "text_encoder_3":
+        return None if file_name == T5_EMBEDDING_AGAIN else file_name
     if part.startswith("text_encoder"):
         if file_name.endswith("position_ids"):
             return None

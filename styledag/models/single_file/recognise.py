@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from styledag.errors import ModelError
 from styledag.models.single_file import names
 from styledag.models.single_file.configurations import V1, V2, V2_V, XL
+from styledag.models.single_file.sd3_configurations import SD3, SD35_LARGE, SD35_MEDIUM
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
@@ -16,9 +17,35 @@ _CONTEXT = f"{names.UNET_PREFIX}input_blocks.1.1.transformer_blocks.0.attn2.to_k
 _WIDTH_V1 = 768
 _CONTINUOUS = ("edm_mean", "edm_vpred.sigma_max")
 """Tensors of files whose UNet was trained on a continuous noise level (CosXL, Playground 2.5)."""
+T5 = "text_encoder_3"
+"""The part that a Stable Diffusion 3.x may lack."""
+V1_PIPELINE, XL_PIPELINE = "StableDiffusionPipeline", "StableDiffusionXLPipeline"
+SD3_PIPELINE = "StableDiffusion3Pipeline"
 MARKS = (names.V_PREDICTION, names.ZERO_SNR, *_CONTINUOUS)
 """Names of all tensors that state how a UNet was trained."""
-_READ = "Stable Diffusion 1.x, 2.x and XL are read as single files"
+_READ = "Stable Diffusion 1.x, 2.x, XL and 3.x are read as single files"
+_BESIDE = "{model: org/name, revision: ..., denoiser: file.safetensors}"
+_PIPELINES = {"v1": V1_PIPELINE, "v2": V1_PIPELINE, "xl_base": XL_PIPELINE}
+_SD3_KINDS = {"sd3": SD3, "sd35_medium": SD35_MEDIUM, "sd35_large": SD35_LARGE}
+_PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    V1_PIPELINE: {
+        "unet": (names.UNET_PREFIX,),
+        "vae": (names.VAE_PREFIX,),
+        "text_encoder": (
+            names.CLIP_PREFIX,
+            names.OPEN_CLIP_PREFIX,
+            names.SGM_OPEN_CLIP_PREFIX,
+        ),
+    },
+    XL_PIPELINE: {
+        "unet": (names.UNET_PREFIX,),
+        "vae": (names.VAE_PREFIX,),
+        "text_encoder": (names.XL_CLIP_PREFIX,),
+        "text_encoder_2": (names.XL_OPEN_CLIP_PREFIX,),
+    },
+    SD3_PIPELINE: {part: (prefix,) for part, prefix in names.SD3_PREFIXES.items() if part != T5},
+}
+"""What the names of the parts that a file must have begin with, by diffusers' pipeline."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +61,12 @@ class Recognised:
     scheduler: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_whole(reader: "TensorReader", *, xl: bool) -> None:
+def check_whole(reader: "TensorReader", pipeline: str) -> None:
     """Check that a file has all parts of a pipeline under the names of the original checkpoints.
+
+    Args:
+        reader: The file.
+        pipeline: Class of diffusers.
 
     Raises:
         ModelError: If a part is missing; the message includes what the file may be.
@@ -45,24 +76,22 @@ def check_whole(reader: "TensorReader", *, xl: bool) -> None:
             f"{reader.path} is a LoRA, which changes a base and is none: name the whole checkpoint"
         )
     check_discrete(reader)
-    prefixes: dict[str, tuple[str, ...]] = {
-        "unet": (names.UNET_PREFIX,),
-        "vae": (names.VAE_PREFIX,),
-        "text_encoder": (names.CLIP_PREFIX, names.OPEN_CLIP_PREFIX),
-    }
-    if xl:
-        prefixes["text_encoder"] = (names.XL_CLIP_PREFIX,)
-        prefixes["text_encoder_2"] = (names.XL_OPEN_CLIP_PREFIX,)
     missing = [
         part
-        for part, starts in prefixes.items()
+        for part, starts in _PARTS.get(pipeline, _PARTS[V1_PIPELINE]).items()
         if not any(name.startswith(starts) for name in reader.specs)
     ]
     if missing:
         raise ModelError(
             f"{reader.path} contains no {', '.join(missing)} under the names of Stable Diffusion's "
-            "original checkpoints: name a whole checkpoint, or a folder in diffusers' layout"
+            "original checkpoints: name a whole checkpoint, or a folder in diffusers' layout; a "
+            f"file with a denoiser goes beside its base: {_BESIDE}"
         )
+
+
+def has_t5(reader: "TensorReader") -> bool:
+    """Return whether a file has weights of T5."""
+    return any(name.startswith(names.SD3_PREFIXES[T5]) for name in reader.specs)
 
 
 def check_discrete(reader: "TensorReader") -> None:
@@ -86,13 +115,16 @@ def recognise(reader: "TensorReader") -> Recognised:
         ModelError: If it is none that is read, or may be one of several; with the remedy.
     """
     kind = _kind(reader)
-    if kind not in ("v1", "v2", "xl_base"):
+    if kind in _SD3_KINDS:
+        check_whole(reader, SD3_PIPELINE)
+        return Recognised(_SD3_KINDS[kind])
+    if kind not in _PIPELINES:
         raise ModelError(
             f"{reader.path} is of kind {kind!r} by its tensors; {_READ}: if its family can be "
             "fine-tuned, name its folder in diffusers' layout or its Hub id, with the file beside "
-            "it: {model: org/name, revision: ..., denoiser: file.safetensors}"
+            f"it: {_BESIDE}"
         )
-    check_whole(reader, xl=kind == "xl_base")
+    check_whole(reader, _PIPELINES[kind])
     stated = reader.metadata.get("modelspec.architecture", "")
     predicts = _stated_prediction(reader)
     if names.V_PREDICTION in reader.specs:

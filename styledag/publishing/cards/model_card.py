@@ -15,7 +15,7 @@ from styledag.tensors.layout import FILE_SUFFIXES
 CARD_FILE = "README.md"
 _DIGITS = 4
 _MOST_EXAMPLES = 5
-_IMPORT, _UNET = "from diffusers import DiffusionPipeline", "UNet2DConditionModel"
+_IMPORT = "from diffusers import DiffusionPipeline"
 _BETWEEN_WORDS = re.compile(r"[^a-z0-9.]+")
 
 
@@ -124,7 +124,8 @@ def _example(card: ModelCard) -> Verbatim:
         lines = _from_single_file(card, file)
     else:
         lines = [_IMPORT, "", f'pipeline = DiffusionPipeline.from_pretrained("{repo}")']
-    lines.append(f"pipeline({_literal(prompt)}).images[0].save('image.png')")
+    # By name: FLUX.2's pipelines take an image first.
+    lines.append(f"pipeline(prompt={_literal(prompt)}).images[0].save('image.png')")
     return Verbatim("\n".join(lines))
 
 
@@ -138,18 +139,20 @@ def _base_pipeline(card: ModelCard) -> list[str]:
 
 
 def _from_single_file(card: ModelCard, file: str) -> list[str]:
-    if card.transformer:
+    if card.is_denoiser:
         return _with_denoiser(card, file)
+    absent = "".join(f", {part}=None" for part in card.absent)
     return [
         f"from diffusers import {card.pipeline}",
         "",
-        f"pipeline = {card.pipeline}.from_single_file({_literal(file)})",
+        f"pipeline = {card.pipeline}.from_single_file({_literal(file)}{absent})",
     ]
 
 
 def _with_denoiser(card: ModelCard, file: str) -> list[str]:
     """Return Python that puts a file's denoiser into the base's pipeline."""
-    part, kind = ("transformer", card.transformer) if card.transformer else ("unet", _UNET)
+    kind = card.denoiser
+    part = "unet" if kind.startswith("UNet") else "transformer"
     return [
         f"from diffusers import {', '.join(sorted((card.pipeline, kind)))}",
         "",

@@ -88,8 +88,9 @@ class ModelCard:
         lineage: Version by asset, from the sources to the model.
         file: Name of the model's file beside the card; empty for a folder in diffusers' layout.
         pipeline: Class of diffusers that reads it.
-        transformer: Class of the transformer, of which alone a single file consists; empty where
-            the denoiser is a UNet.
+        denoiser: Class of the UNet or transformer.
+        is_denoiser: Whether a single file contains nothing else.
+        absent: Parts that the pipeline does without, and must be told so.
 
     Raises:
         PublishError: If a merge has one base only, or another model has several.
@@ -111,7 +112,9 @@ class ModelCard:
     lineage: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
     pipeline: str
-    transformer: str = ""
+    denoiser: str = "UNet2DConditionModel"
+    is_denoiser: bool = False
+    absent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.bases or (len(self.bases) > 1) != (self.relation == "merge"):

@@ -1,1 +1,1 @@
-"""A whole Stable Diffusion 1.x, 2.x or XL written as one file."""
+"""A whole Stable Diffusion 1.x, 2.x, XL or 3.x, or a transformer, written as one file."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from styledag.errors import ModelError
 from styledag.models.single_file.names import (
     OPEN_CLIP_PREFIX,
+    SD3_PREFIXES,
     XL_OPEN_CLIP_PREFIX,
     OriginalTensor,
     has_open_clip,
@@ -27,7 +28,8 @@ def check_names(
 
     Args:
         tensors: As the file will contain them.
-        configs: ``config.json`` of ``unet``, ``vae`` and each text encoder.
+        configs: ``config.json`` of ``unet``, ``vae`` and each text encoder; of a pipeline with a
+            transformer, which is checked by itself, that of ``transformer``.
 
     Raises:
         ModelError: If a name comes back as another one, or does not come back.
@@ -73,6 +75,8 @@ def _converted(
 ) -> "dict[tuple[str, str], torch.Tensor]":
     from diffusers.loaders import single_file_utils
 
+    if "transformer" in configs:
+        return _converted_sd3(tagged, configs)
     parts = {
         "unet": single_file_utils.convert_ldm_unet_checkpoint(tagged, configs["unet"]),
         "vae": single_file_utils.convert_ldm_vae_checkpoint(tagged, configs["vae"]),
@@ -86,4 +90,25 @@ def _converted(
         width = configs[part]["hidden_size"]
         model = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
         parts[part] = single_file_utils.convert_open_clip_checkpoint(model, tagged, prefix)
+    return _by_source(parts)
+
+
+def _converted_sd3(
+    tagged: "dict[str, torch.Tensor]", configs: Mapping[str, Mapping[str, Any]]
+) -> "dict[tuple[str, str], torch.Tensor]":
+    from diffusers.loaders import single_file_utils
+
+    parts = {"vae": single_file_utils.convert_ldm_vae_checkpoint(tagged, configs["vae"])}
+    for part in ("text_encoder", "text_encoder_2"):
+        prefix = SD3_PREFIXES[part]
+        parts[part] = single_file_utils.convert_ldm_clip_checkpoint(tagged, prefix)
+    if "text_encoder_3" in configs:
+        t5 = single_file_utils.convert_sd3_t5_checkpoint_to_diffusers(tagged)
+        parts["text_encoder_3"] = t5
+    return _by_source(parts)
+
+
+def _by_source(
+    parts: "Mapping[str, Mapping[str, torch.Tensor]]",
+) -> "dict[tuple[str, str], torch.Tensor]":
     return {(part, name): tensor for part, state in parts.items() for name, tensor in state.items()}

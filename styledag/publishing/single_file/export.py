@@ -1,6 +1,6 @@
 """Write a pipeline, or its transformer, as one safetensors file for the web UIs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 from styledag.models.single_file.names import OriginalTensor
 from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
 from styledag.publishing.single_file.parts import PipelineParts, open_parts
+from styledag.publishing.single_file.stable_diffusion_3 import (
+    WholeTransformer,
+    is_whole,
+    open_stable_diffusion_3,
+)
 from styledag.publishing.single_file.transformer import PART, Transformer, open_transformer
 from styledag.store.artifact import Facts
 
 if TYPE_CHECKING:
     import torch
+
+_Parts = PipelineParts | Transformer | WholeTransformer
 
 
 def export_single_file(
@@ -25,13 +32,13 @@ def export_single_file(
     dtype: DType = "float16",
     provenance: Mapping[str, str] | None = None,
 ) -> Facts:
-    """Write a Stable Diffusion 1.x, 2.x or XL pipeline as one file and return its facts.
+    """Write a pipeline of Stable Diffusion as one file and return its facts.
 
-    Of Stable Diffusion 3.x, FLUX.2 klein and Z-Image, whose text encoders are larger than the rest
-    and never change, the file contains the transformer alone, which ComfyUI reads from
-    ``models/diffusion_models``. Tensors are named as in the original checkpoints, which A1111,
-    ComfyUI and diffusers' ``from_single_file`` read. Weights are read, cast and written in pieces:
-    memory stays flat. The file appears whole or not at all, and depends on its inputs only.
+    Of FLUX.2 klein and Z-Image, whose files people share so, it contains the transformer alone,
+    which ComfyUI reads from ``models/diffusion_models``. Tensors are named as in the original
+    checkpoints, which A1111, ComfyUI and diffusers' ``from_single_file`` read. Weights are read,
+    cast and written in pieces: memory stays flat. The file appears whole or not at all, and depends
+    on its inputs only.
 
     Args:
         pipeline: Folder in diffusers' layout.
@@ -52,8 +59,7 @@ def export_single_file(
     from styledag.tensors.reader import TensorSpec
 
     with ExitStack() as stack:
-        open_them = open_transformer if (pipeline / PART).is_dir() else open_parts
-        parts = open_them(pipeline, stack, denoiser=denoiser, vae=vae)
+        parts = _opener(pipeline)(pipeline, stack, denoiser=denoiser, vae=vae)
         tensors = parts.tensors()
         cast: torch.dtype = getattr(torch, dtype)
         specs = [TensorSpec(tensor.name, cast, tensor.shape) for tensor in tensors]
@@ -70,8 +76,12 @@ def export_single_file(
     }
 
 
-def _cast(
-    tensor: OriginalTensor, parts: PipelineParts | Transformer, dtype: "torch.dtype"
-) -> "Iterator[torch.Tensor]":
+def _opener(pipeline: Path) -> Callable[..., _Parts]:
+    if not (pipeline / PART).is_dir():
+        return open_parts
+    return open_stable_diffusion_3 if is_whole(pipeline) else open_transformer
+
+
+def _cast(tensor: OriginalTensor, parts: _Parts, dtype: "torch.dtype") -> "Iterator[torch.Tensor]":
     for piece in parts.pieces(tensor):
         yield cast_finite(piece, dtype, ".".join(tensor.sources[0]))

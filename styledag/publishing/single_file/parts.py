@@ -29,8 +29,8 @@ class PipelineParts:
     """The weights of a pipeline, open for reading in pieces.
 
     Attributes:
-        configs: ``config.json`` by part: ``unet``, ``vae``, ``text_encoder``, XL's
-            ``text_encoder_2``, ``scheduler``.
+        configs: ``config.json`` by part: ``unet`` or ``transformer``, ``vae``, ``text_encoder``,
+            ``text_encoder_2``, ``text_encoder_3``, ``scheduler``.
         readers: File and name in the file, of each tensor.
     """
 
@@ -151,21 +151,29 @@ def open_parts(
     Raises:
         ModelError: If a part is missing, or no Stable Diffusion 1.x, 2.x or XL.
     """
-    from styledag.tensors.reader import open_tensors
-
     parts = PipelineParts(read_configs(pipeline))
     replaced = {"unet": denoiser, "vae": vae}
     for part in (each for each in _PARTS if each in parts.configs):
-        folder = replaced.get(part) or pipeline / part
-        parts.configs[part] = read_config(folder / "config.json")
-        reader = stack.enter_context(open_tensors(folder))
-        for file_name in reader.specs:
-            name = names.model_name(part, file_name)
-            if name is not None:
-                parts.readers[part, name] = reader, file_name
+        open_part(parts, part, replaced.get(part) or pipeline / part, stack)
     _check_family(pipeline, parts.configs)
-    _check_layers(pipeline, parts.configs["text_encoder"])
+    check_layers(pipeline, parts.configs["text_encoder"])
     return parts
+
+
+def open_part(parts: PipelineParts, part: str, folder: Path, stack: ExitStack) -> None:
+    """Add the weights in a folder to a pipeline's, open until ``stack`` is closed.
+
+    Raises:
+        ModelError: If they are missing or cannot be read.
+    """
+    from styledag.tensors.reader import open_tensors
+
+    parts.configs[part] = read_config(folder / "config.json")
+    reader = stack.enter_context(open_tensors(folder))
+    for file_name in reader.specs:
+        name = names.model_name(part, file_name)
+        if name is not None:
+            parts.readers[part, name] = reader, file_name
 
 
 def _check_family(pipeline: Path, configs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -182,10 +190,13 @@ def _check_family(pipeline: Path, configs: Mapping[str, Mapping[str, Any]]) -> N
         )
 
 
-def _check_layers(pipeline: Path, config: Mapping[str, Any]) -> None:
-    """Check that a text encoder of Stable Diffusion 1.x has all layers that programs make of it.
+def check_layers(pipeline: Path, config: Mapping[str, Any]) -> None:
+    """Check that a first text encoder has all layers that programs make of it.
 
     Without the last one, as diffusers' users skip it, they would read weights that are in no file.
+
+    Raises:
+        ModelError: If it has not.
     """
     size, layers = config.get("hidden_size", 0), config.get("num_hidden_layers", _CLIP_L[1])
     if size == _CLIP_L[0] and layers < _CLIP_L[1]:

@@ -41,9 +41,10 @@ def write_stable_diffusion_3(folder: Path, tokenizer: Path, *, with_t5: bool = T
         for name, width, projected in zip(
             ("text_encoder", "text_encoder_2"), WIDTHS, PROJECTED, strict=True
         ):
-            CLIPTextModelWithProjection(clip_config(tokens, width, projected)).save_pretrained(
-                folder / name
-            )
+            model = CLIPTextModelWithProjection(clip_config(tokens, width, projected))
+            if name == "text_encoder":  # as the real one's
+                torch.nn.init.eye_(model.text_projection.weight)
+            model.save_pretrained(folder / name)
         if with_t5:
             config = T5Config(
                 vocab_size=write_t5_tokenizer(folder / "tokenizer_3"),

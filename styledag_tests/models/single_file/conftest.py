@@ -5,6 +5,8 @@ import pytest
 from styledag_tests.publishing.conftest import (  # noqa: F401 - fixtures
     first_pipeline,
     pipeline,
+    sd3_pipeline,
+    sd3_without_t5,
     second_pipeline,
     xl_pipeline,
 )

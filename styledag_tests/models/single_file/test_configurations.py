@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from styledag.models.single_file.configurations import ARCHITECTURES, XL, write_configuration
+from styledag.models.single_file.configurations import XL, write_configuration
 from styledag.models.single_file.names import model_name
 from styledag.publishing.single_file.parts import PipelineParts, architecture_of, read_configs
 
@@ -25,7 +25,7 @@ PUBLISHED = {
 }
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
+@pytest.fixture(scope="module", params=PUBLISHED)
 def configuration(request, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("configuration")
     write_configuration(request.param, folder)

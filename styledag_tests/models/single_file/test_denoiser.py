@@ -44,9 +44,13 @@ def community(folder_of: Callable[[str], Path], tmp_path: Path) -> Callable[[str
         path = tmp_path / "file.safetensors"
         description = ModelDescription(title="A file")
         export_single_file(folder_of(name), path, description, denoiser=other, dtype="float32")
-        if prefix:
-            named = {prefix + each: tensor for each, tensor in load_file(path).items()}
-            save_file({**named, "vae.decoder.conv_in.weight": torch.zeros(1)}, path)
+        tensors = {
+            each.removeprefix("model.diffusion_model."): tensor.clone()
+            for each, tensor in load_file(path).items()
+            if not each.startswith(("first_stage_model.", "text_encoders."))
+        }
+        further = {"vae.decoder.conv_in.weight": torch.zeros(1)} if prefix else {}
+        save_file({**{prefix + each: it for each, it in tensors.items()}, **further}, path)
         return path
 
     return write

@@ -207,7 +207,7 @@ def lora(_: Tensors) -> Tensors:
         (without(BIAS), rf"lacks tensor '{BIAS}' of the unet"),
         (with_nan, rf"tensor '{BIAS}' holds NaN or infinity"),
         (eight_bits, "dtype is F8_E4M3"),
-        (distilled, r"time_embed\.cond_proj\.weight' .*which the UNet .* has not"),
+        (distilled, r"time_embed\.cond_proj\.weight' .*which the denoiser .* has not"),
         (continuous, r"a continuous noise level \(tensor 'edm_vpred\.sigma_max'\)"),
         (lora, "is a LoRA"),
     ],

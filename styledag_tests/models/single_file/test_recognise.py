@@ -104,7 +104,6 @@ def test_another_size_is_asked_about(shapes) -> None:
     ("tensors", "kind"),
     [
         ({"model.diffusion_model.input_blocks.0.0.weight": (320, 9, 3, 3)}, "inpainting"),
-        ({"joint_blocks.37.x_block.mlp.fc1.weight": (9728, 2432)}, "sd35_large"),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (128,)}, "flux-schnell"),
         ({"single_stream_modulation.lin.weight": (9216, 3072)}, "flux-2-dev"),
         ({"layers.0.adaLN_modulation.0.weight": (15360, 256)}, "z-image-turbo"),
@@ -121,6 +120,14 @@ def test_other_kinds_are_refused_by_name_with_the_remedy(
         ModelError, match=rf"some\.safetensors is of kind '{kind}'.*folder in diffusers' layout"
     ):
         recognise(reader(tensors))
+
+
+def test_a_transformer_alone_is_refused_with_the_remedy() -> None:
+    """As ``sd3.5_large.safetensors``, which has neither autoencoder nor text encoders."""
+    name = "joint_blocks.37.x_block.mlp.fc1.weight"
+    for prefix in ("", "model.diffusion_model."):
+        with pytest.raises(ModelError, match=r"no .*text_encoder, text_encoder_2 .*denoiser: file"):
+            recognise(reader({prefix + name: (9728, 2432)}))
 
 
 def test_one_part_alone_is_refused() -> None:

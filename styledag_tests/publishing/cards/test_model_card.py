@@ -224,13 +224,21 @@ def test_text_from_outside_is_shown_as_text() -> None:
     assert HubCard(card).data.tags[-1] == hostile
 
 
+def test_a_pipeline_without_t5_is_loaded_without_it() -> None:
+    absent = ("text_encoder_3", "tokenizer_3")
+    card = model_card(replace(CARD, file="style.safetensors", absent=absent))
+    assert "style.safetensors', text_encoder_3=None, tokenizer_3=None)" in card
+
+
 def test_a_transformer_by_itself_is_put_into_its_bases_pipeline() -> None:
     file = "style.safetensors"
-    card = model_card(replace(CARD, file=file, transformer="SD3Transformer2DModel"))
+    card = model_card(
+        replace(CARD, file=file, denoiser="Flux2Transformer2DModel", is_denoiser=True)
+    )
     (code,) = (token.content for token in tokens(card) if token.type == "fence")
     ast.parse(code)
     assert f"base = {CARD.bases[0].name!r}" in code
-    assert "SD3Transformer2DModel.from_single_file(" in code
+    assert "Flux2Transformer2DModel.from_single_file(" in code
     assert f"{CARD.pipeline}.from_pretrained(base, transformer=transformer)" in code
     assert "models/diffusion_models" in card
     assert "models/diffusion_models" not in model_card(replace(CARD, file=file))

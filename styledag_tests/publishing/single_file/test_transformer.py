@@ -20,21 +20,10 @@ from styledag_tests.bases.families import tiny_families
 DESCRIPTION = ModelDescription(title="A style")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 FAMILIES = tiny_families()
-EXPORTED = ("stable_diffusion_3", "flux2_klein", "z_image")
+EXPORTED = ("flux2_klein", "z_image")
 NAMES = {
-    # As the published sd3.5_medium.safetensors, flux-2-klein-base-4b.safetensors and ComfyUI's
-    # z_image_bf16.safetensors list them, without model.diffusion_model.
-    "stable_diffusion_3": (
-        "pos_embed",
-        "x_embedder.proj.bias",
-        "y_embedder.mlp.2.weight",
-        "context_embedder.weight",
-        "joint_blocks.0.x_block.attn.qkv.bias",
-        "joint_blocks.0.x_block.attn2.ln_q.weight",
-        "joint_blocks.0.context_block.mlp.fc1.weight",
-        "joint_blocks.1.context_block.adaLN_modulation.1.weight",
-        "final_layer.adaLN_modulation.1.weight",
-    ),
+    # As the published flux-2-klein-base-4b.safetensors and ComfyUI's z_image_bf16.safetensors list
+    # them, without model.diffusion_model.
     "flux2_klein": (
         "img_in.weight",
         "time_in.in_layer.weight",
@@ -119,7 +108,7 @@ def test_names_are_those_of_the_original_code(
     assert names >= set(NAMES[name])
     assert not any(each.split(".")[-2:-1] == ["to_q"] for each in names)
     assert header["modelspec.title"] == "A style"
-    assert header["modelspec.architecture"].startswith(("stable-diffusion-v3", "flux.2-", "z-"))
+    assert header["modelspec.architecture"].startswith(("flux.2-", "z-"))
     assert header["modelspec.resolution"] == "1024x1024"
 
 
@@ -147,22 +136,6 @@ def test_each_size_has_the_name_by_which_swarmui_loads_it(
 ) -> None:
     """Their published configurations, and the IDs of its T2IModelClassSorter.cs (August 2026)."""
     assert TRANSFORMERS[kind].architecture(config) == architecture
-
-
-def test_stacked_and_swapped_tensors_are_worked_out_by_hand(
-    folder_of: Callable[[str], Path], tmp_path: Path
-) -> None:
-    folder, path = folder_of("stable_diffusion_3"), tmp_path / "model.safetensors"
-    export_single_file(folder, path, DESCRIPTION, dtype="float32")
-    written, own = load_file(path), load_file(folder / "transformer" / WEIGHTS)
-    block = "transformer_blocks.0.attn"
-    query, key, value = (own[f"{block}.to_{each}.weight"] for each in "qkv")
-    stacked = written["joint_blocks.0.x_block.attn.qkv.weight"]
-    assert torch.equal(stacked, torch.cat([query, key, value]))
-    scale, shift = own["norm_out.linear.bias"].chunk(2)
-    assert torch.equal(written["final_layer.adaLN_modulation.1.bias"], torch.cat([shift, scale]))
-    first = "joint_blocks.0.context_block.adaLN_modulation.1.weight"
-    assert torch.equal(written[first], own["transformer_blocks.0.norm1_context.linear.weight"])
 
 
 def test_a_replaced_transformer_is_written(
