@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from styledag.captions.rules import words_of
+from styledag.captions.cleaning.rules import words_of
 
 AGREEMENT = "agreement.json"
 _ARTICLES = frozenset({"a", "an", "the"})

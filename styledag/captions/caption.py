@@ -2,28 +2,31 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
 from styledag.bases.base import Tokens
+from styledag.batched import batched
 from styledag.captions.agreement import Agreement, compare, write_agreement
 from styledag.captions.captioner import Captioner
-from styledag.captions.length import fill_within
-from styledag.captions.overrides import Overrides, read_overrides
-from styledag.captions.records import CaptionedImage
-from styledag.captions.rules import (
+from styledag.captions.cleaning.file_names import file_name
+from styledag.captions.cleaning.rules import (
     RULES_VERSION,
     Cleaned,
     clean_caption,
+    clean_file_name,
     clean_text,
     clean_title,
 )
+from styledag.captions.length import fill_within
+from styledag.captions.overrides import Overrides, read_overrides
+from styledag.captions.records import CaptionedImage
 from styledag.captions.settings import CaptionSettings
 from styledag.captions.template import CAPTION, named_fields
 from styledag.captions.thinking import is_thought
 from styledag.collector import many_objects
+from styledag.errors import ModelError
 from styledag.images.records import CuratedImage
 from styledag.images.stored_jpeg import read_jpeg
 from styledag.manifest import Manifest, Rejection, rows_of
@@ -35,9 +38,10 @@ from styledag.store.workspace import Workspace
 
 CODE_VERSION = "3"
 ITEMS = "captions"
-_CAPTIONER, _OVERRIDE = "captioner", "override"
+_CAPTIONER, _OVERRIDE, _FILE_NAME = "captioner", "override", "file_name"
 _CLEANED_BY: Mapping[str, Callable[[str], Cleaned]] = {
     _CAPTIONER: clean_caption,
+    _FILE_NAME: clean_file_name,
     "alt": clean_title,
     "title": clean_title,
 }
@@ -155,15 +159,18 @@ def _first_words(
     fallback: bool = False,
 ) -> _Words | None:
     for source in sources:
-        raw = (
-            by_hand.get(image.sha256, "")
-            if source == _OVERRIDE
-            else str(getattr(image.origin, source))
-        )
-        words = _cleaned(source, raw, *(("fallback",) if fallback else ()))
+        words = _cleaned(source, _raw(image, source, by_hand), *(("fallback",) if fallback else ()))
         if words is not None:
             return words
     return None
+
+
+def _raw(image: CuratedImage, source: str, by_hand: Mapping[str, str]) -> str:
+    if source == _OVERRIDE:
+        return by_hand.get(image.sha256, "")
+    if source == _FILE_NAME:
+        return file_name(image.origin.url)
+    return str(getattr(image.origin, source))
 
 
 def _cleaned(source: str, raw: str, *hits: str) -> _Words | None:
@@ -237,14 +244,21 @@ def _ask(
     }
     # By size: a chat model's prompt grows with the image, and a batch is padded to its longest.
     by_size = sorted(images, key=lambda image: (image.width_px * image.height_px, image.width_px))
-    missing = iter([each.sha256 for each in by_size if each.sha256 not in captions])
+    missing = [each for each in by_size if each.sha256 not in captions]
     with workspace.progress.task("captions", len(keys)) as advance:
         advance(len(captions))
-        while batch := list(islice(missing, captioner.batch_size(settings))):
-            said = captioner([read_jpeg(workspace.blobs, sha256) for sha256 in batch], settings)
-            for sha256, caption in zip(batch, said, strict=True):
-                workspace.items.put_json(ITEMS, keys[sha256], caption)
-                captions[sha256] = caption
-            workspace.work["captions"] += len(batch)
-            advance(len(batch))
+        for batch in batched(missing, captioner.batch_size(settings)):
+            shown = [read_jpeg(workspace.blobs, image.sha256) for image in batch]
+            try:
+                for at, caption in captioner.answers(shown, settings):
+                    workspace.items.put_json(ITEMS, keys[batch[at].sha256], caption)
+                    captions[batch[at].sha256] = caption
+                    workspace.work["captions"] += 1
+                    advance(1)
+            except ModelError as exc:
+                first = next(each for each in batch if each.sha256 not in captions)
+                raise ModelError(
+                    f"{exc} (the {len(captions)} of {len(keys)} captions that are there are kept; "
+                    f"the next run asks for the others, first {first.origin.url})"
+                ) from exc
     return captions

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from styledag.captions.cleaning.chatter import is_refusal
 from styledag.captions.settings import CaptionSettings
 from styledag.errors import DeviceError, ModelError
 from styledag.models.compute import Compute
@@ -29,10 +30,15 @@ class Captioner(Protocol):
         """Return the settings that decide a raw caption, as JSON."""
 
     def batch_size(self, settings: CaptionSettings) -> int:
-        """Return how many images to ask about at a time; the answers are kept after each batch."""
+        """Return how many images to ask about at a time."""
 
-    def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
-        """Return one raw caption for each RGB image, in order."""
+    def answers(
+        self, images: "Sequence[Image]", settings: CaptionSettings
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the position and the raw caption of each RGB image, as soon as it is there.
+
+        What fails for one image is raised when those of all others have been yielded.
+        """
 
 
 @dataclass
@@ -43,7 +49,7 @@ class LocalCaptioner(ABC):
         folder: The model.
         content: Digest of its files.
         compute: What it computes with.
-        work: Counts ``answers_cut_off`` by the most tokens.
+        work: Counts ``answers_cut_off`` by the most tokens, and ``answers_refused``.
     """
 
     folder: Path
@@ -71,6 +77,14 @@ class LocalCaptioner(ABC):
     @abstractmethod
     def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
         """Return one raw caption for each RGB image, in order."""
+
+    def answers(
+        self, images: "Sequence[Image]", settings: CaptionSettings
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the position and the raw caption of each RGB image, all after one computation."""
+        for at, caption in enumerate(self(images, settings)):
+            self.work.update({"answers_refused": 1} if is_refusal(caption) else {})
+            yield at, caption
 
     @cached_property
     def loaded(self) -> tuple[Any, Any]:

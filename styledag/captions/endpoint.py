@@ -4,9 +4,9 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from styledag.captions.chat_completions import (
     question,
     read_answer,
 )
+from styledag.captions.cleaning.chatter import is_refusal
 from styledag.captions.settings import CaptionSettings, EndpointSettings
 from styledag.captions.thinking import answer_after_thought, only_thought, unfinished_thought
 from styledag.errors import ModelError
@@ -93,24 +94,37 @@ class EndpointCaptioner:
         return {"prompt": settings.prompt, "max_new_tokens": settings.max_new_tokens}
 
     def batch_size(self, settings: CaptionSettings) -> int:  # noqa: ARG002 - as the protocol has it
-        """Return the number of requests at a time, so that a failure costs no more answers."""
+        """Return the number of requests at a time, so that no more are sent after a failure."""
         return self._endpoint.concurrency
 
-    def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
-        """Return one raw caption for each RGB image.
+    def answers(
+        self, images: "Sequence[Image]", settings: CaptionSettings
+    ) -> Iterator[tuple[int, str]]:
+        """Yield the position and the raw caption of each RGB image, as soon as it is there.
 
         Raises:
-            ModelError: If the server refuses a question, or does not answer it after all tries.
+            ModelError: If the server refuses a question, does not answer it after all tries, or
+                answers with no caption; raised when all others have been answered.
         """
+        failures: list[BaseException] = []
         with ThreadPoolExecutor(self._endpoint.concurrency) as executor:
-            answers = list(executor.map(lambda image: self._ask(image, settings), images))
-        for answer in answers:
-            self._work.update(answer.usage)
-            self._work.update({"answers_cut_off": 1} if answer.is_cut else {})
-            self._work.update({"answers_refused": 1} if answer.is_refused else {})
-        self._work["endpoint_requests"] += len(answers)
-        name = self._name
-        return [answer_after_thought(answer.text, captioner=name) for answer in answers]
+            asked = {
+                executor.submit(self._ask, image, settings): at for at, image in enumerate(images)
+            }
+            for answered in as_completed(asked):
+                if failure := answered.exception():
+                    failures.append(failure)
+                else:
+                    yield asked[answered], self._counted(answered.result())
+        if failures:
+            raise failures[0]
+
+    def _counted(self, answer: Answer) -> str:
+        self._work.update(answer.usage)
+        self._work["endpoint_requests"] += 1
+        self._work.update({"answers_cut_off": 1} if answer.is_cut else {})
+        self._work.update({"answers_refused": 1} if answer.is_refused else {})
+        return answer.text
 
     @property
     def _name(self) -> str:
@@ -158,7 +172,8 @@ class EndpointCaptioner:
             raise unfinished_thought(self._name)
         if not answer.text and answer.has_thought:
             raise only_thought(self._name)
-        return answer
+        text = answer_after_thought(answer.text, captioner=self._name)
+        return replace(answer, text=text, is_refused=answer.is_refused or is_refusal(text))
 
     def _tried(self, asked: Mapping[str, Any]) -> "tuple[Any, _Failure | None]":
         key = _key(self._endpoint)
@@ -193,7 +208,7 @@ class EndpointCaptioner:
         return ModelError(
             f"captioner {self._endpoint.url} gives no caption by model {self._endpoint.model!r} "
             f"({failure.text}): {self._stated(failure.advice)}check captions.endpoint and "
-            f"${self._endpoint.key_variable}; captions that were answered are kept"
+            f"${self._endpoint.key_variable}"
         )
 
     def _stated(self, advice: str) -> str:

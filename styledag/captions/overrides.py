@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from styledag.captions.rules import clean_text
+from styledag.captions.cleaning.rules import clean_text
 from styledag.edited_csv import edited_csv, opened_text
 from styledag.errors import StyleFileError
 from styledag.images.names import find_named

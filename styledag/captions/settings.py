@@ -9,13 +9,14 @@ from styledag.collect.web.addresses import parts_of
 from styledag.models.reference import ModelReference
 from styledag.settings import StrictSettings, setting
 
-WordsFrom = Literal["override", "caption", "alt", "title", "description", "captioner"]
+WordsFrom = Literal["override", "caption", "alt", "title", "description", "file_name", "captioner"]
 SOURCES: tuple[WordsFrom, ...] = (
     "override",
     "caption",
     "alt",
     "title",
     "description",
+    "file_name",
     "captioner",
 )
 
@@ -64,7 +65,8 @@ class CaptionSettings(StrictSettings):
         min_length=1,
         help="Where words come from: the first that has any counts. override is the CSV of "
         "overrides; caption a figcaption, a sidecar file or a row of metadata; alt, title and "
-        "description are the page's; captioner asks the model.",
+        "description are the page's; file_name takes the words of the image's file name; "
+        "captioner asks the model.",
     )
     captioner: ModelReference | None = setting(
         None,

@@ -6,7 +6,7 @@ What stands for a field is text from strangers: it is inserted once and never re
 import re
 from collections.abc import Iterable, Mapping
 
-from styledag.captions.articles import joined
+from styledag.captions.cleaning.articles import joined
 
 CAPTION = "caption"
 FIELDS = (CAPTION, "title", "alt", "description", "author", "licence")

@@ -15,6 +15,7 @@ from styledag.collect.web.addresses import checked_addresses, checked_url, parts
 from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.dialling import proxy_of
 from styledag.collect.web.html_page import HtmlPage
+from styledag.collect.web.refresh import page_read
 from styledag.collect.wiki_listing import CATEGORY, FILE, Namespaces
 from styledag.errors import FetchError, SourceDownError, SourceError, WikiRefusedError
 
@@ -101,7 +102,7 @@ def _asked(address: str, client: Client) -> Discovered:
     page: HtmlPage | None = None
     refused: FetchError | None = None
     try:
-        page = HtmlPage(client.page(address))
+        page = HtmlPage(page_read(client, address))
     except FetchError as exc:
         refused = exc
     for api in _apis(address, page):

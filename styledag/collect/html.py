@@ -16,6 +16,7 @@ from styledag.collect.web.html_page import HtmlPage, check_selectors
 from styledag.collect.web.links import without_session
 from styledag.collect.web.opt_outs import refusal_detail
 from styledag.collect.web.originals import original_url
+from styledag.collect.web.refresh import page_read
 from styledag.collect.web.signatures import without_signature
 from styledag.collect.web.turns import fetch_by_host, one_at_a_time
 from styledag.errors import FetchError, SourceError
@@ -26,7 +27,8 @@ from styledag.store.workspace import Workspace
 MOST_BARREN_LISTS = 20
 """List pages in a row that lead to nothing new, after which their chain is a trap."""
 _MANY_TO_ONE = 3
-"""Links to image pages that are redirected to one and the same, which is then none of theirs."""
+"""Links to image pages that are redirected to one and the same, which is then none of theirs,
+unless it is an album, with an image for each."""
 
 
 @collects(HtmlSource)
@@ -79,6 +81,7 @@ class _Crawl:
         self._source = source
         self._client = client
         self._read: set[str] = set()
+        self._lists: set[str] = set()
         self._item_links = 0
         self._is_full = False
 
@@ -89,6 +92,7 @@ class _Crawl:
             lists: list[_ListPage] = []
             for each in self._list_pages():
                 lists.append(each)
+                self._lists.add(without_session(each.url))
                 advance(1)
         if self._source.item_link is None:
             return [find for page in lists for find in page.finds]
@@ -140,7 +144,7 @@ class _Crawl:
         source = self._source
         try:
             self._admit(url)
-            page = HtmlPage(self._client.page(url))
+            page = HtmlPage(page_read(self._client, url))
         except FetchError as exc:
             if not is_start:
                 self._reject(url, exc)
@@ -173,7 +177,7 @@ class _Crawl:
         led_to: dict[str, str] = {}
 
         def fetch(at: int) -> Callable[[], list[Find]]:
-            page = self._client.page(admitted[at])
+            page = page_read(self._client, admitted[at])
             led_to[admitted[at]] = without_session(page.url)
             return partial(self._read_page, page)
 
@@ -184,7 +188,11 @@ class _Crawl:
             others = shared[led_to.get(link, "")]
             if isinstance(result, FetchError):
                 self._reject(link, result)
-            elif others >= _MANY_TO_ONE and led_to[link] != without_session(link):
+            elif (
+                others >= _MANY_TO_ONE
+                and led_to[link] != without_session(link)
+                and not self._is_album(led_to[link], result, of=others)
+            ):
                 detail = (
                     f"leads to {led_to[link]}, as {others} links do: a login, or what the site "
                     "shows in place of pages that are gone"
@@ -193,6 +201,14 @@ class _Crawl:
             else:
                 finds += result
         return finds
+
+    def _is_album(self, url: str, finds: Sequence[Find], *, of: int) -> bool:
+        """Return whether a page shows an image for each link to it, and is no list or front page.
+
+        Those are what many sites show in place of pages that are gone.
+        """
+        is_list = url in self._lists or parts_of(url).path in ("", "/")
+        return not is_list and len({find.origin.url for find in finds}) >= of
 
     def _read_page(self, page: Page) -> list[Find]:
         finds = list(self._finds_on(HtmlPage(page)))

@@ -19,6 +19,7 @@ from styledag.collect.settings import (
 from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.html_page import HtmlPage
+from styledag.collect.web.refresh import page_read
 from styledag.collect.wiki_listing import CATEGORY, Namespaces
 from styledag.errors import FetchError, SourceError
 
@@ -130,7 +131,7 @@ def _asked(url: str, settings: FetchSettings, project: Path, ask: Callable[[Clie
 def _html(source: HtmlSource, client: Client) -> str:
     start = source.start[0]
     try:
-        page = HtmlPage(client.page(start))
+        page = HtmlPage(page_read(client, start))
     except FetchError as exc:
         raise SourceError(
             f"{start} cannot be read: {exc.detail} ({exc.reason}); check the address in the style "

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from styledag.captions.rules import clean_text
+from styledag.captions.cleaning.rules import clean_text
 
 MOST_LETTERS = 200
 

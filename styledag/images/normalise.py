@@ -23,7 +23,7 @@ from styledag.store.artifact import Facts
 from styledag.store.items import item_keys
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "7"
+CODE_VERSION = "8"
 
 _NAMESPACE = "jpeg"
 _REASONS_NAMED = 3

@@ -44,6 +44,9 @@ _DESCRIPTION = re.compile(
     rf"{re.escape(PIPELINE_FILE)}|(text_encoder\w*|transformer|unet|vae)/{re.escape(CONFIG_FILE)}"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_NAMED = re.compile(
+    r"(?P<model>.+?)(?:@(?P<revision>.+?))?(?:\+(?P<file>.+\.(?:safetensors|sft)))?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,21 @@ class ResolvedModel:
         file = f"+{self.reference.denoiser}" if self.reference.denoiser else ""
         partition = f"{self.reference.model}{revision}{file}"
         return Input(name=name, partition=partition, version=self.version)
+
+
+def named_in(partition: str, project: Path) -> tuple[str, str, str]:
+    """Return model, revision and denoiser of a build's input; empty what it does not name.
+
+    Args:
+        partition: As :meth:`ResolvedModel.as_input` writes it.
+        project: What paths in it are relative to.
+    """
+    if (project / partition).exists():  # A path may contain what parts the three.
+        return partition, "", ""
+    named = _NAMED.fullmatch(partition)
+    if named is None:
+        return partition, "", ""
+    return named["model"], named["revision"] or "", named["file"] or ""
 
 
 def resolve_model(

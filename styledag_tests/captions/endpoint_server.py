@@ -117,4 +117,5 @@ def asked(
     style = settings(server, **changes)
     counted = Counter() if work is None else work
     captioner = EndpointCaptioner(style.endpoint, counted, backoff_s=backoff_s)
-    return captioner(images, style)
+    said = dict(captioner.answers(images, style))
+    return [said[at] for at in range(len(images))]

@@ -1,6 +1,6 @@
 """A captioner for tests, which returns one caption and counts its batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
@@ -23,6 +23,11 @@ class Narrator:
 
     def batch_size(self, settings: CaptionSettings) -> int:
         return settings.batch_size
+
+    def answers(
+        self, images: Sequence[Image.Image], settings: CaptionSettings
+    ) -> Iterator[tuple[int, str]]:
+        yield from enumerate(self(images, settings))
 
     def __call__(self, images: Sequence[Image.Image], settings: CaptionSettings) -> list[str]:
         assert settings.num_beams >= 1

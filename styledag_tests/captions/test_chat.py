@@ -237,3 +237,11 @@ def test_a_processor_whose_package_is_missing_is_named(
     monkeypatch.setattr(AutoProcessor, "from_pretrained", needs_torchvision)
     with pytest.raises(ModelError, match=r"llava.* needs a package .*requires the Torchvision"):
         ChatCaptioner(folder, "v1", CPU)(IMAGES, SETTINGS)
+
+
+def test_refusals_in_words_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = ["I'm sorry, but I can't help.", "a fox"]
+    monkeypatch.setattr(ChatCaptioner, "__call__", lambda *_: said)
+    captioner = ChatCaptioner(folder, "x", CPU)
+    assert list(captioner.answers(IMAGES[:2], SETTINGS)) == list(enumerate(said))
+    assert captioner.work["answers_refused"] == 1

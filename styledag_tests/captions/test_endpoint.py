@@ -1,14 +1,18 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
+from styledag.captions.cleaning.rules import clean_caption
 from styledag.captions.endpoint import EndpointCaptioner, ask_endpoint
 from styledag.captions.settings import EndpointSettings
 from styledag.errors import ModelError
+from styledag.store.workspace import Workspace
 from styledag_tests.captions.endpoint_server import IMAGES, Server, asked, settings
+from styledag_tests.captions.images import COLOURS, curated_manifest
 
 
 def test_each_image_is_asked_about_and_answered_in_order(server: Server) -> None:
@@ -149,6 +153,32 @@ def test_another_form_of_answer_is_named(server: Server, answer: bytes) -> None:
         asked(server, concurrency=1)
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        (400, b'{"error": "image is too small"}', {}),
+        (401, b"", {}),
+        (200, b"<html>", {}),
+        (200, b'{"choices": []}', {}),
+        (200, b'{"choices": [{"message": {"content": "<think>So"}}]}', {}),
+    ],
+)
+def test_what_is_final_for_one_image_costs_no_answer_about_another(
+    server: Server, workspace: Workspace, caption, trouble: tuple[int, bytes, dict[str, str]]
+) -> None:
+    manifest = curated_manifest(workspace, *COLOURS[:6])
+    style = settings(server)
+    captioner = EndpointCaptioner(style.endpoint, Counter())
+    style = replace(style, sources=("captioner",))
+    server.trouble = lambda at: trouble if at == 1 else None
+    with pytest.raises(ModelError, match=r"the 3 of 6 captions .* are kept; .*first https://"):
+        caption(manifest, style, captioner)
+    assert len(server.questions) == 4
+    server.trouble = lambda _: None
+    assert caption(manifest, style, captioner).facts == {"found": 6, "kept": 6}
+    assert len(server.questions) == 4 + 3
+
+
 def chat_answer(finish: str, **message: str | None) -> bytes:
     return json.dumps({"choices": [{"message": message, "finish_reason": finish}]}).encode()
 
@@ -214,13 +244,15 @@ def test_an_answer_in_parts_is_their_text(server: Server) -> None:
     [
         {"message": {"content": None, "refusal": "I cannot help"}, "finish_reason": "stop"},
         {"message": {"content": ""}, "finish_reason": "content_filter"},
+        {"message": {"content": "I'm sorry, but I can't help."}, "finish_reason": "stop"},
     ],
 )
 def test_refusals_are_counted(server: Server, choice: dict) -> None:
     work: Counter[str] = Counter()
     body = json.dumps({"choices": [choice]}).encode()
     server.trouble = lambda _: (200, body, {})
-    assert asked(server, work, images=IMAGES[:2]) == ["", ""]
+    said = asked(server, work, images=IMAGES[:2])
+    assert [clean_caption(each).text for each in said] == ["", ""]
     assert work["answers_refused"] == 2
 
 

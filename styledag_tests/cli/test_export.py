@@ -160,7 +160,9 @@ def test_adapters_as_a_file(call: Call, made: MadeProject, tmp_path: Path) -> No
     assert read.keys() == tensors.keys()
     assert all(torch.equal(read[name], tensor.half()) for name, tensor in tensors.items())
     assert f"ema_unet {STYLE}.adapters" in call("lineage", to)
-    assert "A LoRA for" in to.with_suffix(".md").read_text()
+    card = to.with_suffix(".md").read_text()
+    assert "A LoRA for" in card
+    assert "weight_name='adapters.safetensors'" in card
 
 
 def test_another_folder_is_left_alone(call: Call, made: MadeProject) -> None:

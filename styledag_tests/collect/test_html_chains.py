@@ -29,6 +29,27 @@ def test_a_page_that_many_links_are_redirected_to_is_none_of_theirs(
     assert "/login?next=1, as 5 links do" in manifest.rejected[0].detail
 
 
+def test_an_album_that_links_are_redirected_to_is_theirs(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """As of WordPress's attachment pages, which lead to the post; a list page is no album."""
+    to = ("a1", "a2", "a3", "g1", "g2", "g3")
+    links = "".join(f'<a class=item href="/{at}">{at}</a>' for at in to)
+    shown = "".join(f"<img src=/{n}.png>" for n in range(3))
+    moved = Reply(b"", 301, headers={"Location": "/album"})
+    gone = Reply(b"", 302, headers={"Location": "/more"})
+    routes: dict[str, Route] = {"/a1": moved, "/a2": moved, "/g1": gone, "/g2": gone, "/g3": gone}
+    routes |= {"/a3": page("<meta http-equiv=refresh content='0; url=/album'>")}
+    routes |= {"/": page(links + "<a class=next href=/more>"), "/more": page(shown)}
+    routes |= {"/album": page(f"<h1>Album</h1>{shown}")}
+    routes |= {f"/{n}.png": image(PNG + str(n).encode()) for n in range(3)}
+    with serving(routes) as site:
+        manifest = run([site_source(site.url)], workspace, tmp_path)
+    found = {(row.origin.url, row.origin.page_url, row.origin.title) for row in manifest.rows}
+    assert found == {(f"{site.url}/{n}.png", f"{site.url}/album", "Album") for n in range(3)}
+    assert manifest.facts == {"found": 6, "kept": 3, "rejected_redirected": 3}
+
+
 def test_an_image_that_many_addresses_are_redirected_to_is_none_of_theirs(
     workspace: Workspace, tmp_path: Path
 ) -> None:

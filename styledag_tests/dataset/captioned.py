@@ -1,7 +1,7 @@
 """Captioned images for tests, with their JPEGs in the store."""
 
+from styledag.captions.cleaning.rules import RULES_VERSION
 from styledag.captions.records import CaptionedImage
-from styledag.captions.rules import RULES_VERSION
 from styledag.collect.records import Origin
 from styledag.manifest import Manifest, Rejection
 from styledag.store.workspace import Workspace

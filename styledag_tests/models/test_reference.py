@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from styledag.errors import ModelError, StorageError
-from styledag.models.reference import ModelReference, resolve_model
+from styledag.models.reference import ModelReference, ResolvedModel, named_in, resolve_model
 from styledag.store.store import Store
 from styledag.tensors.layout import WEIGHTS_FILE
 
@@ -135,3 +135,21 @@ def test_a_hub_that_cannot_be_reached_is_said(
     reference = ModelReference(model="org/name", revision="main")
     with pytest.raises(ModelError, match=r"'org/name' at revision 'main' cannot be had"):
         resolve_model(reference, project=project, items=store.items)
+
+
+@pytest.mark.parametrize(
+    ("reference", "named"),
+    [
+        (ModelReference(model="a/b", revision="refs/pr/1"), ("a/b", "refs/pr/1", "")),
+        (ModelReference(model="a/b", revision="v1", denoiser="x/c.d.safetensors"),
+         ("a/b", "v1", "x/c.d.safetensors")),
+        (ModelReference(model="base", denoiser="/home/ada/c.sft"), ("base", "", "/home/ada/c.sft")),
+        (ModelReference(model="c++@home/b"), ("c++@home/b", "", "")),
+    ],
+)  # fmt: skip
+def test_an_input_names_model_revision_and_denoiser(
+    tmp_path: Path, reference: ModelReference, named: tuple[str, str, str]
+) -> None:
+    (tmp_path / "c++@home" / "b").mkdir(parents=True)
+    partition = ResolvedModel(reference, tmp_path, "v").as_input("base").partition
+    assert named_in(partition, tmp_path) == named

@@ -22,6 +22,11 @@ MOST_OPEN_TAGS = 5_000
 _TAG = re.compile(
     r"<(/?)(div|span|b|i|u|s|a|font|em|strong|table|ul|ol|section|article|svg|g)\b", re.I
 )
+_REFRESH = re.compile(
+    r"\s*(?P<seconds>\d{1,9}|(?=\.))[\d.]*(?:\s*[;,]\s*|\s+|$)(?:url\s*=\s*)?"
+    r"(?:(?P<quote>[\"'])(?P<quoted>.*?)(?:(?P=quote).*)?|(?P<bare>.*))$",
+    re.IGNORECASE | re.DOTALL | re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,20 @@ class HtmlPage:
         base = self._tree.css_first("base[href]")
         if base is not None:
             self._base = self._absolute(attribute(base, "href"))
+
+    @property
+    def refresh(self) -> tuple[int, str]:
+        """Seconds after which the page sends on, and where to; an empty address if it does not.
+
+        The first element that says so counts, and none in ``<noscript>``.
+        """
+        for meta in self._tree.css("meta[http-equiv=refresh i][content]"):
+            found = _REFRESH.match(attribute(meta, "content"))
+            if found is None or _is_inside(meta, "noscript"):
+                continue
+            link = found["quoted"] if found["quote"] else found["bare"]
+            return int(found["seconds"] or 0), self._absolute(link.strip()) if link else ""
+        return 0, ""
 
     def links(self, selector: str) -> list[str]:
         """Return where the selected links lead, each once, in the page's order."""
@@ -135,6 +154,13 @@ def check_selectors(**selectors: str | None) -> None:
             empty.css(selector)
         except SelectolaxError as exc:
             raise StyleFileError(f"{key}: {selector!r} is not a CSS selector") from exc
+
+
+def _is_inside(element: LexborNode, tag: str) -> bool:
+    around = element.parent
+    while around is not None and around.tag != tag:
+        around = around.parent
+    return around is not None
 
 
 def _check_depth(text: str) -> None:

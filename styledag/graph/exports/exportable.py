@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from styledag.errors import LineageError
 from styledag.graph.blends import Blend
 from styledag.graph.lineage import Ancestor, nearest
 from styledag.graph.names import Partition, weight_key
 from styledag.graph.tracing.ancestry import Lineage, datasets_of, lineage_of
+from styledag.models.reference import named_in
 from styledag.publishing.cards.records import CardBase
 from styledag.store.artifact import Artifact
 from styledag.tensors.reader import open_tensors
@@ -72,12 +73,13 @@ class Exportable:
         bases = {}
         for each in self.model.build.inputs:
             if not each.build:
-                name, _, revision = each.partition.partition("@")
+                name, revision, denoiser = named_in(each.partition, self.root)
                 folder = self.root / name
                 # Of a path its name alone: where it is on this machine is nobody's business.
                 bases[name] = CardBase(
                     name=folder.name if folder.exists() else name,
                     revision=revision or each.version,
+                    denoiser=PurePath(denoiser).name,
                     licence=_licence_of(folder, name, revision),
                 )
         return tuple(bases.values())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from styledag.bases.find import find_base
 from styledag.graph.exports.exportable import Exportable
 from styledag.graph.exports.exported_model import export_model
 from styledag.graph.names import Partition
@@ -142,9 +143,10 @@ def card_of(
         recipe=_recipe(lineage),
         scores=() if source.scores is None else _scores(source.scores, source.blend.name),
         lineage=_versions(lineage) | {model.asset: model.version},
-        single_file=file if form == "single-file" else "",
+        file=file,
         pipeline=index["_class_name"],
-        transformer="" if is_whole(source.base) else index["transformer"][-1],
+        denoiser=index[find_base(source.base).parts.denoiser][-1],
+        is_denoiser=not is_whole(source.base),
         absent=tuple(part for part in _OPTIONAL if part in index and index[part][-1] is None),
     )
 

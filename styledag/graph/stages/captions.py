@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from styledag.captions import caption
 from styledag.captions.agreement import read_agreement
 from styledag.captions.captioner import processor_backend
+from styledag.captions.cleaning.rules import RULES_VERSION
 from styledag.captions.records import CaptionedImage
 from styledag.captions.remembered_tokens import RememberedTokens
-from styledag.captions.rules import RULES_VERSION
 from styledag.captions.settings import CaptionSettings
 from styledag.graph.checks import captions_fit, captions_language, captions_vary, nothing_lost
 from styledag.graph.previews import first_images

@@ -3,6 +3,7 @@
 ITU-T T.81 annex B; ICC.1:2022 annex B.4; CIPA DC-007 (multi-picture format).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,10 @@ from styledag.images.containers.parts import MOST_PROFILE_BYTES, Parts
 _START, _END, _SCAN, _COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_COMPONENTS_AT, _NOT_SENT = 6, 16
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
+"""A marker other than those within a scan."""
 _APPLICATION = range(0xE0, 0xF0)
 _JFIF, _ADOBE = (0xE0, b"JFIF\x00"), (0xEE, b"Adobe")
 _ICC = b"ICC_PROFILE\x00"
@@ -57,6 +62,41 @@ def jpeg_parts(content: bytes) -> Parts:
             frames = next((max(1, values[0]) for values in found if values), frames)
     parts = Parts(content=b"".join(kept), frames=frames, orientation=exif or xmp)
     return _with_profile(parts, profile)
+
+
+def has_all_scans(content: bytes) -> bool:
+    """Return whether a JPEG has a scan of every bit of every coefficient.
+
+    A progressive one (T.81 annex G) that is cut between two scans has all its pixels, coarsely.
+
+    Args:
+        content: The file; its end marker may be missing.
+    """
+    lowest_bits: dict[int, list[int]] = {}
+    is_progressive = False
+    for segment in _segments(content):
+        if segment.marker in _FRAMES and len(segment.data) > _COMPONENTS_AT:
+            is_progressive = segment.marker in _PROGRESSIVE
+            components = segment.data[_COMPONENTS_AT::3]
+            lowest_bits = {each: [_NOT_SENT] * 64 for each in components}
+        elif segment.marker == _SCAN:
+            for components, first, last, lowest in _scans(segment.whole):
+                sent = slice(first, last + 1) if is_progressive else slice(64)
+                for each in components:
+                    found = lowest_bits.get(each, [])
+                    found[sent] = [lowest if is_progressive else 0] * len(found[sent])
+    return not any(lowest for each in lowest_bits.values() for lowest in each)
+
+
+def _scans(content: bytes) -> Iterator[tuple[bytes, int, int, int]]:
+    """Yield the components, the first and last coefficient and the lowest bit of each scan."""
+    at = 0
+    while (marker := _MARKER.search(content, at)) and marker[1][0] != _END:
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+        header = content[marker.end() + 2 : at]
+        if marker[1][0] == _SCAN and header and len(header) == 2 * header[0] + 4:
+            first, last, approximation = header[-3:]
+            yield header[1:-3:2], first, last, approximation & 15
 
 
 def _decides_pixels(segment: _Segment) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image, ImageChops, ImageColor, ImageFile, UnidentifiedImageError
 
 from styledag.errors import ImageError
 from styledag.images.containers.exif import ORIENTATION
+from styledag.images.containers.jpeg import has_all_scans
 from styledag.images.containers.parts import Parts, Size
 from styledag.images.containers.read import file_parts
 from styledag.images.containers.tiff import refuse_preview, with_black_at_zero
@@ -146,9 +147,11 @@ def _decoded(parts: Parts, background: str, scale_of: ScaleOf | None) -> Decoded
 
 def _with_end(parts: Parts) -> Parts | None:
     """Return a JPEG whose end marker alone is missing with it; ``None`` for any other file."""
-    if not parts.content.startswith(_JPEG_START) or not _is_whole(parts.content):
+    content = parts.content
+    is_jpeg = content.startswith(_JPEG_START)
+    if not is_jpeg or not has_all_scans(content) or not _is_whole(content):
         return None
-    return replace(parts, content=parts.content + _JPEG_END).noting("end_missing")
+    return replace(parts, content=content + _JPEG_END).noting("end_missing")
 
 
 def _ends_in_grey(file: Image.Image) -> bool:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from PIL import features
 
 from styledag.errors import ImageError
+from styledag.images.containers.jp2 import SIGNATURE
 from styledag.images.containers.tiff import refused_tiff
 
 EXTRA = "styledag[formats]"
@@ -27,6 +28,7 @@ _REFUSED_MAGIC = {
     b"8BPS": "PSD",
     b"\x00\x00\x01\x00": "ICO",
     b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "a bare codestream of JPEG 2000",
     b"DDS ": "DDS",
     b"icns": "ICNS",
     b"PK\x03\x04": "ZIP",
@@ -35,6 +37,8 @@ _REFUSED_MAGIC = {
 }
 _JXL_MAGIC = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_JPEG_2000 = "JPEG2000"
+_OF_PILLOW = {"AVIF": "avif", _JPEG_2000: "jpg_2000"}
 _OPTIONAL = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
 _NAMES = {"HEIF": "HEIC", "JXL": "JPEG XL"}
 _HEAD_BYTES = 1024
@@ -43,10 +47,11 @@ _HEAD_BYTES = 1024
 def opened_formats() -> tuple[str, ...]:
     """Return Pillow's names of the formats that are opened.
 
-    AVIF is one where Pillow has its decoder, HEIC and JPEG XL where their packages are installed.
+    AVIF and JPEG 2000 are where Pillow has their decoders, HEIC and JPEG XL where their packages
+    are installed.
     """
-    avif = ("AVIF",) if features.check("avif") else ()
-    return (*_ALWAYS, *avif, *(name for name, module in _OPTIONAL.items() if find_spec(module)))
+    own = (name for name, feature in _OF_PILLOW.items() if features.check(feature))
+    return (*_ALWAYS, *own, *(name for name, module in _OPTIONAL.items() if find_spec(module)))
 
 
 def formats_for(content: bytes) -> tuple[str, ...]:
@@ -55,7 +60,9 @@ def formats_for(content: bytes) -> tuple[str, ...]:
     One of the optional packages' is among them, and its package imported, only if the bytes begin
     like it: Pillow knows no format whose package is not imported.
     """
-    usual = tuple(name for name in opened_formats() if name not in _OPTIONAL)
+    # Pillow would open a bare codestream of JPEG 2000 too, which does not say what it shows.
+    unusual = {*_OPTIONAL, *(() if content.startswith(SIGNATURE) else (_JPEG_2000,))}
+    usual = tuple(name for name in opened_formats() if name not in unusual)
     name = _optional_name(content)
     if name is None or not find_spec(_OPTIONAL[name]):
         return usual
@@ -103,6 +110,8 @@ def _damaged(name: str) -> ImageError:
 def _opened_name(content: bytes) -> str | None:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "WEBP"
+    if content.startswith(SIGNATURE) and _JPEG_2000 in opened_formats():
+        return "JPEG 2000"
     if content[4:12] in (b"ftypavif", b"ftypavis") and "AVIF" in opened_formats():
         return "AVIF"
     return next((name for magic, name in _OPENED_MAGIC.items() if content.startswith(magic)), None)

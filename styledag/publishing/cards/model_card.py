@@ -10,9 +10,12 @@ from styledag.dataset.markdown import escape_markdown
 from styledag.publishing.cards.hub_licences import HUB_LICENCES
 from styledag.publishing.cards.records import HUB_ID, ModelCard
 from styledag.templates import templates
+from styledag.tensors.layout import FILE_SUFFIXES
 
 CARD_FILE = "README.md"
 _DIGITS = 4
+_MOST_EXAMPLES = 5
+_IMPORT = "from diffusers import DiffusionPipeline"
 _BETWEEN_WORDS = re.compile(r"[^a-z0-9.]+")
 
 
@@ -52,10 +55,12 @@ _RELATIONS = {
 
 def _front_matter(card: ModelCard) -> str:
     bases = [base.name for base in card.bases if HUB_ID.fullmatch(base.name)]
+    # By this tag the Hub shows how a LoRA is loaded, and by a widget's text with which prompt.
+    own = ("lora",) if card.relation == "adapter" else ()
     header: dict[str, Any] = {
         "pipeline_tag": "text-to-image",
         "library_name": "diffusers",
-        "tags": list(dict.fromkeys(("styledag", "text-to-image", *card.tags))),
+        "tags": list(dict.fromkeys(("styledag", "text-to-image", *own, *card.tags))),
     }
     if card.licence in HUB_LICENCES:
         header["license"] = card.licence
@@ -70,6 +75,10 @@ def _front_matter(card: ModelCard) -> str:
         header["base_model_relation"] = card.relation
     if HUB_ID.fullmatch(card.dataset.name):
         header["datasets"] = [card.dataset.name]
+    if prompt := card.recipe.get("instance_prompt"):
+        header["instance_prompt"] = prompt
+    if card.prompts:
+        header["widget"] = [{"text": prompt} for prompt in card.prompts[:_MOST_EXAMPLES]]
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
 
 
@@ -105,37 +114,53 @@ def _example(card: ModelCard) -> Verbatim:
     prompt = card.prompts[0] if card.prompts else "a lighthouse"
     on_hub = HUB_ID.fullmatch(card.repo) is not None
     repo = card.repo if on_hub else "path/to/this/folder"
-    lines = ["from diffusers import DiffusionPipeline", ""]
-    if card.single_file:
-        url = f"https://huggingface.co/{card.repo}/blob/main/{card.single_file}"
-        lines = _from_single_file(card, _literal(url if on_hub else card.single_file))
-    elif card.relation == "adapter":
-        base = _literal(card.bases[0].name)
-        lines.append(f"pipeline = DiffusionPipeline.from_pretrained({base})")
-        lines.append(f'pipeline.load_lora_weights("{repo}")')
+    if card.relation == "adapter":
+        lines = [
+            *_base_pipeline(card),
+            f'pipeline.load_lora_weights("{repo}", weight_name={_literal(card.file)})',
+        ]
+    elif card.file:
+        file = f"https://huggingface.co/{repo}/blob/main/{card.file}" if on_hub else card.file
+        lines = _from_single_file(card, file)
     else:
-        lines.append(f'pipeline = DiffusionPipeline.from_pretrained("{repo}")')
-    lines.append(f"pipeline({_literal(prompt)}).images[0].save('image.png')")
+        lines = [_IMPORT, "", f'pipeline = DiffusionPipeline.from_pretrained("{repo}")']
+    # By name: FLUX.2's pipelines take an image first.
+    lines.append(f"pipeline(prompt={_literal(prompt)}).images[0].save('image.png')")
     return Verbatim("\n".join(lines))
 
 
+def _base_pipeline(card: ModelCard) -> list[str]:
+    base = card.bases[0]
+    if base.denoiser:
+        return _with_denoiser(card, base.denoiser)
+    if base.name.endswith(FILE_SUFFIXES):
+        return _from_single_file(card, base.name)
+    return [_IMPORT, "", f"pipeline = DiffusionPipeline.from_pretrained({_literal(base.name)})"]
+
+
 def _from_single_file(card: ModelCard, file: str) -> list[str]:
-    if not card.transformer:
-        absent = "".join(f", {part}=None" for part in card.absent)
-        return [
-            f"from diffusers import {card.pipeline}",
-            "",
-            f"pipeline = {card.pipeline}.from_single_file({file}{absent})",
-        ]
-    base = _literal(card.bases[0].name)
+    if card.is_denoiser:
+        return _with_denoiser(card, file)
+    absent = "".join(f", {part}=None" for part in card.absent)
     return [
-        f"from diffusers import {card.pipeline}, {card.transformer}",
+        f"from diffusers import {card.pipeline}",
         "",
-        f"base = {base}",
-        f"transformer = {card.transformer}.from_single_file(",
-        f'    {file}, config=base, subfolder="transformer"',
+        f"pipeline = {card.pipeline}.from_single_file({_literal(file)}{absent})",
+    ]
+
+
+def _with_denoiser(card: ModelCard, file: str) -> list[str]:
+    """Return Python that puts a file's denoiser into the base's pipeline."""
+    kind = card.denoiser
+    part = "unet" if kind.startswith("UNet") else "transformer"
+    return [
+        f"from diffusers import {', '.join(sorted((card.pipeline, kind)))}",
+        "",
+        f"base = {_literal(card.bases[0].name)}",
+        f"{part} = {kind}.from_single_file(",
+        f'    {_literal(file)}, config=base, subfolder="{part}"',
         ")",
-        f"pipeline = {card.pipeline}.from_pretrained(base, transformer=transformer)",
+        f"pipeline = {card.pipeline}.from_pretrained(base, {part}={part})",
     ]
 
 

@@ -20,11 +20,13 @@ class CardBase:
     Attributes:
         name: Hub id or folder.
         revision: Its commit or digest.
+        denoiser: Name of the file that its denoiser is from, where that is not its own.
         licence: Its licence, as it states it.
     """
 
     name: str
     revision: str = ""
+    denoiser: str = ""
     licence: str = ""
 
 
@@ -84,9 +86,10 @@ class ModelCard:
         recipe: Settings of the training, by name.
         scores: Measured figures.
         lineage: Version by asset, from the sources to the model.
-        single_file: Name of the single file for web UIs, in the same folder; empty without one.
+        file: Name of the model's file beside the card; empty for a folder in diffusers' layout.
         pipeline: Class of diffusers that reads it.
-        transformer: Class of the transformer, where the single file contains nothing else.
+        denoiser: Class of the UNet or transformer.
+        is_denoiser: Whether a single file contains nothing else.
         absent: Parts that the pipeline does without, and must be told so.
 
     Raises:
@@ -107,9 +110,10 @@ class ModelCard:
     recipe: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     scores: tuple[CardScore, ...] = ()
     lineage: Mapping[str, str] = field(default_factory=dict)
-    single_file: str = ""
+    file: str = ""
     pipeline: str
-    transformer: str = ""
+    denoiser: str = "UNet2DConditionModel"
+    is_denoiser: bool = False
     absent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

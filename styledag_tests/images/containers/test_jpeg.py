@@ -1,4 +1,5 @@
 import io
+import re
 
 import numpy as np
 import pytest
@@ -158,3 +159,17 @@ def test_an_image_may_end_in_grey(mode: str, options: dict[str, bool]) -> None:
     assert decode(content).notes == decode(content + b"behind").notes == ()
     assert decode(content).image.getpixel((127, 127)) == (128,) * 3
     assert decode(content[:-2]).notes == ("end_missing",)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_progressive_image_that_ends_between_two_scans_is_damaged(mode: str) -> None:
+    """What is there decodes without a fault, and lacks its fine detail."""
+    content = saved(noisy(1, (64, 64)).convert(mode), "JPEG", quality=95, progressive=True)
+    # No Huffman table that Pillow writes holds the bytes of a scan's marker.
+    cuts = [found.start() for found in re.finditer(rb"\xff\xda", content)][1:]
+    assert len(cuts) >= 5
+    for cut in cuts:
+        tables = content.rfind(b"\xff\xc4", 0, cut)
+        assert refusal_of(content[:cut]) == refusal_of(content[:tables]) == "damaged"
+    assert "end_missing" in decode(content[:-2]).notes
+    assert np.array_equal(pixels(content[:-2]), pixels(content))

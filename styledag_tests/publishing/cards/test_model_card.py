@@ -77,7 +77,17 @@ def test_the_hub_reads_the_model_tree() -> None:
         "base_model": "stable-diffusion-v1-5/stable-diffusion-v1-5",
         "base_model_relation": "finetune",
         "datasets": ["ada/twemoji-images"],
+        "widget": [{"text": "a fox"}, {"text": "an octopus"}],
     }
+
+
+def test_the_hub_knows_a_lora_and_its_prompt() -> None:
+    recipe = {"instance_prompt": "in flat style"}
+    data = HubCard(model_card(replace(CARD, relation="adapter", file="x", recipe=recipe))).data
+
+    assert data.tags == ["styledag", "text-to-image", "lora", "emoji"]
+    assert data.to_dict()["base_model_relation"] == "adapter"
+    assert data.instance_prompt == "in flat style"
 
 
 def test_a_merge_names_all_bases() -> None:
@@ -175,12 +185,12 @@ def test_the_example_is_python_that_loads_the_model() -> None:
 
     (fence,) = (
         token
-        for token in tokens(model_card(replace(CARD, relation="adapter")))
+        for token in tokens(model_card(replace(CARD, relation="adapter", file="a.safetensors")))
         if token.type == "fence"
     )
     ast.parse(fence.content)
     assert f"from_pretrained('{BASE.name}')" in fence.content
-    assert 'load_lora_weights("ada/twemoji")' in fence.content
+    assert "load_lora_weights(\"ada/twemoji\", weight_name='a.safetensors')" in fence.content
 
 
 def test_text_from_outside_is_shown_as_text() -> None:
@@ -198,11 +208,11 @@ def test_text_from_outside_is_shown_as_text() -> None:
             bases=(CardBase(name=hostile, revision=hostile, licence=hostile),),
             lineage={hostile: hostile},
             tags=(hostile,),
-            single_file=hostile,
+            file=hostile,
         )
     )
 
-    plain = model_card(replace(CARD, single_file="x.safetensors", grid=""))
+    plain = model_card(replace(CARD, file="x.safetensors", grid=""))
     kinds = {token.type for token in tokens(card)}
     assert not kinds & {"html_inline", "html_block", "image"}
     assert sum(t.type == "heading_open" for t in tokens(card)) == sum(
@@ -216,17 +226,19 @@ def test_text_from_outside_is_shown_as_text() -> None:
 
 def test_a_pipeline_without_t5_is_loaded_without_it() -> None:
     absent = ("text_encoder_3", "tokenizer_3")
-    card = model_card(replace(CARD, single_file="style.safetensors", absent=absent))
+    card = model_card(replace(CARD, file="style.safetensors", absent=absent))
     assert "style.safetensors', text_encoder_3=None, tokenizer_3=None)" in card
 
 
 def test_a_transformer_by_itself_is_put_into_its_bases_pipeline() -> None:
     file = "style.safetensors"
-    card = model_card(replace(CARD, single_file=file, transformer="Flux2Transformer2DModel"))
+    card = model_card(
+        replace(CARD, file=file, denoiser="Flux2Transformer2DModel", is_denoiser=True)
+    )
     (code,) = (token.content for token in tokens(card) if token.type == "fence")
     ast.parse(code)
     assert f"base = {CARD.bases[0].name!r}" in code
     assert "Flux2Transformer2DModel.from_single_file(" in code
     assert f"{CARD.pipeline}.from_pretrained(base, transformer=transformer)" in code
     assert "models/diffusion_models" in card
-    assert "models/diffusion_models" not in model_card(replace(CARD, single_file=file))
+    assert "models/diffusion_models" not in model_card(replace(CARD, file=file))

@@ -8,16 +8,18 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from styledag.captions.articles import fit_articles
-from styledag.captions.chatter import (
+from styledag.captions.cleaning.articles import fit_articles
+from styledag.captions.cleaning.chatter import (
     drop_markdown,
     drop_preface,
     drop_quotes,
     drop_refusal,
     drop_special_tokens,
 )
+from styledag.captions.cleaning.file_names import IMAGE_ENDING, words_of_file_name
+from styledag.captions.cleaning.openings import drop_openings
 
-RULES_VERSION = "4"
+RULES_VERSION = "5"
 
 _BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _JOINERS = "\u200c\u200d"
@@ -47,21 +49,6 @@ _NONSENSE = re.compile(
 )
 _PIECE_MARK = re.compile(rf"(?<![^ ])##(?={_LETTER})")
 _ARTICLE_TWICE = re.compile(rf"{_START}{_NOUN_MARK} +({_NOUN_MARK}){_END}", _FLAGS)
-_IMAGE = r"(?:image|picture|photo|photograph|pic|close *-? *up|view)"
-_SHOWS = (
-    r"(?:of|(?:that +)?(?:show|depict|feature|capture|display|present|portray|illustrate|contain|"
-    r"include)s|showing|depicting|featuring|capturing|displaying|portraying|consists +of"
-    rf"|is(?= +{_NOUN_MARK} ))"
-)
-_OPENING = re.compile(
-    rf"^(?:"
-    rf"(?:(?:{_NOUN_MARK}|this|that) +)?(?:close *-? *up +)?{_IMAGE} +{_SHOWS}"
-    rf"|in +(?:the|this) +{_IMAGE},?(?= +(?:there|we|you|i|one)(?: +can)? +(?:is|are|see))"
-    rf"|(?:there|this|that|it|here) +(?:is|are)"
-    rf"|(?:we|you|i|one) +(?:can +)?see"
-    rf")(?: +|$)",
-    _FLAGS,
-)
 _SAME_AGAIN = re.compile(
     rf"{_START}({_LETTER}+(?: {_LETTER}+){{0,4}})"
     rf" (?:on top of|in front of|next to|inside|beside|under|with|and|of|on|in)"
@@ -72,9 +59,6 @@ _NAMESPACE = re.compile(
     r"^(?:file|image|media|datei|bild|fichier|archivo|imagen|immagine|bestand|ficheiro|plik|"
     r"\u0444\u0430\u0439\u043b|\u30d5\u30a1\u30a4\u30eb) ?: ?",
     _FLAGS,
-)
-_SUFFIX = re.compile(
-    r"\.(?:a?png|jpe?g|jpe|jfif|gif|webp|svg|bmp|tiff?|avif|heic|heif|jxl|ico)$", _FLAGS
 )
 _LONGEST_LOOP_WORDS = 8
 _EDGES = " \t,;:.-"
@@ -105,6 +89,14 @@ def clean_title(raw: str) -> Cleaned:
     return _apply(raw, _TITLE_RULES)
 
 
+def clean_file_name(raw: str) -> Cleaned:
+    """Return the words of an image's file name, without what only tells files apart.
+
+    "tiger_sitting-01.png" becomes "tiger sitting"; of "IMG_0042.jpg" nothing is left.
+    """
+    return _apply(raw, _FILE_NAME_RULES)
+
+
 def clean_text(raw: str) -> Cleaned:
     """Return what a person wrote, on one line and without invisible signs; nothing else changes.
 
@@ -130,7 +122,7 @@ def collapse_whitespace(text: str) -> str:
 
 def drop_file_name(text: str) -> str:
     """Return a file's name on a wiki as words; any other text as it is."""
-    words = _SUFFIX.sub("", _NAMESPACE.sub("", text))
+    words = IMAGE_ENDING.sub("", _NAMESPACE.sub("", text))
     return text if words == text or not words else words.replace("_", " ").strip(" ")
 
 
@@ -145,14 +137,6 @@ def drop_nonsense(text: str) -> str:
 def drop_piece_marks(text: str) -> str:
     """Return the text without the marks of WordPiece that a first token can leave: "##s"."""
     return _PIECE_MARK.sub("", text)
-
-
-def drop_openings(text: str) -> str:
-    """Return the text without openings that say nothing, such as "there is a picture of"."""
-    shorter = _OPENING.sub("", text)
-    while shorter != text:
-        text, shorter = shorter, _OPENING.sub("", shorter)
-    return text
 
 
 def drop_loops(text: str) -> str:
@@ -221,6 +205,7 @@ _CAPTIONER_RULES: tuple[_Rule, ...] = (
     ("article", fit_articles),
 )
 _TITLE_RULES: tuple[_Rule, ...] = (*_TEXT_RULES, ("file_name", drop_file_name))
+_FILE_NAME_RULES: tuple[_Rule, ...] = (*_TEXT_RULES, ("file_name", words_of_file_name))
 
 
 def _apply(raw: str, rules: Sequence[_Rule]) -> Cleaned:

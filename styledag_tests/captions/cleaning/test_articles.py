@@ -1,6 +1,6 @@
 import pytest
 
-from styledag.captions.articles import article_for, fit_articles, joined
+from styledag.captions.cleaning.articles import article_for, fit_articles, joined
 
 AN = """apple, egg, igloo, octopus, umbrella, uncle, hour, honest man, heir, heirloom, unimportant
 thing, uninvited guest, urn, usher, utter mess, oven, x-ray, F, Oslo street, onion, onerous task,

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from styledag.captions.rules import clean_caption, clean_text, clean_title, strip_control
+from styledag.captions.cleaning.rules import clean_caption, clean_text, clean_title, strip_control
 
 
 @pytest.mark.parametrize(

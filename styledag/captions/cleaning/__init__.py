@@ -1,0 +1,1 @@
+"""What is taken off the words about an image."""
