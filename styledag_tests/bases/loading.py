@@ -30,6 +30,15 @@ def load_unet(base: Path, *, subfolder: str = "unet", dtype: Any = None) -> Any:
     ).eval()
 
 
+def save_unet(unet: Any, weights: Any, folder: Path, *, dtype: Any = None) -> None:
+    """Write a UNet with other weights as training does, float16 when no dtype is given."""
+    import torch
+
+    from styledag.training.snapshots.write import halves, write_halves
+
+    write_halves(unet, halves(weights, dtype or torch.float16), folder)
+
+
 def load_vae(base: Path, *, subfolder: str = "vae") -> Any:
     """Return an autoencoder, float32, in evaluation mode."""
     import torch

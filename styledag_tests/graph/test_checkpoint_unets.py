@@ -15,8 +15,7 @@ from styledag.store.workspace import Workspace
 from styledag.tensors.delta import DELTA_FILE
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.tensors.values import weights_version
-from styledag.training.snapshots.write import halves, write_halves
-from styledag_tests.bases.loading import load_unet
+from styledag_tests.bases.loading import load_unet, save_unet
 
 Publish = Callable[..., Artifact]
 
@@ -32,7 +31,7 @@ def unet(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training") / "unet"
     model = load_unet(base, subfolder="")
     averages = {name: each.detach() * 1.001 for name, each in model.named_parameters()}
-    write_halves(model, halves(averages, torch.float16), folder)
+    save_unet(model, averages, folder)
     return folder
 
 

@@ -11,11 +11,10 @@ from styledag.errors import ModelError
 from styledag.tensors.delta import restore_delta, write_delta
 from styledag.tensors.layout import CONFIG_FILE, DIFFUSERS_LORA_FILE, WEIGHTS_FILE
 from styledag.training.recipe import LoraSettings, Recipe
-from styledag.training.snapshots.write import write_unet
 from styledag.training.weights.lora import LoraAdapters
 from styledag.training.weights.stored_weights import stored_weights
 from styledag.training.weights.trainable import Trainable
-from styledag_tests.bases.loading import load_unet
+from styledag_tests.bases.loading import load_unet, save_unet
 
 # Convolutions too, whose adapters have four dimensions.
 RECIPE = Recipe(trained="unet", lora=LoraSettings(rank=4, alpha=2.0))
@@ -38,7 +37,7 @@ def trained(base_unet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name: each.detach() + 0.02 * torch.randn(each.shape, generator=generator)
         for name, each in adapters.parameters.items()
     }
-    write_unet(unet, adapters.folded(stored, averages), folder / "unet")
+    save_unet(unet, adapters.folded(stored, averages), folder / "unet")
     adapters.write(averages, folder / "lora", "unet")
     return folder
 

@@ -12,8 +12,7 @@ from styledag.errors import ModelError
 from styledag.tensors.delta import DELTA_FILE, restore_delta, write_delta
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.tensors.reader import open_tensors
-from styledag.training.snapshots.write import write_unet
-from styledag_tests.bases.loading import load_unet
+from styledag_tests.bases.loading import load_unet, save_unet
 from styledag_tests.peak_memory import bytes_above_start
 
 HALVES = (torch.float16, torch.bfloat16)
@@ -41,7 +40,7 @@ def base_unet(base: Path) -> Path:
 def make_tuned(base: Path, tmp_path: Path) -> Callable[..., Path]:
     def make(dtype: torch.dtype = torch.float16, *, name: str = "tuned", only: str = "") -> Path:
         unet = load_unet(base)
-        write_unet(unet, moved(unet, only=only), tmp_path / name, dtype=dtype)
+        save_unet(unet, moved(unet, only=only), tmp_path / name, dtype=dtype)
         return tmp_path / name
 
     return make
@@ -78,7 +77,7 @@ def test_every_pattern_of_sixteen_bits_survives(base_unet: Path, tmp_path: Path)
 def test_a_little_training_takes_a_fraction_of_the_bytes(starter: Path, tmp_path: Path) -> None:
     base = starter / "stable-diffusion"
     unet = load_unet(base)
-    write_unet(unet, moved(unet), tmp_path / "tuned")
+    save_unet(unet, moved(unet), tmp_path / "tuned")
     size = write_delta(tmp_path / "tuned", base / "unet", tmp_path / "delta")
     assert size.stored < size.full / 2
 
@@ -86,7 +85,7 @@ def test_a_little_training_takes_a_fraction_of_the_bytes(starter: Path, tmp_path
 def test_what_was_not_trained_takes_almost_nothing(starter: Path, tmp_path: Path) -> None:
     base = starter / "stable-diffusion"
     unet = load_unet(base)
-    write_unet(unet, moved(unet, only="attn2"), tmp_path / "tuned")
+    save_unet(unet, moved(unet, only="attn2"), tmp_path / "tuned")
     write_delta(tmp_path / "tuned", base / "unet", tmp_path / "delta")
     with open_tensors(tmp_path / "delta" / DELTA_FILE) as differences:
         still = {
@@ -99,7 +98,7 @@ def test_what_was_not_trained_takes_almost_nothing(starter: Path, tmp_path: Path
 def test_the_number_format_of_the_base_does_not_matter(
     base: Path, base_unet: Path, make_tuned: Callable[..., Path], tmp_path: Path
 ) -> None:
-    write_unet(load_unet(base), load_unet(base).state_dict(), tmp_path / "base-in-half")
+    save_unet(load_unet(base), load_unet(base).state_dict(), tmp_path / "base-in-half")
     tuned = make_tuned()
     write_delta(tuned, base_unet, tmp_path / "delta")
     restore_delta(tmp_path / "delta", tmp_path / "base-in-half", tmp_path / "restored")
@@ -150,7 +149,7 @@ def test_a_base_that_lacks_a_tensor_or_has_another_shape_is_named(
 
 
 def test_a_unet_in_float32_is_refused(base: Path, base_unet: Path, tmp_path: Path) -> None:
-    write_unet(
+    save_unet(
         load_unet(base), load_unet(base).state_dict(), tmp_path / "float32", dtype=torch.float32
     )
     with pytest.raises(ModelError, match=r"is torch\.float32, but a difference is taken of"):

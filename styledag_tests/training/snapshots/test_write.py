@@ -11,8 +11,8 @@ from styledag.style.template import base_names, write_new_style
 from styledag.tensors.header import header_bytes
 from styledag.tensors.layout import WEIGHTS_FILE
 from styledag.tensors.reader import TensorSpec
-from styledag.training.snapshots.write import halves, write_halves
-from styledag_tests.bases.loading import load_unet
+from styledag.training.snapshots.write import halves
+from styledag_tests.bases.loading import load_unet, save_unet
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -21,7 +21,7 @@ def test_diffusers_loads_a_snapshot_in_its_number_format(
 ) -> None:
     unet = load_unet(base)
     averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 0.123)}
-    write_halves(unet, halves(averages, dtype), tmp_path / "unet")
+    save_unet(unet, averages, tmp_path / "unet", dtype=dtype)
     written = load_file(tmp_path / "unet" / WEIGHTS_FILE)
     assert {each.dtype for each in written.values()} == {dtype}
     assert torch.equal(written["conv_in.bias"], averages["conv_in.bias"].to(dtype))
@@ -33,7 +33,7 @@ def test_diffusers_loads_a_snapshot_in_its_number_format(
 def test_a_weight_that_only_float16_cannot_hold_fits_bfloat16(base: Path, tmp_path: Path) -> None:
     unet = load_unet(base)
     averages = unet.state_dict() | {"conv_in.bias": torch.full_like(unet.conv_in.bias, 1e5)}
-    write_halves(unet, halves(averages, torch.bfloat16), tmp_path / "unet")
+    save_unet(unet, averages, tmp_path / "unet", dtype=torch.bfloat16)
     with pytest.raises(TrainingError, match=r"conv_in\.bias holds 100000, which float16 cannot"):
         halves(averages, torch.float16)
 
@@ -71,7 +71,7 @@ def test_what_a_short_run_of_a_new_style_moves_is_in_its_snapshots(
     for name, recipe in style.recipes.items():
         folder = tmp_path / name
         dtype = getattr(torch, recipe.snapshot_dtype)
-        write_halves(layer, halves({"weight": before + moved}, dtype), folder)
+        save_unet(layer, {"weight": before + moved}, folder, dtype=dtype)
         [written] = load_file(folder / "diffusion_pytorch_model.safetensors").values()
         change = written.float() - before
         assert float((change * moved).sum() / moved.square().sum()) > 0.95, name

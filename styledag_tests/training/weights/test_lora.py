@@ -12,11 +12,10 @@ from styledag.errors import TrainingError
 from styledag.tensors.layout import DIFFUSERS_LORA_FILE, KOHYA_LORA_FILE
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.recipe import LoraSettings, Recipe
-from styledag.training.snapshots.write import halves, write_halves
 from styledag.training.weights.lora import LoraAdapters
 from styledag.training.weights.stored_weights import stored_weights
 from styledag.training.weights.trainable import Trainable
-from styledag_tests.bases.loading import load_unet
+from styledag_tests.bases.loading import load_unet, save_unet
 from styledag_tests.training.conftest import Encode
 from styledag_tests.training.training import train
 
@@ -70,8 +69,7 @@ def test_a_folded_snapshot_takes_the_memory_of_single_weights(base: Path, tmp_pa
     largest = 4 * max(each.numel() for each in unet.parameters())
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
-    folded = adapters.folded(stored, averages)
-    write_halves(unet, halves(folded, torch.float16), tmp_path / "unet")
+    save_unet(unet, adapters.folded(stored, averages), tmp_path / "unet")
     assert torch.cuda.max_memory_allocated(device) - before < 5 * largest
 
 
