@@ -28,13 +28,7 @@ _ADVERTISEMENT = "ignore:Function `dev_command` is superseded"
 
 
 @click.command()
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65534),
-    default=UI_PORT,
-    show_default=True,
-    help="Port on the loopback.",
-)
+@click.option("--port", default=UI_PORT, show_default=True, help="Port on the loopback.")
 @pass_session
 def ui(session: Session, port: int) -> None:
     """Open the web UI on the project's history until interrupted.

@@ -38,6 +38,7 @@ def test_the_readmes_table_repeats_that_of_the_documents() -> None:
         assert ours["expected on one H100"] == f"{theirs['goal']} images/s"
 
 
+@pytest.mark.slow
 def test_the_smallest_base_takes_what_is_stated(tmp_path: Path) -> None:
     (stated, *_) = rows("docs/training.md", "| base | size |")
     assert tuple(stated.values()) == taken_by("sd15", tmp_path).cells()

@@ -94,7 +94,7 @@ def test_a_blend_as_one_file_with_its_grid(call: Call, tmp_path: Path) -> None:
     assert TRAINED_ALGORITHMIC_MEDIA.encode() in to.with_suffix(".png").read_bytes()
     with Image.open(to.with_suffix(".png")) as image:
         assert image.getpixel((0, 0)) == (255, 0, 0)
-    assert f"merged_unet {MODEL}/0.50" in call("lineage", to.with_suffix(".png"))
+    assert f"merged_unet {MODEL}@0.50" in call("lineage", to.with_suffix(".png"))
 
 
 def test_a_style_score_of_a_scorer_that_cannot_tell_is_not_on_the_card(
@@ -118,7 +118,7 @@ def test_a_checkpoint_as_a_folder(call: Call, made: MadeProject, tmp_path: Path)
 
     loaded = StableDiffusionPipeline.from_pretrained(to, dtype=torch.float16)
     assert_unet(loaded, scaled(made.base, 1.003))
-    assert f"checkpoint {MODEL}/e001" in call("lineage", to / "unet" / WEIGHTS_FILE)
+    assert f"checkpoint {MODEL}@e001" in call("lineage", to / "unet" / WEIGHTS_FILE)
     card = (to / "README.md").read_text()
     assert "license: mit" in card
     assert "| apache-2.0 |" in card.replace("\\", ""), "the base's licence"

@@ -50,6 +50,7 @@ def section(report: Artifact) -> str | None:
     return None if found is None else found.get_text(" ", strip=True)
 
 
+@pytest.mark.slow
 def test_a_retrained_model_is_compared_with_the_one_before_it_whose_report_may_be_removed(
     project: Project,
 ) -> None:

@@ -112,7 +112,7 @@ class ModelCard:
     lineage: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
     pipeline: str
-    denoiser: str = "UNet2DConditionModel"
+    denoiser: str
     is_denoiser: bool = False
     absent: tuple[str, ...] = ()
 

@@ -29,10 +29,10 @@ def test_a_name_of_another_form_is_refused(store: Store, name: str) -> None:
     ("name", "said"),
     [
         ("a.b", "ema_unet of a.b"),
-        ("a.b@7", "checkpoint of a.b/e007"),
-        ("a.b@e7", "checkpoint of a.b/e007"),
-        ("a.b:0.5", "merged_unet of a.b/0.50"),
-        ("a.b:ema-0.15", "merged_unet of a.b/ema-0.150"),
+        ("a.b@7", "checkpoint of a.b@e007"),
+        ("a.b@e7", "checkpoint of a.b@e007"),
+        ("a.b:0.5", "merged_unet of a.b@0.50"),
+        ("a.b:ema-0.15", "merged_unet of a.b@ema-0.150"),
     ],
 )
 def test_what_was_never_made_is_named(store: Store, name: str, said: str) -> None:

@@ -26,6 +26,7 @@ BASE = CardBase(
 )
 CARD = ModelCard(
     pipeline="StableDiffusionPipeline",
+    denoiser="UNet2DConditionModel",
     title="Twemoji",
     description="Flat emoji.",
     relation="finetune",
