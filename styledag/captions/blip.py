@@ -46,6 +46,6 @@ class BlipCaptioner(LocalCaptioner):
             input_ids = processor.tokenizer(words, return_tensors="pt")
             inputs["input_ids"] = input_ids["input_ids"].to(device)  # [B, prompt and end]
             prompt_length = inputs["input_ids"].shape[1] - 1
-        tokens = self.generated(inputs, settings, prompt_length=prompt_length)
+        tokens = self.generated(inputs, settings, images=len(images), prompt_length=prompt_length)
         texts = processor.batch_decode(tokens, skip_special_tokens=True)
         return [str(caption) for caption in texts]

@@ -113,7 +113,12 @@ class LocalCaptioner(ABC):
         return model.to(self.compute.device).eval(), processor
 
     def generated(
-        self, inputs: Mapping[str, Any], settings: CaptionSettings, *, prompt_length: int
+        self,
+        inputs: Mapping[str, Any],
+        settings: CaptionSettings,
+        *,
+        images: int,
+        prompt_length: int,
     ) -> Any:
         """Return what the model generates behind its prompt, as tokens of shape [images, length].
 
@@ -122,6 +127,7 @@ class LocalCaptioner(ABC):
         Args:
             inputs: Of the model, for all images at once.
             settings: How it is decoded.
+            images: How many there are; some models read each in parts of their own number.
             prompt_length: Tokens in front of the answer that ``generate`` returns with it.
 
         Raises:
@@ -141,9 +147,8 @@ class LocalCaptioner(ABC):
                     **decoding_settings(settings),
                 )
         except torch.OutOfMemoryError as exc:
-            count = len(inputs["pixel_values"])
             raise DeviceError(
-                f"captioning {count} images at a time does not fit into the memory of "
+                f"captioning {images} images at a time does not fit into the memory of "
                 f"{self.compute.device}: lower captions.batch_size"
             ) from exc
         if watch.found:

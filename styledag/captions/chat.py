@@ -99,7 +99,7 @@ class ChatCaptioner(LocalCaptioner):
         """Return the settings of decoding and the prompt."""
         return {
             "prompt": settings.prompt,
-            "first_token": "once",  # Answers from when it could be there twice are not these.
+            "prompt_tokens": 2,  # Raised when they change; answers to others are not these.
             **decoding_settings(settings),
         }
 
@@ -135,9 +135,25 @@ class ChatCaptioner(LocalCaptioner):
                 f"the processor of captioner {self.folder} does not take images of {sizes} px "
                 f"({exc}): take others, or name another captioner"
             ) from exc
-        answers = self.generated(inputs, settings, prompt_length=inputs["input_ids"].shape[1])
+        _pad_with_the_prompts_own_token(inputs)
+        answers = self.generated(
+            inputs, settings, images=len(images), prompt_length=inputs["input_ids"].shape[1]
+        )
         texts = processor.batch_decode(answers, skip_special_tokens=True)
         return [
             answer_after_thought(str(answer), captioner=str(self.folder), prompt=text)
             for answer in texts
         ]
+
+
+def _pad_with_the_prompts_own_token(inputs: Any) -> None:
+    """Replace the padding in front of prompts by their last token, which each of them contains.
+
+    A search that avoids repetition avoids what stands in the padding too, masked or not, and many
+    tokenizers pad with the token that ends an answer: those to shorter prompts would run on.
+
+    Args:
+        inputs: Of the model, padded on the left, with ``input_ids`` [images, length]; changed.
+    """
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    inputs["input_ids"] = ids.where(mask.bool(), ids[:, -1:])

@@ -5,6 +5,7 @@ from typing import Any
 
 from styledag.errors import ModelError
 from styledag.models.config import read_config
+from styledag.models.quiet import quiet_transformers
 
 _TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json")
 _CONFIGS = ("processor_config.json", "tokenizer_config.json")
@@ -65,12 +66,12 @@ def chat_prompt(processor: Any, prompt: str, *, captioner: str) -> str:
 
 def _applied(processor: Any, content: Any) -> str:
     conversation = [{"role": "user", "content": content}]
-    # A template that knows no enable_thinking has no use for it.
-    return str(
-        processor.apply_chat_template(
-            conversation, add_generation_prompt=True, enable_thinking=False
+    with quiet_transformers():  # It warns of a template that knows no enable_thinking.
+        return str(
+            processor.apply_chat_template(
+                conversation, add_generation_prompt=True, enable_thinking=False
+            )
         )
-    )
 
 
 def _template_errors() -> tuple[type[Exception], ...]:

@@ -40,6 +40,6 @@ class FlorenceCaptioner(LocalCaptioner):
             images=list(images),
             return_tensors="pt",
         ).to(self.compute.device, dtype=self.compute.dtype)
-        tokens = self.generated(inputs, settings, prompt_length=1)
+        tokens = self.generated(inputs, settings, images=len(images), prompt_length=1)
         texts = processor.batch_decode(tokens, skip_special_tokens=True)
         return [str(caption).strip() for caption in texts]

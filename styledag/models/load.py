@@ -8,6 +8,10 @@ from styledag.models.config import read_config
 from styledag.models.quiet import quiet_transformers
 from styledag.tensors.layout import CONFIG_FILE
 
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError)
+_MISSING = "Missing optional dependencies"
+"""In the ValueError of an image processor none of whose classes can be imported."""
+
 
 def load_transformers(kind: Any, folder: Path, *, role: str, wanted: str, **options: Any) -> Any:
     """Return what a class of transformers reads from a folder, without a network.
@@ -36,11 +40,11 @@ def load_transformers(kind: Any, folder: Path, *, role: str, wanted: str, **opti
             return kind.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, **options
             )
-    except ImportError as exc:
-        raise ModelError(
-            f"{folder} needs a package that is not installed: {' '.join(str(exc).split())}"
-        ) from exc
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as exc:
+    except (ImportError, *_UNREADABLE, SafetensorError) as exc:
+        if isinstance(exc, ImportError) or _MISSING in str(exc):
+            raise ModelError(
+                f"{folder} needs a package that is not installed: {' '.join(str(exc).split())}"
+            ) from exc
         if "auto_map" in read_config(folder / CONFIG_FILE) and "trust_remote_code" in str(exc):
             raise ModelError(
                 f"{folder} runs code of its own repository, which styledag does not: name a {role} "

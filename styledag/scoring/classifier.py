@@ -13,8 +13,9 @@ from PIL import Image
 from styledag.errors import ModelError
 from styledag.images.similarity import Float32
 from styledag.models.config import read_config
-from styledag.models.load import load_transformers, load_whole_model
-from styledag.scoring.embedding_scorer import PROCESSING, batches_of
+from styledag.models.load import load_whole_model
+from styledag.scoring.embedding_scorer import batches_of
+from styledag.scoring.image_processing import PROCESSING, image_processor
 from styledag.scoring.settings import ClassifierSettings
 from styledag.tensors.layout import CONFIG_FILE
 
@@ -36,6 +37,15 @@ def one_label(classifier: str) -> str:
         f"{classifier} has a single label, so it would take every image for the style: name a "
         "classifier with two or more, of which one is the style's"
     )
+
+
+def check_classifier(folder: Path) -> str:
+    """Return the class of a classifier's image processor; nothing but configurations is read.
+
+    Raises:
+        ModelError: If it has none, or one that needs a package that is not installed.
+    """
+    return type(image_processor(folder, role=_ROLE, wanted=_WANTED)).__name__
 
 
 class StyleClassifier:
@@ -138,8 +148,4 @@ class StyleClassifier:
 
     @cached_property
     def _processor(self) -> Any:
-        from transformers import AutoImageProcessor
-
-        return load_transformers(
-            AutoImageProcessor, self.folder, role=_ROLE, wanted=_WANTED, backend=PROCESSING
-        )
+        return image_processor(self.folder, role=_ROLE, wanted=_WANTED)

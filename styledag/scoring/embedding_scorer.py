@@ -12,6 +12,7 @@ from styledag.errors import ModelError, StyleFileError
 from styledag.images.similarity import Float32
 from styledag.models.config import read_config
 from styledag.models.load import load_transformers, load_whole_model
+from styledag.scoring.image_processing import PROCESSING, image_processor
 from styledag.tensors.layout import CONFIG_FILE
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ T = TypeVar("T")
 
 _ROLE, _WANTED = "scorer", "CLIP, SigLIP or DINOv2"
 
-PROCESSING = "pil"
-"""The image's preprocessing: by Pillow on every machine, with torchvision installed or not."""
-
 
 def batches_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
     """Return items in parts of at most ``size``."""
@@ -31,10 +29,11 @@ def batches_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
 
 
 def check_scorer(folder: Path) -> str:
-    """Return the class of a scorer; nothing but its configuration is read.
+    """Return the class of a scorer; nothing but its configurations is read.
 
     Raises:
-        ModelError: If transformers has no such model, or it embeds no images.
+        ModelError: If transformers has no such model, it embeds no images, or a package is missing
+            that makes images ready for it.
     """
     import torch
     from transformers import AutoConfig, AutoModel
@@ -48,7 +47,9 @@ def check_scorer(folder: Path) -> str:
             f"{folder} is a {config.model_type}, which cannot be made ({exc}): name a {_ROLE} that "
             f"is {_WANTED}"
         ) from exc
-    return _seeing(model, folder)
+    kind = _seeing(model, folder)
+    image_processor(folder, role=_ROLE, wanted=_WANTED)
+    return kind
 
 
 def _seeing(model: Any, folder: Path) -> str:
@@ -181,11 +182,7 @@ class EmbeddingScorer:
 
     @cached_property
     def _image_processor(self) -> Any:
-        from transformers import AutoImageProcessor
-
-        return load_transformers(
-            AutoImageProcessor, self.folder, role=_ROLE, wanted=_WANTED, backend=PROCESSING
-        )
+        return image_processor(self.folder, role=_ROLE, wanted=_WANTED)
 
     @cached_property
     def _tokenizer(self) -> Any:

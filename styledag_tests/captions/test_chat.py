@@ -1,4 +1,5 @@
 import json
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from styledag.captions.chat import ChatCaptioner, missing_packages
+from styledag.captions.chat_prompt import chat_prompt
 from styledag.captions.settings import CaptionSettings
-from styledag.errors import ModelError
+from styledag.errors import DeviceError, ModelError
 from styledag.models.compute import Compute
 from styledag.models.reference import ModelReference
 from styledag_tests.captions.tiny_captioners import save_llava
@@ -245,3 +247,63 @@ def test_refusals_in_words_are_counted(folder: Path, monkeypatch: pytest.MonkeyP
     captioner = ChatCaptioner(folder, "x", CPU)
     assert list(captioner.answers(IMAGES[:2], SETTINGS)) == list(enumerate(said))
     assert captioner.work["answers_refused"] == 1
+
+
+def test_a_batch_that_does_not_fit_counts_images(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not patches, of which Qwen's processor gives hundreds for each."""
+    captioner = ChatCaptioner(folder, "v1", CPU)
+    processor = type(captioner.loaded[1])
+    original = processor.__call__
+
+    def in_patches(self: object, **given: object) -> object:
+        inputs = original(self, **given)
+        inputs["pixel_values"] = inputs["pixel_values"].flatten(0, 1)
+        return inputs
+
+    def too_much(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(processor, "__call__", in_patches)
+    monkeypatch.setattr(captioner.loaded[0], "generate", too_much)
+    with pytest.raises(DeviceError, match="captioning 2 images at a time does not fit"):
+        captioner(IMAGES[:2], SETTINGS)
+
+
+def test_padding_is_nothing_that_an_answer_avoids(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer that pads with the end of an answer would keep shorter prompts' from ending."""
+    captioner = ChatCaptioner(folder, "v1", CPU)
+    model, processor = captioner.loaded
+    processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    original, generate = type(processor).__call__, type(model).generate
+    seen = {}
+
+    def of_two_lengths(self: object, *, text: list[str], **given: object) -> object:
+        texts = [f"{'blue ' * at}{each}" for at, each in enumerate(text)]
+        return original(self, text=texts, **given)
+
+    def watched(self: object, **given: torch.Tensor) -> torch.Tensor:
+        seen.update(given)
+        return generate(self, **given)
+
+    monkeypatch.setattr(type(processor), "__call__", of_two_lengths)
+    monkeypatch.setattr(type(model), "generate", watched)
+    captioner(IMAGES[:2], SETTINGS)
+    assert seen["attention_mask"].sum(1).diff().item() == 1
+    assert seen["input_ids"][0, 0] == seen["input_ids"][0, -1]
+    assert processor.tokenizer.eos_token_id not in seen["input_ids"]
+
+
+def test_a_template_without_thinking_is_filled_in_quietly(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    try:
+        chat_prompt(ChatCaptioner(folder, "v1", CPU).loaded[1], "describe", captioner="x")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.text == ""

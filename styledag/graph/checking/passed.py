@@ -1,6 +1,7 @@
 """What a passed check depends on, so that weights are read once until it changes."""
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from styledag.store.items import item_key
 from styledag.style.model import Style
 from styledag.tensors.layout import is_weights
 
+_PACKAGES = ("torch", "torchvision", "transformers", "diffusers")
+
 
 def passed_key(
     catalogue: Catalogue, style: Style, recipes: Sequence[str], compute: ComputeSettings
 ) -> str:
-    """Return the key of a style, its recipes, the device, its base and the models in its blends."""
+    """Return the key of a style, its recipes, the device, its base and the models in its blends.
+
+    It is also that of the packages that load models, of which one may be upgraded without another.
+    """
     outside = [
         _state(catalogue.configurations(reference)) for reference in style.blends.outside.values()
     ]
@@ -25,8 +31,16 @@ def passed_key(
         recipes=list(recipes),
         device=compute.device,
         base=_state(catalogue.configurations(style.base)),
+        packages=[_version(package) for package in _PACKAGES],
         **({"outside": outside} if outside else {}),
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _state(folder: Path) -> list[list[Any]]:

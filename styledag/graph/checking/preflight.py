@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 
 from styledag.bases.ip_adapter import ip_adapter_base
-from styledag.captions.chat import EXTRA, missing_packages
 from styledag.captions.endpoint import ask_endpoint
 from styledag.captions.find import check_captioner
 from styledag.captions.overrides import read_overrides
@@ -14,6 +12,11 @@ from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import missing_styles, mixed_mismatches, outside_mismatches
+from styledag.graph.checking.packages_check import (
+    check_captioner_packages,
+    check_packages,
+    check_torchvision,
+)
 from styledag.graph.checking.parts_check import check_not_quantised, check_stored_parts
 from styledag.graph.checking.passed import passed_key
 from styledag.graph.checking.publication_check import check_publication
@@ -26,14 +29,13 @@ from styledag.models.compute import ComputeSettings
 from styledag.models.config import read_config
 from styledag.models.reference import ModelReference, check_model
 from styledag.models.tensor_shapes import tensor_shapes
-from styledag.scoring.classifier import one_label
+from styledag.scoring.classifier import check_classifier, one_label
 from styledag.scoring.embedding_scorer import check_scorer
 from styledag.style.base_check import Mismatch, mismatches
 from styledag.style.load import style_lines
 from styledag.style.model import Style
 from styledag.style.yaml_lines import line_of
 from styledag.tensors.layout import CONFIG_FILE
-from styledag.training.recipe import Recipe
 
 _PASSED = "preflight"
 """Kind of item under which it is kept which settings fitted which base."""
@@ -60,7 +62,7 @@ def require_ready(
         _raise_for(_unready_images(catalogue, style, declared, assets))
         return
     trained = [each for name, each in declared.recipes.items() if not recipes or name in recipes]
-    failed = list(_failed(_check_packages(style, trained)))
+    failed = list(_failed(check_packages(style, trained)))
     if failed:
         _raise_for(failed)  # before the Hub is asked
     failed += _failed(_check_models(catalogue, style, declared, reads_values=False))
@@ -74,6 +76,7 @@ def require_ready(
     if not failed:
         key = passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
+            _raise_for(list(_failed(check_torchvision())))  # without it, no model is loaded
             failed += _failed(_check_models(catalogue, style, declared, reads_values=True))
             failed += _failed(_check_blends(catalogue, style, declared, reads_values=True))
             failed += _failed(_check_fit(catalogue, style, declared, recipes, compute))
@@ -132,7 +135,10 @@ def check_style(
     counts = f"{len(style.sources)} sources, {len(style.recipes)} recipes"
     yield Finding(f"style {name}", True, counts)
     chosen = [each for recipe, each in style.recipes.items() if not recipes or recipe in recipes]
-    yield from _check_packages(name, chosen)
+    yield from check_packages(name, chosen)
+    if broken := list(_failed(check_torchvision())):
+        yield from broken
+        return
     models = list(_check_models(catalogue, name, style, reads_values=True))
     yield from models
     if models[0].is_fine:
@@ -150,29 +156,6 @@ def check_style(
     if models[0].is_fine:
         yield from _check_blends(catalogue, name, style, reads_values=True)
     yield from _check_other_styles(catalogue, name, style)
-
-
-def _check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
-    """Yield the packages that recipes need and that are not installed."""
-    needed = {
-        "peft": ("lora", "lora", any(each.lora for each in recipes)),
-        "bitsandbytes": (
-            "adam8bit",
-            "optimizer adamw_8bit or lora.base_bits",
-            any(each.needs_bitsandbytes for each in recipes),
-        ),
-    }
-    loggers = dict.fromkeys(name for each in recipes for name in each.loggers)
-    for logger in loggers:
-        needed[logger] = (logger, f"logger {logger}", True)
-    for package, (extra, setting, is_needed) in needed.items():
-        if is_needed and find_spec(package) is None:
-            detail = f"{name}: {setting} needs {package}: pip install 'styledag[{extra}]'"
-            yield Finding(f"{name}: {package}", False, detail)
-        elif package in loggers:
-            from styledag.training.loggers import check_login
-
-            yield checked(f"{name}: {package}", partial(check_login, package))
 
 
 def _check_blends(
@@ -225,7 +208,7 @@ def _check_models(
         "classifier": style.scores.classifier,
     }
     yield from _check_others(catalogue, name, others, reads_values=reads_values)
-    yield from _check_processor(catalogue, name, style.captions.captioner)
+    yield from check_captioner_packages(catalogue, name, style.captions.captioner)
     yield from _check_label(catalogue, name, style)
     yield from _check_ip_adapter(catalogue, name, style, reads_values=reads_values)
 
@@ -254,21 +237,6 @@ def _weights(catalogue: Catalogue, reference: ModelReference, *, reads_values: b
     if catalogue.path(reference.model).exists():
         return f"its weights are {'whole and finite' if reads_values else 'whole'}"
     return f"its weights at {reference.revision} are downloaded from the Hub when needed"
-
-
-def _check_processor(
-    catalogue: Catalogue, name: str, captioner: ModelReference | None
-) -> Iterator[Finding]:
-    """Yield the packages that the captioner is loaded with and that are not installed."""
-    if captioner is None:
-        return
-    try:
-        missing = missing_packages(catalogue.configurations(captioner))
-    except StyledagError:
-        return  # the finding of the captioner itself reports it
-    if missing:
-        detail = f"{captioner.model} needs {' and '.join(missing)}: pip install 'styledag[{EXTRA}]'"
-        yield Finding(f"{name}: captioner's packages", False, detail)
 
 
 def _check_label(catalogue: Catalogue, name: str, style: Style) -> Iterator[Finding]:
@@ -376,6 +344,12 @@ def _check_fit(
         f"{name}: embeds images",
         lambda: check_scorer(catalogue.configurations(style.scores.scorer)),
     )
+    classifier = style.scores.classifier
+    if classifier is not None:
+        yield checked(
+            f"{name}: classifies images",
+            lambda: check_classifier(catalogue.configurations(classifier)),
+        )
     for recipe in recipes or tuple(style.recipes):
         yield from check_training(catalogue, Partition(name, recipe), compute)
 

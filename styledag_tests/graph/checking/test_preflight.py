@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from styledag.demo.wiki import DemoWiki
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
-from styledag.graph.checking import preflight
+from styledag.graph.checking import packages_check
 from styledag.graph.checking.preflight import check_style, require_ready
 from styledag.graph.exported_dataset import trainer_settings
 from styledag.images import overlaid_text
@@ -374,7 +374,8 @@ def test_kernels_that_do_not_work_here_are_found_before_anything_is_collected(
             raise fault("Configured CUDA binary not found at libbitsandbytes_cuda130.so\nmore")
 
     optim = SimpleNamespace(AdamW8bit=Failing)
-    monkeypatch.setattr(preflight, "find_spec", lambda _package: True)
+    there = {"bitsandbytes": True}
+    monkeypatch.setattr(packages_check, "find_spec", there.get)
     monkeypatch.setitem(sys.modules, "bitsandbytes", SimpleNamespace(optim=optim))
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", optim)
     edit(catalogue.project.root, "batch_size: 8", "batch_size: 8\n    optimizer: adamw_8bit")
@@ -383,17 +384,3 @@ def test_kernels_that_do_not_work_here_are_found_before_anything_is_collected(
         match=r"bitsandbytes does not work on cpu \(Configured .*cuda130.so\): install",
     ):
         require_ready(catalogue, STYLE, (), CPU)
-
-
-def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
-    catalogue: Catalogue, starter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = catalogue.project.root
-    shutil.copytree(starter / "blip", root / "captioner")
-    (root / "captioner" / "video_preprocessor_config.json").write_text("{}")
-    edit(root, r"model: [^}]*/blip", "model: captioner")
-    monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(StyledagError, match=r"needs torchvision: pip install 'styledag\[chat\]'"):
-        require_ready(catalogue, STYLE, (), CPU)
-    (finding,) = [each for each in check_style(catalogue, STYLE, [], CPU) if not each.is_fine]
-    assert finding.subject == f"{STYLE}: captioner's packages"
