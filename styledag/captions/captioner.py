@@ -112,6 +112,14 @@ class LocalCaptioner(ABC):
             )
         return model.to(self.compute.device).eval(), processor
 
+    def search(
+        self,
+        inputs: Mapping[str, Any],  # noqa: ARG002 - of some models, it depends on them
+        settings: CaptionSettings,
+    ) -> dict[str, Any]:
+        """Return the arguments of ``generate`` that a caption is searched with."""
+        return decoding_settings(settings)
+
     def generated(
         self,
         inputs: Mapping[str, Any],
@@ -138,14 +146,11 @@ class LocalCaptioner(ABC):
 
         model, _ = self.loaded
         watch = _NanWatch()
+        search = self.search(inputs, settings)
+        search["logits_processor"] = [*search.get("logits_processor", ()), watch]
         try:
             with torch.inference_mode():
-                tokens = model.generate(
-                    **inputs,
-                    do_sample=False,
-                    logits_processor=[watch],
-                    **decoding_settings(settings),
-                )
+                tokens = model.generate(**inputs, do_sample=False, **search)
         except torch.OutOfMemoryError as exc:
             raise DeviceError(
                 f"captioning {images} images at a time does not fit into the memory of "

@@ -99,8 +99,17 @@ class ChatCaptioner(LocalCaptioner):
         """Return the settings of decoding and the prompt."""
         return {
             "prompt": settings.prompt,
-            "prompt_tokens": 2,  # Raised when they change; answers to others are not these.
+            "search": 2,  # Raised when it changes; answers from another one are not these.
             **decoding_settings(settings),
+        }
+
+    def search(self, inputs: Mapping[str, Any], settings: CaptionSettings) -> dict[str, Any]:
+        """Return arguments of ``generate`` that avoid repetition of the prompt without padding."""
+        return {
+            **decoding_settings(settings),
+            "repetition_penalty": 1.0,
+            "no_repeat_ngram_size": 0,
+            "logits_processor": [_Unpadded(inputs["attention_mask"], settings)],
         }
 
     def __call__(self, images: "Sequence[Image]", settings: CaptionSettings) -> list[str]:
@@ -135,7 +144,6 @@ class ChatCaptioner(LocalCaptioner):
                 f"the processor of captioner {self.folder} does not take images of {sizes} px "
                 f"({exc}): take others, or name another captioner"
             ) from exc
-        _pad_with_the_prompts_own_token(inputs)
         answers = self.generated(
             inputs, settings, images=len(images), prompt_length=inputs["input_ids"].shape[1]
         )
@@ -146,14 +154,33 @@ class ChatCaptioner(LocalCaptioner):
         ]
 
 
-def _pad_with_the_prompts_own_token(inputs: Any) -> None:
-    """Replace the padding in front of prompts by their last token, which each of them contains.
+class _Unpadded:
+    """Avoids repetition as transformers does, of what stands behind the padding.
 
-    A search that avoids repetition avoids what stands in the padding too, masked or not, and many
-    tokenizers pad with the token that ends an answer: those to shorter prompts would run on.
+    In the padding stands a token that many models end an answer with: transformers counts it as
+    part of the prompt, so that answers to shorter prompts would run on.
 
     Args:
-        inputs: Of the model, padded on the left, with ``input_ids`` [images, length]; changed.
+        attention_mask: Of prompts that are padded on the left, [images, length].
+        settings: What is avoided.
     """
-    ids, mask = inputs["input_ids"], inputs["attention_mask"]
-    inputs["input_ids"] = ids.where(mask.bool(), ids[:, -1:])
+
+    def __init__(self, attention_mask: Any, settings: CaptionSettings) -> None:
+        from transformers import NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
+
+        self._starts = (attention_mask == 0).sum(1).tolist()
+        self._avoiding = [RepetitionPenaltyLogitsProcessor(settings.repetition_penalty)]
+        if settings.no_repeat_ngram_size:
+            self._avoiding.append(NoRepeatNGramLogitsProcessor(settings.no_repeat_ngram_size))
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        import torch
+
+        beams = len(input_ids) // len(self._starts)
+        rows = []
+        for at, row in enumerate(scores.split(1)):
+            ids = input_ids[at : at + 1, self._starts[at // beams] :]
+            for avoid in self._avoiding:
+                row = avoid(ids, row)
+            rows.append(row)
+        return torch.cat(rows)

@@ -271,30 +271,24 @@ def test_a_batch_that_does_not_fit_counts_images(
         captioner(IMAGES[:2], SETTINGS)
 
 
-def test_padding_is_nothing_that_an_answer_avoids(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A tokenizer that pads with the end of an answer would keep shorter prompts' from ending."""
+def test_padding_is_nothing_that_an_answer_avoids(folder: Path) -> None:
+    """With the end of an answer as padding, those to shorter prompts would not end."""
+    from transformers import LogitsProcessorList
+
+    settings = replace(SETTINGS, num_beams=2, repetition_penalty=1.5, no_repeat_ngram_size=2)
+    end, scores = 2, torch.linspace(-1, 1, 8).repeat(4, 1)
+    ids = torch.tensor([[end, end, 5, 6, 5]] * 2 + [[4, end, 5, 6, 7]] * 2)  # two beams each
     captioner = ChatCaptioner(folder, "v1", CPU)
-    model, processor = captioner.loaded
-    processor.tokenizer.pad_token = processor.tokenizer.eos_token
-    original, generate = type(processor).__call__, type(model).generate
-    seen = {}
-
-    def of_two_lengths(self: object, *, text: list[str], **given: object) -> object:
-        texts = [f"{'blue ' * at}{each}" for at, each in enumerate(text)]
-        return original(self, text=texts, **given)
-
-    def watched(self: object, **given: torch.Tensor) -> torch.Tensor:
-        seen.update(given)
-        return generate(self, **given)
-
-    monkeypatch.setattr(type(processor), "__call__", of_two_lengths)
-    monkeypatch.setattr(type(model), "generate", watched)
-    captioner(IMAGES[:2], SETTINGS)
-    assert seen["attention_mask"].sum(1).diff().item() == 1
-    assert seen["input_ids"][0, 0] == seen["input_ids"][0, -1]
-    assert processor.tokenizer.eos_token_id not in seen["input_ids"]
+    search = captioner.search(
+        {"attention_mask": torch.tensor([[0, 0, 1, 1, 1], [1] * 5])}, settings
+    )
+    assert (search["repetition_penalty"], search["no_repeat_ngram_size"]) == (1.0, 0)
+    found = LogitsProcessorList(search["logits_processor"])(ids, scores)
+    assert found[0, end] == scores[0, end]
+    alone = captioner.search({"attention_mask": torch.ones(1, 3)}, settings)["logits_processor"]
+    assert torch.equal(found[:1], LogitsProcessorList(alone)(ids[:1, 2:], scores[:1]))
+    assert found[0, 6] == -torch.inf  # 5 6 is there already
+    assert found[2, end] == scores[2, end] * 1.5
 
 
 def test_a_template_without_thinking_is_filled_in_quietly(

@@ -88,10 +88,19 @@ def _check_projection(pipeline: Path, parts: PipelineParts) -> None:
     """Check that the first CLIP's projection is 1, and leave it out.
 
     Original files have none, ComfyUI reads none and diffusers makes it.
+
+    Raises:
+        ModelError: If there is none, or another one.
     """
     import torch
 
-    reader, name = parts.readers.pop((_FIRST, names.TEXT_PROJECTION))
+    found = parts.readers.pop((_FIRST, names.TEXT_PROJECTION), None)
+    if found is None:
+        raise ModelError(
+            f"the text encoder of {pipeline} lacks {names.TEXT_PROJECTION!r}: it is no "
+            "CLIPTextModelWithProjection, which Stable Diffusion 3.x has; name a base that is whole"
+        )
+    reader, name = found
     projection = reader.read(name)
     if not torch.equal(projection, torch.eye(len(projection), dtype=projection.dtype)):
         raise ModelError(
