@@ -42,17 +42,15 @@ class Answer:
         has_thought: Whether a thought stands beside it.
         is_cut: Whether the most tokens cut it off.
         is_refused: Whether the model or its server did not want to answer.
-        usage: Tokens of question and answer, as far as the server states them.
     """
 
     text: str
     has_thought: bool
     is_cut: bool
     is_refused: bool
-    usage: Mapping[str, int]
 
 
-REFUSED = Answer(text="", has_thought=False, is_cut=False, is_refused=True, usage={})
+REFUSED = Answer(text="", has_thought=False, is_cut=False, is_refused=True)
 """In place of an answer, where a server's filter did not take the image."""
 
 
@@ -133,6 +131,13 @@ def failure_in(answer: Any) -> tuple[int, str] | None:
     return int(code) if code.isdecimal() else 0, json.dumps(error, ensure_ascii=False)
 
 
+def usage_in(answer: Any) -> dict[str, int]:
+    """Return the tokens of question and answer, as far as a server states them in whatever form."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    stated = {name: usage.get(name) for name in _USAGE} if isinstance(usage, dict) else {}
+    return {name: count for name, count in stated.items() if isinstance(count, int)}
+
+
 def read_answer(answer: Any) -> Answer:
     """Return what an answer says.
 
@@ -147,13 +152,11 @@ def read_answer(answer: Any) -> Answer:
     content, refusal = message.get("content"), message.get("refusal")
     if not finish and "content" not in message and "refusal" not in message:
         raise KeyError("content")
-    usage = answer.get("usage") or {}
     return Answer(
         text=_text(content).strip(),
         has_thought=bool(message.get("reasoning_content") or message.get("reasoning")),
         is_cut=finish == _CUT,
         is_refused=bool(refusal) or finish == _FILTERED,
-        usage={name: int(usage.get(name) or 0) for name in _USAGE if isinstance(usage, dict)},
     )
 
 

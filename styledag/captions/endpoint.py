@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from styledag.captions.chat_completions import (
     other_name,
     question,
     read_answer,
+    usage_in,
 )
 from styledag.captions.cleaning.chatter import is_refusal
 from styledag.captions.settings import CaptionSettings, EndpointSettings
@@ -70,9 +72,10 @@ class EndpointCaptioner:
 
     Args:
         endpoint: Where it is, and how it is asked.
-        work: Counts what was asked: ``endpoint_requests``, ``answers_cut_off`` by the most tokens,
-            ``answers_refused`` and, as the server states them, ``prompt_tokens`` and
-            ``completion_tokens``.
+        work: Counts what was asked: ``endpoint_requests`` that were answered, of which some images
+            need several, the ``prompt_tokens`` and ``completion_tokens`` that the server states of
+            them, and of the captions ``answers_cut_off`` by the most tokens and
+            ``answers_refused``.
         backoff_s: Seconds before the first further try; doubled before each next one.
     """
 
@@ -83,6 +86,7 @@ class EndpointCaptioner:
         self._work = work
         self._backoff_s = backoff_s
         self._other_names: dict[str, str] = {}
+        self._counting = Lock()
 
     @property
     def version(self) -> str:
@@ -120,11 +124,14 @@ class EndpointCaptioner:
             raise failures[0]
 
     def _counted(self, answer: Answer) -> str:
-        self._work.update(answer.usage)
-        self._work["endpoint_requests"] += 1
         self._work.update({"answers_cut_off": 1} if answer.is_cut else {})
         self._work.update({"answers_refused": 1} if answer.is_refused else {})
         return answer.text
+
+    def _count_answered(self, usage: Mapping[str, int]) -> None:
+        """Count a request, which is paid for whatever becomes of its answer."""
+        with self._counting:
+            self._work.update({"endpoint_requests": 1, **usage})
 
     @property
     def _name(self) -> str:
@@ -144,6 +151,8 @@ class EndpointCaptioner:
                     return answer
                 empty_left -= 1
             elif is_filtered(failure.body):
+                if sent is None:  # It came with a status that counts nothing.
+                    self._count_answered({})
                 return REFUSED
             elif failure.status in _MISREAD and (other := other_name(renamed, failure.body)):
                 self._other_names[other[0]] = other[1]
@@ -189,6 +198,7 @@ class EndpointCaptioner:
             if response.status_code != requests.codes.ok:
                 return None, _Failure.of(response)
             answer = response.json()
+            self._count_answered(usage_in(answer))
         except requests.JSONDecodeError as exc:
             raise ModelError(
                 f"{self._endpoint.url} does not answer in JSON ({exc}): {self._stated(_BELOW_V1)}"

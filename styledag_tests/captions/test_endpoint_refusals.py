@@ -242,10 +242,25 @@ def test_an_answer_that_is_empty_by_chance_is_asked_for_again(
     server: Server, content: dict
 ) -> None:
     choice = {"message": {"role": "assistant", **content}, "finish_reason": "stop"}
-    body = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 0}}).encode()
+    usage = {"prompt_tokens": 10, "completion_tokens": None}
+    body = json.dumps({"choices": [choice], "usage": usage}).encode()
     server.trouble = lambda number: (200, body, {}) if number <= 2 else None
-    assert asked(server, images=IMAGES[:1]) == ["JPEG (254, 0, 0), what?"]
+    work: Counter[str] = Counter()
+    assert asked(server, work, images=IMAGES[:1]) == ["JPEG (254, 0, 0), what?"]
     assert len(server.questions) == 3
+    # All three are paid for.
+    assert work == {"endpoint_requests": 3, "prompt_tokens": 30, "completion_tokens": 3}
+
+
+def test_an_answer_of_no_use_is_paid_for_as_well(server: Server) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 30}
+    choice = {"message": {"content": "<think>So"}, "finish_reason": "length"}
+    body = json.dumps({"choices": [choice], "usage": usage}).encode()
+    server.trouble = lambda _: (200, body, {})
+    work: Counter[str] = Counter()
+    with pytest.raises(ModelError):
+        asked(server, work, images=IMAGES[:1])
+    assert work == {"endpoint_requests": 1, **usage}
 
 
 def test_an_answer_that_stays_empty_is_an_empty_caption(server: Server) -> None:

@@ -50,6 +50,7 @@ class Page:
         content_type: As the server declared it.
         retry_after_s: Seconds for which the server asks although it answered; ``None`` mostly.
         opt_outs: Directives of its headers, such as ``noai``.
+        refresh: Header of that name, by which it sends the visitor on.
     """
 
     url: str
@@ -57,6 +58,7 @@ class Page:
     content_type: str
     retry_after_s: float | None = None
     opt_outs: frozenset[str] = frozenset()
+    refresh: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class Client:
             content_type=received.content_type,
             retry_after_s=None if answer is None else answer.retry_after_s,
             opt_outs=self._opt_outs(received) if obey_robots else frozenset(),
+            refresh=received.refresh,
         )
 
     def image(self, url: str, *, sha1: str = "", referer: str = "") -> Received:
@@ -267,6 +270,7 @@ class Client:
             etag=headers.get("ETag", ""),
             last_modified=headers.get("Last-Modified", ""),
             opt_outs=" ".join(sorted(opt_outs)),
+            refresh=headers.get("Refresh", ""),
         )
         # A page that cannot be asked for again conditionally is of no further use.
         if kind == IMAGES or received.validators:

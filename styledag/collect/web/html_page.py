@@ -61,6 +61,7 @@ class HtmlPage:
         _check_depth(text)
         self._tree = LexborHTMLParser(text)
         self.url = self._base = page.url
+        self._refresh = page.refresh
         metas = self._tree.css("meta[name][content]")
         self.opt_outs = page.opt_outs | meta_opt_outs(
             (attribute(meta, "name"), attribute(meta, "content")) for meta in metas
@@ -73,14 +74,14 @@ class HtmlPage:
     def refresh(self) -> tuple[int, str]:
         """Seconds after which the page sends on, and where to; an empty address if it does not.
 
-        The first element that says so counts, and none in ``<noscript>``.
+        The header counts first, then the first element that says so; none in ``<noscript>``.
         """
-        for meta in self._tree.css("meta[http-equiv=refresh i][content]"):
-            found = _REFRESH.match(attribute(meta, "content"))
-            if found is None or _is_inside(meta, "noscript"):
-                continue
-            link = found["quoted"] if found["quote"] else found["bare"]
-            return int(found["seconds"] or 0), self._absolute(link.strip()) if link else ""
+        metas = self._tree.css("meta[http-equiv=refresh i][content]")
+        shown = (attribute(meta, "content") for meta in metas if not _is_inside(meta, "noscript"))
+        for stated in (self._refresh, *shown):
+            if found := _REFRESH.match(stated):
+                link = found["quoted"] if found["quote"] else found["bare"]
+                return int(found["seconds"] or 0), self._absolute(link.strip()) if link else ""
         return 0, ""
 
     def links(self, selector: str) -> list[str]:

@@ -21,6 +21,7 @@ class Received:
         final_url: What answered, after redirects.
         image_type: Media type of the image that it is; empty if it is none.
         opt_outs: What its headers asked of those who use it, separated by spaces.
+        refresh: Its header of that name, by which a page sends on.
     """
 
     url: str
@@ -33,6 +34,7 @@ class Received:
     etag: str = ""
     last_modified: str = ""
     opt_outs: str = ""
+    refresh: str = ""
 
     @classmethod
     def of(cls, body: bytes, *, url: str, content_type: str, **said: str) -> "Received":

@@ -1,5 +1,6 @@
-"""Pages that send the visitor on by ``<meta http-equiv=refresh>``, as redirects do by a status.
+"""Pages that send the visitor on by ``Refresh``, as redirects do by a status.
 
+It is a header or ``<meta http-equiv=refresh>``.
 https://html.spec.whatwg.org/multipage/semantics.html#attr-meta-http-equiv-refresh
 """
 
@@ -37,7 +38,7 @@ def page_read(client: Client, url: str) -> Page:
 
 def _sent_to(page: Page) -> str:
     """Return the address that a page sends on to; empty if it stays or leads to another host."""
-    if not _STATED.search(page.body):
+    if not page.refresh and not _STATED.search(page.body):
         return ""
     seconds, following = HtmlPage(page).refresh
     if following in ("", page.url) or seconds > _SOON_S or _host(following) != _host(page.url):

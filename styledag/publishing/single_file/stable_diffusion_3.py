@@ -17,7 +17,7 @@ from styledag.publishing.single_file.transformer import PART, Transformer, open_
 if TYPE_CHECKING:
     import torch
 
-_FIRST, _T5 = "text_encoder", "text_encoder_3"
+_FIRST, _SECOND, _T5 = "text_encoder", "text_encoder_2", "text_encoder_3"
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,22 @@ def open_stable_diffusion_3(
             open_part(parts, part, folder, stack)
     if _T5 in parts.configs:
         # Some programs read the one embedding by this name, and some by that.
+        _check_there(pipeline, parts, _T5, names.T5_EMBEDDING)
         parts.readers[_T5, names.T5_EMBEDDING_AGAIN] = parts.readers[_T5, names.T5_EMBEDDING]
+    for part in (_FIRST, _SECOND):
+        _check_there(pipeline, parts, part, names.TEXT_PROJECTION)
     check_layers(pipeline, parts.configs[_FIRST])
     _check_projection(pipeline, parts)
     return WholeTransformer(transformer, parts)
+
+
+def _check_there(pipeline: Path, parts: PipelineParts, part: str, name: str) -> None:
+    """Check that a part has a tensor without which programs make one up."""
+    if (part, name) not in parts.readers:
+        raise ModelError(
+            f"{pipeline / part} lacks {name!r}, so it is no whole {part} of Stable Diffusion 3.x: "
+            "fetch the model again, or name another one"
+        )
 
 
 def _check_projection(pipeline: Path, parts: PipelineParts) -> None:
@@ -90,17 +102,11 @@ def _check_projection(pipeline: Path, parts: PipelineParts) -> None:
     Original files have none, ComfyUI reads none and diffusers makes it.
 
     Raises:
-        ModelError: If there is none, or another one.
+        ModelError: If it is another one.
     """
     import torch
 
-    found = parts.readers.pop((_FIRST, names.TEXT_PROJECTION), None)
-    if found is None:
-        raise ModelError(
-            f"the text encoder of {pipeline} lacks {names.TEXT_PROJECTION!r}: it is no "
-            "CLIPTextModelWithProjection, which Stable Diffusion 3.x has; name a base that is whole"
-        )
-    reader, name = found
+    reader, name = parts.readers.pop((_FIRST, names.TEXT_PROJECTION))
     projection = reader.read(name)
     if not torch.equal(projection, torch.eye(len(projection), dtype=projection.dtype)):
         raise ModelError(

@@ -50,6 +50,32 @@ def test_a_page_that_has_something_to_show_is_not_left(workspace: Workspace, sho
     assert read(workspace, {"/a": page(shown), "/b": page("<p>b")}) == "/a"
 
 
+def with_header(refresh: str, shown: str = "<p>Moved") -> Reply:
+    return Reply(shown.encode(), content_type="text/html", headers={"Refresh": refresh})
+
+
+@pytest.mark.parametrize(
+    "sent", [with_header("0; url=/b"), with_header("0;URL='b'"), with_header("1,/b")]
+)
+def test_a_header_sends_on_as_well(workspace: Workspace, sent: Reply) -> None:
+    assert read(workspace, {"/a": sent, "/b": page("<p>b")}) == "/b"
+
+
+@pytest.mark.parametrize(
+    ("sent", "end"),
+    [
+        (with_header("0; url=/b", "<meta http-equiv=refresh content='0; url=/c'>"), "/b"),
+        (with_header("60", "<meta http-equiv=refresh content='0; url=/c'>"), "/a"),
+        (with_header("3; url=/b", SHOWN), "/a"),
+        (with_header("soon; url=/b"), "/a"),
+    ],
+)
+def test_a_header_counts_in_front_of_elements_and_as_they_do(
+    workspace: Workspace, sent: Reply, end: str
+) -> None:
+    assert read(workspace, {"/a": sent, "/b": page("<p>b"), "/c": page("<p>c")}) == end
+
+
 def to(path: str) -> Reply:
     return page(f"<meta http-equiv=refresh content='0; url={path}'>")
 

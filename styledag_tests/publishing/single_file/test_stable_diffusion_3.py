@@ -147,3 +147,23 @@ def test_what_programs_would_read_otherwise_is_refused(
     with pytest.raises(ModelError, match=r"has 11 layers .*single files 12"):
         export_single_file(short, path, DESCRIPTION)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("text_encoder", "text_projection.weight"),
+        ("text_encoder_2", "text_projection.weight"),
+        ("text_encoder_3", "shared.weight"),
+    ],
+)
+def test_a_tensor_that_a_text_encoder_lacks_is_named(
+    sd3_pipeline: Path, tmp_path: Path, part: str, name: str
+) -> None:
+    pipeline = shutil.copytree(sd3_pipeline, tmp_path / "pipeline")
+    weights = pipeline / part / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors[name]
+    save_file(tensors, weights)
+    with pytest.raises(ModelError, match=rf"pipeline/{part} lacks '{name}'"):
+        export_single_file(pipeline, tmp_path / "all.safetensors", DESCRIPTION)
