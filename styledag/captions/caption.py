@@ -174,6 +174,8 @@ def _raw(image: CuratedImage, source: str, by_hand: Mapping[str, str]) -> str:
 
 
 def _cleaned(source: str, raw: str, *hits: str) -> _Words | None:
+    # JSON may state half of a surrogate pair, where a server has cut an answer inside an emoji.
+    raw = raw.encode("utf-8", "ignore").decode()
     cleaned = _CLEANED_BY.get(source, clean_text)(raw)
     if not cleaned.text:
         return None
