@@ -148,6 +148,7 @@ def doctor(session: Session, name: str | None) -> None:
     from styledag.cli.checks import check_machine
     from styledag.cli.prediction import predict_model
     from styledag.graph.checking.finding import Finding
+    from styledag.graph.checking.packages_check import TORCHVISION
     from styledag.graph.checking.preflight import check_style
     from styledag.graph.names import Partition
     from styledag.models.compute import ComputeSettings
@@ -163,7 +164,7 @@ def doctor(session: Session, name: str | None) -> None:
         recipes = [] if model is None else [model.recipe]
         for each in [style] if style else session.project.style_paths:
             yield from check_style(catalogue, each, recipes, ComputeSettings())
-        if model is not None:
+        if model is not None and TORCHVISION not in failed:
             yield from predict_model(catalogue, model, fits=f"{model}: memory" not in failed)
 
     for finding in findings():

@@ -321,7 +321,7 @@ def test_odd_characters_are_kept_or_counted(
 
 
 def test_half_a_character_of_an_answer_is_left_out(workspace: Workspace, caption) -> None:
-    """JSON may state it, where a server has cut an answer inside an emoji; no file can contain it."""
+    """JSON may state it, where a server has cut an answer inside an emoji; no file can hold it."""
     (row,) = caption(curated_manifest(workspace, "red"), captioner=Narrator("a fox \ud83d")).rows
     assert (row.raw_caption, row.cleaned_caption) == ("a fox ", "a fox")
 

@@ -12,6 +12,8 @@ from styledag.graph.checking.finding import Finding, checked
 from styledag.models.reference import ModelReference
 from styledag.training.recipe import Recipe
 
+TORCHVISION = "torchvision"
+
 
 def check_packages(name: str, recipes: Sequence[Recipe]) -> Iterator[Finding]:
     """Yield the packages that recipes need and that are not installed."""
@@ -57,8 +59,8 @@ def check_torchvision() -> Iterator[Finding]:
     transformers imports it with almost any model where it is there, and diffusers so too. One that
     was built for another torch, also for its build without CUDA, fails at its import.
     """
-    if find_spec("torchvision") is not None:
-        yield checked("torchvision", _working_torchvision)
+    if find_spec(TORCHVISION) is not None:
+        yield checked(TORCHVISION, _working_torchvision)
 
 
 def _working_torchvision() -> str:
@@ -66,7 +68,7 @@ def _working_torchvision() -> str:
         import torchvision
     except (ImportError, RuntimeError, OSError) as exc:
         raise DeviceError(
-            f"torchvision {version('torchvision')} does not work with torch {version('torch')} "
+            f"{TORCHVISION} {version(TORCHVISION)} does not work with torch {version('torch')} "
             f"({exc}), and transformers imports it with any model: install both together, from "
             "one index, or run pip uninstall torchvision where no captioner needs it"
         ) from exc
