@@ -62,7 +62,7 @@ def require_ready(
         _raise_for(_unready_images(catalogue, style, declared, assets))
         return
     trained = [each for name, each in declared.recipes.items() if not recipes or name in recipes]
-    failed = list(_failed(check_packages(style, trained)))
+    failed = [*_failed(check_packages(style, trained)), *_failed(check_torchvision())]
     if failed:
         _raise_for(failed)  # before the Hub is asked
     failed += _failed(_check_models(catalogue, style, declared, reads_values=False))
@@ -76,7 +76,6 @@ def require_ready(
     if not failed:
         key = passed_key(catalogue, declared, recipes, compute)
         if catalogue.store.items.get_json(_PASSED, key) is None:
-            _raise_for(list(_failed(check_torchvision())))  # without it, no model is loaded
             failed += _failed(_check_models(catalogue, style, declared, reads_values=True))
             failed += _failed(_check_blends(catalogue, style, declared, reads_values=True))
             failed += _failed(_check_fit(catalogue, style, declared, recipes, compute))
