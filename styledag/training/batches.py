@@ -83,6 +83,18 @@ class Batch:
         changed = {name: change(getattr(self, name)) for name in names}
         return Batch(**changed, conditioning=conditioning)
 
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Return the first samples and the others; of an odd number one more in the first."""
+        middle = (len(self) + 1) // 2
+        return self._rows(0, middle), self._rows(middle, len(self))
+
+    def _rows(self, begin: int, end: int) -> "Batch":
+        dropped = self.dropped[(self.dropped >= begin) & (self.dropped < end)] - begin
+        rows = self._with(
+            self.conditioning.select(list(range(begin, end))), lambda each: each[begin:end]
+        )
+        return replace(rows, dropped=dropped)
+
     def weightless(self) -> "Batch":
         """Return the batch with weights of zero: its samples count for nothing."""
         return replace(self, weights=torch.zeros_like(self.weights))

@@ -16,6 +16,7 @@ from styledag.training.batches import Batch
 from styledag.training.optimising.frozen_base import FrozenBase
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.optimising.readback import Readback
+from styledag.training.optimising.side_by_side import SideBySide
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.states.state import tensors_below
@@ -106,6 +107,7 @@ class Optimisation:
         )
         self._model = processes.wrapped(self.unet)
         self._frozen = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
+        self._side_by_side = SideBySide() if self._halves_are_independent() else None
 
     def step(
         self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float
@@ -122,14 +124,10 @@ class Optimisation:
         """
         total = torch.zeros((), device=self._compute.device)
         for number in range(microsteps):
-            loss = None
             is_last = number == microsteps - 1
             alone = nullcontext() if is_last else self._processes.unsynchronised(self._model)
             with alone:
-                loss = self._losses(self._model, next(batches)).sum() / samples
-                # Gradients are averaged over processes, where a sum is wanted.
-                torch.autograd.backward(loss * self._processes.size)
-            total += loss.detach()
+                total += self._passes(next(batches), samples)
         grad_norm = self._optimizer.step(
             learning_rate, step=self.ema.step, max_grad_norm=self._recipe.max_grad_norm
         )
@@ -137,6 +135,28 @@ class Optimisation:
         self.ema.update()
         self._optimizer.zero_grad()
         return figures
+
+    def _halves_are_independent(self) -> bool:
+        """Return whether two passes at the same time on a CPU share nothing but the weights."""
+        return (
+            self._compute.device.type == "cpu"
+            and not self._compute.compile
+            and self._processes.size == 1
+            and self._recipe.gradient_accumulation == 1
+            and self._recipe.base_bits is None
+        )
+
+    def _passes(self, batch: Batch, samples: int) -> Tensor:
+        """Add a microstep's gradients to those of the weights, and return its loss."""
+
+        def passes(batch: Batch) -> Tensor:
+            loss = self._losses(self._model, batch).sum() / samples
+            # Gradients are averaged over processes, where a sum is wanted.
+            torch.autograd.backward(loss * self._processes.size)
+            return loss.detach()
+
+        beside = self._side_by_side
+        return passes(batch) if beside is None else beside.summed(passes, batch)
 
     @torch.no_grad()
     def averaged_losses(self, batches: Iterable[tuple[int, Batch]]) -> dict[int, float]:
