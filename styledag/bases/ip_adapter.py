@@ -22,7 +22,7 @@ from styledag.models.quiet import quiet_diffusers, quiet_transformers
 from styledag.tensors.layout import CONFIG_FILE
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 IMAGE_EMBEDS = "image_embeds"
 """Name of the image encoder's output in a conditioning."""
@@ -91,90 +91,21 @@ class ImagePrompt:
 class IpAdapterBase(Base):
     """A base that an IP-Adapter fits; :func:`ip_adapter_base` finds out."""
 
-    @property
     @abstractmethod
-    def text_width(self) -> int:
-        """Width of the text states that the denoiser reads."""
-
     def check_ip_adapter(self, shapes: Mapping[str, tuple[int, ...]], image_encoder: Path) -> None:
         """Check that an adapter fits the denoiser and the image encoder.
 
         Raises:
             ModelError: If it does not; the message includes both widths.
         """
-        from transformers import CLIPVisionConfig
 
-        projection = next((each for each in _ENCODER_WIDTHS if each in shapes), None)
-        if _CROSS_ATTENTION not in shapes or projection is None:
-            raise ModelError(
-                f"it lacks {_CROSS_ATTENTION} or {' and '.join(_ENCODER_WIDTHS)}: name the "
-                "safetensors of a plain IP-Adapter or of IP-Adapter Plus (Face ID is not supported)"
-            )
-        width = shapes[_CROSS_ATTENTION][1]
-        if width != self.text_width:
-            raise ModelError(
-                f"it was made for text states of width {width}, but the base's are "
-                f"{self.text_width} wide: name the adapter of the base's own family and version"
-            )
-        config = CLIPVisionConfig.from_dict(dict(read_config(image_encoder / CONFIG_FILE)))
-        name = _ENCODER_WIDTHS[projection]
-        expected, found = shapes[projection][1], getattr(config, name)
-        if expected != found:
-            raise ModelError(
-                f"it reads an image encoder of {name} {expected}, but that of its image_encoder is "
-                f"{found}: name the folder of the image encoder that it was trained with"
-            )
-
-    def load_ip_adapter(self, unet: Any, adapter: IpAdapter) -> ImagePrompt:
+    @abstractmethod
+    def load_ip_adapter(self, denoiser: "nn.Module", adapter: IpAdapter) -> ImagePrompt:
         """Add an adapter to a denoiser, in place, and return the adapter's images for it.
-
-        The image encoder computes in the denoiser's dtype and is freed.
 
         Raises:
             ModelError: If adapter or image encoder cannot be loaded, or do not fit.
         """
-        import torch
-        from diffusers import StableDiffusionPipeline
-        from transformers import CLIPVisionModelWithProjection
-
-        encoder = load_transformers(
-            CLIPVisionModelWithProjection,
-            adapter.image_encoder,
-            device=unet.device,
-            dtype=unet.dtype,
-        )
-        # That of Stable Diffusion XL has the same methods for adapters.
-        pipeline = StableDiffusionPipeline(
-            vae=None,
-            text_encoder=None,
-            tokenizer=None,
-            unet=unet,
-            scheduler=None,
-            safety_checker=None,
-            feature_extractor=None,
-            image_encoder=encoder,
-            requires_safety_checker=False,
-        )
-        with model_errors(adapter.weights), quiet_transformers(), quiet_diffusers():
-            pipeline.load_ip_adapter(
-                str(adapter.weights.parent),
-                subfolder="",
-                weight_name=adapter.weights.name,
-                local_files_only=True,
-                low_cpu_mem_usage=False,
-            )
-        pipeline.set_ip_adapter_scale(adapter.scale)
-        unet.eval()
-        with ExitStack() as opened, torch.no_grad():
-            images = [
-                opened.enter_context(Image.open(path)).convert("RGB")
-                for path in adapter.images.values()
-            ]
-            (embeds,) = pipeline.prepare_ip_adapter_image_embeds(
-                [images], None, unet.device, 1, True
-            )
-        without, given = embeds.chunk(2)
-        return ImagePrompt(given, without)
 
 
 def ip_adapter_base(base: Base) -> IpAdapterBase:
@@ -189,6 +120,85 @@ def ip_adapter_base(base: Base) -> IpAdapterBase:
             "it, or name a base of Stable Diffusion 1.x, 2.x or XL"
         )
     return base
+
+
+def check_fit(
+    shapes: Mapping[str, tuple[int, ...]], image_encoder: Path, *, text_width: int
+) -> None:
+    """Check that an adapter fits a UNet and an image encoder; see :class:`IpAdapterBase`.
+
+    Raises:
+        ModelError: If it does not.
+    """
+    from transformers import CLIPVisionConfig
+
+    projection = next((each for each in _ENCODER_WIDTHS if each in shapes), None)
+    if _CROSS_ATTENTION not in shapes or projection is None:
+        raise ModelError(
+            f"it lacks {_CROSS_ATTENTION} or {' and '.join(_ENCODER_WIDTHS)}: name the "
+            "safetensors of a plain IP-Adapter or of IP-Adapter Plus (Face ID is not supported)"
+        )
+    width = shapes[_CROSS_ATTENTION][1]
+    if width != text_width:
+        raise ModelError(
+            f"it was made for text states of width {width}, but the base's are {text_width} "
+            "wide: name the adapter of the base's own family and version"
+        )
+    config = CLIPVisionConfig.from_dict(dict(read_config(image_encoder / CONFIG_FILE)))
+    name = _ENCODER_WIDTHS[projection]
+    expected, found = shapes[projection][1], getattr(config, name)
+    if expected != found:
+        raise ModelError(
+            f"it reads an image encoder of {name} {expected}, but that of its image_encoder is "
+            f"{found}: name the folder of the image encoder that it was trained with"
+        )
+
+
+def load_ip_adapter(unet: Any, adapter: IpAdapter) -> ImagePrompt:
+    """Add an adapter to a UNet, in place, and return its images; see :class:`IpAdapterBase`.
+
+    The image encoder computes in the UNet's dtype and is freed.
+
+    Raises:
+        ModelError: If adapter or image encoder cannot be loaded, or do not fit.
+    """
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPVisionModelWithProjection
+
+    encoder = load_transformers(
+        CLIPVisionModelWithProjection, adapter.image_encoder, device=unet.device, dtype=unet.dtype
+    )
+    # That of Stable Diffusion XL has the same methods for adapters.
+    pipeline = StableDiffusionPipeline(
+        vae=None,
+        text_encoder=None,
+        tokenizer=None,
+        unet=unet,
+        scheduler=None,
+        safety_checker=None,
+        feature_extractor=None,
+        image_encoder=encoder,
+        requires_safety_checker=False,
+    )
+    with model_errors(adapter.weights), quiet_transformers(), quiet_diffusers():
+        pipeline.load_ip_adapter(
+            str(adapter.weights.parent),
+            subfolder="",
+            weight_name=adapter.weights.name,
+            local_files_only=True,
+            low_cpu_mem_usage=False,
+        )
+    pipeline.set_ip_adapter_scale(adapter.scale)
+    unet.eval()
+    with ExitStack() as opened, torch.no_grad():
+        images = [
+            opened.enter_context(Image.open(path)).convert("RGB")
+            for path in adapter.images.values()
+        ]
+        (embeds,) = pipeline.prepare_ip_adapter_image_embeds([images], None, unet.device, 1, True)
+    without, given = embeds.chunk(2)
+    return ImagePrompt(given, without)
 
 
 def added_images(conditioning: Conditioning) -> dict[str, Any]:

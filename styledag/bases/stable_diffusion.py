@@ -9,8 +9,12 @@ from styledag.bases.base import Parts, Probe, TextEncoder, Tokens
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.ip_adapter import (
+    ImagePrompt,
+    IpAdapter,
     IpAdapterBase,
     added_images,
+    check_fit,
+    load_ip_adapter,
 )
 from styledag.bases.kl_autoencoder import kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
@@ -114,11 +118,19 @@ class StableDiffusion(IpAdapterBase):
         )[0]
         return prediction
 
+    def check_ip_adapter(self, shapes: Mapping[str, tuple[int, ...]], image_encoder: Path) -> None:
+        """Check that an IP-Adapter fits the UNet and the image encoder."""
+        check_fit(shapes, image_encoder, text_width=self._text_width)
+
+    def load_ip_adapter(self, denoiser: "nn.Module", adapter: IpAdapter) -> ImagePrompt:
+        """Add an IP-Adapter to a UNet, in place, and return the adapter's images for it."""
+        return load_ip_adapter(denoiser, adapter)
+
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return text states on the meta device."""
         import torch
 
-        shape = (count, text_positions(self.folder), self.text_width)
+        shape = (count, text_positions(self.folder), self._text_width)
         return Conditioning({STATES: torch.empty(shape, device="meta")})
 
     def objective(
@@ -164,7 +176,7 @@ class StableDiffusion(IpAdapterBase):
         unet = self.denoiser(device="meta")
         height, width = size
         channels = unet.config.block_out_channels[0]
-        text = {"encoder_hidden_states": (text_positions(self.folder), self.text_width)}
+        text = {"encoder_hidden_states": (text_positions(self.folder), self._text_width)}
         probes = []
         for block in unet.down_blocks[:2]:
             inputs: dict[str, tuple[int, ...]] = {
@@ -187,8 +199,7 @@ class StableDiffusion(IpAdapterBase):
         return config
 
     @property
-    def text_width(self) -> int:
-        """Width of the text states that the UNet reads."""
+    def _text_width(self) -> int:
         # A number, or the same one for each block.
         width = self._unet_config["cross_attention_dim"]
         return int(width if isinstance(width, int) else width[0])

@@ -133,7 +133,7 @@ class StableDiffusionXL(StableDiffusion):
         with model_errors(self.folder / self.parts.denoiser):
             added = int(config["projection_class_embeddings_input_dim"])
             width = added - _TIME_IDS * int(config["addition_time_embed_dim"])
-        states = (count, text_positions(self.folder), self.text_width)
+        states = (count, text_positions(self.folder), self._text_width)
         return Conditioning(
             {
                 STATES: torch.empty(states, device="meta"),
