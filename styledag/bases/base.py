@@ -1,6 +1,5 @@
-"""What a base is to the rest of the project: one class, completed by one file for each family."""
+"""What a base is to the rest of the project: one protocol, filled by one file for each family."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.flow_objective import FlowSettings
-from styledag.bases.kl_autoencoder import KlAutoencoder
-from styledag.bases.latents import LatentSpace, LatentsShape
-from styledag.bases.parts import load_diffusers
-from styledag.bases.samplers import DiffusersSchedule
-from styledag.errors import ModelError, StyledagError
+from styledag.bases.latents import LatentSpace, LatentsShape, Moments
+from styledag.errors import StyledagError
 
 if TYPE_CHECKING:
     import torch
@@ -99,6 +95,32 @@ class TextEncoder(Protocol):
         """
 
 
+class Autoencoder(Protocol):
+    """A base's autoencoder, loaded."""
+
+    @property
+    def model(self) -> Any:
+        """Its weights: a model of diffusers'."""
+
+    @property
+    def dtype(self) -> "torch.dtype":
+        """Their dtype, which differs from the one asked for where that would overflow."""
+
+    @property
+    def decoding(self) -> tuple[str, ...]:
+        """What the names of the parameters start with that decode latents and encode nothing."""
+
+    def encode(self, pixels: "Tensor") -> Moments:
+        """Return the posterior moments of images, [B, 3, H, W] in -1 to 1."""
+
+    def decode(self, latents: "Tensor") -> "Tensor":
+        """Return the images of unscaled latents; differentiable.
+
+        Returns:
+            Pixels in -1 to 1, float32. # B3HW
+        """
+
+
 class Objective(Protocol):
     """What a denoiser learns to predict, from which inputs, and how its errors are weighted."""
 
@@ -127,76 +149,89 @@ class Objective(Protocol):
         """Return each sample's loss, float32, [B]."""
 
 
-FAMILIES: "dict[str, type[Base]]" = {}
-"""Families by the class of their pipeline: each registers itself once its file is imported."""
+class SamplingSchedule(Protocol):
+    """A sampler ready for its first step."""
+
+    @property
+    def timesteps(self) -> "Tensor":
+        """Timesteps of all denoising steps, in order."""
+
+    def start(self, noise: "Tensor") -> "Tensor":
+        """Return the latents that denoising starts from, given standard normal noise."""
+
+    def denoiser_input(self, latents: "Tensor", timestep: "Tensor") -> "Tensor":
+        """Return the latents as the denoiser reads them at a timestep."""
+
+    def step(
+        self,
+        prediction: "Tensor",
+        timestep: "Tensor",
+        latents: "Tensor",
+        generators: "Sequence[torch.Generator]",
+    ) -> "Tensor":
+        """Return the latents after a denoising step.
+
+        Args:
+            prediction: The denoiser's prediction, float32.
+            timestep: The step's.
+            latents: Before the step.
+            generators: One for each image, for samplers that add noise.
+        """
+
+    def decodable(self, latents: "Tensor") -> "Tensor":
+        """Return the latents after the latest step in the scale that the decoder knows."""
 
 
-class Base(ABC):
+class Base(Protocol):
     """A text-to-image model in diffusers' layout; :func:`~styledag.bases.find.find_base` makes it.
 
     Nothing is read before a member needs it. On the device ``meta``, models are made from their
     configurations alone: shapes without weights, which cost neither memory nor time.
-
-    Args:
-        folder: Where its files are.
     """
 
-    family: str
-    """Name of its family, as people call it."""
-    pipeline: str
-    """``_class_name`` in the ``model_index.json`` of the family's bases."""
-    components: Mapping[str, tuple[str | None, ...]]
-    """Classes of the parts that its code can load, by the part's name; ``None`` among them where a
-    base may lack the part."""
-    kind: str
-    """Name of the denoiser's class in diffusers."""
-    denoiser_name = "transformer"
-    autoencoder_kind = KlAutoencoder
-    usual_sampler: str
-    """Name of the sampler that it is drawn with unless a style file names another."""
-    usual_guidance_scale: float
-    """Classifier-free guidance of its pipeline in diffusers; 1 is none."""
-    layers: Mapping[str, tuple[str, ...]]
-    """Names of the modules in the denoiser that are ``attention`` or ``cross_attention``."""
-    has_texts_of_any_length = False
-    """Whether its denoiser reads fewer tokens of shorter texts, and not always as many."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __init_subclass__(cls) -> None:
-        if "pipeline" in vars(cls):
-            FAMILIES[cls.pipeline] = cls
+    @property
+    def family(self) -> str:
+        """Name of its family."""
 
     @property
-    @abstractmethod
+    def folder(self) -> Path:
+        """Where its files are."""
+
+    @property
     def parts(self) -> Parts:
         """Its subfolders."""
 
     @property
-    @abstractmethod
     def latents(self) -> LatentSpace:
         """Shape and scale of its latents."""
 
     @property
-    @abstractmethod
     def size_px(self) -> tuple[int, int]:
         """Width and height of the images that it was made for."""
 
     @property
-    @abstractmethod
     def tokens(self) -> Tokens:
         """Counts a text's tokens, and says how many are read."""
 
     @property
-    @abstractmethod
+    def usual_sampler(self) -> str:
+        """Name of the sampler that it is drawn with unless a style file names another."""
+
+    @property
+    def usual_guidance_scale(self) -> float:
+        """Classifier-free guidance of its pipeline in diffusers; 1 is none."""
+
+    @property
     def blocks(self) -> Mapping[str, str]:
         """Prefix of the parameters' names in each block of the denoiser, by the block's name.
 
         A block within another is named after it, as ``up.0`` in ``up``.
         """
 
-    @abstractmethod
+    @property
+    def layers(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the modules in the denoiser that are ``attention`` or ``cross_attention``."""
+
     def text_encoder(
         self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
     ) -> TextEncoder:
@@ -214,16 +249,12 @@ class Base(ABC):
         *,
         device: "torch.device | str" = "cpu",
         dtype: "torch.dtype | None" = None,
-    ) -> KlAutoencoder:
+    ) -> Autoencoder:
         """Return an autoencoder: its own, or the fine-tuned one in a folder.
-
-        In float32 where it overflows in the dtype.
 
         Raises:
             ModelError: If it is missing, damaged or incomplete.
         """
-        folder = folder or self.folder / self.parts.autoencoder
-        return self.autoencoder_kind(folder, device=device, dtype=dtype)
 
     def denoiser(
         self,
@@ -238,27 +269,7 @@ class Base(ABC):
             ModelError: If it is missing, damaged or incomplete, or needs inputs that the family
                 does not have.
         """
-        import diffusers
 
-        folder = folder or self.folder / self.parts.denoiser
-        model = load_diffusers(getattr(diffusers, self.kind), folder, device=device, dtype=dtype)
-        self.check_inputs(model.config, folder)
-        return model
-
-    def check_inputs(self, config: Any, folder: Path) -> None:
-        """Check that a denoiser reads what the family gives it, and nothing else.
-
-        Raises:
-            ModelError: If it does not.
-        """
-        read, returned = config.in_channels, config.get("out_channels")
-        if returned not in (None, read):
-            raise ModelError(
-                f"the {self.denoiser_name} of {folder} reads {read} channels and returns "
-                f"{returned}: name a base that returns as many as it reads (no inpainting)"
-            )
-
-    @abstractmethod
     def predict(
         self,
         denoiser: "nn.Module",
@@ -288,10 +299,7 @@ class Base(ABC):
             crop_px: What was cut off of the original on the left and above, once it was scaled.
             size_px: Width and height of the image.
         """
-        del original_px, crop_px, size_px
-        return {}
 
-    @abstractmethod
     def meta_conditioning(self, count: int) -> Conditioning:
         """Return the conditioning of so many texts on the meta device: names, shapes, dtypes.
 
@@ -299,7 +307,6 @@ class Base(ABC):
             ModelError: If a configuration is missing or damaged.
         """
 
-    @abstractmethod
     def objective(
         self, *, min_snr_gamma: float | None = None, flow: FlowSettings | None = None
     ) -> Objective:
@@ -314,10 +321,7 @@ class Base(ABC):
             ModelError: If the base's schedule cannot be trained, or not in that way.
         """
 
-    @abstractmethod
-    def sampler(
-        self, name: str, num_inference_steps: int, shape: LatentsShape
-    ) -> DiffusersSchedule:
+    def sampler(self, name: str, num_inference_steps: int, shape: LatentsShape) -> SamplingSchedule:
         """Return a sampler on the base's own schedule.
 
         Args:
@@ -330,11 +334,13 @@ class Base(ABC):
             ModelError: If the schedule is missing or damaged.
         """
 
-    @abstractmethod
+    @property
+    def has_texts_of_any_length(self) -> bool:
+        """Whether its denoiser reads fewer tokens of shorter texts, and not always as many."""
+
     def modules_to_compile(self, denoiser: "nn.Module") -> "Sequence[nn.Module]":
         """Return the modules that a denoiser repeats, outermost only."""
 
-    @abstractmethod
     def probes(self, size: tuple[int, int]) -> Sequence[Probe]:
         """Return modules by which a device's speed is measured.
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import styledag.bases
-from styledag.bases.base import FAMILIES, Base
+from styledag.bases.base import Base
+from styledag.bases.families import FAMILIES, Family
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 
@@ -17,8 +18,8 @@ INDEX = "model_index.json"
 def find_base(folder: Path) -> Base:
     """Return the base in a folder; of its files only ``model_index.json`` is read.
 
-    A module of this package with a subclass of :class:`~styledag.bases.base.Base` that states its
-    ``pipeline`` is all that a new family needs.
+    A module of this package whose class is registered by :func:`~styledag.bases.families.family` is
+    all that a new family needs.
 
     Raises:
         ModelError: If there is no such file, or it names a pipeline or a part of a kind that
@@ -42,25 +43,25 @@ def find_base(folder: Path) -> Base:
             f"a family that can ({_supported()})"
         )
     _check_components(folder, index, found)
-    return found(folder)
+    return found.make(folder)
 
 
-def _check_components(folder: Path, index: Mapping[str, Any], family: type[Base]) -> None:
+def _check_components(folder: Path, index: Mapping[str, Any], family: Family) -> None:
     for part, known in family.components.items():
         stated = index.get(part)
         kind = stated[-1] if isinstance(stated, list) and stated else stated
         if kind not in known:
             raise ModelError(
-                f"{folder} has a {part} of class {kind} by its {INDEX}, but {family.family} has "
+                f"{folder} has a {part} of class {kind} by its {INDEX}, but {family.name} has "
                 f"{' or '.join(filter(None, known))}: name another base ({_supported()})"
             )
 
 
-def _families() -> Mapping[str, type[Base]]:
+def _families() -> Mapping[str, Family]:
     for module in pkgutil.iter_modules(styledag.bases.__path__, f"{styledag.bases.__name__}."):
         importlib.import_module(module.name)
     return FAMILIES
 
 
 def _supported() -> str:
-    return ", ".join(f"{each.family}: {pipeline}" for pipeline, each in _families().items())
+    return ", ".join(f"{each.name}: {pipeline}" for pipeline, each in _families().items())

@@ -1,15 +1,15 @@
 """What families with a transformer that is trained by flow matching have in common."""
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Base, Parts, TextEncoder
+from styledag.bases.base import Parts, TextEncoder
 from styledag.bases.flow_objective import FlowObjective, FlowSettings, dynamic_shift
 from styledag.bases.kl_autoencoder import kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
+from styledag.bases.stored_base import StoredBase
 from styledag.bases.texts.language_model import LanguageModel
 from styledag.bases.texts.tokens import TextTokens
 from styledag.models.config import read_config
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from styledag.bases.samplers import DiffusersSchedule
 
 
-class FlowTransformer(Base):
+class FlowTransformer(StoredBase):
     """A base whose denoiser is a transformer over patches of latents."""
 
     parts = Parts(
@@ -33,16 +33,13 @@ class FlowTransformer(Base):
     )
     text_model: type[LanguageModel]
     """The text encoder, if it is one language model."""
+    tokens: TextTokens
     lists: Mapping[str, str]
     """Names of the denoiser's lists of blocks, by their names in style files."""
     usual_sampler = "euler"
+    usual_guidance_scale: float
     even_sigmas = False
     """Whether the pipeline draws with evenly spaced noise levels, and not the scheduler's own."""
-
-    @property
-    @abstractmethod
-    def tokens(self) -> TextTokens:
-        """Counts a text's tokens."""
 
     @cached_property
     def latents(self) -> LatentSpace:

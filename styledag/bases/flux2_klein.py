@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowObjective, FlowSettings
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder, kl_latents
@@ -73,6 +74,16 @@ class Flux2Autoencoder(KlAutoencoder):
         return mean.to(like.dtype), deviation.to(like.dtype)
 
 
+@family(
+    "FLUX.2 klein",
+    pipeline="Flux2KleinPipeline",
+    components={
+        "transformer": ("Flux2Transformer2DModel",),
+        "vae": ("AutoencoderKLFlux2",),
+        "text_encoder": ("Qwen3ForCausalLM", "Qwen3Model"),
+        "tokenizer": ("Qwen2Tokenizer", "Qwen2TokenizerFast"),
+    },
+)
 class Flux2Klein(FlowTransformer):
     """A base of FLUX.2 klein that is not distilled; members are those of the protocol.
 
@@ -81,13 +92,6 @@ class Flux2Klein(FlowTransformer):
     """
 
     family = "FLUX.2 klein"
-    pipeline = "Flux2KleinPipeline"
-    components: Mapping[str, tuple[str | None, ...]] = {
-        "transformer": ("Flux2Transformer2DModel",),
-        "vae": ("AutoencoderKLFlux2",),
-        "text_encoder": ("Qwen3ForCausalLM", "Qwen3Model"),
-        "tokenizer": ("Qwen2Tokenizer", "Qwen2TokenizerFast"),
-    }
     kind = "Flux2Transformer2DModel"
     usual_guidance_scale = 4.0
     autoencoder_kind = Flux2Autoencoder
@@ -100,10 +104,9 @@ class Flux2Klein(FlowTransformer):
     patch = 1
     even_sigmas = True
 
-    @cached_property
-    def tokens(self) -> ChatTokens:
-        """Counts a text's tokens."""
-        return ChatTokens(self.folder / "tokenizer", thinks=False)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tokens = ChatTokens(folder / "tokenizer", thinks=False)
 
     @cached_property
     def latents(self) -> LatentSpace:

@@ -4,12 +4,11 @@ Ye et al. 2023, "IP-Adapter: Text Compatible Image Prompt Adapter for Text-to-Im
 Models", arXiv 2308.06721.
 """
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -88,10 +87,10 @@ class ImagePrompt:
         return Conditioning({**texts.tensors, IMAGE_EMBEDS: torch.cat(rows)})
 
 
-class IpAdapterBase(Base):
+@runtime_checkable
+class IpAdapterBase(Base, Protocol):
     """A base that an IP-Adapter fits; :func:`ip_adapter_base` finds out."""
 
-    @abstractmethod
     def check_ip_adapter(self, shapes: Mapping[str, tuple[int, ...]], image_encoder: Path) -> None:
         """Check that an adapter fits the denoiser and the image encoder.
 
@@ -99,7 +98,6 @@ class IpAdapterBase(Base):
             ModelError: If it does not; the message includes both widths.
         """
 
-    @abstractmethod
     def load_ip_adapter(self, denoiser: "nn.Module", adapter: IpAdapter) -> ImagePrompt:
         """Add an adapter to a denoiser, in place, and return the adapter's images for it.
 

@@ -7,10 +7,12 @@ Transformers".
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
@@ -64,6 +66,17 @@ class DeepCompression(KlAutoencoder):
         return Moments(latents, latents.new_full(latents.shape, _LOGVAR))
 
 
+@family(
+    "Sana",
+    pipeline="SanaPipeline",
+    components={
+        "transformer": ("SanaTransformer2DModel",),
+        "vae": ("AutoencoderDC",),
+        "text_encoder": ("Gemma2Model", "Gemma2ForCausalLM"),
+        "tokenizer": ("GemmaTokenizer", "GemmaTokenizerFast"),
+        "scheduler": ("DPMSolverMultistepScheduler",),
+    },
+)
 class Sana(FlowTransformer):
     """A base of Sana; members are those of the protocol.
 
@@ -72,14 +85,6 @@ class Sana(FlowTransformer):
     """
 
     family = "Sana"
-    pipeline = "SanaPipeline"
-    components: Mapping[str, tuple[str | None, ...]] = {
-        "transformer": ("SanaTransformer2DModel",),
-        "vae": ("AutoencoderDC",),
-        "text_encoder": ("Gemma2Model", "Gemma2ForCausalLM"),
-        "tokenizer": ("GemmaTokenizer", "GemmaTokenizerFast"),
-        "scheduler": ("DPMSolverMultistepScheduler",),
-    }
     usual_sampler = "dpm++"
     usual_guidance_scale = 4.5
     kind = "SanaTransformer2DModel"
@@ -91,10 +96,9 @@ class Sana(FlowTransformer):
         "cross_attention": ("attn2",),
     }
 
-    @cached_property
-    def tokens(self) -> "InstructedTokens":
-        """Counts a text's tokens."""
-        return InstructedTokens(self.folder / "tokenizer")
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tokens = InstructedTokens(folder / "tokenizer")
 
     @cached_property
     def latents(self) -> LatentSpace:

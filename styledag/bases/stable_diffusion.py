@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, Probe, TextEncoder, Tokens
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.ip_adapter import (
     ImagePrompt,
     IpAdapter,
-    IpAdapterBase,
     added_images,
     check_fit,
     load_ip_adapter,
@@ -19,6 +19,7 @@ from styledag.bases.ip_adapter import (
 from styledag.bases.kl_autoencoder import kl_latents
 from styledag.bases.latents import LatentSpace, LatentsShape
 from styledag.bases.parts import model_errors
+from styledag.bases.stored_base import StoredBase
 from styledag.bases.texts.clip import STATES, ClipTextEncoder, ClipTokens, text_positions
 from styledag.errors import ModelError
 from styledag.models.config import read_config
@@ -31,17 +32,20 @@ if TYPE_CHECKING:
     from styledag.bases.samplers import DiffusersSchedule
 
 
-class StableDiffusion(IpAdapterBase):
-    """A base of Stable Diffusion 1.x or 2.x; members are those of the protocol."""
-
-    family = "Stable Diffusion 1.x or 2.x"
-    pipeline = "StableDiffusionPipeline"
-    components: Mapping[str, tuple[str | None, ...]] = {
+@family(
+    "Stable Diffusion 1.x or 2.x",
+    pipeline="StableDiffusionPipeline",
+    components={
         "unet": ("UNet2DConditionModel",),
         "vae": ("AutoencoderKL",),
         "text_encoder": ("CLIPTextModel",),
         "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    }
+    },
+)
+class StableDiffusion(StoredBase):
+    """A base of Stable Diffusion 1.x or 2.x; members are those of the protocol."""
+
+    family = "Stable Diffusion 1.x or 2.x"
     parts = Parts(
         denoiser="unet",
         autoencoder="vae",
@@ -69,10 +73,9 @@ class StableDiffusion(IpAdapterBase):
     usual_sample_size = 64
     """Side of latents where the UNet's configuration states none, as in the pipeline."""
 
-    @cached_property
-    def tokens(self) -> Tokens:
-        """Counts a text's tokens."""
-        return ClipTokens(self.folder)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tokens: Tokens = ClipTokens(folder)
 
     @cached_property
     def latents(self) -> LatentSpace:

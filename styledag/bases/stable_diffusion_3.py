@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, Probe, Tokens
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.parts import load_transformers
 from styledag.bases.texts.clip import STATES, text_positions
@@ -29,6 +30,20 @@ _T5_TOKENS = 256
 _CLIPS = ("text_encoder", "text_encoder_2")
 
 
+@family(
+    "Stable Diffusion 3.x",
+    pipeline="StableDiffusion3Pipeline",
+    components={
+        "transformer": ("SD3Transformer2DModel",),
+        "vae": ("AutoencoderKL",),
+        "text_encoder": ("CLIPTextModelWithProjection",),
+        "text_encoder_2": ("CLIPTextModelWithProjection",),
+        "text_encoder_3": ("T5EncoderModel", None),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_3": ("T5Tokenizer", "T5TokenizerFast", None),
+    },
+)
 class StableDiffusion3(FlowTransformer):
     """A base of Stable Diffusion 3 or 3.5; members are those of the protocol.
 
@@ -38,17 +53,6 @@ class StableDiffusion3(FlowTransformer):
     """
 
     family = "Stable Diffusion 3.x"
-    pipeline = "StableDiffusion3Pipeline"
-    components: Mapping[str, tuple[str | None, ...]] = {
-        "transformer": ("SD3Transformer2DModel",),
-        "vae": ("AutoencoderKL",),
-        "text_encoder": ("CLIPTextModelWithProjection",),
-        "text_encoder_2": ("CLIPTextModelWithProjection",),
-        "text_encoder_3": ("T5EncoderModel", None),
-        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "tokenizer_3": ("T5Tokenizer", "T5TokenizerFast", None),
-    }
     kind = "SD3Transformer2DModel"
     usual_guidance_scale = 7.0
     lists: Mapping[str, str] = {"blocks": "transformer_blocks"}

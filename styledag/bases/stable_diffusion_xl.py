@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
 from styledag.bases.ip_adapter import added_images
 from styledag.bases.latents import LatentSpace
 from styledag.bases.parts import model_errors
@@ -28,6 +29,18 @@ TIME_IDS = "time_ids"
 _TIME_IDS = 6
 
 
+@family(
+    "Stable Diffusion XL",
+    pipeline="StableDiffusionXLPipeline",
+    components={
+        "unet": ("UNet2DConditionModel",),
+        "vae": ("AutoencoderKL",),
+        "text_encoder": ("CLIPTextModel",),
+        "text_encoder_2": ("CLIPTextModelWithProjection",),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    },
+)
 class StableDiffusionXL(StableDiffusion):
     """A base of Stable Diffusion XL; members are those of the protocol.
 
@@ -38,15 +51,6 @@ class StableDiffusionXL(StableDiffusion):
     """
 
     family = "Stable Diffusion XL"
-    pipeline = "StableDiffusionXLPipeline"
-    components: Mapping[str, tuple[str | None, ...]] = {
-        "unet": ("UNet2DConditionModel",),
-        "vae": ("AutoencoderKL",),
-        "text_encoder": ("CLIPTextModel",),
-        "text_encoder_2": ("CLIPTextModelWithProjection",),
-        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-        "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    }
     parts = Parts(
         denoiser="unet",
         autoencoder="vae",
@@ -62,10 +66,9 @@ class StableDiffusionXL(StableDiffusion):
     usual_sample_size = 128
     usual_guidance_scale = 5.0
 
-    @cached_property
-    def tokens(self) -> LongerTokens:
-        """Counts a text's tokens."""
-        return LongerTokens(pair_tokens(self.folder))
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tokens = LongerTokens(pair_tokens(folder))
 
     @cached_property
     def latents(self) -> LatentSpace:

@@ -5,11 +5,12 @@ Diffusion Transformer".
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.texts.language_model import MASK, STATES, ChatTokens, LanguageModel, meta_states
 
@@ -30,6 +31,16 @@ class ZImageTextEncoder(LanguageModel):
         return Conditioning({STATES: states[-2] * mask[..., None], MASK: mask.bool()})
 
 
+@family(
+    "Z-Image",
+    pipeline="ZImagePipeline",
+    components={
+        "transformer": ("ZImageTransformer2DModel",),
+        "vae": ("AutoencoderKL",),
+        "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
+        "tokenizer": ("Qwen2Tokenizer", "Qwen2TokenizerFast"),
+    },
+)
 class ZImage(FlowTransformer):
     """A base of Z-Image; members are those of the protocol.
 
@@ -38,13 +49,6 @@ class ZImage(FlowTransformer):
     """
 
     family = "Z-Image"
-    pipeline = "ZImagePipeline"
-    components: Mapping[str, tuple[str | None, ...]] = {
-        "transformer": ("ZImageTransformer2DModel",),
-        "vae": ("AutoencoderKL",),
-        "text_encoder": ("Qwen3Model", "Qwen3ForCausalLM"),
-        "tokenizer": ("Qwen2Tokenizer", "Qwen2TokenizerFast"),
-    }
     kind = "ZImageTransformer2DModel"
     usual_guidance_scale = 6.0
     text_model = ZImageTextEncoder
@@ -58,10 +62,9 @@ class ZImage(FlowTransformer):
     even_sigmas = True
     has_texts_of_any_length = True
 
-    @cached_property
-    def tokens(self) -> ChatTokens:
-        """Counts a text's tokens."""
-        return ChatTokens(self.folder / "tokenizer", thinks=True)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tokens = ChatTokens(folder / "tokenizer", thinks=True)
 
     @property
     def positions(self) -> int:

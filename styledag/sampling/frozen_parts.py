@@ -5,10 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from styledag.bases.base import Base, check_length
+from styledag.bases.base import Autoencoder, Base, check_length
 from styledag.bases.conditioning import Conditioning
 from styledag.bases.find import find_base
-from styledag.bases.kl_autoencoder import KlAutoencoder
 from styledag.errors import StyleFileError
 from styledag.sampling.passes import Passes
 
@@ -23,7 +22,7 @@ class FrozenParts:
         self.folder = folder
         self.compute = compute
         self._conditionings: dict[str, Conditioning] = {}
-        self._autoencoders: dict[Path | None, KlAutoencoder] = {}
+        self._autoencoders: dict[Path | None, Autoencoder] = {}
 
     @cached_property
     def base(self) -> Base:
@@ -47,7 +46,7 @@ class FrozenParts:
         """
         return self.base.denoiser(folder, device=self.compute.device, dtype=self.compute.dtype)
 
-    def autoencoder(self, folder: Path | None = None) -> KlAutoencoder:
+    def autoencoder(self, folder: Path | None = None) -> Autoencoder:
         """Return an autoencoder, loaded once.
 
         Raises:

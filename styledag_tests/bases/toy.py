@@ -1,6 +1,6 @@
 """A family of its own kind: flow matching, shifted latents, two named tensors, a few weights.
 
-It stands for what a further family is: one file with a subclass of ``Base``.
+It stands for what a further family is: one file, which registers itself.
 """
 
 import json
@@ -17,10 +17,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from styledag.bases.base import Base, Parts, Probe
+from styledag.bases.base import Parts, Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowSettings
-from styledag.bases.kl_autoencoder import KlAutoencoder
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
 from styledag.bases.parts import load_diffusers
 from styledag.bases.samplers import DiffusersSchedule
@@ -74,13 +74,15 @@ class ToyAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.decoder = nn.ConvTranspose2d(CHANNELS, 3, FACTOR, stride=FACTOR)
 
 
-class LoadedAutoencoder(KlAutoencoder):
-    decoding = ("decoder.",)
+class LoadedAutoencoder:
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.decoding = ("decoder.",)
 
-    def __init__(
-        self, folder: Path, *, device: torch.device | str, dtype: torch.dtype | None
-    ) -> None:
-        self.model = load_diffusers(ToyAutoencoder, folder, device=device, dtype=dtype)
+    @property
+    def dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.model.dtype
+        return dtype
 
     def encode(self, pixels: Tensor) -> Moments:
         return Moments(*self.model.encoder(pixels).chunk(2, dim=1))
@@ -135,13 +137,11 @@ class Flow:
         return (prediction.float() - target).square().mean(dim=(1, 2, 3))
 
 
-class Toy(Base):
-    """A base's members, for these few weights."""
+@family("Toy flow", pipeline="ToyPipeline", components={"transformer": ("ToyDenoiser",)})
+class Toy:
+    """The protocol's members, for these few weights."""
 
     family = "Toy flow"
-    pipeline = "ToyPipeline"
-    components: Mapping[str, tuple[str | None, ...]] = {"transformer": ("ToyDenoiser",)}
-    autoencoder_kind = LoadedAutoencoder
     parts = Parts(
         denoiser="transformer",
         autoencoder="vae",
@@ -155,13 +155,27 @@ class Toy(Base):
     blocks: Mapping[str, str] = {"block.0": "blocks.0", "block.1": "blocks.1"}
     usual_sampler = "euler"
     usual_guidance_scale = 4.0
+    has_texts_of_any_length = False
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("mix",)}
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def text_encoder(
         self, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
     ) -> WordEncoder:
         table = load_file(self.folder / "words" / "table.safetensors")["table"]
         return WordEncoder(table.to(device, dtype or torch.float32))
+
+    def autoencoder(
+        self,
+        folder: Path | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> LoadedAutoencoder:
+        folder = folder or self.folder / "vae"
+        return LoadedAutoencoder(load_diffusers(ToyAutoencoder, folder, device=device, dtype=dtype))
 
     def denoiser(
         self,
@@ -179,6 +193,12 @@ class Toy(Base):
         time = (timesteps / TIMESTEPS).expand(len(latents))
         predicted: Tensor = denoiser(latents, time, conditioning["states"], conditioning["mask"])
         return predicted
+
+    def image_conditioning(
+        self, *, original_px: tuple[int, int], crop_px: tuple[int, int], size_px: tuple[int, int]
+    ) -> Mapping[str, tuple[int, ...]]:
+        del original_px, crop_px, size_px
+        return {}
 
     def meta_conditioning(self, count: int) -> Conditioning:
         states = torch.empty(count, LIMIT, WIDTH, device="meta")
