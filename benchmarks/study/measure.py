@@ -19,8 +19,8 @@ from styledag.scoring.base_remembered import base_remembered
 from styledag.scoring.bootstrap import Counts, bootstrap, weighted_mean
 from styledag.scoring.copying import copying_threshold, nearest
 from styledag.scoring.embeddings import Scorer, image_embeddings, sha256_of
+from styledag.scoring.judge import row_cosines
 from styledag.scoring.records import Estimate
-from styledag.scoring.retention import retention, text_similarity
 from styledag.scoring.settings import ScoreSettings
 from styledag.scoring.style import Float64, StyleDistance, style_gain
 from styledag.scoring.style_learned import style_learned
@@ -213,13 +213,13 @@ class _Drawn:
         return Measure(gain, self._pairs)
 
     def retention(self) -> Measure:
-        kept = retention(self._samples, self._judges.base_embeddings(self._pairs))
+        kept = row_cosines(self._samples, self._judges.base_embeddings(self._pairs))
         return Measure(weighted_mean(kept), self._pairs)
 
     def text(self) -> Measure:
         prompts = self._judges.text_embeddings([subject for subject, _ in self._pairs])
-        own = weighted_mean(text_similarity(self._samples, prompts))
-        base = weighted_mean(text_similarity(self._judges.base_embeddings(self._pairs), prompts))
+        own = weighted_mean(row_cosines(self._samples, prompts))
+        base = weighted_mean(row_cosines(self._judges.base_embeddings(self._pairs), prompts))
 
         def share(counts: Counts) -> float | None:
             shown, base_shown = own(counts), base(counts)

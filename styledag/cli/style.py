@@ -48,7 +48,7 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
     """
     from styledag.collect.discover import Discovered, discover_source
     from styledag.style.load import load_style
-    from styledag.style.schema import SCHEMA_FILE, style_schema
+    from styledag.style.model import SCHEMA_FILE, style_schema
     from styledag.style.template import write_new_style
 
     folder = session.project.styles_folder
@@ -94,6 +94,6 @@ def _usual_base(project: "Project") -> str:
 @click.command()
 def schema() -> None:
     """Print the JSON schema of style files."""
-    from styledag.style.schema import style_schema
+    from styledag.style.model import style_schema
 
     click.echo(style_schema(), nl=False)

@@ -21,7 +21,6 @@ from styledag.collect.caption_tables import TABLES, caption_in, read_table
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import ArchiveSource
-from styledag.collect.sources import collects
 from styledag.collect.stored import stored_image
 from styledag.collect.web.rendered_text import one_line
 from styledag.collect.written_texts import AlikeNames, decoded_text
@@ -44,7 +43,6 @@ class _Member:
     open: Callable[[], IO[bytes] | None]
 
 
-@collects(ArchiveSource)
 def collect_archive(source: ArchiveSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of one archive, or of all that a pattern names.
 

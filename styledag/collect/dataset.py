@@ -15,7 +15,6 @@ from styledag.collect.folder import count_images
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import DatasetSource
-from styledag.collect.sources import collects
 from styledag.collect.stored import stored_image
 from styledag.collect.written_texts import cell_text
 from styledag.errors import FetchError, SourceError
@@ -23,7 +22,6 @@ from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
 
 
-@collects(DatasetSource)
 def collect_dataset(source: DatasetSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of a dataset, byte for byte as it holds them.
 

@@ -10,7 +10,6 @@ from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.image_type import image_type
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import FolderSource
-from styledag.collect.sources import collects
 from styledag.collect.stored import kept_image
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
@@ -21,7 +20,6 @@ _ESCAPE = re.compile(r"%(?=(?:25)*[89A-F][0-9A-F])")
 _SURROGATE = re.compile("[\udc80-\udcff]")
 
 
-@collects(FolderSource)
 def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images below a folder, whatever its tree.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from styledag.collect.harvest import Find, Harvest, rejection, take_images
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import HtmlSource, NearImage
-from styledag.collect.sources import collects
 from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client, Page
 from styledag.collect.web.html_page import HtmlPage, check_selectors
@@ -31,7 +30,6 @@ _MANY_TO_ONE = 3
 unless it is an album, with an image for each."""
 
 
-@collects(HtmlSource)
 def collect_html(source: HtmlSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of a web site.
 

@@ -10,7 +10,6 @@ from styledag.collect.harvest import Find, Harvest, take_images
 from styledag.collect.mediawiki_api import MediaWikiApi
 from styledag.collect.records import UNKNOWN_LICENCE, Origin
 from styledag.collect.settings import MediaWikiSource
-from styledag.collect.sources import collects
 from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
@@ -26,7 +25,6 @@ _NOT_OPENED = frozenset(("image/vnd.djvu", "image/x.djvu", "image/x-djvu", "imag
 _RENDERING = {"prop": "imageinfo", "iiprop": "url|size|mime"}
 
 
-@collects(MediaWikiSource)
 def collect_mediawiki(source: MediaWikiSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of a wiki.
 

@@ -1,9 +1,8 @@
-"""The registry of sources: which function collects from which settings."""
+"""Which function collects from which source."""
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from styledag.collect.harvest import Harvest
 from styledag.store.workspace import Workspace
@@ -16,7 +15,7 @@ class Collector(Protocol):
         """Return the images of a source.
 
         Args:
-            source: Settings of the class that the collector is registered for.
+            source: Settings whose ``type`` is the collector's.
             workspace: Where bytes are kept and progress is shown.
             project: Folder that the paths in settings are relative to.
 
@@ -25,27 +24,8 @@ class Collector(Protocol):
         """
 
 
-_COLLECTORS: dict[type, Collector] = {}
-
-Function = TypeVar("Function", bound=Callable[..., Harvest])
-
-
-def collects(settings: type) -> Callable[[Function], Function]:
-    """Register a function as the collector of a settings class.
-
-    The class has a ``type`` that names the module of :mod:`styledag.collect` with the function,
-    which is imported when a style uses it.
-    """
-
-    def register(function: Function) -> Function:
-        _COLLECTORS[settings] = function
-        return function
-
-    return register
-
-
 def collector_of(source: Any) -> Collector:
-    """Return the function that collects from a source."""
-    if type(source) not in _COLLECTORS:
-        importlib.import_module(f"styledag.collect.{source.type}")
-    return _COLLECTORS[type(source)]
+    """Return the function ``collect_TYPE`` of the module of this package that is named so."""
+    module = importlib.import_module(f"styledag.collect.{source.type}")
+    collector: Collector = getattr(module, f"collect_{source.type}")
+    return collector

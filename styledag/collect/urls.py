@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 from styledag.collect.harvest import Find, Harvest, take_images
 from styledag.collect.records import Origin
 from styledag.collect.settings import UrlsSource
-from styledag.collect.sources import collects
 from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client
 from styledag.collect.web.links import absolute_url
@@ -31,7 +30,6 @@ _BETWEEN = re.compile(r"(?:\s*[,;|]\s*|\s+)(?=https?://)", re.IGNORECASE)
 """Divides addresses in one cell; inside of one, a second scheme stands behind other signs."""
 
 
-@collects(UrlsSource)
 def collect_urls(source: UrlsSource, workspace: Workspace, *, project: Path) -> Harvest:
     """Return the images of a list.
 

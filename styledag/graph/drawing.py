@@ -1,11 +1,13 @@
 """The sampler that the stages draw with, and whose decoder it uses."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from styledag.graph.stage import Declaration, Inputs, Reads, uses_base
 from styledag.sampling.settings import SampleSettings
+from styledag.store.artifact import Artifact, Facts
 from styledag.store.workspace import Workspace
 from styledag.tensors.values import weights_version
 
@@ -24,6 +26,18 @@ def has_decoder(declared: Declaration) -> bool:
 
 READS_DECODER = Reads(MERGED_VAE, when=has_decoder)
 """Of a stage whose images are decoded by the model's own decoder, where its recipe has one."""
+
+
+VAE_OF_BASE = uses_base("base_vae", lambda parts: (parts.autoencoder,), has_decoder)
+DECODER_FILE = "decoder.json"
+UNTRAINED: Facts = {"trained": False}
+"""What a recipe without a decoder leaves: no file, as the base's own is drawn with."""
+
+
+def decoder_base_share(tuned: Artifact) -> float:
+    """Return the share of the base's decoder that a tuned decoder's average still contains."""
+    about: dict[str, Any] = json.loads((tuned.folder / DECODER_FILE).read_text(encoding="utf-8"))
+    return float(about["base_share"])
 
 
 def tuned_vae(inputs: Inputs, workspace: Workspace) -> "TunedVae | None":

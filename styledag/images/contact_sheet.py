@@ -1,14 +1,16 @@
 """The contact sheet: a page and an image of what curation kept, capped and left out."""
 
 import base64
+import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from markupsafe import escape
+from PIL import Image, ImageDraw
 
-from styledag.images.family_strip import family_strip
+from styledag.images.encode import encode_jpeg
 from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.thumbnails import thumbnail
 from styledag.manifest import Manifest
@@ -22,6 +24,13 @@ _MOST_BYTES = 2_700_000
 _BYTES_OF_MARKUP = 250
 _LEGEND = "Green: kept. Red and dashed: left out. The first of a family is its centre."
 _SHOWN_BY_CAP = "family_cap"
+
+STRIP_BYTES = 60_000
+
+_CELL_PX, _LABEL_PX = 48, 28
+_ROWS, _COLUMNS = 8, 12
+_QUALITIES = (85, 75, 60, 45, 30, 15)
+_INK, _PAPER = (70, 70, 70), (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -174,3 +183,25 @@ def _heading(family: SheetFamily) -> str:
     capped = len(family.members) - family.kept
     words = f"Family of {len(family.members)} around {centre.title or centre.url}"
     return f"{words}: {family.kept} kept, {capped} capped" if capped else words
+
+
+def family_strip(families: Sequence[Sequence[str]], workspace: Workspace) -> bytes:
+    """Return a JPEG of at most 60 KB: one row a family, its size and its first members.
+
+    Args:
+        families: JPEG blobs' sha256s, family by family, the largest first.
+        workspace: Where thumbnails are kept.
+    """
+    rows = families[:_ROWS]
+    columns = min(_COLUMNS, max(len(row) for row in rows))
+    sheet = Image.new("RGB", (_LABEL_PX + columns * _CELL_PX, len(rows) * _CELL_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for row, members in enumerate(rows):
+        top = row * _CELL_PX
+        draw.text((4, top + _CELL_PX // 2), str(len(members)), fill=_INK, anchor="lm")
+        for column, sha256 in enumerate(members[:columns]):
+            with Image.open(io.BytesIO(thumbnail(sha256, workspace))) as small:
+                cell = small.resize((_CELL_PX - 2, _CELL_PX - 2), Image.Resampling.LANCZOS)
+            sheet.paste(cell, (_LABEL_PX + column * _CELL_PX + 1, top + 1))
+    encoded = (encode_jpeg(sheet, quality=quality) for quality in _QUALITIES)
+    return next(content for content in encoded if len(content) <= STRIP_BYTES)

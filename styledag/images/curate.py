@@ -16,12 +16,11 @@ from styledag.images.embedding import Embedder
 from styledag.images.families import Counts, Family, find_families
 from styledag.images.looks import Look, embed_jpegs, measure_looks, open_jpeg, shape_cells
 from styledag.images.names import find_named
-from styledag.images.neighbours import remembered_neighbours
 from styledag.images.overlaid_text import count_letters
 from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.review import Review
 from styledag.images.settings import CurationSettings
-from styledag.images.similarity import Float32, comparable
+from styledag.images.similarity import Float32, comparable, remembered_neighbours
 from styledag.manifest import Manifest, Rejection, StoredRows, row_schema
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace

@@ -3,11 +3,11 @@
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from styledag.collect.records import Origin
+from styledag.collect.records import RawImage
 from styledag.images.contact_sheet import Section, ShownImage, sheet_page
 from styledag.images.converting.convert import Converted
+from styledag.images.records import JpegImage
 from styledag.images.settings import ImageSettings
 from styledag.images.thumbnails import THUMBNAIL_PX
 from styledag.images.worker_pool import WorkerPool
@@ -18,20 +18,8 @@ _SETTINGS = ImageSettings(size_px=THUMBNAIL_PX, mode="pad", quality=75)
 _LEGEND = "Green: can be decoded. Point at an image to see its address, licence and author."
 
 
-class FoundImage(Protocol):
-    """An image with its bytes in a blob."""
-
-    @property
-    def origin(self) -> Origin:
-        """Where it comes from."""
-
-    @property
-    def sha256(self) -> str:
-        """Its blob."""
-
-
 def write_found_sheet(
-    images: Sequence[FoundImage], facts: Mapping[str, int], blobs: Blobs, path: Path
+    images: Sequence[RawImage | JpegImage], facts: Mapping[str, int], blobs: Blobs, path: Path
 ) -> None:
     """Write a page with a thumbnail of each image, or of :data:`MOST_SHOWN` spread over all.
 
@@ -58,7 +46,7 @@ def write_found_sheet(
     path.write_text(sheet_page(facts, sections, _LEGEND), encoding="utf-8")
 
 
-def _shown(image: FoundImage, converted: Converted) -> ShownImage:
+def _shown(image: RawImage | JpegImage, converted: Converted) -> ShownImage:
     origin = image.origin
     detail = f"licence: {origin.licence}; author: {origin.author or 'unknown'}"
     if not converted.jpeg:

@@ -3,30 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from styledag.collect.records import Origin
 from styledag.collect.written_texts import AlikeNames
+from styledag.images.records import CuratedImage, JpegImage
 
-
-class NamedImage(Protocol):
-    """An image that a person can name."""
-
-    @property
-    def origin(self) -> Origin:
-        """Where it comes from."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the JPEG."""
-
-    @property
-    def raw_sha256(self) -> str:
-        """Of the file as it was found."""
-
-
-Image = TypeVar("Image", bound=NamedImage)
+Image = TypeVar("Image", bound=JpegImage | CuratedImage)
 
 
 def find_named(names: Iterable[str], images: Sequence[Image]) -> dict[str, list[Image]]:

@@ -1,9 +1,13 @@
 """Which images look alike, for any number of images in bounded memory."""
 
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from styledag.store.files import replaced
 
 Float32 = NDArray[np.float32]
 
@@ -18,6 +22,8 @@ _ROUNDING = 1e-4
 _PRUNED_FROM = 64
 """One in so many pairs: where more have to be looked at, it is faster to look at all."""
 _PAIRS_AT_ONCE = 8_192
+_MOST_NEW = 1 / 16
+"""Share of new images above which all are counted: it is as fast."""
 
 
 def comparable(vectors: Float32, *, out: Float32 | None = None) -> Float32:
@@ -119,3 +125,50 @@ def blocks(rows: int, columns: int) -> Iterator[tuple[int, int]]:
     height = max(1, _BLOCK_VALUES // max(1, columns))
     for start in range(0, rows, height):
         yield start, min(start + height, rows)
+
+
+def remembered_neighbours(
+    names: Sequence[str], vectors: Float32, least: float, *, embedder: str, file: Path | None
+) -> NDArray[np.int64]:
+    """Return what :func:`count_neighbours` does, and keep it.
+
+    Args:
+        names: Of the rows, sorted; a name and an embedder decide a vector.
+        vectors: Comparable rows, ``[n, d]``, whose products are exact, so that no count depends on
+            the way it was come by.
+        least: Smallest product that counts.
+        embedder: Version of what made the vectors.
+        file: Where counts are kept, if anywhere; may be removed at any time.
+    """
+    rows, of = np.array(names, dtype=np.bytes_), f"{embedder} {least!r}"
+    before = None if file is None else _read(file, of)
+    if before is None:
+        counts = count_neighbours(vectors, least)
+    else:
+        known, known_counts = before
+        were = frozenset(known.tolist())
+        is_new = np.array([name not in were for name in rows.tolist()], dtype=np.bool_)
+        count = np.count_nonzero(is_new)
+        if len(rows) - count < len(known) or count > _MOST_NEW * len(rows):
+            counts = count_neighbours(vectors, least)
+        else:
+            new = vectors[is_new]
+            counts = count_alike(new, vectors, least)
+            counts[~is_new] += known_counts
+            counts[is_new] = count_alike(vectors, new, least)
+    if file is not None:
+        _write(file, of, rows, counts)
+    return counts
+
+
+def _read(file: Path, of: str) -> tuple[NDArray[np.bytes_], NDArray[np.int64]] | None:
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
+            return (kept["names"], kept["counts"]) if str(kept["of"]) == of else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _write(file: Path, of: str, names: NDArray[np.bytes_], counts: NDArray[np.int64]) -> None:
+    with replaced(file) as partial, partial.open("wb") as opened:
+        np.savez(opened, of=np.array(of), names=names, counts=counts)

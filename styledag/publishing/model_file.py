@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import ModelError
 from styledag.settings import StrictSettings, setting
-from styledag.store.files import storage_errors
+from styledag.store.files import replaced
 
 if TYPE_CHECKING:
     import torch
@@ -88,23 +88,16 @@ def write_model_file(
 
     check_file_name(to)
     header = {"modelspec.sai_model_spec": MODELSPEC_VERSION, **metadata}
-    partial = to.with_name(f"{to.name}.partial")
-    with storage_errors(str(to)):
-        to.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("w+b") as file:
-                # The hash has a fixed length, so the header is written again in its place.
-                file.write(header_bytes(specs, header | {_HASH_KEY: "0" * _HASH_LENGTH}))
-                body = file.tell()
-                for piece in pieces:
-                    file.write(piece.contiguous().flatten().view(torch.uint8).numpy().data)
-                file.seek(body)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                file.seek(0)
-                file.write(header_bytes(specs, header | {_HASH_KEY: f"0x{digest}"}))
-            partial.replace(to)
-        finally:
-            partial.unlink(missing_ok=True)
+    with replaced(to) as partial, partial.open("w+b") as file:
+        # The hash has a fixed length, so the header is written again in its place.
+        file.write(header_bytes(specs, header | {_HASH_KEY: "0" * _HASH_LENGTH}))
+        body = file.tell()
+        for piece in pieces:
+            file.write(piece.contiguous().flatten().view(torch.uint8).numpy().data)
+        file.seek(body)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        file.write(header_bytes(specs, header | {_HASH_KEY: f"0x{digest}"}))
     return digest
 
 

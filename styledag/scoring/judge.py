@@ -8,8 +8,7 @@ import numpy as np
 from styledag.images.similarity import Float32
 from styledag.sampling.index import Pair
 from styledag.scoring.bootstrap import Counts, bootstrap, units_of, weighted_mean
-from styledag.scoring.copying import copying_threshold, nearest
-from styledag.scoring.diversity import diversity
+from styledag.scoring.copying import nearest
 from styledag.scoring.records import (
     DECIMALS,
     BaseScores,
@@ -19,7 +18,6 @@ from styledag.scoring.records import (
     ScoreRow,
     rounded,
 )
-from styledag.scoring.retention import retention, text_retention, text_similarity
 from styledag.scoring.style import (
     Float64,
     Kernel,
@@ -69,7 +67,7 @@ class Judge:
             taken: Whether a classifier takes a sample for the style; of none without one.
         """
         pairs = list(candidate.samples)
-        kept = retention(samples, np.stack([self.base[pair] for pair in pairs]))
+        kept = row_cosines(samples, np.stack([self.base[pair] for pair in pairs]))
         shown, shown_of_base = self._shown(pairs, samples)
         cmmd, style = self._style(pairs, samples)
         return ScoreRow(
@@ -138,8 +136,8 @@ class Judge:
             return Estimate(), None
         told = [pairs[at] for at in read]
         texts = np.stack([self.prompts[prompt] for prompt, _ in told])
-        shown = text_similarity(samples[read], texts)
-        base_shown = text_similarity(np.stack([self.base[pair] for pair in told]), texts)
+        shown = row_cosines(samples[read], texts)
+        base_shown = row_cosines(np.stack([self.base[pair] for pair in told]), texts)
         share = text_retention(float(shown.mean()), float(base_shown.mean()))
         return _mean("text_similarity", told, shown), rounded(share)
 
@@ -172,19 +170,6 @@ class Judge:
         )
 
 
-def threshold_for(heldout: Float32, training: Float32, percentile: float) -> float | None:
-    """Return the similarity above which a sample is a copy; ``None`` if that cannot be said.
-
-    Args:
-        heldout: Unit embeddings of the held-out images; at least 2 are needed.
-        training: Unit embeddings of the training images; at least 1 is needed.
-        percentile: Of the held-out images' distances to training.
-    """
-    if len(heldout) < 2 or not len(training):
-        return None
-    return copying_threshold(heldout, training, percentile)
-
-
 def _mean(field: str, pairs: Sequence[Pair], values: Float64) -> Estimate:
     if not pairs:
         return Estimate()
@@ -200,3 +185,52 @@ def _estimate(
     prompts, seeds = zip(*pairs, strict=True)
     low, high = bootstrap(statistic, prompts, seeds, field)
     return Estimate(rounded(value), rounded(low), rounded(high))
+
+
+def diversity(samples: Float32, prompts: Sequence[str]) -> float | None:
+    """Return the mean cosine distance between two seeds of one prompt, averaged over prompts.
+
+    0 is the same image for every seed.
+
+    Args:
+        samples: Unit embeddings [n, d].
+        prompts: The prompt of each row.
+
+    Returns:
+        The distance, 0 to 2, or ``None`` if no prompt has two seeds.
+    """
+    means = []
+    for prompt in sorted(set(prompts)):
+        own = samples[[each == prompt for each in prompts]].astype(np.float64)
+        count = len(own)
+        if count < 2:
+            continue
+        similarity = own @ own.T
+        between = (similarity.sum() - np.trace(similarity)) / (count * (count - 1))
+        means.append(1 - between)
+    return float(np.mean(means)) if means else None
+
+
+def row_cosines(first: Float32, second: Float32) -> Float64:
+    """Return the cosine of each row of two sets of unit embeddings, -1 to 1, [n].
+
+    Of samples and the base's own of the same prompt and seed it is *retention*. Style moves that as
+    well as subject does, so it falls with style even where the subject survives. Of samples and
+    their prompts it is *text similarity*: CLIPScore (Hessel et al. 2021) without the factor 2.5 and
+    without cutting off at 0.
+
+    Args:
+        first: Unit embeddings [n, d].
+        second: Unit embeddings [n, d], row by row.
+    """
+    cosines: Float64 = (first.astype(np.float64) * second.astype(np.float64)).sum(1)
+    return cosines
+
+
+def text_retention(similarity: float, base_similarity: float) -> float | None:
+    """Return a model's mean text similarity over the base's.
+
+    1 is as much as the base showed. It is ``None`` where the base's mean is not above 0: such a
+    scorer sees nothing of the prompts in the base's images, and a ratio would mean nothing.
+    """
+    return similarity / base_similarity if base_similarity > 0 else None

@@ -113,7 +113,7 @@ class ScoreRow:
         style: :func:`~styledag.scoring.style.style_gain`: share of the base's distance to the
             style that it has covered; higher is nearer.
         retention: Mean likeness to the base's own images
-            (:func:`~styledag.scoring.retention.retention`).
+            (:func:`~styledag.scoring.judge.row_cosines`).
         text_similarity: Mean likeness of image and prompt.
         text_retention: That over the base's.
         copying: Share of samples that are nearer to a training image than honest images are.

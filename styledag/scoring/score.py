@@ -15,10 +15,11 @@ from styledag.images.similarity import Float32
 from styledag.manifest import write_rows
 from styledag.sampling.index import Pair
 from styledag.scoring.classifier import StyleClassifier
+from styledag.scoring.copying import copying_threshold
 from styledag.scoring.discrimination import discrimination_gap, embedding_nearness, least
-from styledag.scoring.embeddings import Scorer, text_embeddings
+from styledag.scoring.embeddings import SampleFiles, Scorer, text_embeddings
 from styledag.scoring.families import families_drawn
-from styledag.scoring.judge import Judge, threshold_for
+from styledag.scoring.judge import Judge
 from styledag.scoring.pareto import RULE, balances, pareto_front, recommended
 from styledag.scoring.records import (
     UNTRAINED,
@@ -30,7 +31,6 @@ from styledag.scoring.records import (
     ScoreRow,
     rounded,
 )
-from styledag.scoring.sample_files import SampleFiles
 from styledag.scoring.settings import ScoreSettings
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
@@ -118,7 +118,9 @@ def score_model(
     if mirrored:
         seen = np.concatenate([seen, embed_jpegs(seen_ids, scorer, workspace, mirrored=True)])
         seen_ids = 2 * seen_ids
-    threshold = threshold_for(heldout, seen, settings.copying_percentile)
+    threshold = None
+    if len(heldout) >= _MIN_HELDOUT and len(seen):
+        threshold = copying_threshold(heldout, seen, settings.copying_percentile)
     prompts = [prompt for prompt, _ in base_samples]
     read = [
         each for each in dict.fromkeys(prompts) if scorer.reads_text and scorer.reads_whole(each)

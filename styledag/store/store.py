@@ -220,11 +220,6 @@ class Store:
             )
         return artifact
 
-    def partitions(self, asset: str, prefix: str) -> list[str]:
-        """Return the current partitions of an asset below ``prefix``, sorted."""
-        names = self.files.names(f"heads/{asset}/{prefix}")
-        return [f"{prefix}/{name.removesuffix('.json')}" for name in names]
-
     def versions(self, asset: str, partition: str) -> list[str]:
         """Return the versions of a partition that the store contains, the first published first."""
         records = {

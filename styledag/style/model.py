@@ -1,5 +1,7 @@
 """The style file as a typed object."""
 
+import json
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import (
@@ -15,6 +17,7 @@ from pydantic import (
 from styledag.captions.settings import CaptionSettings
 from styledag.collect.settings import SourceSettings
 from styledag.dataset.settings import DatasetSettings
+from styledag.errors import TrainingError
 from styledag.images.settings import CurationSettings, ImageSettings
 from styledag.merging.settings import BlendSettings
 from styledag.models.reference import ModelReference
@@ -23,7 +26,6 @@ from styledag.sampling.settings import SampleSettings
 from styledag.scoring.settings import ScoreSettings
 from styledag.style.checks import CheckSettings
 from styledag.style.freshness import RetrainSettings, check_cron
-from styledag.style.lengths import check_lengths
 from styledag.training.recipe import Recipe
 
 STYLE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
@@ -122,3 +124,59 @@ class Style(BaseModel):
                         "such prompt: add it there, or take it out here"
                     )
         return scores
+
+
+def check_lengths(blends: BlendSettings, recipes: Mapping[str, Recipe]) -> None:
+    """Check the lengths of reconstructed averages before anything is trained for them.
+
+    A recipe that keeps no power-function averages has no such blends, and is not looked at. Only
+    shares of the run count, so what the snapshots can give is known without its length. A run
+    that stops early is looked at again when it is blended.
+
+    Raises:
+        ValueError: If no recipe keeps power-function averages, or one that does cannot give a
+            length.
+    """
+    if not blends.lengths:
+        return
+    keeping = {name: each for name, each in recipes.items() if each.ema.mode == "power"}
+    if not keeping:
+        raise ValueError(
+            f"lengths {list(blends.lengths)} are reconstructed from the averages that ema.mode "
+            f"'power' keeps, but no recipe has it ({', '.join(recipes)}): set it in one, or "
+            "remove lengths"
+        )
+    for name, recipe in keeping.items():
+        try:
+            _check_recipe(blends, recipe)
+        except TrainingError as exc:
+            raise ValueError(f"recipe {name!r}: {exc}") from exc
+
+
+def _check_recipe(blends: BlendSettings, recipe: Recipe) -> None:
+    from styledag.training.averaging.posthoc import (
+        gamma_of,
+        power_lengths,
+        require_length,
+        spread_snapshots,
+    )
+
+    epochs = recipe.snapshot_epochs
+    stored = [
+        (epochs[place], gamma_of(length))
+        for place in spread_snapshots(epochs)
+        for length in power_lengths(recipe.ema)
+    ]
+    for length in blends.lengths:
+        require_length(stored, recipe.epochs, length)
+
+
+SCHEMA_FILE = "style.schema.json"
+
+
+def style_schema() -> str:
+    """Return the JSON schema of a style file, as committed beside the style files."""
+    schema = Style.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "styledag style"
+    return json.dumps(schema, indent=2, sort_keys=True) + "\n"

@@ -86,14 +86,15 @@ class Batch:
     def halves(self) -> tuple["Batch", "Batch"]:
         """Return the first samples and the others; of an odd number one more in the first."""
         middle = (len(self) + 1) // 2
-        return self._rows(0, middle), self._rows(middle, len(self))
-
-    def _rows(self, begin: int, end: int) -> "Batch":
-        dropped = self.dropped[(self.dropped >= begin) & (self.dropped < end)] - begin
-        rows = self._with(
-            self.conditioning.select(list(range(begin, end))), lambda each: each[begin:end]
+        in_first = self.dropped < middle
+        return (
+            self._rows(slice(middle), dropped=self.dropped[in_first]),
+            self._rows(slice(middle, len(self)), dropped=self.dropped[~in_first] - middle),
         )
-        return replace(rows, dropped=dropped)
+
+    def _rows(self, rows: slice, *, dropped: Tensor) -> "Batch":
+        selected = self._with(self.conditioning.select(rows), lambda each: each[rows])
+        return replace(selected, dropped=dropped)
 
     def weightless(self) -> "Batch":
         """Return the batch with weights of zero: its samples count for nothing."""

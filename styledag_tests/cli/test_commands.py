@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from styledag.cli.main import cli, main
 from styledag.errors import ModelError, StyleFileError
-from styledag.style.schema import SCHEMA_FILE, style_schema
+from styledag.style.model import SCHEMA_FILE, style_schema
 from styledag_tests.whole.small_project import STYLE, make_project
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from styledag.cli import checks
 from styledag.demo.wiki import DemoWiki, serve_wiki
-from styledag.style.schema import SCHEMA_FILE, style_schema
+from styledag.style.model import SCHEMA_FILE, style_schema
 from styledag_tests.cli.test_commands import call
 from styledag_tests.whole.small_project import CATEGORIES, MODEL, STYLE, make_project
 

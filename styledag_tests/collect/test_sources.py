@@ -1,14 +1,17 @@
-"""A source is a settings class and a function; nothing else has to know it."""
+"""A source is a settings class and a module; nothing else has to know it."""
 
+import sys
 import typing
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from styledag.collect.collect import collect_images
 from styledag.collect.harvest import Harvest
 from styledag.collect.records import Origin
 from styledag.collect.settings import SourceSettings
-from styledag.collect.sources import collector_of, collects
+from styledag.collect.sources import collector_of
 from styledag.collect.stored import stored_image
 from styledag.store.workspace import Workspace
 from styledag_tests.collect.servers import PNG
@@ -26,7 +29,6 @@ class ToySource:
         return f"toy {self.mark}"
 
 
-@collects(ToySource)
 def collect_toy(source: ToySource, workspace: Workspace, *, project: Path) -> Harvest:
     origin = Origin(url=source.mark)
     body = PNG + source.mark.encode()
@@ -34,8 +36,9 @@ def collect_toy(source: ToySource, workspace: Workspace, *, project: Path) -> Ha
 
 
 def test_a_new_source_needs_its_settings_and_its_function_alone(
-    workspace: Workspace, tmp_path: Path
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(sys.modules, "styledag.collect.toy", sys.modules[__name__])
     sources = [ToySource("a"), ToySource("b")]
     manifest = collect_images(sources, workspace, project=tmp_path)  # type: ignore[arg-type]
     assert [row.origin.url for row in manifest.rows] == ["a", "b"]

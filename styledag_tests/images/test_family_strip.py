@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from styledag.images.family_strip import MOST_BYTES, family_strip
+from styledag.images.contact_sheet import STRIP_BYTES, family_strip
 from styledag.images.thumbnails import thumbnail
 from styledag.store.workspace import Workspace
 from styledag_tests.images.images import jpeg_image, noisy, plain
@@ -20,7 +20,7 @@ def test_it_stays_small_whatever_the_images(workspace: Workspace) -> None:
         for at in range(20)
     ]
     content = family_strip([noise] * 20, workspace)
-    assert len(content) <= MOST_BYTES
+    assert len(content) <= STRIP_BYTES
     assert Image.open(io.BytesIO(content)).format == "JPEG"
 
 

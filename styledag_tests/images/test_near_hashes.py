@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from styledag.images.near_hashes import near_hashes
+from styledag.images.copies import near_hashes
 
 
 def hashes(count: int, seed: int) -> np.ndarray:

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from styledag.images import neighbours
-from styledag.images.neighbours import remembered_neighbours
-from styledag.images.similarity import comparable, count_neighbours
+from styledag.images import similarity
+from styledag.images.similarity import comparable, count_neighbours, remembered_neighbours
 
 LEAST = 0.3
 
@@ -60,7 +59,7 @@ def test_few_new_images_are_compared_alone(
     def count_all(_vectors: np.ndarray, _least: float) -> np.ndarray:
         raise AssertionError("counted all")
 
-    monkeypatch.setattr(neighbours, "count_neighbours", count_all)
+    monkeypatch.setattr(similarity, "count_neighbours", count_all)
     found = remembered_neighbours(names(np.arange(100)), vectors, LEAST, embedder="a", file=file)
     np.testing.assert_array_equal(found, expected)
     with pytest.raises(AssertionError, match="counted all"):

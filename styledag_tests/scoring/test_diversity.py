@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
-from styledag.scoring.diversity import diversity
+from styledag.scoring.judge import diversity
 from styledag_tests.scoring.vectors import unit
 
 

@@ -186,17 +186,6 @@ def test_an_old_version_stays_readable(any_store: Store) -> None:
     assert (found.folder / "greeting.txt").read_text() == "hello"
 
 
-def test_parts_of_a_model_are_listed(any_store: Store) -> None:
-    for epoch in ("e002", "e001"):
-        any_store.build(
-            target(asset="checkpoint", partition=f"twemoji.full/{epoch}"), write_greeting
-        )
-    assert any_store.partitions("checkpoint", "twemoji.full") == [
-        "twemoji.full/e001",
-        "twemoji.full/e002",
-    ]
-
-
 def test_two_processes_cannot_build_the_same_target_at_once(store: Store) -> None:
     def meet_another(workspace: Workspace) -> dict[str, int]:
         with pytest.raises(ArtifactBusyError, match="jpeg_images of twemoji"):

@@ -9,7 +9,7 @@ import pytest
 from styledag.errors import StyleFileError
 from styledag.style.load import load_style, style_paths
 from styledag.style.mistakes import PATTERNS
-from styledag.style.schema import style_schema
+from styledag.style.model import style_schema
 
 SOUND = """\
 base: {model: data/starter/stable-diffusion}

@@ -117,7 +117,7 @@ def test_a_swept_weight_is_scored_and_shown_in_its_place_and_not_stored(project:
     store = Catalogue(project).store
     swept = store.require("sweep", MODEL)
     assert not list(swept.folder.rglob("*.safetensors"))
-    assert f"{MODEL}/0.30" not in store.partitions("merged_unet", MODEL)
+    assert store.current("merged_unet", f"{MODEL}/0.30") is None
     rows = read_rows(store.require("scores", MODEL).folder / SCORES, ScoreRow)
     blends = [row for row in rows if row.kind == "blend"]
     assert [row.weight for row in blends] == [0.0, 0.3, 0.5, 1.0]

@@ -4,8 +4,7 @@ All of the model's grids and GIFs are drawn with it. Its parents' versions and t
 its header. A recipe without `decoder` has none.
 """
 
-from styledag.graph.decoder import UNTRAINED, VAE_OF_BASE, base_share_of
-from styledag.graph.drawing import MERGED_VAE
+from styledag.graph.drawing import MERGED_VAE, UNTRAINED, VAE_OF_BASE, decoder_base_share
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.merging import blend
 from styledag.store.artifact import Facts
@@ -28,7 +27,7 @@ def blend_decoder(inputs: Inputs, workspace: Workspace) -> Facts:
         weight,
         workspace.folder,
         parents={"base": base.version, "tuned": tuned.version},
-        base_share=base_share_of(tuned),
+        base_share=decoder_base_share(tuned),
     )
     return {"trained": True, **facts}
 

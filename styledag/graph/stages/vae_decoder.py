@@ -7,8 +7,7 @@ no file, and images are drawn with the base's own.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from styledag.graph.decoder import DECODER_FILE, UNTRAINED, VAE_OF_BASE
-from styledag.graph.drawing import has_decoder
+from styledag.graph.drawing import DECODER_FILE, UNTRAINED, VAE_OF_BASE, has_decoder
 from styledag.graph.snapshots import write_json
 from styledag.graph.stage import Declaration, Inputs, Reads, Settings, Stage
 from styledag.store.artifact import Facts

@@ -2,8 +2,11 @@
 
 import io
 import struct
+import threading
+import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -11,13 +14,16 @@ from PIL import Image, ImageChops, ImageColor, ImageFile, UnidentifiedImageError
 
 from styledag.errors import ImageError
 from styledag.images.containers.exif import ORIENTATION
-from styledag.images.containers.jpeg import has_all_scans
+from styledag.images.containers.gif import gif_parts
+from styledag.images.containers.jp2 import SIGNATURE as JP2_SIGNATURE
+from styledag.images.containers.jp2 import jp2_parts
+from styledag.images.containers.jpeg import has_all_scans, jpeg_parts
 from styledag.images.containers.parts import Parts, Size
-from styledag.images.containers.read import file_parts
+from styledag.images.containers.png import SIGNATURE, png_parts
 from styledag.images.containers.tiff import refuse_preview, with_black_at_zero
+from styledag.images.containers.webp import webp_parts
 from styledag.images.converting.colour import to_srgb
 from styledag.images.converting.formats import formats_for, refusal
-from styledag.images.converting.limits import decoding_limits
 from styledag.images.converting.transparency import composite, scale_key_colour, split_alpha
 
 _DECODER_ERRORS = (
@@ -49,6 +55,7 @@ _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _NO_PIXEL = 128
 _FILLINGS = (b"\x55" * 64, b"\xaa" * 64)
 _SHRUNK_BY_DECODER = frozenset({"JPEG"})
+_PILLOW_GLOBALS = threading.RLock()
 
 ScaleOf = Callable[[Size], float]
 """Returns the share of its width and height at which an image of a size is needed."""
@@ -240,3 +247,42 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _turned(size: Size, orientation: int) -> Size:
     return (size[1], size[0]) if orientation >= 5 else size
+
+
+@contextmanager
+def decoding_limits(max_pixels: int) -> Iterator[list[warnings.WarningMessage]]:
+    """Yield the list into which decoders' warnings go, while larger images raise.
+
+    Pillow's limit and Python's warning filters are the process's own, so decodings take turns
+    and both are as before afterwards.
+
+    Args:
+        max_pixels: Width times height above which a decompression-bomb warning is raised.
+    """
+    with _PILLOW_GLOBALS, warnings.catch_warnings(record=True, action="always") as caught:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            yield caught
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def file_parts(content: bytes) -> Parts | None:
+    """Return the parts of a PNG, JPEG, JPEG 2000, WebP or GIF, and ``None`` for any other format.
+
+    Raises:
+        ImageError: If the format allows what no decoder here reads (``unsupported_mode``).
+    """
+    if content.startswith(SIGNATURE):
+        return png_parts(content)
+    if content.startswith(b"\xff\xd8"):
+        return jpeg_parts(content)
+    if content.startswith(JP2_SIGNATURE):
+        return jp2_parts(content)
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return webp_parts(content)
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return gif_parts(content)
+    return None

@@ -1,36 +1,19 @@
 """What differs between two datasets: images and captions."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from styledag.dataset.read import read_dataset
+from styledag.dataset.read import DatasetRow, read_dataset
 
 _MOST_LINES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetImage:
-    """One image of a dataset, without its bytes.
-
-    Attributes:
-        id: sha256 of the JPEG.
-        url: Where the image comes from; empty if the dataset does not state it.
-        split: ``train`` or ``validation``.
-        text: Caption to train on.
-        variants: Further captions.
-    """
-
-    id: str
-    url: str
-    split: str
-    text: str
-    variants: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class DatasetDiff:
     """What differs between two datasets; every image of either is in one field at the most.
+
+    Rows are without the images' bytes.
 
     Attributes:
         added: Images that only the second dataset contains, from addresses that are new.
@@ -41,11 +24,11 @@ class DatasetDiff:
         unchanged: How many images are equal in both.
     """
 
-    added: tuple[DatasetImage, ...]
-    removed: tuple[DatasetImage, ...]
-    replaced: tuple[tuple[DatasetImage, DatasetImage], ...]
-    recaptioned: tuple[tuple[DatasetImage, DatasetImage], ...]
-    moved: tuple[tuple[DatasetImage, DatasetImage], ...]
+    added: tuple[DatasetRow, ...]
+    removed: tuple[DatasetRow, ...]
+    replaced: tuple[tuple[DatasetRow, DatasetRow], ...]
+    recaptioned: tuple[tuple[DatasetRow, DatasetRow], ...]
+    moved: tuple[tuple[DatasetRow, DatasetRow], ...]
     unchanged: int
 
 
@@ -103,41 +86,32 @@ def diff_text(diff: DatasetDiff, *, most_lines: int = _MOST_LINES) -> str:
     return "\n".join(lines)
 
 
-def _images(folder: Path) -> dict[str, DatasetImage]:
-    return {
-        row.id: DatasetImage(
-            id=row.id,
-            url=row.origin.url,
-            split=row.split,
-            text=row.text,
-            variants=row.variants,
-        )
-        for row in read_dataset(folder)
-    }
+def _images(folder: Path) -> dict[str, DatasetRow]:
+    return {row.id: replace(row, jpeg=b"") for row in read_dataset(folder)}
 
 
 def _replaced(
-    removed: dict[str, DatasetImage], added: dict[str, DatasetImage]
-) -> tuple[tuple[DatasetImage, DatasetImage], ...]:
+    removed: dict[str, DatasetRow], added: dict[str, DatasetRow]
+) -> tuple[tuple[DatasetRow, DatasetRow], ...]:
     """Move pairs of one address from both sets into the result."""
-    by_url = {image.url: id_ for id_, image in sorted(added.items()) if image.url}
+    by_url = {image.origin.url: id_ for id_, image in sorted(added.items()) if image.origin.url}
     pairs = []
     for id_ in sorted(removed):
-        follower = by_url.pop(removed[id_].url, None)
+        follower = by_url.pop(removed[id_].origin.url, None)
         if follower is not None:
             pairs.append((removed.pop(id_), added.pop(follower)))
     return tuple(pairs)
 
 
-def _captions(image: DatasetImage) -> tuple[str, ...]:
+def _captions(image: DatasetRow) -> tuple[str, ...]:
     return (image.text, *image.variants)
 
 
-def _line(image: DatasetImage) -> str:
+def _line(image: DatasetRow) -> str:
     return f"{image.id[:12]}  {_shown(image)}"
 
 
-def _shown(image: DatasetImage) -> str:
+def _shown(image: DatasetRow) -> str:
     """Return the captions; one that is there several times, for its weight, once with the count."""
     counts = Counter(_captions(image))
     return _printable(

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from styledag.bases.base import Base, Objective
 from styledag.bases.compiled import compile_modules
 from styledag.models.compute import Compute
+from styledag.models.side_by_side import SideBySide
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
 from styledag.training.optimising.frozen_base import FrozenBase
 from styledag.training.optimising.optimizers import Optimizer, OptimizerSettings
 from styledag.training.optimising.readback import Readback
-from styledag.training.optimising.side_by_side import SideBySide
 from styledag.training.processes import Processes
 from styledag.training.recipe import Recipe
 from styledag.training.states.state import tensors_below
@@ -137,7 +137,11 @@ class Optimisation:
         return figures
 
     def _halves_are_independent(self) -> bool:
-        """Return whether two passes at the same time on a CPU share nothing but the weights."""
+        """Return whether two passes at the same time on a CPU share nothing but the weights.
+
+        Their gradients are added to each weight's in either order. A sum of two numbers does not
+        depend on it, so the bits are the same each time; one of four would.
+        """
         return (
             self._compute.device.type == "cpu"
             and not self._compute.compile
@@ -156,7 +160,11 @@ class Optimisation:
             return loss.detach()
 
         beside = self._side_by_side
-        return passes(batch) if beside is None else beside.summed(passes, batch)
+        if beside is None or not beside.can_halve(batch):
+            return passes(batch)
+        first, second = batch.halves()
+        losses = beside.both(partial(passes, first), partial(passes, second))
+        return losses[0] + losses[1]
 
     @torch.no_grad()
     def averaged_losses(self, batches: Iterable[tuple[int, Batch]]) -> dict[int, float]:

@@ -35,7 +35,7 @@ def test_every_kind_of_change_is_found(workspace: Workspace, tmp_path: Path) -> 
     assert [image.id for image in diff.removed] == [gone.image.sha256]
     ((old, fresh),) = diff.replaced
     assert (old.id, fresh.id) == (before.image.sha256, after.image.sha256)
-    assert old.url == fresh.url
+    assert old.origin.url == fresh.origin.url
     ((old, fresh),) = diff.recaptioned
     assert old.id == fresh.id == other.image.sha256
     assert fresh.variants == ("a second caption",)
