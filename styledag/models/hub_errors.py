@@ -1,12 +1,25 @@
 """What the Hugging Face Hub's client raises when a model is fetched, as errors with a remedy."""
 
 import errno
+import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from styledag.errors import ModelError
 
+if TYPE_CHECKING:
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
 _TOO_MANY, _SERVER_ERROR = 429, 500
+_MOST_CHARACTERS = 200
+"""How much of an answer is quoted: proxies answer with a page."""
+_REACH = (
+    "check the network, set HTTPS_PROXY if it has a proxy or HF_ENDPOINT to a mirror, or name a "
+    "folder that holds the model"
+)
 
 
 @contextmanager
@@ -35,7 +48,37 @@ def hub_errors(model: str, revision: str | None) -> Iterator[None]:
         ) from exc
 
 
+@contextmanager
+def quiet_retries() -> Iterator[None]:
+    """Keep the Hub's client from logging each of its tries, for a while; not for how long it waits.
+
+    What fails at last is an error, and a bar or a line shows what is fetched.
+    """
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.getMessage().startswith("Rate limited")
+
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    logger.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_shown)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Return whether an error is the Hub's or the network's as a whole, and not a model's."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        status: int = error.response.status_code
+        return status == _TOO_MANY or status >= _SERVER_ERROR
+    return isinstance(error, httpx2.TransportError | json.JSONDecodeError)
+
+
 def _explained(model: str, error: BaseException) -> str:
+    import httpx2
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -44,15 +87,17 @@ def _explained(model: str, error: BaseException) -> str:
         RevisionNotFoundError,
     )
 
-    kind = type(error).__name__
     if constants.HF_HUB_OFFLINE:
         return (
             f"huggingface_hub is in offline mode, and its cache, {constants.HF_HUB_CACHE}, has not "
             "all of it: unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or name a folder that does"
         )
+    if isinstance(error.__cause__, HfHubHTTPError | httpx2.TransportError):
+        error = error.__cause__  # of a file that is not in the cache either
+    kind = type(error).__name__
     match error:
         case GatedRepoError():
-            said = f" ({error.server_message})" if error.server_message else ""
+            said = f" ({_quoted(error)})" if error.server_message else ""
             return (
                 f"its terms must be accepted first: open {constants.ENDPOINT}/{model} and accept "
                 "them, then run `hf auth login` here, or set HF_TOKEN, to a token that may read "
@@ -66,13 +111,67 @@ def _explained(model: str, error: BaseException) -> str:
         case RevisionNotFoundError():
             return "it has no such revision: name a branch, a tag or a commit"
         case HfHubHTTPError():
-            status = error.response.status_code
-            passes = status == _TOO_MANY or status >= _SERVER_ERROR
-            advice = "try again later" if passes else "check its name, its files and the token"
-            return f"HTTP {status} ({error.server_message or kind}): {advice}"
+            return _refused(error)
+        case json.JSONDecodeError():
+            return (
+                f"{constants.ENDPOINT} cannot be reached (something else than a Hub answers, such "
+                f"as a login page of the network): {_REACH}"
+            )
+        case httpx2.TransportError():
+            why = f"{kind}: {error}" if str(error) else kind
+            return f"{_asked(error)} cannot be reached ({why[:_MOST_CHARACTERS]}): {_REACH}"
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return (
                 f"no space is left in its cache, {constants.HF_HUB_CACHE}: free some, or set "
                 "HF_HOME to a folder with more"
             )
     return f"{kind}: check the network and its name, or name a folder that holds it"
+
+
+def _refused(error: "HfHubHTTPError") -> str:
+    """Return what a status means, and what helps."""
+    from huggingface_hub import constants
+
+    from styledag.retry_after import retry_after_s
+
+    status, headers = error.response.status_code, error.response.headers
+    wait_s = retry_after_s(headers.get("Retry-After"), date=headers.get("Date"))
+    later = "try again later" if wait_s is None else f"try again in {wait_s:.0f} s"
+    match status:
+        case 401:
+            advice = "log in anew (`hf auth login`), or set HF_TOKEN to a token that is valid"
+        case 403:
+            advice = (
+                "check the token's rights (`hf auth login` or HF_TOKEN), and whether a proxy or "
+                "filter of the network refuses it"
+            )
+        case 404:
+            advice = (
+                f"check the model's name and files, and that {constants.ENDPOINT} (HF_ENDPOINT) is "
+                "a Hub"
+            )
+        case 429:
+            advice = f"{later}, or log in (`hf auth login` or HF_TOKEN), which permits more"
+        case _ if status >= _SERVER_ERROR:
+            advice = f"{later}, set HF_ENDPOINT to a mirror, or name a folder that holds the model"
+        case _:
+            advice = "check its name, its files and the token"
+    return f"HTTP {status} ({_quoted(error)}): {advice}"
+
+
+def _quoted(error: "HfHubHTTPError") -> str:
+    """Return the words of an answer in one line, without those of a web page."""
+    words = " ".join((error.server_message or "").split())
+    said = error.response.reason_phrase if not words or "<" in words else words
+    return str(said)[:_MOST_CHARACTERS]
+
+
+def _asked(error: "httpx2.TransportError") -> str:
+    """Return the origin that was asked: files come from other hosts than their list."""
+    from huggingface_hub import constants
+
+    try:
+        url = error.request.url
+    except RuntimeError:  # not known
+        return str(constants.ENDPOINT)
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
