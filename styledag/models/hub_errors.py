@@ -4,13 +4,12 @@ import errno
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Literal
 
 from styledag.errors import ModelError
 
 if TYPE_CHECKING:
-    import httpx2
     from huggingface_hub.errors import HfHubHTTPError
 
 _TOO_MANY, _SERVER_ERROR = 429, 500
@@ -18,21 +17,25 @@ _MOST_CHARACTERS = 200
 """How much of an answer is quoted: proxies answer with a page."""
 _REACH = (
     "check the network, set HTTPS_PROXY if it has a proxy or HF_ENDPOINT to a mirror, or name a "
-    "folder that holds the model"
+    "folder that holds it"
 )
 
 
 @contextmanager
-def hub_errors(model: str, revision: str | None) -> Iterator[None]:
-    """Turn what the Hub's client raises into an error that names the model.
+def hub_errors(
+    repo: str, revision: str | None, kind: Literal["model", "dataset"] = "model"
+) -> Iterator[None]:
+    """Turn what the Hub's client raises into an error that names the model or dataset.
 
     Args:
-        model: The model's id.
+        repo: Its id.
         revision: Its revision.
+        kind: What it is.
 
     Raises:
         ModelError: In place of any of it.
     """
+    import httpx2
     from huggingface_hub.errors import CorruptedCacheException, HTTPError, XetDownloadError
 
     try:
@@ -41,10 +44,12 @@ def hub_errors(model: str, revision: str | None) -> Iterator[None]:
     except (
         *(HTTPError, OSError, ValueError, RuntimeError),
         *(CorruptedCacheException, XetDownloadError),
+        *(httpx2.InvalidURL, ImportError),  # of a proxy
     ) as exc:
+        path = f"{kind}s/{repo}" if kind == "dataset" else repo
         raise ModelError(
-            f"model {model!r} at revision {revision!r} cannot be had from the Hugging Face Hub: "
-            f"{_explained(model, exc)}"
+            f"{kind} {repo!r} at revision {revision!r} cannot be had from the Hugging Face Hub: "
+            f"{_explained(kind, path, exc)}"
         ) from exc
 
 
@@ -77,7 +82,7 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, httpx2.TransportError | json.JSONDecodeError)
 
 
-def _explained(model: str, error: BaseException) -> str:
+def _explained(what: str, path: str, error: BaseException) -> str:
     import httpx2
     from huggingface_hub import constants
     from huggingface_hub.errors import (
@@ -94,38 +99,35 @@ def _explained(model: str, error: BaseException) -> str:
         )
     if isinstance(error.__cause__, HfHubHTTPError | httpx2.TransportError):
         error = error.__cause__  # of a file that is not in the cache either
-    kind = type(error).__name__
+    words = " ".join(str(error).split())[:_MOST_CHARACTERS]
+    why = f"{type(error).__name__}: {words}" if words else type(error).__name__
     match error:
         case GatedRepoError():
             said = f" ({_quoted(error)})" if error.server_message else ""
             return (
-                f"its terms must be accepted first: open {constants.ENDPOINT}/{model} and accept "
+                f"its terms must be accepted first: open {constants.ENDPOINT}/{path} and accept "
                 "them, then run `hf auth login` here, or set HF_TOKEN, to a token that may read "
                 f"public gated repositories{said}"
             )
         case RepositoryNotFoundError():
             return (
-                "there is no such model, or it is private: check its name, and the token (`hf auth "
-                "login` or HF_TOKEN)"
+                f"there is no such {what}, or it is private: check its name, and the token (`hf "
+                "auth login` or HF_TOKEN)"
             )
         case RevisionNotFoundError():
             return "it has no such revision: name a branch, a tag or a commit"
         case HfHubHTTPError():
             return _refused(error)
-        case json.JSONDecodeError():
-            return (
-                f"{constants.ENDPOINT} cannot be reached (something else than a Hub answers, such "
-                f"as a login page of the network): {_REACH}"
-            )
-        case httpx2.TransportError():
-            why = f"{kind}: {error}" if str(error) else kind
-            return f"{_asked(error)} cannot be reached ({why[:_MOST_CHARACTERS]}): {_REACH}"
+        case httpx2.TransportError() | json.JSONDecodeError():
+            return _unreachable(error, why)
+        case httpx2.InvalidURL() | ImportError():
+            return f"an address cannot be used ({why}): correct HTTPS_PROXY, ALL_PROXY, HF_ENDPOINT"
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return (
                 f"no space is left in its cache, {constants.HF_HUB_CACHE}: free some, or set "
                 "HF_HOME to a folder with more"
             )
-    return f"{kind}: check the network and its name, or name a folder that holds it"
+    return f"{why}: check the network, its name and the token (HF_TOKEN), or name a folder instead"
 
 
 def _refused(error: "HfHubHTTPError") -> str:
@@ -147,13 +149,12 @@ def _refused(error: "HfHubHTTPError") -> str:
             )
         case 404:
             advice = (
-                f"check the model's name and files, and that {constants.ENDPOINT} (HF_ENDPOINT) is "
-                "a Hub"
+                f"check its name and files, and that {constants.ENDPOINT} (HF_ENDPOINT) is a Hub"
             )
         case 429:
             advice = f"{later}, or log in (`hf auth login` or HF_TOKEN), which permits more"
         case _ if status >= _SERVER_ERROR:
-            advice = f"{later}, set HF_ENDPOINT to a mirror, or name a folder that holds the model"
+            advice = f"{later}, set HF_ENDPOINT to a mirror, or name a folder that holds it"
         case _:
             advice = "check its name, its files and the token"
     return f"HTTP {status} ({_quoted(error)}): {advice}"
@@ -166,12 +167,16 @@ def _quoted(error: "HfHubHTTPError") -> str:
     return str(said)[:_MOST_CHARACTERS]
 
 
-def _asked(error: "httpx2.TransportError") -> str:
-    """Return the origin that was asked: files come from other hosts than their list."""
+def _unreachable(error: BaseException, why: str) -> str:
+    """Return which host cannot be reached: files come from others than their list."""
     from huggingface_hub import constants
 
-    try:
-        url = error.request.url
-    except RuntimeError:  # not known
-        return str(constants.ENDPOINT)
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+    origin, trust = constants.ENDPOINT, ""
+    if isinstance(error, json.JSONDecodeError):
+        why = "something else than a Hub answers, such as a login page of the network"
+    if "CERTIFICATE" in why:
+        trust = "set SSL_CERT_FILE to the certificates of the network, "
+    with suppress(AttributeError, RuntimeError):  # without a request, or an unknown one
+        url = error.request.url  # type: ignore[attr-defined]
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}" if url.host else origin
+    return f"{origin} cannot be reached ({why}): {trust}{_REACH}"

@@ -163,15 +163,19 @@ def resolve_model(
             cannot be read; the message includes the remedy.
     """
     folder = _local_folder(reference, project)
-    listing = hub_listing(reference, fetch=fetch) if folder is None else Listing.of_folder(folder)
+    listing = (
+        hub_listing(*_on_hub(reference), fetch=fetch)
+        if folder is None
+        else Listing.of_folder(folder)
+    )
     replaced = _replaced_part(reference, listing)
     files = files_read(listing, parts, variant=reference.variant, without=replaced)
     if not files:
         raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")
     if folder is None and not fetch:
-        folder = cached_folder(reference, files)
+        folder = cached_folder(*_on_hub(reference), files)
     descriptions = _descriptions(listing)
-    folder = folder or hub_folder(reference, [*files, *descriptions])
+    folder = folder or hub_folder(*_on_hub(reference), [*files, *descriptions])
     paths = {plain_name: folder / name for name, plain_name in files.items()}
     is_linked = reference.variant is not None
     if replaced is not None and f"{replaced}/{CONFIG_FILE}" in paths:
@@ -204,8 +208,10 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
 
     folder = _local_folder(reference, project)
     if folder is None:
-        names = filter_repo_objects(hub_listing(reference).names, allow_patterns=_CONFIGURATIONS)
-        folder = hub_folder(reference, list(names))
+        names = filter_repo_objects(
+            hub_listing(*_on_hub(reference)).names, allow_patterns=_CONFIGURATIONS
+        )
+        folder = hub_folder(*_on_hub(reference), list(names))
     return folder
 
 
@@ -218,8 +224,8 @@ def index_folder(reference: ModelReference, *, project: Path, fetch: bool = True
     """
     folder = _local_folder(reference, project)
     if folder is None and not fetch:
-        folder = cached_folder(reference, [PIPELINE_FILE])
-    return folder or hub_file(reference, PIPELINE_FILE).parent
+        folder = cached_folder(*_on_hub(reference), [PIPELINE_FILE])
+    return folder or hub_file(*_on_hub(reference), PIPELINE_FILE).parent
 
 
 def denoiser_version(path: Path, items: Items) -> str:
@@ -247,15 +253,17 @@ def check_model(
         ModelError: One line for each fault, with the file or tensor and what to do.
     """
     folder = _local_folder(reference, project)
-    listing = hub_listing(reference) if folder is None else Listing.of_folder(folder)
+    listing = hub_listing(*_on_hub(reference)) if folder is None else Listing.of_folder(folder)
     replaced = _replaced_part(reference, listing)
     if replaced is not None:
         config = f"{replaced}/{CONFIG_FILE}"
-        path = hub_file(reference, config) if folder is None else folder / config
+        path = hub_file(*_on_hub(reference), config) if folder is None else folder / config
         denoiser = project / str(reference.denoiser)
         check_denoiser(denoiser, path.parent)
         if _SCHEDULER in listing.names:
-            path = hub_file(reference, _SCHEDULER) if folder is None else folder / _SCHEDULER
+            path = (
+                hub_file(*_on_hub(reference), _SCHEDULER) if folder is None else folder / _SCHEDULER
+            )
             check_denoiser_training(denoiser, path)
     if folder is not None:
         check_weights(folder, parts, variant=reference.variant, values=values, without=replaced)
@@ -295,6 +303,16 @@ def _local_folder(reference: ModelReference, project: Path) -> Path | None:
     if is_file:
         return single_file_folder(path, config=reference.config, project=project)
     return path if path.exists() else None
+
+
+def _on_hub(reference: ModelReference) -> tuple[str, str]:
+    """Return the id and revision of a model that is no folder or file."""
+    if reference.revision is None or reference.model.count("/") != 1:
+        raise ModelError(
+            f"model {reference.model!r} is no folder or file of the project; name an existing one "
+            "(data/starter comes with styledag's repository), or a Hub id with its revision"
+        )
+    return reference.model, reference.revision
 
 
 def _digest(path: Path, items: Items) -> str:

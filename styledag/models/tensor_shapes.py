@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from styledag.errors import ModelError
-from styledag.models.hub import hub_names
+from styledag.models.hub import ask_hub
 from styledag.models.hub_errors import hub_errors, quiet_retries
 from styledag.models.reference import ModelReference
 
@@ -22,7 +22,7 @@ def tensor_shapes(
         from huggingface_hub import HfApi
         from huggingface_hub.errors import SafetensorsParsingError
 
-        hub_names(reference.model, str(reference.revision))
+        ask_hub(reference.model, reference.revision)
         with hub_errors(reference.model, reference.revision), quiet_retries():
             try:
                 found = HfApi().parse_safetensors_file_metadata(

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session
 
-from styledag.errors import ModelError
+from styledag.collect.dataset import collect_dataset
+from styledag.collect.settings import DatasetSource
+from styledag.errors import ModelError, SourceError
 from styledag.loopback import served
 from styledag.models import hub
 from styledag.models.hub_bars import HubBars
 from styledag.models.reference import ModelReference, configuration_folder, resolve_model
 from styledag.store.store import Store
+from styledag.store.workspace import Workspace
 from styledag_tests.models.hub import COMMIT, REPOSITORY, running_hub
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights"}
@@ -25,7 +28,7 @@ PAGE = b"<html><head><title>Access denied</title></head><body>by the proxy</body
 
 @pytest.fixture(autouse=True)
 def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "_names", {})
+    monkeypatch.setattr(hub, "_answers", {})
     monkeypatch.setattr(hub, "_outages", {})
     for name in ("HF_HUB_CACHE", "HF_ASSETS_CACHE"):
         monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(tmp_path / name))
@@ -71,7 +74,7 @@ def answering(
         (200, {}, "cannot be reached (something else than a Hub answers, such as a login page"),
         (401, {}, "HTTP 401 (Unauthorized): log in anew (`hf auth login`)"),
         (403, {}, "HTTP 403 (Forbidden): check the token's rights"),
-        (404, {}, "HTTP 404 (Not Found): check the model's name and files, and that http://127"),
+        (404, {}, "HTTP 404 (Not Found): check its name and files, and that http://127"),
         (404, {"X-Error-Code": "RepoNotFound"}, "there is no such model, or it is private"),
         (403, {"X-Error-Code": "GatedRepo"}, "its terms must be accepted first"),
         (429, {"Retry-After": "250"}, "HTTP 429 (Too Many Requests): try again in 250 s, or"),
@@ -144,12 +147,48 @@ def test_what_is_in_the_cache_needs_no_hub(
             monkeypatch.setenv("HTTPS_PROXY", url)
             point_at(monkeypatch, "https://hub.invalid")
             close_session()
-        hub._names.clear()
+        hub._answers.clear()
         assert resolve_model(reference, project=tmp_path, items=store.items) == made
         assert configuration_folder(reference, project=tmp_path) == made.folder
     monkeypatch.undo()
     close_session()
     assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "HTTPS_PROXY",
+            "socks5://127.0.0.1:1080",
+            r"an address cannot be used \(ImportError: .*socks",
+        ),
+        ("HTTPS_PROXY", "http://proxy:port", r"an address cannot be used \(InvalidURL: .*port"),
+        ("HF_TOKEN", "hf_\u00e4", r"UnicodeEncodeError: .* the token \(HF_TOKEN\)"),
+    ],
+)
+def test_an_environment_that_no_request_can_be_made_with_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    point_at(monkeypatch, "https://hub.invalid")
+    monkeypatch.setenv(name, value)
+    close_session()
+    with pytest.raises(ModelError, match=said):
+        configuration_folder(ModelReference(model="a/b", revision="main"), project=tmp_path)
+    monkeypatch.undo()
+    close_session()
+
+
+def test_a_dataset_out_of_reach_is_reported_as_soon(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, tmp_path: Path
+) -> None:
+    """Its library waits for an answer without a limit."""
+    source = DatasetSource(type="dataset", path="a/b", revision="main")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        point_at(monkeypatch, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        sentence = r"dataset 'a/b' at revision 'main' .*ReadTimeout.*; with HF_HUB_OFFLINE=1, what"
+        with pytest.raises(SourceError, match=sentence):
+            collect_dataset(source, workspace, project=tmp_path)
 
 
 def test_a_download_without_a_terminal_is_reported_in_lines(
