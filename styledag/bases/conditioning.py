@@ -25,8 +25,11 @@ class Conditioning:
     def __getitem__(self, name: str) -> "Tensor":
         return self.tensors[name]
 
-    def select(self, rows: "Tensor | list[int]") -> "Conditioning":
-        """Return a copy of some rows, in that order; a row may come several times."""
+    def select(self, rows: "Tensor | list[int] | slice") -> "Conditioning":
+        """Return some rows, in that order; a row may come several times.
+
+        They are copies, but those of a slice.
+        """
         return Conditioning({name: each[rows] for name, each in self.tensors.items()})
 
     def to(

@@ -1,6 +1,7 @@
 """Passes through a base's denoisers, compiled where there are so many that it pays."""
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -15,6 +16,7 @@ from styledag.bases.compiled import (
     room_for_graphs,
 )
 from styledag.bases.conditioning import Conditioning
+from styledag.models.side_by_side import SideBySide
 
 if TYPE_CHECKING:
     from styledag.models.compute import Compute
@@ -39,6 +41,7 @@ class Passes:
         self._compute = compute
         self._done: Counter[PassShape] = Counter()
         self._compiled: WeakSet[nn.Module] = WeakSet()
+        self._side_by_side = SideBySide() if compute.device.type == "cpu" else None
 
     def are_compiled(self, shape: PassShape, planned: int) -> bool:
         """Return whether passes of a shape are to be compiled.
@@ -82,7 +85,7 @@ class Passes:
         batch, channels, height, width = latents.shape
         self._done[batch, channels, height, width] += 1
         if not compiled and denoiser not in self._compiled:
-            return self._base.predict(denoiser, latents, timesteps, conditioning)
+            return self._uncompiled(denoiser, latents, timesteps, conditioning)
         if not compiled:
             with torch.compiler.set_stance("force_eager"):
                 return self._base.predict(denoiser, latents, timesteps, conditioning)
@@ -94,6 +97,21 @@ class Passes:
                 return self._base.predict(denoiser, latents, timesteps, conditioning)
         except torch._dynamo.exc.BackendCompilerFailed as exc:
             raise compiler_error(exc) from exc
+
+    def _uncompiled(
+        self, denoiser: Any, latents: Tensor, timesteps: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        beside = self._side_by_side
+        if beside is None or not beside.can_halve(latents):
+            return self._base.predict(denoiser, latents, timesteps, conditioning)
+
+        def predict(rows: slice) -> Tensor:
+            own = timesteps[rows] if timesteps.dim() else timesteps
+            return self._base.predict(denoiser, latents[rows], own, conditioning.select(rows))
+
+        middle = len(latents) // 2
+        halves = (slice(middle), slice(middle, len(latents)))
+        return torch.cat(beside.both(*(partial(predict, each) for each in halves)))
 
     def _flops(self, shape: PassShape) -> int:
         """Return the FLOPs of one pass."""

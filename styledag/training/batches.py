@@ -83,6 +83,19 @@ class Batch:
         changed = {name: change(getattr(self, name)) for name in names}
         return Batch(**changed, conditioning=conditioning)
 
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """Return the first samples and the others; of an odd number one more in the first."""
+        middle = (len(self) + 1) // 2
+        in_first = self.dropped < middle
+        return (
+            self._rows(slice(middle), dropped=self.dropped[in_first]),
+            self._rows(slice(middle, len(self)), dropped=self.dropped[~in_first] - middle),
+        )
+
+    def _rows(self, rows: slice, *, dropped: Tensor) -> "Batch":
+        selected = self._with(self.conditioning.select(rows), lambda each: each[rows])
+        return replace(selected, dropped=dropped)
+
     def weightless(self) -> "Batch":
         """Return the batch with weights of zero: its samples count for nothing."""
         return replace(self, weights=torch.zeros_like(self.weights))

@@ -280,3 +280,24 @@ def test_what_cannot_be_compiled_runs_as_it_is_unless_it_was_asked_for(
     drawn = draw(sampler_of(base, UNDECIDED), fresh())
     expected = draw(sampler_of(base, PLAIN), fresh())
     assert [each.png for each in drawn] == [each.png for each in expected]
+
+
+@pytest.mark.parametrize("timesteps", [torch.tensor(5), torch.tensor([5, 300, 999])])
+def test_halves_of_a_batch_on_a_cpu_predict_as_the_whole(
+    base: Path, timesteps: torch.Tensor
+) -> None:
+    parts = FrozenParts(base, PLAIN)
+    latents = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(0))
+    conditioning = parts.conditioning(["a", "b", "c"])
+    predictions, batches = [], []
+    denoiser = parts.denoiser()
+    denoiser.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            predictions.append(
+                parts.passes.predict(denoiser, latents, timesteps, conditioning, compiled=False)
+            )
+    assert batches[0] == 3
+    assert sorted(batches[1:]) == [1, 2]
+    torch.testing.assert_close(*predictions, atol=1e-5, rtol=1e-4)

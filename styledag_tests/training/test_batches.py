@@ -7,6 +7,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from styledag.bases.conditioning import Conditioning
 from styledag.bases.diffusion_objective import DiffusionObjective
 from styledag.bases.latents import Moments
 from styledag.bases.texts.clip import STATES
@@ -65,6 +66,22 @@ def test_a_copy_of_memory_that_may_be_freed_waits(encode: Encode) -> None:
         batch.to(torch.device("meta"))
     assert len(copies.waits) == 6
     assert all(copies.waits)
+
+
+def test_halves_have_each_sample_once_and_know_whose_caption_is_dropped(encode: Encode) -> None:
+    encoded = encode(5)
+    recipe = Recipe(batch_size=5, caption_dropout=0.5, seed=7)
+    batch = Batches(encoded, recipe, OBJECTIVE).training_batch(encoded.train, 1)
+    first, second = batch.halves()
+    assert [len(first), len(second)] == [3, 2]
+    assert 0 < len(batch.dropped) < 5
+    dropped = torch.cat([first.dropped, 3 + second.dropped])
+    joined = {
+        name: torch.cat([getattr(first, name), getattr(second, name)])
+        for name in ("latents", "noise", "timesteps", "weights")
+    }
+    conditioning = Conditioning.concatenated([first.conditioning, second.conditioning])
+    assert same(Batch(**joined, conditioning=conditioning, dropped=dropped), batch)
 
 
 def test_skipping_gives_the_rest_of_the_epoch(encode: Encode) -> None:

@@ -66,9 +66,10 @@ def train(
     compute: Any = None,
     inputs: Any = None,
     kept: Any = None,
+    threads: int = 1,
     **recipe: Any,
 ) -> Any:
-    """Train with :data:`RECIPE` changed by ``recipe``, on one thread."""
+    """Train with :data:`RECIPE` changed by ``recipe``, on one thread unless told otherwise."""
     import torch
 
     from styledag.models.compute import Compute
@@ -76,7 +77,7 @@ def train(
     from styledag.training.recipe import Recipe
     from styledag.training.train import train_unet
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     return train_unet(
         encoded,
         base,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from styledag.bases.base import Base, Objective
 from styledag.bases.compiled import compile_modules
 from styledag.models.compute import Compute
+from styledag.models.side_by_side import SideBySide
 from styledag.training.averaging.ema import Ema
 from styledag.training.batches import Batch
 from styledag.training.optimising.frozen_base import FrozenBase
@@ -106,6 +107,7 @@ class Optimisation:
         )
         self._model = processes.wrapped(self.unet)
         self._frozen = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
+        self._side_by_side = SideBySide() if self._halves_are_independent() else None
 
     def step(
         self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float
@@ -122,14 +124,10 @@ class Optimisation:
         """
         total = torch.zeros((), device=self._compute.device)
         for number in range(microsteps):
-            loss = None
             is_last = number == microsteps - 1
             alone = nullcontext() if is_last else self._processes.unsynchronised(self._model)
             with alone:
-                loss = self._losses(self._model, next(batches)).sum() / samples
-                # Gradients are averaged over processes, where a sum is wanted.
-                torch.autograd.backward(loss * self._processes.size)
-            total += loss.detach()
+                total += self._passes(next(batches), samples)
         grad_norm = self._optimizer.step(
             learning_rate, step=self.ema.step, max_grad_norm=self._recipe.max_grad_norm
         )
@@ -137,6 +135,36 @@ class Optimisation:
         self.ema.update()
         self._optimizer.zero_grad()
         return figures
+
+    def _halves_are_independent(self) -> bool:
+        """Return whether two passes at the same time on a CPU share nothing but the weights.
+
+        Their gradients are added to each weight's in either order. A sum of two numbers does not
+        depend on it, so the bits are the same each time; one of four would.
+        """
+        return (
+            self._compute.device.type == "cpu"
+            and not self._compute.compile
+            and self._processes.size == 1
+            and self._recipe.gradient_accumulation == 1
+            and self._recipe.base_bits is None
+        )
+
+    def _passes(self, batch: Batch, samples: int) -> Tensor:
+        """Add a microstep's gradients to those of the weights, and return its loss."""
+
+        def passes(batch: Batch) -> Tensor:
+            loss = self._losses(self._model, batch).sum() / samples
+            # Gradients are averaged over processes, where a sum is wanted.
+            torch.autograd.backward(loss * self._processes.size)
+            return loss.detach()
+
+        beside = self._side_by_side
+        if beside is None or not beside.can_halve(batch):
+            return passes(batch)
+        first, second = batch.halves()
+        losses = beside.both(partial(passes, first), partial(passes, second))
+        return losses[0] + losses[1]
 
     @torch.no_grad()
     def averaged_losses(self, batches: Iterable[tuple[int, Batch]]) -> dict[int, float]:
