@@ -21,7 +21,7 @@ from benchmarks.study.measure import Judges, Measure, mean_of
 from benchmarks.study.report import as_json, as_markdown, put_between_marks
 from benchmarks.study.scale import COMPLETE, QUICK
 from benchmarks.study.study import Study
-from styledag.cli.bars import BarsProgress
+from styledag.cli.bars import shown_progress
 from styledag.models.compute import ComputeSettings, resolve_compute
 from styledag.sampling.marking import XMP
 from styledag.store.store import Store
@@ -117,7 +117,7 @@ def main() -> None:
         starter=arguments.starter,
         scale=QUICK if arguments.quick else COMPLETE,
         compute=resolve_compute(ComputeSettings(device=arguments.device, dtype=arguments.dtype)),
-        progress=BarsProgress(Console(stderr=True)),
+        progress=shown_progress(Console(stderr=True)),
     )
     out = arguments.docs or arguments.work / ("quick" if arguments.quick else "complete")
     figures = measured(study, experiments, tuple(arguments.run_seeds), out)

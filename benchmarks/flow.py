@@ -19,7 +19,7 @@ import torch
 import yaml
 from rich.console import Console
 
-from styledag.cli.bars import BarsProgress
+from styledag.cli.bars import shown_progress
 from styledag.defs.code_location import build_definitions
 from styledag.defs.opened_history import open_history
 from styledag.defs.runs import run_step, steps_of
@@ -33,6 +33,7 @@ from styledag.graph.stages.scores import blend_candidates, judged_by
 from styledag.images.encode import encode_jpeg
 from styledag.manifest import read_rows
 from styledag.models.compute import Compute, ComputeSettings, resolve_compute
+from styledag.progress import Progress
 from styledag.project import Project
 from styledag.scoring.base_remembered import base_remembered
 from styledag.scoring.bootstrap import Counts, bootstrap
@@ -152,7 +153,7 @@ def drawings(store: Store, packages: Path) -> list[EncodeSample]:
     return list({each.id: each for each in samples}.values())
 
 
-def make_base(work: Path, compute: Compute, progress: BarsProgress) -> Path:
+def make_base(work: Path, compute: Compute, progress: Progress) -> Path:
     """Return the trained base's folder, making what is not there."""
     untrained = work / "untrained"
     if not untrained.is_dir():
@@ -233,7 +234,7 @@ def run(project: Project, compute: ComputeSettings) -> dict[str, ScoreRow]:
     """Bring the style up to date, and return each recipe's row of scores at weight 1."""
     console = Console(stderr=True)
     definitions = build_definitions(
-        project, progress_of=lambda _: BarsProgress(console), compute=compute
+        project, progress_of=lambda _, subject: shown_progress(console, subject), compute=compute
     )
     with shared_wiki(), open_history(project.root) as instance:
         for step in steps_of(Catalogue(project), STYLE):
@@ -324,7 +325,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     settings = ComputeSettings(device=arguments.device)
     compute = resolve_compute(settings)
-    base = make_base(work, compute, BarsProgress(Console(stderr=True)))
+    base = make_base(work, compute, shown_progress(Console(stderr=True)))
     project = write_project(work / "project", base)
     rows = run(project, settings)
     table = as_markdown(rows, differences(Catalogue(project), compute))

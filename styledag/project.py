@@ -12,7 +12,8 @@ from styledag.style.load import SUFFIX, check_style_name, load_style, style_path
 from styledag.style.model import Style
 
 MARK = "dagster.yaml"
-_FILES = {MARK: MARK, "workspace.yaml": "workspace.yaml", "gitignore": "data/.gitignore"}
+_WORKSPACE = "workspace.yaml"
+_FILES = {MARK: MARK, _WORKSPACE: _WORKSPACE, "gitignore": "data/.gitignore"}
 """What a new project begins with: files of the package, and their names in the project."""
 
 
@@ -80,6 +81,21 @@ class Project:
         except OSError as exc:
             raise StyledagError(f"{root} cannot become a project: {exc.strerror}") from exc
         return project
+
+    @property
+    def workspace(self) -> Path:
+        """File that names the project's code location to Dagster.
+
+        Raises:
+            StyledagError: If it is missing.
+        """
+        path = self.root / _WORKSPACE
+        if not path.is_file():
+            raise StyledagError(
+                f"{path} is missing: `styledag init FOLDER` writes one into a new folder; copy it "
+                "from there"
+            )
+        return path
 
     @property
     def styles_folder(self) -> Path:

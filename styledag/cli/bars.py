@@ -1,14 +1,15 @@
-"""Progress as bars on a terminal, and as one line a stage where there is none."""
+"""Progress as bars on a terminal, and as lines now and then where there is none."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from styledag.progress import Advance
+from styledag.progress import Advance, LineProgress, Progress, shown_time
 
 _SHOWN_EVERY_S = 0.05
 """An item that costs microseconds should not cost as much again to show."""
@@ -18,7 +19,7 @@ class BarsProgress:
     """Shows every task as a bar that vanishes when it is done.
 
     Args:
-        console: Where to; without a terminal nothing moves, and only the end is said.
+        console: A terminal.
     """
 
     def __init__(self, console: Console) -> None:
@@ -26,7 +27,7 @@ class BarsProgress:
 
     @contextmanager
     def task(self, description: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
-        """Show one task while it runs, and say how long it took."""
+        """Show one task while it runs, and print how long it took."""
         started_at = time.monotonic()
         finished = not_shown = 0
         shown_at = started_at
@@ -38,7 +39,6 @@ class BarsProgress:
             TextColumn("{task.fields[figures]}"),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
         )
         with bars:
             bar = bars.add_task(description, total=total, completed=done, figures="")
@@ -55,5 +55,17 @@ class BarsProgress:
 
             yield advance
         if finished:
-            elapsed_s = time.monotonic() - started_at
-            self._console.print(f"  [dim]{description}: {finished} in {elapsed_s:.1f} s[/dim]")
+            took = shown_time(time.monotonic() - started_at)
+            self._console.print(f"  [dim]{escape(description)}: {finished} in {took}[/dim]")
+
+
+def shown_progress(console: Console, subject: str = "") -> Progress:
+    """Return progress as bars on a terminal, else as lines, which a log or a pipe can keep.
+
+    Args:
+        console: Where to.
+        subject: What the lines name, such as ``ema_unet twemoji.full``; may be empty.
+    """
+    if console.is_interactive:
+        return BarsProgress(console)
+    return LineProgress(lambda line: console.print(f"  {escape(line)}"), subject)

@@ -44,7 +44,7 @@ def captions(
     Writes a page. With --edit, opens a sheet (CSV) in $VISUAL or $EDITOR instead, and writes what
     you change in its column `caption` into the file that `captions.overrides` names.
     """
-    from styledag.cli.bars import BarsProgress
+    from styledag.cli.bars import shown_progress
     from styledag.graph.caption_review import captions_of, overrides_path, review
     from styledag.models.compute import ComputeSettings, resolve_compute
 
@@ -56,7 +56,7 @@ def captions(
         style,
         rows,
         lambda: resolve_compute(ComputeSettings(device=device)),
-        BarsProgress(session.console),
+        shown_progress(session.console),
     )
     if overrides is not None:
         _edit(style, reviewed, overrides)

@@ -49,6 +49,8 @@ class Terminal(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        # Whoever forces colours into a log has no use for bars in it.
+        self.is_interactive = self.is_interactive and self.file.isatty()
         if not self.is_terminal and "COLUMNS" not in os.environ:
             self.width = _UNBROKEN
 

@@ -1,5 +1,6 @@
 """The `styledag` command. Loads no stage before one is asked for."""
 
+import errno
 import io
 import os
 import sys
@@ -77,9 +78,14 @@ def main() -> None:
         sys.exit(1)
     except OSError as exc:
         # Of a file of the user's: those of the store are storage errors already.
-        if exc.filename is None:
+        if exc.filename is not None:
+            reason = f"cannot use {os.fsdecode(exc.filename)}: {os.strerror(exc.errno or 0)}"
+        elif exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = f"what this prints cannot be written: {os.strerror(exc.errno)}"
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        else:
             raise
-        reason = f"cannot use {os.fsdecode(exc.filename)}: {os.strerror(exc.errno or 0)}"
         click.echo(printable(f"error: {reason}"), err=True)
         sys.exit(1)
 

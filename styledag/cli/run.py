@@ -113,7 +113,7 @@ def bring_up_to_date(
         StyledagError: With all checks that fail before anything is fetched, or the first stage
             that fails.
     """
-    from styledag.cli.bars import BarsProgress
+    from styledag.cli.bars import shown_progress
     from styledag.defs.code_location import build_definitions
     from styledag.defs.opened_history import open_history
     from styledag.defs.runs import run_step, steps_of
@@ -138,7 +138,7 @@ def bring_up_to_date(
     require_ready(catalogue, style, recipes, compute, assets=assets)
     definitions = build_definitions(
         project,
-        progress_of=lambda _: BarsProgress(console),
+        progress_of=lambda _, subject: shown_progress(console, subject),
         on_built=on_built,
         on_wait=lambda sentence: console.print(escape(sentence)),
         # Somebody watches, reads the failure, and runs the command again.

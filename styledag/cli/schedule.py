@@ -47,8 +47,14 @@ def switch_off(session: Session, style: str) -> None:
 def list_all(session: Session) -> None:
     """Show each style that has a `refresh`, and whether it is on."""
     with _switches(session) as switches:
+        states = switches.states()
+        if not states:
+            session.console.print(
+                "no style here has a refresh: write one into its file, such as refresh: 0 3 * * *"
+            )
+            return
         table = new_table("style", "refresh (UTC)", "state")
-        for each in switches.states():
+        for each in states:
             table.add_row(each.style, each.cron, "on" if each.is_on else "off")
     session.console.print(table)
 

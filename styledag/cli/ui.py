@@ -23,12 +23,19 @@ from styledag.store.files import storage_errors
 
 _PATIENCE_S = 20
 """Seconds that the web UI's processes have to end after Ctrl-C before they are killed."""
+_PORTS = 1 << 16
 _ADVERTISEMENT = "ignore:Function `dev_command` is superseded"
 """Dagster's own, for a further package; the command stays."""
 
 
 @click.command()
-@click.option("--port", default=UI_PORT, show_default=True, help="Port on the loopback.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, _PORTS - 2),
+    default=UI_PORT,
+    show_default=True,
+    help="Port on the loopback.",
+)
 @pass_session
 def ui(session: Session, port: int) -> None:
     """Open the web UI on the project's history until interrupted.
@@ -39,7 +46,7 @@ def ui(session: Session, port: int) -> None:
     from styledag.cli.reloading import reloading
     from styledag.defs.opened_history import open_history, risky_settings
 
-    root = session.project.root
+    root = session.project.workspace.parent
     os.chdir(root)
     url = f"http://{LOOPBACK}:{port}"
     _require_port(LOOPBACK, port)
@@ -79,8 +86,8 @@ def _require_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except (OSError, OverflowError) as exc:
-            reason = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno else exc
+        except OSError as exc:
+            reason = os.strerror(exc.errno) if exc.errno else exc
             raise StyledagError(
                 f"port {port} of {host} cannot be used: {reason}; `styledag ui --port` takes "
                 "another"

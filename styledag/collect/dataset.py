@@ -17,8 +17,9 @@ from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import DatasetSource
 from styledag.collect.stored import stored_image
 from styledag.collect.written_texts import cell_text
-from styledag.errors import FetchError, SourceError
+from styledag.errors import FetchError, ModelError, SourceError
 from styledag.manifest import Rejection
+from styledag.models.hub import ask_hub
 from styledag.store.workspace import Workspace
 
 
@@ -69,6 +70,7 @@ def _origin(source: DatasetSource, row: Mapping[str, Any], name: str) -> Origin:
 def _rows(source: DatasetSource, project: Path) -> Any:
     """Return the split as a ``datasets.Dataset`` whose images stay encoded."""
     import datasets
+    from huggingface_hub import constants
 
     folder = project / source.path
     is_local = folder.is_dir()
@@ -83,12 +85,18 @@ def _rows(source: DatasetSource, project: Path) -> Any:
         elif is_local and (folder / "state.json").is_file():
             rows = datasets.load_from_disk(str(folder))
         else:
+            if not (is_local or constants.HF_HUB_OFFLINE):
+                ask_hub(source.path, source.revision, "dataset")
             rows = datasets.load_dataset(
                 str(folder) if is_local else source.path,
                 source.config,
                 split=source.split,
                 revision=None if is_local else source.revision,
             )
+    except ModelError as exc:
+        raise SourceError(
+            f"{exc}; with HF_HUB_OFFLINE=1, what was fetched of it before is read"
+        ) from exc
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as exc:
         raise SourceError(
             f"dataset {source.name} cannot be loaded: {_first_words(exc)}; the style file names "

@@ -21,7 +21,8 @@ from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.html_page import HtmlPage
 from styledag.collect.web.refresh import page_read
 from styledag.collect.wiki_listing import CATEGORY, Namespaces
-from styledag.errors import FetchError, SourceError
+from styledag.errors import FetchError, ModelError, SourceError
+from styledag.models.hub import ask_hub
 
 _TIMEOUT_S = 10.0
 
@@ -108,17 +109,11 @@ def _urls(source: UrlsSource, project: Path) -> str:
 
 
 def _hub_dataset(source: DatasetSource) -> str:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HTTPError
-
     try:
-        info = HfApi().dataset_info(source.path, revision=source.revision, timeout=_TIMEOUT_S)
-    except (HTTPError, OSError, ValueError) as exc:
-        raise SourceError(
-            f"dataset {source.name} cannot be had from the Hugging Face Hub "
-            f"({type(exc).__name__}): check its name, its revision, the network and the token"
-        ) from exc
-    return f"{len(info.siblings or ())} files at {info.sha}"
+        found = ask_hub(source.path, source.revision, "dataset")
+    except ModelError as exc:
+        raise SourceError(str(exc)) from exc
+    return f"{len(found.names)} files at {found.commit}"
 
 
 def _asked(url: str, settings: FetchSettings, project: Path, ask: Callable[[Client], str]) -> str:

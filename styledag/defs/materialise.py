@@ -132,7 +132,7 @@ class GraphRun:
             plan,
             self.catalogue.store,
             compute.resolve,
-            progress=self.progress_of(context),
+            progress=self.progress_of(context, f"{stage.name} {partition.key}"),
             on_part=parts.log_part,
         )
         delays_s = self.retry_delays_s if stage.depends_on_outside else ()

@@ -16,8 +16,6 @@ from styledag.defs.code_location import build_definitions
 from styledag.errors import StyledagError, StyleFileError
 from styledag.graph.catalogue import Catalogue
 
-WORKSPACE = "workspace.yaml"
-
 
 @dataclass(frozen=True)
 class RefreshState:
@@ -110,9 +108,7 @@ def project_switches(catalogue: Catalogue, instance: dg.DagsterInstance) -> Swit
     Raises:
         StyledagError: If the workspace file does not name one code location.
     """
-    workspace = catalogue.project.root / WORKSPACE
-    if not workspace.is_file():
-        raise StyledagError(f"{workspace} is missing: copy it from styledag's repository")
+    workspace = catalogue.project.workspace
     origins = WorkspaceFileTarget([str(workspace)]).create_origins()
     if len(origins) != 1:
         raise StyledagError(f"{workspace} names {len(origins)} code locations: expected one")

@@ -1,14 +1,13 @@
 """A model by Hub id, folder or single file, resolved to a folder and its content's version."""
 
-import glob
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from styledag.errors import ModelError, ModelNotFetchedError
+from styledag.errors import ModelError
 from styledag.models.files import (
     PIPELINE_FILE,
     SMALL_FILES,
@@ -17,7 +16,7 @@ from styledag.models.files import (
     files_read,
     linked_folder,
 )
-from styledag.models.hub_errors import hub_errors
+from styledag.models.hub import cached_folder, hub_file, hub_folder, hub_listing
 from styledag.models.single_file.denoiser import (
     check_denoiser,
     check_denoiser_file,
@@ -43,7 +42,6 @@ _CONFIGURATIONS = (
 _DESCRIPTION = re.compile(
     rf"{re.escape(PIPELINE_FILE)}|(text_encoder\w*|transformer|unet|vae)/{re.escape(CONFIG_FILE)}"
 )
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _NAMED = re.compile(
     r"(?P<model>.+?)(?:@(?P<revision>.+?))?(?:\+(?P<file>.+\.(?:safetensors|sft)))?", re.IGNORECASE
 )
@@ -165,15 +163,19 @@ def resolve_model(
             cannot be read; the message includes the remedy.
     """
     folder = _local_folder(reference, project)
-    listing = _hub_listing(reference, fetch=fetch) if folder is None else Listing.of_folder(folder)
+    listing = (
+        hub_listing(*_on_hub(reference), fetch=fetch)
+        if folder is None
+        else Listing.of_folder(folder)
+    )
     replaced = _replaced_part(reference, listing)
     files = files_read(listing, parts, variant=reference.variant, without=replaced)
     if not files:
         raise ModelError(f"model {reference.model!r}: {listing.where} holds no files of a model")
     if folder is None and not fetch:
-        folder = _cached(reference, files)
+        folder = cached_folder(*_on_hub(reference), files)
     descriptions = _descriptions(listing)
-    folder = folder or _download(reference, [*files, *descriptions])
+    folder = folder or hub_folder(*_on_hub(reference), [*files, *descriptions])
     paths = {plain_name: folder / name for name, plain_name in files.items()}
     is_linked = reference.variant is not None
     if replaced is not None and f"{replaced}/{CONFIG_FILE}" in paths:
@@ -202,8 +204,15 @@ def configuration_folder(reference: ModelReference, *, project: Path) -> Path:
     Raises:
         ModelError: If neither a folder nor a Hub repository of that name is available.
     """
+    from huggingface_hub.utils import filter_repo_objects
+
     folder = _local_folder(reference, project)
-    return folder or _download(reference, _CONFIGURATIONS, escape=False)
+    if folder is None:
+        names = filter_repo_objects(
+            hub_listing(*_on_hub(reference)).names, allow_patterns=_CONFIGURATIONS
+        )
+        folder = hub_folder(*_on_hub(reference), list(names))
+    return folder
 
 
 def index_folder(reference: ModelReference, *, project: Path, fetch: bool = True) -> Path:
@@ -215,8 +224,8 @@ def index_folder(reference: ModelReference, *, project: Path, fetch: bool = True
     """
     folder = _local_folder(reference, project)
     if folder is None and not fetch:
-        folder = _cached(reference, [PIPELINE_FILE])
-    return folder or _hub_file(reference, PIPELINE_FILE).parent
+        folder = cached_folder(*_on_hub(reference), [PIPELINE_FILE])
+    return folder or hub_file(*_on_hub(reference), PIPELINE_FILE).parent
 
 
 def denoiser_version(path: Path, items: Items) -> str:
@@ -244,15 +253,17 @@ def check_model(
         ModelError: One line for each fault, with the file or tensor and what to do.
     """
     folder = _local_folder(reference, project)
-    listing = _hub_listing(reference) if folder is None else Listing.of_folder(folder)
+    listing = hub_listing(*_on_hub(reference)) if folder is None else Listing.of_folder(folder)
     replaced = _replaced_part(reference, listing)
     if replaced is not None:
         config = f"{replaced}/{CONFIG_FILE}"
-        path = _hub_file(reference, config) if folder is None else folder / config
+        path = hub_file(*_on_hub(reference), config) if folder is None else folder / config
         denoiser = project / str(reference.denoiser)
         check_denoiser(denoiser, path.parent)
         if _SCHEDULER in listing.names:
-            path = _hub_file(reference, _SCHEDULER) if folder is None else folder / _SCHEDULER
+            path = (
+                hub_file(*_on_hub(reference), _SCHEDULER) if folder is None else folder / _SCHEDULER
+            )
             check_denoiser_training(denoiser, path)
     if folder is not None:
         check_weights(folder, parts, variant=reference.variant, values=values, without=replaced)
@@ -294,87 +305,14 @@ def _local_folder(reference: ModelReference, project: Path) -> Path | None:
     return path if path.exists() else None
 
 
-def _hub_listing(reference: ModelReference, *, fetch: bool = True) -> Listing:
-    """Return a Hub repository's files; of a commit that is in the cache without a question."""
-    from huggingface_hub import HfApi, get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError, HTTPError, OfflineModeIsEnabled
-
-    revision = _revision(reference)
-
-    def cached() -> list[str] | None:
-        try:
-            return [each.path for each in get_cached_repo_tree(reference.model, revision=revision)]
-        except CachedRepoTreeNotFoundError:
-            return None
-
-    names = cached() if _COMMIT.fullmatch(revision) or not fetch else None
-    if names is None and not fetch:
-        raise _not_fetched(reference)
-    if names is None:
-        with hub_errors(reference.model, reference.revision):
-            try:
-                names = HfApi().list_repo_files(reference.model, revision=revision)
-            except (HTTPError, OfflineModeIsEnabled):
-                names = cached()
-                if names is None:
-                    raise
-    return Listing.of_names(
-        names, f"{reference.model}@{revision}", lambda name: _hub_file(reference, name).read_bytes()
-    )
-
-
-def _hub_file(reference: ModelReference, name: str) -> Path:
-    """Return a file of a Hub repository in the cache; of a commit, without a question."""
-    from huggingface_hub import hf_hub_download
-
-    with hub_errors(reference.model, reference.revision):
-        return Path(hf_hub_download(reference.model, name, revision=_revision(reference)))
-
-
-def _cached(reference: ModelReference, names: Iterable[str]) -> Path:
-    """Return the folder of a Hub repository's snapshot, if these files are all in the cache.
-
-    Raises:
-        ModelNotFetchedError: If one is not.
-    """
-    from huggingface_hub import try_to_load_from_cache
-
-    revision = _revision(reference)
-    folder = None
-    for name in names:
-        path = try_to_load_from_cache(reference.model, name, revision=revision)
-        if not isinstance(path, str):
-            raise _not_fetched(reference)
-        folder = Path(path.removesuffix(name))
-    if folder is None:
-        raise _not_fetched(reference)
-    return folder
-
-
-def _not_fetched(reference: ModelReference) -> ModelNotFetchedError:
-    return ModelNotFetchedError(
-        f"model {reference.model!r} at revision {reference.revision!r} was not fetched from the "
-        "Hugging Face Hub yet: the next run fetches it"
-    )
-
-
-def _download(reference: ModelReference, names: Sequence[str], *, escape: bool = True) -> Path:
-    """Return the folder of a Hub repository's snapshot in the cache, with these files in it."""
-    from huggingface_hub import snapshot_download
-
-    patterns = [glob.escape(name) if escape else name for name in names]
-    with hub_errors(reference.model, reference.revision):
-        revision = _revision(reference)
-        return Path(snapshot_download(reference.model, revision=revision, allow_patterns=patterns))
-
-
-def _revision(reference: ModelReference) -> str:
+def _on_hub(reference: ModelReference) -> tuple[str, str]:
+    """Return the id and revision of a model that is no folder or file."""
     if reference.revision is None or reference.model.count("/") != 1:
         raise ModelError(
             f"model {reference.model!r} is no folder or file of the project; name an existing one "
             "(data/starter comes with styledag's repository), or a Hub id with its revision"
         )
-    return reference.revision
+    return reference.model, reference.revision
 
 
 def _digest(path: Path, items: Items) -> str:

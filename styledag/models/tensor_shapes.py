@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from styledag.errors import ModelError
-from styledag.models.hub_errors import hub_errors
+from styledag.models.hub import ask_hub
+from styledag.models.hub_errors import hub_errors, quiet_retries
 from styledag.models.reference import ModelReference
 
 
@@ -21,7 +22,8 @@ def tensor_shapes(
         from huggingface_hub import HfApi
         from huggingface_hub.errors import SafetensorsParsingError
 
-        with hub_errors(reference.model, reference.revision):
+        ask_hub(reference.model, reference.revision)
+        with hub_errors(reference.model, reference.revision), quiet_retries():
             try:
                 found = HfApi().parse_safetensors_file_metadata(
                     reference.model, file, revision=reference.revision

@@ -13,8 +13,6 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from typing import Any
 from styledag.bases.find import find_base
 from styledag.errors import StyledagError, TrainingError
 from styledag.models.compute import ComputeSettings, resolve_compute
-from styledag.progress import Advance, Progress, SilentProgress
+from styledag.progress import LineProgress, Progress, SilentProgress
 from styledag.store.digest import folder_digest
 from styledag.store.files import replaced_folder
 from styledag.training.encoding.dataset import EncodedDataset
@@ -33,23 +31,6 @@ from styledag.training.train import train_unet
 
 SCRATCH = "scratch"
 RESULT_FILE = "training.json"
-
-
-class LineProgress:
-    """Writes the state of a task to standard error, one line a step."""
-
-    @contextmanager
-    def task(self, description: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
-        """Write a line at each advance of one task."""
-        finished = done
-
-        def advance(done: int = 1, /, **figures: float) -> None:
-            nonlocal finished
-            finished += done
-            shown = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
-            sys.stderr.write(f"{description} {finished}/{total}{shown}\n")
-
-        yield advance
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -68,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         parts = find_base(options.base).parts
         with joined_processes(options.device) as processes:
-            progress: Progress = LineProgress() if processes.is_first else SilentProgress()
+            progress: Progress = LineProgress(_write) if processes.is_first else SilentProgress()
             result = train_unet(
                 EncodedDataset.open(options.encoded),
                 options.base,
@@ -95,6 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
     if processes.is_first:
         _finish(result.snapshots, options.out, log=[asdict(each) for each in result.log])
     return 0
+
+
+def _write(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _keep(snapshot: Snapshot, out: Path) -> None:

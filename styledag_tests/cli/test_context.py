@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 PRINT = """
 import sys, time
 from styledag.cli.bars import BarsProgress
@@ -94,3 +96,17 @@ def test_letters_that_a_terminal_does_not_have_end_nothing(tmp_path: Path) -> No
     assert refused.returncode == 1
     assert refused.stderr.startswith(b"error: ")
     assert b"\\u5e83\\u91cd" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["schema"], ["--help"]])
+def test_an_answer_that_a_full_disk_takes_only_in_part_is_one_sentence(command: list[str]) -> None:
+    """A script that reads the file takes half an answer for the whole otherwise."""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        process = subprocess.run(
+            [sys.executable, "-m", "styledag", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert process.returncode == 1
+    assert process.stderr == (
+        "error: what this prints cannot be written: No space left on device\n"
+    )

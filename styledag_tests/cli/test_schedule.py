@@ -54,6 +54,7 @@ def test_a_style_without_refresh_is_refused(root: Path) -> None:
     path.write_text(path.read_text().replace("refresh: 0 3 * * *\n", ""))
     with pytest.raises(StyleFileError, match="has no refresh: write one into its file"):
         schedule("on", STYLE)
+    assert schedule("list").output.startswith("no style here has a refresh: write one")
 
 
 @pytest.mark.parametrize("lost", ["refresh", "style"])

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -30,6 +31,12 @@ def ui(*arguments: str) -> str:
     return str(result.exception)
 
 
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(min(probe.getsockname()[1], 65534))
+
+
 def test_a_taken_port_is_one_sentence(project: Project) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -39,7 +46,19 @@ def test_a_taken_port_is_one_sentence(project: Project) -> None:
             f"port {port} of 127.0.0.1 cannot be used: Address already in use; "
             "`styledag ui --port` takes another"
         )
-    assert "65536 of 127.0.0.1 cannot be used" in ui("--port", "65536")
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("port", ["0", "65535", "70000"])
+def test_a_port_without_a_next_one_for_pages_is_refused(port: str) -> None:
+    result = CliRunner().invoke(cli, ["ui", "--port", port])
+    assert result.exit_code == 2
+    assert "is not in the range 1<=x<=65534" in result.output
+
+
+def test_a_project_without_code_location_is_one_sentence(project: Project) -> None:
+    (project.root / "workspace.yaml").unlink()
+    assert re.search(r"workspace\.yaml is missing: `styledag init FOLDER` writes", ui())
 
 
 @pytest.mark.parametrize("home", ["relative", "~/that-is-not-there", "/that-is-not-there"])
@@ -47,7 +66,7 @@ def test_a_home_of_dagster_that_is_no_folder_is_one_sentence(
     project: Project, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", home)
-    sentence = ui("--port", "0")
+    sentence = ui("--port", free_port())
     assert sentence.startswith(f"DAGSTER_HOME is {home!r}: expected the full path of a folder")
     assert str(project.root / "dagster.yaml") in sentence
 
@@ -59,7 +78,7 @@ def test_a_second_web_ui_on_a_history_is_refused_with_the_place_of_the_first(
     with only_ui(history) as lock:
         lock.write("at http://127.0.0.1:3000, in process 17")
         lock.flush()
-        assert "open already, at http://127.0.0.1:3000, in process 17:" in ui("--port", "0")
+        assert "open already, at http://127.0.0.1:3000, in process 17:" in ui("--port", free_port())
     with only_ui(history):
         pass
 
@@ -109,13 +128,13 @@ def test_what_another_history_s_settings_lack_is_named(
     (home / "dagster.yaml").write_text(SETTINGS)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setattr("styledag.cli.ui._serve_pages", _ended)
-    result = CliRunner().invoke(cli, ["ui", "--port", "0"])
+    result = CliRunner().invoke(cli, ["ui", "--port", free_port()])
     lines = result.output.splitlines()
     assert [line.partition(" has no ")[0] for line in lines] == [str(home / "dagster.yaml")] * 2
     assert "concurrency.pools.default_limit: several stages" in lines[0]
     assert "run_monitoring" in lines[1]
     monkeypatch.delenv("DAGSTER_HOME")
-    assert CliRunner().invoke(cli, ["ui", "--port", "0"]).output == ""
+    assert CliRunner().invoke(cli, ["ui", "--port", free_port()]).output == ""
 
 
 def _ended(*_: object) -> str:

@@ -75,5 +75,7 @@ def test_a_dataset_on_the_hub_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
         there = DatasetSource(type="dataset", path="a/b", revision=commit)
         assert ask_source(there, project=tmp_path) == f"1 files at {commit}"
         gone = DatasetSource(type="dataset", path="a/b", revision="main")
-        with pytest.raises(SourceError, match=r"dataset a/b@main cannot be had .*check its name"):
+        with pytest.raises(
+            SourceError, match=r"dataset 'a/b' at revision 'main' cannot be had .*check its name"
+        ):
             ask_source(gone, project=tmp_path)

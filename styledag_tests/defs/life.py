@@ -44,7 +44,7 @@ class Life:
         """Load the code location anew, as after a style file was added."""
         self.definitions = build_definitions(
             self.project,
-            progress_of=lambda _: SilentProgress(),
+            progress_of=lambda _, __: SilentProgress(),
             compute=ComputeSettings(device="cpu"),
             retry_delays_s=(),
             checks_first=False,

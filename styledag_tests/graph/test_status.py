@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,9 +95,10 @@ def test_a_model_on_the_hub_is_compared_by_its_revision_without_asking_for_it(
         downloads.append((name, revision))
         return str(starter / "blip")
 
-    files = [path.name for path in (starter / "blip").iterdir()]
+    files = [SimpleNamespace(rfilename=path.name) for path in (starter / "blip").iterdir()]
+    answer = SimpleNamespace(sha="abc", siblings=files)
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
-    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda *_, **__: files)
+    monkeypatch.setattr("huggingface_hub.HfApi.repo_info", lambda *_, **__: answer)
     make(Catalogue(project), "captions")
     assert downloads == [("org/blip", "abc")]
     assert state_of(project, "captions").state == "current"

@@ -162,9 +162,9 @@ def test_of_a_gated_model_it_is_said_where_its_terms_are_accepted(tmp_path: Path
     ("error", "why"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "no space is left in its cache, "),
-        (XetDownloadError("CAS service error"), "XetDownloadError: check the network"),
-        (RuntimeError("Data processing error"), "RuntimeError: check the network"),
-        (CorruptedCacheException("blob"), "CorruptedCacheException: check the network"),
+        (XetDownloadError("CAS service error"), "XetDownloadError: CAS service error: check"),
+        (RuntimeError("Data processing error"), "RuntimeError: Data processing error: check"),
+        (CorruptedCacheException("blob"), "CorruptedCacheException: blob: check the"),
     ],
 )
 def test_whatever_a_download_raises_names_the_model(error: Exception, why: str) -> None:

@@ -126,7 +126,7 @@ def run_all(project: Project, style: str = STYLE) -> Outcome:
     """Bring a style up to date, in this process, as the command line does."""
     definitions = build_definitions(
         project,
-        progress_of=lambda _: SilentProgress(),
+        progress_of=lambda _, __: SilentProgress(),
         compute=ComputeSettings(device="cpu"),
     )
     done: list[Materialised] = []
