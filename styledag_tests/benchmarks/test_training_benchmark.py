@@ -79,6 +79,7 @@ def test_pieces_measure_and_compare(task: dict[str, Any]) -> None:
     assert 0 < apart < 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [True, False], ids=["all weights", "adapters"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_family_trains_and_its_flops_are_those_counted(

@@ -103,7 +103,11 @@ def foreign(starter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    # The one with most to state stands for the others, each of which has tests of its own.
+    [each if each == "dare" else pytest.param(each, marks=pytest.mark.slow) for each in METHODS],
+)
 def test_a_style_file_blends_by_each_method(trained: Trained, starter: Path, method: str) -> None:
     settings = f"{{type: {method}{SETTINGS.get(method, '')}}}"
     merged = trained.blended(
