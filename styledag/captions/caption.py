@@ -175,11 +175,12 @@ def _raw(image: CuratedImage, source: str, by_hand: Mapping[str, str]) -> str:
 
 def _cleaned(source: str, raw: str, *hits: str) -> _Words | None:
     # JSON may state half of a surrogate pair, where a server has cut an answer inside an emoji.
-    raw = raw.encode("utf-8", "ignore").decode()
-    cleaned = _CLEANED_BY.get(source, clean_text)(raw)
+    whole = raw.encode("utf-8", "ignore").decode()
+    cleaned = _CLEANED_BY.get(source, clean_text)(whole)
     if not cleaned.text:
         return None
-    return _Words(source, raw, Cleaned(cleaned.text, (*hits, *cleaned.hits)))
+    halves = ("half_character",) if whole != raw else ()
+    return _Words(source, whole, Cleaned(cleaned.text, (*hits, *halves, *cleaned.hits)))
 
 
 def _captioned(

@@ -320,10 +320,14 @@ def test_odd_characters_are_kept_or_counted(
     assert facts.get("rule_control", 0) == int(raw != expected)
 
 
-def test_half_a_character_of_an_answer_is_left_out(workspace: Workspace, caption) -> None:
+def test_half_a_character_of_an_answer_is_left_out_and_counted(
+    workspace: Workspace, caption
+) -> None:
     """JSON may state it, where a server has cut an answer inside an emoji; no file can hold it."""
-    (row,) = caption(curated_manifest(workspace, "red"), captioner=Narrator("a fox \ud83d")).rows
+    captioned = caption(curated_manifest(workspace, "red"), captioner=Narrator("a fox \ud83d"))
+    (row,) = captioned.rows
     assert (row.raw_caption, row.cleaned_caption) == ("a fox ", "a fox")
+    assert "half_character" in row.rule_hits
 
 
 def test_ten_thousand_words_are_cut_and_the_cut_is_counted(
