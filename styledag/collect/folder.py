@@ -50,10 +50,13 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
                 continue
             try:
                 _check_place(path, root)
-                content_type = _type(path)
-                if not content_type and captions.is_sidecar(path):
-                    continue
-                caption = captions.of(path) if content_type else ""
+                head = _head(path)
+                content_type = image_type(head)
+                if not content_type:
+                    if captions.is_sidecar(path):
+                        continue
+                    raise captions.refusal(path, head)
+                caption = captions.of(path)
                 images.append(_taken(path, name, content_type, caption, source, workspace))
             except FetchError as exc:
                 rejected.append(rejection(name, exc))
@@ -64,7 +67,7 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
 def count_images(root: Path) -> int:
     """Return how many files below a folder are images by their content, but for hidden ones."""
     visible = (path for path in _files_below(root) if not path.name.startswith("."))
-    return sum(1 for path in visible if path.is_file() and _type(path))
+    return sum(1 for path in visible if path.is_file() and image_type(_head(path)))
 
 
 def escaped_name(path: Path, root: Path) -> str:
@@ -112,11 +115,11 @@ def _check_place(path: Path, root: Path) -> None:
         raise FetchError("unreadable", "not a file")
 
 
-def _type(path: Path) -> str:
-    """Return the media type that a file's first bytes are of; empty if they are of none."""
+def _head(path: Path) -> bytes:
+    """Return a file's first bytes."""
     try:
         with path.open("rb") as file:
-            return image_type(file.read(_HEAD_BYTES))
+            return file.read(_HEAD_BYTES)
     except OSError as exc:
         raise FetchError("unreadable", os.strerror(exc.errno or 0)) from exc
 
@@ -129,8 +132,6 @@ def _taken(
     source: FolderSource,
     workspace: Workspace,
 ) -> RawImage:
-    if not content_type:
-        raise FetchError("not_an_image", "its content is no image's, whatever its name is")
     try:
         if path.stat().st_size > source.max_image_bytes:
             raise FetchError("too_large", f"more than the {source.max_image_bytes} bytes allowed")

@@ -5,8 +5,16 @@ from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path
 
-from styledag.collect.caption_tables import TABLES, caption_in, read_table
+from styledag.collect.caption_tables import (
+    TABLES,
+    caption_in,
+    read_table,
+    second_caption,
+    text_alone,
+)
+from styledag.collect.image_type import no_image
 from styledag.collect.written_texts import AlikeNames, decoded_text
+from styledag.errors import FetchError
 from styledag.manifest import Rejection
 
 SIDECARS = (".txt", ".caption", ".json")
@@ -55,6 +63,15 @@ class FolderCaptions:
         """Return what a sidecar is named after: a file, or one without its ending."""
         found = self._targets.find(str(sidecar.with_suffix("")))
         return None if found is None else Path(found)
+
+    def refusal(self, path: Path, head: bytes) -> FetchError:
+        """Return why a file is left out that is neither an image nor the caption of one.
+
+        Args:
+            path: The file.
+            head: Its first bytes.
+        """
+        return text_alone() if path.suffix.lower() in SIDECARS else no_image(head)
 
     def of(self, image: Path) -> str:
         """Return an image's caption as it is written, without the blanks around it; or empty."""
@@ -111,7 +128,10 @@ class FolderCaptions:
                     self._refuse(path, row)
                     continue
                 named, text = str(path.parent / row[0]), row[1]
-                listed.setdefault(Path(self._names.find(named) or named), text)
+                file = Path(self._names.find(named) or named)
+                if listed.setdefault(file, text) != text:
+                    error = second_caption(text)
+                    self._problems.append((file, error.reason, error.detail))
         return listed
 
     def _refuse(self, table: Path, detail: str) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from styledag.collect.image_type import image_type
+from styledag.collect.image_type import image_type, no_image
 from styledag.collect.records import Origin, RawImage
 from styledag.errors import FetchError
 from styledag.store.workspace import Workspace
@@ -18,13 +18,13 @@ def stored_image(body: bytes, origin: Origin, workspace: Workspace, *, max_bytes
         max_bytes: Most bytes of an image.
 
     Raises:
-        FetchError: ``too_large`` or ``not_an_image``.
+        FetchError: ``too_large``, ``not_an_image`` or ``unsupported_format``.
     """
     if len(body) > max_bytes:
         raise FetchError("too_large", f"more than the {max_bytes} bytes allowed")
     content_type = image_type(body)
     if not content_type:
-        raise FetchError("not_an_image", "the bytes are no image, whatever the name says")
+        raise no_image(body)
     return kept_image(body, content_type, origin, workspace)
 
 
