@@ -28,8 +28,7 @@ from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import ArchiveSource
 from styledag.collect.stored import stored_image
-from styledag.collect.web.rendered_text import one_line
-from styledag.collect.written_texts import AlikeNames, decoded_text
+from styledag.collect.written_texts import AlikeNames, decoded_text, text_in_lines
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -248,7 +247,7 @@ def _text(member: _Member, suffix: str) -> str:
     if len(content) > MOST_TEXT_BYTES:
         raise ValueError(f"it has more than {MOST_TEXT_BYTES} bytes")
     text = decoded_text(content)
-    return one_line(caption_in(json.loads(text)) if suffix == ".json" else text)
+    return text_in_lines(caption_in(json.loads(text)) if suffix == ".json" else text)
 
 
 def _read(member: _Member, max_bytes: int) -> bytes:

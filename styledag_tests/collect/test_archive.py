@@ -63,7 +63,7 @@ def test_images_are_taken_with_the_texts_beside_them(
     manifest = collect(f"x{suffix}", workspace, project)
     assert manifest.facts == {"found": 6, "kept": 5, "rejected_not_an_image": 1}
     captions = {row.origin.url: row.origin.caption for row in manifest.rows}
-    assert captions["deep/0.png"] == "a red fox, sitting"
+    assert captions["deep/0.png"] == "a red fox,\nsitting"
     assert captions["deep/1.jpg"] == "An owl"
     assert set(captions) == {"deep/0.png", "deep/1.jpg", "2", "../../escape.png", "/absolute.png"}
     assert sorted(tmp_path.joinpath("a").rglob("*")) == before
