@@ -47,10 +47,12 @@ def _config(path: Path) -> Mapping[str, Any]:
 
 def _backends(config: Mapping[str, Any]) -> Sequence[str]:
     """Return the packages without which transformers has a processor's class in name only."""
+    if "processor_class" not in config:
+        return ()
     import transformers
 
-    kind = getattr(transformers, str(config.get("processor_class")), None)
-    return tuple(getattr(kind, "_backends", ()))
+    # The class itself would be imported with torch, which a run without news needs not.
+    return tuple(transformers._object_missing_backend.get(str(config["processor_class"]), ()))
 
 
 def describes_images(model_type: str) -> bool:

@@ -2,13 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.captioner import Captioner, LocalCaptioner
-from styledag.captions.chat import ChatCaptioner, check_quantised, describes_images
+from styledag.captions.chat import (
+    ChatCaptioner,
+    check_quantised,
+    describes_images,
+    missing_packages,
+)
 from styledag.captions.chat_prompt import has_chat_template
 from styledag.captions.endpoint import EndpointCaptioner
 from styledag.captions.florence import FlorenceCaptioner
@@ -82,6 +87,15 @@ def check_captioner(folder: Path) -> str:
         )
     check_quantised(folder, config)
     return model_type
+
+
+def missing_packages_of(folder: Path) -> Sequence[str]:
+    """Return the packages that a captioner is loaded with and that are not installed.
+
+    Raises:
+        ModelError: If it has no readable configuration.
+    """
+    return () if _model_type(folder) in _BY_MODEL_TYPE else missing_packages(folder)
 
 
 def _model_type(folder: Path) -> str:

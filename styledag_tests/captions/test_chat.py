@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -219,12 +220,12 @@ def test_what_a_processors_class_states_itself_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     """As Pixtral's, which reads no videos, does where torchvision is not there."""
-    without = type("PixtralProcessor", (), {"_backends": ["torchvision"]})
-    monkeypatch.setattr("transformers.PixtralProcessor", without)
+    monkeypatch.setitem(transformers._object_missing_backend, "PixtralProcessor", ["torchvision"])
     monkeypatch.setitem(sys.modules, "torchvision", None)
     (tmp_path / "config.json").write_text('{"model_type": "mistral3"}')
     assert missing_packages(tmp_path) == []
     (tmp_path / file).write_text('{"processor_class": "PixtralProcessor"}')
+    monkeypatch.setitem(sys.modules, "transformers.models.pixtral.processing_pixtral", None)
     assert missing_packages(tmp_path) == ["torchvision"]
 
 

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from styledag.captions.blip import BlipCaptioner
 from styledag.captions.chat import ChatCaptioner
 from styledag.captions.endpoint import EndpointCaptioner
-from styledag.captions.find import check_captioner, find_captioner
+from styledag.captions.find import check_captioner, find_captioner, missing_packages_of
 from styledag.captions.florence import FlorenceCaptioner
 from styledag.captions.settings import CaptionSettings, EndpointSettings
 from styledag.errors import ModelError
@@ -143,3 +144,14 @@ def test_two_captioners_are_refused() -> None:
             captioner=ModelReference(model="x"),
             endpoint=EndpointSettings(url="http://localhost:8000/v1", model="m"),
         )
+
+
+@pytest.mark.parametrize("model_type", ["blip", "florence2"])
+def test_what_a_blip_is_loaded_with_is_known_without_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_type: str
+) -> None:
+    """Each run asks, and one without news imports neither transformers nor torch."""
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    (tmp_path / "tokenizer_config.json").write_text('{"processor_class": "BlipProcessor"}')
+    assert not missing_packages_of(tmp_path)

@@ -5,7 +5,8 @@ from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from styledag.captions.chat import EXTRA, missing_packages
+from styledag.captions.chat import EXTRA
+from styledag.captions.find import missing_packages_of
 from styledag.errors import DeviceError, StyledagError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.checking.finding import Finding, checked
@@ -45,7 +46,7 @@ def check_captioner_packages(
     if captioner is None:
         return
     try:
-        missing = missing_packages(catalogue.configurations(captioner))
+        missing = missing_packages_of(catalogue.configurations(captioner))
     except StyledagError:
         return  # the finding of the captioner itself reports it
     if missing:

@@ -1,5 +1,6 @@
 """Packages that are missing, or do not work together, are named before anything runs."""
 
+import json
 import re
 import shutil
 import sys
@@ -20,6 +21,9 @@ def test_a_captioner_whose_packages_are_missing_is_refused_at_the_start(
     root = catalogue.project.root
     shutil.copytree(starter / "blip", root / "captioner")
     (root / "captioner" / "video_preprocessor_config.json").write_text("{}")
+    (root / "captioner" / "chat_template.jinja").write_text("{{ messages }}")
+    config = root / "captioner" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model_type": "qwen3_vl"}))
     edit(root, r"model: [^}]*/blip", "model: captioner")
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(StyledagError, match=r"needs torchvision: pip install 'styledag\[chat\]'"):
