@@ -28,8 +28,9 @@ _OF_CAPTIONS = {
     **{f"source_{source}": f"{{source_{source}}} from {source}" for source in SOURCES},
     "rule_lines_join": "{rule_lines_join} of several lines, which were joined",
     "rule_lines_first": "{rule_lines_first} of several lines, of which the first was taken",
+    "rule_lines_each": "{rule_lines_each} of several lines, of which each is a caption",
     "cut_to_fit": "{cut_to_fit} cut to what the base reads",
-    "overrides_unmatched": "{overrides_unmatched} overrides mean no image, such as "
+    "overrides_unmatched": "{overrides_unmatched} overrides mean no image that is kept, such as "
     "{overrides_unmatched_first[0]}",
 }
 """Figures of captions in a run's line, by the fact that counts them; none that is 0."""

@@ -1,6 +1,7 @@
 """`styledag show`: the images of a style, what was left out and why, and a sheet of them."""
 
-from pathlib import Path
+from itertools import chain, islice
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,7 +78,7 @@ def _print_counts(session: Session, artifact: "Artifact", *, with_notes: bool) -
     console.print(f"[bold]{artifact.asset}[/bold]: {facts['kept']} of {facts['found']} kept")
     for reason, rejected in _by_reason(manifest).items():
         console.print(f"  {len(rejected)} {reason}")
-        for each in rejected[:_EXAMPLES]:
+        for each in _examples(rejected):
             console.print(f"    {escape(each.subject)}: {escape(each.detail)}", style="dim")
     if not with_notes:
         return
@@ -91,6 +92,14 @@ def _print_counts(session: Session, artifact: "Artifact", *, with_notes: bool) -
         console.print(f"  {escape(line)}")
     for licence, count in _licences(manifest):
         console.print(f"  licence {escape(licence)}: {count}")
+
+
+def _examples(rejected: list[Any]) -> list[Any]:
+    """Return a few rejections, of names with different endings first."""
+    first = {PurePosixPath(each.subject).suffix.lower(): each for each in reversed(rejected)}
+    by_ending = list(first.values())[::-1]
+    others = (each for each in rejected if each not in by_ending)
+    return list(islice(chain(by_ending, others), _EXAMPLES))
 
 
 def _by_reason(manifest: "Manifest[Any]") -> dict[str, list[Any]]:

@@ -37,8 +37,9 @@ def init(session: Session, folder: Path) -> None:
 @click.option(
     "--from",
     "address",
-    metavar="URL|FOLDER",
-    help="Where the images are: a wiki, a page or category of it, another site, or a folder.",
+    metavar="URL|PATH",
+    help="Where the images are: a wiki, a page or category of it, another site, a dataset on the "
+    "Hugging Face Hub, a folder, an archive, or a list of URLs.",
 )
 @pass_session
 def new(session: Session, name: str, base: str | None, address: str | None) -> None:
@@ -78,7 +79,8 @@ def new(session: Session, name: str, base: str | None, address: str | None) -> N
                 f"other recipes: {', '.join(others)}; styledag run {name} trains all"
             )
         return
-    session.console.print(f"found a source of type {found.source['type']}; its images:")
+    count = "" if found.images is None else f" with {found.images} images"
+    session.console.print(f"found a source of type {found.source['type']}{count}; look at them:")
     session.console.print(f"  styledag run {name} --to curated_images")
     session.console.print(f"  styledag show {name}")
 

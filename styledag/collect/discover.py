@@ -18,6 +18,7 @@ from styledag.collect.web.html_page import HtmlPage
 from styledag.collect.web.refresh import page_read
 from styledag.collect.wiki_listing import CATEGORY, FILE, Namespaces
 from styledag.errors import FetchError, SourceDownError, SourceError, WikiRefusedError
+from styledag.models.hub import ask_hub
 
 logger = logging.getLogger("styledag.collect")
 
@@ -26,6 +27,16 @@ _API = ("api.php", "w/api.php")
 """Where a wiki's API is, below its address, if no page says so."""
 _ARTICLE = re.compile(r"/(?:wiki/|index\.php)")
 _MADE_BY_MEDIAWIKI = "meta[name=generator][content^=MediaWiki], body.mediawiki"
+_HUB_DATASET = re.compile(
+    r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)|hf:/)/datasets/"
+    r"([\w.-]+(?:/[\w.-]+)?)(?:/(?:tree|blob)/([^/?#]+))?"
+)
+_COLUMNS = "Reads the columns image and text, unless image: and caption: name others."
+_FILES = {
+    "archive": (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2"),
+    "urls": (".csv", ".tsv", ".jsonl", ".parquet", ".txt"),
+}
+"""Types of sources that are one file, by its ending."""
 _CATEGORIES_ASKED = "500"
 _CATEGORIES_SHOWN = 12
 
@@ -49,20 +60,21 @@ def discover_source(address: str, *, project: Path) -> Discovered:
     """Return the source that an address leads to, after a few questions to its server.
 
     Args:
-        address: URL of a wiki, of its API, of a page or category of it, or of another web site;
-            or a folder, relative to the project.
+        address: URL of a wiki, of its API, of a page or category of it, of another web site, or
+            of a dataset on the Hub; or a folder, an archive or a list of URLs, relative to the
+            project.
         project: Folder of the project.
 
     Raises:
         SourceError: If there is nothing at the address, or it does not answer.
+        ModelError: If the Hub does not answer, or has no such dataset.
     """
+    if dataset := _HUB_DATASET.match(address):
+        path, revision = dataset.groups()
+        stated = ask_hub(path, revision, "dataset").commit
+        return Discovered({"type": "dataset", "path": path, "revision": stated}, (_COLUMNS,))
     if "://" not in address:
-        if not (project / address).is_dir():
-            raise SourceError(
-                f"{address} is neither a URL such as https://example.org, nor a folder in {project}"
-            )
-        count = count_images(project / address)
-        return Discovered({"type": "folder", "path": address}, images=count)
+        return _on_the_disk(address, project / address)
     try:
         parts = checked_url(address)
         host = parts.hostname or ""
@@ -83,6 +95,22 @@ def discover_source(address: str, *, project: Path) -> Discovered:
         manners = {"delay_s": 0, "allow_private_hosts": [host]}
         return Discovered({**found.source, "fetch": manners}, found.remarks)
     return found
+
+
+def _on_the_disk(address: str, path: Path) -> Discovered:
+    if path.is_file():
+        kind = next((kind for kind, ends in _FILES.items() if address.lower().endswith(ends)), "")
+        if kind:
+            return Discovered({"type": kind, "path": address})
+    if not path.is_dir():
+        raise SourceError(
+            f"{address} is no URL such as https://example.org, no folder, archive or list of URLs "
+            f"in {path.parent}, and no dataset such as hf://datasets/owner/name"
+        )
+    count = count_images(path)
+    if not count:
+        raise SourceError(f"no file in folder {address} is an image by its content")
+    return Discovered({"type": "folder", "path": address}, images=count)
 
 
 def _private(address: str, host: str, port: int) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from styledag.collect.folder import count_images
 from styledag.collect.mediawiki_api import MOST_TITLES, MediaWikiApi
 from styledag.collect.settings import (
     ArchiveSource,
@@ -73,7 +74,12 @@ def ask_source(source: SourceSettings, *, project: Path) -> str:
             files = sum(path.is_file() for path in (project / source.path).rglob("*"))
             if not files:
                 raise SourceError(f"folder {source.path} in {project} contains no file")
-            return f"{files} files"
+            images = count_images(project / source.path)
+            if not images:
+                raise SourceError(
+                    f"none of the {files} files of folder {source.path} is an image by its content"
+                )
+            return f"{images} images in {files} files"
         case UrlsSource():
             check_source(source, project=project)
             return _urls(source, project)

@@ -40,8 +40,9 @@ def overrides_path(catalogue: Catalogue, style: str) -> Path:
     settings = catalogue.style(style).captions
     if settings.overrides is None or "override" not in settings.sources:
         raise StyleFileError(
-            f"style {style!r} reads no captions of yours: write `overrides: data/{style}.csv` "
-            "under captions, and override first in its sources"
+            f"style {style!r} reads no captions of yours: in its file, write `overrides: "
+            f"data/styles/{style}.captions.csv` under captions, and override first in "
+            "captions.sources if that is there"
         )
     return catalogue.path(settings.overrides)
 

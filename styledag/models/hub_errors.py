@@ -46,9 +46,10 @@ def hub_errors(
         *(CorruptedCacheException, XetDownloadError),
         *(httpx2.InvalidURL, ImportError),  # of a proxy
     ) as exc:
+        at = "" if revision is None else f" at revision {revision!r}"
         path = f"{kind}s/{repo}" if kind == "dataset" else repo
         raise ModelError(
-            f"{kind} {repo!r} at revision {revision!r} cannot be had from the Hugging Face Hub: "
+            f"{kind} {repo!r}{at} cannot be had from the Hugging Face Hub: "
             f"{_explained(kind, path, exc)}"
         ) from exc
 

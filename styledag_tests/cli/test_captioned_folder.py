@@ -17,6 +17,11 @@ def test_a_run_says_where_captions_come_from_and_which_checks_fail(
         (mine / f"{at}.png").write_bytes(saved(noisy(at)))
         (mine / f"{at}.txt").write_text(text)
 
+    for name in ("a.dat", "b.dat", "c.dat", "d.dat", "page.jpg"):
+        (mine / name).write_text("<html>")
+    for name in ("a.dat", "b.dat", "c.dat", "d.dat", "page.jpg"):
+        (mine / name).write_text("<html>")
+
     def call(*arguments: str) -> str:
         result = CliRunner().invoke(cli, ["--project", str(tmp_path), *arguments])
         assert result.exception is None, result.output
@@ -39,11 +44,12 @@ def test_a_run_says_where_captions_come_from_and_which_checks_fail(
         "3 from caption",
         "1 of several lines, which were joined",
         "1 cut to what the base reads",
-        "1 overrides mean no image, such as [x].png",
+        "1 overrides mean no image that is kept, such as [x].png",
     ):
         assert figure in line.split("  ")[-1].split("; ")
     assert "captions_fit: 1 of 4 captions were cut to fit; limit 10%" in output
     shown = call("show", "mine", "raw_images")
+    assert "page.jpg: its content is no image's" in shown  # though more than three come before it
     assert (
         "mine: 4 of 4 images have a caption, 1 of them of several lines (captions.lines)" in shown
     )

@@ -134,7 +134,9 @@ def test_a_sheet_with_an_error_stays_to_be_mended(
 
 
 def test_a_style_without_overrides_or_captions_is_refused(call: Call, made: MadeProject) -> None:
-    with pytest.raises(StyleFileError, match=r"write `overrides: data/small\.csv` under captions"):
+    with pytest.raises(
+        StyleFileError, match=r"write `overrides: data/styles/small\.captions\.csv`"
+    ):
         call("captions", STYLE, "--edit")
     with pytest.raises(ArtifactMissingError):
         call("captions", STYLE)

@@ -7,6 +7,7 @@ import pytest
 
 from styledag.collect.discover import discover_source
 from styledag.errors import SourceError
+from styledag.models.hub import HubAnswer
 from styledag_tests.collect.servers import PNG, Reply, Site, image, page, serving
 from styledag_tests.collect.wikis import VERSIONS, Category, WikiData, WikiFile, serving_wiki
 
@@ -98,7 +99,7 @@ def test_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        ("theirs", "neither a URL such as .* nor a folder"),
+        ("theirs", "no URL such as .*, no folder, archive or list of URLs in .*, and no dataset"),
         ("ftp://example.org/x", "scheme_refused"),
         ("http://127.0.0.1:1/", "connection_failed"),
         ("http://no-such-host.invalid/", "host_not"),
@@ -136,3 +137,49 @@ def test_a_wiki_whose_pages_do_not_name_the_api_is_known_by_its_generator(tmp_pa
         site.routes["/wiki/Category:Foxes"] = page(made_by)
         found = discover_source(f"{site.url}/wiki/Category:Foxes", project=tmp_path)
     assert (found.source["type"], found.source["categories"]) == ("mediawiki", ["Category:Foxes"])
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://huggingface.co/datasets/owner/name", ("owner/name", None)),
+        ("https://huggingface.co/datasets/owner/name/tree/main/data", ("owner/name", "main")),
+        ("https://huggingface.co/datasets/mnist?row=3", ("mnist", None)),
+        ("hf://datasets/owner/na-me_1.0", ("owner/na-me_1.0", None)),
+    ],
+)
+def test_a_dataset_on_the_hub_is_pinned_and_its_page_not_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    expected: tuple[str, str | None],
+) -> None:
+    asked: list[tuple[str | None, ...]] = []
+
+    def ask(path: str, revision: str | None, kind: str) -> HubAnswer:
+        asked.append((path, revision, kind))
+        return HubAnswer(COMMIT, frozenset())
+
+    monkeypatch.setattr("styledag.collect.discover.ask_hub", ask)
+    found = discover_source(address, project=tmp_path)
+    assert found.source == {"type": "dataset", "path": expected[0], "revision": COMMIT}
+    assert asked == [(*expected, "dataset")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.zip", "archive"), ("a.TAR.GZ", "archive"), ("deep/urls.csv", "urls")]
+)
+def test_a_file_is_an_archive_or_a_list(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"")
+    assert discover_source(name, project=tmp_path).source == {"type": kind, "path": name}
+
+
+def test_a_folder_without_an_image_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "drawing.svg").write_text("<svg/>")
+    with pytest.raises(SourceError, match="no file in folder mine is an image"):
+        discover_source("mine", project=tmp_path)

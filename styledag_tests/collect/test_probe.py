@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 from styledag.collect.probe import ask_source
-from styledag.collect.settings import DatasetSource, FetchSettings, MediaWikiSource, UrlsSource
+from styledag.collect.settings import (
+    DatasetSource,
+    FetchSettings,
+    FolderSource,
+    MediaWikiSource,
+    UrlsSource,
+)
 from styledag.errors import SourceError
-from styledag_tests.collect.servers import Reply, image, serving
+from styledag_tests.collect.servers import PNG, Reply, image, serving
 from styledag_tests.collect.wikis import VERSIONS, Category, WikiData, serving_wiki
 
 FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=60, allow_private_hosts=("127.0.0.1",))
@@ -79,3 +85,13 @@ def test_a_dataset_on_the_hub_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
             SourceError, match=r"dataset 'a/b' at revision 'main' cannot be had .*check its name"
         ):
             ask_source(gone, project=tmp_path)
+
+
+def test_of_a_folder_the_images_are_counted_and_one_without_any_is_refused(tmp_path: Path) -> None:
+    source = FolderSource(type="folder", path="mine")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").write_text("a fox")
+    with pytest.raises(SourceError, match="none of the 1 files of folder mine is an image"):
+        ask_source(source, project=tmp_path)
+    (tmp_path / "mine" / "a.png").write_bytes(PNG)
+    assert ask_source(source, project=tmp_path) == "1 images in 2 files"
