@@ -285,3 +285,19 @@ def test_card_stays_short_with_many_licences(workspace: Workspace, build) -> Non
     page = (folder / "README.md").read_text(encoding="utf-8")
     assert "| 30 others | 30 |" in page
     assert "| a folder | 50 |" in page
+
+
+@pytest.mark.parametrize(
+    ("hits", "said"), [((), "none if the style has one template"), (("lines_each",), "its further")]
+)
+def test_the_card_says_what_variants_are(
+    workspace: Workspace, build, hits: tuple[str, ...], said: str
+) -> None:
+    rows = [replace(captioned_image(workspace, n), rule_hits=hits) for n in range(3)]
+    folder, _ = build(Manifest(tuple(rows)))
+    (line,) = (
+        line
+        for line in (folder / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| variants |")
+    )
+    assert said in line
