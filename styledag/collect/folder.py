@@ -54,8 +54,8 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
             try:
                 if refusal is not None:
                     raise refusal
-                content = _content(path, name, source, read, workspace)
-                if content.content_type:
+                content = _content(path, name, source, captions, read, workspace)
+                if content is not None:
                     origin = Origin(
                         url=name,
                         caption=captions.of(path),
@@ -63,10 +63,6 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
                         author=source.author,
                     )
                     images.append(content.image(origin))
-                elif not captions.is_sidecar(path):
-                    raise FetchError(
-                        "not_an_image", "its content is no image's, whatever its name is"
-                    )
             except FetchError as exc:
                 rejected.append(rejection(name, exc))
     read.save()
@@ -145,12 +141,17 @@ def _read_files(source: FolderSource, workspace: Workspace) -> ReadFiles:
 
 
 def _content(
-    path: str, name: str, source: FolderSource, read: ReadFiles, workspace: Workspace
-) -> Content:
-    """Return what a file holds; an image's bytes are kept.
+    path: str,
+    name: str,
+    source: FolderSource,
+    captions: FolderCaptions,
+    read: ReadFiles,
+    workspace: Workspace,
+) -> Content | None:
+    """Return what an image's file holds, whose bytes are kept; ``None`` if it is a caption's.
 
     Raises:
-        FetchError: ``unreadable`` or ``too_large``.
+        FetchError: If it is neither, is too large, or cannot be read.
     """
     asked_ns = time.time_ns()
     try:
@@ -162,12 +163,13 @@ def _content(
             head = file.read(_HEAD_BYTES)
             content_type = image_type(head)
             if not content_type:
-                content = Content("")
-            elif stat.st_size > source.max_image_bytes:
+                if captions.is_sidecar(path):
+                    return None
+                raise captions.refusal(path, head)
+            if stat.st_size > source.max_image_bytes:
                 limit = f"more than the {source.max_image_bytes} bytes allowed"
                 raise FetchError("too_large", limit)
-            else:
-                content = kept_content(head + file.read(), content_type, workspace)
+            content = kept_content(head + file.read(), content_type, workspace)
     except OSError as exc:
         raise _unreadable(exc) from exc
     read.add(name, stat, content, asked_ns=asked_ns)

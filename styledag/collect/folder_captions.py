@@ -6,8 +6,16 @@ from collections.abc import Callable, Collection
 from functools import cached_property
 from pathlib import Path
 
-from styledag.collect.caption_tables import TABLES, caption_in, read_table
+from styledag.collect.caption_tables import (
+    TABLES,
+    caption_in,
+    read_table,
+    second_caption,
+    text_alone,
+)
+from styledag.collect.image_type import no_image
 from styledag.collect.written_texts import AlikeNames, decoded_text
+from styledag.errors import FetchError
 from styledag.manifest import Rejection
 
 SIDECARS = (".txt", ".caption", ".json")
@@ -60,6 +68,15 @@ class FolderCaptions:
         """Return whether a file is named like the caption of another one here."""
         stem, suffix = _parts(path)
         return suffix in SIDECARS and self._targets.find(stem) is not None
+
+    def refusal(self, path: str, head: bytes) -> FetchError:
+        """Return why a file is left out that is neither an image nor the caption of one.
+
+        Args:
+            path: The file.
+            head: Its first bytes.
+        """
+        return text_alone() if _parts(path)[1] in SIDECARS else no_image(head)
 
     def of(self, image: str) -> str:
         """Return an image's caption as it is written, without the blanks around it; or empty."""
@@ -120,7 +137,10 @@ class FolderCaptions:
                     self._refuse(str(path), row)
                     continue
                 named, text = str(path.parent / row[0]), row[1]
-                listed.setdefault(self._names.find(named) or named, text)
+                file = self._names.find(named) or named
+                if listed.setdefault(file, text) != text:
+                    error = second_caption(text)
+                    self._problems.append((file, error.reason, error.detail))
         return listed
 
     def _refuse(self, table: str, detail: str) -> None:

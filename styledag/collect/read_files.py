@@ -1,4 +1,4 @@
-"""What was read of a folder's files, so that one that stays as it is need not be read again."""
+"""What was read of a folder's images, so that one that stays as it is need not be read again."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ _SETTLED_NS = 2_000_000_000
 
 
 class ReadFiles:
-    """The contents of files that were read, each while its size, times and inode stay the same.
+    """The contents of images that were read, each while its size, times and inode stay the same.
 
     Nobody can set when a file was last changed (``st_ctime``), so no way of writing into it is
     missed. One that was changed right before it was read is read again: the next change might
@@ -31,7 +31,7 @@ class ReadFiles:
         self._file = file
         self._made_by = made_by
         self._before = self._read()
-        self._stored = blobs.known(each.sha256 for _, each in self._before.values() if each.sha256)
+        self._stored = blobs.known(each.sha256 for _, each in self._before.values())
         self._now: dict[str, tuple[str, Content]] = {}
 
     def find(self, name: str, stat: os.stat_result) -> Content | None:
@@ -42,9 +42,7 @@ class ReadFiles:
             stat: What the system says of it now.
         """
         stamp, content = self._before.get(name, ("", None))
-        if content is None or stamp != _stamp(stat):
-            return None
-        if content.sha256 and content.sha256 not in self._stored:
+        if content is None or stamp != _stamp(stat) or content.sha256 not in self._stored:
             return None
         self._now[name] = stamp, content
         return content

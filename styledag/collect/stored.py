@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from styledag.collect.image_type import image_type
+from styledag.collect.image_type import image_type, no_image
 from styledag.collect.records import Origin, RawImage
 from styledag.errors import FetchError
 from styledag.store.workspace import Workspace
@@ -11,19 +11,19 @@ from styledag.store.workspace import Workspace
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds; of one that is no image, nothing else is known.
+    """What an image's file holds.
 
     Attributes:
-        content_type: Media type of the image; empty if it is none.
+        content_type: Media type.
         sha256: Of its bytes, which are a blob.
         sha1: Of its bytes.
         size_bytes: How many these are.
     """
 
     content_type: str
-    sha256: str = ""
-    sha1: str = ""
-    size_bytes: int = 0
+    sha256: str
+    sha1: str
+    size_bytes: int
 
     def image(self, origin: Origin) -> RawImage:
         """Return the record of an image that was found somewhere."""
@@ -46,13 +46,13 @@ def stored_image(body: bytes, origin: Origin, workspace: Workspace, *, max_bytes
         max_bytes: Most bytes of an image.
 
     Raises:
-        FetchError: ``too_large`` or ``not_an_image``.
+        FetchError: ``too_large``, ``not_an_image`` or ``unsupported_format``.
     """
     if len(body) > max_bytes:
         raise FetchError("too_large", f"more than the {max_bytes} bytes allowed")
     content_type = image_type(body)
     if not content_type:
-        raise FetchError("not_an_image", "the bytes are no image, whatever the name says")
+        raise no_image(body)
     return kept_content(body, content_type, workspace).image(origin)
 
 

@@ -97,11 +97,14 @@ def test_links_out_of_the_folder_and_other_oddities_are_counted(
         "kept": 3,
         "rejected_hidden": 2,
         "rejected_link_refused": 2,
-        "rejected_not_an_image": 3,
+        "rejected_not_an_image": 1,
+        "rejected_text_without_image": 1,
         "rejected_too_large": 1,
         "rejected_unreadable": 2,
+        "rejected_unsupported_format": 1,
     }
     details = {row.subject: row.detail for row in manifest.rejected}
+    assert "export it as PNG" in details["drawing.svg"]
     assert details["linked"].endswith("name it as a source of its own")
 
 
@@ -134,7 +137,7 @@ def test_the_content_decides_and_not_the_ending(tmp_path: Path, workspace: Works
     manifest = collect(tmp_path, workspace)
     assert tuple(row.origin.url for row in manifest.rows) == ENDINGS
     assert [(each.subject, each.reason) for each in manifest.rejected] == [
-        ("b.svg", "not_an_image")
+        ("b.svg", "unsupported_format")
     ]
 
 
