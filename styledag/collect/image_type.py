@@ -4,6 +4,8 @@ import re
 
 from styledag.errors import FetchError
 
+CODE_VERSION = "1"
+"""Changes with what :func:`image_type` returns."""
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from styledag.collect.web.rendered_text import one_line
@@ -87,9 +88,6 @@ class AlikeNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
-        self._alike: dict[str, list[str]] = {}
-        for name in self._names:
-            self._alike.setdefault(_folded(name), []).append(name)
 
     def find(self, name: str) -> str | None:
         """Return the name that is meant; ``None`` if there is none, or are several."""
@@ -97,6 +95,13 @@ class AlikeNames:
             return name
         alike = self._alike.get(_folded(name), ())
         return alike[0] if len(alike) == 1 else None
+
+    @cached_property
+    def _alike(self) -> Mapping[str, Sequence[str]]:
+        alike: dict[str, list[str]] = {}
+        for name in self._names:
+            alike.setdefault(_folded(name), []).append(name)
+        return alike
 
 
 def _folded(name: str) -> str:

@@ -184,6 +184,6 @@ def test_names_of_random_bytes_stay_apart(tmp_path: Path) -> None:
     random = Random(0)
     letters = [b"%", b"2", b"5", b"E", b"9", b"\xe9", b"\x80", "\u00e9".encode()]
     names = {b"".join(random.choices(letters, k=random.randint(1, 6))) for _ in range(20_000)}
-    escaped = {escaped_name(tmp_path / os.fsdecode(name), tmp_path) for name in names}
+    escaped = {escaped_name(f"/{os.fsdecode(name)}", "") for name in names}
     assert len(escaped) == len(names)
     assert all(name.encode() for name in escaped)

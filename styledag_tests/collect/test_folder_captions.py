@@ -268,9 +268,9 @@ def test_a_table_of_random_damage_costs_no_image(folder: Path, write) -> None:
         for _ in range(random.randint(1, 5)):
             damaged[random.randrange(len(damaged))] = random.randrange(256)
         path.write_bytes(bytes(damaged[: random.randint(len(damaged) // 2, len(damaged))]))
-        captions = FolderCaptions(folder, files)
-        texts = [captions.of(folder / name) for name in TEXTS]
-        rejected = captions.rejected(lambda each: each.relative_to(folder).as_posix())
+        captions = FolderCaptions(str(folder), [*map(str, files)])
+        texts = [captions.of(str(folder / name)) for name in TEXTS]
+        rejected = captions.rejected(lambda path: path)
         for text in (*texts, *(each.detail for each in rejected)):
             text.encode()
         refused += bool(rejected)
