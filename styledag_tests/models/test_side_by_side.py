@@ -48,11 +48,11 @@ def test_a_gradient_that_both_add_to_is_none_that_either_still_reads() -> None:
 
     class AfterBothAdded(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, rows: Tensor) -> Tensor:
+        def forward(_: Any, rows: Tensor) -> Tensor:
             return rows.clone()
 
         @staticmethod
-        def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        def backward(_: Any, gradient: Tensor) -> Tensor:
             both.wait()
             return gradient.clone()
 
