@@ -1,5 +1,6 @@
 """Give each image its caption: a captioner is asked once, and rules cost nothing to change."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,12 @@ from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 ITEMS = "captions"
 _CAPTIONER, _OVERRIDE, _FILE_NAME = "captioner", "override", "file_name"
+_WRITTEN_IN_LINES = ("override", "caption")
+_SEVERAL = 2
+_LINE_END = re.compile(r"[\r\n]+")
 _CLEANED_BY: Mapping[str, Callable[[str], Cleaned]] = {
     _CAPTIONER: clean_caption,
     _FILE_NAME: clean_file_name,
@@ -95,7 +99,7 @@ def caption_images(
     def make(new: Sequence[int]) -> list[CaptionedImage | Rejection]:
         images = rows_of(table.take(pa.array(new, pa.int64())), CuratedImage)
         before, after = _around_captioner(settings.sources)
-        found = {image.sha256: _first_words(image, before, by_hand) for image in images}
+        found = {image.sha256: _first_words(image, before, by_hand, settings) for image in images}
         identity = ""
         if captioner is not None and _CAPTIONER in settings.sources:
             to_ask = [each for each in images if settings.compare or found[each.sha256] is None]
@@ -106,8 +110,8 @@ def caption_images(
             raw = raw_captions.get(image.sha256, "")
             words = (
                 found[image.sha256]
-                or _cleaned(_CAPTIONER, raw)
-                or _first_words(image, after, by_hand, fallback=bool(raw))
+                or _cleaned(_CAPTIONER, raw, settings)
+                or _first_words(image, after, by_hand, settings, fallback=bool(raw))
             )
             if words is None:
                 made.append(_empty(image, raw, settings.sources))
@@ -155,11 +159,13 @@ def _first_words(
     image: CuratedImage,
     sources: Sequence[str],
     by_hand: Mapping[str, str],
+    settings: CaptionSettings,
     *,
     fallback: bool = False,
 ) -> _Words | None:
+    hits = ("fallback",) if fallback else ()
     for source in sources:
-        words = _cleaned(source, _raw(image, source, by_hand), *(("fallback",) if fallback else ()))
+        words = _cleaned(source, _raw(image, source, by_hand), settings, *hits)
         if words is not None:
             return words
     return None
@@ -173,14 +179,28 @@ def _raw(image: CuratedImage, source: str, by_hand: Mapping[str, str]) -> str:
     return str(getattr(image.origin, source))
 
 
-def _cleaned(source: str, raw: str, *hits: str) -> _Words | None:
+def _cleaned(source: str, raw: str, settings: CaptionSettings, *hits: str) -> _Words | None:
+    """Return what a source has on an image, in lines if each of them is a caption."""
     # JSON may state half of a surrogate pair, where a server has cut an answer inside an emoji.
     whole = raw.encode("utf-8", "ignore").decode()
-    cleaned = _CLEANED_BY.get(source, clean_text)(whole)
-    if not cleaned.text:
-        return None
     halves = ("half_character",) if whole != raw else ()
-    return _Words(source, whole, Cleaned(cleaned.text, (*hits, *halves, *cleaned.hits)))
+    is_written = source in _WRITTEN_IN_LINES
+    parts, in_lines = _parts(whole, settings) if is_written else ([whole], ())
+    cleaned = [_CLEANED_BY.get(source, clean_text)(part) for part in parts]
+    text = "\n".join(each.text for each in cleaned)
+    if not text:
+        return None
+    rules = dict.fromkeys(hit for each in cleaned for hit in each.hits)
+    return _Words(source, whole, Cleaned(text, (*hits, *halves, *in_lines, *rules)))
+
+
+def _parts(text: str, settings: CaptionSettings) -> tuple[list[str], tuple[str, ...]]:
+    """Return what a text of several lines becomes, and the name of the rule that decided it."""
+    lines = [line for line in _LINE_END.split(text) if clean_text(line).text]
+    if len(lines) < _SEVERAL:
+        return [text], ()
+    parts = {"join": [text], "first": lines[:1], "each": lines}
+    return parts[settings.lines], (f"lines_{settings.lines}",)
 
 
 def _captioned(
@@ -194,21 +214,22 @@ def _captioned(
     templates = (settings.template, *settings.variants)
     named = named_fields(templates) - {CAPTION}
     values = {name: clean_text(getattr(image.origin, name)).text for name in named}
-    values[CAPTION] = words.cleaned.text
-    filled = [
-        fill_within(template, values, tokens, articles=settings.articles) for template in templates
-    ]
-    cut = any(was_cut for _, was_cut in filled)
     # Whoever takes one of all at random takes those with a weight as often as they are repeated.
-    weights = settings.weights or (1,) * len(filled)
-    written = [
-        caption for (caption, _), weight in zip(filled, weights, strict=True) for _ in range(weight)
-    ]
+    weights = settings.weights or (1,) * len(templates)
+    written: list[str] = []
+    cut = False
+    for template, weight in zip(templates, weights, strict=True):
+        for line in words.cleaned.text.split("\n"):
+            text, was_cut = fill_within(
+                template, {**values, CAPTION: line}, tokens, articles=settings.articles
+            )
+            written += [text] * weight
+            cut = cut or was_cut
     return CaptionedImage(
         image=image,
         raw_caption=words.raw,
         cleaned_caption=words.cleaned.text,
-        caption=filled[0][0],
+        caption=written[0],
         source=words.source,
         rules_version=RULES_VERSION,
         template=settings.template,

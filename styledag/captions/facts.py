@@ -57,7 +57,8 @@ def caption_facts(
     }
     cut = [caption for caption, each in zip(cleaned, hits, strict=True) if "cut" in each]
     if cut:
-        facts["most_tokens_before_cut"] = max(tokens.count(caption) for caption in cut)
+        lines = (line for caption in cut for line in caption.split("\n"))
+        facts["most_tokens_before_cut"] = max(map(tokens.count, lines))
     if captions:
         lengths = [tokens.count(caption) for caption in captions]
         counts = Counter(captions)

@@ -89,6 +89,12 @@ class CaptionSettings(StrictSettings):
         identity=False,
         help="CSV in the project with columns image (file name, URL or sha256) and caption.",
     )
+    lines: Literal["join", "first", "each"] = setting(
+        "join",
+        help="What becomes of a caption or override of several lines: join makes them one text, "
+        "first takes the first, and each makes every line a caption of its own, of which each "
+        "epoch takes one at random.",
+    )
     template: str = setting(
         "{caption}",
         pattern=r"\{caption\}",

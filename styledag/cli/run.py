@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from styledag.captions.settings import SOURCES
 from styledag.cli.context import UI_PORT, Session, pass_session
 from styledag.cli.show import IMAGE_ASSETS
 from styledag.errors import ModelError
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 DEMO_STYLE = "twemoji"
 _LOOKED = {"pages": "pages read", "questions": "questions asked"}
+_OF_CAPTIONS = {
+    **{f"source_{source}": f"{{source_{source}}} from {source}" for source in SOURCES},
+    "rule_lines_join": "{rule_lines_join} of several lines, which were joined",
+    "rule_lines_first": "{rule_lines_first} of several lines, of which the first was taken",
+    "cut_to_fit": "{cut_to_fit} cut to what the base reads",
+    "overrides_unmatched": "{overrides_unmatched} overrides mean no image, such as "
+    "{overrides_unmatched_first[0]}",
+}
+"""Figures of captions in a run's line, by the fact that counts them; none that is 0."""
 ICON_STYLES = ("game-icons", "openmoji")
 """Demo styles whose images are those of :data:`styledag.demo.icons.SETS`."""
 Device = Literal["auto", "cuda", "mps", "cpu"]
@@ -140,6 +150,9 @@ def bring_up_to_date(
         project,
         progress_of=lambda _, subject: shown_progress(console, subject),
         on_built=on_built,
+        on_failed_check=lambda check, why: console.print(
+            f"  [yellow]{check}[/yellow]: {escape(why)}"
+        ),
         on_wait=lambda sentence: console.print(escape(sentence)),
         # Somebody watches, reads the failure, and runs the command again.
         retry_delays_s=(),
@@ -163,11 +176,12 @@ def _say(console: Console, built: "Built") -> None:
         for name, count in facts.items()
         if name.startswith("rejected_")
     ]
+    figures += [words.format_map(facts) for name, words in _OF_CAPTIONS.items() if facts.get(name)]
     did = [f"{count} {kind}" for kind, count in sorted(built.work.items())]
     figures.append(", ".join(["unchanged"] * built.cached + did) or "made anew")
     console.print(
         f"[bold]{artifact.asset:<16}[/bold] {Partition.from_store(artifact.partition).key:<20} "
-        f"[cyan]{artifact.version[:12]}[/cyan]  {'; '.join(figures)}"
+        f"[cyan]{artifact.version[:12]}[/cyan]  {escape('; '.join(figures))}"
     )
 
 

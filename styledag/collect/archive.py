@@ -17,13 +17,18 @@ from pathlib import Path, PurePosixPath
 from tarfile import HeaderError, ReadError
 from typing import IO, Self
 
-from styledag.collect.caption_tables import TABLES, caption_in, read_table
+from styledag.collect.caption_tables import (
+    TABLES,
+    caption_in,
+    read_table,
+    second_caption,
+    text_alone,
+)
 from styledag.collect.harvest import Harvest, rejection
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import ArchiveSource
 from styledag.collect.stored import stored_image
-from styledag.collect.web.rendered_text import one_line
-from styledag.collect.written_texts import AlikeNames, decoded_text
+from styledag.collect.written_texts import AlikeNames, decoded_text, text_in_lines
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -108,6 +113,7 @@ class _Reading:
         self._workspace = workspace
         self._images: dict[str, RawImage] = {}
         self._texts: dict[str, dict[str, str]] = {}
+        self._named: dict[str, list[str]] = {}
         self._refused: dict[str, list[Rejection]] = {}
         self._listed: dict[str, str] = {}
 
@@ -167,6 +173,7 @@ class _Reading:
 
     def _take_text(self, member: _Member) -> None:
         stem, suffix = _stem(member.name), PurePosixPath(member.name).suffix.lower()
+        self._named.setdefault(stem, []).append(member.name)
         try:
             self._texts.setdefault(stem, {})[suffix] = _text(member, suffix)
         except (ValueError, RecursionError) as exc:
@@ -179,7 +186,9 @@ class _Reading:
                 refused = Rejection(subject=path.as_posix(), reason="metadata_refused", detail=row)
                 self.rejected.append(refused)
             else:
-                self._listed.setdefault((path.parent / row[0]).as_posix(), row[1])
+                name = (path.parent / row[0]).as_posix()
+                if self._listed.setdefault(name, row[1]) != row[1]:
+                    self.rejected.append(rejection(name, second_caption(row[1])))
 
     def _by_names_meant(self, named: AlikeNames) -> dict[str, dict[str, str]]:
         """Return the texts by what they are named after, and reject those that cannot be read."""
@@ -190,8 +199,11 @@ class _Reading:
             # In a WebDataset, 0001.input.jpg and 0001.output.txt are one sample.
             return _sample(stem) if found is None and samples[_sample(stem)] == 1 else found
 
-        for stem, refused in self._refused.items():
-            self.rejected += refused if target(stem) is not None else []
+        for stem, names in self._named.items():
+            if target(stem) is None:
+                self.rejected += [rejection(name, text_alone()) for name in names]
+            else:
+                self.rejected += self._refused.get(stem, ())
         meant: dict[str, dict[str, str]] = {}
         for stem in sorted(self._texts, key=lambda stem: target(stem) != stem):
             key = target(stem)
@@ -235,7 +247,7 @@ def _text(member: _Member, suffix: str) -> str:
     if len(content) > MOST_TEXT_BYTES:
         raise ValueError(f"it has more than {MOST_TEXT_BYTES} bytes")
     text = decoded_text(content)
-    return one_line(caption_in(json.loads(text)) if suffix == ".json" else text)
+    return text_in_lines(caption_in(json.loads(text)) if suffix == ".json" else text)
 
 
 def _read(member: _Member, max_bytes: int) -> bytes:

@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 
 from styledag.collect.written_texts import decoded_text, text_of
 from styledag.edited_csv import SURPLUS, edited_csv
+from styledag.errors import FetchError
 
 TABLES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 _FILES = ("file_name", "image", "image_path", "filename")
 _TEXTS = ("text", "caption")
 _TEXTS_OF_ROWS = (*_TEXTS, "prompt")
+_SHOWN_CHARS = 80
 _DRIVE = re.compile("[A-Za-z]:/")
 
 NamedText = tuple[PurePosixPath, str]
@@ -46,6 +48,23 @@ def read_table(name: str, content: bytes) -> Iterator[NamedText | str]:
     except (csv.Error, pa.ArrowException, OSError, RecursionError, ValueError) as exc:
         why = str(exc).partition("\n")[0]
         yield f"after row {number}: {why}" if number else why
+
+
+def second_caption(text: str) -> FetchError:
+    """Return why a row is left out that gives an image words beside those of an earlier row."""
+    shown = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+    return FetchError(
+        "second_caption",
+        f"a table of captions names it again, as {shown!r}: the words of its first row count",
+    )
+
+
+def text_alone() -> FetchError:
+    """Return why a text is left out that is called like no image."""
+    return FetchError(
+        "text_without_image",
+        "no image here is called like it: the caption of fox.jpg is fox.txt in the same folder",
+    )
 
 
 def caption_in(fields: Any, keys: Sequence[str] = _TEXTS) -> str:

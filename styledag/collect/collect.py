@@ -20,7 +20,7 @@ from styledag.store.workspace import Workspace
 
 logger = logging.getLogger("styledag.collect")
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 _HOW_STATED = {"html": ", such as licence: {text: CC BY 4.0}"}
 NOTES = "sources.txt"
 """File in an artifact's log: what was found where."""
@@ -133,6 +133,11 @@ def _notes(source: SourceSettings, harvest: Harvest) -> list[str]:
     kept, left_out = len(harvest.images), len(harvest.rejected)
     counts = f"; left out: {_counts(harvest.rejected)}" if left_out else ""
     lines = [f"{source.name}: {kept} of {kept + left_out} taken{counts}", *harvest.notes]
+    captions = [image.origin.caption for image in harvest.images if image.origin.caption]
+    if harvest.inside or captions:
+        several = sum("\n" in caption for caption in captions)
+        of_lines = f", {several} of them of several lines (captions.lines)" if several else ""
+        lines.append(f"{source.name}: {len(captions)} of {kept} images have a caption{of_lines}")
     lines += _same_bytes(source, harvest)
     unknown = sum(image.origin.licence == UNKNOWN_LICENCE for image in harvest.images)
     nobody = sum(not image.origin.author for image in harvest.images)

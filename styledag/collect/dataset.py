@@ -59,7 +59,7 @@ def _origin(source: DatasetSource, row: Mapping[str, Any], name: str) -> Origin:
         return Origin(
             url=name,
             page_url="" if source.revision is None else _page(source),
-            caption=cell_text(row, source.caption),
+            caption=cell_text(row, source.caption, in_lines=True),
             licence=cell_text(row, source.licence_column) or source.licence,
             author=cell_text(row, source.author_column) or source.author,
         )

@@ -2,15 +2,17 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from styledag.collect.folder_captions import FolderCaptions, leads_out
 from styledag.collect.harvest import Harvest, rejection
-from styledag.collect.image_type import image_type
+from styledag.collect.image_type import CODE_VERSION, image_type
+from styledag.collect.read_files import ReadFiles, folder_digest
 from styledag.collect.records import Origin, RawImage
 from styledag.collect.settings import FolderSource
-from styledag.collect.stored import kept_image
+from styledag.collect.stored import Content, kept_content
 from styledag.errors import FetchError, SourceError
 from styledag.manifest import Rejection
 from styledag.store.workspace import Workspace
@@ -26,116 +28,149 @@ def collect_folder(source: FolderSource, workspace: Workspace, *, project: Path)
     A file is an image by its content and not by its name; each that is none, or is hidden, is
     counted. Captions come from ``.txt``, ``.caption`` and ``.json`` files beside the images, else
     from a ``metadata.jsonl``, ``.csv`` or ``.parquet``; one that cannot be read is counted and
-    costs no image.
+    costs no image. An image that was read by an earlier run is not read again until the file
+    changes.
 
     Raises:
         SourceError: If the folder is not there or holds no file.
     """
-    root = project / source.path
-    if not root.is_dir():
+    root = str(project / source.path)
+    if not os.path.isdir(root):
         raise SourceError(
             f"folder {source.path} is not in {project}: correct path in the style file, or make it"
         )
-    paths = sorted(_files_below(root), key=lambda path: escaped_name(path, root))
-    if not paths:
+    files = {path: (escaped_name(path, root), refusal) for path, refusal in _files_below(root)}
+    if not files:
         raise SourceError(f"no image found: folder {source.path} in {project} holds no file")
     images: list[RawImage] = []
     rejected: list[Rejection] = []
-    captions = FolderCaptions(root, frozenset(paths))
-    with workspace.progress.task("images", len(paths)) as advance:
-        for path in paths:
+    captions = FolderCaptions(root, files)
+    read = _read_files(source, workspace)
+    with workspace.progress.task("images", len(files)) as advance:
+        for path, (name, refusal) in sorted(files.items(), key=lambda item: item[1][0]):
             advance(1)
-            name = escaped_name(path, root)
             if captions.is_metadata(path):
                 continue
             try:
-                _check_place(path, root)
-                content_type = _type(path)
-                if not content_type and captions.is_sidecar(path):
-                    continue
-                caption = captions.of(path) if content_type else ""
-                images.append(_taken(path, name, content_type, caption, source, workspace))
+                if refusal is not None:
+                    raise refusal
+                content = _content(path, name, source, captions, read, workspace)
+                if content is not None:
+                    origin = Origin(
+                        url=name,
+                        caption=captions.of(path),
+                        licence=source.licence,
+                        author=source.author,
+                    )
+                    images.append(content.image(origin))
             except FetchError as exc:
                 rejected.append(rejection(name, exc))
+    read.save()
     rejected += captions.rejected(lambda path: escaped_name(path, root))
     return Harvest(tuple(images), tuple(rejected), inside=source.path)
 
 
 def count_images(root: Path) -> int:
     """Return how many files below a folder are images by their content, but for hidden ones."""
-    visible = (path for path in _files_below(root) if not path.name.startswith("."))
-    return sum(1 for path in visible if path.is_file() and _type(path))
+    files = (path for path, refusal in _files_below(str(root)) if refusal is None)
+    return sum(1 for path in files if _is_image(path))
 
 
-def escaped_name(path: Path, root: Path) -> str:
+def escaped_name(path: str, root: str) -> str:
     """Return a file's POSIX path below a folder, as text that any encoding can write.
 
     A byte that is not UTF-8 becomes ``%XX``; a ``%`` that could be taken for one becomes ``%25``,
     and every other character stays, so two files never have one name.
     """
-    name = _ESCAPE.sub("%25", path.relative_to(root).as_posix())
+    below = path.removeprefix(f"{root}{os.sep}") if path != root else "."
+    name = _ESCAPE.sub("%25", below.replace(os.sep, "/"))
     return _SURROGATE.sub(lambda letter: f"%{ord(letter[0]) - 0xDC00:02X}", name)
 
 
-def _files_below(root: Path) -> Iterator[Path]:
-    """Yield the files, and hidden, linked and unreadable folders in place of what is in them."""
-    unreadable: list[Path] = []
-    for folder, folders, names in os.walk(
-        root, onerror=lambda exc: unreadable.append(Path(exc.filename))
-    ):
-        closed = [name for name in folders if name.startswith(".") or _is_link(folder, name)]
-        folders[:] = [name for name in folders if name not in closed]
-        yield from (Path(folder) / name for name in (*names, *closed))
-    yield from unreadable
+def _files_below(root: str) -> Iterator[tuple[str, FetchError | None]]:
+    """Yield the files, and folders that are not entered; with the reason why one is left out."""
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as listed:
+                entries = list(listed)
+        except OSError:
+            yield folder, FetchError("unreadable", "what is in the folder cannot be listed")
+            continue
+        for entry in entries:
+            try:
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    yield entry.path, _refusal(entry, root)
+            except OSError as exc:
+                yield entry.path, _unreadable(exc)
 
 
-def _is_link(folder: str, name: str) -> bool:
-    return (Path(folder) / name).is_symlink()
+def _refusal(entry: os.DirEntry[str], root: str) -> FetchError | None:
+    """Return why a file is hidden, no file, or a link that is not followed; or nothing."""
+    if entry.name.startswith("."):
+        return FetchError("hidden", "its name begins with a dot")
+    if entry.is_symlink():
+        if os.path.isdir(entry.path):
+            detail = "linked folders are not entered: name it as a source of its own"
+            return FetchError("link_refused", detail)
+        if leads_out(entry.path, root):
+            return FetchError("link_refused", "the file is a link that leads out of the folder")
+    if not entry.is_file():
+        return FetchError("unreadable", "not a file")
+    return None
 
 
-def _check_place(path: Path, root: Path) -> None:
-    """Refuse a file that is hidden, no file, or a link out of the folder.
+def _unreadable(exc: OSError) -> FetchError:
+    return FetchError("unreadable", os.strerror(exc.errno or 0))
+
+
+def _is_image(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return bool(image_type(file.read(_HEAD_BYTES)))
+    except OSError:
+        return False
+
+
+def _read_files(source: FolderSource, workspace: Workspace) -> ReadFiles:
+    file = workspace.kept and workspace.kept / f"files-{folder_digest(source.path)}.json"
+    return ReadFiles(file, made_by=CODE_VERSION, blobs=workspace.blobs)
+
+
+def _content(
+    path: str,
+    name: str,
+    source: FolderSource,
+    captions: FolderCaptions,
+    read: ReadFiles,
+    workspace: Workspace,
+) -> Content | None:
+    """Return what an image's file holds, whose bytes are kept; ``None`` if it is a caption's.
 
     Raises:
-        FetchError: With the reason.
+        FetchError: If it is neither, is too large, or cannot be read.
     """
-    if path.name.startswith("."):
-        raise FetchError("hidden", "its name begins with a dot")
-    if path.is_symlink() and path.is_dir():
-        detail = "linked folders are not entered: name it as a source of its own"
-        raise FetchError("link_refused", detail)
-    if leads_out(path, root):
-        raise FetchError("link_refused", "the file is a link that leads out of the folder")
-    if path.is_dir():
-        raise FetchError("unreadable", "what is in the folder cannot be listed")
-    if not path.is_file():
-        raise FetchError("unreadable", "not a file")
-
-
-def _type(path: Path) -> str:
-    """Return the media type that a file's first bytes are of; empty if they are of none."""
+    asked_ns = time.time_ns()
     try:
-        with path.open("rb") as file:
-            return image_type(file.read(_HEAD_BYTES))
+        stat = os.stat(path)
+        known = read.find(name, stat)
+        if known is not None and known.size_bytes <= source.max_image_bytes:
+            return known
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+            content_type = image_type(head)
+            if not content_type:
+                if captions.is_sidecar(path):
+                    return None
+                raise captions.refusal(path, head)
+            if stat.st_size > source.max_image_bytes:
+                limit = f"more than the {source.max_image_bytes} bytes allowed"
+                raise FetchError("too_large", limit)
+            content = kept_content(head + file.read(), content_type, workspace)
     except OSError as exc:
-        raise FetchError("unreadable", os.strerror(exc.errno or 0)) from exc
-
-
-def _taken(
-    path: Path,
-    name: str,
-    content_type: str,
-    caption: str,
-    source: FolderSource,
-    workspace: Workspace,
-) -> RawImage:
-    if not content_type:
-        raise FetchError("not_an_image", "its content is no image's, whatever its name is")
-    try:
-        if path.stat().st_size > source.max_image_bytes:
-            raise FetchError("too_large", f"more than the {source.max_image_bytes} bytes allowed")
-        body = path.read_bytes()
-    except OSError as exc:
-        raise FetchError("unreadable", os.strerror(exc.errno or 0)) from exc
-    origin = Origin(url=name, caption=caption, licence=source.licence, author=source.author)
-    return kept_image(body, content_type, origin, workspace)
+        raise _unreadable(exc) from exc
+    read.add(name, stat, content, asked_ns=asked_ns)
+    return content

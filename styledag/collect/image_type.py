@@ -2,6 +2,10 @@
 
 import re
 
+from styledag.errors import FetchError
+
+CODE_VERSION = "1"
+"""Changes with what :func:`image_type` returns."""
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
     (0, b"\xff\xd8\xff", "image/jpeg"),
@@ -30,6 +34,8 @@ _LETTERS = (
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 """Bytes that no text has (WHATWG MIME Sniffing standard, section 3)."""
 _HEADER_BYTES = 64
+_TEXT_HEAD_BYTES = 1_024
+_BEFORE_MARKUP = b"\xef\xbb\xbf \t\r\n"
 
 
 def image_type(body: bytes, declared: str = "") -> str:
@@ -52,6 +58,18 @@ def image_type(body: bytes, declared: str = "") -> str:
     return ""
 
 
+def no_image(body: bytes) -> FetchError:
+    """Return why a file is left out whose bytes are no image's.
+
+    Args:
+        body: The bytes, or their first few hundred.
+    """
+    head = body[:_TEXT_HEAD_BYTES].lstrip(_BEFORE_MARKUP).lower()
+    if head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!")) and b"<svg" in head):
+        return FetchError("unsupported_format", "is a drawing in SVG: export it as PNG")
+    return FetchError("not_an_image", "its content is no image's, whatever its name is")
+
+
 def _is_page(body: bytes) -> bool:
-    head = body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    head = body[:512].lstrip(_BEFORE_MARKUP).lower()
     return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"{"))

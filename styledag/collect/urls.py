@@ -115,7 +115,7 @@ def _find(source: UrlsSource, url: str, row: Row) -> Find:
             page_url=cell_text(row, source.page_url),
             title=cell_text(row, source.title),
             alt=cell_text(row, source.alt),
-            caption=cell_text(row, source.caption),
+            caption=cell_text(row, source.caption, in_lines=True),
             licence=cell_text(row, source.licence_column) or source.licence,
             author=cell_text(row, source.author_column) or source.author,
         ),

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from styledag.collect.web.rendered_text import one_line
@@ -53,18 +54,29 @@ def text_of(value: Any) -> str:
     return next(iter(texts), "")
 
 
-def cell_text(row: Mapping[str, Any], column: str) -> str:
-    """Return a cell of a table's row on one line; empty without a value or such a column.
+def cell_text(row: Mapping[str, Any], column: str, *, in_lines: bool = False) -> str:
+    """Return a cell of a table's row; empty without a value or such a column.
+
+    Args:
+        row: The row.
+        column: Its column.
+        in_lines: Whether lines stay, as in captions, which may be one a line; else they are joined.
 
     Raises:
         ValueError: Naming the column, if the value is no text.
     """
     try:
-        return one_line(text_of(row.get(column)))
+        text = text_of(row.get(column))
     except ValueError as exc:
         raise ValueError(
             f"column {column!r}: {exc}: name a column of texts in the style file, or '' for none"
         ) from exc
+    return text_in_lines(text) if in_lines else one_line(text)
+
+
+def text_in_lines(text: str) -> str:
+    """Return the lines of a text that say anything, with single spaces in place of blanks."""
+    return "\n".join(filter(None, map(one_line, text.splitlines())))
 
 
 class AlikeNames:
@@ -76,9 +88,6 @@ class AlikeNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(names)
-        self._alike: dict[str, list[str]] = {}
-        for name in self._names:
-            self._alike.setdefault(_folded(name), []).append(name)
 
     def find(self, name: str) -> str | None:
         """Return the name that is meant; ``None`` if there is none, or are several."""
@@ -86,6 +95,13 @@ class AlikeNames:
             return name
         alike = self._alike.get(_folded(name), ())
         return alike[0] if len(alike) == 1 else None
+
+    @cached_property
+    def _alike(self) -> Mapping[str, Sequence[str]]:
+        alike: dict[str, list[str]] = {}
+        for name in self._names:
+            alike.setdefault(_folded(name), []).append(name)
+        return alike
 
 
 def _folded(name: str) -> str:

@@ -9,7 +9,14 @@ from styledag.defs.assets import graph_assets, graph_checks
 from styledag.defs.automation import keep_fresh_sensor, refresh_schedules
 from styledag.defs.executor import OnWait, ignore_wait, waiting_executor
 from styledag.defs.jobs import graph_jobs
-from styledag.defs.materialise import RETRY_DELAYS_S, GraphRun, OnBuilt, ignore_built
+from styledag.defs.materialise import (
+    RETRY_DELAYS_S,
+    GraphRun,
+    OnBuilt,
+    OnFailedCheck,
+    ignore_built,
+    ignore_failed_check,
+)
 from styledag.defs.partitions import read_partitions
 from styledag.defs.resources import COMPUTE, ProgressOf, compute_resource, log_progress
 from styledag.defs.settings_nodes import style_files_sensor
@@ -23,6 +30,7 @@ def build_definitions(
     *,
     progress_of: ProgressOf = log_progress,
     on_built: OnBuilt = ignore_built,
+    on_failed_check: OnFailedCheck = ignore_failed_check,
     on_wait: OnWait = ignore_wait,
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
     checks_first: bool = True,
@@ -35,6 +43,7 @@ def build_definitions(
         project: Where the style files and the store are.
         progress_of: Returns what shows a materialisation's progress; the run's log unless named.
         on_built: Is called with each artifact as soon as it is there.
+        on_failed_check: Is called with the name of each check that fails, and why it does.
         on_wait: Is called once for each wait for a pool, with a sentence that names its holder.
         retry_delays_s: Seconds before each further try to collect from a source that is down.
         checks_first: Whether a run begins with the checks of a style; not if they were done.
@@ -43,7 +52,13 @@ def build_definitions(
     """
     catalogue, partitions = Catalogue(project), read_partitions(project)
     graph = GraphRun(
-        catalogue, progress_of, on_built, retry_delays_s, checks_first, pages_url=pages_url
+        catalogue,
+        progress_of,
+        on_built,
+        on_failed_check,
+        retry_delays_s,
+        checks_first,
+        pages_url=pages_url,
     )
     return dg.Definitions(
         assets=graph_assets(graph, partitions),

@@ -30,6 +30,7 @@ from styledag.models.compute import ComputeSettings
 from styledag.store.artifact import Artifact
 from styledag.store.store import Built
 
+OnFailedCheck = Callable[[str, str], None]
 OnBuilt = Callable[[Built], None]
 RETRY_DELAYS_S = (60.0, 300.0)
 """Used in runs that nobody watches; the HTTP client has retried each address for itself by then."""
@@ -40,6 +41,10 @@ _COUNTED = frozenset(("encoded_dataset", "ema_unet"))
 
 def ignore_built(_built: Built) -> None:
     """Do nothing: a run of the web UI shows everything in its log."""
+
+
+def ignore_failed_check(_check: str, _why: str) -> None:
+    """Do nothing: the web UI shows the checks of each asset."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class GraphRun:
         catalogue: Stages, styles, models and artifacts.
         progress_of: Returns what shows the progress of a materialisation.
         on_built: Is called with each artifact as soon as it is there.
+        on_failed_check: Is called with the name of each check that fails, and why it does.
         retry_delays_s: Seconds before each further try to collect from a source that is down.
         checks_first: Whether a run begins with :mod:`styledag.graph.checking.preflight`; not
             if whoever starts it has done them.
@@ -70,6 +76,7 @@ class GraphRun:
     catalogue: Catalogue
     progress_of: ProgressOf
     on_built: OnBuilt = ignore_built
+    on_failed_check: OnFailedCheck = ignore_failed_check
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S
     checks_first: bool = True
     placement: Placement = field(default_factory=Placement)
@@ -97,10 +104,14 @@ class GraphRun:
                     return self._materialise_each(context, stage, compute, partitions)
             with failures():
                 made = self._make(context, stage, compute, *partitions)
+        results = [check_result(each, made.checked) for each in checks_of(stage)]
+        for each in results:
+            if not each.passed:
+                self.on_failed_check(str(each.check_name), str(each.description))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.artifact.version),
             metadata=made.metadata,
-            check_results=[check_result(each, made.checked) for each in checks_of(stage)],
+            check_results=results,
             tags=made.tags,
         )
 

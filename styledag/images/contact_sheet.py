@@ -5,11 +5,12 @@ import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from markupsafe import escape
 from PIL import Image, ImageDraw
 
+from styledag.collect.records import Origin
 from styledag.images.encode import encode_jpeg
 from styledag.images.records import CuratedImage, JpegImage
 from styledag.images.thumbnails import thumbnail
@@ -51,7 +52,7 @@ class ShownImage:
     """One image on the page; the template escapes its words.
 
     Attributes:
-        name: Its title, or else its address.
+        name: Its title, or else its address or file name.
         url: Address of the image.
         detail: Why it was left out, or how many copies it stands for.
         thumbnail: base64 of a small JPEG.
@@ -76,6 +77,12 @@ class Section:
     heading: str
     images: list[ShownImage] = field(default_factory=list)
     not_shown: int = 0
+
+
+def shown_name(origin: Origin) -> str:
+    """Return an image's title, or else its address; of a path in a folder, the file's name."""
+    is_path = "://" not in origin.url
+    return origin.title or (is_path and PurePosixPath(origin.url).name) or origin.url
 
 
 def write_contact_sheet(
@@ -168,7 +175,7 @@ class _Page:
         """Return the image, or ``None`` and a full page if it finds no room."""
         encoded = base64.b64encode(thumbnail(image.sha256, self._workspace)).decode()
         url = image.origin.url
-        shown = ShownImage(image.origin.title or url, url, detail, kept, encoded)
+        shown = ShownImage(shown_name(image.origin), url, detail, kept, encoded)
         words = str(escape(2 * shown.name + 2 * url + detail)).encode()  # as often as they stand
         needed = len(encoded) + len(words) + _BYTES_OF_MARKUP
         if needed > self._bytes_left:

@@ -4,9 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from styledag.collector import many_objects
 from styledag.errors import DataError
@@ -25,7 +27,7 @@ from styledag.manifest import Manifest, Rejection, StoredRows, row_schema
 from styledag.store.artifact import Facts
 from styledag.store.workspace import Workspace
 
-CODE_VERSION = "5"
+CODE_VERSION = "6"
 
 _LOSSLESS = frozenset(("PNG", "TIFF", "BMP"))
 """Formats of originals that no coding has blurred, which are kept before others of their size."""
@@ -48,6 +50,7 @@ class _Curation:
     protected: frozenset[str] = frozenset()
     rejected: list[Rejection] = field(default_factory=list)
     copies: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    captions: dict[str, str] = field(default_factory=dict)
     kept: list[_Kept] = field(default_factory=list)
     families: list[SheetFamily] = field(default_factory=list)
 
@@ -68,6 +71,17 @@ class _Curation:
     def reject(self, image: JpegImage, reason: str, detail: str) -> None:
         self.rejected.append(Rejection(subject=image.origin.url, reason=reason, detail=detail))
 
+    def reject_copy(self, copy: JpegImage, of: JpegImage, detail: str) -> None:
+        """Reject a copy; what it stands for, and its caption if there is no other, goes on."""
+        if not of.origin.caption and of.sha256 not in self.captions:
+            caption = copy.origin.caption or self.captions.get(copy.sha256, "")
+            if caption:
+                self.captions[of.sha256] = caption
+                detail = f"{detail}; its caption is used"
+        others = self.copies.pop(copy.sha256, []) if copy.sha256 != of.sha256 else []
+        self.copies[of.sha256].extend([copy.origin.url, *others])
+        self.reject(copy, "copy", detail)
+
 
 @many_objects()
 def curate_images(
@@ -81,10 +95,11 @@ def curate_images(
     """Return, and write into the workspace with a contact sheet, the images to train on.
 
     Images that a person drops, or that are too small, too narrow, blank, blurred, grey or under
-    text, are left out, then copies, then what exceeds ``family_cap`` of a family of
-    near-duplicates. What a person keeps is never left out. Each JPEG is hashed, embedded and read
-    once, however many runs it appears in (``work["hashes"]``, ``work["embeddings"]``,
-    ``work["texts"]``). The order of the rows changes nothing.
+    text, are left out, then copies, then what exceeds ``family_cap`` of a family of near-
+    duplicates. An image without a caption gets that of a copy. What a person keeps is never left
+    out. Each JPEG is hashed, embedded and read once, however many runs it appears in
+    (``work["hashes"]``, ``work["embeddings"]``, ``work["texts"]``). The order of the rows changes
+    nothing.
 
     Args:
         jpegs: What ``normalise_images`` gave; the bytes are blobs.
@@ -246,8 +261,7 @@ def _drop_exact_copies(curation: _Curation) -> None:
             curation.left.append(image)
         else:
             # One JPEG is one row, also where a person keeps both: their pixels are the same.
-            curation.reject(image, "copy", f"same pixels as {keeper.origin.url}")
-            curation.copies[keeper.sha256].append(image.origin.url)
+            curation.reject_copy(image, keeper, f"same pixels as {keeper.origin.url}")
 
 
 def _drop_near_copies(
@@ -269,14 +283,12 @@ def _drop_near_copies(
     copies = {at: copy for at, copy in found.items() if not curation.is_kept(images[at])}
     for at, copy in copies.items():
         keeper = images[copy.kept]
-        curation.reject(
+        curation.reject_copy(
             images[at],
-            "copy",
+            keeper,
             f"{'mirror image' if copy.mirrored else 'copy'} of {keeper.origin.url}: hash distance "
             f"{copy.hash_distance}, similarity {copy.similarity:.3f}",
         )
-        addresses = curation.copies[keeper.sha256]
-        addresses.extend([images[at].origin.url, *curation.copies.pop(images[at].sha256, [])])
     kept_at = [at for at in range(len(images)) if at not in copies]
     curation.left = [images[at] for at in kept_at]
     return kept_at
@@ -319,18 +331,29 @@ def _cap_families(
 
 
 def _kept_rows(jpegs: Manifest[JpegImage], curation: _Curation) -> StoredRows[CuratedImage]:
-    """Return the rows of what is kept: columns of the JPEGs, the families and the copies."""
+    """Return the rows of what is kept: the JPEGs' columns, families, copies, their captions."""
     kept = curation.kept
     place_of = {url: at for at, url in enumerate(jpegs.column("origin.url"))}
     images = jpegs.table.take(pa.array([place_of[each.image.origin.url] for each in kept]))
-    found = {
+    found: dict[str, Any] = {
         "family": [each.family for each in kept],
         "family_size": [each.family_size for each in kept],
         "copies": [sorted(curation.copies.get(each.image.sha256, ())) for each in kept],
     }
+    if curation.captions:
+        captions = [curation.captions.get(each.image.sha256) for each in kept]
+        found["origin"] = _with_captions(images["origin"].combine_chunks(), captions)
     schema = row_schema(CuratedImage)
     columns = {name: found[name] if name in found else images[name] for name in schema.names}
     return StoredRows.by_key(pa.table(columns, schema=schema), CuratedImage, "sha256")
+
+
+def _with_captions(origins: pa.StructArray, captions: Sequence[str | None]) -> pa.StructArray:
+    """Return origins with other captions where there are any."""
+    names = [each.name for each in origins.type]
+    columns = dict(zip(names, origins.flatten(), strict=True))
+    columns["caption"] = pc.coalesce(pa.array(captions, pa.string()), columns["caption"])
+    return pa.StructArray.from_arrays(list(columns.values()), fields=list(origins.type))
 
 
 def _nothing_kept(rejected: Sequence[Rejection]) -> str:

@@ -1,11 +1,12 @@
 """A contact sheet of images as they were found, before anything was left out."""
 
 import base64
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from styledag.collect.records import RawImage
-from styledag.images.contact_sheet import Section, ShownImage, sheet_page
+from styledag.images.contact_sheet import Section, ShownImage, sheet_page, shown_name
 from styledag.images.converting.convert import Converted
 from styledag.images.records import JpegImage
 from styledag.images.settings import ImageSettings
@@ -15,7 +16,10 @@ from styledag.store.blobs import Blobs
 
 MOST_SHOWN = 400
 _SETTINGS = ImageSettings(size_px=THUMBNAIL_PX, mode="pad", quality=75)
-_LEGEND = "Green: can be decoded. Point at an image to see its address, licence and author."
+_LEGEND = (
+    "Green: can be decoded. Point at an image to see its address, caption, licence and author."
+)
+_MOST_CAPTION_CHARS = 200
 
 
 def write_found_sheet(
@@ -48,11 +52,13 @@ def write_found_sheet(
 
 def _shown(image: RawImage | JpegImage, converted: Converted) -> ShownImage:
     origin = image.origin
-    detail = f"licence: {origin.licence}; author: {origin.author or 'unknown'}"
+    caption = textwrap.shorten(origin.caption, _MOST_CAPTION_CHARS, placeholder=" ...") or "none"
+    author = origin.author or "unknown"
+    detail = f"caption: {caption}; licence: {origin.licence}; author: {author}"
     if not converted.jpeg:
         detail = str(converted.record["detail"])
     return ShownImage(
-        name=origin.title or origin.url,
+        name=shown_name(origin),
         url=origin.url,
         detail=detail,
         kept=bool(converted.jpeg),

@@ -245,7 +245,7 @@ EVERYTHING = Origin(
     [
         (("title",), "Red fox", ("file_name",)),
         (("alt", "title"), "red fox", ("file_name",)),
-        (("caption", "alt"), "the fox at dawn", ("whitespace",)),
+        (("caption", "alt"), "the fox at dawn", ("lines_join", "whitespace")),
         (("description",), "Seen in a wood", ()),
         (("override", "description"), "Seen in a wood", ()),
     ],

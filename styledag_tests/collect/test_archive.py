@@ -63,7 +63,7 @@ def test_images_are_taken_with_the_texts_beside_them(
     manifest = collect(f"x{suffix}", workspace, project)
     assert manifest.facts == {"found": 6, "kept": 5, "rejected_not_an_image": 1}
     captions = {row.origin.url: row.origin.caption for row in manifest.rows}
-    assert captions["deep/0.png"] == "a red fox, sitting"
+    assert captions["deep/0.png"] == "a red fox,\nsitting"
     assert captions["deep/1.jpg"] == "An owl"
     assert set(captions) == {"deep/0.png", "deep/1.jpg", "2", "../../escape.png", "/absolute.png"}
     assert sorted(tmp_path.joinpath("a").rglob("*")) == before
@@ -212,6 +212,24 @@ def test_a_table_of_image_folder_gives_the_captions_of_an_archive(
     }
 
 
+def test_no_text_is_left_out_without_being_counted(workspace: Workspace, tmp_path: Path) -> None:
+    table = b'{"file_name": "0.png", "text": "a fox"}\n{"file_name": "0.png", "text": "an owl"}\n'
+    members = {
+        "0.png": PNG,
+        "metadata.jsonl": table,
+        "captions/0.txt": b"a cat",
+        "a.svg": b"<svg/>",
+    }
+    write(tmp_path / "x.zip", members)
+    manifest = collect("x.zip", workspace, tmp_path)
+    assert [row.origin.caption for row in manifest.rows] == ["a fox"]
+    assert {(each.subject, each.reason) for each in manifest.rejected} == {
+        ("0.png", "second_caption"),
+        ("captions/0.txt", "text_without_image"),
+        ("a.svg", "unsupported_format"),
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -228,7 +246,8 @@ def test_a_text_that_cannot_be_read_is_counted_and_costs_no_image(
     manifest = collect("x.zip", workspace, tmp_path)
     assert [row.origin.caption for row in manifest.rows] == [""]
     assert [(each.subject, each.reason) for each in manifest.rejected] == [
-        (name, "sidecar_refused")
+        (name, "sidecar_refused"),
+        (f"other{name}", "text_without_image"),
     ]
 
 

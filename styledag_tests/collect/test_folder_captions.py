@@ -268,10 +268,34 @@ def test_a_table_of_random_damage_costs_no_image(folder: Path, write) -> None:
         for _ in range(random.randint(1, 5)):
             damaged[random.randrange(len(damaged))] = random.randrange(256)
         path.write_bytes(bytes(damaged[: random.randint(len(damaged) // 2, len(damaged))]))
-        captions = FolderCaptions(folder, files)
-        texts = [captions.of(folder / name) for name in TEXTS]
-        rejected = captions.rejected(lambda each: each.relative_to(folder).as_posix())
+        captions = FolderCaptions(str(folder), [*map(str, files)])
+        texts = [captions.of(str(folder / name)) for name in TEXTS]
+        rejected = captions.rejected(lambda path: path)
         for text in (*texts, *(each.detail for each in rejected)):
             text.encode()
         refused += bool(rejected)
     assert refused
+
+
+def test_each_further_caption_of_a_file_in_tables_is_counted(folder: Path, collect) -> None:
+    """As in Flickr30k's tables, which have five rows an image."""
+    lines = [("0.png", "a fox"), ("0.png", "an owl"), ("0.png", "a fox"), ("0.png", "a cat" * 40)]
+    rows = [json.dumps({"file_name": name, "text": text}) for name, text in lines]
+    (folder / "metadata.jsonl").write_text("\n".join(rows))
+    manifest = collect()
+    assert captions(manifest)["0.png"] == "a fox"
+    assert {(each.subject, each.reason) for each in manifest.rejected} == {
+        ("0.png", "second_caption")
+    }
+    assert [("an owl" in each.detail, len(each.detail) < 200) for each in manifest.rejected] == [
+        (True, True),
+        (False, True),
+    ]
+
+
+def test_captions_in_a_folder_of_their_own_are_no_broken_images(folder: Path, collect) -> None:
+    (folder / "captions").mkdir()
+    (folder / "captions" / "0.txt").write_text("a fox")
+    (rejected,) = collect().rejected
+    assert (rejected.subject, rejected.reason) == ("captions/0.txt", "text_without_image")
+    assert "in the same folder" in rejected.detail

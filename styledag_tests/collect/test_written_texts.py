@@ -50,3 +50,9 @@ def test_a_name_is_found_unless_several_are_alike() -> None:
     assert names.find("fox.png") == "fox.png"
     assert names.find("FOX.png") is None
     assert names.find("owl.png") is None
+
+
+def test_lines_of_a_caption_stay_apart_in_a_cell_and_of_other_texts_do_not() -> None:
+    row = {"text": " a  fox \r\n\n\tan owl\n"}
+    assert cell_text(row, "text", in_lines=True) == "a fox\nan owl"
+    assert cell_text(row, "text") == "a fox an owl"

@@ -67,6 +67,12 @@ def test_what_a_site_says_is_escaped_and_only_web_addresses_are_links(workspace:
     assert [image["alt"] for image in page.find_all("img") if "<script>" in image["alt"]]
 
 
+def test_images_of_a_folder_are_called_by_their_files(workspace: Workspace) -> None:
+    image = jpeg_image(noisy(9), "x", workspace)
+    page = sheet([replace(image, origin=Origin(url="10_a folder/deep/fox.png"))], workspace)
+    assert page.find("figcaption").get_text() == "fox.png"
+
+
 def test_a_full_page_counts_what_it_does_not_show(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,31 @@ def test_copies_of_a_copy_go_to_what_is_kept(workspace: Workspace) -> None:
     assert keeper.copies == ("http://images.test/small", "http://images.test/small-again")
 
 
+def test_what_is_kept_without_a_caption_gets_that_of_its_copy(workspace: Workspace) -> None:
+    """The larger file is kept, and it may be the smaller one that somebody described."""
+
+    def captioned(row: JpegImage, caption: str) -> JpegImage:
+        return replace(row, origin=replace(row.origin, caption=caption))
+
+    small = jpeg_image(noisy(0), "small", workspace, quality=60)
+    again = jpeg_image(noisy(0), "small-again", workspace, quality=60)
+    own = jpeg_image(noisy(1), "own", workspace, raw_size=(99, 99))
+    rows = [
+        jpeg_image(noisy(0), "large", workspace, raw_size=(99, 99)),
+        captioned(small, ""),
+        captioned(again, 'a "tent"\non a hill'),
+        captioned(own, "a fox"),
+        captioned(jpeg_image(noisy(1), "owns-copy", workspace, quality=60), "another"),
+        jpeg_image(noisy(2), "alone", workspace),
+    ]
+    found = curate(rows, workspace)
+    captions = {row.origin.title: row.origin.caption for row in found.rows}
+    assert captions == {"large": 'a "tent"\non a hill', "own": "a fox", "alone": ""}
+    assert Manifest.read(workspace.folder, CuratedImage) == found
+    used = [each.subject for each in found.rejected if each.detail.endswith("its caption is used")]
+    assert used == ["http://images.test/small", "http://images.test/small-again"]
+
+
 def test_one_drawing_in_two_colours_is_no_copy(workspace: Workspace) -> None:
     rows = [
         jpeg_image(face(HANDS[0], rim), rim.lstrip("#"), workspace)

@@ -1,6 +1,9 @@
 """A sheet of images as they were found needs nothing of them."""
 
+from dataclasses import replace
 from pathlib import Path
+
+from bs4 import BeautifulSoup
 
 from styledag.images.found_sheet import MOST_SHOWN, write_found_sheet
 from styledag.store.workspace import Workspace
@@ -32,3 +35,16 @@ def test_many_images_are_spread_and_none_are_fine(workspace: Workspace, tmp_path
     assert f"and {count - count // 2} more that are not shown" in page
     write_found_sheet([], {"found": 0, "kept": 0}, workspace.blobs, tmp_path / "b.html")
     assert "<figure" not in (tmp_path / "b.html").read_text("utf-8")
+
+
+def test_images_of_a_folder_are_called_by_their_files_and_show_their_captions(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    row = raw_image(saved(noisy(0)), "10_sks long name/deep/<fox>.png", workspace)
+    row = replace(row, origin=replace(row.origin, caption='a "fox" & ' + "x " * 300))
+    write_found_sheet([row], {"found": 1, "kept": 1}, workspace.blobs, tmp_path / "a.html")
+    page = BeautifulSoup((tmp_path / "a.html").read_text("utf-8"), "html.parser")
+    figure = page.find("figure")
+    assert figure.find("figcaption").get_text() == "<fox>.png"
+    assert figure["title"].startswith('10_sks long name/deep/<fox>.png (caption: a "fox" & x x')
+    assert len(figure["title"]) < 350

@@ -94,11 +94,18 @@ def merge_overrides(
         images: The captioned images.
 
     Raises:
-        StyleFileError: If the CSV is wrong, or a change names several images.
+        StyleFileError: If the CSV is wrong, or a change names several images or none.
         StorageError: If it cannot be written.
     """
     curated = [each.image for each in images]
-    new = Overrides(changes, path).by_sha256(curated)
+    given = Overrides(changes, path)
+    unmatched = given.unmatched(curated)
+    if unmatched:
+        raise StyleFileError(
+            f"the sheet changes captions of {len(unmatched)} images that are not there, such as "
+            f"{unmatched[0]!r}: correct them in its column image, or take their lines out"
+        )
+    new = given.by_sha256(curated)
     columns: list[str] = list(COLUMNS)
     rows: list[dict[str, Any]] = []
     encoding, delimiter = "utf-8", ","

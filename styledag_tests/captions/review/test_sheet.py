@@ -179,3 +179,15 @@ def test_a_name_with_blanks_around_it_is_the_image_still(rows, tmp_path: Path) -
     merge_overrides(read_changes(sheet), overrides, rows)
 
     assert cells(overrides) == [{"image": "0.png ", "caption": "a fox"}]
+
+
+def test_a_changed_line_of_an_image_that_is_not_there_is_refused(rows, tmp_path: Path) -> None:
+    sheet, overrides = tmp_path / "sheet.csv", tmp_path / "captions.csv"
+    write_sheet(reviewed(rows), sheet)
+    change(sheet, "a fox", "a number 1", "a number 2")
+    sheet.write_text(sheet.read_text("utf-8-sig").replace(rows[0].image.origin.url, "typo.png"))
+
+    with pytest.raises(StyleFileError, match=r"1 images that are not there, such as 'typo\.png'"):
+        merge_overrides(read_changes(sheet), overrides, rows)
+
+    assert not overrides.exists()
