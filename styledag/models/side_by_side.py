@@ -20,7 +20,7 @@ class SideBySide:
 
     def __init__(self, shared: Iterable[Tensor] = ()) -> None:
         for weight in shared:
-            weight.register_hook(_of_its_own)
+            weight.register_hook(_of_its_own)  # type: ignore[no-untyped-call]
         # A thread takes the process's number of threads when it first asks, over one set before.
         self._beside = ThreadPoolExecutor(1, initializer=torch.get_num_threads)
 
