@@ -8,6 +8,7 @@ from styledag.publishing.hub.patience import hub_errors
 
 _TOKENS = "https://huggingface.co/settings/tokens"
 _MAY_READ = "read"
+_ANSWER_S = 10.0
 
 
 def hub_account(targets: Sequence[str], *, asks: bool) -> str:
@@ -30,7 +31,7 @@ def hub_account(targets: Sequence[str], *, asks: bool) -> str:
         )
     if not asks:
         return "there is one"
-    with hub_errors("the Hub's account"):
+    with hub_errors("the Hub's account", silence_s=_ANSWER_S):
         account = HfApi().whoami()
     _check_rights(account, targets)
     return f"it is {account['name']}'s"

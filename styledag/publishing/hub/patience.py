@@ -17,6 +17,9 @@ T = TypeVar("T")
 _MOST_BACKOFF_S = 120.0
 _LONGEST_ASKED_S = 900.0
 """The Hub counts requests by five minutes, and new repositories by days: those are not waited."""
+_COMMIT_S = 180.0
+"""Longest that the Hub may take over a large commit and say nothing."""
+_CONNECT_S = 10.0
 _XET_TROUBLE = re.compile(
     r"network|connection|time[d ]|CAS|reqwest|request|status 5", re.IGNORECASE
 )
@@ -64,19 +67,30 @@ def patiently(call: Callable[[], T], tries: int) -> T:
 
 
 @contextmanager
-def hub_errors(repo: str) -> Iterator[None]:
+def hub_errors(repo: str, *, silence_s: float = _COMMIT_S) -> Iterator[None]:
     """Turn what huggingface_hub raises into an error that names the repository and what to do.
+
+    Its client, which would wait for an answer without a limit, gives up in the block.
+
+    Args:
+        repo: What the error is about.
+        silence_s: Longest that the Hub may say nothing.
 
     Raises:
         PublishError: In place of any of it.
     """
     import httpx2
+    from huggingface_hub import get_session
 
+    client = get_session()
+    usual, client.timeout = client.timeout, httpx2.Timeout(silence_s, connect=_CONNECT_S)
     try:
         yield
     # A ValueError is a name or a card that the Hub does not permit.
     except (httpx2.HTTPError, RuntimeError, OSError, ValueError) as exc:
         raise PublishError(f"{repo}: {_explained(_cause(exc))}") from exc
+    finally:
+        client.timeout = usual
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -26,7 +26,8 @@ class Fault:
     """What happens instead of an answer to requests that match, ``times`` times.
 
     ``what`` is a status code, ``drop`` (the connection ends in the middle of the body), ``lose``
-    (the request is carried out, and its answer lost) or ``race`` (somebody else commits first).
+    (the request is carried out, and its answer lost), ``silence`` (no answer ever comes) or
+    ``race`` (somebody else commits first).
     """
 
     request: str
@@ -120,6 +121,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         body = self._body()
+        if fault is not None and fault.what == "silence":
+            self.connection.recv(1)
+            self.close_connection = True
+            return
         if fault is not None and isinstance(fault.what, int):
             self._answer({"error": "a fault"}, fault.what, **fault.headers)
             return

@@ -4,7 +4,9 @@ import pytest
 from huggingface_hub import HfApi
 
 from styledag.errors import PublishError
+from styledag.publishing.hub import account as account_of_token
 from styledag.publishing.hub.account import hub_account
+from styledag_tests.publishing.hub.loopback import TOKEN, Fault, Hub
 
 TARGETS = ("ada/images", "guild/style-{recipe}")
 
@@ -40,6 +42,17 @@ def asked(monkeypatch: pytest.MonkeyPatch):
 )
 def test_a_token_that_may_write_passes(asked, answer: dict) -> None:
     assert asked(answer) == "it is ada's"
+
+
+def test_a_hub_that_falls_silent_is_not_waited_for(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", hub.url)
+    monkeypatch.setattr(account_of_token, "_ANSWER_S", 0.2)
+    hub.faults.append(Fault("GET .*/whoami", "silence"))
+    with pytest.raises(PublishError, match=r"Hub's account: the connection .*ReadTimeout"):
+        hub_account(TARGETS, asks=True)
 
 
 @pytest.mark.parametrize(

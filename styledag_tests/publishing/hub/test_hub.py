@@ -1,8 +1,12 @@
 import hashlib
+from functools import partial
 
 import pytest
+from huggingface_hub import get_session
 
 from styledag.errors import PublishError
+from styledag.publishing.hub import hub as publishing
+from styledag.publishing.hub import patience
 from styledag_tests.publishing.hub.conftest import REPO, Publisher, folder_content
 from styledag_tests.publishing.hub.loopback import Fault, Hub
 
@@ -28,6 +32,24 @@ def test_a_public_repository_is_asked_for(publish: Publisher, hub: Hub) -> None:
     publish(private=False)
 
     assert hub.repos[REPO].private is False
+
+
+@pytest.mark.parametrize(
+    "request_", ["GET .*/refs", "POST /api/repos/create", "^PUT /upload", "POST .*/commit/"]
+)
+def test_a_hub_that_falls_silent_is_asked_again_in_the_end(
+    publish: Publisher, hub: Hub, monkeypatch: pytest.MonkeyPatch, request_: str
+) -> None:
+    briefly = partial(patience.hub_errors, silence_s=0.5)
+    monkeypatch.setattr(publishing, "hub_errors", briefly)
+    usual = get_session().timeout
+    hub.faults.append(Fault(request_, "silence"))
+    publish()
+    assert publish.published() == folder_content(publish.folder)
+    hub.faults.append(Fault("GET .*/refs", "silence", times=100))
+    with pytest.raises(PublishError, match=r"connection to the Hub failed \(ReadTimeout"):
+        publish(tries=1)
+    assert get_session().timeout == usual
 
 
 def test_nothing_is_done_when_the_version_is_there(publish: Publisher, hub: Hub) -> None:
