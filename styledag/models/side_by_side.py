@@ -4,7 +4,7 @@ One pass over a whole batch has all threads wait for each other after every oper
 pass has thousands and most are short. Two passes that share nothing but the weights never wait.
 """
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Sized
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
@@ -12,9 +12,15 @@ from torch import Tensor
 
 
 class SideBySide:
-    """Calls two functions at the same time, in this thread and another."""
+    """Calls two functions at the same time, in this thread and another.
 
-    def __init__(self) -> None:
+    Args:
+        shared: Weights that both may compute gradients of.
+    """
+
+    def __init__(self, shared: Iterable[Tensor] = ()) -> None:
+        for weight in shared:
+            weight.register_hook(_of_its_own)  # type: ignore[no-untyped-call]
         # A thread takes the process's number of threads when it first asks, over one set before.
         self._beside = ThreadPoolExecutor(1, initializer=torch.get_num_threads)
 
@@ -45,3 +51,13 @@ def _called(function: Callable[[], Tensor], threads: int, grad: bool, inference:
     torch.set_num_threads(threads)
     with torch.inference_mode(inference), torch.set_grad_enabled(grad):
         return function()
+
+
+def _of_its_own(gradient: Tensor) -> Tensor:
+    """Return a gradient in memory that nothing else reads.
+
+    torch keeps the first gradient of a weight as it is, and adds the second to it in place. Where a
+    weight is added to something of its own size, as the tables of shifts and scales are in Sana,
+    that is a view of what the first function's pass still has to read.
+    """
+    return gradient.clone() if gradient._is_view() else gradient

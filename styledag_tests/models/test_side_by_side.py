@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -36,6 +37,37 @@ def test_gradients_are_kept_in_both_or_in_neither(mode: Callable[[], torch.no_gr
         expected = 2 * weight
     assert [each.requires_grad for each in pair] == [expected.requires_grad] * 2
     assert [each.is_inference() for each in pair] == [expected.is_inference()] * 2
+
+
+def test_a_gradient_that_both_add_to_is_none_that_either_still_reads() -> None:
+    """As in Sana's blocks: the table's gradient is a view of that of what is added to it."""
+    torch.set_num_threads(2)
+    table = torch.nn.Parameter(torch.zeros(2, 3))
+    side_by_side = SideBySide([table])
+    both = threading.Barrier(2, timeout=30)
+
+    class AfterBothAdded(torch.autograd.Function):
+        @staticmethod
+        def forward(_: Any, rows: Tensor) -> Tensor:
+            return rows.clone()
+
+        @staticmethod
+        def backward(_: Any, gradient: Tensor) -> Tensor:
+            both.wait()
+            return gradient.clone()
+
+    def passes(factor: float) -> Tensor:
+        rows = torch.zeros(1, 6, requires_grad=True)
+        own = AfterBothAdded.apply(rows).reshape(1, 2, 3)
+        # What was computed last is first in the backward pass: the table's gradient.
+        torch.autograd.backward((factor * (table[None] + own)).sum())
+        assert rows.grad is not None
+        return rows.grad
+
+    gradients = side_by_side.both(lambda: passes(2.0), lambda: passes(3.0))
+    assert [each.unique().tolist() for each in gradients] == [[2.0], [3.0]]
+    assert table.grad is not None
+    assert table.grad.unique().tolist() == [5.0]
 
 
 @pytest.mark.parametrize("failing", ["first", "second"])

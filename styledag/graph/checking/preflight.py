@@ -10,6 +10,7 @@ from styledag.captions.overrides import read_overrides
 from styledag.collect.probe import ask_source, check_source
 from styledag.errors import StyledagError
 from styledag.graph.catalogue import Catalogue
+from styledag.graph.checking.distilled import distilled_remark
 from styledag.graph.checking.finding import Finding, checked
 from styledag.graph.checking.mixed_check import missing_styles, mixed_mismatches, outside_mismatches
 from styledag.graph.checking.packages_check import (
@@ -198,7 +199,8 @@ def _check_models(
         check_model(style.base, project=root, parts=parts, values=reads_values)
         check_not_quantised(found)
         weights = _weights(catalogue, style.base, reads_values=reads_values)
-        return f"{style.base.model} is a {found.family}; {weights}"
+        remark = distilled_remark(style.base)
+        return f"{style.base.model} is a {found.family}; {weights}{remark}"
 
     yield checked(f"{name}: base", base)
     others = {

@@ -9,7 +9,13 @@ from styledag.models.config import read_config
 from styledag.models.files import assets_folder
 from styledag.models.single_file.names import UNET_PREFIX, unet_name
 from styledag.models.single_file.quantised import check_weight
-from styledag.models.single_file.recognise import MARKS, check_discrete, check_marked_training
+from styledag.models.single_file.recognise import (
+    MARKS,
+    check_discrete,
+    check_format,
+    check_marked_training,
+    is_adapter,
+)
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
 from styledag.tensors.layout import CONFIG_FILE, FILE_SUFFIXES, WEIGHTS_FILE
@@ -29,20 +35,21 @@ def check_denoiser_file(path: Path) -> None:
     """Check that a file may hold a denoiser, by its header alone and before its base is fetched.
 
     Raises:
-        ModelError: If it is missing, no safetensors file, or a LoRA.
+        ModelError: If it is missing, no safetensors file, or an adapter such as a LoRA.
     """
     from styledag.tensors.reader import open_tensors
 
-    if path.suffix.lower() not in FILE_SUFFIXES or not path.is_file():
+    check_format(path)
+    if not path.is_file():
         raise ModelError(
-            f"denoiser {path} is no {FILE_SUFFIXES[0]} file that is there: name one, or remove "
-            "denoiser to train the base's own"
+            f"denoiser {path} is not there: name a {FILE_SUFFIXES[0]} file, or remove denoiser to "
+            "train the base's own"
         )
     with open_tensors(path, choose=_chosen) as reader:
-        if any("lora" in name for name in reader.specs):
+        if is_adapter(reader.specs):
             raise ModelError(
-                f"denoiser {path} is a LoRA, which changes a denoiser and is none: name the whole "
-                "model"
+                f"denoiser {path} is a LoRA or the like, which changes a denoiser and is "
+                "none: name the whole model"
             )
 
 

@@ -17,6 +17,7 @@ from styledag.models.single_file.configurations import ARCHITECTURES, write_conf
 from styledag.models.single_file.quantised import is_text, read_weight, stored_dtype
 from styledag.models.single_file.recognise import (
     T5,
+    check_format,
     check_marked_training,
     check_whole,
     has_t5,
@@ -25,7 +26,7 @@ from styledag.models.single_file.recognise import (
 )
 from styledag.store.files import storage_errors
 from styledag.store.items import item_key
-from styledag.tensors.layout import CONFIG_FILE, FILE_SUFFIXES, is_weights
+from styledag.tensors.layout import CONFIG_FILE, is_weights
 
 if TYPE_CHECKING:
     import torch
@@ -59,16 +60,7 @@ def single_file_folder(path: Path, *, config: str | None, project: Path) -> Path
             configurations, or contains NaN; with the remedy.
         StorageError: If the folder cannot be written.
     """
-    if path.suffix.lower() not in FILE_SUFFIXES:
-        is_gguf = path.suffix.lower() == ".gguf"
-        raise ModelError(
-            f"{path} is no {FILE_SUFFIXES[0]} file, and GGUF's quantised weights are not read: "
-            "name the model that it was made from"
-            if is_gguf
-            else f"{path} is no {FILE_SUFFIXES[0]} file, and pickled checkpoints are not read, "
-            "since they can run code: convert it to safetensors, or name a folder in diffusers' "
-            "layout"
-        )
+    check_format(path)
     given = _given(config, project)
     key = item_key(code=_CODE, file=_state([path]), config=config, given=_state(_small(given)))
     assets = assets_folder("single_files", key)

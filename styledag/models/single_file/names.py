@@ -113,6 +113,9 @@ def read_names(names: Iterable[str], path: Path) -> dict[str, str]:
                 "programs read the former and some the latter: save it anew without one of them"
             )
         found[original] = name
+    t5 = SD3_PREFIXES["text_encoder_3"]
+    if t5 + T5_EMBEDDING_AGAIN in found:
+        found.setdefault(t5 + T5_EMBEDDING, found[t5 + T5_EMBEDDING_AGAIN])
     return found
 
 
@@ -280,10 +283,11 @@ def model_name(part: str, file_name: str) -> str | None:
     """Return the name that a tensor of a file has in today's model; ``None`` if it has no weight.
 
     Files of Stable Diffusion 1.x use older names for the autoencoder's attention, newer
-    transformers write CLIP's names without ``text_model.``, and older ones store position ids.
+    transformers write CLIP's names without ``text_model.``, older ones store position ids, and
+    T5's one embedding has either of two names, or both.
     """
     if part == "text_encoder_3":
-        return None if file_name == T5_EMBEDDING_AGAIN else file_name
+        return T5_EMBEDDING if file_name == T5_EMBEDDING_AGAIN else file_name
     if part.startswith("text_encoder"):
         if file_name.endswith("position_ids"):
             return None

@@ -1,7 +1,9 @@
 """What a single file is, by its header alone: which Stable Diffusion, or why it cannot be read."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ from styledag.errors import ModelError
 from styledag.models.single_file import names
 from styledag.models.single_file.configurations import V1, V2, V2_V, XL
 from styledag.models.single_file.sd3_configurations import SD3, SD35_LARGE, SD35_MEDIUM
+from styledag.tensors.layout import FILE_SUFFIXES
 
 if TYPE_CHECKING:
     from styledag.tensors.reader import TensorReader
@@ -23,6 +26,8 @@ V1_PIPELINE, XL_PIPELINE = "StableDiffusionPipeline", "StableDiffusionXLPipeline
 SD3_PIPELINE = "StableDiffusion3Pipeline"
 MARKS = (names.V_PREDICTION, names.ZERO_SNR, *_CONTINUOUS)
 """Names of all tensors that state how a UNet was trained."""
+_ADAPTER = re.compile(r"lora|lokr_|hada_|oft_|dora_scale")
+"""In the names of tensors of LoRAs and LyCORIS' other adapters: LoKr, LoHa, OFT, DoRA."""
 _READ = "Stable Diffusion 1.x, 2.x, XL and 3.x are read as single files"
 _BESIDE = "{model: org/name, revision: ..., denoiser: file.safetensors}"
 _PIPELINES = {"v1": V1_PIPELINE, "v2": V1_PIPELINE, "xl_base": XL_PIPELINE}
@@ -61,6 +66,30 @@ class Recognised:
     scheduler: Mapping[str, Any] = field(default_factory=dict)
 
 
+def check_format(path: Path) -> None:
+    """Check that a file's name is one of safetensors.
+
+    Raises:
+        ModelError: If it is not; the message includes what to do about another format.
+    """
+    suffix = path.suffix.lower()
+    if suffix in FILE_SUFFIXES:
+        return
+    raise ModelError(
+        f"{path} is no {FILE_SUFFIXES[0]} file, and GGUF's quantised weights are not read: "
+        "name the model that it was made from"
+        if suffix == ".gguf"
+        else f"{path} is no {FILE_SUFFIXES[0]} file, and pickled checkpoints are not read, "
+        "since they can run code: convert it to safetensors, or name a folder in diffusers' "
+        "layout"
+    )
+
+
+def is_adapter(tensors: Iterable[str]) -> bool:
+    """Return whether tensors of these names change a model and are none."""
+    return any(_ADAPTER.search(name) for name in tensors)
+
+
 def check_whole(reader: "TensorReader", pipeline: str) -> None:
     """Check that a file has all parts of a pipeline under the names of the original checkpoints.
 
@@ -71,9 +100,10 @@ def check_whole(reader: "TensorReader", pipeline: str) -> None:
     Raises:
         ModelError: If a part is missing; the message includes what the file may be.
     """
-    if any("lora" in name for name in reader.specs):
+    if is_adapter(reader.specs):
         raise ModelError(
-            f"{reader.path} is a LoRA, which changes a base and is none: name the whole checkpoint"
+            f"{reader.path} is a LoRA or the like, which changes a base and is none: name the "
+            "whole checkpoint"
         )
     check_discrete(reader)
     missing = [

@@ -107,7 +107,8 @@ class Optimisation:
         )
         self._model = processes.wrapped(self.unet)
         self._frozen = FrozenBase(base, compute) if recipe.dropped_captions == "base" else None
-        self._side_by_side = SideBySide() if self._halves_are_independent() else None
+        shared = self.trained.values()
+        self._side_by_side = SideBySide(shared) if self._halves_are_independent() else None
 
     def step(
         self, batches: Iterator[Batch], microsteps: int, samples: int, *, learning_rate: float

@@ -229,15 +229,17 @@ def test_a_whole_single_file_is_a_base_like_its_folder(
     monkeypatch.setattr("huggingface_hub.constants.HF_ASSETS_CACHE", str(tmp_path / "assets"))
     root = catalogue.project.root
     description = ModelDescription(title="all in one")
-    export_single_file(root / "base", root / "all.safetensors", description, dtype="float32")
-    edit(root, r"base: \{model: base\}", "base: {model: all.safetensors, config: base}")
+    export_single_file(root / "base", root / "all-turbo.safetensors", description, dtype="float32")
+    edit(root, r"base: \{model: base\}", "base: {model: all-turbo.safetensors, config: base}")
 
     require_ready(catalogue, STYLE, [], CPU)
 
     findings = {each.subject: each for each in check_style(catalogue, STYLE, [], CPU)}
     found = findings[f"{STYLE}: base"]
     assert found.is_fine
-    assert re.match(r"all\.safetensors is a .*its weights are whole and finite", found.detail)
+    assert re.match(
+        r"all-turbo\.safetensors is a .*whole and finite; all-turbo.* is distilled", found.detail
+    )
     # Other tools are sent to a folder, which all of them read.
     settings = trainer_settings(catalogue, STYLE)
     assert (Path(settings.base) / "model_index.json").is_file()

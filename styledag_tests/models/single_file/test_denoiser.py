@@ -236,8 +236,10 @@ def test_it_is_converted_once_and_the_base_stays_as_it_is(
         ("a tensor less", "no denoiser of the base"),
         ("another size", "no denoiser of the base"),
         ("a lora", "is a LoRA"),
+        ("a lokr", "is a LoRA or the like"),
         ("no file", "remove denoiser"),
-        ("a pickle", "remove denoiser"),
+        ("a pickle", "can run code"),
+        ("a gguf", "GGUF's quantised weights are not read: name the model"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(
@@ -258,11 +260,13 @@ def test_what_does_not_fit_is_refused_by_name(
         tensors["img_in.weight"] = tensors["img_in.weight"][:-1].contiguous()
     elif change == "a lora":
         tensors = {"double_blocks.0.img_attn.qkv.lora_A.weight": torch.zeros(2, 2)}
+    elif change == "a lokr":  # as LyCORIS names its layers, and trainers that use it
+        tensors = {"lycoris_double_blocks_0_img_attn_qkv.lokr_w1": torch.zeros(2, 2)}
     save_file(tensors, path)
     if change == "no file":
         path.unlink()
-    elif change == "a pickle":
-        path = path.rename(path.with_suffix(".ckpt"))
+    elif change in ("a pickle", "a gguf"):
+        path = path.rename(path.with_suffix(".ckpt" if change == "a pickle" else ".GGUF"))
     look = check_model if check else partial(resolve_model, items=store.items)
     with pytest.raises(ModelError, match=message) as error:
         look(reference_to(base, path), project=tmp_path)

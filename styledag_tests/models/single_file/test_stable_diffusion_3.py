@@ -72,6 +72,16 @@ def test_what_comfyui_saves_is_read(sd3_pipeline: Path, exported: Tensors, tmp_p
         assert {each.dtype for each in load_file(weights).values()} == {torch.float16}, weights
 
 
+def test_t5s_embedding_is_read_by_the_name_that_its_encoder_has_for_it(
+    sd3_pipeline: Path, exported: Tensors, tmp_path: Path
+) -> None:
+    """The only one that Stability's own code and A1111 read."""
+    once = {name: each for name, each in exported.items() if name != f"{T5}shared.weight"}
+    assert len(once) == len(exported) - 1
+    first = StableDiffusion3Pipeline.from_pretrained(sd3_pipeline)
+    assert_same(folder_of(once, tmp_path, sd3_pipeline), state_of(first))
+
+
 def test_clips_of_old_names_are_read(sd3_pipeline: Path, exported: Tensors, tmp_path: Path) -> None:
     renamed = {name.replace(".text_model.", "."): each for name, each in exported.items()}
     assert renamed.keys() != exported.keys()
@@ -132,8 +142,8 @@ def test_t5_in_eight_bits_is_widened_by_its_scales(
     assert {each.dtype for each in others.values()} == {torch.float32}
 
 
-def without(start: str) -> Callable[[Tensors], Tensors]:
-    return lambda tensors: {k: v for k, v in tensors.items() if not k.startswith(start)}
+def without(*starts: str) -> Callable[[Tensors], Tensors]:
+    return lambda tensors: {k: v for k, v in tensors.items() if not k.startswith(starts)}
 
 
 def changed(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable:
@@ -153,7 +163,10 @@ DENOISER = "model.diffusion_model.x_embedder.proj.weight"
         (without("first_stage_model."), "contains no vae "),
         (without("text_encoders."), "contains no text_encoder, text_encoder_2 .*denoiser: file"),
         (without(CLIP_G), "contains no text_encoder_2"),
-        (without(f"{T5}shared."), "lacks tensor '.*shared.weight' of the text_encoder_3"),
+        (
+            without(f"{T5}shared.", f"{T5}encoder.embed"),
+            "lacks tensor '.*shared.weight' of the text_encoder_3",
+        ),
         (without(f"{QUERY}.weight"), r"lacks tensor '.*q\.weight' of the text_encoder_3"),
         (without(DENOISER), r"lacks tensor '.*x_embedder\.proj\.weight' of the transformer"),
         (changed(DENOISER, lambda each: each.to(torch.float8_e4m3fn)), "dtype is F8_E4M3"),

@@ -89,6 +89,21 @@ def test_names_are_those_of_the_published_files(exported: Path, sd3_without_t5: 
     assert header["modelspec.architecture"] == "stable-diffusion-v3.5-medium"
 
 
+def test_t5s_embedding_may_have_the_name_of_its_encoders_alone(
+    sd3_pipeline: Path, exported: Path, tmp_path: Path
+) -> None:
+    """As in T5s that were saved as an encoder, which transformers reads as well."""
+    renamed = shutil.copytree(sd3_pipeline, tmp_path / "renamed")
+    weights = renamed / "text_encoder_3" / "model.safetensors"
+    tensors = load_file(weights)
+    assert "encoder.embed_tokens.weight" not in tensors
+    tensors["encoder.embed_tokens.weight"] = tensors.pop("shared.weight")
+    save_file(tensors, weights, {"format": "pt"})
+    path = tmp_path / "model.safetensors"
+    export_single_file(renamed, path, DESCRIPTION, dtype="float32")
+    assert path.read_bytes() == exported.read_bytes()
+
+
 def test_stacked_and_swapped_tensors_are_worked_out_by_hand(
     sd3_pipeline: Path, exported: Path
 ) -> None:
