@@ -26,7 +26,7 @@ V1_PIPELINE, XL_PIPELINE = "StableDiffusionPipeline", "StableDiffusionXLPipeline
 SD3_PIPELINE = "StableDiffusion3Pipeline"
 MARKS = (names.V_PREDICTION, names.ZERO_SNR, *_CONTINUOUS)
 """Names of all tensors that state how a UNet was trained."""
-_ADAPTER = re.compile(r"lora|lokr_|hada_|oft_|dora_scale")
+_ADAPTER = re.compile(r"(?<![a-z])(?:lora|lokr_|hada_|oft_|dora_scale)")
 """In the names of tensors of LoRAs and LyCORIS' other adapters: LoKr, LoHa, OFT, DoRA."""
 _READ = "Stable Diffusion 1.x, 2.x, XL and 3.x are read as single files"
 _BESIDE = "{model: org/name, revision: ..., denoiser: file.safetensors}"
