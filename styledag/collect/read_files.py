@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 from styledag.collect.stored import Content
@@ -63,7 +62,7 @@ class ReadFiles:
         """Keep what was found and added, and forget all else."""
         if self._file is None or self._now == self._before:
             return
-        files = {name: [stamp, asdict(each)] for name, (stamp, each) in self._now.items()}
+        files = {name: [stamp, vars(each)] for name, (stamp, each) in self._now.items()}
         with replaced(self._file) as partial:
             partial.write_text(json.dumps({"made_by": self._made_by, "files": files}))
 
