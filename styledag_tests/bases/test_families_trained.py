@@ -36,6 +36,7 @@ RESUMED: dict[str, Any] = {
     "save_state_every_steps": 2,
 }
 EVERY_EPOCH: dict[str, Any] = {"epochs": 4, "snapshot_every_epochs": 1, "learning_rate": 1e-3}
+SLOWEST = ("flux2_klein", "sana")
 
 
 @pytest.fixture(params=FAMILIES)
@@ -89,6 +90,11 @@ def mean_error(
     return sum(errors) / len(errors)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(each, marks=pytest.mark.slow) if each in SLOWEST else each for each in FAMILIES],
+    indirect=True,
+)
 def test_one_image_is_overfitted(
     family: TinyFamily, folder: Path, base: Base, store: Store, workspace: Workspace, tmp_path: Path
 ) -> None:
