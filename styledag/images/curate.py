@@ -95,9 +95,9 @@ def curate_images(
     """Return, and write into the workspace with a contact sheet, the images to train on.
 
     Images that a person drops, or that are too small, too narrow, blank, blurred, grey or under
-    text, are left out, then copies, then what exceeds ``family_cap`` of a family of near-
-    duplicates. An image without a caption gets that of a copy. What a person keeps is never left
-    out. Each JPEG is hashed, embedded and read once, however many runs it appears in
+    text, are left out, then copies, then what exceeds ``family_cap`` of a family of
+    near-duplicates. An image without a caption gets that of a copy. What a person keeps is never
+    left out. Each JPEG is hashed, embedded and read once, however many runs it appears in
     (``work["hashes"]``, ``work["embeddings"]``, ``work["texts"]``). The order of the rows changes
     nothing.
 
