@@ -16,9 +16,9 @@ _SETTLED_NS = 2_000_000_000
 class ReadFiles:
     """The contents of images that were read, each while its size, times and inode stay the same.
 
-    Nobody can set when a file was last changed (``st_ctime``), so no way of writing into it is
-    missed. One that was changed right before it was read is read again: the next change might
-    bear the same time.
+    A program can set a file's ``st_mtime``, and not its ``st_ctime``, where the file system keeps
+    both: some over a network do not. A file that was changed right before it was read is read
+    again: the next change might bear the same time.
 
     Args:
         file: Where this is kept; may be removed at any time. Nothing is kept without.

@@ -16,9 +16,6 @@ def test_a_run_says_where_captions_come_from_and_which_checks_fail(
     for at, text in enumerate(("a fox", "an owl\nin a tree", "a very long tail " * 40, "a cat")):
         (mine / f"{at}.png").write_bytes(saved(noisy(at)))
         (mine / f"{at}.txt").write_text(text)
-
-    for name in ("a.dat", "b.dat", "c.dat", "d.dat", "page.jpg"):
-        (mine / name).write_text("<html>")
     for name in ("a.dat", "b.dat", "c.dat", "d.dat", "page.jpg"):
         (mine / name).write_text("<html>")
 
