@@ -1,5 +1,7 @@
 """A style's dataset for other trainers: which version, and the settings that go with it."""
 
+from typing import Any
+
 from styledag.errors import ArtifactMissingError, LineageError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
@@ -22,6 +24,26 @@ _ARCHITECTURES: dict[str, Family] = {
 }
 """Other trainers' families by the base's own, and by ModelSpec's name of the architecture where one
 of ours is several of theirs."""
+
+_SAME = (
+    "caption_dropout",
+    "epochs",
+    "batch_size",
+    "gradient_accumulation",
+    "learning_rate",
+    "lr_schedule",
+    "lr_warmup_steps",
+    "optimizer",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "weight_decay",
+    "max_grad_norm",
+    "min_snr_gamma",
+    "noise_offset",
+    "seed",
+)
+"""Settings of a recipe that have the same name there."""
 
 
 def find_dataset(store: Store, style: str, version: str = "") -> Artifact:
@@ -81,7 +103,7 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
     training = catalogue.declaration(Partition(style, recipe)).recipe
     base = catalogue.base(declared.base)
     family = _FAMILIES.get(base.family)
-    schedule = {}
+    schedule: dict[str, Any] = {}
     if family in (None, "sdxl"):
         configs = read_configs(base.folder)
         family = family or _ARCHITECTURES[architecture_of(configs)]
@@ -95,14 +117,9 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
         name=style,
         resolution_px=declared.images.size_px,
         flip=training.horizontal_flip,
-        caption_dropout=training.caption_dropout,
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        gradient_accumulation=training.gradient_accumulation,
-        learning_rate=training.learning_rate,
         lora_rank=None if training.lora is None else training.lora.rank,
         lora_alpha=None if training.lora is None else training.lora.alpha,
-        seed=training.seed,
+        **{name: getattr(training, name) for name in _SAME},
     )
 
 
