@@ -36,14 +36,12 @@ from styledag.tensors.layout import DIFFUSERS_LORA_FILE
 from styledag.training.batches import Batch, Batches
 from styledag.training.encoding.dataset import EncodedDataset
 from styledag.training.encoding.encode import encode_dataset
-from styledag.training.estimating.dry_pass import dry_pass, text_encoder_bytes
+from styledag.training.estimating.dry_pass import text_encoder_bytes
 from styledag.training.estimating.estimate import PlannedTraining, estimate_training
-from styledag.training.estimating.live_bytes import LiveBytes
 from styledag.training.estimating.throughput import measure_throughput
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 from styledag.training.records import Snapshot, TrainingResult
 from styledag.training.train import train_unet
-from styledag.training.weights.masters import lower
 from styledag_tests.bases.families import TEXTS, TinyFamily, tiny_families
 from styledag_tests.training.conftest import make_samples, ragged_samples
 
@@ -307,38 +305,6 @@ def test_lora_files_load_in_diffusers_and_predict_the_same(
     assert moved > 0.1
     # The adapters are stored in float16, and the weights that they are folded into in bfloat16.
     assert (ours - theirs).abs().max() < 0.02 * moved
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "recomputed"])
-def test_memory_is_that_of_a_real_pass(
-    folder: Path, base: Base, dtype: torch.dtype, checkpointing: bool
-) -> None:
-    shape = base.latents.shape(width_px=32, height_px=32)
-    predicted = dry_pass(
-        folder,
-        Recipe(gradient_checkpointing=checkpointing),
-        shape,
-        device="cpu",
-        dtype=dtype,
-        batch_size=3,
-    ).peak_bytes
-    denoiser = base.denoiser()
-    lower(denoiser, dtype)
-    if checkpointing:
-        denoiser.enable_gradient_checkpointing()
-    latents, timesteps = torch.zeros(3, *shape, dtype=dtype), torch.zeros(3, dtype=torch.int64)
-    given = type(base.meta_conditioning(3))(
-        {
-            name: torch.ones(each.shape, dtype=each.dtype)
-            for name, each in base.meta_conditioning(3).tensors.items()
-        }
-    ).to(dtype=dtype)
-    live = LiveBytes([*denoiser.parameters(), *denoiser.buffers()])
-    with live:
-        prediction = base.predict(denoiser, latents, timesteps, given)
-        torch.autograd.backward(prediction.float().square().mean())
-    assert predicted == pytest.approx(live.peak, rel=0.05)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
