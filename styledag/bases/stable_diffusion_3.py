@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, Probe, Tokens
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.parts import load_transformers
@@ -17,6 +18,7 @@ from styledag.bases.texts.clip import STATES, text_positions
 from styledag.bases.texts.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
 from styledag.bases.texts.tokens import TextTokens
 from styledag.models.config import read_config
+from styledag.models.single_file.transformer_names import SD3_NAMES
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +57,13 @@ class StableDiffusion3(FlowTransformer):
     family = "Stable Diffusion 3.x"
     kind = "SD3Transformer2DModel"
     usual_guidance_scale = 7.0
+    elsewhere = Elsewhere(
+        tensors=SD3_NAMES,
+        ai_toolkit="sd3",
+        diffusers="train_dreambooth_sd3",
+        diffusers_lora="train_dreambooth_lora_sd3",
+        onetrainer="STABLE_DIFFUSION_35",
+    )
     lists: Mapping[str, str] = {"blocks": "transformer_blocks"}
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("attn", "attn2")}
     """Each block's attn reads image and caption together, attn2 the image alone."""

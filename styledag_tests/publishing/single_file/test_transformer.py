@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import pytest
@@ -11,8 +12,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from styledag.bases.flux2_klein import Flux2Klein
+from styledag.bases.stable_diffusion_3 import StableDiffusion3
+from styledag.bases.z_image import ZImage
 from styledag.errors import ModelError
-from styledag.models.single_file.transformer_names import TRANSFORMERS
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag_tests.bases.families import tiny_families
@@ -115,27 +118,27 @@ def test_names_are_those_of_the_original_code(
 @pytest.mark.parametrize(
     ("kind", "config", "architecture"),
     [
-        ("SD3Transformer2DModel", {"num_layers": 24}, "stable-diffusion-v3-medium"),
+        (StableDiffusion3, {"num_layers": 24}, "stable-diffusion-v3-medium"),
         (
-            "SD3Transformer2DModel",
+            StableDiffusion3,
             {"num_layers": 24, "dual_attention_layers": [*range(13)], "qk_norm": "rms_norm"},
             "stable-diffusion-v3.5-medium",
         ),
         (
-            "SD3Transformer2DModel",
+            StableDiffusion3,
             {"num_layers": 38, "dual_attention_layers": [], "qk_norm": "rms_norm"},
             "stable-diffusion-v3.5-large",
         ),
-        ("Flux2Transformer2DModel", {"num_attention_heads": 24}, "flux.2-klein-4b"),
-        ("Flux2Transformer2DModel", {"num_attention_heads": 32}, "flux.2-klein-9b"),
-        ("ZImageTransformer2DModel", {"dim": 3840}, "z-image"),
+        (Flux2Klein, {"num_attention_heads": 24}, "flux.2-klein-4b"),
+        (Flux2Klein, {"num_attention_heads": 32}, "flux.2-klein-9b"),
+        (ZImage, {"dim": 3840}, "z-image"),
     ],
 )
 def test_each_size_has_the_name_by_which_swarmui_loads_it(
-    kind: str, config: dict[str, object], architecture: str
+    kind: Any, config: dict[str, object], architecture: str
 ) -> None:
     """Their published configurations, and the IDs of its T2IModelClassSorter.cs (August 2026)."""
-    assert TRANSFORMERS[kind].architecture(config) == architecture
+    assert kind.elsewhere.tensors.architecture(config) == architecture
 
 
 def test_a_replaced_transformer_is_written(
