@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 from styledag.bases.conditioning import Conditioning
-from styledag.bases.stable_diffusion_3 import T5_STATES
 from styledag.bases.texts.clip import STATES
 from styledag.bases.texts.clip_pair import POOLED
+from styledag.bases.texts.t5 import T5_STATES
 from styledag_tests.bases.families import TinyFamily
 from styledag_tests.bases.tiny_parts import (
     clip_config,
