@@ -116,6 +116,7 @@ def _predict(
 
 FAMILY = TinyFamily(
     write=write_stable_diffusion_3,
+    templates={"sd35-medium": "stabilityai/stable-diffusion-3.5-medium"},
     pipeline="StableDiffusion3Pipeline",
     denoiser="transformer",
     samplers={"euler": "FlowMatchEulerDiscreteScheduler"},

@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from styledag.bases.find import find_base
 from styledag.bases.flux2_klein import Flux2Klein
 from styledag.bases.stable_diffusion_3 import StableDiffusion3
 from styledag.bases.z_image import ZImage
@@ -23,33 +24,7 @@ from styledag_tests.bases.families import tiny_families
 DESCRIPTION = ModelDescription(title="A style")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 FAMILIES = tiny_families()
-EXPORTED = ("flux2_klein", "z_image")
-NAMES = {
-    # As the published flux-2-klein-base-4b.safetensors and ComfyUI's z_image_bf16.safetensors list
-    # them, without model.diffusion_model.
-    "flux2_klein": (
-        "img_in.weight",
-        "time_in.in_layer.weight",
-        "double_stream_modulation_img.lin.weight",
-        "double_blocks.1.img_attn.qkv.weight",
-        "double_blocks.0.txt_attn.norm.key_norm.scale",
-        "double_blocks.0.txt_mlp.2.weight",
-        "single_blocks.2.linear1.weight",
-        "single_blocks.0.norm.query_norm.scale",
-        "final_layer.adaLN_modulation.1.weight",
-    ),
-    "z_image": (
-        "x_embedder.weight",
-        "cap_embedder.1.weight",
-        "cap_pad_token",
-        "noise_refiner.0.attention.qkv.weight",
-        "context_refiner.0.feed_forward.w1.weight",
-        "layers.0.attention.q_norm.weight",
-        "layers.0.attention.out.weight",
-        "layers.0.adaLN_modulation.0.bias",
-        "final_layer.linear.weight",
-    ),
-}
+EXPORTED = [name for name, each in FAMILIES.items() if each.original]
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +83,13 @@ def test_names_are_those_of_the_original_code(
     export_single_file(folder_of(name), path, DESCRIPTION)
     with safe_open(path, "pt") as file:
         names, header = set(file.keys()), file.metadata()
-    assert names >= set(NAMES[name])
+    assert names >= set(FAMILIES[name].original)
     assert not any(each.split(".")[-2:-1] == ["to_q"] for each in names)
     assert header["modelspec.title"] == "A style"
-    assert header["modelspec.architecture"].startswith(("flux.2-", "z-"))
+    config = json.loads((folder_of(name) / "transformer" / "config.json").read_text())
+    spelled = find_base(folder_of(name)).elsewhere.tensors
+    assert spelled is not None
+    assert header["modelspec.architecture"] == spelled.architecture(config)
     assert header["modelspec.resolution"] == "1024x1024"
 
 
