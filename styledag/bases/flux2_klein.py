@@ -37,6 +37,21 @@ def _klein_architecture(config: Mapping[str, Any]) -> str:
     return f"flux.2-klein{size}"
 
 
+DOUBLE_ATTENTION: Mapping[str, str] = {
+    "attn.to_q": "img_attn.qkv",
+    "attn.to_k": "img_attn.qkv",
+    "attn.to_v": "img_attn.qkv",
+    "attn.norm_q": "img_attn.norm.query_norm",
+    "attn.norm_k": "img_attn.norm.key_norm",
+    "attn.to_out.0": "img_attn.proj",
+    "attn.add_q_proj": "txt_attn.qkv",
+    "attn.add_k_proj": "txt_attn.qkv",
+    "attn.add_v_proj": "txt_attn.qkv",
+    "attn.norm_added_q": "txt_attn.norm.query_norm",
+    "attn.norm_added_k": "txt_attn.norm.key_norm",
+    "attn.to_add_out": "txt_attn.proj",
+}
+"""Original names of the attention of image and text in a block, as FLUX.1 has them too."""
 _NAMES = TransformerNames(
     architecture=_klein_architecture,
     implementation="https://github.com/black-forest-labs/flux2",
@@ -54,18 +69,7 @@ _NAMES = TransformerNames(
     lists={"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"},
     inner={
         "transformer_blocks": {
-            "attn.to_q": "img_attn.qkv",
-            "attn.to_k": "img_attn.qkv",
-            "attn.to_v": "img_attn.qkv",
-            "attn.norm_q": "img_attn.norm.query_norm",
-            "attn.norm_k": "img_attn.norm.key_norm",
-            "attn.to_out.0": "img_attn.proj",
-            "attn.add_q_proj": "txt_attn.qkv",
-            "attn.add_k_proj": "txt_attn.qkv",
-            "attn.add_v_proj": "txt_attn.qkv",
-            "attn.norm_added_q": "txt_attn.norm.query_norm",
-            "attn.norm_added_k": "txt_attn.norm.key_norm",
-            "attn.to_add_out": "txt_attn.proj",
+            **DOUBLE_ATTENTION,
             "ff.linear_in": "img_mlp.0",
             "ff.linear_out": "img_mlp.2",
             "ff_context.linear_in": "txt_mlp.0",
