@@ -89,6 +89,7 @@ def test_two_processes_give_what_one_gives_but_for_float_error(
     assert sorted(path.name for path in (tmp_path / "two").glob("e*")) == ["e001", "e002"]
 
 
+@pytest.mark.slow
 def test_processes_train_on_while_the_first_writes(
     base: Path, encode: Encode, workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_processes_train_on_while_the_first_writes(
     assert sum(path.name == Path(UNET).name for path in written[0]) == 3
 
 
+@pytest.mark.slow
 def test_two_processes_train_in_bfloat16_what_one_trains(
     base: Path, encode: Encode, workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -55,12 +55,14 @@ class TooSmall:
     "ways",
     [
         {},
-        {"ema": EmaSettings(mode="none")},
-        {"ema": EmaSettings(mode="power")},
-        {"dropped_captions": "base"},
         {"weights": "bfloat16", "optimizer": "adafactor"},
-        {"compute": Compute(torch.device("cpu"), torch.bfloat16)},
         {"compute": Compute(torch.device("cpu"), torch.bfloat16), "ema": EmaSettings(mode="none")},
+        pytest.param({"ema": EmaSettings(mode="none")}, marks=pytest.mark.slow),
+        pytest.param({"ema": EmaSettings(mode="power")}, marks=pytest.mark.slow),
+        pytest.param({"dropped_captions": "base"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"compute": Compute(torch.device("cpu"), torch.bfloat16)}, marks=pytest.mark.slow
+        ),
     ],
     ids=str,
 )

@@ -145,7 +145,7 @@ def test_a_style_is_added_to_a_checkpoint_from_elsewhere_which_is_a_parent(
         torch.testing.assert_close(tensor.float(), expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["lerp", "ties"])
+@pytest.mark.parametrize("method", ["lerp", pytest.param("ties", marks=pytest.mark.slow)])
 def test_a_fine_tune_made_elsewhere_has_its_share_in_a_blend_of_several(
     trained: Trained, starter: Path, foreign: Path, method: str
 ) -> None:

@@ -94,6 +94,7 @@ def _one_of_two(rank: int, folder: Path) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_on_batches_of_their_own(tmp_path: Path) -> None:
     multiprocessing.spawn(_one_of_two, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))

@@ -123,7 +123,10 @@ def test_attention_may_have_the_names_of_old_files(
     assert all(torch.equal(written[old_name(name)], each) for name, each in expected.items())
 
 
-@pytest.mark.parametrize("die_at", [{"step": 6, "write": 0}, {"step": 0, "write": 3}])
+@pytest.mark.parametrize(
+    "die_at",
+    [{"step": 6, "write": 0}, pytest.param({"step": 0, "write": 3}, marks=pytest.mark.slow)],
+)
 def test_a_killed_run_ends_in_the_weights_of_an_undisturbed_one(
     base: Path,
     encoded: EncodedDataset,
