@@ -11,6 +11,26 @@ from styledag.store.store import Store
 
 DATASET = "image_dataset"
 
+_SAME = (
+    "caption_dropout",
+    "epochs",
+    "batch_size",
+    "gradient_accumulation",
+    "learning_rate",
+    "lr_schedule",
+    "lr_warmup_steps",
+    "optimizer",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "weight_decay",
+    "max_grad_norm",
+    "min_snr_gamma",
+    "noise_offset",
+    "seed",
+)
+"""Settings of a recipe that have the same name there."""
+
 
 def find_dataset(store: Store, style: str, version: str = "") -> Artifact:
     """Return a style's dataset: the current one, or that whose version begins with some digits.
@@ -77,14 +97,9 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
         name=style,
         resolution_px=declared.images.size_px,
         flip=training.horizontal_flip,
-        caption_dropout=training.caption_dropout,
-        epochs=training.epochs,
-        batch_size=training.batch_size,
-        gradient_accumulation=training.gradient_accumulation,
-        learning_rate=training.learning_rate,
         lora_rank=None if training.lora is None else training.lora.rank,
         lora_alpha=None if training.lora is None else training.lora.alpha,
-        seed=training.seed,
+        **{name: getattr(training, name) for name in _SAME},
     )
 
 

@@ -29,7 +29,8 @@ def write_ai_toolkit(
     and not epochs.
 
     Raises:
-        DataError: If ai-toolkit does not train the family, or not on the base's schedule.
+        DataError: If ai-toolkit does not train the family, not on the base's schedule, or not
+            with the recipe's learning rates.
     """
     if not settings.elsewhere.ai_toolkit:
         raise DataError(
@@ -40,6 +41,7 @@ def write_ai_toolkit(
             "the base's schedule has zero terminal SNR, which ai-toolkit neither reads from it nor "
             "has a key for: export for kohya or onetrainer"
         )
+    optimisation = _optimisation(settings)
     written = write_sidecars(rows, folder, with_variants=False)
     samples = written.images["train"] * settings.repeats
     step_images = settings.batch_size * settings.gradient_accumulation
@@ -64,7 +66,7 @@ def write_ai_toolkit(
             "batch_size": settings.batch_size,
             "gradient_accumulation": settings.gradient_accumulation,
             "steps": settings.epochs * math.ceil(samples / step_images),
-            "lr": settings.learning_rate,
+            **optimisation,
             "noise_scheduler": "flowmatch" if settings.predicts == "flow" else "ddpm",
             "train_unet": True,
             "train_text_encoder": False,
@@ -92,3 +94,42 @@ def write_ai_toolkit(
     (folder / CONFIG_FILE).write_text(text, encoding="utf-8")
     written.command = f"python run.py {shlex.quote(str(target / CONFIG_FILE))}"
     return written
+
+
+_OPTIMIZERS = {"adamw": "adamw", "adamw_8bit": "adamw8bit", "adafactor": "adafactor"}
+
+
+def _optimisation(settings: TrainerSettings) -> dict[str, Any]:
+    """Return the keys of ``train`` for the learning rates, the optimiser and the loss.
+
+    ai-toolkit has an epsilon of its own, 1e-6, and no key for it.
+
+    Raises:
+        DataError: If the learning rate rises and falls.
+    """
+    schedule, warmup = settings.lr_scheduler, settings.lr_warmup_steps
+    if warmup and schedule != "constant_with_warmup":
+        raise DataError(
+            f"ai-toolkit has no warm-up before a learning rate that falls, but the recipe has "
+            f"lr_warmup_steps {warmup} and lr_schedule '{schedule}': export for another trainer, "
+            "or leave one of them out"
+        )
+    # Its own linear schedule rises if these are left out.
+    timing = {
+        "constant_with_warmup": {"num_warmup_steps": warmup},
+        "linear": {"start_factor": 1.0, "end_factor": 0.0},
+    }
+    params: dict[str, Any] = {"weight_decay": settings.weight_decay}
+    if settings.optimizer != "adafactor":
+        params["betas"] = [settings.adam_beta1, settings.adam_beta2]
+    weighed = {} if settings.min_snr_gamma is None else {"min_snr_gamma": settings.min_snr_gamma}
+    return {
+        "lr": settings.learning_rate,
+        "lr_scheduler": schedule,
+        "lr_scheduler_params": timing.get(schedule, {}),
+        "optimizer": _OPTIMIZERS[settings.optimizer],
+        "optimizer_params": params,
+        "max_grad_norm": settings.max_grad_norm,
+        "noise_offset": settings.noise_offset,
+        **weighed,
+    }

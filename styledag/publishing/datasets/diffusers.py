@@ -72,6 +72,7 @@ def write_diffusers(
             *data,
             *_common(target, settings),
             *alpha,
+            *_optimisation(script, settings),
             *(dropout if script == _WITH_DROPOUT else []),
         ],
     )
@@ -107,7 +108,6 @@ def _common(target: Path, settings: TrainerSettings) -> list[str]:
         f"--train_batch_size={settings.batch_size}",
         f"--gradient_accumulation_steps={settings.gradient_accumulation}",
         f"--learning_rate={settings.learning_rate}",
-        "--lr_scheduler=constant",
         f"--seed={settings.seed}",
         f"--output_dir={trained_folder(target)}",
     ]
@@ -115,6 +115,35 @@ def _common(target: Path, settings: TrainerSettings) -> list[str]:
         arguments.append("--random_flip")
     if settings.lora_rank is not None:
         arguments.append(f"--rank={settings.lora_rank}")
+    return arguments
+
+
+def _optimisation(script: str, settings: TrainerSettings) -> list[str]:
+    """Return the arguments of the optimiser and of the loss.
+
+    Raises:
+        DataError: If the script has no such optimiser.
+    """
+    if settings.optimizer == "adafactor":
+        raise DataError(
+            f"{script}.py has no Adafactor, which is the recipe's optimizer: export for another "
+            "trainer, or set optimizer to 'adamw_8bit'"
+        )
+    arguments = [
+        f"--lr_scheduler={settings.lr_scheduler}",
+        f"--lr_warmup_steps={settings.lr_warmup_steps}",
+        f"--adam_beta1={settings.adam_beta1}",
+        f"--adam_beta2={settings.adam_beta2}",
+        f"--adam_epsilon={settings.adam_epsilon}",
+        f"--adam_weight_decay={settings.weight_decay}",
+        f"--max_grad_norm={settings.max_grad_norm}",
+    ]
+    if settings.optimizer == "adamw_8bit":
+        arguments.append("--use_8bit_adam")
+    if settings.noise_offset:
+        arguments.append(f"--noise_offset={settings.noise_offset}")
+    if settings.min_snr_gamma is not None:
+        arguments.append(f"--snr_gamma={settings.min_snr_gamma}")
     return arguments
 
 

@@ -15,7 +15,7 @@ from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
 from styledag.publishing.target_folder import trained_folder
 
-Value = str | int | float | bool
+Value = str | int | float | bool | list[str]
 
 DATASET_FILE, TRAINING_FILE = "dataset.toml", "training.toml"
 
@@ -74,7 +74,7 @@ def write_kohya(
         "max_train_epochs": settings.epochs,
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "learning_rate": settings.learning_rate,
-        "lr_scheduler": "constant",
+        **_optimisation(settings),
         "seed": settings.seed,
     }
     if settings.lora_rank is not None:
@@ -87,6 +87,29 @@ def write_kohya(
     config = shlex.quote(str(target / TRAINING_FILE))
     written.command = f"accelerate launch {script} --config_file {config}"
     return written
+
+
+_OPTIMIZERS = {"adamw": "AdamW", "adamw_8bit": "AdamW8bit", "adafactor": "AdaFactor"}
+
+
+def _optimisation(settings: TrainerSettings) -> dict[str, Value]:
+    arguments = [f"weight_decay={settings.weight_decay}"]
+    if settings.optimizer == "adafactor":
+        # Its steps would be sized by their number and by the weights if these were left out.
+        arguments += ["relative_step=False", "scale_parameter=False", "warmup_init=False"]
+    else:
+        arguments.append(f"betas=({settings.adam_beta1}, {settings.adam_beta2})")
+        arguments.append(f"eps={settings.adam_epsilon}")
+    weighed = {} if settings.min_snr_gamma is None else {"min_snr_gamma": settings.min_snr_gamma}
+    return {
+        "lr_scheduler": settings.lr_scheduler,
+        "lr_warmup_steps": settings.lr_warmup_steps,
+        "optimizer_type": _OPTIMIZERS[settings.optimizer],
+        "optimizer_args": arguments,
+        "max_grad_norm": settings.max_grad_norm,
+        "noise_offset": settings.noise_offset,
+        **weighed,
+    }
 
 
 def _escaped(rows: Iterable[DatasetRow]) -> Iterable[DatasetRow]:
@@ -116,4 +139,6 @@ def _value(value: Value) -> str:
     if isinstance(value, str):
         # A JSON string is a TOML basic string, but for the control character that JSON permits.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return f"[{', '.join(_value(each) for each in value)}]"
     return repr(value)

@@ -54,7 +54,8 @@ def write_onetrainer(
         "batch_size": settings.batch_size,
         "gradient_accumulation_steps": settings.gradient_accumulation,
         "epochs": settings.epochs,
-        "learning_rate": settings.learning_rate,
+        "train_dtype": "BFLOAT_16",  # float16 if left out, in which activations of some overflow
+        **_optimisation(settings),
         **_text_encoders(settings),
         "validation": written.images["validation"] > 0,
         "concepts": [
@@ -73,6 +74,34 @@ def write_onetrainer(
         f"python scripts/train.py --config-path {shlex.quote(str(target / CONFIG_FILE))}"
     )
     return written
+
+
+_OPTIMIZERS = {"adamw": "ADAMW", "adamw_8bit": "ADAMW_8BIT", "adafactor": "ADAFACTOR"}
+
+
+def _optimisation(settings: TrainerSettings) -> dict[str, Any]:
+    optimizer: dict[str, Any] = {
+        "__version": 0,
+        "optimizer": _OPTIMIZERS[settings.optimizer],
+        "weight_decay": settings.weight_decay,
+    }
+    if settings.optimizer == "adafactor":
+        optimizer |= {"relative_step": False, "scale_parameter": False, "warmup_init": False}
+    else:
+        optimizer |= {"beta1": settings.adam_beta1, "beta2": settings.adam_beta2}
+        optimizer |= {"eps": settings.adam_epsilon}
+    # 200 steps if left out. OneTrainer counts microsteps, cuts, and reads 1 as the whole run.
+    warmup = float(settings.lr_warmup_steps * settings.gradient_accumulation)
+    return {
+        "learning_rate": settings.learning_rate,
+        "learning_rate_scheduler": settings.lr_schedule.upper(),
+        "learning_rate_warmup_steps": 1.5 if warmup == 1 else warmup,
+        "optimizer": optimizer,
+        "clip_grad_norm": settings.max_grad_norm,
+        "offset_noise_weight": settings.noise_offset,
+        "loss_weight_fn": "CONSTANT" if settings.min_snr_gamma is None else "MIN_SNR_GAMMA",
+        "loss_weight_strength": settings.min_snr_gamma or 0.0,
+    }
 
 
 def _text_encoders(settings: TrainerSettings) -> dict[str, Any]:

@@ -33,7 +33,25 @@ class TrainerSettings(StrictSettings):
     epochs: int = setting(10, ge=1, help="Passes over the images.")
     batch_size: int = setting(1, ge=1, help="Images in one microstep.")
     gradient_accumulation: int = setting(1, ge=1, help="Microsteps in one optimiser step.")
-    learning_rate: float = setting(1e-5, gt=0, help="Learning rate, constant.")
+    learning_rate: float = setting(1e-5, gt=0, help="Learning rate at its highest.")
+    lr_schedule: Literal["constant", "linear", "cosine"] = setting(
+        "constant", help="How the learning rate falls towards the end of the run."
+    )
+    lr_warmup_steps: int = setting(0, ge=0, help="Optimiser steps over which it first rises.")
+    optimizer: Literal["adamw", "adamw_8bit", "adafactor"] = setting(
+        "adamw", help="The optimiser, of which adafactor is told how large its steps are."
+    )
+    adam_beta1: float = setting(0.9, ge=0, lt=1, help="AdamW's decay of the first moment.")
+    adam_beta2: float = setting(0.999, ge=0, lt=1, help="AdamW's decay of the second moment.")
+    adam_epsilon: float = setting(1e-8, gt=0, help="AdamW's epsilon.")
+    weight_decay: float = setting(1e-2, ge=0, help="Decoupled weight decay.")
+    max_grad_norm: float = setting(1.0, gt=0, help="Gradients are scaled down to this norm.")
+    min_snr_gamma: float | None = setting(
+        None, gt=0, help="The loss is weighed by min(SNR, gamma)/SNR; not when left out."
+    )
+    noise_offset: float = setting(
+        0.0, ge=0, help="Standard deviation of a noise shared by each channel."
+    )
     lora_rank: int | None = setting(
         None, ge=1, help="Rank of a LoRA; the whole denoiser is trained when left out."
     )
@@ -41,6 +59,12 @@ class TrainerSettings(StrictSettings):
         None, gt=0, help="The LoRA is scaled by alpha over rank; the rank when left out."
     )
     seed: int = setting(0, ge=0, help="Seed of the run.")
+
+    @property
+    def lr_scheduler(self) -> str:
+        """Name of its schedule in ``diffusers.optimization``, where a constant one never rises."""
+        rises = self.lr_schedule == "constant" and self.lr_warmup_steps > 0
+        return "constant_with_warmup" if rises else self.lr_schedule
 
     @property
     def alpha(self) -> float:

@@ -39,10 +39,19 @@ def parse(command: str) -> argparse.Namespace:
         "--lora_alpha",
         "--gradient_accumulation_steps",
         "--repeats",
+        "--lr_warmup_steps",
     ):
         parser.add_argument(name, type=int)
-    parser.add_argument("--learning_rate", type=float)
-    parser.add_argument("--proportion_empty_prompts", type=float)
+    for name in (
+        "--learning_rate",
+        "--proportion_empty_prompts",
+        "--adam_beta1",
+        "--adam_beta2",
+        "--adam_epsilon",
+        "--adam_weight_decay",
+        "--max_grad_norm",
+    ):
+        parser.add_argument(name, type=float)
     parser.add_argument("--random_flip", action="store_true")
     accelerate, launch, script, *arguments = shlex.split(command)
     assert (accelerate, launch) == ("accelerate", "launch")

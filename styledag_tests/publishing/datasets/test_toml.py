@@ -11,6 +11,8 @@ def test_tomllib_reads_what_was_written() -> None:
         "count": 3,
         "rate": 1e-05,
         "half": 0.5,
+        "list": ["a=(0.9, 0.99)", 'b="c"'],
+        "nothing": [],
     }
 
     text = "\n".join(["[table]", *toml_lines(values, indent="  ")])
