@@ -10,7 +10,6 @@ from styledag.store.artifact import Artifact
 from styledag.store.store import Store
 
 DATASET = "image_dataset"
-
 _SAME = (
     "caption_dropout",
     "epochs",
