@@ -12,21 +12,13 @@ from pathlib import Path
 import torch
 
 from benchmarks.speed.architectures import ARCHITECTURES, write_architecture
-from benchmarks.speed.family import GOALS, PEAK_FLOPS
+from benchmarks.speed.family import PEAK_FLOPS
 from styledag.bases.find import find_base
 from styledag.models.compute import Compute
 from styledag.training.estimating.dry_pass import dry_pass, text_encoder_bytes
 from styledag.training.estimating.estimate import PlannedTraining, device_bytes
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
 
-NAMES = {
-    "sd15": "Stable Diffusion 1.5",
-    "sdxl": "Stable Diffusion XL",
-    "sd35-medium": "Stable Diffusion 3.5 Medium",
-    "flux2-klein": "FLUX.2-klein-base-4B",
-    "z-image": "Z-Image",
-    "sana": "Sana 1.6B",
-}
 HEAD = (
     "base",
     "size",
@@ -80,7 +72,7 @@ class Taken:
         """Return the cells of the table."""
         whole, *quantised = (f"{each:.1f}" for each in self.lora_gb)
         return (
-            NAMES[self.name],
+            ARCHITECTURES[self.name].title,
             f"{self.side_px} px",
             f"{self.parameters / _GIGA:.1f} G",
             f"{self.full_gb:.1f} GB",
@@ -88,7 +80,7 @@ class Taken:
             f"{' / '.join(quantised)} GB",
             f"{self.text_gb:.1f} GB",
             f"{self.limit:.2g} images/s" if self.limit < 100 else f"{self.limit:.0f} images/s",
-            f"{GOALS[self.name]:g}",
+            f"{ARCHITECTURES[self.name].goal:g}",
             "not yet",
         )
 

@@ -19,8 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.architectures import ARCHITECTURES
 from benchmarks.speed.bench import AVERAGE_BOUND, LOSS_BOUND, Bench, Figures, middle
-from benchmarks.speed.family import GOALS as GOALS_BY_FAMILY
 from benchmarks.speed.family import measure_family
 from benchmarks.speed.peer import SCRIPT, TAG
 from benchmarks.speed.scale import scale_of
@@ -236,7 +236,7 @@ def _options() -> argparse.Namespace:
         "needs accelerate, torchvision and tensorboard (pip install accelerate torchvision "
         "tensorboard, of versions that fit the torch that is installed)",
     )
-    parser.add_argument("--family", choices=tuple(GOALS_BY_FAMILY), help="train that family")
+    parser.add_argument("--family", choices=tuple(ARCHITECTURES), help="train that family")
     parser.add_argument("--lora", action="store_true", help="with --family: adapters only")
     parser.add_argument("--batch-size", type=int, help="with --family: images in one step")
     parser.add_argument("--rounds", type=int, help="runs of each contender; 3 unless named")

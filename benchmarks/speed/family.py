@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.speed.architectures import write_architecture
+from benchmarks.speed.architectures import ARCHITECTURES, write_architecture
 from benchmarks.speed.measured import peak_memory
 from styledag.bases.base import Base
 from styledag.bases.conditioning import Conditioning
@@ -21,16 +21,6 @@ from styledag.training.estimating.dry_pass import dry_pass
 from styledag.training.optimising.optimisation import Optimisation
 from styledag.training.processes import Processes
 from styledag.training.recipe import EmaSettings, LoraSettings, Recipe
-
-GOALS = {
-    "sd15": 160.0,
-    "sdxl": 20.0,
-    "sd35-medium": 5.4,
-    "flux2-klein": 3.0,
-    "z-image": 2.1,
-    "sana": 50.0,
-}
-"""Images a second of the base's own size on one H100, full fine-tune."""
 
 PEAK_FLOPS = 989e12
 """Dense bfloat16 of an H100 SXM by its data sheet."""
@@ -124,7 +114,7 @@ def measure_family(
         "flops_predicted": predicted.flops / batch_size,
         "flops_counted": _counted_flops(optimisation, batch) / batch_size,
         "share_of_peak": images_per_s * predicted.flops / batch_size / PEAK_FLOPS,
-        "goal": GOALS[name],
+        "goal": ARCHITECTURES[name].goal,
     }
     return figures | peak_memory()
 

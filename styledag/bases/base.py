@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.latents import LatentSpace, LatentsShape, Moments
 from styledag.errors import StyledagError
@@ -212,6 +213,14 @@ class Base(Protocol):
     @property
     def tokens(self) -> Tokens:
         """Counts a text's tokens, and says how many are read."""
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """Its names in other trainers and web UIs.
+
+        Raises:
+            ModelError: If a configuration that decides it is missing or damaged.
+        """
 
     @property
     def usual_sampler(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowObjective, FlowSettings
 from styledag.bases.flow_transformer import FlowTransformer
@@ -18,6 +19,7 @@ from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Momen
 from styledag.bases.texts.language_model import STATES, ChatTokens, LanguageModel, meta_states
 from styledag.errors import ModelError
 from styledag.models.config import read_config
+from styledag.models.single_file.transformer_names import TransformerNames
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,6 +30,61 @@ _PATCH = 2
 """Latents of the autoencoder along one side of what is one latent of the denoiser."""
 _SIDE = 128
 """Latents of the autoencoder along one side of an image of the base's own size."""
+
+
+def _klein_architecture(config: Mapping[str, Any]) -> str:
+    size = {24: "-4b", 32: "-9b"}.get(config.get("num_attention_heads", 0), "")
+    return f"flux.2-klein{size}"
+
+
+DOUBLE_ATTENTION: Mapping[str, str] = {
+    "attn.to_q": "img_attn.qkv",
+    "attn.to_k": "img_attn.qkv",
+    "attn.to_v": "img_attn.qkv",
+    "attn.norm_q": "img_attn.norm.query_norm",
+    "attn.norm_k": "img_attn.norm.key_norm",
+    "attn.to_out.0": "img_attn.proj",
+    "attn.add_q_proj": "txt_attn.qkv",
+    "attn.add_k_proj": "txt_attn.qkv",
+    "attn.add_v_proj": "txt_attn.qkv",
+    "attn.norm_added_q": "txt_attn.norm.query_norm",
+    "attn.norm_added_k": "txt_attn.norm.key_norm",
+    "attn.to_add_out": "txt_attn.proj",
+}
+"""Original names of the attention of image and text in a block, as FLUX.1 has them too."""
+_NAMES = TransformerNames(
+    architecture=_klein_architecture,
+    implementation="https://github.com/black-forest-labs/flux2",
+    layers={
+        "x_embedder": "img_in",
+        "context_embedder": "txt_in",
+        "time_guidance_embed.timestep_embedder.linear_1": "time_in.in_layer",
+        "time_guidance_embed.timestep_embedder.linear_2": "time_in.out_layer",
+        "double_stream_modulation_img.linear": "double_stream_modulation_img.lin",
+        "double_stream_modulation_txt.linear": "double_stream_modulation_txt.lin",
+        "single_stream_modulation.linear": "single_stream_modulation.lin",
+        "norm_out.linear": "final_layer.adaLN_modulation.1",
+        "proj_out": "final_layer.linear",
+    },
+    lists={"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"},
+    inner={
+        "transformer_blocks": {
+            **DOUBLE_ATTENTION,
+            "ff.linear_in": "img_mlp.0",
+            "ff.linear_out": "img_mlp.2",
+            "ff_context.linear_in": "txt_mlp.0",
+            "ff_context.linear_out": "txt_mlp.2",
+        },
+        "single_transformer_blocks": {
+            "attn.to_qkv_mlp_proj": "linear1",
+            "attn.to_out": "linear2",
+            "attn.norm_q": "norm.query_norm",
+            "attn.norm_k": "norm.key_norm",
+        },
+    },
+    swapped=("norm_out.linear",),
+    norm_weight="scale",
+)
 
 
 class KleinTextEncoder(LanguageModel):
@@ -95,6 +152,14 @@ class Flux2Klein(FlowTransformer):
     kind = "Flux2Transformer2DModel"
     usual_guidance_scale = 4.0
     autoencoder_kind = Flux2Autoencoder
+    elsewhere = Elsewhere(
+        tensors=_NAMES,
+        ai_toolkit="flux2_klein_4b",
+        diffusers_lora="train_dreambooth_lora_flux2_klein",
+        diffusers_alpha=True,
+        onetrainer="FLUX_2",
+        onetrainer_dropout=False,
+    )
     text_model = KleinTextEncoder
     lists: Mapping[str, str] = {
         "double": "transformer_blocks",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.kl_autoencoder import KlAutoencoder
@@ -90,6 +91,9 @@ class Sana(FlowTransformer):
     kind = "SanaTransformer2DModel"
     autoencoder_kind = DeepCompression
     text_model = SanaTextEncoder
+    elsewhere = Elsewhere(
+        diffusers_lora="train_dreambooth_lora_sana", diffusers_alpha=True, onetrainer="SANA"
+    )
     lists: Mapping[str, str] = {"layers": "transformer_blocks"}
     layers: Mapping[str, tuple[str, ...]] = {
         "attention": ("attn1", "attn2"),

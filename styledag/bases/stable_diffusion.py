@@ -1,12 +1,14 @@
 """Stable Diffusion 1.x and 2.x: CLIP's last hidden states, four latent channels, one UNet."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, Probe, TextEncoder, Tokens
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.ip_adapter import (
@@ -30,6 +32,17 @@ if TYPE_CHECKING:
 
     from styledag.bases.diffusion_objective import DiffusionObjective
     from styledag.bases.samplers import DiffusersSchedule
+
+FIRST = Elsewhere(
+    ai_toolkit="sd1",
+    diffusers="train_text_to_image",
+    diffusers_lora="train_text_to_image_lora",
+    kohya=("train_db.py", "train_network.py"),
+    onetrainer="STABLE_DIFFUSION_15",
+)
+SECOND = replace(
+    FIRST, ai_toolkit="sd2", kohya_keys={"v2": True}, onetrainer="STABLE_DIFFUSION_20_BASE"
+)
 
 
 @family(
@@ -81,6 +94,17 @@ class StableDiffusion(StoredBase):
     def latents(self) -> LatentSpace:
         """Shape and scale of its latents."""
         return kl_latents(self.folder / self.parts.autoencoder)
+
+    @property
+    def elsewhere(self) -> Elsewhere:  # type: ignore[override]
+        """Its names in other trainers: 2.x has OpenCLIP, which computes GELU exactly."""
+        text = read_config(self.folder / "text_encoder" / "config.json")
+        if text.get("hidden_act", "quick_gelu") != "gelu":
+            return FIRST
+        schedule = read_config(self.folder / "scheduler" / "scheduler_config.json")
+        if schedule.get("prediction_type") == "v_prediction":
+            return replace(SECOND, onetrainer="STABLE_DIFFUSION_21")
+        return SECOND
 
     @property
     def size_px(self) -> tuple[int, int]:

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts, Probe, Tokens
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
-from styledag.bases.parts import load_transformers
 from styledag.bases.texts.clip import STATES, text_positions
 from styledag.bases.texts.clip_pair import POOLED, ClipPair, LongerTokens, pair_tokens
-from styledag.bases.texts.tokens import TextTokens
+from styledag.bases.texts.t5 import T5_STATES, T5TextEncoder, T5Tokens
 from styledag.models.config import read_config
+from styledag.models.single_file.transformer_names import SD3_NAMES
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-T5_STATES = "t5_text_states"
-"""Name of T5's states in a conditioning. # [texts, tokens, width]"""
 
 _T5_TOKENS = 256
 """Tokens of T5 that the pipeline joins to CLIP's; zeros where the base has no T5."""
@@ -55,6 +53,13 @@ class StableDiffusion3(FlowTransformer):
     family = "Stable Diffusion 3.x"
     kind = "SD3Transformer2DModel"
     usual_guidance_scale = 7.0
+    elsewhere = Elsewhere(
+        tensors=SD3_NAMES,
+        ai_toolkit="sd3",
+        diffusers="train_dreambooth_sd3",
+        diffusers_lora="train_dreambooth_lora_sd3",
+        onetrainer="STABLE_DIFFUSION_35",
+    )
     lists: Mapping[str, str] = {"blocks": "transformer_blocks"}
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("attn", "attn2")}
     """Each block's attn reads image and caption together, attn2 the image alone."""
@@ -80,7 +85,7 @@ class StableDiffusion3(FlowTransformer):
     @cached_property
     def tokens(self) -> Tokens:  # type: ignore[override]
         """T5's tokens, or the CLIPs' without it."""
-        return T5Tokens(self.folder) if self._has_t5 else LongerTokens(pair_tokens(self.folder))
+        return _t5_tokens(self.folder) if self._has_t5 else LongerTokens(pair_tokens(self.folder))
 
     def text_encoder(
         self, *, device: "torch.device | str" = "cpu", dtype: "torch.dtype | None" = None
@@ -155,14 +160,8 @@ class StableDiffusion3(FlowTransformer):
         return read_config(self.folder / part / "config.json")
 
 
-class T5Tokens(TextTokens):
-    """The tokens of a base's T5 tokenizer."""
-
-    kind = "T5TokenizerFast"
-    limit = _T5_TOKENS
-
-    def __init__(self, base: Path) -> None:
-        super().__init__(base / "tokenizer_3")
+def _t5_tokens(base: Path) -> T5Tokens:
+    return T5Tokens(base / "tokenizer_3", _T5_TOKENS)
 
 
 class Sd3TextEncoder:
@@ -180,19 +179,19 @@ class Sd3TextEncoder:
         device: "torch.device | str",
         dtype: "torch.dtype | None",
     ) -> None:
-        from transformers import CLIPTextModelWithProjection, T5EncoderModel
+        from transformers import CLIPTextModelWithProjection
 
         self._clips = ClipPair(base, (CLIPTextModelWithProjection,) * 2, device=device, dtype=dtype)
-        self._t5_tokens = T5Tokens(base)
-        self._t5: Any = None
+        self._t5: T5TextEncoder | None = None
         if with_t5:
-            folder = base / "text_encoder_3"
-            self._t5 = load_transformers(T5EncoderModel, folder, device=device, dtype=dtype)
+            self._t5 = T5TextEncoder(
+                base / "text_encoder_3", _t5_tokens(base), device=device, dtype=dtype
+            )
 
     @property
     def models(self) -> Mapping[str, Any]:
         """All models, by their parts."""
-        return self._clips.models | ({} if self._t5 is None else {"text_encoder_3": self._t5})
+        return {**self._clips.models, **({} if self._t5 is None else self._t5.models)}
 
     def encode(self, texts: Sequence[str]) -> Conditioning:
         """Return states and pooled states of texts; see the protocol."""
@@ -202,8 +201,5 @@ class Sd3TextEncoder:
         pooled = torch.cat([each.text_embeds for each in outputs], dim=-1)
         tensors = {STATES: states, POOLED: pooled}
         if self._t5 is not None:
-            with torch.no_grad():
-                ids, _ = self._t5_tokens.padded(texts, self._t5.device)
-                # No attention mask, as in the pipeline: padding is attended to.
-                tensors[T5_STATES] = self._t5(ids)[0]
+            tensors[T5_STATES] = self._t5.states(texts)
         return Conditioning(tensors)

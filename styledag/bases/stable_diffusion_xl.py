@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.ip_adapter import added_images
 from styledag.bases.latents import LatentSpace
@@ -63,6 +64,13 @@ class StableDiffusionXL(StableDiffusion):
         "addition_embed_type": "text_time",
     }
 
+    elsewhere = Elsewhere(
+        ai_toolkit="sdxl",
+        diffusers="train_text_to_image_sdxl",
+        diffusers_lora="train_text_to_image_lora_sdxl",
+        kohya=("sdxl_train.py", "sdxl_train_network.py"),
+        onetrainer="STABLE_DIFFUSION_XL_10_BASE",
+    )
     usual_sample_size = 128
     usual_guidance_scale = 5.0
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from styledag.bases.base import Parts
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.kl_autoencoder import KlAutoencoder
 from styledag.bases.parts import load_diffusers
 from styledag.errors import ModelError
@@ -22,6 +23,7 @@ class StoredBase:
     """Name of the denoiser's class in diffusers."""
     denoiser_name = "transformer"
     autoencoder_kind = KlAutoencoder
+    elsewhere = Elsewhere()
     has_texts_of_any_length = False
 
     def __init__(self, folder: Path) -> None:

@@ -10,15 +10,37 @@ from typing import TYPE_CHECKING
 
 from styledag.bases.base import Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.flow_transformer import FlowTransformer
 from styledag.bases.texts.language_model import MASK, STATES, ChatTokens, LanguageModel, meta_states
+from styledag.models.single_file.transformer_names import TransformerNames
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _SIDE_PX = 1024
 """The pipeline's own size; configurations do not state one."""
+_BLOCK = {
+    "attention.to_q": "attention.qkv",
+    "attention.to_k": "attention.qkv",
+    "attention.to_v": "attention.qkv",
+    "attention.to_out.0": "attention.out",
+    "attention.norm_q": "attention.q_norm",
+    "attention.norm_k": "attention.k_norm",
+}
+_LISTS = ("noise_refiner", "context_refiner", "layers")
+_NAMES = TransformerNames(
+    architecture=lambda _: "z-image",
+    implementation="https://github.com/Tongyi-MAI/Z-Image",
+    layers={
+        "all_x_embedder.2-1": "x_embedder",
+        "all_final_layer.2-1.linear": "final_layer.linear",
+        "all_final_layer.2-1.adaLN_modulation.1": "final_layer.adaLN_modulation.1",
+    },
+    lists={name: name for name in _LISTS},
+    inner=dict.fromkeys(_LISTS, _BLOCK),
+)
 
 
 class ZImageTextEncoder(LanguageModel):
@@ -52,6 +74,14 @@ class ZImage(FlowTransformer):
     kind = "ZImageTransformer2DModel"
     usual_guidance_scale = 6.0
     text_model = ZImageTextEncoder
+    elsewhere = Elsewhere(
+        tensors=_NAMES,
+        ai_toolkit="zimage",
+        diffusers_lora="train_dreambooth_lora_z_image",
+        diffusers_alpha=True,
+        onetrainer="Z_IMAGE",
+        onetrainer_dropout=False,
+    )
     lists: Mapping[str, str] = {
         "image": "noise_refiner",
         "text": "context_refiner",

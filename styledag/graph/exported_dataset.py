@@ -1,30 +1,15 @@
 """A style's dataset for other trainers: which version, and the settings that go with it."""
 
-from typing import Any
-
+from styledag.bases.flow_transformer import FlowTransformer
 from styledag.errors import ArtifactMissingError, LineageError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.names import Partition
-from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.models.config import read_config
+from styledag.publishing.datasets.settings import Predicts, TrainerSettings
 from styledag.store.artifact import Artifact
 from styledag.store.store import Store
 
 DATASET = "image_dataset"
-_FAMILIES: dict[str, Family] = {
-    "Stable Diffusion XL": "sdxl",
-    "Stable Diffusion 3.x": "sd3",
-    "FLUX.2 klein": "flux2-klein",
-    "Z-Image": "z-image",
-    "Sana": "sana",
-}
-_ARCHITECTURES: dict[str, Family] = {
-    "stable-diffusion-v1": "sd1",
-    "stable-diffusion-v2-512": "sd2",
-    "stable-diffusion-v2-768-v": "sd2-v",
-}
-"""Other trainers' families by the base's own, and by ModelSpec's name of the architecture where one
-of ours is several of theirs."""
-
 _SAME = (
     "caption_dropout",
     "epochs",
@@ -91,29 +76,23 @@ def trainer_settings(catalogue: Catalogue, style: str, recipe: str = "") -> Trai
         StyleFileError: If there is no such style or recipe.
         ModelError: If the base's configurations cannot be read.
     """
-    from styledag.publishing.single_file.parts import (
-        architecture_of,
-        has_zero_snr,
-        predicts_v,
-        read_configs,
-    )
-
     declared = catalogue.style(style)
     recipe = recipe or next(iter(declared.recipes))
     training = catalogue.declaration(Partition(style, recipe)).recipe
     base = catalogue.base(declared.base)
-    family = _FAMILIES.get(base.family)
-    schedule: dict[str, Any] = {}
-    if family in (None, "sdxl"):
-        configs = read_configs(base.folder)
-        family = family or _ARCHITECTURES[architecture_of(configs)]
-        schedule = {"predicts_v": predicts_v(configs), "zero_snr": has_zero_snr(configs)}
+    schedule = read_config(base.folder / "scheduler" / "scheduler_config.json")
+    predicts: Predicts = "v" if schedule.get("prediction_type") == "v_prediction" else "noise"
     is_here = catalogue.path(declared.base.model).exists()
     return TrainerSettings(
         base=str(base.folder.absolute()) if is_here else declared.base.model,
         denoiser=declared.base.denoiser or "",
-        family=family,
-        **schedule,
+        family=base.family,
+        elsewhere=base.elsewhere,
+        text_encoders=tuple(
+            part for part in base.parts.beside_denoiser if part != base.parts.autoencoder
+        ),
+        predicts="flow" if isinstance(base, FlowTransformer) else predicts,
+        zero_snr=bool(schedule.get("rescale_betas_zero_snr")),
         name=style,
         resolution_px=declared.images.size_px,
         flip=training.horizontal_flip,

@@ -9,7 +9,6 @@ from styledag.bases.stable_diffusion import StableDiffusion
 from styledag.bases.stable_diffusion_xl import StableDiffusionXL
 from styledag.errors import ModelError
 from styledag.models.config import read_config
-from styledag.models.single_file.transformer_names import TRANSFORMERS
 from styledag.publishing.model_file import DType, ModelDescription, cast_finite, write_model_file
 from styledag.publishing.single_file.parts import architecture_of, read_configs
 from styledag.store.artifact import Facts
@@ -107,9 +106,10 @@ def _architecture(base: Path) -> str:
     found = find_base(base)
     if found.family in (StableDiffusion.family, StableDiffusionXL.family):
         return architecture_of(read_configs(base))
-    config = read_config(base / found.parts.denoiser / CONFIG_FILE)
-    names = TRANSFORMERS.get(str(config.get("_class_name")))
-    return names.architecture(config) if names else found.family.lower()
+    names = found.elsewhere.tensors
+    if names is None:
+        return found.family.lower()
+    return names.architecture(read_config(base / found.parts.denoiser / CONFIG_FILE))
 
 
 def _kohya_keys(reader: "TensorReader", architecture: str) -> dict[str, str]:

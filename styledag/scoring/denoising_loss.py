@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from styledag.bases.conditioning import Conditioning
 from styledag.bases.latents import LatentsShape
 from styledag.errors import DeviceError, ModelError
 from styledag.randomness import generator_for
@@ -190,7 +191,7 @@ class DenoisingLosses:
         shares = [(part + 0.5) / TIMESTEPS for _, part in pairs]
         timesteps = objective.timesteps(shares, (channels, height, width)).to(compute.device)
         latents, noise = latents.to(compute.device), noise.to(compute.device)
-        conditioning = self._parts.conditioning([image.text for image, _ in pairs])
+        conditioning = self._conditioning([image.text for image, _ in pairs], height, width)
         predicted = self._parts.passes.predict(
             model,
             objective.noisy(latents, noise, timesteps).to(compute.dtype),
@@ -200,6 +201,20 @@ class DenoisingLosses:
         )
         target = objective.target(latents, noise, timesteps)
         return objective.per_sample(predicted.float(), target, timesteps)
+
+    def _conditioning(self, texts: Sequence[str], height: int, width: int) -> Conditioning:
+        """Return what the denoiser reads of images of a size in training: none was cropped."""
+        import torch
+
+        base = self._parts.base
+        size_px = (width * base.latents.factor_px, height * base.latents.factor_px)
+        stated = base.image_conditioning(original_px=size_px, crop_px=(0, 0), size_px=size_px)
+        of_texts = self._parts.conditioning(texts)
+        rows, device = torch.ones((len(texts), 1), dtype=torch.int64), self._parts.compute.device
+        of_images = {
+            name: (rows * torch.tensor(values)).to(device) for name, values in stated.items()
+        }
+        return Conditioning({**of_texts.tensors, **of_images})
 
 
 def relative_loss(losses: Float64, base_losses: Float64) -> Callable[[Counts], float | None]:

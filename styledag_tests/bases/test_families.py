@@ -144,7 +144,7 @@ def test_it_is_found_with_all_its_parts(folder: Path, base: Base) -> None:
 def test_guidance_is_usually_the_pipelines(family: TinyFamily, base: Base) -> None:
     called = inspect.signature(getattr(diffusers, family.pipeline).__call__)
     ours, theirs = max(family.guided.items())
-    usual = called.parameters["guidance_scale"].default
+    usual = called.parameters[family.guidance].default
     assert base.usual_guidance_scale == usual + ours - theirs
 
 
@@ -184,7 +184,7 @@ def test_latents_and_images_are_the_pipelines(
             return pipeline(
                 **family.prompted("a red apple", negative),  # noqa: B023
                 num_inference_steps=4,
-                guidance_scale=family.guided[guidance_scale],
+                **{family.guidance: family.guided[guidance_scale]},
                 width=width_px,  # noqa: B023
                 height=height_px,  # noqa: B023
                 generator=generator_for("sample", "a red apple", 3),

@@ -36,7 +36,6 @@ RESUMED: dict[str, Any] = {
     "save_state_every_steps": 2,
 }
 EVERY_EPOCH: dict[str, Any] = {"epochs": 4, "snapshot_every_epochs": 1, "learning_rate": 1e-3}
-SLOWEST = ("flux2_klein", "sana")
 
 
 @pytest.fixture(params=FAMILIES)
@@ -92,7 +91,10 @@ def mean_error(
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(each, marks=pytest.mark.slow) if each in SLOWEST else each for each in FAMILIES],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if each.slow else [])
+        for name, each in FAMILIES.items()
+    ],
     indirect=True,
 )
 def test_one_image_is_overfitted(

@@ -7,7 +7,8 @@ import torch
 
 from styledag.bases.find import find_base
 from styledag.bases.latents import LatentScale
-from styledag.bases.stable_diffusion_3 import T5_STATES, StableDiffusion3
+from styledag.bases.stable_diffusion_3 import StableDiffusion3
+from styledag.bases.texts.t5 import T5_STATES
 from styledag.errors import DataError, ModelError
 from styledag_tests.bases.families.stable_diffusion_3 import FAMILY, write_stable_diffusion_3
 from styledag_tests.bases.tiny_parts import change

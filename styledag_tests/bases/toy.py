@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from styledag.bases.base import Parts, Probe
 from styledag.bases.conditioning import Conditioning
+from styledag.bases.elsewhere import Elsewhere
 from styledag.bases.families import family
 from styledag.bases.flow_objective import FlowSettings
 from styledag.bases.latents import LatentScale, LatentSpace, LatentsShape, Moments
@@ -155,6 +156,7 @@ class Toy:
     blocks: Mapping[str, str] = {"block.0": "blocks.0", "block.1": "blocks.1"}
     usual_sampler = "euler"
     usual_guidance_scale = 4.0
+    elsewhere = Elsewhere()
     has_texts_of_any_length = False
     layers: Mapping[str, tuple[str, ...]] = {"attention": ("mix",)}
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from styledag.bases.find import find_base
 from styledag.errors import ArtifactMissingError, LineageError
 from styledag.graph.catalogue import Catalogue
 from styledag.graph.exported_dataset import find_dataset, find_previous_dataset, trainer_settings
@@ -54,7 +55,7 @@ def test_trainers_get_the_settings_of_the_style_file(tmp_path: Path, starter: Pa
     settings = trainer_settings(catalogue, STYLE)
 
     assert settings.base == str(starter / "stable-diffusion")
-    assert (settings.family, settings.resolution_px) == ("sd1", 64)
+    assert (settings.elsewhere.onetrainer, settings.resolution_px) == ("STABLE_DIFFUSION_15", 64)
     assert (settings.epochs, settings.batch_size, settings.lora_rank) == (2, 8, None)
 
 
@@ -71,27 +72,24 @@ def test_trainers_get_the_adapters_of_a_recipe_and_its_microsteps(
     assert (settings.lora_rank, settings.alpha, settings.gradient_accumulation) == (8, 4.0, 3)
 
 
-@pytest.mark.parametrize(
-    ("kind", "known_as"),
-    [
-        ("stable_diffusion_xl", "sdxl"),
-        ("stable_diffusion_3", "sd3"),
-        ("flux2_klein", "flux2-klein"),
-        ("z_image", "z-image"),
-        ("sana", "sana"),
-    ],
-)
-def test_every_family_is_one_for_trainers_too(
-    tmp_path: Path, starter: Path, kind: str, known_as: str
+@pytest.mark.parametrize("kind", tiny_families())
+def test_trainers_get_what_the_family_is_elsewhere(
+    tmp_path: Path, starter: Path, kind: str
 ) -> None:
     project = make_project(tmp_path, starter, "http://127.0.0.1:1")
-    tokenizer = starter / "stable-diffusion" / "tokenizer"
-    base = tiny_families()[kind].write(tmp_path / kind, tokenizer)
+    family = tiny_families()[kind]
+    folder = family.write(tmp_path / kind, starter / "stable-diffusion" / "tokenizer")
     path = project.styles_folder / f"{STYLE}.yaml"
-    text = path.read_text("utf-8").replace(str(starter / "stable-diffusion"), str(base))
+    text = path.read_text("utf-8").replace(str(starter / "stable-diffusion"), str(folder))
     path.write_text(text, "utf-8")
 
-    assert trainer_settings(Catalogue(project), STYLE).family == known_as
+    settings = trainer_settings(Catalogue(project), STYLE)
+
+    base = find_base(folder)
+    assert (settings.family, settings.elsewhere) == (base.family, base.elsewhere)
+    assert settings.predicts == ("flow" if family.flow else "noise")
+    models = set(family.load(folder).components)
+    assert set(settings.text_encoders) == {each for each in models if "text_encoder" in each}
 
 
 @pytest.mark.parametrize("kind", ["stable_diffusion", "stable_diffusion_xl"])
@@ -105,4 +103,4 @@ def test_trainers_are_told_what_the_base_predicts(tmp_path: Path, starter: Path,
     for zero_snr in (False, True):
         change(scheduler, prediction_type="v_prediction", rescale_betas_zero_snr=zero_snr)
         settings = trainer_settings(Catalogue(project), STYLE)
-        assert (settings.v_prediction, settings.zero_snr) == (True, zero_snr)
+        assert (settings.predicts, settings.zero_snr) == ("v", zero_snr)

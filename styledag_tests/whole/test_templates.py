@@ -21,15 +21,7 @@ from styledag_tests.bases.families import tiny_families
 from styledag_tests.whole.small_project import run_all
 
 STYLE = "s"
-FAMILY_OF = {
-    "flux2-klein": "flux2_klein",
-    "sana": "sana",
-    "sd15": "stable_diffusion",
-    "sd35-medium": "stable_diffusion_3",
-    "sdxl": "stable_diffusion_xl",
-    "starter": "stable_diffusion",
-    "z-image": "z_image",
-}
+FAMILY_OF = {template: each for each in tiny_families().values() for template in each.templates}
 
 
 def write_project(root: Path, template: str, starter: Path) -> Project:
@@ -42,9 +34,7 @@ def write_project(root: Path, template: str, starter: Path) -> Project:
         image = Image.fromarray(pixels).resize((96, 80 + 4 * at), Image.Resampling.NEAREST)
         image.save(root / "images" / f"{at}.png")
         (root / "images" / f"{at}.txt").write_text(f"thing number {at}")
-    base = tiny_families()[FAMILY_OF[template]].write(
-        root / "base", starter / "stable-diffusion" / "tokenizer"
-    )
+    base = FAMILY_OF[template].write(root / "base", starter / "stable-diffusion" / "tokenizer")
     called = CliRunner().invoke(cli, ["--project", str(root), "new", STYLE, "--base", template])
     assert called.exit_code == 0, called.output
     project = Project.at(root)

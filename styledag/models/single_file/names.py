@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from styledag.errors import ModelError
-from styledag.models.single_file.transformer_names import TRANSFORMERS
+from styledag.models.single_file.transformer_names import SD3_NAMES
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
@@ -179,7 +179,7 @@ def original_name(part: str, name: str, configs: Mapping[str, Mapping[str, Any]]
     if part == "vae":
         return vae_name(name, configs[part])
     if part == "transformer":
-        return UNET_PREFIX + TRANSFORMERS[configs[part]["_class_name"]].original(name)
+        return UNET_PREFIX + SD3_NAMES.original(name)
     if "transformer" in configs:
         return SD3_PREFIXES[part] + name
     if is_xl(configs):

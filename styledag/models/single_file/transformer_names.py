@@ -1,8 +1,8 @@
 """The tensor names of transformers' original checkpoints, by the names in diffusers.
 
-The layouts are those of Stability-AI/sd3.5, black-forest-labs/flux2 and Tongyi-MAI/Z-Image, which
-ComfyUI reads. diffusers ships only the opposite direction;
-:mod:`styledag.publishing.single_file.transformer` runs it on what these tables give.
+Each family's table is in its own file, but for Stable Diffusion 3.x, whose whole files are read.
+diffusers ships only the opposite direction; :mod:`styledag.publishing.single_file.transformer` runs
+it on what these tables give.
 """
 
 import re
@@ -21,6 +21,8 @@ class TransformerNames:
 
     Attributes:
         architecture: Returns a transformer's name in a file's header by its ``config.json``.
+            Programs go by it and not by tensors: SwarmUI, whose names these are, draws a file of an
+            architecture that it does not know as whatever its tensors are most like.
         implementation: Where the original code is.
         layers: Names of layers outside of blocks, by those in diffusers.
         lists: Names of lists of blocks, by those in diffusers.
@@ -61,20 +63,13 @@ class TransformerNames:
         return layers.index(layer) if layer in layers else 0
 
 
-# Programs go by the header's architecture and not by tensors: SwarmUI, whose names these are, draws
-# a file of an architecture that it does not know as whatever its tensors are most like.
 def _sd3_architecture(config: Mapping[str, Any]) -> str:
     if not config.get("qk_norm"):
         return "stable-diffusion-v3-medium"
     return f"stable-diffusion-v3.5-{'medium' if config.get('dual_attention_layers') else 'large'}"
 
 
-def _klein_architecture(config: Mapping[str, Any]) -> str:
-    size = {24: "-4b", 32: "-9b"}.get(config.get("num_attention_heads", 0), "")
-    return f"flux.2-klein{size}"
-
-
-_SD3 = TransformerNames(
+SD3_NAMES = TransformerNames(
     architecture=_sd3_architecture,
     implementation="https://github.com/Stability-AI/sd3.5",
     layers={
@@ -118,74 +113,3 @@ _SD3 = TransformerNames(
     },
     swapped=("norm_out.linear", "norm1_context.linear"),
 )
-_FLUX2 = TransformerNames(
-    architecture=_klein_architecture,
-    implementation="https://github.com/black-forest-labs/flux2",
-    layers={
-        "x_embedder": "img_in",
-        "context_embedder": "txt_in",
-        "time_guidance_embed.timestep_embedder.linear_1": "time_in.in_layer",
-        "time_guidance_embed.timestep_embedder.linear_2": "time_in.out_layer",
-        "double_stream_modulation_img.linear": "double_stream_modulation_img.lin",
-        "double_stream_modulation_txt.linear": "double_stream_modulation_txt.lin",
-        "single_stream_modulation.linear": "single_stream_modulation.lin",
-        "norm_out.linear": "final_layer.adaLN_modulation.1",
-        "proj_out": "final_layer.linear",
-    },
-    lists={"transformer_blocks": "double_blocks", "single_transformer_blocks": "single_blocks"},
-    inner={
-        "transformer_blocks": {
-            "attn.to_q": "img_attn.qkv",
-            "attn.to_k": "img_attn.qkv",
-            "attn.to_v": "img_attn.qkv",
-            "attn.norm_q": "img_attn.norm.query_norm",
-            "attn.norm_k": "img_attn.norm.key_norm",
-            "attn.to_out.0": "img_attn.proj",
-            "attn.add_q_proj": "txt_attn.qkv",
-            "attn.add_k_proj": "txt_attn.qkv",
-            "attn.add_v_proj": "txt_attn.qkv",
-            "attn.norm_added_q": "txt_attn.norm.query_norm",
-            "attn.norm_added_k": "txt_attn.norm.key_norm",
-            "attn.to_add_out": "txt_attn.proj",
-            "ff.linear_in": "img_mlp.0",
-            "ff.linear_out": "img_mlp.2",
-            "ff_context.linear_in": "txt_mlp.0",
-            "ff_context.linear_out": "txt_mlp.2",
-        },
-        "single_transformer_blocks": {
-            "attn.to_qkv_mlp_proj": "linear1",
-            "attn.to_out": "linear2",
-            "attn.norm_q": "norm.query_norm",
-            "attn.norm_k": "norm.key_norm",
-        },
-    },
-    swapped=("norm_out.linear",),
-    norm_weight="scale",
-)
-_Z_IMAGE_BLOCK = {
-    "attention.to_q": "attention.qkv",
-    "attention.to_k": "attention.qkv",
-    "attention.to_v": "attention.qkv",
-    "attention.to_out.0": "attention.out",
-    "attention.norm_q": "attention.q_norm",
-    "attention.norm_k": "attention.k_norm",
-}
-_Z_IMAGE_LISTS = ("noise_refiner", "context_refiner", "layers")
-_Z_IMAGE = TransformerNames(
-    architecture=lambda _: "z-image",
-    implementation="https://github.com/Tongyi-MAI/Z-Image",
-    layers={
-        "all_x_embedder.2-1": "x_embedder",
-        "all_final_layer.2-1.linear": "final_layer.linear",
-        "all_final_layer.2-1.adaLN_modulation.1": "final_layer.adaLN_modulation.1",
-    },
-    lists={name: name for name in _Z_IMAGE_LISTS},
-    inner=dict.fromkeys(_Z_IMAGE_LISTS, _Z_IMAGE_BLOCK),
-)
-
-TRANSFORMERS: Mapping[str, TransformerNames] = {
-    "SD3Transformer2DModel": _SD3,
-    "Flux2Transformer2DModel": _FLUX2,
-    "ZImageTransformer2DModel": _Z_IMAGE,
-}
-"""Names by the transformer's class in diffusers. Sana is not there: ComfyUI does not read it."""

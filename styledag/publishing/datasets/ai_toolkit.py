@@ -13,22 +13,11 @@ import yaml
 
 from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
-from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
 from styledag.publishing.target_folder import trained_folder
 
 CONFIG_FILE = "config.yaml"
-
-_ARCHITECTURES: dict[Family, str] = {
-    "sd1": "sd1",
-    "sd2": "sd2",
-    "sd2-v": "sd2",
-    "sdxl": "sdxl",
-    "sd3": "sd3",
-    "flux2-klein": "flux2_klein_4b",
-    "z-image": "zimage",
-}
-_FLOW = {"sd3", "flux2-klein", "z-image"}
 
 
 def write_ai_toolkit(
@@ -43,10 +32,9 @@ def write_ai_toolkit(
         DataError: If ai-toolkit does not train the family, not on the base's schedule, or not
             with the recipe's learning rates.
     """
-    if settings.family not in _ARCHITECTURES:
+    if not settings.elsewhere.ai_toolkit:
         raise DataError(
-            f"ai-toolkit trains {', '.join(_ARCHITECTURES)}, but the base's family is "
-            f"{settings.family}: export for another trainer"
+            f"ai-toolkit does not train a base of {settings.family}: export for another trainer"
         )
     if settings.zero_snr:
         raise DataError(
@@ -79,7 +67,7 @@ def write_ai_toolkit(
             "gradient_accumulation": settings.gradient_accumulation,
             "steps": settings.epochs * math.ceil(samples / step_images),
             **optimisation,
-            "noise_scheduler": "flowmatch" if settings.family in _FLOW else "ddpm",
+            "noise_scheduler": "flowmatch" if settings.predicts == "flow" else "ddpm",
             "train_unet": True,
             "train_text_encoder": False,
             "dtype": "bf16",
@@ -87,8 +75,8 @@ def write_ai_toolkit(
         },
         "model": {
             "name_or_path": settings.base,
-            "arch": _ARCHITECTURES[settings.family],
-            "is_v_pred": settings.v_prediction,
+            "arch": settings.elsewhere.ai_toolkit,
+            "is_v_pred": settings.predicts == "v",
         },
     }
     if settings.lora_rank is not None:

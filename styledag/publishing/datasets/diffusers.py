@@ -13,33 +13,14 @@ from typing import IO
 
 from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
-from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.publishing.datasets.sidecars import Written, captions_of, counted
 from styledag.publishing.target_folder import trained_folder
 
 METADATA_FILE, COMMAND_FILE = "metadata.jsonl", "train.sh"
 
-_SCRIPTS: dict[Family, str] = {
-    "sd1": "train_text_to_image",
-    "sd2": "train_text_to_image",
-    "sd2-v": "train_text_to_image",
-    "sdxl": "train_text_to_image_sdxl",
-    "sd3": "train_dreambooth_sd3",
-}
-_LORA_SCRIPTS: dict[Family, str] = {
-    "sd1": "train_text_to_image_lora",
-    "sd2": "train_text_to_image_lora",
-    "sd2-v": "train_text_to_image_lora",
-    "sdxl": "train_text_to_image_lora_sdxl",
-    "sd3": "train_dreambooth_lora_sd3",
-    "flux2-klein": "train_dreambooth_lora_flux2_klein",
-    "z-image": "train_dreambooth_lora_z_image",
-    "sana": "train_dreambooth_lora_sana",
-}
 _WITH_DROPOUT = "train_text_to_image_sdxl"
 """The one script that drops captions."""
-_WITH_ALPHA: tuple[Family, ...] = ("flux2-klein", "z-image", "sana")
-"""Families whose scripts have ``--lora_alpha``, 4 when left out; in the others it is the rank."""
 
 
 def write_diffusers(
@@ -56,14 +37,13 @@ def write_diffusers(
         DataError: If no script trains the family, none trains the whole denoiser, or the script
             cannot be told the alpha of the LoRA.
     """
-    scripts = _SCRIPTS if settings.lora_rank is None else _LORA_SCRIPTS
-    if settings.family not in scripts:
-        what = "whole denoisers" if settings.lora_rank is None else "LoRAs"
+    whole = settings.lora_rank is None
+    script = settings.elsewhere.diffusers if whole else settings.elsewhere.diffusers_lora
+    if not script:
         raise DataError(
-            f"diffusers' scripts train {what} of {', '.join(scripts)}, but the base's family is "
-            f"{settings.family}: export for another trainer"
+            f"diffusers has no script for {'the whole denoiser' if whole else 'a LoRA'} of a base "
+            f"of {settings.family}: export for another trainer"
         )
-    script = scripts[settings.family]
     alpha = _alpha(script, settings)
     one_caption = script.startswith("train_dreambooth")
     written = Written()
@@ -175,11 +155,12 @@ def _alpha(script: str, settings: TrainerSettings) -> list[str]:
     """
     if settings.lora_rank is None:
         return []
-    if settings.family in _WITH_ALPHA and settings.alpha.is_integer():
+    has_alpha = settings.elsewhere.diffusers_alpha
+    if has_alpha and settings.alpha.is_integer():
         return [f"--lora_alpha={int(settings.alpha)}"]
     if settings.alpha == settings.lora_rank:
         return []
-    known = "whole numbers alone" if settings.family in _WITH_ALPHA else "the rank alone"
+    known = "whole numbers alone" if has_alpha else "the rank alone"
     raise DataError(
         f"{script}.py has {known} as a LoRA's alpha, but the recipe's is {settings.alpha:g}: "
         "export for another trainer, or leave lora.alpha out"

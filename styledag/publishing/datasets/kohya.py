@@ -11,24 +11,13 @@ from pathlib import Path
 
 from styledag.dataset.read import DatasetRow
 from styledag.errors import DataError
-from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.publishing.datasets.sidecars import CAPTION_EXTENSION, Written, write_sidecars
 from styledag.publishing.target_folder import trained_folder
 
 Value = str | int | float | bool | list[str]
 
 DATASET_FILE, TRAINING_FILE = "dataset.toml", "training.toml"
-
-_SCRIPTS: dict[Family, tuple[str, str, str]] = {
-    "sd1": ("train_db.py", "train_network.py", "networks.lora"),
-    "sd2": ("train_db.py", "train_network.py", "networks.lora"),
-    "sd2-v": ("train_db.py", "train_network.py", "networks.lora"),
-    "sdxl": ("sdxl_train.py", "sdxl_train_network.py", "networks.lora"),
-}
-_FAMILY_KEYS: dict[Family, dict[str, Value]] = {
-    "sd2": {"v2": True},
-    "sd2-v": {"v2": True},
-}
 
 
 def write_kohya(
@@ -42,10 +31,10 @@ def write_kohya(
     Raises:
         DataError: If kohya's tools do not train the family from a folder in diffusers' layout.
     """
-    if settings.family not in _SCRIPTS:
+    if not settings.elsewhere.kohya:
         raise DataError(
-            f"sd-scripts train {', '.join(_SCRIPTS)} from diffusers' layout, but the base's family "
-            f"is {settings.family}: export for another trainer"
+            f"sd-scripts do not train a base of {settings.family} from diffusers' layout: export "
+            "for another trainer"
         )
     written = write_sidecars(_escaped(rows), folder, with_variants=True)
     dataset: dict[str, Value] = {
@@ -69,12 +58,12 @@ def write_kohya(
     lines = ["[[datasets]]", *toml_lines(dataset)]
     lines += ["", "  [[datasets.subsets]]", *toml_lines(subset, indent="  ")]
     _write(folder / DATASET_FILE, lines)
-    full, adapters, module = _SCRIPTS[settings.family]
+    full, adapters = settings.elsewhere.kohya
     training: dict[str, Value] = {
         "pretrained_model_name_or_path": settings.base,
-        **_FAMILY_KEYS.get(settings.family, {}),
+        **settings.elsewhere.kohya_keys,
         # sd-scripts read neither from the base.
-        **({"v_parameterization": True} if settings.v_prediction else {}),
+        **({"v_parameterization": True} if settings.predicts == "v" else {}),
         **({"zero_terminal_snr": True} if settings.zero_snr else {}),
         "dataset_config": str(target / DATASET_FILE),
         "output_dir": str(trained_folder(target)),
@@ -89,7 +78,7 @@ def write_kohya(
         "seed": settings.seed,
     }
     if settings.lora_rank is not None:
-        training |= {"network_module": module, "network_dim": settings.lora_rank}
+        training |= {"network_module": "networks.lora", "network_dim": settings.lora_rank}
         training |= {"network_alpha": settings.alpha, "network_train_unet_only": True}
     elif full == "train_db.py":
         training["stop_text_encoder_training"] = -1  # sdxl_train.py trains none unless asked

@@ -10,29 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from styledag.dataset.read import DatasetRow
-from styledag.publishing.datasets.settings import Family, TrainerSettings
+from styledag.errors import DataError
+from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.publishing.datasets.sidecars import Written, write_sidecars
 from styledag.publishing.target_folder import trained_folder
 
 CONFIG_FILE = "config.json"
 
 _CONFIG_VERSION, _CONCEPT_VERSION = 11, 2
-_MODEL_TYPES: dict[Family, str] = {
-    "sd1": "STABLE_DIFFUSION_15",
-    "sd2": "STABLE_DIFFUSION_20_BASE",
-    "sd2-v": "STABLE_DIFFUSION_21",
-    "sdxl": "STABLE_DIFFUSION_XL_10_BASE",
-    "sd3": "STABLE_DIFFUSION_35",
-    "flux2-klein": "FLUX_2",
-    "z-image": "Z_IMAGE",
-    "sana": "SANA",
-}
-_TEXT_ENCODERS: dict[Family, tuple[str, ...]] = {
-    "sdxl": ("text_encoder", "text_encoder_2"),
-    "sd3": ("text_encoder", "text_encoder_2", "text_encoder_3"),
-}
-_WITHOUT_DROPOUT = ("flux2-klein", "z-image")
-"""Families of which OneTrainer refuses to drop captions."""
 _MOST_VARIATIONS = 10
 """OneTrainer draws flips and captions when it caches a variation, one an epoch, and then repeats
 them; further ones cost as much disk as the first."""
@@ -46,13 +31,20 @@ def write_onetrainer(
     Variants are further lines of a caption file, of which OneTrainer chooses one for each cached
     variation. The validation
     split is a concept of its own kind. Only the denoiser is trained. OneTrainer drops the caption
-    for each text encoder by itself, and drops none of FLUX.2 and Z-Image.
+    for each text encoder by itself, and refuses to of some families.
+
+    Raises:
+        DataError: If OneTrainer does not train the family.
     """
+    if not settings.elsewhere.onetrainer:
+        raise DataError(
+            f"OneTrainer does not train a base of {settings.family}: export for another trainer"
+        )
     written = write_sidecars(rows, folder, with_variants=True)
     config: dict[str, Any] = {
         "__version": _CONFIG_VERSION,
         "training_method": "FINE_TUNE" if settings.lora_rank is None else "LORA",
-        "model_type": _MODEL_TYPES[settings.family],
+        "model_type": settings.elsewhere.onetrainer,
         "base_model_name": settings.base,
         "output_model_destination": str(trained_folder(target) / f"{settings.name}.safetensors"),
         "workspace_dir": str(trained_folder(target) / "workspace"),
@@ -114,9 +106,9 @@ def _optimisation(settings: TrainerSettings) -> dict[str, Any]:
 
 def _text_encoders(settings: TrainerSettings) -> dict[str, Any]:
     # dropout_probability beside them would be that of a LoRA's layers.
-    dropout = 0.0 if settings.family in _WITHOUT_DROPOUT else settings.caption_dropout
+    dropout = settings.caption_dropout if settings.elsewhere.onetrainer_dropout else 0.0
     part = {"__version": 0, "train": False, "dropout_probability": dropout}
-    return dict.fromkeys(_TEXT_ENCODERS.get(settings.family, ("text_encoder",)), part)
+    return dict.fromkeys(settings.text_encoders, part)
 
 
 def _concept(

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from styledag.bases.elsewhere import Elsewhere
 from styledag.settings import StrictSettings, setting
 
 Trainer = Literal["kohya", "onetrainer", "ai-toolkit", "diffusers", "webdataset"]
-Family = Literal["sd1", "sd2", "sd2-v", "sdxl", "sd3", "flux2-klein", "z-image", "sana"]
+Predicts = Literal["noise", "v", "flow"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +16,10 @@ class TrainerSettings(StrictSettings):
 
     base: str = setting(help="Hub id or folder of the base model.", min_length=1)
     denoiser: str = setting("", help="File that replaces the base's denoiser; empty for none.")
-    family: Family = setting(
-        help="Family of the base; sd2 predicts noise at 512 pixels, sd2-v predicts v at 768."
-    )
-    predicts_v: bool = setting(
-        False, help="Whether the base predicts v; sd2-v does, whatever this is."
-    )
+    family: str = setting(help="Family of the base.")
+    elsewhere: Elsewhere = setting(help="What the trainers call it.")
+    text_encoders: tuple[str, ...] = setting(help="Names of its text encoders.")
+    predicts: Predicts = setting(help="What its denoiser predicts.")
     zero_snr: bool = setting(
         False, help="Whether nothing of the image is left at the base's last timestep."
     )
@@ -60,11 +59,6 @@ class TrainerSettings(StrictSettings):
         None, gt=0, help="The LoRA is scaled by alpha over rank; the rank when left out."
     )
     seed: int = setting(0, ge=0, help="Seed of the run.")
-
-    @property
-    def v_prediction(self) -> bool:
-        """Whether the denoiser predicts v, and not the noise."""
-        return self.predicts_v or self.family == "sd2-v"
 
     @property
     def lr_scheduler(self) -> str:

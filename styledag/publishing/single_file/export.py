@@ -34,11 +34,10 @@ def export_single_file(
 ) -> Facts:
     """Write a pipeline of Stable Diffusion as one file and return its facts.
 
-    Of FLUX.2 klein and Z-Image, whose files people share so, it contains the transformer alone,
-    which ComfyUI reads from ``models/diffusion_models``. Tensors are named as in the original
-    checkpoints, which A1111, ComfyUI and diffusers' ``from_single_file`` read. Weights are read,
-    cast and written in pieces: memory stays flat. The file appears whole or not at all, and depends
-    on its inputs only.
+    Of later families, whose files people share so, it contains the transformer alone, which ComfyUI
+    reads from ``models/diffusion_models``. Tensors are named as in the original checkpoints, which
+    A1111, ComfyUI and diffusers' ``from_single_file`` read. Weights are read, cast and written in
+    pieces: memory stays flat. The file appears whole or not at all, and depends on its inputs only.
 
     Args:
         pipeline: Folder in diffusers' layout.

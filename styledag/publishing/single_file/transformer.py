@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from styledag.bases.find import find_base
 from styledag.errors import ModelError
 from styledag.models.config import read_config
 from styledag.models.single_file.names import OriginalTensor, Source
-from styledag.models.single_file.transformer_names import TRANSFORMERS, TransformerNames
+from styledag.models.single_file.transformer_names import TransformerNames
 from styledag.publishing.single_file.parts import PIECE_ELEMENTS
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def open_transformer(
 
     folder = denoiser or pipeline / PART
     config = read_config(folder / "config.json")
-    names = TRANSFORMERS.get(str(config.get("_class_name")))
+    names = find_base(pipeline).elsewhere.tensors
     if names is None:
         raise ModelError(
             f"{pipeline} has a {config.get('_class_name')}, of which no web UI reads single files: "

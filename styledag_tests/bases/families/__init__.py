@@ -20,6 +20,7 @@ class TinyFamily:
 
     Attributes:
         write: Writes a base into a folder that is made, given a CLIP tokenizer's folder.
+        templates: Published bases by the template of ``styledag new`` that is for them.
         pipeline: Name of diffusers' pipeline.
         denoiser: Name of its denoiser.
         samplers: diffusers' schedulers by the names of samplers.
@@ -27,22 +28,28 @@ class TinyFamily:
         predict: The denoiser's prediction by a call of diffusers' own model: pipeline, latents,
             timesteps, conditioning.
         of_pipeline: Turns latents that the pipeline returns into the denoiser's.
+        guidance: What the pipeline calls its classifier-free guidance scale.
         guided: Guidance scales of ours that are tested, with the pipeline's own for the same.
         prompted: What the pipeline is called with, given prompt and negative prompt.
         negative: A negative prompt; empty where the pipeline has none.
         sizes: Widths and heights of images that the pipeline draws; the second is not square.
         rate: Learning rate at which one image is soon overfitted.
         steps: How soon, in steps.
+        slow: Whether that takes long.
         flow: Whether it is trained by flow matching.
+        original: Names of tensors in published files of the denoiser alone, without
+            ``model.diffusion_model``, and not as diffusers has them.
     """
 
     write: Callable[[Path, Path], Path]
+    templates: Mapping[str, str]
     pipeline: str
     denoiser: str
     samplers: Mapping[str, str]
     states: Callable[[Any, list[str]], Mapping[str, Tensor]]
     predict: Callable[[Any, Tensor, Tensor, Conditioning], Tensor]
     of_pipeline: Callable[[Any, Tensor], Tensor] = lambda _, latents: latents
+    guidance: str = "guidance_scale"
     guided: Mapping[float, float] = field(default_factory=lambda: {1.0: 1.0, 5.0: 5.0})
     prompted: Callable[[str, str], Mapping[str, Any]] = lambda prompt, negative: {
         "prompt": prompt,
@@ -52,7 +59,9 @@ class TinyFamily:
     sizes: tuple[tuple[int, int], tuple[int, int]] = ((16, 16), (24, 16))
     rate: float = 3e-3
     steps: int = 200
+    slow: bool = False
     flow: bool = True
+    original: tuple[str, ...] = ()
 
     def load(self, folder: Path, **parts: Any) -> Any:
         """Return diffusers' pipeline of a base, in float32, with other parts if some are given."""

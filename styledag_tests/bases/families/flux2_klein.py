@@ -114,6 +114,7 @@ def _prompted(prompt: str, negative: str) -> Mapping[str, Any]:
 
 FAMILY = TinyFamily(
     write=write_flux2_klein,
+    templates={"flux2-klein": "black-forest-labs/FLUX.2-klein-base-4B"},
     pipeline="Flux2KleinPipeline",
     denoiser="transformer",
     samplers={"euler": "FlowMatchEulerDiscreteScheduler"},
@@ -122,4 +123,16 @@ FAMILY = TinyFamily(
     of_pipeline=_of_pipeline,
     prompted=_prompted,
     negative="",
+    slow=True,
+    original=(
+        "img_in.weight",
+        "time_in.in_layer.weight",
+        "double_stream_modulation_img.lin.weight",
+        "double_blocks.1.img_attn.qkv.weight",
+        "double_blocks.0.txt_attn.norm.key_norm.scale",
+        "double_blocks.0.txt_mlp.2.weight",
+        "single_blocks.2.linear1.weight",
+        "single_blocks.0.norm.query_norm.scale",
+        "final_layer.adaLN_modulation.1.weight",
+    ),
 )

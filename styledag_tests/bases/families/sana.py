@@ -106,6 +106,7 @@ def _predict(
 
 FAMILY = TinyFamily(
     write=write_sana,
+    templates={"sana": "Efficient-Large-Model/Sana_1600M_1024px_BF16_diffusers"},
     pipeline="SanaPipeline",
     denoiser="transformer",
     samplers={"dpm++": "DPMSolverMultistepScheduler"},
@@ -118,4 +119,5 @@ FAMILY = TinyFamily(
     },
     negative="",
     sizes=((32, 32), (64, 32)),
+    slow=True,
 )

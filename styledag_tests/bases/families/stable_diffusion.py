@@ -76,6 +76,10 @@ def _predict(
 
 FAMILY = TinyFamily(
     write=write_stable_diffusion,
+    templates={
+        "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+        "starter": "data/starter/stable-diffusion",
+    },
     pipeline="StableDiffusionPipeline",
     denoiser="unet",
     samplers={

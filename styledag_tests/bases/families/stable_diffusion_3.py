@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 from styledag.bases.conditioning import Conditioning
-from styledag.bases.stable_diffusion_3 import T5_STATES
 from styledag.bases.texts.clip import STATES
 from styledag.bases.texts.clip_pair import POOLED
+from styledag.bases.texts.t5 import T5_STATES
 from styledag_tests.bases.families import TinyFamily
 from styledag_tests.bases.tiny_parts import (
     clip_config,
@@ -116,6 +116,7 @@ def _predict(
 
 FAMILY = TinyFamily(
     write=write_stable_diffusion_3,
+    templates={"sd35-medium": "stabilityai/stable-diffusion-3.5-medium"},
     pipeline="StableDiffusion3Pipeline",
     denoiser="transformer",
     samplers={"euler": "FlowMatchEulerDiscreteScheduler"},

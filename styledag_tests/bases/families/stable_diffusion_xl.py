@@ -108,6 +108,7 @@ def _predict(
 
 FAMILY = TinyFamily(
     write=write_stable_diffusion_xl,
+    templates={"sdxl": "stabilityai/stable-diffusion-xl-base-1.0"},
     pipeline="StableDiffusionXLPipeline",
     denoiser="unet",
     samplers={

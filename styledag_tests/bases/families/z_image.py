@@ -88,6 +88,7 @@ def _predict(
 
 FAMILY = TinyFamily(
     write=write_z_image,
+    templates={"z-image": "Tongyi-MAI/Z-Image"},
     pipeline="ZImagePipeline",
     denoiser="transformer",
     samplers={"euler": "FlowMatchEulerDiscreteScheduler"},
@@ -96,4 +97,15 @@ FAMILY = TinyFamily(
     rate=1e-2,
     steps=500,
     guided={1.0: 0.0, 5.0: 4.0},
+    original=(
+        "x_embedder.weight",
+        "cap_embedder.1.weight",
+        "cap_pad_token",
+        "noise_refiner.0.attention.qkv.weight",
+        "context_refiner.0.feed_forward.w1.weight",
+        "layers.0.attention.q_norm.weight",
+        "layers.0.attention.out.weight",
+        "layers.0.adaLN_modulation.0.bias",
+        "final_layer.linear.weight",
+    ),
 )

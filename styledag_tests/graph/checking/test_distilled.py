@@ -10,6 +10,7 @@ KLEIN = "black-forest-labs/FLUX.2-klein-base-4B"
     ("model", "denoiser", "named"),
     [
         ("Tongyi-MAI/Z-Image-Turbo", None, "Z-Image-Turbo"),
+        ("black-forest-labs/FLUX.1-schnell", None, "FLUX.1-schnell"),
         ("stabilityai/sdxl-turbo", None, "sdxl-turbo"),
         ("stabilityai/stable-diffusion-3.5-large-turbo", None, "stable-diffusion-3.5-large-turbo"),
         ("models/DreamShaperXL_Lightning.safetensors", None, "DreamShaperXL_Lightning.safetensors"),
@@ -30,6 +31,7 @@ def test_what_is_distilled_by_its_name_is_remarked_on(
     ("model", "denoiser"),
     [
         (KLEIN, None),
+        ("black-forest-labs/FLUX.1-Krea-dev", None),
         (KLEIN, "models/flux-2-klein-base-4b.safetensors"),
         ("Tongyi-MAI/Z-Image", "models/z_image_de_turbo_v1_bf16.safetensors"),
         ("turbo/stable-diffusion-v1-5", None),

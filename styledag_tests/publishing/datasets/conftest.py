@@ -1,8 +1,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from styledag.bases.flux2_klein import Flux2Klein
+from styledag.bases.sana import Sana
+from styledag.bases.stable_diffusion import FIRST, SECOND
+from styledag.bases.stable_diffusion_3 import StableDiffusion3
+from styledag.bases.stable_diffusion_xl import StableDiffusionXL
+from styledag.bases.z_image import ZImage
 from styledag.captions.records import CaptionedImage
 from styledag.dataset.read import read_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
@@ -11,6 +18,24 @@ from styledag_tests.dataset.captioned import captioned_image
 from styledag_tests.publishing.datasets.built import build_dataset
 
 HOSTILE = 'a {red|blue} "sign", it\'s 50% [trigger] \\n <b>é שלום 🫨'
+KINDS: dict[str, dict[str, Any]] = {
+    "sd1": {"elsewhere": FIRST, "predicts": "noise"},
+    "sd2-v": {"elsewhere": SECOND, "predicts": "v"},
+    "sdxl": {
+        "elsewhere": StableDiffusionXL.elsewhere,
+        "predicts": "noise",
+        "text_encoders": ("text_encoder", "text_encoder_2"),
+    },
+    "sd3": {"elsewhere": StableDiffusion3.elsewhere, "predicts": "flow"},
+    "flux2-klein": {"elsewhere": Flux2Klein.elsewhere, "predicts": "flow"},
+    "z-image": {"elsewhere": ZImage.elsewhere, "predicts": "flow"},
+    "sana": {"elsewhere": Sana.elsewhere, "predicts": "flow"},
+}
+
+
+def of(kind: str, settings: TrainerSettings, **changed: Any) -> TrainerSettings:
+    """Return settings for a base of another kind, with other changes."""
+    return replace(settings, **{"family": kind, **KINDS[kind], **changed})
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,8 @@ def settings() -> TrainerSettings:
     return TrainerSettings(
         base="stable-diffusion-v1-5/stable-diffusion-v1-5",
         family="sd1",
+        text_encoders=("text_encoder",),
+        **KINDS["sd1"],
         name="numbers",
         resolution_px=768,
         repeats=3,

@@ -9,7 +9,7 @@ import yaml
 from styledag.errors import DataError
 from styledag.publishing.datasets.export import export_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
-from styledag_tests.publishing.datasets.conftest import Example
+from styledag_tests.publishing.datasets.conftest import Example, of
 
 ARCHITECTURES = {"sd1", "sd2", "sd3", "sdxl", "flux2_klein_4b", "zimage"}
 
@@ -67,7 +67,7 @@ def test_families_are_named(
         example.folder,
         target,
         "ai-toolkit",
-        replace(settings, family=family, lora_rank=16, lora_alpha=8.0, gradient_accumulation=2),
+        of(family, settings, lora_rank=16, lora_alpha=8.0, gradient_accumulation=2),
     )
 
     process, _ = parse(target / "config.yaml")
@@ -82,7 +82,7 @@ def test_families_are_named(
 def test_what_the_base_predicts_is_stated(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
-    xl = replace(settings, family="sdxl", predicts_v=True)
+    xl = of("sdxl", settings, predicts="v")
     export_dataset(example.folder, tmp_path / "v", "ai-toolkit", xl)
     process, _ = parse(tmp_path / "v" / "config.yaml")
     assert process["model"]["is_v_pred"] is True
@@ -94,7 +94,5 @@ def test_what_the_base_predicts_is_stated(
 def test_a_family_that_is_not_trained_is_refused(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="family is sana"):
-        export_dataset(
-            example.folder, tmp_path / "to", "ai-toolkit", replace(settings, family="sana")
-        )
+    with pytest.raises(DataError, match="does not train a base of sana"):
+        export_dataset(example.folder, tmp_path / "to", "ai-toolkit", of("sana", settings))

@@ -12,7 +12,7 @@ from datasets import load_dataset
 from styledag.errors import DataError
 from styledag.publishing.datasets.export import export_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
-from styledag_tests.publishing.datasets.conftest import Example
+from styledag_tests.publishing.datasets.conftest import Example, of
 
 
 def parse(command: str) -> argparse.Namespace:
@@ -102,7 +102,7 @@ def test_the_command_is_a_shell_script(
 def test_captions_are_dropped_where_a_script_can(
     family, rank, dropout, example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
-    chosen = replace(settings, family=family, lora_rank=rank)
+    chosen = of(family, settings, lora_rank=rank)
     facts = export_dataset(example.folder, tmp_path / "export", "diffusers", chosen)
     assert parse(facts["command"]).proportion_empty_prompts == dropout
 
@@ -122,7 +122,7 @@ def test_the_scripts_of_flow_matching_read_one_caption_an_image(
 ) -> None:
     target = tmp_path / "export"
     facts = export_dataset(
-        example.folder, target, "diffusers", replace(settings, family=family, lora_rank=rank)
+        example.folder, target, "diffusers", of(family, settings, lora_rank=rank)
     )
 
     arguments = parse(facts["command"])
@@ -145,10 +145,8 @@ def test_the_scripts_of_flow_matching_read_one_caption_an_image(
 def test_a_whole_denoiser_without_a_script_is_refused(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"whole denoisers of sd1.*family is z-image"):
-        export_dataset(
-            example.folder, tmp_path / "to", "diffusers", replace(settings, family="z-image")
-        )
+    with pytest.raises(DataError, match="no script for the whole denoiser of a base of z-image"):
+        export_dataset(example.folder, tmp_path / "to", "diffusers", of("z-image", settings))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +156,7 @@ def test_a_whole_denoiser_without_a_script_is_refused(
 def test_an_alpha_that_the_script_has_no_argument_for_is_refused(
     example: Example, settings: TrainerSettings, tmp_path: Path, family, alpha, known
 ) -> None:
-    lora = replace(settings, family=family, lora_rank=8, lora_alpha=alpha)
+    lora = of(family, settings, lora_rank=8, lora_alpha=alpha)
     with pytest.raises(
         DataError, match=f"{known} as a LoRA's alpha, but the recipe's is {alpha:g}"
     ):

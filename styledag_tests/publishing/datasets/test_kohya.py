@@ -10,7 +10,7 @@ import pytest
 from styledag.errors import DataError
 from styledag.publishing.datasets.export import export_dataset
 from styledag.publishing.datasets.settings import TrainerSettings
-from styledag_tests.publishing.datasets.conftest import Example
+from styledag_tests.publishing.datasets.conftest import Example, of
 
 DATASET_OPTIONS = {
     "batch_size": int,
@@ -84,7 +84,7 @@ def test_the_training_configuration_names_base_and_dataset(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
     target = tmp_path / "export"
-    lora = replace(settings, family="sd2-v", lora_rank=8, lora_alpha=4.0, gradient_accumulation=2)
+    lora = of("sd2-v", settings, lora_rank=8, lora_alpha=4.0, gradient_accumulation=2)
 
     facts = export_dataset(example.folder, target, "kohya", lora)
 
@@ -106,12 +106,12 @@ def test_what_the_base_predicts_is_stated(
     for at, (stated, keys) in enumerate(
         [
             ({}, set()),
-            ({"predicts_v": True}, {"v_parameterization"}),
-            ({"predicts_v": True, "zero_snr": True}, {"v_parameterization", "zero_terminal_snr"}),
+            ({"predicts": "v"}, {"v_parameterization"}),
+            ({"predicts": "v", "zero_snr": True}, {"v_parameterization", "zero_terminal_snr"}),
         ]
     ):
         target = tmp_path / str(at)
-        xl = replace(settings, family="sdxl", **stated)
+        xl = of("sdxl", settings, **stated)
         export_dataset(example.folder, target, "kohya", xl)
         config = tomllib.loads((target / "training.toml").read_text(encoding="utf-8"))
         assert {"v_parameterization", "zero_terminal_snr"} & config.keys() == keys
@@ -142,5 +142,5 @@ def test_a_whole_denoiser_is_trained_without_the_text_encoder(
 def test_a_family_that_is_not_trained_is_refused(
     example: Example, settings: TrainerSettings, tmp_path: Path, family: str
 ) -> None:
-    with pytest.raises(DataError, match="sd-scripts train sd1"):
-        export_dataset(example.folder, tmp_path / "to", "kohya", replace(settings, family=family))
+    with pytest.raises(DataError, match=f"do not train a base of {family}"):
+        export_dataset(example.folder, tmp_path / "to", "kohya", of(family, settings))

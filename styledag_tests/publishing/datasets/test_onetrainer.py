@@ -12,7 +12,7 @@ from styledag.publishing.datasets.settings import TrainerSettings
 from styledag.store.workspace import Workspace
 from styledag_tests.dataset.captioned import captioned_image
 from styledag_tests.publishing.datasets.built import build_dataset
-from styledag_tests.publishing.datasets.conftest import Example
+from styledag_tests.publishing.datasets.conftest import Example, of
 
 TRAIN_CONFIG = {
     "training_method": {"FINE_TUNE", "LORA"},
@@ -119,7 +119,7 @@ def test_a_lora_is_stated(example: Example, settings: TrainerSettings, tmp_path:
         example.folder,
         target,
         "onetrainer",
-        replace(settings, lora_rank=4, lora_alpha=2.0, family="z-image"),
+        of("z-image", settings, lora_rank=4, lora_alpha=2.0),
     )
 
     config, _ = parse(target / "config.json")
@@ -135,7 +135,7 @@ def test_zero_terminal_snr_is_stated(
     example: Example, settings: TrainerSettings, tmp_path: Path
 ) -> None:
     """OneTrainer takes betas and the kind of prediction from the base, and no rescaling."""
-    xl = replace(settings, family="sdxl", predicts_v=True, zero_snr=True)
+    xl = of("sdxl", settings, predicts="v", zero_snr=True)
 
     export_dataset(example.folder, tmp_path / "export", "onetrainer", xl)
 
@@ -148,7 +148,7 @@ def test_no_text_encoder_is_trained(
 ) -> None:
     target = tmp_path / "export"
 
-    export_dataset(example.folder, target, "onetrainer", replace(settings, family="sdxl"))
+    export_dataset(example.folder, target, "onetrainer", of("sdxl", settings))
 
     config, _ = parse(target / "config.json")
     parts = [config[name] for name in ("text_encoder", "text_encoder_2")]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import diffusers
 import pytest
@@ -11,8 +12,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from styledag.bases.find import find_base
+from styledag.bases.flux2_klein import Flux2Klein
+from styledag.bases.stable_diffusion_3 import StableDiffusion3
+from styledag.bases.z_image import ZImage
 from styledag.errors import ModelError
-from styledag.models.single_file.transformer_names import TRANSFORMERS
 from styledag.publishing.model_file import ModelDescription
 from styledag.publishing.single_file.export import export_single_file
 from styledag_tests.bases.families import tiny_families
@@ -20,33 +24,7 @@ from styledag_tests.bases.families import tiny_families
 DESCRIPTION = ModelDescription(title="A style")
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 FAMILIES = tiny_families()
-EXPORTED = ("flux2_klein", "z_image")
-NAMES = {
-    # As the published flux-2-klein-base-4b.safetensors and ComfyUI's z_image_bf16.safetensors list
-    # them, without model.diffusion_model.
-    "flux2_klein": (
-        "img_in.weight",
-        "time_in.in_layer.weight",
-        "double_stream_modulation_img.lin.weight",
-        "double_blocks.1.img_attn.qkv.weight",
-        "double_blocks.0.txt_attn.norm.key_norm.scale",
-        "double_blocks.0.txt_mlp.2.weight",
-        "single_blocks.2.linear1.weight",
-        "single_blocks.0.norm.query_norm.scale",
-        "final_layer.adaLN_modulation.1.weight",
-    ),
-    "z_image": (
-        "x_embedder.weight",
-        "cap_embedder.1.weight",
-        "cap_pad_token",
-        "noise_refiner.0.attention.qkv.weight",
-        "context_refiner.0.feed_forward.w1.weight",
-        "layers.0.attention.q_norm.weight",
-        "layers.0.attention.out.weight",
-        "layers.0.adaLN_modulation.0.bias",
-        "final_layer.linear.weight",
-    ),
-}
+EXPORTED = [name for name, each in FAMILIES.items() if each.original]
 
 
 @pytest.fixture(scope="module")
@@ -105,37 +83,40 @@ def test_names_are_those_of_the_original_code(
     export_single_file(folder_of(name), path, DESCRIPTION)
     with safe_open(path, "pt") as file:
         names, header = set(file.keys()), file.metadata()
-    assert names >= set(NAMES[name])
+    assert names >= set(FAMILIES[name].original)
     assert not any(each.split(".")[-2:-1] == ["to_q"] for each in names)
     assert header["modelspec.title"] == "A style"
-    assert header["modelspec.architecture"].startswith(("flux.2-", "z-"))
+    config = json.loads((folder_of(name) / "transformer" / "config.json").read_text())
+    spelled = find_base(folder_of(name)).elsewhere.tensors
+    assert spelled is not None
+    assert header["modelspec.architecture"] == spelled.architecture(config)
     assert header["modelspec.resolution"] == "1024x1024"
 
 
 @pytest.mark.parametrize(
     ("kind", "config", "architecture"),
     [
-        ("SD3Transformer2DModel", {"num_layers": 24}, "stable-diffusion-v3-medium"),
+        (StableDiffusion3, {"num_layers": 24}, "stable-diffusion-v3-medium"),
         (
-            "SD3Transformer2DModel",
+            StableDiffusion3,
             {"num_layers": 24, "dual_attention_layers": [*range(13)], "qk_norm": "rms_norm"},
             "stable-diffusion-v3.5-medium",
         ),
         (
-            "SD3Transformer2DModel",
+            StableDiffusion3,
             {"num_layers": 38, "dual_attention_layers": [], "qk_norm": "rms_norm"},
             "stable-diffusion-v3.5-large",
         ),
-        ("Flux2Transformer2DModel", {"num_attention_heads": 24}, "flux.2-klein-4b"),
-        ("Flux2Transformer2DModel", {"num_attention_heads": 32}, "flux.2-klein-9b"),
-        ("ZImageTransformer2DModel", {"dim": 3840}, "z-image"),
+        (Flux2Klein, {"num_attention_heads": 24}, "flux.2-klein-4b"),
+        (Flux2Klein, {"num_attention_heads": 32}, "flux.2-klein-9b"),
+        (ZImage, {"dim": 3840}, "z-image"),
     ],
 )
 def test_each_size_has_the_name_by_which_swarmui_loads_it(
-    kind: str, config: dict[str, object], architecture: str
+    kind: Any, config: dict[str, object], architecture: str
 ) -> None:
     """Their published configurations, and the IDs of its T2IModelClassSorter.cs (August 2026)."""
-    assert TRANSFORMERS[kind].architecture(config) == architecture
+    assert kind.elsewhere.tensors.architecture(config) == architecture
 
 
 def test_a_replaced_transformer_is_written(
