@@ -120,4 +120,5 @@ FAMILY = TinyFamily(
     states=_states,
     predict=_predict,
     flow=False,
+    slow=True,
 )

@@ -108,4 +108,5 @@ FAMILY = TinyFamily(
         "layers.0.adaLN_modulation.0.bias",
         "final_layer.linear.weight",
     ),
+    slow=True,
 )
