@@ -67,7 +67,8 @@ def dry_pass(
 
     The autograd of the real step runs on tensors that have shapes and dtypes only, so
     that the count follows what is kept, recomputed and freed. It is that of uncompiled
-    training. What a kernel needs internally and what the allocator loses is not included.
+    training. What a kernel needs internally is not included, but for the copies that oneDNN's
+    convolutions make on a CPU, nor is what the allocator loses.
 
     Args:
         base: Folder of the base; only configurations are read.
@@ -119,7 +120,8 @@ def _dry_pass(
         quantise(unet, found, recipe.base_bits, device="meta", dtype=dtype)
     masters = lower(unet, dtype, accumulates=recipe.gradient_accumulation > 1)
     parameters, buffers = list(unet.parameters()), list(unet.buffers())
-    live = LiveBytes([*parameters, *buffers])
+    inside = {"inside": _inside_onednn} if device == "cpu" else {}
+    live = LiveBytes([*parameters, *buffers], **inside)
     counted = Flops()
     with live, counted:
         # A second microstep finds the first one's gradients there.
@@ -143,6 +145,12 @@ def _dry_pass(
         flops_forward=flops_forward,
         flops=counted.total,
     )
+
+
+def _inside_onednn(operation: Any, result: Any) -> int:
+    """Return the bytes of a convolution's gradient as oneDNN has it, before it is copied."""
+    is_backward = operation is torch.ops.aten.convolution_backward.default
+    return result[0].nbytes if is_backward and result[0] is not None else 0
 
 
 @contextmanager

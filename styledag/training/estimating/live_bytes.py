@@ -1,7 +1,7 @@
 """Counting the memory that tensor operations hold, on real tensors and on the meta device alike."""
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,24 +15,28 @@ from torch.utils._pytree import tree_leaves
 class LiveBytes(TorchDispatchMode):
     """While it is entered, counts the bytes of tensors that operations make and have not let go.
 
-    Views take nothing. What an operation needs only inside its kernel is not seen. Gradients that
-    meet are added in place, as autograd does where nothing else holds the first of them: it makes
-    a new one for the sum only because operations are watched.
+    Views take nothing. What an operation needs only inside its kernel is not seen, but may be
+    stated. Gradients that meet are added in place, as autograd does where nothing else holds the
+    first of them: it makes a new one for the sum only because operations are watched.
 
     Args:
         known: Tensors that are there already and shall not be counted.
+        inside: The bytes that an operation needs inside its kernel once its result is made.
 
     Attributes:
         live: Bytes now.
         allocated: Bytes of all tensors ever made.
     """
 
-    def __init__(self, known: Iterable[Tensor] = ()) -> None:
+    def __init__(
+        self, known: Iterable[Tensor] = (), inside: Callable[[Any, Any], int] = lambda *_: 0
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self._peak = 0
         self._sum: _Sum | None = None
         self.allocated = 0
+        self._inside = inside
         self._known = {id(storage): storage for storage in map(Tensor.untyped_storage, known)}
         self._seen: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
@@ -53,6 +57,7 @@ class LiveBytes(TorchDispatchMode):
         for each in tree_leaves(result):
             if isinstance(each, Tensor):
                 self._count(each.untyped_storage())
+        self._peak = max(self._peak, self.live + self._inside(func, result))
         if _sums_gradients(func) and not args[0]._is_view():  # a view holds what it is a view of
             self._sum = _Sum(weakref.ref(args[0].untyped_storage()), self.live)
             self._peak = peak
@@ -72,7 +77,6 @@ class LiveBytes(TorchDispatchMode):
         self._seen[key] = weakref.ref(storage, let_go)
         self.allocated += size
         self.live += size
-        self._peak = max(self._peak, self.live)
 
 
 @dataclass(frozen=True)
