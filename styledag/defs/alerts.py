@@ -8,6 +8,7 @@ import smtplib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.utils import getaddresses, localtime, make_msgid
 from html import escape
 from itertools import pairwise
 from ssl import create_default_context
@@ -23,8 +24,8 @@ from styledag.graph.freshness.retraining import MODEL
 WEBHOOK, SLACK, MAIL, SMTP, UI = (
     f"STYLEDAG_ALERTS_{name}" for name in ("WEBHOOK", "SLACK", "MAIL", "SMTP", "UI")
 )
-"""Names of environment variables: an address for JSON, one of Slack's incoming webhooks, a mail
-address with the SMTP server that takes its mail, and where the web UI is."""
+"""Names of environment variables: an address for JSON, one of Slack's incoming webhooks, mail
+addresses with the SMTP server that takes its mail, and where the web UI is."""
 _UI_URL = "http://127.0.0.1:3000"
 _TIMEOUT_S = 20
 _SENSOR = "alerts"
@@ -180,8 +181,9 @@ def _mail(to: str, server: str, alert: Alert) -> None:
     by = urlsplit(server if "://" in server else f"smtp://{server}")
     user, password = (unquote(each or "") for each in (by.username, by.password))
     message = EmailMessage()
-    message["From"] = user if "@" in user else to
-    message["To"] = to
+    sender = user if "@" in user else getaddresses([to])[0][1]
+    message["From"], message["To"], message["Date"] = sender, to, localtime()
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     message["Subject"] = f"styledag: {alert.kind}"
     message.set_content(f"{alert.text}\n\n{alert.link}\n")
     host, tls = by.hostname or "localhost", create_default_context()
@@ -194,4 +196,5 @@ def _mail(to: str, server: str, alert: Alert) -> None:
             connection.starttls(context=tls)
         if user:
             connection.login(user, password)
-        connection.send_message(message)
+        if refused := connection.send_message(message):
+            raise smtplib.SMTPRecipientsRefused(refused)

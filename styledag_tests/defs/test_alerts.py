@@ -2,12 +2,15 @@
 
 import base64
 import json
+import re
 import shutil
 import socketserver
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -206,6 +209,7 @@ class MailServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, tls: ssl.SSLContext, *, offers_tls: bool) -> None:
         self.tls, self.offers_tls, self.told = tls, offers_tls, list[str]()
+        self.refuses = "nobody"
         super().__init__(("127.0.0.1", 0), _Mail)
 
 
@@ -238,6 +242,8 @@ class _Mail(socketserver.StreamRequestHandler):
                     self._say("221 bye")
                     self.request.close()
                     return
+                case "RCPT" if self.server.refuses in line:
+                    self._say("550 no such receiver")
                 case _:
                     self._say("250 fine")
 
@@ -265,10 +271,10 @@ def mail_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mai
         thread.join()
 
 
-def mail(server: MailServer, user: str) -> list[str]:
+def mail(server: MailServer, user: str, to: str = "team@example.org") -> list[str]:
     reported: list[str] = []
     address = f"smtp://{user}localhost:{server.server_address[1]}"
-    environment = {MAIL: "team@example.org", "STYLEDAG_ALERTS_SMTP": address}
+    environment = {MAIL: to, "STYLEDAG_ALERTS_SMTP": address}
     send(Alert("failure", "it failed", "http://ui/runs/1"), environment, reported.append)
     return reported
 
@@ -280,6 +286,17 @@ def test_mail_goes_to_a_server_that_asks_for_a_password_over_tls(mail_server: Ma
     assert told.index("STARTTLS") < told.index(f"AUTH PLAIN {login}")
     assert "From: me@example.org" in told
     assert {"To: team@example.org", "it failed"} <= set(told)
+    # Large receivers refuse mail without these, which a server adds for local mail at most.
+    headers = dict(line.split(": ", 1) for line in told if ": " in line)
+    assert abs(parsedate_to_datetime(headers["Date"]).timestamp() - time.time()) < 600
+    assert re.fullmatch(r"<[^@<>]+@example\.org>", headers["Message-ID"])
+
+
+def test_one_refused_receiver_of_several_is_reported(mail_server: MailServer) -> None:
+    mail_server.refuses = "gone@example.org"
+    reported = mail(mail_server, "", "team@example.org, gone@example.org")
+    assert reported == [f"the alert could not be sent to {MAIL}: SMTPRecipientsRefused"]
+    assert {"From: team@example.org", "it failed"} <= set(mail_server.told)
 
 
 def test_no_password_is_sent_to_a_server_without_tls(mail_server: MailServer) -> None:
