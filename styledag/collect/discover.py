@@ -27,6 +27,21 @@ _API = ("api.php", "w/api.php")
 """Where a wiki's API is, below its address, if no page says so."""
 _ARTICLE = re.compile(r"/(?:wiki/|index\.php)")
 _MADE_BY_MEDIAWIKI = "meta[name=generator][content^=MediaWiki], body.mediawiki"
+_MADE_BY_WORDPRESS = "link[rel='https://api.w.org/'], meta[name=generator][content^=WordPress]"
+_WORDPRESS_POSTS: Mapping[str, str] = {
+    "item_link": ".entry-title a, .wp-block-post-title a",
+    "next_page": "a.next, a.wp-block-query-pagination-next",
+}
+_WORDPRESS_IMAGES: Mapping[str, Any] = {
+    "image": ".entry-content img:not(.wp-smiley), img.wp-post-image",
+    "originals": True,
+}
+"""Selectors that themes share, since WordPress's own functions and blocks give these classes."""
+_LINKED_IMAGES = ", ".join(
+    f"a[href$='.{end}' i]" for end in ("jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "avif")
+)
+_LINKED_PAGES = f"a[href]:has(img):not({_LINKED_IMAGES})"
+_SELECTORS = "see docs/sources.md for lists of pages and selectors."
 _HUB_DATASET = re.compile(
     r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)|hf:/)/datasets/"
     r"([\w.-]+(?:/[\w.-]+)?)(?:/(?:tree|blob)/([^/?#]+))?"
@@ -143,12 +158,26 @@ def _asked(address: str, client: Client) -> Discovered:
             logger.debug("%s: %s", api, exc)
     if page is None:
         raise refused or FetchError("invalid_url", "there is no page")
-    if not page.images("img"):
+    return _site(address, page)
+
+
+def _site(address: str, page: HtmlPage) -> Discovered:
+    source: dict[str, Any] = {"type": "html", "start": [address]}
+    posts = _WORDPRESS_POSTS if page.has(_WORDPRESS_POSTS["item_link"]) else {}
+    if page.has(_MADE_BY_WORDPRESS) and (posts or page.has(_WORDPRESS_IMAGES["image"])):
+        remark = "Takes the images of WordPress's posts, as most themes mark them"
+        return Discovered({**source, **posts, **_WORDPRESS_IMAGES}, (f"{remark}; {_SELECTORS}",))
+    # In place of thumbnails, and of the icons of a listing of files.
+    linked, shown = len(page.links(_LINKED_IMAGES)), len(page.images("img"))
+    if not linked + shown:
         raise SourceError(f"{address} is no wiki, and the page shows no image: give one that does")
-    return Discovered(
-        {"type": "html", "start": [address], "image": "img"},
-        ("Takes all images of this page; see docs/sources.md for lists of pages and selectors.",),
-    )
+    if linked >= max(shown / 2, 1):
+        remark = "Takes the images that this page links to"
+        return Discovered({**source, "image": _LINKED_IMAGES}, (f"{remark}; {_SELECTORS}",))
+    remarks = [f"Takes all images of this page; {_SELECTORS}"]
+    if page.links(_LINKED_PAGES):
+        remarks.append("Where they lead to pages that show them larger: item_link: a:has(img)")
+    return Discovered({**source, "image": "img"}, tuple(remarks))
 
 
 def _apis(address: str, page: HtmlPage | None) -> list[str]:

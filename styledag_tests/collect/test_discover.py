@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from styledag.collect.discover import discover_source
+from styledag.collect.settings import HtmlSource
 from styledag.errors import SourceError
 from styledag.models.hub import HubAnswer
-from styledag_tests.collect.servers import PNG, Reply, Site, image, page, serving
+from styledag.store.workspace import Workspace
+from styledag_tests.collect.servers import PNG, Reply, Route, Site, image, page, serving
+from styledag_tests.collect.test_html import run
 from styledag_tests.collect.wikis import VERSIONS, Category, WikiData, WikiFile, serving_wiki
 
 MANNERS = {"delay_s": 0, "allow_private_hosts": ["127.0.0.1"]}
@@ -83,6 +87,73 @@ def test_another_site_is_read_by_selectors(tmp_path: Path) -> None:
     assert found.source["type"] == "html"
     assert found.source["start"] == [f"{site.url}/gallery"]
     assert "docs/sources.md" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "linked", "remarks"),
+    [
+        # Python's http.server and nginx
+        ('<ul><li><a href="a.png">a.png</a><li><a href="B.JPG">B.JPG</a>', True, 1),
+        # Apache, which shows an icon for each file
+        ('<td><img src="/icons/image2.gif"><td><a href="a.png">a.png</a>' * 2, True, 1),
+        # a gallery of thumbnails that a script enlarges, such as sigal's
+        ('<a href="a.png"><img src="t/a.png"></a>', True, 1),
+        # thumbnails that lead to pages, such as llgal's
+        ('<a href="1.html"><img src="t/a.png"></a>', False, 2),
+        ('<img src="a.png"><img src="b.png"><img src="c.png"><a href="d.png">one</a>', False, 1),
+    ],
+)
+def test_what_a_page_links_to_is_taken_in_place_of_thumbnails_and_icons(
+    body: str, linked: bool, remarks: int, tmp_path: Path
+) -> None:
+    with serving({"/": page(body)}) as site:
+        found = discover_source(f"{site.url}/", project=tmp_path)
+    assert str(found.source["image"]).startswith("a[href$='.jpg' i]") == linked
+    assert len(found.remarks) == remarks
+
+
+HEAD = '<link rel="https://api.w.org/" href="/wp-json/">'
+POST = """<div class="entry-content wp-block-post-content">
+<figure class="wp-block-image">
+<img src="/wp-content/uploads/%s-300x200.jpg" class="wp-image-7"></figure>
+<img class="wp-smiley" src="/smile.png"></div>
+<article class="comment-body"><img class="avatar" src="/avatar.png"></article>"""
+
+
+@pytest.mark.parametrize(
+    ("link", "following"),
+    [
+        ('<h2 class="entry-title"><a href="/%s">', '<a class="next page-numbers" href="/page/2/">'),
+        (
+            '<h2 class="wp-block-post-title"><a href="/%s">',
+            '<a class="wp-block-query-pagination-next" href="/page/2/">',
+        ),
+    ],
+)
+def test_the_posts_of_wordpress_are_followed_to_the_original_files(
+    link: str, following: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    routes: dict[str, Route] = {
+        "/": page(HEAD + link % "one" + "</a></h2>" + following),
+        "/page/2/": page(HEAD + link % "two"),
+        "/one": page(HEAD + POST % "one"),
+        "/two": page(HEAD + POST % "two"),
+        "/wp-content/uploads/one.jpg": image(PNG + b"one"),
+        "/wp-content/uploads/two.jpg": image(PNG + b"two"),
+    }
+    with serving(routes) as site:
+        found = discover_source(f"{site.url}/", project=tmp_path)
+        alone = discover_source(f"{site.url}/one", project=tmp_path)
+        site.routes["/about"] = page(HEAD + "<img src=/me.jpg>")
+        other = discover_source(f"{site.url}/about", project=tmp_path)
+        source = TypeAdapter(HtmlSource).validate_json(json.dumps(found.source))
+        manifest = run([source], workspace, tmp_path)
+    assert [row.origin.url for row in manifest.rows] == [
+        f"{site.url}/wp-content/uploads/one.jpg",
+        f"{site.url}/wp-content/uploads/two.jpg",
+    ]
+    assert "item_link" not in alone.source
+    assert other.source["image"] == "img"
 
 
 def test_a_folder(tmp_path: Path) -> None:

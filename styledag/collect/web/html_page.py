@@ -35,7 +35,7 @@ class ImageOnPage:
 
     Attributes:
         url: Absolute address of the largest version that its element offers.
-        alt: Alternative text.
+        alt: Alternative text; of a link, that of the image in it.
         alone_in: Its element and those around it that show no other image, innermost first.
     """
 
@@ -122,7 +122,7 @@ class HtmlPage:
         return [
             ImageOnPage(
                 url=url,
-                alt=one_line(attribute(element, "alt")),
+                alt=_alt(element),
                 element=element,
                 alone_in=[each for each in _outwards(element) if len(around[each.mem_id]) == 1],
             )
@@ -174,6 +174,11 @@ def _check_depth(text: str) -> None:
     name, count = max(still_open.items(), key=lambda each: each[1], default=("", 0))
     if count > MOST_OPEN_TAGS:
         raise FetchError("page_too_deep", f"{count} <{name}> elements are never closed")
+
+
+def _alt(element: LexborNode) -> str:
+    stating = element if "alt" in element.attributes else element.css_first("img[alt]")
+    return "" if stating is None else one_line(attribute(stating, "alt"))
 
 
 def _outwards(element: LexborNode) -> Iterator[LexborNode]:

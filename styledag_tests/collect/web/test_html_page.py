@@ -99,9 +99,9 @@ def test_an_image_that_only_a_script_can_address_is_counted() -> None:
 
 
 def test_a_link_to_the_original_may_be_selected_as_the_image() -> None:
-    html = '<a class="original" href="full.png"><img src="small.png"></a>'
+    html = '<a class="original" href="full.png"><img src="small.png" alt="A  fox"></a>'
     [found] = parsed(html).images("a.original")
-    assert (found.url, found.alt) == ("https://example.org/wiki/full.png", "")
+    assert (found.url, found.alt) == ("https://example.org/wiki/full.png", "A fox")
 
 
 def test_a_placeholder_is_no_image() -> None:
