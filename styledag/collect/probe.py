@@ -20,6 +20,7 @@ from styledag.collect.settings import (
 from styledag.collect.web.addresses import parts_of
 from styledag.collect.web.client import Client, forgetful_client
 from styledag.collect.web.html_page import HtmlPage
+from styledag.collect.web.opt_outs import refusal_detail
 from styledag.collect.web.refresh import page_read
 from styledag.collect.wiki_listing import CATEGORY, Namespaces
 from styledag.errors import FetchError, ModelError, SourceError
@@ -139,7 +140,9 @@ def _html(source: HtmlSource, client: Client) -> str:
             "file, the network, and whether the site allows it"
         ) from exc
     if source.item_link is None:
-        selector, found = source.image, len(list(page.images(source.image)))
+        selector, found = source.image, len(page.images(source.image))
+        if refused := refusal_detail(page.opt_outs, source.fetch.opt_outs, f"the page {page.url}"):
+            raise SourceError(f"{refused}, so a run takes none of its images (opted_out)")
     else:
         selector, found = source.item_link, len(page.links(source.item_link))
     if not found:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from styledag.collect.settings import (
     DatasetSource,
     FetchSettings,
     FolderSource,
+    HtmlSource,
     MediaWikiSource,
     UrlsSource,
 )
 from styledag.errors import SourceError
-from styledag_tests.collect.servers import PNG, Reply, image, serving
+from styledag_tests.collect.servers import PNG, Reply, image, page, serving
 from styledag_tests.collect.wikis import VERSIONS, Category, WikiData, serving_wiki
 
 FETCH = FetchSettings(delay_s=0, retries=0, timeout_s=60, allow_private_hosts=("127.0.0.1",))
@@ -44,6 +46,16 @@ def test_a_list_without_its_column_fails_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("URL\nhttp://example.org/a.png\n")
     with pytest.raises(SourceError, match="has no column 'url', only URL"):
         ask_source(UrlsSource(type="urls", path="a.csv", fetch=FETCH), project=tmp_path)
+
+
+def test_a_page_that_declines_the_use_of_its_images_fails_before_the_run(tmp_path: Path) -> None:
+    meta = '<meta name="robots" content="noindex,follow">'  # DokuWiki's, on pages of a few days
+    with serving({"/": page(f"{meta}<img src=a.png>")}) as site:
+        source = HtmlSource(type="html", start=(f"{site.url}/",), image="img", fetch=FETCH)
+        with pytest.raises(SourceError, match=f"the page {site.url}/ asks for noindex, so a run"):
+            ask_source(source, project=tmp_path)
+        willing = replace(source, fetch=replace(FETCH, opt_outs=("noai",)))
+        assert ask_source(willing, project=tmp_path) == "1 matches of 'img' on its first page"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

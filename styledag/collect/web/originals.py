@@ -15,6 +15,10 @@ _SCALED = re.compile(
 _HOST_OF_ORIGINALS = {"thumb.wikimedia.org": "upload.wikimedia.org"}
 """Wikimedia serves thumbnails alone from a host of their own, since 2026."""
 _WORDPRESS = re.compile(r"(?<=/wp-content/uploads/)(.+?)-\d+x\d+(?=\.\w+$)")
+_WORDPRESS_SCALES = re.compile(r"/wp-content/uploads/|\.files\.wordpress\.com/")
+_SCALING = {"w", "h", "resize", "fit", "crop", "quality", "strip", "ssl"}
+"""Keys by which a query asks WordPress.com for a smaller copy."""
+_DOKUWIKI = re.compile(r"/lib/exe/fetch\.php\?(?:.*&)?(media=[^&]+)")
 _PHOTON = re.compile(r"i[0-3]\.wp\.com")
 _CLOUDFLARE = re.compile(r"^/cdn-cgi/image/[^/]+/")
 _PIXELS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
@@ -23,9 +27,9 @@ _PIXELS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 def original_url(url: str) -> str:
     """Return the address of the file that a smaller copy was made from, as far as it says.
 
-    Thumbnails of MediaWiki, Fandom and WordPress are known, and what Next.js, Cloudflare and
-    WordPress's Photon scale by their address. A rendering of an SVG stays as it is: the file has no
-    pixels.
+    Thumbnails of MediaWiki, Fandom, WordPress and DokuWiki are known, and what Next.js, Cloudflare
+    and WordPress's Photon scale by their address. A rendering of an SVG stays as it is: the file
+    has no pixels.
     """
     try:
         behind = _behind(url)
@@ -37,8 +41,14 @@ def original_url(url: str) -> str:
         path = f"{thumbnail['before']}{thumbnail['path']}"
         host = _HOST_OF_ORIGINALS.get(parts.netloc, parts.netloc)
         return parts._replace(netloc=host, path=path, query="").geturl()
+    if of_dokuwiki := _DOKUWIKI.search(behind):
+        return parts._replace(query=of_dokuwiki[1]).geturl()
     path = _WORDPRESS.sub(r"\1", _SCALED.sub("", parts.path))
-    return uploaded_url(parts._replace(path=path).geturl())
+    query = parts.query
+    if _WORDPRESS_SCALES.search(behind):
+        asked = (each for each in query.split("&") if each.partition("=")[0] not in _SCALING)
+        query = "&".join(asked)
+    return uploaded_url(parts._replace(path=path, query=query).geturl())
 
 
 def _behind(url: str) -> str:

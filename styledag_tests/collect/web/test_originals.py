@@ -38,6 +38,15 @@ FANDOM = "https://static.wikia.nocookie.net/x/images/a/ab/A.png/revision/latest"
             "https://i0.wp.com/x.org/wp-content/uploads/fox-300x200.jpg?resize=30%2C20&ssl=1",
             f"{WORDPRESS}/fox.jpg",
         ),
+        (f"{WORDPRESS}/fox.jpg?x=1&w=640&h=480", f"{WORDPRESS}/fox.jpg?x=1"),
+        (
+            "https://x.files.wordpress.com/2020/01/fox.jpg?w=1024",
+            "https://x.files.wordpress.com/2020/01/fox.jpg",
+        ),
+        (
+            "https://x.org/lib/exe/fetch.php?w=300&tok=20276f&media=art:fox.jpg",
+            "https://x.org/lib/exe/fetch.php?media=art:fox.jpg",
+        ),
         ("https://x.org/_next/image?url=%2Fimg%2Ffox.jpg%3Fv%3D1&w=64&q=75", f"{NEXT}?v=1"),
         ("https://x.org/_next/image?url=https%3A%2F%2Fy.org%2Fa.jpg&w=64", "https://y.org/a.jpg"),
         ("https://x.org/_next/image?w=64", "https://x.org/_next/image?w=64"),
