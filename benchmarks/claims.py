@@ -6,6 +6,7 @@ run resumes where it stopped.
 """
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from benchmarks.study.scale import COMPLETE, QUICK
 from benchmarks.study.study import Study
 from styledag.cli.bars import shown_progress
 from styledag.models.compute import ComputeSettings, resolve_compute
-from styledag.sampling.marking import XMP
+from styledag.sampling.marking import mark_png
 from styledag.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +64,9 @@ def measured(
         )
         (out / "claims.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (out / "claims.md").write_text(as_markdown(figures), encoding="utf-8")
-        _image(study, experiments[:at], seeds[0]).save(out / "claims.png", optimize=True, xmp=XMP)
+        buffer = io.BytesIO()
+        _image(study, experiments[:at], seeds[0]).save(buffer, "PNG", optimize=True)
+        (out / "claims.png").write_bytes(mark_png(buffer.getvalue()))
     return figures
 
 

@@ -22,6 +22,7 @@ from benchmarks.study.study import Study
 from styledag.errors import DataError
 from styledag.models.compute import Compute
 from styledag.progress import SilentProgress
+from styledag.sampling.marking import mark_of
 from styledag.scoring.records import Estimate
 from styledag.settings import settings_identity
 from styledag.store.store import Store
@@ -141,6 +142,7 @@ def test_a_study_is_measured_once_and_then_found(tmp_path: Path, starter: Path) 
     figures = measured(study, experiments, (0,), out)
     assert json.loads((out / "claims.json").read_text()) == json.loads(json.dumps(figures))
     assert (out / "claims.png").stat().st_size > 1000
+    assert mark_of((out / "claims.png").read_bytes())
     assert {each["name"] for each in figures["experiments"]} == {
         "full",
         "raw",
