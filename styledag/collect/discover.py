@@ -158,26 +158,35 @@ def _asked(address: str, client: Client) -> Discovered:
             logger.debug("%s: %s", api, exc)
     if page is None:
         raise refused or FetchError("invalid_url", "there is no page")
-    return _site(address, page)
+    return _site(address, page, client)
 
 
-def _site(address: str, page: HtmlPage) -> Discovered:
+def _site(address: str, page: HtmlPage, client: Client) -> Discovered:
     source: dict[str, Any] = {"type": "html", "start": [address]}
     posts = _WORDPRESS_POSTS if page.has(_WORDPRESS_POSTS["item_link"]) else {}
     if page.has(_MADE_BY_WORDPRESS) and (posts or page.has(_WORDPRESS_IMAGES["image"])):
         remark = "Takes the images of WordPress's posts, as most themes mark them"
         return Discovered({**source, **posts, **_WORDPRESS_IMAGES}, (f"{remark}; {_SELECTORS}",))
     # In place of thumbnails, and of the icons of a listing of files.
-    linked, shown = len(page.links(_LINKED_IMAGES)), len(page.images("img"))
-    if not linked + shown:
-        raise SourceError(f"{address} is no wiki, and the page shows no image: give one that does")
-    if linked >= max(shown / 2, 1):
+    linked, shown = page.links(_LINKED_IMAGES), page.images("img")
+    if len(linked) >= max(len(shown) / 2, 1) and _is_image(linked[0], page, client):
         remark = "Takes the images that this page links to"
         return Discovered({**source, "image": _LINKED_IMAGES}, (f"{remark}; {_SELECTORS}",))
+    if not shown:
+        raise SourceError(f"{address} is no wiki, and the page shows no image: give one that does")
     remarks = [f"Takes all images of this page; {_SELECTORS}"]
     if page.links(_LINKED_PAGES):
         remarks.append("Where they lead to pages that show them larger: item_link: a:has(img)")
     return Discovered({**source, "image": "img"}, tuple(remarks))
+
+
+def _is_image(link: str, page: HtmlPage, client: Client) -> bool:
+    """Return whether an address is an image: wikis name the pages about files after them."""
+    try:
+        client.image(link, referer=page.url)
+    except FetchError:
+        return False
+    return True
 
 
 def _apis(address: str, page: HtmlPage | None) -> list[str]:

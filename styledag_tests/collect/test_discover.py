@@ -101,12 +101,16 @@ def test_another_site_is_read_by_selectors(tmp_path: Path) -> None:
         # thumbnails that lead to pages, such as llgal's
         ('<a href="1.html"><img src="t/a.png"></a>', False, 2),
         ('<img src="a.png"><img src="b.png"><img src="c.png"><a href="d.png">one</a>', False, 1),
+        # thumbnails that lead to pages about files, as of DokuWiki and closed wikis
+        ('<a href="detail.php?media=a.png"><img src="t/a.png"></a>', False, 1),
     ],
 )
 def test_what_a_page_links_to_is_taken_in_place_of_thumbnails_and_icons(
     body: str, linked: bool, remarks: int, tmp_path: Path
 ) -> None:
-    with serving({"/": page(body)}) as site:
+    routes: dict[str, Route] = {"/": page(body), "/a.png": image()}
+    routes["/detail.php?media=a.png"] = page("about a.png")
+    with serving(routes) as site:
         found = discover_source(f"{site.url}/", project=tmp_path)
     assert str(found.source["image"]).startswith("a[href$='.jpg' i]") == linked
     assert len(found.remarks) == remarks
