@@ -1,6 +1,7 @@
 """What keeps Dagster's records from being read or written is one sentence with a remedy."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -71,14 +72,14 @@ def test_damaged_records_are_to_be_moved_away(root: Path, kept: float) -> None:
 
 def test_records_of_another_version_are_to_be_migrated(root: Path) -> None:
     file = database(root)
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("ALTER TABLE runs RENAME COLUMN status TO state")
     assert "`dagster instance migrate`" in sentence(root)
 
 
 def test_an_error_while_the_history_is_used_is_one_sentence(root: Path) -> None:
     file = database(root)
-    with open_history(root) as instance, sqlite3.connect(file) as connection:
+    with open_history(root) as instance, closing(sqlite3.connect(file)) as connection:
         connection.execute("DROP TABLE run_tags")
         connection.commit()
         with pytest.raises(HistoryError, match="no such table: run_tags; it is another version's"):

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -93,7 +94,7 @@ def assert_history_is_readable(chaos: Chaos, made: list[tuple[str, str]]) -> Non
             ).records
             assert records, f"{asset} of {key} is in the store and not in the history"
     for database in (chaos.root / "data" / ".dagster").rglob("*.db"):
-        with sqlite3.connect(database) as connection:
+        with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
