@@ -235,13 +235,13 @@ class _Crawl:
 
     def _finds_on(self, page: HtmlPage) -> Iterator[Find]:
         source = self._source
-        for _ in range(page.without_address(source.image)):
+        for _ in range(page.without_address(source.image, source.image_attribute)):
             detail = (
                 "an image has no address in src, srcset or their data- kin: a script may set it"
             )
             self._reject(page.url, FetchError("no_url", detail))
         refused = refusal_detail(page.opt_outs, source.fetch.opt_outs, f"the page {page.url}")
-        for image in page.images(source.image):
+        for image in page.images(source.image, source.image_attribute):
             texts = {name: page.text_of(getattr(source, name), image) for name in _TEXTS}
             # The next run has another session; the image and its page are the same.
             shown = without_session(image.url)

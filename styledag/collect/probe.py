@@ -140,7 +140,8 @@ def _html(source: HtmlSource, client: Client) -> str:
             "file, the network, and whether the site allows it"
         ) from exc
     if source.item_link is None:
-        selector, found = source.image, len(page.images(source.image))
+        selector = source.image
+        found = len(page.images(selector, source.image_attribute))
         if refused := refusal_detail(page.opt_outs, source.fetch.opt_outs, f"the page {page.url}"):
             raise SourceError(f"{refused}, so a run takes none of its images (opted_out)")
     else:

@@ -126,10 +126,16 @@ class HtmlSource(StrictSettings):
         "img",
         help="CSS selector of the images on an image page; may select links to the full images.",
     )
+    image_attribute: str | None = setting(
+        None,
+        help="Attribute of these that has the address of the full image, such as data-zoom-image; "
+        "where it is missing, and if left out, the largest of what browsers would show.",
+    )
     originals: bool = setting(
         False,
-        help="Whether to take the file that a thumbnail of MediaWiki, Fandom or WordPress, or a "
-        "copy scaled by Next.js, Cloudflare or Photon, was made from; the copy if there is none.",
+        help="Whether to take the file that a thumbnail of MediaWiki, Fandom, WordPress or "
+        "DokuWiki, or a copy scaled by Next.js, Cloudflare or Photon, was made from; the copy if "
+        "there is none.",
     )
     title: TextOf = setting(
         "h1", help="CSS selector of the title on an image page, or {near: ...} of each image."

@@ -110,10 +110,15 @@ class HtmlPage:
             found = _text(element)
         return found or of.text
 
-    def images(self, selector: str) -> list[ImageOnPage]:
-        """Return the selected images that have an address, the largest version of each."""
+    def images(self, selector: str, named: str | None = None) -> list[ImageOnPage]:
+        """Return the selected images that have an address, the largest version of each.
+
+        Args:
+            selector: Which elements they are, or links to them.
+            named: Attribute that has their addresses, where it is not one that browsers read.
+        """
         elements = self._tree.css(selector)
-        found = zip(elements, image_addresses(elements), strict=True)
+        found = zip(elements, image_addresses(elements, named), strict=True)
         shown = [(element, self._absolute(url)) for element, url in found if url]
         around: defaultdict[int, set[str]] = defaultdict(set)
         for element, url in shown:
@@ -129,9 +134,9 @@ class HtmlPage:
             for element, url in shown
         ]
 
-    def without_address(self, selector: str) -> int:
+    def without_address(self, selector: str, named: str | None = None) -> int:
         """Return how many selected images name no address, or only pixels inside the page."""
-        return image_addresses(self._tree.css(selector)).count("")
+        return image_addresses(self._tree.css(selector), named).count("")
 
     def _absolute(self, link: str) -> str:
         try:

@@ -34,17 +34,19 @@ _SMALLER = re.compile("thumb|small|avatar|icon|hover|preview|low", re.IGNORECASE
 _CSS_URL = re.compile(r"url\(\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s)\"']+))\s*\)", re.IGNORECASE)
 
 
-def image_addresses(elements: Sequence[LexborNode]) -> list[str]:
+def image_addresses(elements: Sequence[LexborNode], named: str | None = None) -> list[str]:
     """Return the address of each element's image, as the page writes it; empty if it has none.
 
-    Of what an element offers, the largest of its sets counts, then what its usual attributes name.
-    A stand-in is passed over where anything else is offered: an address that several elements
-    share though they offer different others, or one that is called so, as ``blank.gif``.
+    Of what an element offers, the attribute that is named counts, then the largest of its sets,
+    then what its usual attributes name. A stand-in is passed over where anything else is offered:
+    an address that several elements share though they offer different others, or one that is
+    called so, as ``blank.gif``.
 
     Args:
         elements: Images, or links to them, of one page.
+        named: Attribute that the style file names, such as ``data-zoom-image``.
     """
-    offers = [list(dict.fromkeys(_offers(element))) for element in elements]
+    offers = [list(dict.fromkeys(_offers(element, named))) for element in elements]
     rest: dict[str, set[tuple[str, ...]]] = {}
     for offered in filter(None, offers):
         rest.setdefault(offered[0], set()).add(tuple(offered[1:]))
@@ -67,14 +69,15 @@ def _is_called_stand_in(url: str) -> bool:
     return not others and (bool(_STAND_INS.intersection(words)) or stem == "1x1")
 
 
-def _offers(element: LexborNode) -> Iterator[str]:
+def _offers(element: LexborNode, named: str | None) -> Iterator[str]:
     """Yield the addresses that an element offers, the likeliest first.
 
     Inline pixels, and what a script is to fill in, are a stand-in until a script has run.
     """
     widths = _WORD.findall(attribute(element, "data-widths"))
     widest = max(filter(str.isdecimal, widths), key=int, default=_WIDTH)
-    for offered in (*_named(element), *_hidden(element)):
+    first = attribute(element, named) if named else ""
+    for offered in (first, *_named(element), *_hidden(element)):
         url = offered.replace(_WIDTH, widest)
         if _UNFILLED.search(url):
             continue

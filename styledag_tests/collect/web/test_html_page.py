@@ -98,6 +98,18 @@ def test_an_image_that_only_a_script_can_address_is_counted() -> None:
     assert page.without_address("img") == 2
 
 
+def test_an_attribute_that_only_scripts_read_may_be_named() -> None:
+    """As of Hugo's and WooCommerce's galleries; where it is missing, the image shown counts."""
+    page = parsed(
+        '<picture><source srcset="1s.webp 400w, 1m.webp 800w"><img src=1.jpg data-full=1l.jpg>'
+        "</picture><img src=2.jpg data-full=''><img data-full=3l.jpg><img data-full='{{ it }}'>"
+    )
+    shown = [image.url.rpartition("/")[2] for image in page.images("img", "data-full")]
+    assert shown == ["1l.jpg", "2.jpg", "3l.jpg"]
+    assert page.without_address("img", "data-full") == 1
+    assert page.images("img")[0].url.endswith("1m.webp")
+
+
 def test_a_link_to_the_original_may_be_selected_as_the_image() -> None:
     html = '<a class="original" href="full.png"><img src="small.png" alt="A  fox"></a>'
     [found] = parsed(html).images("a.original")
