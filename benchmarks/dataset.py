@@ -139,7 +139,10 @@ def _timed(work: Callable[[], Any], written: Path) -> float:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     taken = time.perf_counter() - began
-    written.unlink() if written.is_file() else shutil.rmtree(written)
+    if written.is_file():
+        written.unlink()
+    else:
+        shutil.rmtree(written)
     return taken
 
 

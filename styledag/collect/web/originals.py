@@ -15,10 +15,15 @@ _SCALED = re.compile(
 _HOST_OF_ORIGINALS = {"thumb.wikimedia.org": "upload.wikimedia.org"}
 """Wikimedia serves thumbnails alone from a host of their own, since 2026."""
 _WORDPRESS = re.compile(r"(?<=/wp-content/uploads/)(.+?)-\d+x\d+(?=\.\w+$)")
-_WORDPRESS_SCALES = re.compile(r"/wp-content/uploads/|\.files\.wordpress\.com/")
-_SCALING = {"w", "h", "resize", "fit", "crop", "quality", "strip", "ssl"}
-"""Keys by which a query asks WordPress.com for a smaller copy."""
-_DOKUWIKI = re.compile(r"/lib/exe/fetch\.php\?(?:.*&)?(media=[^&]+)")
+_SCALED_BY_QUERY = re.compile(
+    r"/wp-content/uploads/|\.files\.wordpress\.com/|/lib/exe/fetch\.php\b|/_media/"
+)
+_SCALING = {"w", "h", "resize", "fit", "crop", "quality", "strip", "ssl", "tok"}
+"""Keys by which a query asks WordPress.com or DokuWiki for a smaller copy.
+
+https://docs.wpvip.com/vip-file-system/image-files/transformations/query-parameters/ and DokuWiki's
+``lib/exe/fetch.php``.
+"""
 _PHOTON = re.compile(r"i[0-3]\.wp\.com")
 _CLOUDFLARE = re.compile(r"^/cdn-cgi/image/[^/]+/")
 _PIXELS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
@@ -41,11 +46,9 @@ def original_url(url: str) -> str:
         path = f"{thumbnail['before']}{thumbnail['path']}"
         host = _HOST_OF_ORIGINALS.get(parts.netloc, parts.netloc)
         return parts._replace(netloc=host, path=path, query="").geturl()
-    if of_dokuwiki := _DOKUWIKI.search(behind):
-        return parts._replace(query=of_dokuwiki[1]).geturl()
     path = _WORDPRESS.sub(r"\1", _SCALED.sub("", parts.path))
     query = parts.query
-    if _WORDPRESS_SCALES.search(behind):
+    if _SCALED_BY_QUERY.search(behind):
         asked = (each for each in query.split("&") if each.partition("=")[0] not in _SCALING)
         query = "&".join(asked)
     return uploaded_url(parts._replace(path=path, query=query).geturl())

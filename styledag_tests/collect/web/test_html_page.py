@@ -99,7 +99,7 @@ def test_an_image_that_only_a_script_can_address_is_counted() -> None:
 
 
 def test_an_attribute_that_only_scripts_read_may_be_named() -> None:
-    """As of Hugo's and WooCommerce's galleries; where it is missing, the image shown counts."""
+    """Where it is missing, the image that is shown counts."""
     page = parsed(
         '<picture><source srcset="1s.webp 400w, 1m.webp 800w"><img src=1.jpg data-full=1l.jpg>'
         "</picture><img src=2.jpg data-full=''><img data-full=3l.jpg><img data-full='{{ it }}'>"

@@ -47,6 +47,7 @@ FANDOM = "https://static.wikia.nocookie.net/x/images/a/ab/A.png/revision/latest"
             "https://x.org/lib/exe/fetch.php?w=300&tok=20276f&media=art:fox.jpg",
             "https://x.org/lib/exe/fetch.php?media=art:fox.jpg",
         ),
+        ("https://x.org/_media/art/fox.jpg?w=300&tok=20276f", "https://x.org/_media/art/fox.jpg"),
         ("https://x.org/_next/image?url=%2Fimg%2Ffox.jpg%3Fv%3D1&w=64&q=75", f"{NEXT}?v=1"),
         ("https://x.org/_next/image?url=https%3A%2F%2Fy.org%2Fa.jpg&w=64", "https://y.org/a.jpg"),
         ("https://x.org/_next/image?w=64", "https://x.org/_next/image?w=64"),
